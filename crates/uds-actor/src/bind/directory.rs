@@ -159,6 +159,23 @@ impl Directory {
 
     /// The stale socket of that name, kept from being freed; `None` where there is nothing.
     pub(crate) fn examine(&self, name: &OsStr) -> Result<Option<Remains>> {
+        let Some(found) = self.find(name)? else {
+            return Ok(None);
+        };
+        match found
+            .liveness()
+            .map_err(|errno| self.failed("find out who serves", errno))?
+        {
+            Liveness::Stale => Ok(Some(found)),
+            liveness => Err(Error::InUse {
+                path: self.full_path(name),
+                liveness,
+            }),
+        }
+    }
+
+    /// The socket of that name, whoever serves it.
+    pub(crate) fn find(&self, name: &OsStr) -> Result<Option<Remains>> {
         let file = match openat(
             self,
             name,
@@ -171,20 +188,10 @@ impl Directory {
         };
         let stat = fstat(&file).map_err(|errno| self.failed("look at", errno))?;
         self.expect_socket(name, &stat)?;
-        let remains = Remains {
+        Ok(Some(Remains {
             identity: Identity::from(&stat),
             file,
-        };
-        match remains
-            .liveness()
-            .map_err(|errno| self.failed("find out who serves", errno))?
-        {
-            Liveness::Stale => Ok(Some(remains)),
-            liveness => Err(Error::InUse {
-                path: self.full_path(name),
-                liveness,
-            }),
-        }
+        }))
     }
 
     fn remove_remains(&self, name: &OsStr, remains: &Remains) -> Result<()> {
@@ -238,7 +245,7 @@ impl Directory {
         }
     }
 
-    fn link_if_free(&self, from: &OsStr, to: &OsStr) -> rustix::io::Result<()> {
+    pub(crate) fn link_if_free(&self, from: &OsStr, to: &OsStr) -> rustix::io::Result<()> {
         linkat(self, from, self, to, AtFlags::empty())?;
         unlinkat(self, from, AtFlags::empty())
     }
@@ -263,7 +270,7 @@ fn failed(path: &SocketPath, doing: &'static str, errno: Errno) -> Error {
     }
 }
 
-/// A stale socket: its inode is held, so that the number cannot come to mean a newer one.
+/// A socket that was found, stale or not: its inode is held, so that the number cannot come to mean a newer one.
 #[derive(Debug)]
 pub(crate) struct Remains {
     file: OwnedFd,
