@@ -10,8 +10,6 @@ use std::fs;
 use std::io::{Read, Write};
 use std::os::fd::AsRawFd;
 use std::path::Path;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
@@ -208,38 +206,29 @@ async fn whoever_sends_successfully_is_received_however_late() {
     let _watchdog = Watchdog::start();
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("x.sock");
-    for round in 0..200 {
-        let listener = Bind::path(&path).listen().unwrap();
-        // Whether to stop, and how many were sent.
-        let shared = Arc::new((AtomicBool::new(false), AtomicU64::new(0)));
+    for round in 0..100 {
+        let mut listener = Bind::path(&path).listen().unwrap();
         let clients: Vec<_> = (0..2)
             .map(|_| {
-                let (path, shared) = (path.clone(), shared.clone());
+                let path = path.clone();
                 std::thread::spawn(move || {
-                    while !shared.0.load(Ordering::Relaxed) {
-                        let Ok(mut client) = Connect::path(&path).connect_blocking() else {
-                            continue;
-                        };
+                    let mut sent = 0;
+                    while let Ok(mut client) = Connect::path(&path).connect_blocking() {
                         client.write_all(b"hello").unwrap();
-                        shared.1.fetch_add(1, Ordering::Relaxed);
+                        sent += 1;
                     }
+                    sent
                 })
             })
             .collect();
-        while shared.1.load(Ordering::Relaxed) < 2 {
-            tokio::task::yield_now().await;
-        }
-        let received = texts_of(listener.into_draining()).await;
-        shared.0.store(true, Ordering::Relaxed);
-        for client in clients {
-            client.join().unwrap();
-        }
+        let mut received = vec![text_of(listener.accept().await.unwrap()).await];
+        received.extend(texts_of(listener.into_draining()).await);
+        let sent: usize = clients
+            .into_iter()
+            .map(|client| client.join().unwrap())
+            .sum();
         assert!(received.iter().all(|text| text == "hello"), "round {round}");
-        assert_eq!(
-            received.len() as u64,
-            shared.1.load(Ordering::Relaxed),
-            "round {round}"
-        );
+        assert_eq!(received.len(), sent, "round {round}");
     }
 }
 
@@ -271,6 +260,7 @@ fn a_shortage_of_descriptors_is_survived() {
     // In processes of their own: the limit belongs to the whole process.
     Actor::start("child_out_of_descriptors").passes();
     Actor::start("child_out_of_descriptors_for_long").passes();
+    Actor::start("child_out_of_descriptors_and_patience").passes();
     Actor::start("child_out_of_descriptors_while_draining").passes();
 }
 
@@ -372,6 +362,31 @@ async fn child_out_of_descriptors_for_long() {
     assert_eq!(listener.stats().shed, 2);
     assert_eq!(third.read(&mut [0]).unwrap(), 0);
     drop(starved);
+}
+
+#[tokio::test(start_paused = true)]
+#[ignore = "a process that another test starts"]
+async fn child_out_of_descriptors_and_patience() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("x.sock");
+    let mut listener = Bind::path(&path).listen().unwrap();
+    send_and_leave(&path, "hello");
+    let starved = Starved::begin();
+    // Giving up and coming back does not shorten the pauses: 10 + 20 + 40 ms are over, 80 are not.
+    for _ in 0..100 {
+        assert!(
+            timeout(Duration::from_millis(1), listener.accept())
+                .await
+                .is_err()
+        );
+    }
+    assert!(
+        (2..=4).contains(&listener.stats().failures),
+        "{}",
+        listener.stats()
+    );
+    drop(starved);
+    assert_eq!(text_of(listener.accept().await.unwrap()).await, "hello");
 }
 
 #[tokio::test(start_paused = true)]
