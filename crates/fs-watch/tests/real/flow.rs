@@ -47,7 +47,7 @@ async fn a_burst_is_seen_whole_by_a_consumer_that_slept(rig: Rig) {
 async fn a_consumer_that_sleeps_while_the_directory_is_remade_hangs_nobody(rig: Rig) {
     let mut mirror = Mirror::start(rig.builder()).await;
     let mut living = Vec::new();
-    for round in 0..20 {
+    for round in 0..10 {
         for number in 0..200 {
             drop(rig.bind(&number.to_string()));
         }
