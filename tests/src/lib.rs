@@ -1,0 +1,1 @@
+//! Harnesses for tests that need a real peer.
