@@ -72,13 +72,8 @@ impl<E: StdError + 'static> Error<E> {
     /// already.
     pub fn is_retryable(&self) -> bool {
         match self {
-            Self::NeverSent
-            | Self::Finished
-            | Self::OutboxFull { .. }
-            | Self::TooManyCalls { .. } => true,
-            Self::MaybeExecuted | Self::TooLarge { .. } | Self::Encode(_) | Self::Decode(_) => {
-                false
-            }
+            Self::NeverSent | Self::Finished | Self::OutboxFull { .. } | Self::TooManyCalls { .. } => true,
+            Self::MaybeExecuted | Self::TooLarge { .. } | Self::Encode(_) | Self::Decode(_) => false,
         }
     }
 

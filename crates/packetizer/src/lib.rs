@@ -91,6 +91,8 @@
 //! |---|---|
 //! | `tokio` | `Driver`, `Handle`, `Pending` and `drive`: the loop that owns a stream, and calls as futures |
 
+#[cfg(feature = "tokio")]
+mod drive;
 mod error;
 mod lane;
 mod limits;
@@ -98,7 +100,9 @@ mod mux;
 mod outbox;
 mod protocol;
 
+#[cfg(feature = "tokio")]
+pub use drive::{Driver, End, Handle, Pending, Progress, Step, drive};
 pub use error::{Error, Fault};
 pub use limits::Limits;
 pub use mux::{Account, CallId, Mux, Output, OutputOf};
-pub use protocol::{Call, Class, ErrorOf, Protocol, Ticket, TicketOf};
+pub use protocol::{Call, Class, ClassOf, ErrorOf, Protocol, Ticket, TicketOf};

@@ -23,7 +23,7 @@ use crate::error::{Error, Fault};
 use crate::lane::{Lane, Slot};
 use crate::limits::Limits;
 use crate::outbox::Outbox;
-use crate::protocol::{Call, Class, ErrorOf, Protocol};
+use crate::protocol::{Call, Class, ErrorOf, Protocol, Ticket, TicketOf};
 
 /// Matches replies to requests for one connection. See the [crate] page.
 ///
@@ -32,13 +32,16 @@ pub struct Mux<P: Protocol, W> {
     protocol: P,
     limits: Limits,
     state: State,
-    lanes: Vec<Lane<P::Lane, P::Tag, P::Context, W>>,
+    lanes: Vec<LaneOf<P, W>>,
     outbox: Outbox,
     outputs: VecDeque<OutputOf<P, W>>,
     /// Slots in all lanes.
     waiting: usize,
     account: Account,
 }
+
+type SlotOf<P, W> = Slot<<P as Protocol>::Tag, <P as Protocol>::Context, W>;
+type LaneOf<P, W> = Lane<<P as Protocol>::Lane, <P as Protocol>::Tag, <P as Protocol>::Context, W>;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum State {
@@ -63,8 +66,7 @@ pub enum Output<Reply, Event, E: std::error::Error + 'static, W> {
 }
 
 /// The [`Output`] of a protocol.
-pub type OutputOf<P, W> =
-    Output<<P as Protocol>::Reply, <P as Protocol>::Event, <P as Protocol>::Error, W>;
+pub type OutputOf<P, W> = Output<<P as Protocol>::Reply, <P as Protocol>::Event, <P as Protocol>::Error, W>;
 
 /// Names a call that was made, to [`cancel`](Mux::cancel) it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -113,17 +115,13 @@ impl<P: Protocol, W> Mux<P, W> {
     ///
     /// # Errors
     /// The waiter comes back with the reason; nothing of the request will be sent.
-    pub fn request<C: Call<Protocol = P>>(
-        &mut self,
-        call: &C,
-        waiter: W,
-    ) -> Result<CallId, (Error<ErrorOf<P>>, W)> {
+    pub fn request<C: Call<Protocol = P>>(&mut self, call: &C, waiter: W) -> Result<CallId, (Error<ErrorOf<P>>, W)> {
         match self.admit(call) {
             Err(error) => {
                 self.outbox.discard();
                 Err((error, waiter))
             }
-            Ok((lane, tag, context)) => {
+            Ok(Ticket { lane, tag, context }) => {
                 let frame = self.outbox.admit();
                 let lane = self.lane_index(lane);
                 let slot = Slot { tag, context, waiter: Some(waiter), frame };
@@ -136,28 +134,24 @@ impl<P: Protocol, W> Mux<P, W> {
     }
 
     /// Drafts the request's frame in the outbox, if there is room for it.
-    #[expect(clippy::type_complexity, reason = "the three fields of a ticket, passed once")]
-    fn admit<C: Call<Protocol = P>>(
-        &mut self,
-        call: &C,
-    ) -> Result<(P::Lane, P::Tag, P::Context), Error<ErrorOf<P>>> {
+    fn admit<C: Call<Protocol = P>>(&mut self, call: &C) -> Result<TicketOf<P>, Error<ErrorOf<P>>> {
         match self.state {
             State::Open => {}
             State::Finishing => return Err(Error::Finished),
             State::WriteClosed | State::Ended => return Err(Error::NeverSent),
         }
-        if self.waiting >= self.limits.max_calls {
-            return Err(Error::TooManyCalls { max: self.limits.max_calls });
+        if self.waiting >= self.limits.max_calls() {
+            return Err(Error::TooManyCalls { max: self.limits.max_calls() });
         }
         let ticket = call.encode(&mut self.protocol, self.outbox.slab()).map_err(Error::Encode)?;
         let (len, queued) = (self.outbox.drafted(), self.outbox.held());
-        if len > self.limits.max_request {
-            return Err(Error::TooLarge { len, max: self.limits.max_request });
+        if len > self.limits.max_request() {
+            return Err(Error::TooLarge { len, max: self.limits.max_request() });
         }
-        if queued > 0 && queued.saturating_add(len) > self.limits.max_outbox {
-            return Err(Error::OutboxFull { queued, len, max: self.limits.max_outbox });
+        if queued > 0 && queued.saturating_add(len) > self.limits.max_outbox() {
+            return Err(Error::OutboxFull { queued, len, max: self.limits.max_outbox() });
         }
-        Ok((ticket.lane, ticket.tag, ticket.context))
+        Ok(ticket)
     }
 
     /// Forgets who waits for a call, and gives the waiter back unless the call is over. The request is sent
@@ -212,14 +206,9 @@ impl<P: Protocol, W> Mux<P, W> {
     }
 
     /// Removes the slot that a reply tagged `tag` must answer.
-    fn due(
-        &mut self,
-        name: P::Lane,
-        tag: &P::Tag,
-    ) -> Result<Slot<P::Tag, P::Context, W>, Fault<ErrorOf<P>>> {
+    fn due(&mut self, name: P::Lane, tag: &P::Tag) -> Result<SlotOf<P, W>, Fault<ErrorOf<P>>> {
         let sent = self.outbox.sent();
-        let unasked =
-            || Fault::Unasked { lane: format!("{name:?}"), found: format!("{tag:?}") };
+        let unasked = || Fault::Unasked { lane: format!("{name:?}"), found: format!("{tag:?}") };
         let lane = self.lanes.iter_mut().find(|lane| lane.name == name).ok_or_else(unasked)?;
         let due = lane.front().filter(|slot| slot.frame < sent).ok_or_else(unasked)?;
         if due.tag != *tag {
@@ -233,7 +222,7 @@ impl<P: Protocol, W> Mux<P, W> {
         Ok(lane.pop().expect("the front of this lane was just looked at"))
     }
 
-    fn answer(&mut self, slot: Slot<P::Tag, P::Context, W>, frame: &[u8]) {
+    fn answer(&mut self, slot: SlotOf<P, W>, frame: &[u8]) {
         let Some(waiter) = slot.waiter else {
             self.account.late += 1;
             return;

@@ -32,10 +32,7 @@ pub trait Protocol {
     /// # Errors
     /// When not even that can be read. The connection cannot be used after that: nobody knows which call
     /// has lost its reply.
-    fn classify(
-        &mut self,
-        frame: &[u8],
-    ) -> Result<Class<Self::Lane, Self::Tag, Self::Event>, Self::Error>;
+    fn classify(&mut self, frame: &[u8]) -> Result<ClassOf<Self>, Self::Error>;
 
     /// Reads a reply, given what its request left behind.
     ///
@@ -95,9 +92,11 @@ pub struct Ticket<Lane, Tag, Context> {
     pub context: Context,
 }
 
+/// The [`Class`] of a protocol.
+pub type ClassOf<P> = Class<<P as Protocol>::Lane, <P as Protocol>::Tag, <P as Protocol>::Event>;
+
 /// The [`Ticket`] of a protocol.
-pub type TicketOf<P> =
-    Ticket<<P as Protocol>::Lane, <P as Protocol>::Tag, <P as Protocol>::Context>;
+pub type TicketOf<P> = Ticket<<P as Protocol>::Lane, <P as Protocol>::Tag, <P as Protocol>::Context>;
 
 /// The error of a protocol.
 pub type ErrorOf<P> = <P as Protocol>::Error;
