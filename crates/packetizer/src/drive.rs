@@ -20,13 +20,13 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use crate::{
     error::Fault,
     limits::Limits,
-    mux::{Mux, Output, OutputOf},
-    protocol::Protocol,
+    mux::{Account, Mux, Output, OutputOf},
+    protocol::{Call, Protocol},
 };
 
 mod handle;
 
-use handle::{Answers, Shared};
+use handle::{Answers, Room, Shared};
 pub use handle::{Handle, Pending};
 
 /// Owns a stream and drives the calls made on its [`Handle`]s.
@@ -231,7 +231,7 @@ where
 
     fn handle(&mut self, event: PumpEvent) {
         let mut mux = self.shared.lock();
-        Self::account(&mut self.pump, &mut self.seen, &mut self.progress, &mut mux);
+        Self::note_written(&mut self.pump, &mut self.seen, &mut self.progress, &mut mux);
         match event {
             PumpEvent::Batch(batch) => {
                 self.progress.received = true;
@@ -261,7 +261,7 @@ where
 
 impl<S, F, P: Protocol> Driver<S, F, P> {
     /// Tells the mux which requests the stream has taken to their last byte.
-    fn account(
+    fn note_written(
         pump: &mut Pump<S, F>,
         seen: &mut frame_codec::Written,
         progress: &mut Progress,
@@ -274,11 +274,27 @@ impl<S, F, P: Protocol> Driver<S, F, P> {
         *seen = written;
     }
 
+    /// Makes a call of the driver's own — a ping, say. Unlike a [`Handle`], this keeps nobody from hanging up, and it
+    /// is admitted although the limits are reached: what keeps a connection going must not wait for what goes over it.
+    pub fn call<C: Call<Protocol = P>>(&self, call: &C) -> Pending<P, C::Reply> {
+        Shared::queue(&self.shared, call, Room::Reserved, false)
+    }
+
+    /// Makes the last call; see [`Handle::call_last`].
+    pub fn call_last<C: Call<Protocol = P>>(&self, call: &C) -> Pending<P, C::Reply> {
+        Shared::queue(&self.shared, call, Room::Reserved, true)
+    }
+
+    /// What became of the calls so far.
+    pub fn account(&self) -> Account {
+        self.shared.lock().account()
+    }
+
     /// Fails every call that waits, and every later one. Dropping the driver does the same.
     pub fn disconnect(&mut self) {
         {
             let mut mux = self.shared.lock();
-            Self::account(&mut self.pump, &mut self.seen, &mut self.progress, &mut mux);
+            Self::note_written(&mut self.pump, &mut self.seen, &mut self.progress, &mut mux);
             mux.handle_disconnect();
             self.outputs.extend(std::iter::from_fn(|| mux.poll_output()));
         }

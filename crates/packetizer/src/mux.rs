@@ -116,7 +116,32 @@ impl<P: Protocol, W> Mux<P, W> {
     /// # Errors
     /// The waiter comes back with the reason; nothing of the request will be sent.
     pub fn request<C: Call<Protocol = P>>(&mut self, call: &C, waiter: W) -> Result<CallId, (Error<ErrorOf<P>>, W)> {
-        match self.admit(call) {
+        let limits = self.limits;
+        self.request_within(call, waiter, &limits)
+    }
+
+    /// As [`request`](Self::request), for what keeps the connection itself going — a ping, a farewell: it is admitted
+    /// although the outbox is full or too many calls wait. Whoever uses it sees to it that there are few.
+    ///
+    /// # Errors
+    ///
+    /// As [`request`](Self::request), but for [`Error::OutboxFull`] and [`Error::TooManyCalls`].
+    pub fn request_beyond_limits<C: Call<Protocol = P>>(
+        &mut self,
+        call: &C,
+        waiter: W,
+    ) -> Result<CallId, (Error<ErrorOf<P>>, W)> {
+        let limits = self.limits.with_max_outbox(usize::MAX).with_max_calls(usize::MAX);
+        self.request_within(call, waiter, &limits)
+    }
+
+    fn request_within<C: Call<Protocol = P>>(
+        &mut self,
+        call: &C,
+        waiter: W,
+        limits: &Limits,
+    ) -> Result<CallId, (Error<ErrorOf<P>>, W)> {
+        match self.admit(call, limits) {
             Err(error) => {
                 self.outbox.discard();
                 Err((error, waiter))
@@ -134,22 +159,22 @@ impl<P: Protocol, W> Mux<P, W> {
     }
 
     /// Drafts the request's frame in the outbox, if there is room for it.
-    fn admit<C: Call<Protocol = P>>(&mut self, call: &C) -> Result<TicketOf<P>, Error<ErrorOf<P>>> {
+    fn admit<C: Call<Protocol = P>>(&mut self, call: &C, limits: &Limits) -> Result<TicketOf<P>, Error<ErrorOf<P>>> {
         match self.state {
             State::Open => {}
             State::Finishing => return Err(Error::Finished),
             State::WriteClosed | State::Ended => return Err(Error::NeverSent),
         }
-        if self.waiting >= self.limits.max_calls() {
-            return Err(Error::TooManyCalls { max: self.limits.max_calls() });
+        if self.waiting >= limits.max_calls() {
+            return Err(Error::TooManyCalls { max: limits.max_calls() });
         }
         let ticket = call.encode(&mut self.protocol, self.outbox.slab()).map_err(Error::Encode)?;
         let (len, queued) = (self.outbox.drafted(), self.outbox.held());
-        if len > self.limits.max_request() {
-            return Err(Error::TooLarge { len, max: self.limits.max_request() });
+        if len > limits.max_request() {
+            return Err(Error::TooLarge { len, max: limits.max_request() });
         }
-        if queued > 0 && queued.saturating_add(len) > self.limits.max_outbox() {
-            return Err(Error::OutboxFull { queued, len, max: self.limits.max_outbox() });
+        if queued > 0 && queued.saturating_add(len) > limits.max_outbox() {
+            return Err(Error::OutboxFull { queued, len, max: limits.max_outbox() });
         }
         Ok(ticket)
     }

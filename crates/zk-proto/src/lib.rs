@@ -74,6 +74,6 @@ pub use crate::{
     keepalive::{Due, Keepalive},
     reply::{Children, Created, Data, WatcherEvent},
     request::{ANY_VERSION, CloseSession, Create, CreateMode, Delete, Exists, GetChildren, GetData, Ping, SetData},
-    session::{Body, Context, Lane, Reply, Session},
+    session::{Body, Context, Lane, Node, Reply, Session},
     stat::Stat,
 };

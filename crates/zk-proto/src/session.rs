@@ -72,11 +72,28 @@ pub enum Body {
     /// To exists and set.
     Stat(Stat),
     /// To a get.
-    Data(Option<Bytes>, Stat),
+    Node(Node),
     /// To a list.
     Children(Vec<String>),
     /// To a delete, a ping, a close.
     Nothing,
+}
+
+/// A node that was read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Node {
+    /// What it holds; `None` is null, which is not the same as empty.
+    pub data: Option<Bytes>,
+    /// Its history.
+    pub stat: Stat,
+}
+
+impl Node {
+    /// What it holds, for those to whom null and empty are the same.
+    #[must_use]
+    pub fn bytes(&self) -> &[u8] {
+        self.data.as_deref().unwrap_or_default()
+    }
 }
 
 impl Default for Session {
@@ -160,7 +177,7 @@ impl Protocol for Session {
             OpCode::Exists | OpCode::SetData => Body::Stat(Stat::decode(&mut reader)?),
             OpCode::GetData => {
                 let Data { data, stat } = Data::decode(&mut reader)?;
-                Body::Data(data.map(Bytes::copy_from_slice), stat)
+                Body::Node(Node { data: data.map(Bytes::copy_from_slice), stat })
             }
             OpCode::GetChildren => {
                 let names = Children::decode(&mut reader)?.names;
@@ -220,7 +237,7 @@ macro_rules! calls {
 calls! {
     Create<'_>, Create, |this| this.validate(), String, Body::Path(path) => path;
     Delete<'_>, Delete, |this| path::validate(&this.path), (), Body::Nothing => ();
-    GetData<'_>, GetData, |this| path::validate(&this.path), (Option<Bytes>, Stat), Body::Data(data, stat) => (data, stat);
+    GetData<'_>, GetData, |this| path::validate(&this.path), Node, Body::Node(node) => node;
     SetData<'_>, SetData, |this| path::validate(&this.path), Stat, Body::Stat(stat) => stat;
     GetChildren<'_>, GetChildren, |this| path::validate(&this.path), Vec<String>, Body::Children(names) => names;
     Ping, Ping, |_this| Ok::<_, Error>(()), (), Body::Nothing => ();

@@ -6,8 +6,8 @@ use std::time::Duration;
 use packetizer::{Error, Fault, Limits, Mux, Output};
 use zk_proto::{
     Body, Children, CloseSession, ConnectRequest, ConnectResponse, Create, CreateMode, Created, Data, Delete,
-    ErrorCode, Exists, GetChildren, GetData, Password, Ping, Record, ReplyHeader, Session, SessionId, SetData, Stat,
-    WatcherEvent, Xid, Xids, Zxid,
+    ErrorCode, Exists, GetChildren, GetData, Node, Password, Ping, Record, ReplyHeader, Session, SessionId, SetData,
+    Stat, WatcherEvent, Xid, Xids, Zxid,
 };
 
 type Connection = Mux<Session, &'static str>;
@@ -81,8 +81,8 @@ fn each_reply_is_read_as_its_request_asks() {
     let expected = [
         ("create", Body::Path("/a".into())),
         ("exists", Body::Stat(stat)),
-        ("get", Body::Data(Some(b"hi".as_slice().into()), stat)),
-        ("get null", Body::Data(None, stat)),
+        ("get", Body::Node(Node { data: Some(b"hi".as_slice().into()), stat })),
+        ("get null", Body::Node(Node { data: None, stat })),
         ("set", Body::Stat(stat)),
         ("children", Body::Children(vec!["x".into(), "y".into()])),
         ("delete", Body::Nothing),

@@ -30,6 +30,13 @@ pub(super) struct Shared<P: Protocol> {
     pub(super) hung_up: AtomicBool,
 }
 
+/// Whether a call is subject to the limits.
+#[derive(Clone, Copy)]
+pub(super) enum Room {
+    Limited,
+    Reserved,
+}
+
 impl<P: Protocol> Shared<P> {
     pub(super) fn new(mux: Mux<P, Answers<P>>) -> Self {
         Self { mux: Mutex::new(mux), wake: Notify::new(), hung_up: AtomicBool::new(false) }
@@ -38,6 +45,35 @@ impl<P: Protocol> Shared<P> {
     /// A panic in somebody's `encode` leaves the mux as it was before that call, so a poisoned lock is still good.
     pub(super) fn lock(&self) -> MutexGuard<'_, Mux<P, Answers<P>>> {
         self.mux.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Makes a call in one of two ways, and lets no other follow if it is the last.
+    pub(super) fn queue<C: Call<Protocol = P>>(
+        shared: &Arc<Self>,
+        call: &C,
+        room: Room,
+        last: bool,
+    ) -> Pending<P, C::Reply> {
+        let (waiter, answer) = oneshot::channel();
+        let outcome = {
+            let mut mux = shared.lock();
+            let outcome = match room {
+                Room::Limited => mux.request(call, waiter),
+                Room::Reserved => mux.request_beyond_limits(call, waiter),
+            };
+            if last && outcome.is_ok() {
+                mux.finish();
+            }
+            outcome
+        };
+        let state = match outcome {
+            Ok(id) => {
+                shared.wake.notify_one();
+                State::Waiting { answer, id, shared: Arc::clone(shared) }
+            }
+            Err((error, _waiter)) => State::Refused(error),
+        };
+        Pending { state, reply: C::reply }
     }
 }
 
@@ -66,34 +102,13 @@ impl<P: Protocol> Handle<P> {
     /// Makes a call. The request is queued before this returns: the order of calls is the order of requests, whenever
     /// and wherever the futures are polled.
     pub fn call<C: Call<Protocol = P>>(&self, call: &C) -> Pending<P, C::Reply> {
-        self.queue(call, false)
+        Shared::queue(&self.line.shared, call, Room::Limited, false)
     }
 
     /// Makes the last call: as [`call`](Self::call), and every call after it, on any handle, fails with
     /// [`Error::Finished`].
     pub fn call_last<C: Call<Protocol = P>>(&self, call: &C) -> Pending<P, C::Reply> {
-        self.queue(call, true)
-    }
-
-    fn queue<C: Call<Protocol = P>>(&self, call: &C, last: bool) -> Pending<P, C::Reply> {
-        let shared = &self.line.shared;
-        let (waiter, answer) = oneshot::channel();
-        let outcome = {
-            let mut mux = shared.lock();
-            let outcome = mux.request(call, waiter);
-            if last && outcome.is_ok() {
-                mux.finish();
-            }
-            outcome
-        };
-        let state = match outcome {
-            Ok(id) => {
-                shared.wake.notify_one();
-                State::Waiting { answer, id, shared: Arc::clone(shared) }
-            }
-            Err((error, _waiter)) => State::Refused(error),
-        };
-        Pending { state, reply: C::reply }
+        Shared::queue(&self.line.shared, call, Room::Limited, true)
     }
 
     /// Looks at the protocol's state.
