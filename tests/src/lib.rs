@@ -1,1 +1,5 @@
-//! Harnesses for tests that need a real peer.
+//! What needs more than one crate, or real programs: tests in `tests/`, and the demo.
+//!
+//! Nothing here is published; the modules are what those tests and the `demo` program share.
+
+pub mod zookeeper;
