@@ -44,9 +44,10 @@ const FETCH: Duration = Duration::from_secs(180);
 /// How long a server may take to start; usually it is 1 to 3 seconds.
 const START: Duration = Duration::from_secs(60);
 
-/// Runs what follows its name as a child, says its pid, and kills it when standard input ends. That happens when the pipe
-/// is closed, for whatever reason: the end of a process closes its pipes.
-const WATCHDOG: &str = r#""$@" & child=$!; echo "$child"; read -r _; kill -9 "$child"; wait "$child" 2>/dev/null"#;
+/// Runs what follows a directory as a child, says its pid, and when standard input ends, kills it and removes the
+/// directory. Standard input ends when the pipe is closed, for whatever reason: the end of a process closes its pipes.
+const WATCHDOG: &str = r#"directory=$1; shift; "$@" & child=$!; echo "$child"; read -r _
+kill -9 "$child"; wait "$child" 2>/dev/null; rm -rf "$directory""#;
 
 /// A running server.
 #[derive(Debug)]
@@ -131,6 +132,7 @@ impl ZooKeeper {
         let log = fs::File::create(directory.path().join("log")).map_err(step("log"))?;
         let mut watchdog = Command::new("sh")
             .args(["-c", WATCHDOG, "sh"])
+            .arg(directory.path())
             .arg(java)
             .arg("-cp")
             .arg(jars.join("usr/share/java/*"))
@@ -242,7 +244,8 @@ fn packages() -> Result<PathBuf, Missing> {
         return Ok(root);
     }
     let scratch = tempfile::tempdir_in(&cache).map_err(|error| cannot("target/zookeeper", &error))?;
-    run(Command::new("apt-get").arg("download").args(PACKAGES).current_dir(scratch.path()))?;
+    let mut download = Command::new("apt-get");
+    run(download.arg("download").args(PACKAGES).current_dir(scratch.path()))?;
     let unpacked = scratch.path().join("root");
     for entry in fs::read_dir(scratch.path()).map_err(|error| cannot("packages", &error))?.flatten() {
         if entry.path().extension().is_some_and(|extension| extension == "deb") {
@@ -255,7 +258,7 @@ fn packages() -> Result<PathBuf, Missing> {
 }
 
 /// Runs a command, for as long as fetching may take.
-fn run(command: &mut Command) -> Result<(), Missing> {
+fn run(command: &Command) -> Result<(), Missing> {
     let name = command.get_program().to_string_lossy().into_owned();
     let mut limited = Command::new("timeout");
     limited.arg(FETCH.as_secs().to_string()).arg(command.get_program()).args(command.get_args());

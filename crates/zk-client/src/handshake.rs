@@ -69,18 +69,17 @@ async fn shake_hands<S: AsyncRead + AsyncWrite + Unpin>(
     let (mut driver, handle) = Driver::new(stream, LengthPrefixed::u32_be(), frames, Session::default(), limits);
     let mut answer = handle.call(&ConnectRequest::new_session(options.session_timeout()));
     loop {
-        tokio::select! {
+        let answered = tokio::select! {
             biased;
-            granted = &mut answer => {
-                let granted = granted.map_err(|error| lost(&error))?;
-                return Ok(granted.map(|grant| Connection { driver, handle, grant }));
+            answered = &mut answer => answered,
+            step = driver.next() => match step {
+                // Some servers hang up right behind their answer.
+                Step::End(end) => task::arrived(&mut answer).ok_or_else(|| lost(&end))?,
+                _ => continue,
             }
-            step = driver.next() => {
-                if let Step::End(end) = step {
-                    return Err(lost(&end));
-                }
-            }
-        }
+        };
+        let granted = answered.map_err(|error| lost(&error))?;
+        return Ok(granted.map(|grant| Connection { driver, handle, grant }));
     }
 }
 

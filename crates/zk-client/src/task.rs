@@ -1,12 +1,18 @@
 //! The task that owns a connection: it moves bytes, keeps the session alive, and says how it ended.
 
-use std::{future::Future, sync::Arc};
+use std::{
+    future::Future,
+    pin::pin,
+    sync::Arc,
+    task::{Context, Poll, Waker},
+};
 
 use frame_codec::LengthPrefixed;
 use packetizer::{Driver, Step};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     sync::watch,
+    task::unconstrained,
     time::{Instant, sleep_until},
 };
 use zk_proto::{CloseSession, Due, ErrorCode, Keepalive, Ping, Session, SessionId};
@@ -19,6 +25,9 @@ use crate::{
 
 /// An answer to a request of the task's own, if there is one under way.
 type Own = Option<packetizer::Pending<Session, Result<(), ErrorCode>>>;
+
+/// What became of one.
+type Answer = Result<Result<(), ErrorCode>, packetizer::Error<zk_proto::Error>>;
 
 /// Spawns the task for a session that was just granted.
 pub(crate) fn start<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
@@ -72,7 +81,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Task<S> {
                     // No watch was set, so there is nobody to tell.
                     Step::Event(_) => {}
                     Step::HungUp => self.say_farewell(),
-                    Step::End(end) => return Ending::Lost(whole(&end).into()),
+                    // A server that confirms the end of the session hangs up right behind it.
+                    Step::End(end) => return match self.farewell.as_mut().and_then(arrived) {
+                        Some(Ok(Ok(()))) => Ending::Closed,
+                        _ => Ending::Lost(whole(&end).into()),
+                    },
                     _ => {}
                 },
                 answer = own(&mut self.farewell) => match answer {
@@ -110,15 +123,18 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Task<S> {
 }
 
 /// Waits for the answer, if one is under way; then none is any more.
-fn own(
-    pending: &mut Own,
-) -> impl Future<Output = <packetizer::Pending<Session, Result<(), ErrorCode>> as Future>::Output> {
-    std::future::poll_fn(move |cx| match pending {
-        None => std::task::Poll::Pending,
-        Some(answer) => {
-            let answer = std::task::ready!(std::pin::Pin::new(answer).poll(cx));
-            *pending = None;
-            std::task::Poll::Ready(answer)
-        }
-    })
+async fn own(pending: &mut Own) -> Answer {
+    let Some(answer) = pending else { return std::future::pending().await };
+    let answer = answer.await;
+    *pending = None;
+    answer
+}
+
+/// What a future has to say now, however much the task has done in its turn already.
+pub(crate) fn arrived<F: Future + Unpin>(future: &mut F) -> Option<F::Output> {
+    let mut cx = Context::from_waker(Waker::noop());
+    match pin!(unconstrained(future)).poll(&mut cx) {
+        Poll::Ready(output) => Some(output),
+        Poll::Pending => None,
+    }
 }

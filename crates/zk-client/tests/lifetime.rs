@@ -227,6 +227,19 @@ async fn closing_answers_what_was_asked_and_reports() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_server_that_hangs_up_behind_its_last_answer_has_given_it() {
+    // The client's task looks at answers and at the stream in no fixed order, so once is not enough.
+    for _ in 0..64 {
+        let (zk, mut server) = connect(Options::default(), 9000).await;
+        let report = zk.close();
+        let (xid, ..) = server.request().await;
+        server.reply(xid, 0, b"").await;
+        drop(server);
+        assert_eq!(soon(report).await.ending, Ending::Closed);
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn closing_is_done_whether_or_not_anybody_waits_for_it() {
     let (zk, mut server) = connect(Options::default(), 9000).await;
     drop(zk.close());
