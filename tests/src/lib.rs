@@ -1,1 +1,5 @@
-//! What the tests of more than one crate share, and the demo.
+//! What needs more than one crate, or real programs: tests in `tests/`, and the demo.
+//!
+//! Nothing here is published; the modules are what those tests and the `demo` program share.
+
+pub mod demo;
