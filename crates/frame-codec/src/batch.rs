@@ -2,7 +2,7 @@
 
 use std::{fmt, iter::FusedIterator, slice};
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 
 /// Where one frame's payload lies in its block.
 ///
@@ -43,6 +43,22 @@ impl Batch {
         let mut index = Index::with_capacity(1);
         index.push(0, frame.len());
         index.into_batch(frame)
+    }
+
+    /// The frames of several batches in one, in order; copies unless only one has any.
+    #[must_use]
+    pub fn concat(batches: impl IntoIterator<Item = Self>) -> Self {
+        let mut filled: Vec<Self> = batches.into_iter().filter(|batch| !batch.is_empty()).collect();
+        if filled.len() <= 1 {
+            return filled.pop().unwrap_or_default();
+        }
+        let mut block = BytesMut::with_capacity(filled.iter().map(Self::byte_len).sum());
+        let mut index = Index::with_capacity(filled.iter().map(Self::len).sum());
+        for frame in filled.iter().flatten() {
+            index.push(block.len(), block.len() + frame.len());
+            block.extend_from_slice(frame);
+        }
+        index.into_batch(block.freeze())
     }
 
     /// The number of frames.
@@ -247,6 +263,14 @@ mod tests {
         assert!(watch.upgrade().is_some(), "a frame is still alive");
         drop(kept);
         assert!(watch.upgrade().is_none(), "nothing is left to pay for");
+    }
+
+    #[test]
+    fn batches_joined_into_one_keep_the_order_of_their_frames() {
+        let batch = |text: &'static str| Batch::single(Bytes::from_static(text.as_bytes()));
+        let joined = Batch::concat([batch("a"), Batch::default(), batch(""), batch("bc")]);
+        assert_eq!((joined.iter().collect::<Vec<_>>(), joined.byte_len()), (vec![&b"a"[..], b"", b"bc"], 3));
+        assert!(Batch::concat([]).is_empty());
     }
 
     #[test]
