@@ -216,14 +216,15 @@ impl Account {
         let Some(wanted) = self.expected.get(self.next) else {
             return format!("after its last line came {got}");
         };
-        let later = self.expected[self.next..].iter().position(|other| other == payload);
-        let earlier = self.expected[..self.next].iter().rposition(|other| other == payload);
-        match (later, earlier) {
-            (Some(skipped), _) => {
-                format!("at line {line} came {got}, which is line {}: {skipped} missing", line + skipped)
+        // Equal lines are common (the empty one): the nearest is the likeliest.
+        let missing = self.expected[self.next..].iter().position(|other| other == payload);
+        let back = self.expected[..self.next].iter().rev().position(|other| other == payload).map(|before| before + 1);
+        match (missing, back) {
+            (Some(missing), back) if back.is_none_or(|back| missing < back) => {
+                format!("at line {line} came {got}, which is line {}: {missing} missing", line + missing)
             }
-            (None, Some(at)) => format!("at line {line} came {got} again, which is line {}", at + 1),
-            (None, None) => format!("at line {line} came {got}, not {}", excerpt(wanted)),
+            (_, Some(back)) => format!("at line {line} came {got} again, which is line {}", line - back),
+            (_, None) => format!("at line {line} came {got}, not {}", excerpt(wanted)),
         }
     }
 

@@ -77,11 +77,12 @@ impl Tests {
     /// Finds the closing lines of `cargo nextest run` and `cargo test`.
     pub(crate) fn read(output: &str) -> Self {
         let mut tests = Self::default();
-        for line in output.lines().map(str::trim) {
-            let is_end = line.starts_with("test result: ") || line.starts_with("Summary [");
+        for line in output.lines() {
+            // Indented like that by nextest; what a test says may look like either.
+            let is_end = line.starts_with("test result: ") || line.starts_with("     Summary [");
             if let Some(passed) = number_before(line, " passed").filter(|_| is_end) {
                 tests.passed += passed;
-                tests.lines.push(line.to_owned());
+                tests.lines.push(line.trim().to_owned());
             }
         }
         tests
@@ -135,6 +136,7 @@ mod tests {
         let output = "     Summary [   0.012s] 12 tests run: 12 passed, 3 skipped\n\
             test foo::9 passed ... ok\n\
             test result: ok. 5 passed; 0 failed; 1 ignored; 0 measured\n\
+            \x20   test result: ok. 7 passed; as a test may say\n\
             test result: ok. 2 passed; 0 failed; 0 ignored; 0 measured\n";
         let tests = Tests::read(output);
         assert_eq!(tests.passed, 19);
