@@ -83,10 +83,7 @@ impl fmt::Display for FileKind {
 
 /// The address of an abstract name.
 pub(crate) fn abstract_address(name: &[u8]) -> Result<SocketAddrUnix> {
-    let invalid = Error::InvalidAbstractName {
-        len: name.len(),
-        max: ABSTRACT_MAX,
-    };
+    let invalid = Error::InvalidAbstractName { len: name.len(), max: ABSTRACT_MAX };
     if name.is_empty() || name.len() > ABSTRACT_MAX {
         return Err(invalid);
     }
@@ -99,14 +96,8 @@ mod tests {
 
     #[test]
     fn addresses_escape_what_a_terminal_would_obey() {
-        assert_eq!(
-            Address::Path("/run/\x1b[31m".into()).to_string(),
-            "unix:/run/\\u{1b}[31m"
-        );
-        assert_eq!(
-            Address::Abstract(b"na\0me\n".to_vec()).to_string(),
-            "unix:@na\\x00me\\n"
-        );
+        assert_eq!(Address::Path("/run/\x1b[31m".into()).to_string(), "unix:/run/\\u{1b}[31m");
+        assert_eq!(Address::Abstract(b"na\0me\n".to_vec()).to_string(), "unix:@na\\x00me\\n");
         assert_eq!(Address::Systemd("in".into()).to_string(), "systemd:in");
     }
 

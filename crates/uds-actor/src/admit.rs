@@ -25,26 +25,17 @@ pub struct Admit {
 impl Admit {
     /// This process's effective user, and root. The default.
     pub fn own() -> Self {
-        Self::nobody()
-            .uid(0)
-            .uid(rustix::process::geteuid().as_raw())
+        Self::nobody().uid(0).uid(rustix::process::geteuid().as_raw())
     }
 
     /// Nobody yet: a list to add to, when even root must be named.
     pub fn nobody() -> Self {
-        Self {
-            anyone: false,
-            uids: Vec::new(),
-            gids: Vec::new(),
-        }
+        Self { anyone: false, uids: Vec::new(), gids: Vec::new() }
     }
 
     /// Whoever reaches the socket.
     pub fn anyone() -> Self {
-        Self {
-            anyone: true,
-            ..Self::nobody()
-        }
+        Self { anyone: true, ..Self::nobody() }
     }
 
     /// This user too.
@@ -63,9 +54,7 @@ impl Admit {
 
     /// Whether `peer` may come in.
     pub fn admits(&self, peer: &Peer) -> bool {
-        self.anyone
-            || self.uids.contains(&peer.uid())
-            || self.gids.iter().any(|gid| peer.in_group(*gid))
+        self.anyone || self.uids.contains(&peer.uid()) || self.gids.iter().any(|gid| peer.in_group(*gid))
     }
 }
 

@@ -116,12 +116,7 @@ impl Bind {
     }
 
     fn at(address: Address) -> Self {
-        Self {
-            address,
-            file: FileOptions::default(),
-            backlog: BACKLOG,
-            admit: Admit::default(),
-        }
+        Self { address, file: FileOptions::default(), backlog: BACKLOG, admit: Admit::default() }
     }
 
     /// Permission bits of the socket's file, [`Mode::USER_ONLY`] unless set; exactly these, whatever the umask.
@@ -178,9 +173,7 @@ impl Bind {
             return Err(Error::NoRuntime);
         }
         if !matches!(self.address, Address::Path(_)) && self.file != FileOptions::default() {
-            return Err(Error::NoFile {
-                address: self.address,
-            });
+            return Err(Error::NoFile { address: self.address });
         }
         let (socket, fresh, lock) = match &self.address {
             Address::Path(path) => {
@@ -190,11 +183,7 @@ impl Bind {
             Address::Abstract(name) => (self.listening(&abstract_address(name)?)?, None, None),
             Address::Systemd(name) => (activation::take(name)?, None, None),
         };
-        let failed = |source| Error::Bind {
-            address: self.address.clone(),
-            doing: "hand over to the runtime",
-            source,
-        };
+        let failed = |source| Error::Bind { address: self.address.clone(), doing: "hand over to the runtime", source };
         let socket = StdListener::from(socket);
         socket.set_nonblocking(true).map_err(failed)?;
         let socket = tokio::net::UnixListener::from_std(socket).map_err(failed)?;
@@ -234,10 +223,6 @@ impl Bind {
     }
 
     fn failed(&self, doing: &'static str, errno: rustix::io::Errno) -> Error {
-        Error::Bind {
-            address: self.address.clone(),
-            doing,
-            source: errno.into(),
-        }
+        Error::Bind { address: self.address.clone(), doing, source: errno.into() }
     }
 }

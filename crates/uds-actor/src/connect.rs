@@ -50,18 +50,12 @@ pub struct Connect {
 impl Connect {
     /// A name in the file system, of up to 4095 bytes.
     pub fn path(path: impl Into<PathBuf>) -> Self {
-        Self {
-            address: Address::Path(path.into()),
-            deadline: Duration::ZERO,
-        }
+        Self { address: Address::Path(path.into()), deadline: Duration::ZERO }
     }
 
     /// A name of 1 to 107 bytes in the abstract table of the network namespace.
     pub fn abstract_name(name: impl Into<Vec<u8>>) -> Self {
-        Self {
-            address: Address::Abstract(name.into()),
-            deadline: Duration::ZERO,
-        }
+        Self { address: Address::Abstract(name.into()), deadline: Duration::ZERO }
     }
 
     /// How long to try for, counted from the call; zero unless set, which means once.
@@ -92,12 +86,8 @@ impl Connect {
         loop {
             match self.attempt() {
                 Ok(socket) => {
-                    return UnixStream::from_std(StdStream::from(socket)).map_err(|source| {
-                        Error::Connect {
-                            address: self.address.clone(),
-                            source,
-                        }
-                    });
+                    return UnixStream::from_std(StdStream::from(socket))
+                        .map_err(|source| Error::Connect { address: self.address.clone(), source });
                 }
                 Err(error) => tokio::time::sleep(attempts.pause_after(error)?).await,
             }
@@ -116,10 +106,7 @@ impl Connect {
                     let stream = StdStream::from(socket);
                     stream
                         .set_nonblocking(false)
-                        .map_err(|source| Error::Connect {
-                            address: self.address.clone(),
-                            source,
-                        })?;
+                        .map_err(|source| Error::Connect { address: self.address.clone(), source })?;
                     return Ok(stream);
                 }
                 Err(error) => thread::sleep(attempts.pause_after(error)?),
@@ -135,8 +122,7 @@ impl Connect {
             }
             Address::Abstract(name) => {
                 let address = abstract_address(name)?;
-                self.reach(&address)
-                    .map_err(|errno| from_errno(self.address.clone(), errno))
+                self.reach(&address).map_err(|errno| from_errno(self.address.clone(), errno))
             }
             Address::Systemd(_) => Err(from_errno(self.address.clone(), Errno::AFNOSUPPORT)),
         }
@@ -170,42 +156,24 @@ pub(crate) fn diagnose(path: &Path, errno: Errno) -> Error {
     match errno {
         Errno::NOENT => {
             let missing = missing(path).unwrap_or_else(|| path.to_owned());
-            Error::NotThere {
-                path: path.to_owned(),
-                missing,
-                waited: Duration::ZERO,
-            }
+            Error::NotThere { path: path.to_owned(), missing, waited: Duration::ZERO }
         }
         Errno::ACCESS => denied(path).unwrap_or_else(|| other(errno)),
         // A regular file refuses connections like a dead socket.
-        Errno::CONNREFUSED => {
-            match statat(CWD, path, AtFlags::empty()).map(|stat| FileKind::of(&stat)) {
-                Ok(FileKind::Socket) | Err(_) => other(errno),
-                Ok(kind) => Error::NotASocket {
-                    path: path.to_owned(),
-                    kind,
-                },
-            }
-        }
+        Errno::CONNREFUSED => match statat(CWD, path, AtFlags::empty()).map(|stat| FileKind::of(&stat)) {
+            Ok(FileKind::Socket) | Err(_) => other(errno),
+            Ok(kind) => Error::NotASocket { path: path.to_owned(), kind },
+        },
         _ => other(errno),
     }
 }
 
 fn from_errno(address: Address, errno: Errno) -> Error {
     match errno {
-        Errno::CONNREFUSED => Error::NobodyListening {
-            address,
-            waited: Duration::ZERO,
-        },
-        Errno::AGAIN => Error::QueueFull {
-            address,
-            waited: Duration::ZERO,
-        },
+        Errno::CONNREFUSED => Error::NobodyListening { address, waited: Duration::ZERO },
+        Errno::AGAIN => Error::QueueFull { address, waited: Duration::ZERO },
         Errno::PROTOTYPE => Error::WrongType { address },
-        errno => Error::Connect {
-            address,
-            source: errno.into(),
-        },
+        errno => Error::Connect { address, source: errno.into() },
     }
 }
 
@@ -219,11 +187,7 @@ struct Attempts {
 
 impl Attempts {
     fn new(deadline: Duration) -> Self {
-        Self {
-            began: Instant::now(),
-            deadline,
-            backoff: Backoff::new(FIRST_PAUSE, LAST_PAUSE),
-        }
+        Self { began: Instant::now(), deadline, backoff: Backoff::new(FIRST_PAUSE, LAST_PAUSE) }
     }
 
     /// How long to pause after this error, or the error if there is no time left or no point in it. The last
@@ -234,9 +198,8 @@ impl Attempts {
         if error.is_retryable() && !left.is_zero() {
             return Ok(self.backoff.jittered(chance()).min(left));
         }
-        if let Error::NotThere { waited, .. }
-        | Error::NobodyListening { waited, .. }
-        | Error::QueueFull { waited, .. } = &mut error
+        if let Error::NotThere { waited, .. } | Error::NobodyListening { waited, .. } | Error::QueueFull { waited, .. } =
+            &mut error
             && !self.deadline.is_zero()
         {
             *waited = passed;

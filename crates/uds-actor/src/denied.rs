@@ -29,26 +29,20 @@ pub(crate) fn denied(path: &Path) -> Option<Error> {
 
 /// The first component that is missing.
 pub(crate) fn missing(path: &Path) -> Option<PathBuf> {
-    prefixes(path).find(|prefix| matches!(prefix.symlink_metadata(), Err(error) if error.kind() == io::ErrorKind::NotFound))
+    prefixes(path)
+        .find(|prefix| matches!(prefix.symlink_metadata(), Err(error) if error.kind() == io::ErrorKind::NotFound))
 }
 
 fn walk(path: &Path, links: u32) -> Option<PathBuf> {
     for prefix in prefixes(path) {
-        let need = if prefix == path {
-            Access::WRITE_OK
-        } else {
-            Access::EXEC_OK
-        };
+        let need = if prefix == path { Access::WRITE_OK } else { Access::EXEC_OK };
         match accessat(CWD, &prefix, need, AtFlags::EACCESS) {
             Ok(()) => {}
             Err(Errno::ACCESS) => {
                 // All before it let us pass, so it is this one, or what it links to, or something on the way there.
                 return match readlink(&prefix, Vec::new()) {
                     Ok(target) if links > 0 => {
-                        let target = prefix
-                            .parent()
-                            .unwrap_or(Path::new(""))
-                            .join(target.to_str().ok()?);
+                        let target = prefix.parent().unwrap_or(Path::new("")).join(target.to_str().ok()?);
                         walk(&target, links - 1).or(Some(prefix))
                     }
                     Ok(_) | Err(_) => Some(prefix),
@@ -62,18 +56,12 @@ fn walk(path: &Path, links: u32) -> Option<PathBuf> {
 
 /// `/`, `/run`, `/run/app`, … or `.`, `a`, `a/b`, …
 fn prefixes(path: &Path) -> impl Iterator<Item = PathBuf> {
-    let start = if path.is_absolute() {
-        PathBuf::new()
-    } else {
-        PathBuf::from(".")
-    };
+    let start = if path.is_absolute() { PathBuf::new() } else { PathBuf::from(".") };
     let first = path.is_relative().then(|| start.clone());
-    first
-        .into_iter()
-        .chain(path.components().scan(PathBuf::new(), |prefix, component| {
-            prefix.push(component);
-            Some(prefix.clone())
-        }))
+    first.into_iter().chain(path.components().scan(PathBuf::new(), |prefix, component| {
+        prefix.push(component);
+        Some(prefix.clone())
+    }))
 }
 
 #[cfg(test)]
@@ -105,9 +93,7 @@ mod tests {
 
     fn component(path: &Path) -> Option<(PathBuf, u32)> {
         as_nobody(|| denied(path)).map(|error| match error {
-            Error::Denied {
-                component, mode, ..
-            } => (component, mode),
+            Error::Denied { component, mode, .. } => (component, mode),
             other => panic!("{other}"),
         })
     }
@@ -120,8 +106,7 @@ mod tests {
         fs::create_dir_all(&inner).unwrap();
         let file = inner.join("x.sock");
         fs::write(&file, "").unwrap();
-        let set =
-            |path: &Path, mode| fs::set_permissions(path, Permissions::from_mode(mode)).unwrap();
+        let set = |path: &Path, mode| fs::set_permissions(path, Permissions::from_mode(mode)).unwrap();
 
         set(&file, 0o666);
         assert_eq!(component(&file), None);
@@ -134,10 +119,7 @@ mod tests {
 
         let link = top.path().join("link");
         symlink("a/b", &link).unwrap();
-        assert_eq!(
-            component(&link.join("x.sock")),
-            Some((top.path().join("a"), 0o600))
-        );
+        assert_eq!(component(&link.join("x.sock")), Some((top.path().join("a"), 0o600)));
         // Clean up as an ordinary user too.
         set(&top.path().join("a"), 0o700);
         set(&inner, 0o700);
@@ -148,33 +130,20 @@ mod tests {
         let top = tempfile::tempdir().unwrap();
         symlink("b", top.path().join("a")).unwrap();
         symlink("a", top.path().join("b")).unwrap();
-        assert_eq!(
-            component(&top.path().join("a/x.sock")).map(|found| found.1),
-            None
-        );
+        assert_eq!(component(&top.path().join("a/x.sock")).map(|found| found.1), None);
     }
 
     #[test]
     fn paths_are_walked_from_their_beginning() {
-        let walked = |path: &str| {
-            prefixes(Path::new(path))
-                .map(|p| p.to_str().unwrap().to_owned())
-                .collect::<Vec<_>>()
-        };
-        assert_eq!(
-            walked("/run/app/x"),
-            ["/", "/run", "/run/app", "/run/app/x"]
-        );
+        let walked = |path: &str| prefixes(Path::new(path)).map(|p| p.to_str().unwrap().to_owned()).collect::<Vec<_>>();
+        assert_eq!(walked("/run/app/x"), ["/", "/run", "/run/app", "/run/app/x"]);
         assert_eq!(walked("a/x"), [".", "a", "a/x"]);
     }
 
     #[test]
     fn the_first_missing_component_is_found() {
         let top = tempfile::tempdir().unwrap();
-        assert_eq!(
-            missing(&top.path().join("a/b/x")),
-            Some(top.path().join("a"))
-        );
+        assert_eq!(missing(&top.path().join("a/b/x")), Some(top.path().join("a")));
         assert_eq!(missing(top.path()), None);
     }
 }

@@ -44,9 +44,7 @@ pub enum Error {
     },
 
     /// A path, or its last component, that is longer than the kernel takes even through `/proc/self/fd`.
-    #[error(
-        "{path:?}: {len} bytes where {max} are possible; use a shorter name or a directory nearer to the root"
-    )]
+    #[error("{path:?}: {len} bytes where {max} are possible; use a shorter name or a directory nearer to the root")]
     PathTooLong {
         /// What was given.
         path: PathBuf,
@@ -98,9 +96,7 @@ pub enum Error {
     },
 
     /// The lock file is not one this process could have made; it was left alone.
-    #[error(
-        "the lock file {lock:?} cannot be trusted: {fault}; find out who made it and remove it"
-    )]
+    #[error("the lock file {lock:?} cannot be trusted: {fault}; find out who made it and remove it")]
     ForeignLock {
         /// The lock file.
         lock: PathBuf,
@@ -273,19 +269,9 @@ impl Error {
 
     /// Every error's answers, in one table without a wildcard: a new error does not compile without them.
     fn disposition(&self) -> Disposition {
-        const FINAL: Disposition = Disposition {
-            peer_fault: false,
-            peer_usable: false,
-            retryable: false,
-        };
-        const PASSES: Disposition = Disposition {
-            retryable: true,
-            ..FINAL
-        };
-        const UNHARMED: Disposition = Disposition {
-            peer_usable: true,
-            ..FINAL
-        };
+        const FINAL: Disposition = Disposition { peer_fault: false, peer_usable: false, retryable: false };
+        const PASSES: Disposition = Disposition { retryable: true, ..FINAL };
+        const UNHARMED: Disposition = Disposition { peer_usable: true, ..FINAL };
         match self {
             Self::InvalidMode { .. }
             | Self::InvalidPath { .. }
@@ -309,10 +295,9 @@ impl Error {
             | Self::NotThere { .. }
             | Self::NobodyListening { .. }
             | Self::QueueFull { .. } => PASSES,
-            Self::Bind { source, .. } | Self::Connect { source, .. } => Disposition {
-                retryable: passes(source),
-                ..FINAL
-            },
+            Self::Bind { source, .. } | Self::Connect { source, .. } => {
+                Disposition { retryable: passes(source), ..FINAL }
+            }
             // The bytes still flow; only the identity behind them is unknown.
             Self::Peer { .. } => UNHARMED,
         }
@@ -376,11 +361,7 @@ fn holder(pid: Option<u32>) -> String {
 }
 
 fn after(waited: Duration) -> String {
-    if waited.is_zero() {
-        String::new()
-    } else {
-        format!(" after {waited:.1?}")
-    }
+    if waited.is_zero() { String::new() } else { format!(" after {waited:.1?}") }
 }
 
 /// Shortages of descriptors and memory pass by themselves.
@@ -388,8 +369,6 @@ fn passes(source: &io::Error) -> bool {
     use rustix::io::Errno;
     matches!(
         Errno::from_io_error(source),
-        Some(
-            Errno::MFILE | Errno::NFILE | Errno::NOMEM | Errno::NOBUFS | Errno::INTR | Errno::AGAIN
-        )
+        Some(Errno::MFILE | Errno::NFILE | Errno::NOMEM | Errno::NOBUFS | Errno::INTR | Errno::AGAIN)
     )
 }

@@ -87,12 +87,7 @@ impl Listener {
             // listening socket that cannot be shut down is broken, which `accept` will say.
             let _ = shutdown(&queue.socket, Shutdown::Read);
         }
-        Draining {
-            queue,
-            withdrawal,
-            has_more: is_ours,
-            _lock: lock,
-        }
+        Draining { queue, withdrawal, has_more: is_ours, _lock: lock }
     }
 }
 
@@ -151,10 +146,7 @@ impl Draining {
     pub async fn accept(&mut self) -> Result<Option<(UnixStream, Peer)>> {
         while self.has_more {
             self.queue.resume().await;
-            match accept_with(
-                &self.queue.socket,
-                SocketFlags::CLOEXEC | SocketFlags::NONBLOCK,
-            ) {
+            match accept_with(&self.queue.socket, SocketFlags::CLOEXEC | SocketFlags::NONBLOCK) {
                 Ok(socket) => match UnixStream::from_std(socket.into()) {
                     Ok(stream) => {
                         self.queue.recovered();

@@ -34,25 +34,19 @@ impl Mode {
     /// # Errors
     /// [`Error::InvalidMode`] for anything else; set-id and sticky bits mean nothing on a socket.
     pub fn octal(text: &str) -> Result<Self> {
-        let digits = text
-            .strip_prefix("0o")
-            .or_else(|| text.strip_prefix('0').filter(|rest| rest.len() == 3))
-            .unwrap_or(text);
+        let digits =
+            text.strip_prefix("0o").or_else(|| text.strip_prefix('0').filter(|rest| rest.len() == 3)).unwrap_or(text);
         let mut bits = 0;
         for digit in digits.bytes() {
             match digit {
                 b'0'..=b'7' if digits.len() == 3 => bits = bits << 3 | u16::from(digit - b'0'),
                 _ => {
-                    return Err(Error::InvalidMode {
-                        text: text.to_owned(),
-                    });
+                    return Err(Error::InvalidMode { text: text.to_owned() });
                 }
             }
         }
         if digits.is_empty() {
-            return Err(Error::InvalidMode {
-                text: text.to_owned(),
-            });
+            return Err(Error::InvalidMode { text: text.to_owned() });
         }
         Ok(Self(bits))
     }
@@ -109,13 +103,10 @@ mod tests {
     #[test]
     fn anything_else_is_refused() {
         for text in [
-            "", "0", "0o", "66", "888", "6600", "04755", "4755", "00o660", "-60", "+60", " 660",
-            "660 ", "0x1", "rw-", "٦٦٠",
+            "", "0", "0o", "66", "888", "6600", "04755", "4755", "00o660", "-60", "+60", " 660", "660 ", "0x1", "rw-",
+            "٦٦٠",
         ] {
-            assert!(
-                matches!(Mode::octal(text), Err(Error::InvalidMode { text: t }) if t == text),
-                "{text:?}"
-            );
+            assert!(matches!(Mode::octal(text), Err(Error::InvalidMode { text: t }) if t == text), "{text:?}");
         }
     }
 }

@@ -39,25 +39,14 @@ impl SocketPath {
             (Some(parent), Some(name)) if parent.as_os_str().is_empty() => (Path::new("."), name),
             (Some(parent), Some(name)) => (parent, name),
             _ => {
-                return Err(Error::InvalidPath {
-                    path,
-                    fault: PathFault::NamesADirectory,
-                });
+                return Err(Error::InvalidPath { path, fault: PathFault::NamesADirectory });
             }
         };
         let max = NAME_MAX - LOCK_EXTRA;
         if name.len() > max {
-            return Err(Error::PathTooLong {
-                len: name.len(),
-                max,
-                path,
-            });
+            return Err(Error::PathTooLong { len: name.len(), max, path });
         }
-        Ok(Self {
-            directory: directory.to_owned(),
-            name: name.to_owned(),
-            path,
-        })
+        Ok(Self { directory: directory.to_owned(), name: name.to_owned(), path })
     }
 
     pub(crate) fn as_path(&self) -> &Path {
@@ -86,10 +75,7 @@ impl SocketPath {
                 let mut hash = Fnv::default();
                 hash.write(name);
                 let readable = name.get(..READABLE).unwrap_or(name);
-                dotted(
-                    &[readable, format!("~{:016x}", hash.finish()).as_bytes()].concat(),
-                    b"new",
-                )
+                dotted(&[readable, format!("~{:016x}", hash.finish()).as_bytes()].concat(), b"new")
             }
         }
     }
@@ -98,11 +84,7 @@ impl SocketPath {
     ///
     /// The path itself where it fits, because the kernel shows it to whoever lists sockets; else through the
     /// descriptor.
-    pub(crate) fn address_of(
-        &self,
-        name: &OsStr,
-        directory: BorrowedFd<'_>,
-    ) -> rustix::io::Result<SocketAddrUnix> {
+    pub(crate) fn address_of(&self, name: &OsStr, directory: BorrowedFd<'_>) -> rustix::io::Result<SocketAddrUnix> {
         let direct = self.directory.join(name);
         if direct.as_os_str().len() <= SUN_PATH_MAX {
             return SocketAddrUnix::new(direct);
@@ -128,24 +110,14 @@ pub(crate) fn check(path: &Path) -> Result<()> {
         PathFault::Empty
     } else if bytes.contains(&0) {
         PathFault::Nul
-    } else if matches!(
-        bytes.rsplit(|byte| *byte == b'/').next(),
-        Some(b"" | b"." | b"..")
-    ) {
+    } else if matches!(bytes.rsplit(|byte| *byte == b'/').next(), Some(b"" | b"." | b"..")) {
         PathFault::NamesADirectory
     } else if bytes.len() > PATH_MAX {
-        return Err(Error::PathTooLong {
-            path: path.to_owned(),
-            len: bytes.len(),
-            max: PATH_MAX,
-        });
+        return Err(Error::PathTooLong { path: path.to_owned(), len: bytes.len(), max: PATH_MAX });
     } else {
         return Ok(());
     };
-    Err(Error::InvalidPath {
-        path: path.to_owned(),
-        fault,
-    })
+    Err(Error::InvalidPath { path: path.to_owned(), fault })
 }
 
 fn dotted(name: &[u8], suffix: &[u8]) -> OsString {
@@ -186,12 +158,8 @@ mod tests {
 
     #[test]
     fn a_path_gives_a_directory_and_names_beside_it() {
-        for (path, directory) in [
-            ("/run/app/x.sock", "/run/app"),
-            ("x.sock", "."),
-            ("a/x.sock", "a"),
-            ("/x.sock", "/"),
-        ] {
+        for (path, directory) in [("/run/app/x.sock", "/run/app"), ("x.sock", "."), ("a/x.sock", "a"), ("/x.sock", "/")]
+        {
             let path = SocketPath::new(path.into()).unwrap();
             assert_eq!(path.directory(), Path::new(directory));
             assert_eq!(path.name(), "x.sock");
@@ -205,12 +173,7 @@ mod tests {
         assert_eq!(fault(b""), PathFault::Empty);
         assert_eq!(fault(b"/run/a\0b"), PathFault::Nul);
         for directory in [&b"/"[..], b".", b"..", b"/run/", b"/run/.", b"a/.."] {
-            assert_eq!(
-                fault(directory),
-                PathFault::NamesADirectory,
-                "{}",
-                directory.escape_ascii()
-            );
+            assert_eq!(fault(directory), PathFault::NamesADirectory, "{}", directory.escape_ascii());
         }
     }
 
@@ -218,43 +181,17 @@ mod tests {
     fn names_have_the_longest_length_their_lock_can_have() {
         assert!(SocketPath::new("n".repeat(249).into()).is_ok());
         let too_long = SocketPath::new("n".repeat(250).into());
-        assert!(
-            matches!(
-                too_long,
-                Err(Error::PathTooLong {
-                    len: 250,
-                    max: 249,
-                    ..
-                })
-            ),
-            "{too_long:?}"
-        );
+        assert!(matches!(too_long, Err(Error::PathTooLong { len: 250, max: 249, .. })), "{too_long:?}");
         let deep = SocketPath::new(format!("/{}x", "d/".repeat(2048)).into());
-        assert!(
-            matches!(
-                deep,
-                Err(Error::PathTooLong {
-                    len: 4098,
-                    max: 4095,
-                    ..
-                })
-            ),
-            "{deep:?}"
-        );
+        assert!(matches!(deep, Err(Error::PathTooLong { len: 4098, max: 4095, .. })), "{deep:?}");
     }
 
     #[test]
     fn temporary_names_fit_into_an_address_and_differ_where_names_do() {
         let temporary = |name: String| SocketPath::new(name.into()).unwrap().temporary_name();
-        assert_eq!(
-            temporary("n".repeat(40)).to_str(),
-            Some(&*format!(".{}.new", "n".repeat(40)))
-        );
+        assert_eq!(temporary("n".repeat(40)).to_str(), Some(&*format!(".{}.new", "n".repeat(40))));
         let long = temporary("n".repeat(249));
-        assert!(
-            "/proc/self/fd/2147483647/".len() + long.len() <= SUN_PATH_MAX,
-            "{long:?}"
-        );
+        assert!("/proc/self/fd/2147483647/".len() + long.len() <= SUN_PATH_MAX, "{long:?}");
         assert_ne!(long, temporary("n".repeat(248)));
         // The name on disk must not change from one build to the next.
         assert_eq!(

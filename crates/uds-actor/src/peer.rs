@@ -45,12 +45,7 @@ impl Peer {
     ///
     /// A `pid` of 0 is none: the kernel gives it for a process outside our pid namespace.
     pub fn new(uid: u32, gid: u32, pid: Option<u32>, groups: impl Into<Arc<[u32]>>) -> Self {
-        Self {
-            uid,
-            gid,
-            pid: pid.filter(|pid| *pid != 0),
-            groups: groups.into(),
-        }
+        Self { uid, gid, pid: pid.filter(|pid| *pid != 0), groups: groups.into() }
     }
 
     /// A descriptor for the process at the other end of `socket` (`SO_PEERPIDFD`, Linux 6.5).
@@ -113,11 +108,7 @@ mod tests {
         assert_eq!(peer.uid(), rustix::process::geteuid().as_raw());
         assert_eq!(peer.gid(), rustix::process::getegid().as_raw());
         assert_eq!(peer.pid(), Some(std::process::id()));
-        let own: Vec<u32> = rustix::process::getgroups()
-            .unwrap()
-            .iter()
-            .map(|gid| gid.as_raw())
-            .collect();
+        let own: Vec<u32> = rustix::process::getgroups().unwrap().iter().map(|gid| gid.as_raw()).collect();
         assert_eq!(peer.groups(), own);
         assert!(peer.in_group(peer.gid()));
     }
@@ -131,17 +122,11 @@ mod tests {
                 let groups: Vec<_> = (1..=300).map(rustix::fs::Gid::from_raw).collect();
                 rustix::thread::set_thread_groups(&groups).unwrap();
             }
-            (
-                rustix::process::getgroups().unwrap(),
-                Peer::of(UnixStream::pair().unwrap().0).unwrap(),
-            )
+            (rustix::process::getgroups().unwrap(), Peer::of(UnixStream::pair().unwrap().0).unwrap())
         })
         .join()
         .unwrap();
-        assert_eq!(
-            peer.groups(),
-            chosen.iter().map(|gid| gid.as_raw()).collect::<Vec<_>>()
-        );
+        assert_eq!(peer.groups(), chosen.iter().map(|gid| gid.as_raw()).collect::<Vec<_>>());
         assert!(chosen.iter().all(|gid| peer.in_group(gid.as_raw())));
         assert!(!peer.in_group(u32::MAX - 1));
     }
@@ -157,9 +142,6 @@ mod tests {
     fn a_peer_without_a_pid_here_says_so() {
         assert_eq!(Peer::new(7, 8, Some(0), []).pid(), None);
         assert_eq!(Peer::new(7, 8, Some(0), []).to_string(), "uid 7, gid 8");
-        assert_eq!(
-            Peer::new(7, 8, Some(9), []).to_string(),
-            "pid 9 (uid 7, gid 8)"
-        );
+        assert_eq!(Peer::new(7, 8, Some(9), []).to_string(), "pid 9 (uid 7, gid 8)");
     }
 }

@@ -18,11 +18,7 @@ pub(crate) struct Credentials {
 pub(crate) fn peer_credentials(socket: BorrowedFd<'_>) -> io::Result<Credentials> {
     let mut words = [0_u32; 3];
     match socket_option(socket, libc::SO_PEERCRED, &mut words)? {
-        [pid, uid, gid] => Ok(Credentials {
-            pid: pid.cast_signed(),
-            uid: *uid,
-            gid: *gid,
-        }),
+        [pid, uid, gid] => Ok(Credentials { pid: pid.cast_signed(), uid: *uid, gid: *gid }),
         _ => Err(io::ErrorKind::InvalidData.into()),
     }
 }
@@ -61,10 +57,7 @@ pub(crate) fn peer_pidfd(socket: BorrowedFd<'_>) -> io::Result<Option<OwnedFd>> 
         }
     };
     // SAFETY: the kernel has just installed this descriptor for this call; nobody else knows its number.
-    #[expect(
-        unsafe_code,
-        reason = "SO_PEERPIDFD gives a new descriptor as a number"
-    )]
+    #[expect(unsafe_code, reason = "SO_PEERPIDFD gives a new descriptor as a number")]
     Ok(Some(unsafe { OwnedFd::from_raw_fd(fd) }))
 }
 
@@ -77,37 +70,20 @@ pub(crate) fn duplicate_inherited(number: RawFd) -> io::Result<OwnedFd> {
     }
     // SAFETY: the borrow ends within this function, in which it is only given to fcntl; a number that is not
     // open makes those calls fail with EBADF and do nothing.
-    #[expect(
-        unsafe_code,
-        reason = "the activation protocol names descriptors by number"
-    )]
+    #[expect(unsafe_code, reason = "the activation protocol names descriptors by number")]
     let inherited = unsafe { BorrowedFd::borrow_raw(number) };
     fcntl_setfd(inherited, fcntl_getfd(inherited)? | FdFlags::CLOEXEC)?;
     Ok(fcntl_dupfd_cloexec(inherited, 3)?)
 }
 
 /// Fills `room` from the front with a `SOL_SOCKET` option and gives back the part that was filled.
-fn socket_option<'a, T: Word>(
-    socket: BorrowedFd<'_>,
-    option: i32,
-    room: &'a mut [T],
-) -> io::Result<&'a [T]> {
-    let mut len =
-        libc::socklen_t::try_from(size_of_val(room)).map_err(|_| io::ErrorKind::InvalidInput)?;
+fn socket_option<'a, T: Word>(socket: BorrowedFd<'_>, option: i32, room: &'a mut [T]) -> io::Result<&'a [T]> {
+    let mut len = libc::socklen_t::try_from(size_of_val(room)).map_err(|_| io::ErrorKind::InvalidInput)?;
     // SAFETY: `room` is writable for `len` bytes, the kernel writes at most that many, and any bytes are a
     // valid `Word`.
-    #[expect(
-        unsafe_code,
-        reason = "no SO_PEERGROUPS or SO_PEERPIDFD in rustix, whose SO_PEERCRED has no pid 0"
-    )]
+    #[expect(unsafe_code, reason = "no SO_PEERGROUPS or SO_PEERPIDFD in rustix, whose SO_PEERCRED has no pid 0")]
     let result = unsafe {
-        libc::getsockopt(
-            socket.as_raw_fd(),
-            libc::SOL_SOCKET,
-            option,
-            room.as_mut_ptr().cast(),
-            &raw mut len,
-        )
+        libc::getsockopt(socket.as_raw_fd(), libc::SOL_SOCKET, option, room.as_mut_ptr().cast(), &raw mut len)
     };
     if result != 0 {
         return Err(io::Error::last_os_error());

@@ -4,9 +4,7 @@ use std::os::fd::OwnedFd;
 
 use rustix::fs::{Stat, major, minor};
 use rustix::io::Errno;
-use rustix::net::{
-    AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, netlink, recv, send, socket_with,
-};
+use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, netlink, recv, send, socket_with};
 
 const SOCK_DIAG_BY_FAMILY: u16 = 20;
 const NLMSG_ERROR: u16 = 2;
@@ -45,12 +43,8 @@ pub(super) fn find(stat: &Stat) -> rustix::io::Result<Option<Served>> {
     let inode = stat.st_ino as u32;
     let device = major(stat.st_dev) << 20 | minor(stat.st_dev);
 
-    let socket = socket_with(
-        AddressFamily::NETLINK,
-        SocketType::DGRAM,
-        SocketFlags::CLOEXEC,
-        Some(netlink::SOCK_DIAG),
-    )?;
+    let socket =
+        socket_with(AddressFamily::NETLINK, SocketType::DGRAM, SocketFlags::CLOEXEC, Some(netlink::SOCK_DIAG))?;
     send(&socket, &request(), SendFlags::empty())?;
     let mut piece = vec![0; PIECE];
     let mut found = None;
@@ -59,9 +53,7 @@ pub(super) fn find(stat: &Stat) -> rustix::io::Result<Option<Served>> {
         let messages = receive(&socket, &mut piece)?;
         for message in messages_of(messages) {
             match message {
-                Message::Socket(entry) if entry.inode == Some((inode, device)) => {
-                    found = entry.served()
-                }
+                Message::Socket(entry) if entry.inode == Some((inode, device)) => found = entry.served(),
                 Message::Socket(_) => {}
                 Message::Done => return Ok(found),
                 Message::Failed => return Err(Errno::OPNOTSUPP),
@@ -114,9 +106,9 @@ struct Entry {
 impl Entry {
     fn served(&self) -> Option<Served> {
         match (self.state, self.kind) {
-            (LISTEN, _) => Some(Served::Listening {
-                is_full: self.queue.is_some_and(|(waiting, limit)| waiting > limit),
-            }),
+            (LISTEN, _) => {
+                Some(Served::Listening { is_full: self.queue.is_some_and(|(waiting, limit)| waiting > limit) })
+            }
             (CLOSE, SOCK_DGRAM) => Some(Served::Datagrams),
             (CLOSE, _) => Some(Served::NotListening),
             _ => None,
@@ -143,11 +135,7 @@ fn messages_of(mut bytes: &[u8]) -> impl Iterator<Item = Message> {
 }
 
 fn entry(body: &[u8]) -> Option<Entry> {
-    let mut entry = Entry {
-        kind: *body.get(1)?,
-        state: *body.get(2)?,
-        ..Entry::default()
-    };
+    let mut entry = Entry { kind: *body.get(1)?, state: *body.get(2)?, ..Entry::default() };
     let mut attributes = body.get(UNIX_DIAG_MSG..)?;
     while attributes.len() >= 4 {
         let len = usize::from(u16_at(attributes, 0)?);
@@ -158,27 +146,17 @@ fn entry(body: &[u8]) -> Option<Entry> {
             UNIX_DIAG_RQLEN => entry.queue = pair(),
             _ => {}
         }
-        attributes = attributes
-            .get(len.next_multiple_of(4)..)
-            .unwrap_or_default();
+        attributes = attributes.get(len.next_multiple_of(4)..).unwrap_or_default();
     }
     Some(entry)
 }
 
 fn u16_at(bytes: &[u8], at: usize) -> Option<u16> {
-    bytes
-        .get(at..)?
-        .first_chunk()
-        .copied()
-        .map(u16::from_ne_bytes)
+    bytes.get(at..)?.first_chunk().copied().map(u16::from_ne_bytes)
 }
 
 fn u32_at(bytes: &[u8], at: usize) -> Option<u32> {
-    bytes
-        .get(at..)?
-        .first_chunk()
-        .copied()
-        .map(u32::from_ne_bytes)
+    bytes.get(at..)?.first_chunk().copied().map(u32::from_ne_bytes)
 }
 
 #[cfg(test)]
@@ -226,9 +204,8 @@ mod tests {
     #[test]
     fn a_table_longer_than_one_piece_is_searched_to_its_end() {
         let directory = tempfile::tempdir().unwrap();
-        let listeners: Vec<_> = (0..2000)
-            .map(|n| UnixListener::bind(directory.path().join(n.to_string())).unwrap())
-            .collect();
+        let listeners: Vec<_> =
+            (0..2000).map(|n| UnixListener::bind(directory.path().join(n.to_string())).unwrap()).collect();
         for n in [0, 999, 1999] {
             let found = find(&stat(directory.path().join(n.to_string())).unwrap()).unwrap();
             assert_eq!(found, Some(Served::Listening { is_full: false }), "{n}");
@@ -247,23 +224,9 @@ mod tests {
             &9_u32.to_ne_bytes(),
         ]
         .concat();
-        let whole = [
-            &44_u32.to_ne_bytes()[..],
-            &SOCK_DIAG_BY_FAMILY.to_ne_bytes(),
-            &[0; 10],
-            &socket,
-        ]
-        .concat();
-        let entry = Entry {
-            kind: 1,
-            state: LISTEN,
-            inode: Some((7, 9)),
-            queue: None,
-        };
-        assert_eq!(
-            messages_of(&whole).collect::<Vec<_>>(),
-            [Message::Socket(entry)]
-        );
+        let whole = [&44_u32.to_ne_bytes()[..], &SOCK_DIAG_BY_FAMILY.to_ne_bytes(), &[0; 10], &socket].concat();
+        let entry = Entry { kind: 1, state: LISTEN, inode: Some((7, 9)), queue: None };
+        assert_eq!(messages_of(&whole).collect::<Vec<_>>(), [Message::Socket(entry)]);
         for cut in 0..whole.len() {
             assert_eq!(messages_of(&whole[..cut]).count(), 0, "{cut}");
         }

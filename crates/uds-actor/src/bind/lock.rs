@@ -34,31 +34,21 @@ impl LockFile {
     fn attempt(directory: &Directory, name: &OsString) -> Result<Option<Self>> {
         let path = || directory.path().directory().join(name);
         let failed = |errno| directory.failed("take the lock beside", errno);
-        let foreign = |fault| Error::ForeignLock {
-            lock: path(),
-            fault,
-        };
+        let foreign = |fault| Error::ForeignLock { lock: path(), fault };
 
         // NONBLOCK: a named pipe must not make us wait for its other end.
-        let flags = OFlags::RDWR
-            | OFlags::CREATE
-            | OFlags::NOFOLLOW
-            | OFlags::CLOEXEC
-            | OFlags::NONBLOCK
-            | OFlags::NOCTTY;
+        let flags =
+            OFlags::RDWR | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NONBLOCK | OFlags::NOCTTY;
         let file = match openat(directory, name, flags, Mode::RUSR | Mode::WUSR) {
             Ok(file) => file,
             Err(errno) => {
                 // What is in the way says more than the error; a symlink for one gives ELOOP.
-                let Ok(stat) = statat(directory, name, rustix::fs::AtFlags::SYMLINK_NOFOLLOW)
-                else {
+                let Ok(stat) = statat(directory, name, rustix::fs::AtFlags::SYMLINK_NOFOLLOW) else {
                     return Err(failed(errno));
                 };
                 let own = rustix::process::geteuid().as_raw();
                 return Err(match FileKind::of(&stat) {
-                    FileKind::Regular if stat.st_uid != own => {
-                        foreign(LockFault::Owner(stat.st_uid))
-                    }
+                    FileKind::Regular if stat.st_uid != own => foreign(LockFault::Owner(stat.st_uid)),
                     FileKind::Regular => failed(errno),
                     kind => foreign(LockFault::Kind(kind)),
                 });
@@ -77,11 +67,7 @@ impl LockFile {
             Ok(()) => {}
             Err(Errno::WOULDBLOCK) => {
                 let pid = written_pid(&file);
-                return Err(Error::Locked {
-                    path: directory.path().as_path().to_owned(),
-                    lock: path(),
-                    pid,
-                });
+                return Err(Error::Locked { path: directory.path().as_path().to_owned(), lock: path(), pid });
             }
             Err(errno) => return Err(failed(errno)),
         }
@@ -108,9 +94,5 @@ impl LockFile {
 fn written_pid(file: &OwnedFd) -> Option<u32> {
     let mut text = [0; 16];
     let len = pread(file, &mut text, 0).ok()?;
-    std::str::from_utf8(text.get(..len)?)
-        .ok()?
-        .strip_suffix('\n')?
-        .parse()
-        .ok()
+    std::str::from_utf8(text.get(..len)?).ok()?.strip_suffix('\n')?.parse().ok()
 }

@@ -49,25 +49,14 @@ impl fmt::Display for Liveness {
 pub fn probe(path: impl AsRef<Path>) -> Result<Liveness> {
     let path = path.as_ref();
     check(path)?;
-    let failed = |errno: Errno| Error::Connect {
-        address: Address::Path(path.to_owned()),
-        source: errno.into(),
-    };
-    let file = match openat(
-        CWD,
-        path,
-        OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC,
-        Mode::empty(),
-    ) {
+    let failed = |errno: Errno| Error::Connect { address: Address::Path(path.to_owned()), source: errno.into() };
+    let file = match openat(CWD, path, OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty()) {
         Ok(file) => file,
         Err(errno) => return Err(crate::connect::diagnose(path, errno)),
     };
     match FileKind::of(&fstat(&file).map_err(failed)?) {
         FileKind::Socket => probe_inode(file.as_fd()).map_err(failed),
-        kind => Err(Error::NotASocket {
-            path: path.to_owned(),
-            kind,
-        }),
+        kind => Err(Error::NotASocket { path: path.to_owned(), kind }),
     }
 }
 

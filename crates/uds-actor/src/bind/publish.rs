@@ -18,11 +18,7 @@ pub(crate) struct Fresh(Published);
 
 impl Fresh {
     pub(crate) fn new(directory: Directory, identity: Identity) -> Self {
-        Self(Published {
-            directory,
-            identity,
-            current: Current::Temporary,
-        })
+        Self(Published { directory, identity, current: Current::Temporary })
     }
 
     pub(crate) fn directory(&self) -> &Directory {
@@ -88,23 +84,12 @@ impl Published {
     fn exchange(&mut self, remains: &Remains) -> Result<bool> {
         let directory = &self.directory;
         let (name, temporary) = (directory.path().name(), directory.path().temporary_name());
-        let exchange = || {
-            renameat_with(
-                directory,
-                &temporary,
-                directory,
-                name,
-                RenameFlags::EXCHANGE,
-            )
-        };
+        let exchange = || renameat_with(directory, &temporary, directory, name, RenameFlags::EXCHANGE);
         match exchange() {
             Ok(()) => {}
             Err(Errno::NOENT) => return Ok(false),
             Err(errno) => {
-                return Err(directory.failed(
-                    "replace the stale socket (if it stays so, remove it)",
-                    errno,
-                ));
+                return Err(directory.failed("replace the stale socket (if it stays so, remove it)", errno));
             }
         }
         // A server between bind and listen looks stale; by now it may have got further.
@@ -145,9 +130,7 @@ impl Published {
         match directory.identity_of(&temporary)? {
             None => Ok(Withdrawal::Missing),
             Some(identity) if identity != self.identity => Ok(Withdrawal::Replaced),
-            Some(_) => {
-                unlinkat(directory, &temporary, AtFlags::empty()).map(|()| Withdrawal::Removed)
-            }
+            Some(_) => unlinkat(directory, &temporary, AtFlags::empty()).map(|()| Withdrawal::Removed),
         }
     }
 
@@ -161,22 +144,14 @@ impl Published {
             Some(identity) if identity != self.identity => return Ok(Withdrawal::Replaced),
             Some(_) => {}
         }
-        match renameat_with(
-            directory,
-            name,
-            directory,
-            &temporary,
-            RenameFlags::NOREPLACE,
-        ) {
+        match renameat_with(directory, name, directory, &temporary, RenameFlags::NOREPLACE) {
             Ok(()) => {}
             Err(Errno::NOENT) => return Ok(Withdrawal::Missing),
             Err(Errno::INVAL | Errno::NOSYS) => renameat(directory, name, directory, &temporary)?,
             Err(errno) => return Err(errno),
         }
         match self.remove_temporary()? {
-            Withdrawal::Replaced => directory
-                .rename_if_free(&temporary, name)
-                .map(|()| Withdrawal::Replaced),
+            Withdrawal::Replaced => directory.rename_if_free(&temporary, name).map(|()| Withdrawal::Replaced),
             withdrawal => Ok(withdrawal),
         }
     }

@@ -108,10 +108,7 @@ impl Queue {
     }
 
     fn broken(&self, source: io::Error) -> Error {
-        Error::Accept {
-            address: self.address.clone(),
-            source,
-        }
+        Error::Accept { address: self.address.clone(), source }
     }
 
     /// Closes the connection that has waited longest.
@@ -151,13 +148,7 @@ impl Shortage {
 
 /// Any descriptor will do; this one needs nothing from the file system.
 fn spare() -> Option<OwnedFd> {
-    socket_with(
-        AddressFamily::UNIX,
-        SocketType::DGRAM,
-        SocketFlags::CLOEXEC,
-        None,
-    )
-    .ok()
+    socket_with(AddressFamily::UNIX, SocketType::DGRAM, SocketFlags::CLOEXEC, None).ok()
 }
 
 #[cfg(test)]

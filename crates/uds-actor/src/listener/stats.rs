@@ -25,14 +25,7 @@ pub struct AcceptStats {
 
 impl fmt::Display for AcceptStats {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self {
-            accepted,
-            refused,
-            shed,
-            failures,
-            last_refused,
-            last_failure,
-        } = self;
+        let Self { accepted, refused, shed, failures, last_refused, last_failure } = self;
         write!(f, "{accepted} accepted, {refused} refused")?;
         if let Some(peer) = last_refused {
             write!(f, " (last: {peer})")?;
@@ -52,10 +45,7 @@ mod tests {
     #[test]
     fn stats_are_one_line() {
         let mut stats = AcceptStats::default();
-        assert_eq!(
-            stats.to_string(),
-            "0 accepted, 0 refused, 0 shed, 0 failures"
-        );
+        assert_eq!(stats.to_string(), "0 accepted, 0 refused, 0 shed, 0 failures");
         stats.last_refused = Some(Peer::new(7, 8, Some(9), []));
         stats.last_failure = Some(io::ErrorKind::OutOfMemory);
         assert_eq!(

@@ -1,0 +1,94 @@
+//! A backend that does what a test tells it: hints when told, fails when told.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use super::Backend;
+use crate::event::Why;
+use crate::hints::Hints;
+use crate::target::Target;
+
+/// The backend; its [`Script`] is the other end.
+#[derive(Debug)]
+pub struct Scripted {
+    script: Script,
+}
+
+/// Tells a [`Scripted`] backend what to do, and what was asked of it.
+#[derive(Clone, Debug, Default)]
+pub struct Script {
+    state: Arc<Mutex<State>>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    refusal: Option<Why>,
+    armed: Option<(Target, Hints)>,
+    arms: usize,
+    disarms: usize,
+}
+
+impl Scripted {
+    /// A backend that arms willingly and gives no hint by itself, and the script to change that.
+    pub fn new() -> (Self, Script) {
+        let script = Script::default();
+        (
+            Self {
+                script: script.clone(),
+            },
+            script,
+        )
+    }
+}
+
+impl Script {
+    /// From now on arming fails with this, or succeeds again.
+    pub fn refuse(&self, why: Option<Why>) {
+        self.state().refusal = why;
+    }
+
+    /// Where to put hints, while armed. A clone stays good for the life of the watcher.
+    pub fn hints(&self) -> Option<Hints> {
+        self.state().armed.as_ref().map(|(_, hints)| hints.clone())
+    }
+
+    /// What is armed.
+    pub fn target(&self) -> Option<Target> {
+        self.state()
+            .armed
+            .as_ref()
+            .map(|(target, _)| target.clone())
+    }
+
+    /// How often arming was tried.
+    pub fn arms(&self) -> usize {
+        self.state().arms
+    }
+
+    /// How often everything was given up.
+    pub fn disarms(&self) -> usize {
+        self.state().disarms
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Backend for Scripted {
+    fn arm(&mut self, target: &Target, hints: &Hints) -> Result<(), Why> {
+        let mut state = self.script.state();
+        state.arms += 1;
+        if let Some(why) = state.refusal.clone() {
+            state.armed = None;
+            return Err(why);
+        }
+        state.armed = Some((target.clone(), hints.clone()));
+        Ok(())
+    }
+
+    fn disarm(&mut self) {
+        let mut state = self.script.state();
+        state.disarms += 1;
+        state.armed = None;
+    }
+}

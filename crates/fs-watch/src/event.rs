@@ -1,0 +1,133 @@
+//! What a watcher tells its consumer.
+
+use std::fmt;
+use std::io;
+
+use crate::roster::Change;
+use crate::socket::{Socket, SocketId};
+
+/// One item of the stream a [`Watcher`](crate::Watcher) is.
+///
+/// The words are those of a list-and-watch protocol. A consumer that keeps a map and applies
+/// `InitApply` and `Added` as insertions and `Removed` as a deletion holds, after each event, what the
+/// directory held at some moment since.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Event {
+    /// The first listing begins. Comes once.
+    Init,
+    /// This socket was there when the first listing was made.
+    InitApply(Socket),
+    /// The first listing is whole. From here on, changes.
+    InitDone,
+    /// A socket has come: bound here, renamed into the directory, or put in the place of another.
+    /// Nobody need be listening on it yet: `bind` makes the file, `listen` comes later.
+    Added(Socket),
+    /// A socket is gone from its path. For one that was replaced this comes before the [`Added`] of its
+    /// successor.
+    ///
+    /// [`Added`]: Event::Added
+    Removed {
+        /// Which one: the [`id`](Socket::id) of the socket announced before.
+        id: SocketId,
+        /// How it went.
+        reason: Reason,
+    },
+    /// From now on changes are seen late, or not at all until [`Resynced`](Event::Resynced). Comes again
+    /// when the cause changes.
+    Degraded(Why),
+    /// What was missed has been made good: after this event, all that was announced is what a complete
+    /// look found. Ends a `Degraded`; comes alone where the kernel dropped hints and one look repaired
+    /// that at once.
+    Resynced,
+}
+
+impl From<Change> for Event {
+    fn from(change: Change) -> Self {
+        match change {
+            Change::Added(socket) => Self::Added(socket),
+            Change::Removed { id, reason } => Self::Removed { id, reason },
+        }
+    }
+}
+
+/// How a socket left its path.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Reason {
+    /// Unlinked, renamed away, or the whole directory went; something that is no socket may have its
+    /// name now.
+    Gone,
+    /// Another socket has its path; the `Added` of that one follows.
+    Replaced,
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Gone => "gone",
+            Self::Replaced => "replaced",
+        })
+    }
+}
+
+/// Why a watcher cannot see as it should.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Why {
+    /// There is nothing at the directory's path. It is looked for until it is back.
+    #[error("the directory does not exist")]
+    Missing,
+    /// Something that is no directory has the path.
+    #[error("the path is not a directory")]
+    NotADirectory,
+    /// The directory is there and could not be listed. Sockets already announced are kept: a failure
+    /// is not an absence.
+    #[error("the directory cannot be listed: {message}")]
+    Unreadable {
+        /// The operating system's answer, to match on.
+        kind: io::ErrorKind,
+        /// The same, to read.
+        message: String,
+    },
+    /// A limit of the kernel leaves no room for our watches. Changes are found by looking four times a
+    /// second.
+    #[error("{limit} is exhausted: raise it, or run fewer watchers")]
+    LimitReached {
+        /// The sysctl or resource limit that has been reached.
+        limit: &'static str,
+    },
+    /// The source of hints did not answer within its time. It is abandoned and another one started;
+    /// until then changes are found by looking four times a second.
+    #[error("the source of hints does not answer")]
+    BackendStuck,
+    /// The source of hints failed. It is started anew; until then changes are found by looking four
+    /// times a second.
+    #[error("the source of hints failed: {message}")]
+    BackendFailed {
+        /// What it said.
+        message: String,
+    },
+}
+
+impl Why {
+    /// Whether nothing at all can be seen; otherwise changes are merely found late.
+    pub fn is_blind(&self) -> bool {
+        match self {
+            Self::Missing | Self::NotADirectory | Self::Unreadable { .. } => true,
+            Self::LimitReached { .. } | Self::BackendStuck | Self::BackendFailed { .. } => false,
+        }
+    }
+
+    /// What a failed attempt to reach or list the directory means.
+    pub(crate) fn from_listing(error: &io::Error) -> Self {
+        match error.kind() {
+            io::ErrorKind::NotFound => Self::Missing,
+            io::ErrorKind::NotADirectory => Self::NotADirectory,
+            kind => Self::Unreadable {
+                kind,
+                message: error.to_string(),
+            },
+        }
+    }
+}

@@ -1,0 +1,189 @@
+//! The questions put to the filesystem. Every system call of a look is in this file, each may block for
+//! as long as the filesystem likes, and each answer is only true of the moment it was given.
+
+use std::ffi::{OsStr, OsString};
+use std::fs;
+use std::io;
+use std::os::unix::fs::{FileTypeExt, MetadataExt};
+use std::path::Path;
+
+use crate::event::Why;
+use crate::roster::{Listing, Sighting};
+use crate::socket::Facts;
+use crate::target::{Anchor, Identity, Target};
+
+/// Where the path leads now, following symbolic links.
+pub(crate) fn identify(dir: &Path) -> io::Result<Identity> {
+    let metadata = fs::metadata(dir)?;
+    if !metadata.is_dir() {
+        return Err(io::ErrorKind::NotADirectory.into());
+    }
+    Ok(Identity {
+        device: metadata.dev(),
+        inode: metadata.ino(),
+        birth: metadata.created().ok(),
+    })
+}
+
+/// What to watch in order to watch `dir`, which is absolute. Always answers: of a directory that is not
+/// there, or not to be reached, the nearest ancestor that is can be watched.
+pub(crate) fn resolve(dir: &Path) -> Target {
+    let mut anchors = Vec::with_capacity(2);
+    anchors.extend(anchor(dir));
+    let directory = identify(dir)
+        .and_then(|identity| Ok((fs::canonicalize(dir)?, identity)))
+        .ok();
+    if let Some((canonical, _)) = &directory {
+        let beyond_links = anchor(canonical);
+        anchors.extend(beyond_links.filter(|beyond| !anchors.contains(beyond)));
+    }
+    Target::new(directory, anchors)
+}
+
+/// The lowest existing directory above `path`, and the name in it that leads on.
+fn anchor(path: &Path) -> Option<Anchor> {
+    path.ancestors().find_map(|below| {
+        let name = below.file_name()?.to_owned();
+        let parent = fs::canonicalize(below.parent()?).ok()?;
+        Some(Anchor { parent, name })
+    })
+}
+
+/// Passes once over the directory. The second value says what kept the pass from reaching the end.
+///
+/// A directory that is not there has no sockets in it: that listing is complete, and empty.
+pub(crate) fn list(dir: &Path, admits: impl Fn(&OsStr) -> bool) -> (Listing, Option<Why>) {
+    let mut seen = Vec::new();
+    match read(dir, admits, &mut seen) {
+        Ok(()) => (Listing::Complete(seen), None),
+        Err(error) => match Why::from_listing(&error) {
+            why @ (Why::Missing | Why::NotADirectory) => (Listing::Complete(Vec::new()), Some(why)),
+            why => (Listing::Partial(seen), Some(why)),
+        },
+    }
+}
+
+fn read(
+    dir: &Path,
+    admits: impl Fn(&OsStr) -> bool,
+    seen: &mut Vec<(OsString, Facts)>,
+) -> io::Result<()> {
+    for entry in fs::read_dir(dir)? {
+        let entry = entry?;
+        // Mostly known from the listing itself; one call more where the filesystem does not say.
+        let plainly_other = entry.file_type().is_ok_and(|kind| !kind.is_socket());
+        if plainly_other || !admits(&entry.file_name()) {
+            continue;
+        }
+        match entry.metadata() {
+            Ok(metadata) if metadata.file_type().is_socket() => {
+                seen.push((entry.file_name(), Facts::of(&metadata)));
+            }
+            // Something else by now, or gone since it was listed: if it was known, it is in doubt.
+            Ok(_) => {}
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            // It is there and cannot be examined, so the rest must not be taken for everything.
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
+}
+
+/// Looks at one name, not following a symbolic link.
+pub(crate) fn look_at(dir: &Path, name: &OsStr) -> Sighting {
+    sighting(fs::symlink_metadata(dir.join(name)))
+}
+
+fn sighting(answer: io::Result<fs::Metadata>) -> Sighting {
+    match answer {
+        Ok(metadata) if metadata.file_type().is_socket() => Sighting::Socket(Facts::of(&metadata)),
+        Ok(_) => Sighting::Other,
+        Err(error) => match error.kind() {
+            io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => Sighting::Absent,
+            _ => Sighting::Unknown,
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::symlink;
+    use std::os::unix::net::UnixListener;
+
+    use super::*;
+
+    fn names(listing: &Listing) -> Vec<&str> {
+        let (Listing::Complete(seen) | Listing::Partial(seen)) = listing;
+        seen.iter()
+            .map(|(name, _)| name.to_str().unwrap())
+            .collect()
+    }
+
+    #[test]
+    fn only_sockets_are_listed() {
+        let dir = tempfile::tempdir().unwrap();
+        let _listener = UnixListener::bind(dir.path().join("socket")).unwrap();
+        fs::write(dir.path().join("file"), "").unwrap();
+        fs::create_dir(dir.path().join("dir")).unwrap();
+        symlink("socket", dir.path().join("link")).unwrap();
+        let (listing, trouble) = list(dir.path(), |_| true);
+        assert_eq!(names(&listing), ["socket"]);
+        assert_eq!(trouble, None);
+        assert_eq!(look_at(dir.path(), "link".as_ref()), Sighting::Other);
+        assert_eq!(look_at(dir.path(), "none".as_ref()), Sighting::Absent);
+        assert_eq!(
+            look_at(&dir.path().join("file"), "none".as_ref()),
+            Sighting::Absent
+        );
+    }
+
+    #[test]
+    fn a_directory_that_is_not_there_is_empty_and_one_that_cannot_be_read_is_not() {
+        let dir = tempfile::tempdir().unwrap();
+        let (listing, trouble) = list(&dir.path().join("none"), |_| true);
+        assert_eq!(
+            (listing, trouble),
+            (Listing::Complete(vec![]), Some(Why::Missing))
+        );
+
+        // A loop of links, because permissions do not stop a test that runs as root.
+        let circle = dir.path().join("loop");
+        symlink(&circle, &circle).unwrap();
+        let (listing, trouble) = list(&circle, |_| true);
+        assert_eq!(listing, Listing::Partial(vec![]));
+        assert!(
+            matches!(trouble, Some(Why::Unreadable { .. })),
+            "{trouble:?}"
+        );
+        assert_eq!(look_at(&circle, "a".as_ref()), Sighting::Unknown);
+    }
+
+    #[test]
+    fn a_path_is_anchored_where_it_exists() {
+        let dir = tempfile::tempdir().unwrap();
+        let base = fs::canonicalize(dir.path()).unwrap();
+        fs::create_dir(base.join("real")).unwrap();
+        symlink("real", base.join("link")).unwrap();
+
+        let anchored = |path: &str| {
+            let target = resolve(&base.join(path));
+            let names: Vec<_> = target
+                .anchors()
+                .iter()
+                .map(|anchor| anchor.name.clone())
+                .collect();
+            assert!(target.anchors().iter().all(|anchor| anchor.parent == base));
+            (names, target.directory().map(Path::to_owned))
+        };
+        assert_eq!(
+            anchored("real"),
+            (vec!["real".into()], Some(base.join("real")))
+        );
+        assert_eq!(
+            anchored("link"),
+            (vec!["link".into(), "real".into()], Some(base.join("real")))
+        );
+        assert_eq!(anchored("missing/below/it"), (vec!["missing".into()], None));
+        assert_eq!(resolve(Path::new("/")).anchors(), []);
+    }
+}

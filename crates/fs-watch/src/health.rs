@@ -1,0 +1,90 @@
+//! How well the watcher sees, and when to say so.
+
+use crate::event::{Event, Why};
+
+/// Turns the outcome of each complete look into `Degraded` and `Resynced`. Pure.
+///
+/// ```text
+///           trouble                    other trouble
+///   well ───────────► troubled(why) ──────────────┐   each arrow into `troubled`: Degraded(why)
+///    ▲                   │  ▲                     │   the arrow back to `well`:   Resynced
+///    └───────────────────┘  └─────────────────────┘   a gap while well:           Resynced alone
+///         no trouble
+/// ```
+#[derive(Debug, Default)]
+pub(crate) struct Health {
+    trouble: Option<Why>,
+    /// Hints have been lost since the last look that ended well.
+    gap: bool,
+}
+
+/// What to say before and after the changes a look has found.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Bulletin {
+    pub(crate) before: Option<Event>,
+    pub(crate) after: Option<Event>,
+}
+
+impl Health {
+    pub(crate) fn handle_gap(&mut self) {
+        self.gap = true;
+    }
+
+    pub(crate) fn handle_look(&mut self, trouble: Option<Why>) -> Bulletin {
+        let before = trouble
+            .clone()
+            .filter(|why| self.trouble.as_ref() != Some(why));
+        let mended = trouble.is_none() && (self.trouble.is_some() || self.gap);
+        if trouble.is_none() {
+            self.gap = false;
+        }
+        self.trouble = trouble;
+        Bulletin {
+            before: before.map(Event::Degraded),
+            after: mended.then_some(Event::Resynced),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn trouble_is_told_once_and_its_end_once() {
+        let degraded = |why| Bulletin {
+            before: Some(Event::Degraded(why)),
+            after: None,
+        };
+        let resynced = || Bulletin {
+            before: None,
+            after: Some(Event::Resynced),
+        };
+        let silence = || Bulletin {
+            before: None,
+            after: None,
+        };
+        let mut health = Health::default();
+        for (trouble, expected) in [
+            (None, silence()),
+            (Some(Why::Missing), degraded(Why::Missing)),
+            (Some(Why::Missing), silence()),
+            (Some(Why::BackendStuck), degraded(Why::BackendStuck)),
+            (None, resynced()),
+            (None, silence()),
+        ] {
+            assert_eq!(health.handle_look(trouble), expected);
+        }
+    }
+
+    #[test]
+    fn a_gap_is_mended_by_the_first_look_that_sees() {
+        let mut health = Health::default();
+        health.handle_gap();
+        assert_eq!(health.handle_look(Some(Why::Missing)).after, None);
+        assert_eq!(health.handle_look(None).after, Some(Event::Resynced));
+        health.handle_gap();
+        assert_eq!(health.handle_look(None).after, Some(Event::Resynced));
+        assert_eq!(health.handle_look(None).after, None);
+    }
+}

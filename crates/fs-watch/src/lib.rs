@@ -1,0 +1,106 @@
+//! Which Unix sockets are in this directory, now and from now on.
+//!
+//! A manager gives each of its plugins, workers or producers a place to put a socket: a directory. This
+//! crate tells the manager which sockets are there, and every coming and going after that, until it stops
+//! asking. It is made to be forgotten about: it does not miss one, does not hang, and says so when it
+//! cannot see.
+//!
+//! ```
+//! use fs_watch::{Event, Watcher};
+//! # use std::os::unix::net::UnixListener;
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let dir = tempfile::tempdir()?;
+//! let _early = UnixListener::bind(dir.path().join("early.sock"))?;
+//!
+//! let mut watcher = Watcher::start(dir.path()).await?;
+//! let mut here = std::collections::BTreeSet::new();
+//! while let Some(event) = watcher.next().await {
+//!     match event {
+//!         Event::InitApply(socket) | Event::Added(socket) => {
+//!             here.insert(socket.path);
+//!         }
+//!         Event::Removed { id, .. } => {
+//!             here.remove(&id.path);
+//!             break;
+//!         }
+//!         Event::InitDone => {
+//!             // Everything that was there is in `here`. Now a second one comes, and the first one goes.
+//!             let _late = UnixListener::bind(dir.path().join("late.sock"))?;
+//!             std::fs::remove_file(dir.path().join("early.sock"))?;
+//!         }
+//!         _ => {}
+//!     }
+//! }
+//! watcher.shutdown().await;
+//! # assert!(here.len() <= 1);
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! Who only wants paths in a channel takes [`watch_for_new_sockets`].
+//!
+//! # How it sees
+//!
+//! The kernel's file events are taken for *hints*: a name, and "look there". What is true is decided by
+//! looking, in a value that does no I/O, the [`Roster`].
+//!
+//! ```text
+//!  Backend ──hint: "name"──► dirty names ──► lstat ──► Roster ──► Added, Removed ──► Watcher (a Stream)
+//!  clock ──every 5 s───────► everything ──► list + lstat ──┘
+//! ```
+//!
+//! | it happens that … | and then |
+//! |---|---|
+//! | a socket appears between arming and listing, or twice in a listing | it is announced once |
+//! | a listing misses a file that is there (ext4 does, under renames) | nothing: only `lstat` proves an absence |
+//! | a listing fails: no permission, no descriptors left | [`Degraded`](Event::Degraded); nothing is removed |
+//! | a socket is replaced, even with the same inode number | [`Removed`](Event::Removed), then [`Added`](Event::Added) with the next generation |
+//! | a socket is renamed into, out of, or over another | as if made, removed, or replaced |
+//! | the kernel's queue overflows | one complete look, then [`Resynced`](Event::Resynced) |
+//! | the directory is deleted, made again, moved, or a link to it is turned elsewhere | `Degraded` while there is none; its sockets go and those of the new one come |
+//! | a consumer does not read | the watcher waits; nothing piles up but names, and nothing is lost |
+//! | the source of hints dies or hangs | it is replaced; until then four looks a second |
+//! | none of this is reported by the filesystem at all | the look every five seconds finds it; or use [`backend::Polling`] |
+//!
+//! A socket that comes and goes faster than anybody looks is not announced: there was nothing left to
+//! announce.
+//!
+//! # What this crate is not
+//!
+//! * A file watcher: it sees sockets, in one directory, and not what is in them. Symbolic links to sockets
+//!   are not followed.
+//! * A judge of life: a socket file tells neither that somebody listens (`bind` makes the file before
+//!   `listen`) nor that anybody still does. Connect, and be ready to be refused.
+//! * A client: it hands out paths and connects to none.
+//!
+//! # Features
+//!
+//! None. Linux is where it is tested.
+
+mod driver;
+mod error;
+mod event;
+mod eyes;
+mod health;
+mod hints;
+mod outbox;
+mod pace;
+mod plain;
+mod roster;
+mod socket;
+mod target;
+mod watcher;
+
+pub mod backend;
+
+pub use backend::Backend;
+pub use error::Error;
+pub use event::{Event, Reason, Why};
+pub use hints::Hints;
+pub use plain::{SocketEvent, watch_for_new_sockets};
+pub use roster::{Change, DotFiles, Listing, Roster, Sighting};
+pub use socket::{Facts, Generation, Socket, SocketId};
+pub use target::{Anchor, Target};
+pub use watcher::{Builder, Watcher};

@@ -1,0 +1,176 @@
+//! Events on their way from the watching thread to the consumer's task.
+
+use std::collections::VecDeque;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker};
+
+use crate::error::Error;
+use crate::event::Event;
+use crate::hints::Hints;
+
+/// With so many events waiting, the thread stops looking until the consumer has caught up. What happens
+/// meanwhile leaves its mark in the hints, so nothing is lost; it is seen later, and what came and went in
+/// between is not seen at all.
+const HIGH_WATER: usize = 1024;
+
+/// Below this the thread is woken to go on.
+const LOW_WATER: usize = HIGH_WATER / 2;
+
+/// A queue between one thread and one task. Bounded by [`HIGH_WATER`] plus what one look can find, which
+/// is at most two events per socket.
+#[derive(Debug)]
+pub(crate) struct Outbox {
+    state: Mutex<State>,
+    /// Where the thread waits for room.
+    hints: Hints,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    events: VecDeque<Event>,
+    start: Option<Result<(), Error>>,
+    finished: bool,
+    starving: bool,
+    consumer: Option<Waker>,
+}
+
+impl Outbox {
+    pub(crate) fn new(hints: Hints) -> Self {
+        Self {
+            state: Mutex::default(),
+            hints,
+        }
+    }
+
+    // The thread's side.
+
+    /// The outcome of the first look.
+    pub(crate) fn started(&self, outcome: Result<(), Error>) {
+        self.change(|state| state.start = Some(outcome));
+    }
+
+    pub(crate) fn push(&self, events: impl IntoIterator<Item = Event>) {
+        let mut events = events.into_iter().peekable();
+        if events.peek().is_some() {
+            self.change(|state| state.events.extend(events));
+        }
+    }
+
+    /// Whether to look for more. If not, the consumer will [say](Hints::drained) when.
+    pub(crate) fn has_room(&self) -> bool {
+        let mut state = self.lock();
+        state.starving = state.events.len() >= HIGH_WATER;
+        !state.starving
+    }
+
+    /// The thread is at its end.
+    pub(crate) fn finish(&self) {
+        self.change(|state| state.finished = true);
+    }
+
+    // The consumer's side.
+
+    /// Ready once; `None` if the thread ended before it could say.
+    pub(crate) fn poll_started(&self, context: &Context<'_>) -> Poll<Option<Result<(), Error>>> {
+        self.poll(context, |state| match state.start.take() {
+            Some(outcome) => Some(Some(outcome)),
+            None => state.finished.then_some(None),
+        })
+    }
+
+    /// `None` when the thread has ended and all it left has been taken.
+    pub(crate) fn poll_event(&self, context: &Context<'_>) -> Poll<Option<Event>> {
+        let mut refill = false;
+        let polled = self.poll(context, |state| match state.events.pop_front() {
+            Some(event) => {
+                refill = state.starving && state.events.len() < LOW_WATER;
+                state.starving &= !refill;
+                Some(Some(event))
+            }
+            None => state.finished.then_some(None),
+        });
+        if refill {
+            self.hints.drained();
+        }
+        polled
+    }
+
+    pub(crate) fn poll_finished(&self, context: &Context<'_>) -> Poll<()> {
+        self.poll(context, |state| state.finished.then_some(()))
+    }
+
+    fn poll<T>(
+        &self,
+        context: &Context<'_>,
+        take: impl FnOnce(&mut State) -> Option<T>,
+    ) -> Poll<T> {
+        let mut state = self.lock();
+        match take(&mut state) {
+            Some(value) => Poll::Ready(value),
+            None => {
+                match &mut state.consumer {
+                    Some(waker) => waker.clone_from(context.waker()),
+                    none => *none = Some(context.waker().clone()),
+                }
+                Poll::Pending
+            }
+        }
+    }
+
+    fn change(&self, apply: impl FnOnce(&mut State)) {
+        let consumer = {
+            let mut state = self.lock();
+            apply(&mut state);
+            state.consumer.take()
+        };
+        // After the lock is free: a waker is foreign code.
+        if let Some(consumer) = consumer {
+            consumer.wake();
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn context() -> Context<'static> {
+        Context::from_waker(Waker::noop())
+    }
+
+    #[test]
+    fn a_full_outbox_asks_for_a_pause_and_ends_it_when_drained() {
+        let hints = Hints::default();
+        let outbox = Outbox::new(hints.clone());
+        assert!(outbox.has_room());
+        outbox.push(std::iter::repeat_n(Event::Resynced, HIGH_WATER));
+        assert!(!outbox.has_room());
+        for _ in 0..=HIGH_WATER - LOW_WATER {
+            assert_eq!(
+                outbox.poll_event(&context()),
+                Poll::Ready(Some(Event::Resynced))
+            );
+        }
+        assert!(hints.wait_for_room());
+        assert!(outbox.has_room());
+    }
+
+    #[test]
+    fn what_was_left_is_taken_before_the_end() {
+        let outbox = Outbox::new(Hints::default());
+        assert!(outbox.poll_event(&context()).is_pending());
+        outbox.push([Event::Init]);
+        outbox.finish();
+        assert_eq!(
+            outbox.poll_event(&context()),
+            Poll::Ready(Some(Event::Init))
+        );
+        assert_eq!(outbox.poll_event(&context()), Poll::Ready(None));
+        assert_eq!(outbox.poll_finished(&context()), Poll::Ready(()));
+        assert!(matches!(outbox.poll_started(&context()), Poll::Ready(None)));
+    }
+}

@@ -1,0 +1,209 @@
+//! A socket as the directory shows it: where it is, which one it is, whose it is.
+
+use std::fmt;
+use std::fs::Metadata;
+use std::os::unix::fs::MetadataExt;
+use std::path::PathBuf;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+/// A socket file in the watched directory.
+///
+/// More fields will come (what kind of socket it is, who listens), which is why a `Socket` is only
+/// built by this crate.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Socket {
+    /// The watched directory as it was given, joined with the socket's name. Bytes, not necessarily
+    /// UTF-8; escape it (`{:?}`) before it reaches a terminal.
+    pub path: PathBuf,
+    /// Which of the sockets that have lived at `path` this one is.
+    pub generation: Generation,
+    /// What `lstat` said when the socket was announced.
+    pub facts: Facts,
+}
+
+impl Socket {
+    pub(crate) fn new(path: PathBuf, generation: Generation, facts: Facts) -> Self {
+        Self {
+            path,
+            generation,
+            facts,
+        }
+    }
+
+    /// The name under which a later [`Removed`](crate::Event::Removed) speaks of this socket.
+    pub fn id(&self) -> SocketId {
+        SocketId {
+            path: self.path.clone(),
+            generation: self.generation,
+        }
+    }
+}
+
+/// One socket among all that ever lived in the directory while it was watched.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct SocketId {
+    /// As in [`Socket::path`].
+    pub path: PathBuf,
+    /// As in [`Socket::generation`].
+    pub generation: Generation,
+}
+
+/// Tells sockets apart that lived at one path, one after the other.
+///
+/// At any one path generations only rise. A socket that is replaced while it is known is followed by
+/// exactly the next generation; one that comes back to a path that was empty may skip some, because
+/// nothing is remembered of names that are gone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Generation(u64);
+
+impl Generation {
+    pub(crate) const FIRST: Self = Self(1);
+
+    pub(crate) fn next(self) -> Self {
+        // At a billion replacements a second this lasts five hundred years.
+        Self(self.0.saturating_add(1))
+    }
+
+    /// The bare number, from 1.
+    pub fn value(self) -> u64 {
+        self.0
+    }
+}
+
+impl fmt::Display for Generation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// What `lstat` (see `statx(2)`) says of a socket file.
+///
+/// Exhaustive on purpose: a test, or a filesystem of your own, can build one and drive a
+/// [`Roster`](crate::Roster) with it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Facts {
+    /// `st_dev`.
+    pub device: u64,
+    /// `st_ino`. Reused at once by some filesystems: ext4 gives the next socket the number of the
+    /// one just unlinked nearly every time.
+    pub inode: u64,
+    /// When the inode was made, on filesystems that record it (`stx_btime`).
+    pub birth: Option<SystemTime>,
+    /// `st_ctime`: when the inode last changed. `chmod`, `chown`, `link` and `rename` move it.
+    pub ctime: SystemTime,
+    /// Permission bits, without the file type: `0o600` and the like.
+    pub mode: u32,
+    /// Owner.
+    pub uid: u32,
+    /// Group.
+    pub gid: u32,
+}
+
+impl Facts {
+    pub(crate) fn of(metadata: &Metadata) -> Self {
+        Self {
+            device: metadata.dev(),
+            inode: metadata.ino(),
+            birth: metadata.created().ok(),
+            ctime: timestamp(metadata.ctime(), metadata.ctime_nsec()),
+            mode: metadata.mode() & 0o7777,
+            uid: metadata.uid(),
+            gid: metadata.gid(),
+        }
+    }
+
+    /// Whether both speak of one inode, not merely of one inode number.
+    ///
+    /// The number alone proves nothing, since it is reused. The time of birth settles it, and unlike
+    /// `ctime` survives a `chmod`. Where the filesystem records no birth, `ctime` has to do: there a
+    /// `chmod` looks like a replacement, which costs a reconnection, whereas the opposite error would
+    /// leave a reader attached to a server that is gone.
+    ///
+    /// Linux before 6.13 stamps files with a clock that ticks every few milliseconds. There a socket
+    /// that is seen, unlinked and bound again within one tick, and gets the same number, passes for
+    /// its predecessor.
+    pub fn is_same_file(&self, other: &Self) -> bool {
+        let same_number = self.device == other.device && self.inode == other.inode;
+        same_number
+            && match (self.birth, other.birth) {
+                (Some(mine), Some(theirs)) => mine == theirs,
+                _ => self.ctime == other.ctime,
+            }
+    }
+}
+
+/// `seconds` may be negative: a file can claim to be older than 1970.
+fn timestamp(seconds: i64, nanoseconds: i64) -> SystemTime {
+    let whole = Duration::from_secs(seconds.unsigned_abs());
+    let second = if seconds < 0 {
+        UNIX_EPOCH.checked_sub(whole)
+    } else {
+        UNIX_EPOCH.checked_add(whole)
+    };
+    second
+        .and_then(|second| second.checked_add(Duration::from_nanos(nanoseconds.unsigned_abs())))
+        .unwrap_or(UNIX_EPOCH)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn facts() -> Facts {
+        Facts {
+            device: 1,
+            inode: 2,
+            birth: Some(UNIX_EPOCH + Duration::from_secs(3)),
+            ctime: UNIX_EPOCH + Duration::from_secs(3),
+            mode: 0o755,
+            uid: 4,
+            gid: 5,
+        }
+    }
+
+    #[test]
+    fn a_chmod_leaves_the_file_the_same() {
+        let after = Facts {
+            mode: 0o600,
+            ctime: UNIX_EPOCH + Duration::from_secs(9),
+            ..facts()
+        };
+        assert!(facts().is_same_file(&after));
+    }
+
+    #[test]
+    fn an_inode_number_used_again_is_another_file() {
+        let reborn = UNIX_EPOCH + Duration::from_secs(9);
+        let after = Facts {
+            birth: Some(reborn),
+            ctime: reborn,
+            ..facts()
+        };
+        assert!(!facts().is_same_file(&after));
+    }
+
+    #[test]
+    fn without_a_birth_time_the_change_time_decides() {
+        let before = Facts {
+            birth: None,
+            ..facts()
+        };
+        let after = Facts {
+            ctime: UNIX_EPOCH + Duration::from_secs(9),
+            ..before
+        };
+        assert!(before.is_same_file(&before));
+        assert!(!before.is_same_file(&after));
+    }
+
+    #[test]
+    fn times_before_1970_and_beyond_reason_do_not_panic() {
+        assert_eq!(
+            timestamp(-2, 500_000_000),
+            UNIX_EPOCH - Duration::from_millis(1500)
+        );
+        timestamp(i64::MIN, 0);
+        timestamp(i64::MAX, 999_999_999);
+    }
+}
