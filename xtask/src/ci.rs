@@ -118,6 +118,9 @@ fn perform(step: &Step) -> Result<Report> {
             report.verdict = Verdict::Failed("it ended well, but no test ran".into());
             report.repro = step.commands.first().map(ToString::to_string);
         }
+        if let Some(first) = tests.skipped.first() {
+            report.verdict = Verdict::Skipped(format!("{} of {} tests: {first}", tests.skipped.len(), tests.passed));
+        }
         report.tests = Some(tests);
     }
     Ok(report)
@@ -207,6 +210,13 @@ mod tests {
         assert!(!perform(&step(ran).proving(Proof::TestsRan)).unwrap().is_failure());
         let idle = "echo 'test result: ok. 0 passed; 0 failed; 0 ignored'";
         assert!(perform(&step(idle).proving(Proof::TestsRan)).unwrap().is_failure());
+    }
+
+    #[test]
+    fn tests_that_skip_themselves_are_a_skipped_row() {
+        let said = "echo 'SKIPPED a: no server'; echo 'test result: ok. 3 passed; 0 failed; 0 ignored'";
+        let report = perform(&step(said).proving(Proof::TestsRan)).unwrap();
+        assert_eq!(report.verdict, Verdict::Skipped("1 of 3 tests: SKIPPED a: no server".into()));
     }
 
     #[test]

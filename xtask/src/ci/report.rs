@@ -33,6 +33,8 @@ pub(crate) enum Verdict {
 pub(crate) struct Tests {
     pub(crate) lines: Vec<String>,
     pub(crate) passed: u64,
+    /// What tests said that could not do their work here: `SKIPPED name: reason`.
+    pub(crate) skipped: Vec<String>,
 }
 
 impl Report {
@@ -74,10 +76,13 @@ impl Report {
 }
 
 impl Tests {
-    /// Finds the closing lines of `cargo nextest run` and `cargo test`.
+    /// Finds the closing lines of `cargo nextest run` and `cargo test`, and what tests said of themselves.
     pub(crate) fn read(output: &str) -> Self {
         let mut tests = Self::default();
         for line in output.lines() {
+            if line.trim_start().starts_with("SKIPPED ") {
+                tests.skipped.push(line.trim().to_owned());
+            }
             // Indented like that by nextest; what a test says may look like either.
             let is_end = line.starts_with("test result: ") || line.starts_with("     Summary [");
             if let Some(passed) = number_before(line, " passed").filter(|_| is_end) {
@@ -143,6 +148,7 @@ mod tests {
         assert_eq!(tests.lines.len(), 3);
         assert_eq!(tests.lines[0], "Summary [   0.012s] 12 tests run: 12 passed, 3 skipped");
         assert_eq!(Tests::read("nothing here: 4 passed").passed, 0);
+        assert_eq!(Tests::read("    SKIPPED a_test: no java\n").skipped, ["SKIPPED a_test: no java"]);
     }
 
     #[test]
@@ -150,7 +156,7 @@ mod tests {
         let step = |name: &str| Step::new(name, Group::Text, Duration::ZERO, Vec::new());
         let command = Command::cargo(["fmt"]);
         let mut passed = Report::of(&step("test"), Verdict::Passed);
-        passed.tests = Some(Tests { lines: Vec::new(), passed: 4 });
+        passed.tests = Some(Tests { passed: 4, ..Tests::default() });
         let reports = [
             passed,
             Report::failed(&step("fmt"), "exit status: 1".into(), Duration::from_millis(1500), &command),
