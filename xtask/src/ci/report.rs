@@ -119,7 +119,9 @@ pub(crate) fn account(title: &str, reports: &[Report], took: Duration) -> Vec<St
     }
 
     let count = |word: &str| reports.iter().filter(|report| report.word() == word).count();
-    let tests: u64 = reports.iter().filter_map(|report| report.tests.as_ref()).map(|tests| tests.passed).sum();
+    // A test that skipped itself ended well and proved nothing.
+    let worked = |tests: &Tests| tests.passed.saturating_sub(tests.skipped.len() as u64);
+    let tests: u64 = reports.iter().filter_map(|report| report.tests.as_ref()).map(worked).sum();
     lines.push(format!(
         "{title}: {} ok, {} failed, {} skipped, {} not run; {tests} tests passed; {:.1} s",
         count("ok"),
@@ -156,7 +158,7 @@ mod tests {
         let step = |name: &str| Step::new(name, Group::Text, Duration::ZERO, Vec::new());
         let command = Command::cargo(["fmt"]);
         let mut passed = Report::of(&step("test"), Verdict::Passed);
-        passed.tests = Some(Tests { passed: 4, ..Tests::default() });
+        passed.tests = Some(Tests { passed: 5, skipped: vec!["SKIPPED one".into()], ..Tests::default() });
         let reports = [
             passed,
             Report::failed(&step("fmt"), "exit status: 1".into(), Duration::from_millis(1500), &command),
@@ -168,7 +170,7 @@ mod tests {
             lines,
             [
                 "step  result   seconds  note",
-                "test  ok           0.0  4 tests passed",
+                "test  ok           0.0  5 tests passed",
                 "fmt   FAILED       1.5  exit status: 1",
                 "deny  SKIPPED        -  cargo-deny is not installed",
                 "doc   not run        -",
