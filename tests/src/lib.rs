@@ -2,4 +2,4 @@
 //!
 //! Nothing here is published; the modules are what those tests and the `demo` program share.
 
-pub mod zookeeper;
+pub mod demo;
