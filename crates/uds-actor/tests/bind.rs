@@ -15,8 +15,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use rustix::fs::{FlockOperation, flock};
 use tempfile::TempDir;
 use uds_actor::{
-    Bind, Connect, Error, FileKind, Listener, Liveness, LockFault, Mode, PathFault, Peer,
-    Withdrawal, probe,
+    Bind, Connect, Error, FileKind, Listener, Liveness, LockFault, Mode, PathFault, Peer, Withdrawal, probe,
 };
 
 use self::process::{Actor, NOBODY, Watchdog, as_nobody, say};
@@ -30,15 +29,8 @@ struct Place {
 
 impl Place {
     fn new() -> Self {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .unwrap();
-        Self {
-            directory: tempfile::tempdir().unwrap(),
-            runtime,
-            _watchdog: Watchdog::start(),
-        }
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        Self { directory: tempfile::tempdir().unwrap(), runtime, _watchdog: Watchdog::start() }
     }
 
     fn path(&self) -> PathBuf {
@@ -87,9 +79,7 @@ fn until_stale(path: &Path) {
 
 /// Whether a client reaches this process through `path`.
 fn served_by(path: &Path) -> Option<u32> {
-    Peer::of(Connect::path(path).connect_blocking().unwrap())
-        .unwrap()
-        .pid()
+    Peer::of(Connect::path(path).connect_blocking().unwrap()).unwrap().pid()
 }
 
 // --- what is in the way -------------------------------------------------------------------------------------------
@@ -99,20 +89,8 @@ fn a_regular_file_is_refused_and_left_alone() {
     let place = Place::new();
     fs::write(place.path(), "precious").unwrap();
     let before = inode(&place.path());
-    assert!(matches!(
-        place.refusal(place.path()),
-        Error::NotASocket {
-            kind: FileKind::Regular,
-            ..
-        }
-    ));
-    assert_eq!(
-        (
-            inode(&place.path()),
-            fs::read_to_string(place.path()).unwrap()
-        ),
-        (before, "precious".into())
-    );
+    assert!(matches!(place.refusal(place.path()), Error::NotASocket { kind: FileKind::Regular, .. }));
+    assert_eq!((inode(&place.path()), fs::read_to_string(place.path()).unwrap()), (before, "precious".into()));
     assert_eq!(place.names(), ["x.sock"], "nothing is created beside it");
 }
 
@@ -120,12 +98,7 @@ fn a_regular_file_is_refused_and_left_alone() {
 fn directories_pipes_and_links_are_refused_wherever_they_lead() {
     let place = Place::new();
     fs::create_dir(place.beside("directory")).unwrap();
-    rustix::fs::mkfifoat(
-        rustix::fs::CWD,
-        place.beside("pipe"),
-        rustix::fs::Mode::RUSR,
-    )
-    .unwrap();
+    rustix::fs::mkfifoat(rustix::fs::CWD, place.beside("pipe"), rustix::fs::Mode::RUSR).unwrap();
     leave_stale(&place.beside("stale"));
     symlink("stale", place.beside("link")).unwrap();
     symlink("nowhere", place.beside("dangling")).unwrap();
@@ -137,10 +110,7 @@ fn directories_pipes_and_links_are_refused_wherever_they_lead() {
         ("dangling", FileKind::Symlink),
     ] {
         let error = place.refusal(place.beside(name));
-        assert!(
-            matches!(&error, Error::NotASocket { kind, .. } if *kind == expected),
-            "{name}: {error}"
-        );
+        assert!(matches!(&error, Error::NotASocket { kind, .. } if *kind == expected), "{name}: {error}");
     }
     assert_eq!(place.names(), before);
 }
@@ -153,24 +123,12 @@ fn a_live_server_is_not_disturbed() {
     let before = inode(&place.path());
     for _ in 0..20 {
         let error = place.refusal(place.path());
-        assert!(
-            matches!(
-                error,
-                Error::InUse {
-                    liveness: Liveness::Live,
-                    ..
-                }
-            ),
-            "{error}"
-        );
+        assert!(matches!(error, Error::InUse { liveness: Liveness::Live, .. }), "{error}");
         assert!(error.is_retryable());
     }
     assert_eq!(inode(&place.path()), before);
     // Not even a connection of ours reached it.
-    assert_eq!(
-        server.accept().unwrap_err().kind(),
-        std::io::ErrorKind::WouldBlock
-    );
+    assert_eq!(server.accept().unwrap_err().kind(), std::io::ErrorKind::WouldBlock);
     assert_eq!(served_by(&place.path()), Some(std::process::id()));
 }
 
@@ -183,11 +141,7 @@ fn servers_of_every_kind_are_told_apart_from_stale_sockets() {
     assert_eq!(probe(place.beside("datagrams")).unwrap(), Liveness::Live);
 
     let seqpacket = socket(AddressFamily::UNIX, SocketType::SEQPACKET, None).unwrap();
-    bind(
-        &seqpacket,
-        &SocketAddrUnix::new(place.beside("seqpacket")).unwrap(),
-    )
-    .unwrap();
+    bind(&seqpacket, &SocketAddrUnix::new(place.beside("seqpacket")).unwrap()).unwrap();
     listen(&seqpacket, 1).unwrap();
     assert_eq!(probe(place.beside("seqpacket")).unwrap(), Liveness::Live);
 
@@ -195,48 +149,19 @@ fn servers_of_every_kind_are_told_apart_from_stale_sockets() {
     bind(&slow, &SocketAddrUnix::new(place.beside("slow")).unwrap()).unwrap();
     assert_eq!(probe(place.beside("slow")).unwrap(), Liveness::Bound);
     let error = place.refusal(place.beside("slow"));
-    assert!(
-        matches!(
-            error,
-            Error::InUse {
-                liveness: Liveness::Bound,
-                ..
-            }
-        ),
-        "{error}"
-    );
+    assert!(matches!(error, Error::InUse { liveness: Liveness::Bound, .. }), "{error}");
     listen(&slow, 0).unwrap();
     assert_eq!(probe(place.beside("slow")).unwrap(), Liveness::Live);
-    let _waiting = Connect::path(place.beside("slow"))
-        .connect_blocking()
-        .unwrap();
+    let _waiting = Connect::path(place.beside("slow")).connect_blocking().unwrap();
     assert_eq!(probe(place.beside("slow")).unwrap(), Liveness::Wedged);
     let error = place.refusal(place.beside("slow"));
-    assert!(
-        matches!(
-            error,
-            Error::InUse {
-                liveness: Liveness::Wedged,
-                ..
-            }
-        ),
-        "{error}"
-    );
+    assert!(matches!(error, Error::InUse { liveness: Liveness::Wedged, .. }), "{error}");
     drop(slow);
     until_stale(&place.beside("slow"));
 
-    assert!(matches!(
-        probe(place.beside("nothing")),
-        Err(Error::NotThere { .. })
-    ));
+    assert!(matches!(probe(place.beside("nothing")), Err(Error::NotThere { .. })));
     fs::write(place.beside("file"), "").unwrap();
-    assert!(matches!(
-        probe(place.beside("file")),
-        Err(Error::NotASocket {
-            kind: FileKind::Regular,
-            ..
-        })
-    ));
+    assert!(matches!(probe(place.beside("file")), Err(Error::NotASocket { kind: FileKind::Regular, .. })));
 }
 
 #[test]
@@ -246,10 +171,7 @@ fn a_stale_socket_is_replaced() {
     let listener = place.listen(Bind::path(place.path())).unwrap();
     assert_eq!(served_by(&place.path()), Some(std::process::id()));
     assert_eq!(place.names(), [".x.sock.lock", "x.sock"]);
-    assert_eq!(
-        listener.address().to_string(),
-        format!("unix:{}", place.path().display())
-    );
+    assert_eq!(listener.address().to_string(), format!("unix:{}", place.path().display()));
 }
 
 // --- directories and paths ----------------------------------------------------------------------------------------
@@ -262,10 +184,7 @@ fn directories_in_which_others_may_rename_are_refused() {
     for mode in [0o777, 0o775, 0o722] {
         fs::set_permissions(&shared, Permissions::from_mode(mode)).unwrap();
         let error = place.refusal(shared.join("x.sock"));
-        assert!(
-            matches!(&error, Error::SharedDirectory { mode: found, .. } if *found == mode),
-            "{error}"
-        );
+        assert!(matches!(&error, Error::SharedDirectory { mode: found, .. } if *found == mode), "{error}");
         assert_eq!(fs::read_dir(&shared).unwrap().count(), 0);
     }
     for mode in [0o1777, 0o755, 0o700] {
@@ -280,45 +199,17 @@ fn a_directory_that_is_not_there_is_named() {
     fs::write(place.beside("file"), "").unwrap();
     for directory in ["nowhere", "file"] {
         let error = place.refusal(place.beside(directory).join("x.sock"));
-        assert!(
-            matches!(&error, Error::NoDirectory { directory: named, .. } if named.ends_with(directory)),
-            "{error}"
-        );
+        assert!(matches!(&error, Error::NoDirectory { directory: named, .. } if named.ends_with(directory)), "{error}");
     }
 }
 
 #[test]
 fn impossible_paths_are_refused() {
     let place = Place::new();
-    assert!(matches!(
-        place.refusal(""),
-        Error::InvalidPath {
-            fault: PathFault::Empty,
-            ..
-        }
-    ));
-    assert!(matches!(
-        place.refusal(place.beside("a\0b")),
-        Error::InvalidPath {
-            fault: PathFault::Nul,
-            ..
-        }
-    ));
-    assert!(matches!(
-        place.refusal(place.beside("")),
-        Error::InvalidPath {
-            fault: PathFault::NamesADirectory,
-            ..
-        }
-    ));
-    assert!(matches!(
-        place.refusal(place.beside(&"n".repeat(250))),
-        Error::PathTooLong {
-            len: 250,
-            max: 249,
-            ..
-        }
-    ));
+    assert!(matches!(place.refusal(""), Error::InvalidPath { fault: PathFault::Empty, .. }));
+    assert!(matches!(place.refusal(place.beside("a\0b")), Error::InvalidPath { fault: PathFault::Nul, .. }));
+    assert!(matches!(place.refusal(place.beside("")), Error::InvalidPath { fault: PathFault::NamesADirectory, .. }));
+    assert!(matches!(place.refusal(place.beside(&"n".repeat(250))), Error::PathTooLong { len: 250, max: 249, .. }));
     assert_eq!(place.names(), [""; 0]);
 }
 
@@ -331,10 +222,7 @@ fn paths_of_every_length_work() {
         let path = place.beside(&"n".repeat(len));
         let listener = place.listen(Bind::path(&path)).unwrap();
         assert_eq!(served_by(&path), Some(std::process::id()), "{len}");
-        assert!(
-            matches!(place.refusal(&path), Error::Locked { .. }),
-            "{len}"
-        );
+        assert!(matches!(place.refusal(&path), Error::Locked { .. }), "{len}");
         drop(listener);
         assert!(!path.exists(), "{len}");
         leave_stale_anywhere(&path);
@@ -369,11 +257,7 @@ fn child_in_a_directory() {
     assert_eq!(served_by(Path::new("x.sock")), Some(std::process::id()));
     std::env::set_current_dir("/").unwrap();
     drop(listener);
-    assert_eq!(
-        place.names(),
-        [".x.sock.lock"],
-        "it is taken back where it was given"
-    );
+    assert_eq!(place.names(), [".x.sock.lock"], "it is taken back where it was given");
 }
 
 // --- mode and owner -----------------------------------------------------------------------------------------------
@@ -412,35 +296,20 @@ fn a_socket_is_private_unless_told_otherwise() {
     let metadata = place.path().metadata().unwrap();
     assert!(metadata.file_type().is_socket());
     assert_eq!(metadata.mode() & 0o7777, 0o600);
-    assert_eq!(
-        place.beside(".x.sock.lock").metadata().unwrap().mode() & 0o7777,
-        0o600
-    );
+    assert_eq!(place.beside(".x.sock.lock").metadata().unwrap().mode() & 0o7777, 0o600);
 }
 
 #[test]
 fn owner_and_group_are_set_or_the_failure_leaves_nothing() {
     let place = Place::new();
-    let bind = Bind::path(place.path())
-        .mode(Mode::GROUP)
-        .owner(NOBODY)
-        .group(NOBODY);
+    let bind = Bind::path(place.path()).mode(Mode::GROUP).owner(NOBODY).group(NOBODY);
     if rustix::process::geteuid().is_root() {
         let listener = place.listen(bind).unwrap();
         let metadata = place.path().metadata().unwrap();
-        assert_eq!(
-            (metadata.uid(), metadata.gid(), metadata.mode() & 0o7777),
-            (NOBODY, NOBODY, 0o660)
-        );
+        assert_eq!((metadata.uid(), metadata.gid(), metadata.mode() & 0o7777), (NOBODY, NOBODY, 0o660));
         drop(listener);
     } else {
-        assert!(matches!(
-            place.listen(bind),
-            Err(Error::Bind {
-                doing: "set the owner of",
-                ..
-            })
-        ));
+        assert!(matches!(place.listen(bind), Err(Error::Bind { doing: "set the owner of", .. })));
     }
     assert_eq!(place.names(), [".x.sock.lock"]);
 }
@@ -458,36 +327,16 @@ fn the_unprivileged_can_do_it_all_and_cannot_give_files_away() {
     as_nobody(|| {
         let path = home.join("x.sock");
         let error = place.listen(Bind::path(&path).owner(0)).unwrap_err();
-        assert!(
-            matches!(
-                error,
-                Error::Bind {
-                    doing: "set the owner of",
-                    ..
-                }
-            ),
-            "{error}"
-        );
+        assert!(matches!(error, Error::Bind { doing: "set the owner of", .. }), "{error}");
         leave_stale(&path);
-        let listener = place
-            .listen(Bind::path(&path).mode(Mode::USER_ONLY))
-            .unwrap();
+        let listener = place.listen(Bind::path(&path).mode(Mode::USER_ONLY)).unwrap();
         assert_eq!(served_by(&path), Some(std::process::id()));
         drop(listener);
         assert!(!path.exists());
     });
     if rustix::process::geteuid().is_root() {
         let error = place.refusal(home.join("x.sock"));
-        assert!(
-            matches!(
-                error,
-                Error::ForeignLock {
-                    fault: LockFault::Owner(NOBODY),
-                    ..
-                }
-            ),
-            "{error}"
-        );
+        assert!(matches!(error, Error::ForeignLock { fault: LockFault::Owner(NOBODY), .. }), "{error}");
     }
 }
 
@@ -497,20 +346,11 @@ fn the_unprivileged_can_do_it_all_and_cannot_give_files_away() {
 fn whoever_holds_the_lock_is_named() {
     let place = Place::new();
     let mut holder = Actor::start("child_that_listens");
-    assert_eq!(
-        holder.ask(&format!("bind 600 {}", place.path().display())),
-        "bound"
-    );
+    assert_eq!(holder.ask(&format!("bind 600 {}", place.path().display())), "bound");
     let error = place.refusal(place.path());
     let text = error.to_string();
-    assert!(
-        matches!(error, Error::Locked { pid: Some(pid), .. } if pid == holder.pid()),
-        "{text}"
-    );
-    assert!(
-        text.contains(&format!("process {}", holder.pid())),
-        "{text}"
-    );
+    assert!(matches!(error, Error::Locked { pid: Some(pid), .. } if pid == holder.pid()), "{text}");
+    assert!(text.contains(&format!("process {}", holder.pid())), "{text}");
     assert_eq!(served_by(&place.path()), Some(holder.pid()));
 }
 
@@ -521,48 +361,25 @@ fn a_lock_that_is_not_ours_is_not_used() {
 
     fs::write(&lock, "").unwrap();
     fs::hard_link(&lock, place.beside("other")).unwrap();
-    assert!(matches!(
-        place.refusal(place.path()),
-        Error::ForeignLock {
-            fault: LockFault::Links,
-            ..
-        }
-    ));
+    assert!(matches!(place.refusal(place.path()), Error::ForeignLock { fault: LockFault::Links, .. }));
     fs::remove_file(&lock).unwrap();
 
     symlink("other", &lock).unwrap();
     assert!(matches!(
         place.refusal(place.path()),
-        Error::ForeignLock {
-            fault: LockFault::Kind(FileKind::Symlink),
-            ..
-        }
+        Error::ForeignLock { fault: LockFault::Kind(FileKind::Symlink), .. }
     ));
     fs::remove_file(&lock).unwrap();
 
     fs::create_dir(&lock).unwrap();
     assert!(matches!(
         place.refusal(place.path()),
-        Error::ForeignLock {
-            fault: LockFault::Kind(FileKind::Directory),
-            ..
-        }
+        Error::ForeignLock { fault: LockFault::Kind(FileKind::Directory), .. }
     ));
     fs::remove_dir(&lock).unwrap();
 
-    rustix::fs::mkfifoat(
-        rustix::fs::CWD,
-        &lock,
-        rustix::fs::Mode::RUSR | rustix::fs::Mode::WUSR,
-    )
-    .unwrap();
-    assert!(matches!(
-        place.refusal(place.path()),
-        Error::ForeignLock {
-            fault: LockFault::Kind(FileKind::Fifo),
-            ..
-        }
-    ));
+    rustix::fs::mkfifoat(rustix::fs::CWD, &lock, rustix::fs::Mode::RUSR | rustix::fs::Mode::WUSR).unwrap();
+    assert!(matches!(place.refusal(place.path()), Error::ForeignLock { fault: LockFault::Kind(FileKind::Fifo), .. }));
     fs::remove_file(&lock).unwrap();
 
     // Too open: somebody who can read it could hold it. It is ours, so it is put right.
@@ -570,20 +387,14 @@ fn a_lock_that_is_not_ours_is_not_used() {
     fs::set_permissions(&lock, Permissions::from_mode(0o666)).unwrap();
     let listener = place.listen(Bind::path(place.path())).unwrap();
     assert_eq!(lock.metadata().unwrap().mode() & 0o7777, 0o600);
-    assert_eq!(
-        fs::read_to_string(&lock).unwrap(),
-        format!("{}\n", std::process::id())
-    );
+    assert_eq!(fs::read_to_string(&lock).unwrap(), format!("{}\n", std::process::id()));
     drop(listener);
 
     // Held, and nothing legible in it.
     fs::write(&lock, "\u{1b}[2J").unwrap();
     let holder = fs::File::open(&lock).unwrap();
     flock(&holder, FlockOperation::LockExclusive).unwrap();
-    assert!(matches!(
-        place.refusal(place.path()),
-        Error::Locked { pid: None, .. }
-    ));
+    assert!(matches!(place.refusal(place.path()), Error::Locked { pid: None, .. }));
 }
 
 #[test]
@@ -592,16 +403,10 @@ fn the_lock_stays_and_is_free_when_the_listener_is_gone() {
     let lock = place.beside(".x.sock.lock");
     drop(place.listen(Bind::path(place.path())).unwrap());
     let first = inode(&lock);
-    let draining = place
-        .listen(Bind::path(place.path()))
-        .unwrap()
-        .into_draining();
+    let draining = place.listen(Bind::path(place.path())).unwrap().into_draining();
     assert!(matches!(draining.withdrawal(), Withdrawal::Removed));
     assert!(!place.path().exists());
-    assert!(
-        matches!(place.refusal(place.path()), Error::Locked { .. }),
-        "draining still holds it"
-    );
+    assert!(matches!(place.refusal(place.path()), Error::Locked { .. }), "draining still holds it");
     drop(draining);
     drop(place.listen(Bind::path(place.path())).unwrap());
     assert_eq!(inode(&lock), first);
@@ -622,23 +427,12 @@ fn of_many_processes_over_one_stale_file_exactly_one_wins() {
             starter.tell(&format!("bind 600 {}", path.display()));
         }
         let answers: Vec<_> = starters.iter_mut().map(Actor::hear).collect();
-        let winners: Vec<_> = (0..answers.len())
-            .filter(|n| answers[*n] == "bound")
-            .collect();
-        let [winner] = winners[..] else {
-            panic!("round {round}: {answers:?}")
-        };
+        let winners: Vec<_> = (0..answers.len()).filter(|n| answers[*n] == "bound").collect();
+        let [winner] = winners[..] else { panic!("round {round}: {answers:?}") };
         for (n, answer) in answers.iter().enumerate().filter(|(n, _)| *n != winner) {
-            assert!(
-                answer.starts_with("Locked"),
-                "round {round}, starter {n}: {answer}"
-            );
+            assert!(answer.starts_with("Locked"), "round {round}, starter {n}: {answer}");
         }
-        assert_eq!(
-            served_by(&path),
-            Some(starters[winner].pid()),
-            "round {round}"
-        );
+        assert_eq!(served_by(&path), Some(starters[winner].pid()), "round {round}");
         assert_eq!(place.names(), [".x.sock.lock", "x.sock"], "round {round}");
         assert_eq!(starters[winner].ask("release"), "done");
         assert_eq!(place.names(), [".x.sock.lock"], "round {round}");
@@ -682,11 +476,7 @@ fn a_killed_owner_does_not_block_the_next() {
     let place = Place::new();
     for round in 0..20 {
         let mut owner = Actor::start("child_that_listens");
-        assert_eq!(
-            owner.ask(&format!("bind 600 {}", place.path().display())),
-            "bound",
-            "round {round}"
-        );
+        assert_eq!(owner.ask(&format!("bind 600 {}", place.path().display())), "bound", "round {round}");
         owner.kill();
         assert!(place.path().exists());
         until_stale(&place.path());
@@ -703,10 +493,7 @@ fn what_a_crash_leaves_at_any_point_is_swept() {
     let place = Place::new();
     let temporary = place.beside(".x.sock.new");
     for (point, leave) in [
-        (
-            "bound, not published",
-            Box::new(|| leave_stale(&temporary)) as Box<dyn Fn()>,
-        ),
+        ("bound, not published", Box::new(|| leave_stale(&temporary)) as Box<dyn Fn()>),
         (
             "exchanged, the stale one not removed",
             Box::new(|| {
@@ -723,9 +510,7 @@ fn what_a_crash_leaves_at_any_point_is_swept() {
         ),
     ] {
         leave();
-        let listener = place
-            .listen(Bind::path(place.path()))
-            .unwrap_or_else(|error| panic!("{point}: {error}"));
+        let listener = place.listen(Bind::path(place.path())).unwrap_or_else(|error| panic!("{point}: {error}"));
         assert_eq!(place.names(), [".x.sock.lock", "x.sock"], "{point}");
         drop(listener);
         assert_eq!(place.names(), [".x.sock.lock"], "{point}");
@@ -738,19 +523,13 @@ fn what_is_no_remains_under_the_temporary_name_stays() {
     let temporary = place.beside(".x.sock.new");
     fs::write(&temporary, "precious").unwrap();
     let error = place.refusal(place.path());
-    assert!(
-        matches!(&error, Error::NotASocket { path, .. } if *path == temporary),
-        "{error}"
-    );
+    assert!(matches!(&error, Error::NotASocket { path, .. } if *path == temporary), "{error}");
     assert_eq!(fs::read_to_string(&temporary).unwrap(), "precious");
     fs::remove_file(&temporary).unwrap();
 
     let server = StdListener::bind(&temporary).unwrap();
     let error = place.refusal(place.path());
-    assert!(
-        matches!(&error, Error::InUse { path, .. } if *path == temporary),
-        "{error}"
-    );
+    assert!(matches!(&error, Error::InUse { path, .. } if *path == temporary), "{error}");
     assert_eq!(served_by(&temporary), Some(std::process::id()));
     drop(server);
 }
@@ -765,11 +544,7 @@ fn a_replacement_by_somebody_else_stays() {
     let successor = StdListener::bind(place.path()).unwrap();
     let theirs = inode(&place.path());
     let draining = listener.into_draining();
-    assert!(
-        matches!(draining.withdrawal(), Withdrawal::Replaced),
-        "{:?}",
-        draining.withdrawal()
-    );
+    assert!(matches!(draining.withdrawal(), Withdrawal::Replaced), "{:?}", draining.withdrawal());
     drop(draining);
     assert_eq!(inode(&place.path()), theirs);
     drop(successor);
@@ -784,10 +559,7 @@ fn a_replacement_by_somebody_else_stays() {
     fs::remove_file(place.path()).unwrap();
     let listener = place.listen(Bind::path(place.path())).unwrap();
     fs::remove_file(place.path()).unwrap();
-    assert!(matches!(
-        listener.into_draining().withdrawal(),
-        Withdrawal::Missing
-    ));
+    assert!(matches!(listener.into_draining().withdrawal(), Withdrawal::Missing));
 }
 
 #[test]
@@ -813,10 +585,7 @@ fn abstract_names_are_taken_once_and_have_no_file() {
     let mut listener = place.listen(Bind::abstract_name(&*name)).unwrap();
     assert_eq!(listener.address().to_string(), format!("unix:@{name}"));
     let error = place.listen(Bind::abstract_name(&*name)).unwrap_err();
-    assert!(
-        matches!(&error, Error::Bind { source, .. } if source.kind() == std::io::ErrorKind::AddrInUse),
-        "{error}"
-    );
+    assert!(matches!(&error, Error::Bind { source, .. } if source.kind() == std::io::ErrorKind::AddrInUse), "{error}");
 
     let client = Connect::abstract_name(&*name).connect_blocking().unwrap();
     let (_, peer) = place.runtime.block_on(listener.accept()).unwrap();
@@ -824,23 +593,12 @@ fn abstract_names_are_taken_once_and_have_no_file() {
     drop(client);
     let draining = listener.into_draining();
     assert!(matches!(draining.withdrawal(), Withdrawal::NoName));
-    let error = Connect::abstract_name(&*name)
-        .connect_blocking()
-        .unwrap_err();
+    let error = Connect::abstract_name(&*name).connect_blocking().unwrap_err();
     assert!(matches!(error, Error::NobodyListening { .. }), "{error}");
 
-    assert!(matches!(
-        place.listen(Bind::abstract_name("")),
-        Err(Error::InvalidAbstractName { len: 0, .. })
-    ));
-    assert!(matches!(
-        place.listen(Bind::abstract_name(&*name).mode(Mode::GROUP)),
-        Err(Error::NoFile { .. })
-    ));
-    assert!(matches!(
-        place.listen(Bind::systemd("in").owner(0)),
-        Err(Error::NoFile { .. })
-    ));
+    assert!(matches!(place.listen(Bind::abstract_name("")), Err(Error::InvalidAbstractName { len: 0, .. })));
+    assert!(matches!(place.listen(Bind::abstract_name(&*name).mode(Mode::GROUP)), Err(Error::NoFile { .. })));
+    assert!(matches!(place.listen(Bind::systemd("in").owner(0)), Err(Error::NoFile { .. })));
 }
 
 #[test]
@@ -849,19 +607,11 @@ fn a_socket_of_the_service_manager_is_served_and_left_as_it_was() {
     let manager = StdListener::bind(place.path()).unwrap();
     fs::set_permissions(place.path(), Permissions::from_mode(0o640)).unwrap();
     let before = place.path().metadata().unwrap();
-    let file = fs::File::options()
-        .append(true)
-        .create(true)
-        .open(place.beside("file"))
-        .unwrap();
+    let file = fs::File::options().append(true).create(true).open(place.beside("file")).unwrap();
 
     let mut served = Connect::path(place.path()).connect_blocking().unwrap();
-    let mut service = Actor::activate(
-        "child_that_is_activated",
-        manager.try_clone().unwrap().into(),
-        file.into(),
-        "in:file",
-    );
+    let mut service =
+        Actor::activate("child_that_is_activated", manager.try_clone().unwrap().into(), file.into(), "in:file");
     let mut text = String::new();
     served.read_to_string(&mut text).unwrap();
     assert_eq!(text, "served");
@@ -881,48 +631,24 @@ fn a_socket_of_the_service_manager_is_served_and_left_as_it_was() {
 fn child_that_is_activated() {
     let place = Place::new();
     if std::env::var_os("LISTEN_PID").is_none() {
-        assert!(matches!(
-            place.listen(Bind::systemd("in")),
-            Err(Error::NotPassed { .. })
-        ));
+        assert!(matches!(place.listen(Bind::systemd("in")), Err(Error::NotPassed { .. })));
         return;
     }
     let error = place.listen(Bind::systemd("other")).unwrap_err();
-    assert!(
-        matches!(&error, Error::NotPassed { passed, .. } if *passed == ["in", "file"]),
-        "{error}"
-    );
+    assert!(matches!(&error, Error::NotPassed { passed, .. } if *passed == ["in", "file"]), "{error}");
     let error = place.listen(Bind::systemd("file")).unwrap_err();
-    assert!(
-        matches!(error, Error::NotAListener { fd: 4, .. }),
-        "{error}"
-    );
+    assert!(matches!(error, Error::NotAListener { fd: 4, .. }), "{error}");
 
     let mut listener = place.listen(Bind::systemd("in")).unwrap();
     for fd in [3, 4] {
         let info = fs::read_to_string(format!("/proc/self/fdinfo/{fd}")).unwrap();
-        let flags = info
-            .lines()
-            .find_map(|line| line.strip_prefix("flags:"))
-            .unwrap()
-            .trim()
-            .to_owned();
-        assert_ne!(
-            u32::from_str_radix(&flags, 8).unwrap() & 0o2_000_000,
-            0,
-            "closed on exec: {flags}"
-        );
+        let flags = info.lines().find_map(|line| line.strip_prefix("flags:")).unwrap().trim().to_owned();
+        assert_ne!(u32::from_str_radix(&flags, 8).unwrap() & 0o2_000_000, 0, "closed on exec: {flags}");
     }
-    assert_eq!(
-        std::env::var("LISTEN_FDNAMES").unwrap(),
-        "in:file",
-        "the environment is left alone"
-    );
+    assert_eq!(std::env::var("LISTEN_FDNAMES").unwrap(), "in:file", "the environment is left alone");
     place.runtime.block_on(async {
         let (mut stream, _) = listener.accept().await.unwrap();
-        tokio::io::AsyncWriteExt::write_all(&mut stream, b"served")
-            .await
-            .unwrap();
+        tokio::io::AsyncWriteExt::write_all(&mut stream, b"served").await.unwrap();
         drop(stream);
         let mut draining = listener.into_draining();
         assert!(matches!(draining.withdrawal(), Withdrawal::NoName));
@@ -934,10 +660,7 @@ fn child_that_is_activated() {
 #[test]
 fn without_a_runtime_there_is_an_error_and_no_socket() {
     let place = Place::new();
-    assert!(matches!(
-        Bind::path(place.path()).listen(),
-        Err(Error::NoRuntime)
-    ));
+    assert!(matches!(Bind::path(place.path()).listen(), Err(Error::NoRuntime)));
     assert_eq!(place.names(), [""; 0]);
 }
 
@@ -946,10 +669,7 @@ fn without_a_runtime_there_is_an_error_and_no_socket() {
 #[test]
 #[ignore = "a process that other tests start"]
 fn child_that_listens() {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let _guard = runtime.enter();
     let mut held = None;
     for line in stdin().lines().map_while(Result::ok) {
@@ -969,9 +689,7 @@ fn child_that_listens() {
                 say("done");
             }
             ("umask", mask) => {
-                rustix::process::umask(rustix::fs::Mode::from_raw_mode(
-                    u32::from_str_radix(mask, 8).unwrap(),
-                ));
+                rustix::process::umask(rustix::fs::Mode::from_raw_mode(u32::from_str_radix(mask, 8).unwrap()));
                 say("done");
             }
             other => panic!("{other:?}"),

@@ -26,10 +26,7 @@ fn full(path: &Path) -> (UnixListener, std::os::unix::net::UnixStream) {
     let listener = socket(AddressFamily::UNIX, SocketType::STREAM, None).unwrap();
     bind(&listener, &SocketAddrUnix::new(path).unwrap()).unwrap();
     listen(&listener, 0).unwrap();
-    (
-        listener.into(),
-        Connect::path(path).connect_blocking().unwrap(),
-    )
+    (listener.into(), Connect::path(path).connect_blocking().unwrap())
 }
 
 #[tokio::test]
@@ -39,23 +36,14 @@ async fn without_a_deadline_a_failure_is_immediate_and_says_what_to_do() {
     let path = directory.path().join("x.sock");
 
     let error = Connect::path(&path).connect().await.unwrap_err();
-    assert!(
-        matches!(&error, Error::NotThere { missing, waited: Duration::ZERO, .. } if *missing == path),
-        "{error}"
-    );
+    assert!(matches!(&error, Error::NotThere { missing, waited: Duration::ZERO, .. } if *missing == path), "{error}");
     let text = error.to_string();
-    assert!(
-        text.starts_with("there is no ") && text.contains("start the receiver"),
-        "{text}"
-    );
+    assert!(text.starts_with("there is no ") && text.contains("start the receiver"), "{text}");
     assert!(!text.contains("after"), "{text}");
 
     let nested = directory.path().join("a/b/x.sock");
     let error = Connect::path(&nested).connect().await.unwrap_err();
-    assert!(
-        matches!(&error, Error::NotThere { missing, .. } if *missing == directory.path().join("a")),
-        "{error}"
-    );
+    assert!(matches!(&error, Error::NotThere { missing, .. } if *missing == directory.path().join("a")), "{error}");
 
     drop(UnixListener::bind(&path).unwrap());
     let error = Connect::path(&path).connect().await.unwrap_err();
@@ -81,26 +69,10 @@ async fn what_will_not_change_is_not_waited_for() {
     let to = |name: &str| Connect::path(at(name)).deadline(LONG);
     for (name, expected) in [("file", FileKind::Regular), ("link", FileKind::Regular)] {
         let error = to(name).connect().await.unwrap_err();
-        assert!(
-            matches!(error, Error::NotASocket { kind, .. } if kind == expected),
-            "{error}"
-        );
+        assert!(matches!(error, Error::NotASocket { kind, .. } if kind == expected), "{error}");
     }
-    let error = Connect::path(directory.path())
-        .deadline(LONG)
-        .connect()
-        .await
-        .unwrap_err();
-    assert!(
-        matches!(
-            error,
-            Error::NotASocket {
-                kind: FileKind::Directory,
-                ..
-            }
-        ),
-        "{error}"
-    );
+    let error = Connect::path(directory.path()).deadline(LONG).connect().await.unwrap_err();
+    assert!(matches!(error, Error::NotASocket { kind: FileKind::Directory, .. }), "{error}");
     let error = to("datagrams").connect().await.unwrap_err();
     assert!(matches!(error, Error::WrongType { .. }), "{error}");
     let error = to("file/x.sock").connect().await.unwrap_err();
@@ -108,18 +80,9 @@ async fn what_will_not_change_is_not_waited_for() {
         matches!(&error, Error::Connect { source, .. } if source.kind() == std::io::ErrorKind::NotADirectory),
         "{error}"
     );
-    assert!(matches!(
-        to("a\0b").connect().await,
-        Err(Error::InvalidPath { .. })
-    ));
-    assert!(matches!(
-        Connect::path("").deadline(LONG).connect().await,
-        Err(Error::InvalidPath { .. })
-    ));
-    assert!(matches!(
-        Connect::path("x".repeat(5000)).connect().await,
-        Err(Error::PathTooLong { len: 5000, .. })
-    ));
+    assert!(matches!(to("a\0b").connect().await, Err(Error::InvalidPath { .. })));
+    assert!(matches!(Connect::path("").deadline(LONG).connect().await, Err(Error::InvalidPath { .. })));
+    assert!(matches!(Connect::path("x".repeat(5000)).connect().await, Err(Error::PathTooLong { len: 5000, .. })));
     assert!(matches!(
         Connect::abstract_name("").deadline(LONG).connect().await,
         Err(Error::InvalidAbstractName { .. })
@@ -133,36 +96,16 @@ async fn a_deadline_is_kept_and_reported() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("x.sock");
     let began = Instant::now();
-    let error = Connect::path(&path)
-        .deadline(SOON)
-        .connect()
-        .await
-        .unwrap_err();
-    assert!(
-        matches!(error, Error::NotThere { waited, .. } if waited >= SOON),
-        "{error}"
-    );
+    let error = Connect::path(&path).deadline(SOON).connect().await.unwrap_err();
+    assert!(matches!(error, Error::NotThere { waited, .. } if waited >= SOON), "{error}");
     assert!(error.to_string().contains(" after "), "{error}");
     assert!(began.elapsed() >= SOON);
 
     let _full = full(&path);
-    let error = Connect::path(&path)
-        .deadline(SOON)
-        .connect()
-        .await
-        .unwrap_err();
-    assert!(
-        matches!(error, Error::QueueFull { waited, .. } if waited >= SOON),
-        "{error}"
-    );
-    let error = Connect::path(&path)
-        .deadline(SOON)
-        .connect_blocking()
-        .unwrap_err();
-    assert!(
-        matches!(error, Error::QueueFull { waited, .. } if waited >= SOON),
-        "{error}"
-    );
+    let error = Connect::path(&path).deadline(SOON).connect().await.unwrap_err();
+    assert!(matches!(error, Error::QueueFull { waited, .. } if waited >= SOON), "{error}");
+    let error = Connect::path(&path).deadline(SOON).connect_blocking().unwrap_err();
+    assert!(matches!(error, Error::QueueFull { waited, .. } if waited >= SOON), "{error}");
 }
 
 #[tokio::test]
@@ -215,10 +158,7 @@ async fn child_that_drops_attempts() {
     assert_eq!(descriptors(), before);
     let listener = UnixListener::bind(&path).unwrap();
     listener.set_nonblocking(true).unwrap();
-    assert_eq!(
-        listener.accept().unwrap_err().kind(),
-        std::io::ErrorKind::WouldBlock
-    );
+    assert_eq!(listener.accept().unwrap_err().kind(), std::io::ErrorKind::WouldBlock);
 }
 
 #[test]
@@ -241,26 +181,13 @@ fn whoever_is_kept_out_learns_by_what() {
         "{error}"
     );
     assert!(error.to_string().contains("(mode 0555, uid "), "{error}");
-    assert!(
-        error
-            .to_string()
-            .ends_with("does not let this process write to the socket"),
-        "{error}"
-    );
+    assert!(error.to_string().ends_with("does not let this process write to the socket"), "{error}");
     assert!(!error.is_retryable());
 
     set(&inner, 0o600);
     let error = kept_out().unwrap_err();
-    assert!(
-        matches!(&error, Error::Denied { component, mode: 0o600, .. } if *component == inner),
-        "{error}"
-    );
-    assert!(
-        error
-            .to_string()
-            .ends_with("does not let this process pass through"),
-        "{error}"
-    );
+    assert!(matches!(&error, Error::Denied { component, mode: 0o600, .. } if *component == inner), "{error}");
+    assert!(error.to_string().ends_with("does not let this process pass through"), "{error}");
 
     set(&inner, 0o711);
     set(&path, 0o666);
@@ -275,10 +202,7 @@ fn a_long_path_is_reached_and_its_failures_are_named_too() {
     fs::create_dir_all(&deep).unwrap();
     let path = deep.join("x.sock");
     let error = Connect::path(&path).connect_blocking().unwrap_err();
-    assert!(
-        matches!(&error, Error::NotThere { missing, .. } if *missing == path),
-        "{error}"
-    );
+    assert!(matches!(&error, Error::NotThere { missing, .. } if *missing == path), "{error}");
 
     let short = directory.path().join("x.sock");
     let listener = UnixListener::bind(&short).unwrap();
@@ -301,8 +225,7 @@ fn a_blocking_stream_blocks_and_needs_no_runtime() {
     let path = directory.path().join("x.sock");
     let listener = UnixListener::bind(&path).unwrap();
     let mut client = Connect::path(&path).connect_blocking().unwrap();
-    let echo =
-        std::thread::spawn(move || listener.accept().unwrap().0.write_all(b"hello").unwrap());
+    let echo = std::thread::spawn(move || listener.accept().unwrap().0.write_all(b"hello").unwrap());
     let mut text = String::new();
     client.read_to_string(&mut text).unwrap();
     echo.join().unwrap();

@@ -24,11 +24,7 @@ const A_MOMENT: Duration = Duration::from_millis(50);
 
 /// Connects, sends `text` and closes.
 fn send_and_leave(path: &Path, text: &str) {
-    Connect::path(path)
-        .connect_blocking()
-        .unwrap()
-        .write_all(text.as_bytes())
-        .unwrap();
+    Connect::path(path).connect_blocking().unwrap().write_all(text.as_bytes()).unwrap();
 }
 
 async fn text_of((mut stream, _): (UnixStream, Peer)) -> String {
@@ -57,24 +53,14 @@ async fn connections_come_with_their_peer() {
     let mut listener = Bind::path(&path).listen().unwrap();
     let client = Connect::path(&path).connect().await.unwrap();
     let (server, peer) = listener.accept().await.unwrap();
-    assert_eq!(
-        (peer.uid(), peer.pid()),
-        (
-            rustix::process::geteuid().as_raw(),
-            Some(std::process::id())
-        )
-    );
+    assert_eq!((peer.uid(), peer.pid()), (rustix::process::geteuid().as_raw(), Some(std::process::id())));
     assert_eq!(peer, Peer::of(&server).unwrap());
     assert_eq!(listener.stats().accepted, 1);
     // The connector sees who called `listen`; here that is the same process.
     assert_eq!(Peer::of(&client).unwrap().pid(), Some(std::process::id()));
     if let Some(pidfd) = Peer::pidfd(&server).unwrap() {
         let info = fs::read_to_string(format!("/proc/self/fdinfo/{}", pidfd.as_raw_fd())).unwrap();
-        assert!(
-            info.lines()
-                .any(|line| line == format!("Pid:\t{}", std::process::id())),
-            "{info}"
-        );
+        assert!(info.lines().any(|line| line == format!("Pid:\t{}", std::process::id())), "{info}");
     }
 }
 
@@ -87,14 +73,8 @@ async fn a_peer_that_is_not_admitted_is_closed_on_and_counted() {
     let mut client = Connect::path(&path).connect().await.unwrap();
     nobody_comes(&mut listener).await;
     assert_eq!(client.read(&mut [0]).await.unwrap(), 0, "it sees the end");
-    assert_eq!(
-        (listener.stats().accepted, listener.stats().refused),
-        (0, 1)
-    );
-    assert_eq!(
-        listener.stats().last_refused.as_ref().and_then(Peer::pid),
-        Some(std::process::id())
-    );
+    assert_eq!((listener.stats().accepted, listener.stats().refused), (0, 1));
+    assert_eq!(listener.stats().last_refused.as_ref().and_then(Peer::pid), Some(std::process::id()));
 
     // Draining admits nobody else either.
     send_and_leave(&path, "refused");
@@ -108,11 +88,7 @@ async fn strangers_are_refused_by_default_and_let_in_by_name_of_their_group() {
     let _watchdog = Watchdog::start();
     let is_root = rustix::process::geteuid().is_root();
     let directory = tempfile::tempdir().unwrap();
-    fs::set_permissions(
-        directory.path(),
-        std::os::unix::fs::PermissionsExt::from_mode(0o755),
-    )
-    .unwrap();
+    fs::set_permissions(directory.path(), std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
     let path = directory.path().join("x.sock");
     let come = || as_nobody(|| drop(Connect::path(&path).connect_blocking().unwrap()));
 
@@ -120,35 +96,21 @@ async fn strangers_are_refused_by_default_and_let_in_by_name_of_their_group() {
     come();
     if is_root {
         nobody_comes(&mut listener).await;
-        assert_eq!(
-            listener.stats().last_refused.as_ref().map(Peer::uid),
-            Some(NOBODY)
-        );
+        assert_eq!(listener.stats().last_refused.as_ref().map(Peer::uid), Some(NOBODY));
     } else {
         listener.accept().await.unwrap();
     }
     drop(listener);
 
-    let gid = if is_root {
-        NOBODY
-    } else {
-        rustix::process::getegid().as_raw()
-    };
+    let gid = if is_root { NOBODY } else { rustix::process::getegid().as_raw() };
     let admit = Admit::nobody().gid(gid);
-    let mut listener = Bind::path(&path)
-        .mode(Mode::EVERYONE)
-        .admit(admit)
-        .listen()
-        .unwrap();
+    let mut listener = Bind::path(&path).mode(Mode::EVERYONE).admit(admit).listen().unwrap();
     come();
     assert!(listener.accept().await.unwrap().1.in_group(gid));
     if is_root {
         send_and_leave(&path, "root is not of that group");
         nobody_comes(&mut listener).await;
-        assert_eq!(
-            listener.stats().last_refused.as_ref().map(Peer::uid),
-            Some(0)
-        );
+        assert_eq!(listener.stats().last_refused.as_ref().map(Peer::uid), Some(0));
     }
 }
 
@@ -223,10 +185,7 @@ async fn whoever_sends_successfully_is_received_however_late() {
             .collect();
         let mut received = vec![text_of(listener.accept().await.unwrap()).await];
         received.extend(texts_of(listener.into_draining()).await);
-        let sent: usize = clients
-            .into_iter()
-            .map(|client| client.join().unwrap())
-            .sum();
+        let sent: usize = clients.into_iter().map(|client| client.join().unwrap()).sum();
         assert!(received.iter().all(|text| text == "hello"), "round {round}");
         assert_eq!(received.len(), sent, "round {round}");
     }
@@ -236,10 +195,7 @@ async fn whoever_sends_successfully_is_received_however_late() {
 async fn new_connections_are_refused_while_draining() {
     let _watchdog = Watchdog::start();
     let directory = tempfile::tempdir().unwrap();
-    let (path, other) = (
-        directory.path().join("x.sock"),
-        directory.path().join("other"),
-    );
+    let (path, other) = (directory.path().join("x.sock"), directory.path().join("other"));
     let listener = Bind::path(&path).listen().unwrap();
     // Somebody who has found the socket already, as by another name.
     fs::hard_link(&path, &other).unwrap();
@@ -273,14 +229,7 @@ impl Starved {
         let free = fs::File::open("/dev/null").unwrap();
         let current = Some(free.as_raw_fd().unsigned_abs().into());
         drop(free);
-        setrlimit(
-            Resource::Nofile,
-            Rlimit {
-                current,
-                maximum: before.maximum,
-            },
-        )
-        .unwrap();
+        setrlimit(Resource::Nofile, Rlimit { current, maximum: before.maximum }).unwrap();
         assert!(fs::File::open("/dev/null").is_err());
         Self(before)
     }
@@ -288,14 +237,7 @@ impl Starved {
 
 impl Drop for Starved {
     fn drop(&mut self) {
-        setrlimit(
-            Resource::Nofile,
-            Rlimit {
-                current: self.0.current,
-                maximum: self.0.maximum,
-            },
-        )
-        .unwrap();
+        setrlimit(Resource::Nofile, Rlimit { current: self.0.current, maximum: self.0.maximum }).unwrap();
     }
 }
 
@@ -331,34 +273,18 @@ async fn child_out_of_descriptors_for_long() {
     let starved = Starved::begin();
 
     // 10 + 20 + 40 + 80 + 160 + 320 + 640 ms, and from then on one is let go after each second.
-    assert!(
-        timeout(Duration::from_millis(1260), listener.accept())
-            .await
-            .is_err()
-    );
+    assert!(timeout(Duration::from_millis(1260), listener.accept()).await.is_err());
     assert_eq!((listener.stats().failures, listener.stats().shed), (7, 0));
-    assert!(
-        timeout(Duration::from_millis(900), listener.accept())
-            .await
-            .is_err()
-    );
+    assert!(timeout(Duration::from_millis(900), listener.accept()).await.is_err());
     assert_eq!((listener.stats().failures, listener.stats().shed), (8, 1));
-    assert_eq!(
-        first.read(&mut [0]).unwrap(),
-        0,
-        "the first in the queue sees the end"
-    );
+    assert_eq!(first.read(&mut [0]).unwrap(), 0, "the first in the queue sees the end");
     drop(starved);
     assert_eq!(text_of(listener.accept().await.unwrap()).await, "second");
 
     // The spare descriptor is there again for the next time.
     let mut third = Connect::path(&path).connect_blocking().unwrap();
     let starved = Starved::begin();
-    assert!(
-        timeout(Duration::from_secs(3), listener.accept())
-            .await
-            .is_err()
-    );
+    assert!(timeout(Duration::from_secs(3), listener.accept()).await.is_err());
     assert_eq!(listener.stats().shed, 2);
     assert_eq!(third.read(&mut [0]).unwrap(), 0);
     drop(starved);
@@ -374,17 +300,9 @@ async fn child_out_of_descriptors_and_patience() {
     let starved = Starved::begin();
     // Giving up and coming back does not shorten the pauses: 10 + 20 + 40 ms are over, 80 are not.
     for _ in 0..100 {
-        assert!(
-            timeout(Duration::from_millis(1), listener.accept())
-                .await
-                .is_err()
-        );
+        assert!(timeout(Duration::from_millis(1), listener.accept()).await.is_err());
     }
-    assert!(
-        (2..=4).contains(&listener.stats().failures),
-        "{}",
-        listener.stats()
-    );
+    assert!((2..=4).contains(&listener.stats().failures), "{}", listener.stats());
     drop(starved);
     assert_eq!(text_of(listener.accept().await.unwrap()).await, "hello");
 }
@@ -399,11 +317,7 @@ async fn child_out_of_descriptors_while_draining() {
     send_and_leave(&path, "two");
     let mut draining = listener.into_draining();
     let starved = Starved::begin();
-    assert!(
-        timeout(Duration::from_secs(60), draining.accept())
-            .await
-            .is_err()
-    );
+    assert!(timeout(Duration::from_secs(60), draining.accept()).await.is_err());
     assert_eq!(draining.stats().shed, 0);
     drop(starved);
     assert_eq!(texts_of(draining).await, ["one", "two"]);
@@ -422,22 +336,16 @@ async fn child_that_looks_at_its_descriptors() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("x.sock");
     let open = || {
-        let links = fs::read_dir("/proc/self/fd")
-            .unwrap()
-            .filter_map(|entry| fs::read_link(entry.unwrap().path()).ok());
-        links
-            .filter(|link| !link.to_string_lossy().contains("/proc/"))
-            .collect::<BTreeSet<_>>()
+        let links =
+            fs::read_dir("/proc/self/fd").unwrap().filter_map(|entry| fs::read_link(entry.unwrap().path()).ok());
+        links.filter(|link| !link.to_string_lossy().contains("/proc/")).collect::<BTreeSet<_>>()
     };
     let before = open();
     for _ in 0..20 {
         let mut listener = Bind::path(&path).listen().unwrap();
         let client = Connect::path(&path).connect().await.unwrap();
         let accepted = listener.accept().await.unwrap();
-        assert!(matches!(
-            Bind::path(&path).listen(),
-            Err(Error::Locked { .. })
-        ));
+        assert!(matches!(Bind::path(&path).listen(), Err(Error::Locked { .. })));
         drop((client, accepted));
         let mut draining = listener.into_draining();
         assert!(draining.accept().await.unwrap().is_none());

@@ -393,14 +393,11 @@ mod tests {
         let quiet = Quiet::new();
         let hints = Hints::default();
         let armed = quiet.target();
-        let mut control =
-            Control::start_with(Arc::new(Mutex::new(armed.clone())), &hints, |sentinel| {
-                Guarded {
-                    callback: |_| panic!("a callback panics, as this test wants it to"),
-                    sentinel,
-                }
-            })
-            .unwrap();
+        let mut control = Control::start_with(Arc::new(Mutex::new(armed.clone())), &hints, |sentinel| Guarded {
+            callback: |_| panic!("a callback panics, as this test wants it to"),
+            sentinel,
+        })
+        .unwrap();
         control.arm(&armed).unwrap();
         for round in 0..3 {
             let _listener = quiet.bind(&round.to_string());
@@ -416,14 +413,13 @@ mod tests {
         let quiet = Quiet::new();
         let hints = Hints::default();
         let armed = quiet.target();
-        let mut control =
-            Control::start_with(Arc::new(Mutex::new(armed.clone())), &hints, |sentinel| {
-                move |_| {
-                    let _kept = &sentinel;
-                    panic!("a callback kills its thread, as this test wants it to");
-                }
-            })
-            .unwrap();
+        let mut control = Control::start_with(Arc::new(Mutex::new(armed.clone())), &hints, |sentinel| {
+            move |_| {
+                let _kept = &sentinel;
+                panic!("a callback kills its thread, as this test wants it to");
+            }
+        })
+        .unwrap();
         control.arm(&armed).unwrap();
         let _listener = quiet.bind("a.sock");
         assert!(hints.wait(soon()).lost);
@@ -460,14 +456,9 @@ mod tests {
             _ => false,
         };
         assert!(limit(io(EMFILE)));
-        assert!(limit(::notify::Error::new(
-            ::notify::ErrorKind::MaxFilesWatch
-        )));
+        assert!(limit(::notify::Error::new(::notify::ErrorKind::MaxFilesWatch)));
         assert_eq!(explain(&::notify::Error::path_not_found()), Why::Missing);
-        assert!(
-            explain(&io(13)).is_blind(),
-            "no permission: the directory's trouble"
-        );
+        assert!(explain(&io(13)).is_blind(), "no permission: the directory's trouble");
         assert!(!explain(&::notify::Error::generic("odd")).is_blind());
     }
 }

@@ -5,8 +5,8 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::PathBuf;
 
 use rustix::fs::{
-    AtFlags, CWD, Mode, OFlags, RenameFlags, Stat, chmodat, chownat, fchmod, fstat, linkat, open,
-    openat, renameat_with, statat, unlinkat,
+    AtFlags, CWD, Mode, OFlags, RenameFlags, Stat, chmodat, chownat, fchmod, fstat, linkat, open, openat,
+    renameat_with, statat, unlinkat,
 };
 use rustix::io::Errno;
 
@@ -31,10 +31,7 @@ pub(crate) struct Identity {
 
 impl From<&Stat> for Identity {
     fn from(stat: &Stat) -> Self {
-        Self {
-            device: stat.st_dev,
-            inode: stat.st_ino,
-        }
+        Self { device: stat.st_dev, inode: stat.st_ino }
     }
 }
 
@@ -55,28 +52,21 @@ impl Directory {
     /// Opens the directory of `path`, unless others may rename files in it.
     pub(crate) fn open(path: SocketPath) -> Result<Self> {
         let directory = path.directory();
-        let fd = open(
-            directory,
-            OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC,
-            Mode::empty(),
-        )
-        .map_err(|errno| match errno {
-            Errno::NOENT | Errno::NOTDIR => Error::NoDirectory {
-                directory: directory.to_owned(),
-                source: errno.into(),
-            },
-            Errno::ACCESS => denied(path.as_path())
-                .unwrap_or_else(|| failed(&path, "open the directory of", errno)),
-            errno => failed(&path, "open the directory of", errno),
-        })?;
-        let mode = fstat(&fd)
-            .map_err(|errno| failed(&path, "look at the directory of", errno))?
-            .st_mode;
+        let fd =
+            open(directory, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty()).map_err(|errno| {
+                match errno {
+                    Errno::NOENT | Errno::NOTDIR => {
+                        Error::NoDirectory { directory: directory.to_owned(), source: errno.into() }
+                    }
+                    Errno::ACCESS => {
+                        denied(path.as_path()).unwrap_or_else(|| failed(&path, "open the directory of", errno))
+                    }
+                    errno => failed(&path, "open the directory of", errno),
+                }
+            })?;
+        let mode = fstat(&fd).map_err(|errno| failed(&path, "look at the directory of", errno))?.st_mode;
         if mode & SHARED != 0 && mode & STICKY == 0 {
-            return Err(Error::SharedDirectory {
-                directory: directory.to_owned(),
-                mode: mode & 0o7777,
-            });
+            return Err(Error::SharedDirectory { directory: directory.to_owned(), mode: mode & 0o7777 });
         }
         Ok(Self { fd, path })
     }
@@ -87,10 +77,7 @@ impl Directory {
 
     /// Refuses a name that is taken by something else than a socket, before anything is created beside it.
     pub(crate) fn refuse_other_kinds(&self) -> Result<()> {
-        match self
-            .stat_of(self.path.name())
-            .map_err(|errno| self.failed("look at", errno))?
-        {
+        match self.stat_of(self.path.name()).map_err(|errno| self.failed("look at", errno))? {
             Some(stat) => self.expect_socket(self.path.name(), &stat),
             None => Ok(()),
         }
@@ -116,20 +103,13 @@ impl Directory {
         // The file begins with no more than it shall have, and gets its exact mode below, whatever the umask.
         let begin = options.mode().to_system() & Mode::RWXU;
         fchmod(socket, begin).map_err(|errno| self.failed("prepare the mode of", errno))?;
-        let address = self
-            .path
-            .address_of(&name, self.as_fd())
-            .map_err(|errno| self.failed("form the address of", errno))?;
+        let address =
+            self.path.address_of(&name, self.as_fd()).map_err(|errno| self.failed("form the address of", errno))?;
         rustix::net::bind(socket, &address).map_err(|errno| self.failed("bind", errno))?;
 
         // All by descriptor: in somebody else's directory the name may lead elsewhere the next moment.
-        let file = openat(
-            &self,
-            &name,
-            OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC,
-            Mode::empty(),
-        )
-        .map_err(|errno| self.failed("find the bound file of", errno))?;
+        let file = openat(&self, &name, OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty())
+            .map_err(|errno| self.failed("find the bound file of", errno))?;
         let stat = fstat(&file).map_err(|errno| self.failed("look at the bound file of", errno))?;
         self.expect_socket(&name, &stat)?;
         if stat.st_uid != rustix::process::geteuid().as_raw() || stat.st_nlink != 1 {
@@ -138,22 +118,11 @@ impl Directory {
         let fresh = Fresh::new(self, Identity::from(&stat));
         let directory = fresh.directory();
         if options.owner().is_some() || options.group().is_some() {
-            chownat(
-                &file,
-                c"",
-                options.owner(),
-                options.group(),
-                AtFlags::EMPTY_PATH,
-            )
-            .map_err(|errno| directory.failed("set the owner of", errno))?;
+            chownat(&file, c"", options.owner(), options.group(), AtFlags::EMPTY_PATH)
+                .map_err(|errno| directory.failed("set the owner of", errno))?;
         }
-        chmodat(
-            CWD,
-            descriptor_path(file.as_fd()),
-            options.mode().to_system(),
-            AtFlags::empty(),
-        )
-        .map_err(|errno| directory.failed("set the mode of", errno))?;
+        chmodat(CWD, descriptor_path(file.as_fd()), options.mode().to_system(), AtFlags::empty())
+            .map_err(|errno| directory.failed("set the mode of", errno))?;
         Ok(fresh)
     }
 
@@ -162,57 +131,35 @@ impl Directory {
         let Some(found) = self.find(name)? else {
             return Ok(None);
         };
-        match found
-            .liveness()
-            .map_err(|errno| self.failed("find out who serves", errno))?
-        {
+        match found.liveness().map_err(|errno| self.failed("find out who serves", errno))? {
             Liveness::Stale => Ok(Some(found)),
-            liveness => Err(Error::InUse {
-                path: self.full_path(name),
-                liveness,
-            }),
+            liveness => Err(Error::InUse { path: self.full_path(name), liveness }),
         }
     }
 
     /// The socket of that name, whoever serves it.
     pub(crate) fn find(&self, name: &OsStr) -> Result<Option<Remains>> {
-        let file = match openat(
-            self,
-            name,
-            OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC,
-            Mode::empty(),
-        ) {
+        let file = match openat(self, name, OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty()) {
             Ok(file) => file,
             Err(Errno::NOENT) => return Ok(None),
             Err(errno) => return Err(self.failed("look at", errno)),
         };
         let stat = fstat(&file).map_err(|errno| self.failed("look at", errno))?;
         self.expect_socket(name, &stat)?;
-        Ok(Some(Remains {
-            identity: Identity::from(&stat),
-            file,
-        }))
+        Ok(Some(Remains { identity: Identity::from(&stat), file }))
     }
 
     fn remove_remains(&self, name: &OsStr, remains: &Remains) -> Result<()> {
-        if self
-            .identity_of(name)
-            .map_err(|errno| self.failed("look at", errno))?
-            != Some(remains.identity)
-        {
+        if self.identity_of(name).map_err(|errno| self.failed("look at", errno))? != Some(remains.identity) {
             return Err(self.contended(1));
         }
-        unlinkat(self, name, AtFlags::empty())
-            .map_err(|errno| self.failed("remove the stale socket beside", errno))
+        unlinkat(self, name, AtFlags::empty()).map_err(|errno| self.failed("remove the stale socket beside", errno))
     }
 
     fn expect_socket(&self, name: &OsStr, stat: &Stat) -> Result<()> {
         match FileKind::of(stat) {
             FileKind::Socket => Ok(()),
-            kind => Err(Error::NotASocket {
-                path: self.full_path(name),
-                kind,
-            }),
+            kind => Err(Error::NotASocket { path: self.full_path(name), kind }),
         }
     }
 
@@ -229,11 +176,7 @@ impl Directory {
     }
 
     fn full_path(&self, name: &OsStr) -> PathBuf {
-        if name == self.path.name() {
-            self.path.as_path().to_owned()
-        } else {
-            self.path.directory().join(name)
-        }
+        if name == self.path.name() { self.path.as_path().to_owned() } else { self.path.directory().join(name) }
     }
 
     /// Gives `from` the name `to` unless that is taken.
@@ -255,19 +198,12 @@ impl Directory {
     }
 
     pub(crate) fn contended(&self, attempts: u32) -> Error {
-        Error::Contended {
-            path: self.path.as_path().to_owned(),
-            attempts,
-        }
+        Error::Contended { path: self.path.as_path().to_owned(), attempts }
     }
 }
 
 fn failed(path: &SocketPath, doing: &'static str, errno: Errno) -> Error {
-    Error::Bind {
-        address: Address::Path(path.as_path().to_owned()),
-        doing,
-        source: errno.into(),
-    }
+    Error::Bind { address: Address::Path(path.as_path().to_owned()), doing, source: errno.into() }
 }
 
 /// A socket that was found, stale or not: its inode is held, so that the number cannot come to mean a newer one.

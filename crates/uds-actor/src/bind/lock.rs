@@ -83,10 +83,7 @@ impl LockFile {
             Err(errno) => return Err(failed(errno)),
         }
 
-        let lock = Self {
-            file,
-            pid: std::process::id(),
-        };
+        let lock = Self { file, pid: std::process::id() };
 
         // Locked, but is it still the file of that name? Only what is looked at under the lock counts.
         let stat = fstat(&lock.file).map_err(failed)?;

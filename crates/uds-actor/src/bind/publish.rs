@@ -18,11 +18,7 @@ pub(crate) struct Fresh(Published);
 
 impl Fresh {
     pub(crate) fn new(directory: Directory, identity: Identity) -> Self {
-        Self(Published {
-            directory,
-            identity,
-            current: Current::Temporary,
-        })
+        Self(Published { directory, identity, current: Current::Temporary })
     }
 
     pub(crate) fn directory(&self) -> &Directory {
@@ -88,23 +84,12 @@ impl Published {
     fn exchange(&mut self, remains: &Remains) -> Result<bool> {
         let directory = &self.directory;
         let (name, temporary) = (directory.path().name(), directory.path().temporary_name());
-        let exchange = || {
-            renameat_with(
-                directory,
-                &temporary,
-                directory,
-                name,
-                RenameFlags::EXCHANGE,
-            )
-        };
+        let exchange = || renameat_with(directory, &temporary, directory, name, RenameFlags::EXCHANGE);
         match exchange() {
             Ok(()) => {}
             Err(Errno::NOENT) => return Ok(false),
             Err(errno) => {
-                return Err(directory.failed(
-                    "replace the stale socket (if it stays so, remove it)",
-                    errno,
-                ));
+                return Err(directory.failed("replace the stale socket (if it stays so, remove it)", errno));
             }
         }
         // A server between bind and listen looks stale; by now it may have got further.
@@ -145,9 +130,7 @@ impl Published {
         match directory.identity_of(&temporary)? {
             None => Ok(Withdrawal::Missing),
             Some(identity) if identity != self.identity => Ok(Withdrawal::Replaced),
-            Some(_) => {
-                unlinkat(directory, &temporary, AtFlags::empty()).map(|()| Withdrawal::Removed)
-            }
+            Some(_) => unlinkat(directory, &temporary, AtFlags::empty()).map(|()| Withdrawal::Removed),
         }
     }
 
@@ -164,13 +147,7 @@ impl Published {
     fn remove_aside(&self) -> rustix::io::Result<Withdrawal> {
         let directory = &self.directory;
         let (name, temporary) = (directory.path().name(), directory.path().temporary_name());
-        match renameat_with(
-            directory,
-            name,
-            directory,
-            &temporary,
-            RenameFlags::NOREPLACE,
-        ) {
+        match renameat_with(directory, name, directory, &temporary, RenameFlags::NOREPLACE) {
             Ok(()) => {}
             Err(Errno::NOENT) => return Ok(Withdrawal::Missing),
             // The file system cannot. Nobody but us has anything under the temporary name.
@@ -178,9 +155,7 @@ impl Published {
             Err(errno) => return Err(errno),
         }
         match self.remove_temporary()? {
-            Withdrawal::Replaced => directory
-                .rename_if_free(&temporary, name)
-                .map(|()| Withdrawal::Replaced),
+            Withdrawal::Replaced => directory.rename_if_free(&temporary, name).map(|()| Withdrawal::Replaced),
             withdrawal => Ok(withdrawal),
         }
     }
@@ -222,17 +197,9 @@ mod tests {
         let path = temp.path().join("x.sock");
         let directory = Directory::open(SocketPath::new(path.clone()).unwrap()).unwrap();
         let socket = stream();
-        let fresh = directory
-            .bind(socket.as_fd(), FileOptions::default())
-            .unwrap();
+        let fresh = directory.bind(socket.as_fd(), FileOptions::default()).unwrap();
         listen(&socket, 8).unwrap();
-        Scene {
-            _socket: socket,
-            fresh,
-            path,
-            temporary: temp.path().join(".x.sock.new"),
-            _directory: temp,
-        }
+        Scene { _socket: socket, fresh, path, temporary: temp.path().join(".x.sock.new"), _directory: temp }
     }
 
     fn stream() -> OwnedFd {
@@ -247,28 +214,14 @@ mod tests {
     fn a_server_that_replaced_the_stale_socket_meanwhile_gets_its_name_back() {
         let mut scene = scene();
         drop(UnixListener::bind(&scene.path).unwrap());
-        let remains = scene
-            .fresh
-            .directory()
-            .examine("x.sock".as_ref())
-            .unwrap()
-            .unwrap();
+        let remains = scene.fresh.directory().examine("x.sock".as_ref()).unwrap().unwrap();
         fs::remove_file(&scene.path).unwrap();
         let _server = UnixListener::bind(&scene.path).unwrap();
         let before = (inode(&scene.path), inode(&scene.temporary));
         assert!(!scene.fresh.0.exchange(&remains).unwrap());
         assert_eq!((inode(&scene.path), inode(&scene.temporary)), before);
         let error = scene.fresh.publish().unwrap_err();
-        assert!(
-            matches!(
-                error,
-                Error::InUse {
-                    liveness: Liveness::Live,
-                    ..
-                }
-            ),
-            "{error}"
-        );
+        assert!(matches!(error, Error::InUse { liveness: Liveness::Live, .. }), "{error}");
         assert_eq!(inode(&scene.path), before.0);
         assert!(!scene.temporary.exists());
     }
@@ -278,12 +231,7 @@ mod tests {
         let mut scene = scene();
         let slow = stream();
         bind(&slow, &SocketAddrUnix::new(&scene.path).unwrap()).unwrap();
-        let remains = scene
-            .fresh
-            .directory()
-            .find("x.sock".as_ref())
-            .unwrap()
-            .unwrap();
+        let remains = scene.fresh.directory().find("x.sock".as_ref()).unwrap().unwrap();
         listen(&slow, 8).unwrap();
         let before = (inode(&scene.path), inode(&scene.temporary));
         assert!(!scene.fresh.0.exchange(&remains).unwrap());
@@ -295,12 +243,7 @@ mod tests {
     fn a_stale_socket_that_went_meanwhile_is_no_obstacle() {
         let mut scene = scene();
         drop(UnixListener::bind(&scene.path).unwrap());
-        let remains = scene
-            .fresh
-            .directory()
-            .examine("x.sock".as_ref())
-            .unwrap()
-            .unwrap();
+        let remains = scene.fresh.directory().examine("x.sock".as_ref()).unwrap().unwrap();
         fs::remove_file(&scene.path).unwrap();
         assert!(!scene.fresh.0.exchange(&remains).unwrap());
         let published = scene.fresh.publish().unwrap();

@@ -1,11 +1,7 @@
 //! Processes of this very test program that play a role, threads that give up root, and an end to whatever hangs.
 
 #![allow(dead_code, reason = "every test program uses its own part")]
-#![expect(
-    clippy::print_stdout,
-    clippy::print_stderr,
-    reason = "children talk to their parents in lines"
-)]
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "children talk to their parents in lines")]
 
 use std::io::{BufRead, BufReader, Write};
 use std::os::fd::OwnedFd;
@@ -19,17 +15,14 @@ use rustix::fs::{Gid, Uid};
 pub(crate) const NOBODY: u32 = 65_534;
 
 /// Aborts the process unless dropped within a minute.
-pub(crate) struct Watchdog(
-    #[expect(dead_code, reason = "dropping it is its use")] mpsc::Sender<()>,
-);
+pub(crate) struct Watchdog(#[expect(dead_code, reason = "dropping it is its use")] mpsc::Sender<()>);
 
 impl Watchdog {
     pub(crate) fn start() -> Self {
         let (guard, guarded) = mpsc::channel();
         let name = std::thread::current().name().unwrap_or("?").to_owned();
         std::thread::spawn(move || {
-            if guarded.recv_timeout(Duration::from_secs(60)) == Err(mpsc::RecvTimeoutError::Timeout)
-            {
+            if guarded.recv_timeout(Duration::from_secs(60)) == Err(mpsc::RecvTimeoutError::Timeout) {
                 eprintln!("{name} hangs");
                 std::process::abort();
             }
@@ -48,18 +41,13 @@ pub(crate) struct Actor {
 impl Actor {
     /// Starts the ignored test `role`, which talks in lines.
     pub(crate) fn start(role: &str) -> Self {
-        Self::spawn(
-            Command::new(std::env::current_exe().unwrap())
-                .args(arguments(role))
-                .stdin(Stdio::piped()),
-        )
+        Self::spawn(Command::new(std::env::current_exe().unwrap()).args(arguments(role)).stdin(Stdio::piped()))
     }
 
     /// Starts `role` as a service manager does: with `sockets` from descriptor 3 on, named `names`.
     pub(crate) fn activate(role: &str, socket: OwnedFd, file: OwnedFd, names: &str) -> Self {
         // The shell keeps its pid when it becomes the program, which is what LISTEN_PID must say.
-        let script =
-            "exec 3<&0 4<&2 </dev/null 2>&1; LISTEN_PID=$$; export LISTEN_PID; exec \"$0\" \"$@\"";
+        let script = "exec 3<&0 4<&2 </dev/null 2>&1; LISTEN_PID=$$; export LISTEN_PID; exec \"$0\" \"$@\"";
         Self::spawn(
             Command::new("sh")
                 .args(["-c", script])
@@ -76,11 +64,7 @@ impl Actor {
         let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
         let input = child.stdin.take();
         let output = BufReader::new(child.stdout.take().unwrap());
-        Self {
-            child,
-            input,
-            output,
-        }
+        Self { child, input, output }
     }
 
     pub(crate) fn pid(&self) -> u32 {
@@ -133,13 +117,7 @@ impl Drop for Actor {
 }
 
 fn arguments(role: &str) -> [&str; 5] {
-    [
-        role,
-        "--exact",
-        "--ignored",
-        "--nocapture",
-        "--test-threads=1",
-    ]
+    [role, "--exact", "--ignored", "--nocapture", "--test-threads=1"]
 }
 
 /// What a child says to the test that started it.
