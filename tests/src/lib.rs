@@ -3,3 +3,4 @@
 //! Nothing here is published; the modules are what those tests and the `demo` program share.
 
 pub mod demo;
+pub mod zookeeper;
