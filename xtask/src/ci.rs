@@ -104,7 +104,9 @@ fn perform(step: &Step) -> Result<Report> {
         }
         if !outcome.succeeded() {
             let reason = show_failure(command, &outcome, step.limit);
-            return Ok(Report::failed(step, reason, begun.elapsed(), command));
+            let mut report = Report::failed(step, reason, begun.elapsed(), command);
+            report.tests = (step.proof == Proof::TestsRan).then(|| report::Tests::read(&output));
+            return Ok(report);
         }
     }
     let mut report = Report::of(step, Verdict::Passed);

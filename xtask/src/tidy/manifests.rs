@@ -5,8 +5,8 @@ use crate::workspace::Workspace;
 
 /// What every member inherits.
 const INHERITED: &[&str] = &["version", "edition", "rust-version", "license"];
-/// What a crate inherits on top.
-const INHERITED_BY_CRATES: &[&str] = &["keywords", "categories"];
+/// What a crate says of itself, or inherits.
+const SAID_BY_CRATES: &[&str] = &["keywords", "categories"];
 
 pub(super) fn check(workspace: &Workspace, tree: &Tree) -> Vec<Problem> {
     let mut problems = Vec::new();
@@ -22,8 +22,13 @@ pub(super) fn check(workspace: &Workspace, tree: &Tree) -> Vec<Problem> {
 
 fn manifest(path: &str, text: &str, problems: &mut Vec<Problem>) {
     let is_crate = path.starts_with("crates/");
-    let inherited = INHERITED.iter().chain(INHERITED_BY_CRATES.iter().filter(|_| is_crate));
-    for key in inherited {
+    for key in SAID_BY_CRATES.iter().filter(|_| is_crate) {
+        let said = [(*key).to_owned(), format!("{key}.workspace")];
+        if said.iter().all(|key| toml::value(text, "package", key).is_none()) {
+            problems.push(format!("{path}: [package] lacks {key}"));
+        }
+    }
+    for key in INHERITED {
         if toml::value(text, "package", &format!("{key}.workspace")) != Some("true") {
             problems.push(format!("{path}: [package] lacks `{key}.workspace = true`"));
         }
