@@ -65,6 +65,21 @@ async fn connections_come_with_their_peer() {
 }
 
 #[tokio::test]
+async fn a_task_of_its_own_can_accept_and_drain() {
+    let _watchdog = Watchdog::start();
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("x.sock");
+    let mut listener = Bind::path(&path).listen().unwrap();
+    send_and_leave(&path, "first");
+    send_and_leave(&path, "second");
+    let task = tokio::spawn(async move {
+        let first = text_of(listener.accept().await.unwrap()).await;
+        (first, texts_of(listener.into_draining()).await)
+    });
+    assert_eq!(task.await.unwrap(), ("first".to_owned(), vec!["second".to_owned()]));
+}
+
+#[tokio::test]
 async fn a_peer_that_is_not_admitted_is_closed_on_and_counted() {
     let _watchdog = Watchdog::start();
     let directory = tempfile::tempdir().unwrap();

@@ -1,0 +1,142 @@
+//! The objects of `--json`, one per line. Their field names are documented in the README and are kept.
+
+use std::path::Path;
+
+use base64::{Engine as _, prelude::BASE64_STANDARD};
+use serde::Serialize;
+
+/// What `listen` and `watch` print.
+#[derive(Debug, Serialize)]
+#[serde(tag = "event", rename_all = "kebab-case")]
+pub(crate) enum Object<'a> {
+    Listening {
+        address: String,
+    },
+    Watching {
+        address: String,
+    },
+    Joined {
+        producer: u64,
+        address: String,
+        via: &'static str,
+        pid: Option<u32>,
+        uid: u32,
+        gid: u32,
+    },
+    Message {
+        producer: u64,
+        #[serde(flatten)]
+        payload: Payload<'a>,
+    },
+    Left {
+        producer: u64,
+        received: u64,
+        delivered: u64,
+        cut: u64,
+        lost: u64,
+        bytes: u64,
+        reason: &'static str,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        error: Option<String>,
+    },
+    Warning {
+        address: String,
+        text: String,
+    },
+    Report {
+        producers: u64,
+        received: u64,
+        delivered: u64,
+        cut: u64,
+        lost: u64,
+        bytes: u64,
+        refused: u64,
+        shed: u64,
+        seconds: f64,
+        reason: &'static str,
+    },
+    Init,
+    Present {
+        #[serde(flatten)]
+        socket: Socket,
+    },
+    InitDone,
+    Added {
+        #[serde(flatten)]
+        socket: Socket,
+    },
+    Removed {
+        #[serde(flatten)]
+        path: PathText,
+        generation: u64,
+        reason: String,
+    },
+    Degraded {
+        text: String,
+    },
+    Resynced,
+}
+
+impl Object<'_> {
+    pub(crate) fn to_line(&self) -> Vec<u8> {
+        serde_json::to_vec(self).expect("these objects have string keys and finite numbers")
+    }
+}
+
+/// A message: its text, or its bytes where they are not UTF-8.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Payload<'a> {
+    Text(&'a str),
+    Base64(String),
+}
+
+impl<'a> Payload<'a> {
+    pub(crate) fn new(bytes: &'a [u8]) -> Self {
+        match std::str::from_utf8(bytes) {
+            Ok(text) => Self::Text(text),
+            Err(_) => Self::Base64(BASE64_STANDARD.encode(bytes)),
+        }
+    }
+}
+
+/// A path: its text, or its bytes where they are not UTF-8.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum PathText {
+    Path(String),
+    PathBase64(String),
+}
+
+impl PathText {
+    pub(crate) fn new(path: &Path) -> Self {
+        match path.to_str() {
+            Some(text) => Self::Path(text.to_owned()),
+            None => Self::PathBase64(BASE64_STANDARD.encode(path.as_os_str().as_encoded_bytes())),
+        }
+    }
+}
+
+/// A socket in a directory.
+#[derive(Debug, Serialize)]
+pub(crate) struct Socket {
+    #[serde(flatten)]
+    pub(crate) path: PathText,
+    pub(crate) generation: u64,
+    pub(crate) mode: String,
+    pub(crate) uid: u32,
+    pub(crate) gid: u32,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_message_that_is_not_utf_8_comes_in_base64() {
+        let line =
+            |bytes| String::from_utf8(Object::Message { producer: 1, payload: Payload::new(bytes) }.to_line()).unwrap();
+        assert_eq!(line(b"a\"b\n"), r#"{"event":"message","producer":1,"text":"a\"b\n"}"#);
+        assert_eq!(line(b"\xff"), r#"{"event":"message","producer":1,"base64":"/w=="}"#);
+    }
+}
