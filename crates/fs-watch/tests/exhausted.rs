@@ -13,8 +13,7 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 async fn next(watcher: &mut Watcher) -> Event {
     let next = tokio::time::timeout(Duration::from_secs(20), watcher.next()).await;
-    next.expect("an event must come")
-        .expect("the watcher must live")
+    next.expect("an event must come").expect("the watcher must live")
 }
 
 fn take_all_descriptors() -> Vec<File> {
@@ -24,35 +23,18 @@ fn take_all_descriptors() -> Vec<File> {
 #[tokio::test]
 async fn without_descriptors_nothing_is_removed() {
     let hard = getrlimit(Resource::Nofile);
-    setrlimit(
-        Resource::Nofile,
-        Rlimit {
-            current: Some(128),
-            ..hard
-        },
-    )
-    .unwrap();
+    setrlimit(Resource::Nofile, Rlimit { current: Some(128), ..hard }).unwrap();
     let dir = tempfile::tempdir().unwrap();
     let _listener = UnixListener::bind(dir.path().join("a")).unwrap();
     let polling = Polling::every(Duration::from_millis(5));
-    let mut watcher = Watcher::builder(dir.path())
-        .backend(polling)
-        .start()
-        .await
-        .unwrap();
+    let mut watcher = Watcher::builder(dir.path()).backend(polling).start().await.unwrap();
     while next(&mut watcher).await != Event::InitDone {}
 
     let taken = take_all_descriptors();
     let degraded = next(&mut watcher).await;
-    assert!(
-        matches!(degraded, Event::Degraded(Why::Unreadable { .. })),
-        "{degraded:?}"
-    );
+    assert!(matches!(degraded, Event::Degraded(Why::Unreadable { .. })), "{degraded:?}");
     let error = Watcher::start(dir.path()).await.unwrap_err();
-    assert!(
-        matches!(&error, Error::Unreadable { .. }) && error.is_retryable(),
-        "{error:?}"
-    );
+    assert!(matches!(&error, Error::Unreadable { .. }) && error.is_retryable(), "{error:?}");
 
     drop(taken);
     assert_eq!(next(&mut watcher).await, Event::Resynced);

@@ -12,9 +12,7 @@ fn threads() -> Vec<String> {
     let tasks = fs::read_dir("/proc/self/task").unwrap();
     // One may end between the listing and the reading.
     let names = tasks.filter_map(|task| fs::read_to_string(task.unwrap().path().join("comm")).ok());
-    names
-        .filter(|name| name.starts_with("fs-watch") || name.starts_with("notify"))
-        .collect()
+    names.filter(|name| name.starts_with("fs-watch") || name.starts_with("notify")).collect()
 }
 
 fn descriptors() -> usize {
@@ -29,12 +27,7 @@ async fn shutdown_leaves_no_thread_and_no_descriptor() {
         for _ in 0..50 {
             let mut watcher = Watcher::start(dir.path()).await.unwrap();
             watcher.next().await.unwrap();
-            assert_eq!(
-                threads().len(),
-                3,
-                "ours, its control, and notify's: {:?}",
-                threads()
-            );
+            assert_eq!(threads().len(), 3, "ours, its control, and notify's: {:?}", threads());
             watcher.shutdown().await;
             assert_eq!(descriptors(), before);
             // notify's thread cannot be joined: it has done its last act, but the kernel may need a moment.
@@ -43,7 +36,5 @@ async fn shutdown_leaves_no_thread_and_no_descriptor() {
             }
         }
     };
-    tokio::time::timeout(Duration::from_secs(60), cycles)
-        .await
-        .expect("shutdown must end");
+    tokio::time::timeout(Duration::from_secs(60), cycles).await.expect("shutdown must end");
 }

@@ -25,10 +25,7 @@ everywhere![
 async fn a_directory_that_is_not_there_is_refused(rig: Rig) {
     let dir = rig.beside("none").join("below");
     let error = rig.builder_for(&dir).start().await.unwrap_err();
-    assert!(
-        matches!(&error, Error::Missing { dir: named } if *named == dir),
-        "{error:?}"
-    );
+    assert!(matches!(&error, Error::Missing { dir: named } if *named == dir), "{error:?}");
     assert!(error.to_string().contains("create it"), "{error}");
     assert!(Watcher::start("").await.is_err());
     assert!(Watcher::start("a\0b").await.is_err());
@@ -39,10 +36,7 @@ async fn a_path_that_is_no_directory_is_refused(rig: Rig) {
     let _listener = rig.bind("a");
     for path in [rig.beside("file"), rig.path("a")] {
         let error = rig.builder_for(&path).start().await.unwrap_err();
-        assert!(
-            matches!(&error, Error::NotADirectory { dir } if *dir == path),
-            "{error:?}"
-        );
+        assert!(matches!(&error, Error::NotADirectory { dir } if *dir == path), "{error:?}");
     }
 }
 
@@ -54,11 +48,7 @@ async fn a_directory_deleted_and_made_again_while_its_sockets_live_is_followed(r
     let mut mirror = Mirror::start(rig.builder()).await;
 
     fs::remove_dir_all(rig.dir()).unwrap();
-    mirror
-        .until("its end is known", |mirror| {
-            mirror.trouble == Some(Why::Missing)
-        })
-        .await;
+    mirror.until("its end is known", |mirror| mirror.trouble == Some(Why::Missing)).await;
     mirror.until_gone(&rig.path("old")).await;
 
     fs::create_dir(rig.dir()).unwrap();
@@ -79,9 +69,7 @@ async fn a_directory_deleted_and_made_again_at_once_is_followed(rig: Rig) {
         fs::create_dir(rig.dir()).unwrap();
     }
     let _last = rig.bind("last");
-    mirror
-        .until("only the last is left", |mirror| mirror.names() == ["last"])
-        .await;
+    mirror.until("only the last is left", |mirror| mirror.names() == ["last"]).await;
 }
 
 async fn a_directory_moved_away_is_not_followed_and_its_successor_is(rig: Rig) {
@@ -94,10 +82,7 @@ async fn a_directory_moved_away_is_not_followed_and_its_successor_is(rig: Rig) {
     fs::rename(rig.beside("successor"), rig.dir()).unwrap();
     mirror
         .until("the successor's socket is known", |mirror| {
-            mirror
-                .sockets
-                .get(&rig.path("a"))
-                .is_some_and(|socket| socket.generation > before)
+            mirror.sockets.get(&rig.path("a")).is_some_and(|socket| socket.generation > before)
         })
         .await;
     // What happens in the one that was moved does not concern us.
@@ -114,11 +99,7 @@ async fn a_parent_deleted_and_made_again_is_followed(rig: Rig) {
     let mut mirror = Mirror::start(rig.builder_for(&dir)).await;
     fs::remove_dir_all(rig.beside("one")).unwrap();
     mirror.until_gone(&dir.join("old")).await;
-    mirror
-        .until("its end is known", |mirror| {
-            mirror.trouble == Some(Why::Missing)
-        })
-        .await;
+    mirror.until("its end is known", |mirror| mirror.trouble == Some(Why::Missing)).await;
     fs::create_dir_all(&dir).unwrap();
     let _new = UnixListener::bind(dir.join("new")).unwrap();
     mirror.until_there(&dir.join("new")).await;
@@ -136,9 +117,7 @@ async fn a_link_turned_elsewhere_is_followed(rig: Rig) {
 
     symlink("other", rig.beside("link.new")).unwrap();
     fs::rename(rig.beside("link.new"), &link).unwrap();
-    mirror
-        .until("the other is listed", |mirror| mirror.names() == ["two"])
-        .await;
+    mirror.until("the other is listed", |mirror| mirror.names() == ["two"]).await;
     let _three = UnixListener::bind(rig.beside("other/three")).unwrap();
     mirror.until_there(&link.join("three")).await;
 }
@@ -151,9 +130,7 @@ async fn a_directory_behind_a_link_deleted_and_made_again_is_followed(rig: Rig) 
     fs::remove_dir_all(rig.dir()).unwrap();
     fs::create_dir(rig.dir()).unwrap();
     let _new = rig.bind("new");
-    mirror
-        .until("the new one is listed", |mirror| mirror.names() == ["new"])
-        .await;
+    mirror.until("the new one is listed", |mirror| mirror.names() == ["new"]).await;
 }
 
 async fn a_path_that_cannot_be_followed_removes_nothing(rig: Rig) {
@@ -164,11 +141,7 @@ async fn a_path_that_cannot_be_followed_removes_nothing(rig: Rig) {
     let mut mirror = Mirror::start(rig.builder_for(&link)).await;
     symlink("link", rig.beside("loop")).unwrap();
     fs::rename(rig.beside("loop"), &link).unwrap();
-    mirror
-        .until("it cannot be read", |mirror| {
-            matches!(mirror.trouble, Some(Why::Unreadable { .. }))
-        })
-        .await;
+    mirror.until("it cannot be read", |mirror| matches!(mirror.trouble, Some(Why::Unreadable { .. }))).await;
     symlink("sockets", rig.beside("good")).unwrap();
     fs::rename(rig.beside("good"), &link).unwrap();
     mirror.until_resynced().await;
@@ -181,11 +154,7 @@ async fn a_file_in_the_directorys_place_ends_its_sockets(rig: Rig) {
     let mut mirror = Mirror::start(rig.builder()).await;
     fs::rename(rig.dir(), rig.beside("away")).unwrap();
     fs::write(rig.dir(), "").unwrap();
-    mirror
-        .until("a file is in the way", |mirror| {
-            mirror.trouble == Some(Why::NotADirectory)
-        })
-        .await;
+    mirror.until("a file is in the way", |mirror| mirror.trouble == Some(Why::NotADirectory)).await;
     mirror.until_gone(&rig.path("a")).await;
     assert_eq!(mirror.removals, [Reason::Gone]);
     fs::remove_file(rig.dir()).unwrap();

@@ -30,15 +30,11 @@ async fn a_burst_is_seen_whole_by_a_consumer_that_slept(rig: Rig) {
         // The file stays when the listener is closed, and descriptors are few.
         drop(rig.bind(&number.to_string()));
     }
-    mirror
-        .until("all have come", |mirror| mirror.sockets.len() == BURST)
-        .await;
+    mirror.until("all have come", |mirror| mirror.sockets.len() == BURST).await;
     for number in 0..BURST {
         fs::remove_file(rig.path(&number.to_string())).unwrap();
     }
-    mirror
-        .until("all have gone", |mirror| mirror.sockets.is_empty())
-        .await;
+    mirror.until("all have gone", |mirror| mirror.sockets.is_empty()).await;
     assert_eq!(mirror.trouble, None);
 }
 
@@ -56,9 +52,7 @@ async fn a_consumer_that_sleeps_while_the_directory_is_remade_hangs_nobody(rig: 
         fs::create_dir(rig.dir()).unwrap();
     }
     let _last = rig.bind("last");
-    mirror
-        .until("only the last is left", |mirror| mirror.names() == ["last"])
-        .await;
+    mirror.until("only the last is left", |mirror| mirror.names() == ["last"]).await;
     mirror.watcher.shutdown().await;
 }
 
@@ -122,12 +116,7 @@ async fn the_plain_view_tells_paths_as_they_come_and_go() {
     let _early = UnixListener::bind(path("early")).unwrap();
     let (sender, mut receiver) = mpsc::channel(8);
     let watching = tokio::spawn(watch_for_new_sockets(dir.path().to_owned(), sender));
-    let mut next = async || {
-        tokio::time::timeout(LIMIT, receiver.recv())
-            .await
-            .unwrap()
-            .unwrap()
-    };
+    let mut next = async || tokio::time::timeout(LIMIT, receiver.recv()).await.unwrap().unwrap();
 
     assert_eq!(next().await, SocketEvent::NewSocket(path("early")));
     let _late = UnixListener::bind(path("late")).unwrap();
@@ -136,11 +125,7 @@ async fn the_plain_view_tells_paths_as_they_come_and_go() {
     assert_eq!(next().await, SocketEvent::SocketClosed(path("early")));
 
     drop(receiver);
-    tokio::time::timeout(LIMIT, watching)
-        .await
-        .unwrap()
-        .unwrap()
-        .unwrap();
+    tokio::time::timeout(LIMIT, watching).await.unwrap().unwrap().unwrap();
 }
 
 #[tokio::test]
@@ -153,21 +138,13 @@ async fn the_plain_view_loses_nothing_to_a_channel_of_one() {
     }
     let mut there = BTreeSet::new();
     while there.len() < BURST {
-        match tokio::time::timeout(LIMIT, receiver.recv())
-            .await
-            .unwrap()
-            .unwrap()
-        {
+        match tokio::time::timeout(LIMIT, receiver.recv()).await.unwrap().unwrap() {
             SocketEvent::NewSocket(path) => assert!(there.insert(path)),
             SocketEvent::SocketClosed(path) => assert!(there.remove(&path)),
         }
     }
     drop(receiver);
-    tokio::time::timeout(LIMIT, watching)
-        .await
-        .unwrap()
-        .unwrap()
-        .unwrap();
+    tokio::time::timeout(LIMIT, watching).await.unwrap().unwrap().unwrap();
 }
 
 #[tokio::test]
@@ -178,24 +155,15 @@ async fn the_plain_view_ends_when_its_receiver_goes_while_the_channel_is_full() 
     }
     let (sender, mut receiver) = mpsc::channel(1);
     let watching = tokio::spawn(watch_for_new_sockets(dir.path().to_owned(), sender));
-    tokio::time::timeout(LIMIT, receiver.recv())
-        .await
-        .unwrap()
-        .unwrap();
+    tokio::time::timeout(LIMIT, receiver.recv()).await.unwrap().unwrap();
     drop(receiver);
-    tokio::time::timeout(LIMIT, watching)
-        .await
-        .unwrap()
-        .unwrap()
-        .unwrap();
+    tokio::time::timeout(LIMIT, watching).await.unwrap().unwrap().unwrap();
 }
 
 #[tokio::test]
 async fn the_plain_view_refuses_what_is_no_directory() {
     let (sender, _receiver) = mpsc::channel(1);
-    let error = watch_for_new_sockets("/dev/null", sender)
-        .await
-        .unwrap_err();
+    let error = watch_for_new_sockets("/dev/null", sender).await.unwrap_err();
     assert!(error.to_string().contains("is not a directory"), "{error}");
 }
 
@@ -205,9 +173,7 @@ fn a_runtime_can_end_while_a_watcher_waits() {
     let (done, ended) = std_mpsc::channel();
     std::thread::spawn(move || {
         let dir = tempfile::tempdir().unwrap();
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .build()
-            .unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
         let mut watcher = runtime.block_on(Watcher::start(dir.path())).unwrap();
         runtime.spawn(async move { while watcher.next().await.is_some() {} });
         runtime.block_on(tokio::task::yield_now());
@@ -223,9 +189,7 @@ fn a_waiting_watcher_lets_other_tasks_run() {
     let (done, ended) = std_mpsc::channel();
     std::thread::spawn(move || {
         let dir = tempfile::tempdir().unwrap();
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .build()
-            .unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
         runtime.block_on(async {
             let mut watcher = Watcher::start(dir.path()).await.unwrap();
             let path = dir.path().join("a");
@@ -244,7 +208,5 @@ fn a_waiting_watcher_lets_other_tasks_run() {
         });
         done.send(()).unwrap();
     });
-    ended
-        .recv_timeout(LIMIT)
-        .expect("both must come to their end");
+    ended.recv_timeout(LIMIT).expect("both must come to their end");
 }

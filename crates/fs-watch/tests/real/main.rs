@@ -50,10 +50,7 @@ impl Rig {
             Place::Memory => PathBuf::from("/dev/shm"),
         };
         if !base.is_dir() {
-            assert!(
-                std::env::var_os("CI").is_none(),
-                "{base:?} must be there under CI"
-            );
+            assert!(std::env::var_os("CI").is_none(), "{base:?} must be there under CI");
             eprintln!("SKIPPED: there is no {base:?}");
             return None;
         }
@@ -94,15 +91,9 @@ impl Rig {
     }
 }
 
-async fn bounded<F: Future<Output = ()>>(
-    place: Place,
-    source: Source,
-    test: impl FnOnce(Rig) -> F,
-) {
+async fn bounded<F: Future<Output = ()>>(place: Place, source: Source, test: impl FnOnce(Rig) -> F) {
     if let Some(rig) = Rig::new(place, source) {
-        tokio::time::timeout(LIMIT, test(rig))
-            .await
-            .expect("the test hangs");
+        tokio::time::timeout(LIMIT, test(rig)).await.expect("the test hangs");
     }
 }
 

@@ -29,20 +29,9 @@ impl Mirror {
             highest: BTreeMap::new(),
             log: Vec::new(),
         };
-        mirror
-            .until("the first listing is whole", |mirror| {
-                mirror.has_seen(&Event::InitDone)
-            })
-            .await;
-        let begins = mirror
-            .log
-            .iter()
-            .position(|event| *event == Event::Init)
-            .unwrap();
-        let first_apply = mirror
-            .log
-            .iter()
-            .position(|event| matches!(event, Event::InitApply(_)));
+        mirror.until("the first listing is whole", |mirror| mirror.has_seen(&Event::InitDone)).await;
+        let begins = mirror.log.iter().position(|event| *event == Event::Init).unwrap();
+        let first_apply = mirror.log.iter().position(|event| matches!(event, Event::InitApply(_)));
         assert!(first_apply.is_none_or(|first| begins < first));
         mirror
     }
@@ -68,23 +57,16 @@ impl Mirror {
     }
 
     pub(crate) async fn until_there(&mut self, path: &Path) -> Socket {
-        self.until(&format!("{path:?} is there"), |mirror| {
-            mirror.sockets.contains_key(path)
-        })
-        .await;
+        self.until(&format!("{path:?} is there"), |mirror| mirror.sockets.contains_key(path)).await;
         self.sockets[path].clone()
     }
 
     pub(crate) async fn until_gone(&mut self, path: &Path) {
-        self.until(&format!("{path:?} is gone"), |mirror| {
-            !mirror.sockets.contains_key(path)
-        })
-        .await;
+        self.until(&format!("{path:?} is gone"), |mirror| !mirror.sockets.contains_key(path)).await;
     }
 
     pub(crate) async fn until_resynced(&mut self) {
-        self.until("all is seen again", |mirror| mirror.trouble.is_none())
-            .await;
+        self.until("all is seen again", |mirror| mirror.trouble.is_none()).await;
     }
 
     pub(crate) fn has_seen(&self, event: &Event) -> bool {
@@ -92,10 +74,7 @@ impl Mirror {
     }
 
     pub(crate) fn names(&self) -> Vec<&str> {
-        self.sockets
-            .keys()
-            .map(|path| path.file_name().unwrap().to_str().unwrap())
-            .collect()
+        self.sockets.keys().map(|path| path.file_name().unwrap().to_str().unwrap()).collect()
     }
 
     fn apply(&mut self, event: Event) {
@@ -103,27 +82,17 @@ impl Mirror {
         match event {
             Event::InitApply(socket) | Event::Added(socket) => {
                 let before = self.highest.insert(socket.path.clone(), socket.generation);
-                assert!(
-                    before < Some(socket.generation),
-                    "a generation fell: {socket:?}"
-                );
+                assert!(before < Some(socket.generation), "a generation fell: {socket:?}");
                 let before = self.sockets.insert(socket.path.clone(), socket);
                 assert_eq!(before, None, "what is there was added");
             }
             Event::Removed { id, reason } => {
-                let before = self
-                    .sockets
-                    .remove(&id.path)
-                    .expect("what is not there was removed");
+                let before = self.sockets.remove(&id.path).expect("what is not there was removed");
                 assert_eq!(before.id(), id);
                 self.removals.push(reason);
             }
             Event::Degraded(why) => {
-                assert_ne!(
-                    self.trouble.as_ref(),
-                    Some(&why),
-                    "the same trouble was told twice"
-                );
+                assert_ne!(self.trouble.as_ref(), Some(&why), "the same trouble was told twice");
                 self.trouble = Some(why);
             }
             Event::Resynced => {

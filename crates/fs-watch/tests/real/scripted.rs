@@ -31,17 +31,13 @@ async fn an_overflow_is_one_look_at_everything_and_one_resync() {
     let mut mirror = Mirror::start(rig.builder().backend(backend)).await;
     let _listeners = [rig.bind("a"), rig.bind("b")];
     script.hints().unwrap().overflow();
-    mirror
-        .until("it is resynced", |mirror| mirror.resyncs == 1)
-        .await;
+    mirror.until("it is resynced", |mirror| mirror.resyncs == 1).await;
     assert_eq!(mirror.names(), ["a", "b"]);
     assert_eq!(mirror.trouble, None);
     // The next thing to come is what is hinted at next, and not a second Resynced.
     let _last = rig.bind("c");
     script.hints().unwrap().name("c");
-    let next = tokio::time::timeout(LIMIT, mirror.watcher.next())
-        .await
-        .unwrap();
+    let next = tokio::time::timeout(LIMIT, mirror.watcher.next()).await.unwrap();
     assert!(matches!(next, Some(Event::Added(_))), "{next:?}");
 }
 
@@ -49,9 +45,7 @@ async fn an_overflow_is_one_look_at_everything_and_one_resync() {
 async fn a_backend_that_cannot_arm_leaves_a_watcher_that_looks_often() {
     let rig = rig();
     let (backend, script) = Scripted::new();
-    let why = Why::LimitReached {
-        limit: "the number of test watches",
-    };
+    let why = Why::LimitReached { limit: "the number of test watches" };
     script.refuse(Some(why.clone()));
     let mut mirror = Mirror::start(rig.builder().backend(backend)).await;
     assert_eq!(mirror.trouble, Some(why));
@@ -73,9 +67,7 @@ async fn a_lost_backend_is_replaced_and_the_gap_is_mended() {
     let mut mirror = Mirror::start(rig.builder().backend(backend)).await;
     let _missed = rig.bind("a");
     script.hints().unwrap().lost();
-    mirror
-        .until("it is resynced", |mirror| mirror.resyncs == 1)
-        .await;
+    mirror.until("it is resynced", |mirror| mirror.resyncs == 1).await;
     assert_eq!(mirror.names(), ["a"]);
     assert_eq!((script.arms(), script.disarms()), (2, 1));
 }
@@ -87,15 +79,9 @@ async fn a_backend_that_keeps_dying_is_left_alone_for_growing_pauses() {
     let mut mirror = Mirror::start(rig.builder().backend(backend)).await;
     let hints = script.hints().unwrap();
     hints.lost();
-    mirror
-        .until("the first death is mended", |mirror| mirror.resyncs == 1)
-        .await;
+    mirror.until("the first death is mended", |mirror| mirror.resyncs == 1).await;
     hints.lost();
-    mirror
-        .until("the second is reported", |mirror| {
-            matches!(mirror.trouble, Some(Why::BackendFailed { .. }))
-        })
-        .await;
+    mirror.until("the second is reported", |mirror| matches!(mirror.trouble, Some(Why::BackendFailed { .. }))).await;
     // Nobody hints, but somebody looks.
     let _listener = rig.bind("a");
     mirror.until_there(&rig.path("a")).await;
@@ -106,10 +92,7 @@ async fn a_backend_that_keeps_dying_is_left_alone_for_growing_pauses() {
 async fn the_safety_look_finds_what_nobody_hinted_at() {
     let rig = rig();
     let (backend, _script) = Scripted::new();
-    let builder = rig
-        .builder()
-        .safety_interval(Duration::from_millis(20))
-        .backend(backend);
+    let builder = rig.builder().safety_interval(Duration::from_millis(20)).backend(backend);
     let mut mirror = Mirror::start(builder).await;
     let listener = rig.bind("a");
     mirror.until_there(&rig.path("a")).await;
@@ -139,10 +122,7 @@ async fn hints_at_nonsense_do_no_harm() {
 async fn intervals_beyond_reason_are_taken_for_the_nearest() {
     let rig = rig();
     for interval in [Duration::ZERO, Duration::MAX] {
-        let builder = rig
-            .builder()
-            .safety_interval(interval)
-            .backend(Polling::every(interval));
+        let builder = rig.builder().safety_interval(interval).backend(Polling::every(interval));
         let watcher = builder.start().await.unwrap();
         watcher.shutdown().await;
     }
@@ -155,10 +135,7 @@ struct Fuse {
 
 impl Backend for Fuse {
     fn arm(&mut self, _target: &Target, hints: &Hints) -> Result<(), Why> {
-        assert!(
-            self.left > 0,
-            "this backend panics, as the test wants it to"
-        );
+        assert!(self.left > 0, "this backend panics, as the test wants it to");
         self.left -= 1;
         hints.directory();
         Ok(())
@@ -170,23 +147,11 @@ impl Backend for Fuse {
 #[tokio::test]
 async fn a_backend_that_panics_ends_the_stream_and_nothing_else() {
     let rig = rig();
-    let error = rig
-        .builder()
-        .backend(Fuse { left: 0 })
-        .start()
-        .await
-        .unwrap_err();
+    let error = rig.builder().backend(Fuse { left: 0 }).start().await.unwrap_err();
     assert!(matches!(error, Error::Stopped { .. }), "{error:?}");
 
-    let mut watcher = rig
-        .builder()
-        .backend(Fuse { left: 1 })
-        .start()
-        .await
-        .unwrap();
+    let mut watcher = rig.builder().backend(Fuse { left: 1 }).start().await.unwrap();
     let end = async { while watcher.next().await.is_some() {} };
-    tokio::time::timeout(LIMIT, end)
-        .await
-        .expect("the stream must end");
+    tokio::time::timeout(LIMIT, end).await.expect("the stream must end");
     watcher.shutdown().await;
 }

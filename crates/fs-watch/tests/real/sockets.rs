@@ -43,15 +43,9 @@ async fn a_socket_that_appears_is_added(rig: Rig) {
     let _listener = rig.bind("a");
     let socket = mirror.until_there(&rig.path("a")).await;
     let metadata = fs::symlink_metadata(rig.path("a")).unwrap();
-    assert_eq!(
-        socket.facts.inode,
-        std::os::unix::fs::MetadataExt::ino(&metadata)
-    );
+    assert_eq!(socket.facts.inode, std::os::unix::fs::MetadataExt::ino(&metadata));
     assert_eq!(socket.facts.mode, metadata.permissions().mode() & 0o7777);
-    assert_eq!(
-        socket.facts.uid,
-        std::os::unix::fs::MetadataExt::uid(&metadata)
-    );
+    assert_eq!(socket.facts.uid, std::os::unix::fs::MetadataExt::uid(&metadata));
 }
 
 async fn a_datagram_socket_is_a_socket(rig: Rig) {
@@ -95,9 +89,7 @@ async fn a_socket_renamed_within_the_directory_moves(rig: Rig) {
     let _listener = rig.bind("a");
     let mut mirror = Mirror::start(rig.builder()).await;
     fs::rename(rig.path("a"), rig.path("b")).unwrap();
-    mirror
-        .until("it has moved", |mirror| mirror.names() == ["b"])
-        .await;
+    mirror.until("it has moved", |mirror| mirror.names() == ["b"]).await;
 }
 
 async fn a_socket_renamed_over_another_replaces_it(rig: Rig) {
@@ -110,10 +102,7 @@ async fn a_socket_renamed_over_another_replaces_it(rig: Rig) {
     let id = before.id();
     mirror
         .until("it was replaced", |mirror| {
-            mirror
-                .sockets
-                .get(&id.path)
-                .is_some_and(|socket| socket.generation > id.generation)
+            mirror.sockets.get(&id.path).is_some_and(|socket| socket.generation > id.generation)
         })
         .await;
     assert_eq!(mirror.removals, [Reason::Replaced]);
@@ -133,10 +122,7 @@ async fn a_socket_bound_again_at_its_path_is_another(rig: Rig) {
         listener = rig.bind("a");
         mirror
             .until("there is another", |mirror| {
-                mirror
-                    .sockets
-                    .get(&path)
-                    .is_some_and(|now| now.generation > before.generation)
+                mirror.sockets.get(&path).is_some_and(|now| now.generation > before.generation)
             })
             .await;
         assert!(!mirror.sockets[&path].facts.is_same_file(&before.facts));
@@ -156,10 +142,7 @@ async fn many_replacements_end_with_the_last(rig: Rig) {
     let born = metadata.created().ok();
     mirror
         .until("the last one is known", |mirror| {
-            mirror
-                .sockets
-                .get(&rig.path("a"))
-                .is_some_and(|socket| socket.facts.birth == born)
+            mirror.sockets.get(&rig.path("a")).is_some_and(|socket| socket.facts.birth == born)
         })
         .await;
 }

@@ -1,0 +1,292 @@
+//! Many frames in one block of memory.
+
+use std::{fmt, iter::FusedIterator, slice};
+
+use bytes::{Bytes, BytesMut};
+
+/// Where one frame's payload lies in its block.
+///
+/// 32 bits suffice: a block holds at most one frame of [`Limits::LARGEST_MAX_FRAME`](crate::Limits::LARGEST_MAX_FRAME)
+/// bytes, or one read.
+#[derive(Clone, Copy)]
+struct Span {
+    start: u32,
+    end: u32,
+}
+
+/// The unit that moves: one block of bytes and the frames in it, in the order in which they arrived.
+///
+/// Iterating a borrowed batch lends each frame as `&[u8]`: no allocation, no reference count. Iterating an owned one
+/// gives [`Bytes`] that share the block and keep all of it alive; a small frame that is kept for long is better copied
+/// out, with [`Bytes::copy_from_slice`].
+///
+/// ```
+/// use frame_codec::{Decoder, Delimited, Limits};
+///
+/// let mut decoder = Decoder::new(Delimited::lines(), Limits::default());
+/// decoder.feed(b"one\ntwo\nthr");
+/// let batch = decoder.next_batch()?.expect("two lines are complete");
+/// assert_eq!(batch.iter().collect::<Vec<_>>(), [b"one", b"two"]);
+/// # Ok::<(), frame_codec::Error>(())
+/// ```
+#[derive(Clone, Default)]
+pub struct Batch {
+    block: Bytes,
+    frames: Vec<Span>,
+    byte_len: usize,
+}
+
+impl Batch {
+    /// A batch of one frame.
+    #[must_use]
+    pub fn single(frame: Bytes) -> Self {
+        let mut index = Index::with_capacity(1);
+        index.push(0, frame.len());
+        index.into_batch(frame)
+    }
+
+    /// The frames of several batches in one, in order; copies unless only one has any.
+    #[must_use]
+    pub fn concat(batches: impl IntoIterator<Item = Self>) -> Self {
+        let mut filled: Vec<Self> = batches.into_iter().filter(|batch| !batch.is_empty()).collect();
+        if filled.len() <= 1 {
+            return filled.pop().unwrap_or_default();
+        }
+        let mut block = BytesMut::with_capacity(filled.iter().map(Self::byte_len).sum());
+        let mut index = Index::with_capacity(filled.iter().map(Self::len).sum());
+        for frame in filled.iter().flatten() {
+            index.push(block.len(), block.len() + frame.len());
+            block.extend_from_slice(frame);
+        }
+        index.into_batch(block.freeze())
+    }
+
+    /// The number of frames.
+    #[must_use]
+    pub const fn len(&self) -> usize {
+        self.frames.len()
+    }
+
+    /// Whether there is no frame in it.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.frames.is_empty()
+    }
+
+    /// The payload bytes of all frames together.
+    #[must_use]
+    pub const fn byte_len(&self) -> usize {
+        self.byte_len
+    }
+
+    /// The memory it stands for in bytes: block and index, framing included. Credits are counted in this.
+    #[must_use]
+    pub const fn memory_len(&self) -> usize {
+        self.block.len() + self.frames.len() * size_of::<Span>()
+    }
+
+    /// The frame at this position, lent.
+    #[must_use]
+    #[inline]
+    pub fn get(&self, index: usize) -> Option<&[u8]> {
+        self.frames.get(index).map(|span| lend(&self.block, *span))
+    }
+
+    /// Lends the frames one by one.
+    #[must_use]
+    #[inline]
+    pub fn iter(&self) -> Frames<'_> {
+        Frames { block: &self.block, spans: self.frames.iter() }
+    }
+
+    /// Gives each frame away as [`Bytes`] that share the block.
+    #[must_use]
+    pub fn into_frames(self) -> IntoFrames {
+        IntoFrames { block: self.block, spans: self.frames.into_iter() }
+    }
+
+    /// Ties `permit` to the memory: it is dropped with the last frame of this batch that is still alive, so a credit that
+    /// stands for the bytes comes back when the bytes do, and not before.
+    #[must_use]
+    pub fn holding<P: Send + 'static>(mut self, permit: P) -> Self {
+        struct Held<P> {
+            block: Bytes,
+            _permit: P,
+        }
+
+        impl<P> AsRef<[u8]> for Held<P> {
+            fn as_ref(&self) -> &[u8] {
+                &self.block
+            }
+        }
+
+        self.block = Bytes::from_owner(Held { block: self.block, _permit: permit });
+        self
+    }
+}
+
+impl fmt::Debug for Batch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Batch").field("frames", &self.len()).field("bytes", &self.byte_len).finish()
+    }
+}
+
+impl<'a> IntoIterator for &'a Batch {
+    type Item = &'a [u8];
+    type IntoIter = Frames<'a>;
+
+    #[inline]
+    fn into_iter(self) -> Frames<'a> {
+        self.iter()
+    }
+}
+
+impl IntoIterator for Batch {
+    type Item = Bytes;
+    type IntoIter = IntoFrames;
+
+    fn into_iter(self) -> IntoFrames {
+        self.into_frames()
+    }
+}
+
+/// Lends the frames of a [`Batch`].
+#[derive(Clone)]
+pub struct Frames<'a> {
+    block: &'a [u8],
+    spans: slice::Iter<'a, Span>,
+}
+
+impl<'a> Iterator for Frames<'a> {
+    type Item = &'a [u8];
+
+    #[inline]
+    fn next(&mut self) -> Option<&'a [u8]> {
+        self.spans.next().map(|span| lend(self.block, *span))
+    }
+
+    #[inline]
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        self.spans.size_hint()
+    }
+}
+
+impl DoubleEndedIterator for Frames<'_> {
+    fn next_back(&mut self) -> Option<Self::Item> {
+        self.spans.next_back().map(|span| lend(self.block, *span))
+    }
+}
+
+impl ExactSizeIterator for Frames<'_> {}
+impl FusedIterator for Frames<'_> {}
+
+impl fmt::Debug for Frames<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.clone().map(|frame| frame.escape_ascii().to_string())).finish()
+    }
+}
+
+/// Gives the frames of a [`Batch`] away.
+pub struct IntoFrames {
+    block: Bytes,
+    spans: std::vec::IntoIter<Span>,
+}
+
+impl Iterator for IntoFrames {
+    type Item = Bytes;
+
+    fn next(&mut self) -> Option<Bytes> {
+        self.spans.next().map(|span| self.block.slice(span.start as usize..span.end as usize))
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        self.spans.size_hint()
+    }
+}
+
+impl ExactSizeIterator for IntoFrames {}
+impl FusedIterator for IntoFrames {}
+
+impl fmt::Debug for IntoFrames {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("IntoFrames").field("left", &self.spans.len()).finish()
+    }
+}
+
+#[inline]
+fn lend(block: &[u8], span: Span) -> &[u8] {
+    &block[span.start as usize..span.end as usize]
+}
+
+/// The frames found so far in a block that is still being scanned.
+pub(crate) struct Index {
+    frames: Vec<Span>,
+    byte_len: usize,
+}
+
+impl Index {
+    pub(crate) fn with_capacity(frames: usize) -> Self {
+        Self { frames: Vec::with_capacity(frames), byte_len: 0 }
+    }
+
+    #[inline]
+    pub(crate) fn push(&mut self, start: usize, end: usize) {
+        debug_assert!(start <= end && end <= u32::MAX as usize, "a block is shorter than 4 GiB");
+        #[expect(clippy::cast_possible_truncation, reason = "a block is shorter than 4 GiB, see Span")]
+        self.frames.push(Span { start: start as u32, end: end as u32 });
+        self.byte_len += end - start;
+    }
+
+    pub(crate) const fn len(&self) -> usize {
+        self.frames.len()
+    }
+
+    /// The batch of these frames over their block.
+    pub(crate) fn into_batch(self, block: Bytes) -> Batch {
+        Batch { block, frames: self.frames, byte_len: self.byte_len }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Arc, Weak};
+
+    use super::*;
+
+    #[test]
+    fn a_permit_lives_as_long_as_the_last_frame_of_its_batch() {
+        let permit = Arc::new(());
+        let watch: Weak<()> = Arc::downgrade(&permit);
+        let mut frames = Batch::single(Bytes::from_static(b"kept")).holding(permit).into_frames();
+        let kept = frames.next().unwrap();
+        drop(frames);
+        assert!(watch.upgrade().is_some(), "a frame is still alive");
+        drop(kept);
+        assert!(watch.upgrade().is_none(), "nothing is left to pay for");
+    }
+
+    #[test]
+    fn batches_joined_into_one_keep_the_order_of_their_frames() {
+        let batch = |text: &'static str| Batch::single(Bytes::from_static(text.as_bytes()));
+        let joined = Batch::concat([batch("a"), Batch::default(), batch(""), batch("bc")]);
+        assert_eq!((joined.iter().collect::<Vec<_>>(), joined.byte_len()), (vec![&b"a"[..], b"", b"bc"], 3));
+        assert!(Batch::concat([]).is_empty());
+    }
+
+    #[test]
+    fn frames_are_lent_from_both_ends() {
+        let batch = {
+            let mut index = Index::with_capacity(3);
+            index.push(0, 1);
+            index.push(1, 1);
+            index.push(1, 3);
+            index.into_batch(Bytes::from_static(b"abc"))
+        };
+        let mut frames = batch.iter();
+        assert_eq!(frames.len(), 3);
+        assert_eq!(frames.next_back(), Some(&b"bc"[..]));
+        assert_eq!(frames.next(), Some(&b"a"[..]));
+        assert_eq!(frames.next(), Some(&b""[..]));
+        assert_eq!((frames.next(), batch.byte_len(), batch.get(2)), (None, 3, Some(&b"bc"[..])));
+    }
+}

@@ -1,0 +1,275 @@
+//! Bytes in, batches out: the receiving buffer of one stream.
+#![warn(clippy::indexing_slicing, clippy::arithmetic_side_effects)]
+
+use std::fmt;
+
+use bytes::{BufMut, BytesMut};
+
+use crate::{Batch, Error, Framing, Limits, Scan, batch::Index};
+
+/// No batch has more frames than this, so that a flood of empty frames cannot make the index outgrow the bytes by much.
+const MAX_FRAMES: usize = 8192;
+
+/// Cuts frames out of the bytes of one stream, whatever pieces they arrive in.
+///
+/// Fill it with [`room`](Self::room) (no copy) or [`feed`](Self::feed) (a copy), take what is complete with
+/// [`next_batch`](Self::next_batch) until that answers `None`, and say how the stream ended: [`finish`](Self::finish)
+/// for an orderly end, [`cut_len`](Self::cut_len) after a reset.
+///
+/// ```text
+///             feed / room                 next_batch
+///   stream ───────────────▶ [ frame | frame | part ] ───────────▶ Batch { frame, frame }
+///                                               └── stays until the rest of it arrives
+/// ```
+///
+/// # Limits
+///
+/// The buffer grows with what has arrived, at most doubling, never to a length that a header merely claims. It holds at
+/// most one incomplete frame ([`Limits::max_frame`]) and one read (256 KiB).
+pub struct Decoder<F> {
+    framing: F,
+    limits: Limits,
+    unread: BytesMut,
+    /// What the last scan said about the frame at the front of `unread`.
+    pending: Pending,
+    /// Room for the next read, between `Limits::min_read` and `Limits::max_read`.
+    read_size: usize,
+    /// The room that was given out last, until somebody looks at what was put there.
+    offer: Option<Offer>,
+    /// Frames in the batch before, as a guess for the next.
+    expected: usize,
+    state: State,
+}
+
+#[derive(Clone, Copy)]
+struct Pending {
+    at_least: usize,
+    scanned: usize,
+}
+
+#[derive(Clone, Copy)]
+struct Offer {
+    room: usize,
+    len_before: usize,
+}
+
+/// ```text
+///   Open ──finish──▶ Finished
+///     └───bad bytes──▶ Broken     (sticky: every later call repeats the error)
+/// ```
+enum State {
+    Open,
+    Finished,
+    Broken(Error),
+}
+
+impl<F: Framing> Decoder<F> {
+    /// A decoder at the start of a stream.
+    pub fn new(framing: F, limits: Limits) -> Self {
+        Self {
+            framing,
+            limits,
+            unread: BytesMut::new(),
+            pending: Pending { at_least: 1, scanned: 0 },
+            read_size: limits.min_read(),
+            offer: None,
+            expected: 16,
+            state: State::Open,
+        }
+    }
+
+    /// Room for the next read, to be handed to something that fills a [`BufMut`].
+    ///
+    /// Never empty. What is written to it counts as arrived.
+    pub fn room(&mut self) -> impl BufMut + '_ {
+        let missing = self.pending.at_least.saturating_sub(self.unread.len());
+        // A large frame gets a buffer that grows with it, so that its bytes are moved a bounded number of times.
+        let room = missing.min(self.unread.len()).max(self.read_size);
+        self.unread.reserve(room);
+        self.offer = Some(Offer { room, len_before: self.unread.len() });
+        (&mut self.unread).limit(room)
+    }
+
+    /// Looks at what the last read made of its room: the next is offered more if it was full, less if it hardly was.
+    fn adapt(&mut self) {
+        let Some(Offer { room, len_before }) = self.offer.take() else { return };
+        let filled = self.unread.len().saturating_sub(len_before);
+        if filled >= room {
+            self.read_size = self.read_size.saturating_mul(4).min(self.limits.max_read());
+        } else if filled < self.read_size / 16 {
+            self.read_size = (self.read_size / 2).max(self.limits.min_read());
+        }
+    }
+
+    /// Copies bytes in that arrived by other ways than [`room`](Self::room).
+    pub fn feed(&mut self, bytes: &[u8]) {
+        self.unread.extend_from_slice(bytes);
+    }
+
+    /// Takes the frames that are complete, up to 8192 at once; `None` means that more bytes are needed.
+    ///
+    /// # Errors
+    ///
+    /// The peer broke the framing. Frames that were complete before the broken one have been given out. The error is
+    /// final: every later call repeats it.
+    pub fn next_batch(&mut self) -> Result<Option<Batch>, Error> {
+        match &self.state {
+            State::Open => {}
+            State::Finished => return Ok(None),
+            State::Broken(error) => return Err(error.clone()),
+        }
+        self.adapt();
+        if self.unread.len() < self.pending.at_least {
+            return Ok(None);
+        }
+        let mut index = Index::with_capacity(self.expected);
+        let mut taken: usize = 0;
+        let mut scanned = self.pending.scanned;
+        self.pending = loop {
+            let rest = self.unread.get(taken..).unwrap_or_default();
+            match self.framing.scan(rest, scanned, self.limits.max_frame()) {
+                Ok(Scan::Frame { payload, end }) => {
+                    index.push(taken.saturating_add(payload.start), taken.saturating_add(payload.end));
+                    taken = taken.saturating_add(end);
+                    scanned = 0;
+                    if index.len() == MAX_FRAMES {
+                        break Pending { at_least: 1, scanned: 0 };
+                    }
+                }
+                Ok(Scan::More { at_least, scanned }) => break Pending { at_least, scanned },
+                Err(error) => {
+                    self.state = State::Broken(error.clone());
+                    if index.len() == 0 {
+                        return Err(error);
+                    }
+                    break Pending { at_least: 1, scanned: 0 };
+                }
+            }
+        };
+        if index.len() == 0 {
+            return Ok(None);
+        }
+        self.expected = index.len();
+        let block = self.unread.split_to(taken).freeze();
+        Ok(Some(index.into_batch(block)))
+    }
+
+    /// Says that the stream ended in an orderly way, and takes a last frame that needs no terminator, if there is one.
+    ///
+    /// Call it when [`next_batch`](Self::next_batch) has answered `None`. What then remains is an incomplete frame:
+    /// [`cut_len`](Self::cut_len) bytes of it.
+    ///
+    /// # Errors
+    ///
+    /// As for [`next_batch`](Self::next_batch).
+    pub fn finish(&mut self) -> Result<Option<Batch>, Error> {
+        match &self.state {
+            State::Open => {}
+            State::Finished => return Ok(None),
+            State::Broken(error) => return Err(error.clone()),
+        }
+        match self.framing.at_eof(&self.unread, self.limits.max_frame()) {
+            Ok(Scan::Frame { payload, end }) => {
+                self.state = State::Finished;
+                let mut index = Index::with_capacity(1);
+                index.push(payload.start, payload.end);
+                let block = self.unread.split_to(end).freeze();
+                Ok(Some(index.into_batch(block)))
+            }
+            Ok(Scan::More { .. }) => {
+                self.state = State::Finished;
+                Ok(None)
+            }
+            Err(error) => {
+                self.state = State::Broken(error.clone());
+                Err(error)
+            }
+        }
+    }
+
+    /// The bytes that belong to no complete frame: what is cut if nothing follows.
+    #[must_use]
+    pub fn cut_len(&self) -> usize {
+        self.unread.len()
+    }
+
+    /// The limits in force.
+    #[must_use]
+    pub const fn limits(&self) -> &Limits {
+        &self.limits
+    }
+}
+
+impl<F: fmt::Debug> fmt::Debug for Decoder<F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Decoder").field("framing", &self.framing).field("unread", &self.unread.len()).finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Delimited, LengthPrefixed, Raw, UntilEof};
+
+    #[test]
+    fn frames_before_a_broken_one_are_given_out_and_the_error_stays() {
+        let mut decoder = Decoder::new(LengthPrefixed::u32_be(), Limits::default().with_max_frame(4));
+        decoder.feed(b"\0\0\0\x02ok\0\0\0\x05");
+        assert_eq!(decoder.next_batch().unwrap().unwrap().get(0), Some(&b"ok"[..]));
+        let error = Error::FrameTooLarge { len: 5, max: 4 };
+        assert_eq!(decoder.next_batch().unwrap_err(), error);
+        decoder.feed(b"\0\0\0\x01x");
+        assert_eq!(decoder.next_batch().unwrap_err(), error);
+        assert_eq!(decoder.finish().unwrap_err(), error);
+    }
+
+    #[test]
+    fn a_length_that_is_only_claimed_reserves_nothing() {
+        let mut decoder = Decoder::new(LengthPrefixed::u32_be(), Limits::default().with_max_frame(1 << 30));
+        decoder.feed(&[0x3f, 0xff, 0xff, 0xff]);
+        assert!(decoder.next_batch().unwrap().is_none());
+        let _ = decoder.room();
+        assert!(decoder.unread.capacity() < 64 << 10, "{} bytes for a 4-byte header", decoder.unread.capacity());
+    }
+
+    #[test]
+    fn an_unterminated_last_line_is_delivered_at_the_orderly_end() {
+        let mut decoder = Decoder::new(Delimited::lines(), Limits::default());
+        decoder.feed(b"Hello from producer 1");
+        assert!(decoder.next_batch().unwrap().is_none());
+        assert_eq!(decoder.finish().unwrap().unwrap().get(0), Some(&b"Hello from producer 1"[..]));
+        assert_eq!((decoder.finish().unwrap().is_none(), decoder.cut_len()), (true, 0));
+    }
+
+    #[test]
+    fn a_length_prefixed_remainder_is_cut_at_the_end() {
+        let mut decoder = Decoder::new(LengthPrefixed::u32_be(), Limits::default());
+        decoder.feed(b"\0\0\0\x01a\0\0\0\x05ab");
+        assert_eq!(decoder.next_batch().unwrap().unwrap().len(), 1);
+        assert!(decoder.finish().unwrap().is_none());
+        assert_eq!(decoder.cut_len(), 6);
+    }
+
+    #[test]
+    fn a_silent_connection_carries_no_message() {
+        let mut decoder = Decoder::new(UntilEof, Limits::default());
+        assert!(decoder.finish().unwrap().is_none());
+        assert_eq!(decoder.cut_len(), 0);
+    }
+
+    #[test]
+    fn a_flood_of_empty_lines_comes_in_bounded_batches() {
+        let mut decoder = Decoder::new(Delimited::lines(), Limits::default());
+        decoder.feed(&[b'\n'; 20_000]);
+        let sizes: Vec<_> = std::iter::from_fn(|| decoder.next_batch().unwrap()).map(|batch| batch.len()).collect();
+        assert_eq!(sizes, [8192, 8192, 3616]);
+    }
+
+    #[test]
+    fn raw_gives_what_arrived_in_pieces_no_larger_than_the_limit() {
+        let mut decoder = Decoder::new(Raw, Limits::default().with_max_frame(4));
+        decoder.feed(b"abcdef");
+        let batch = decoder.next_batch().unwrap().unwrap();
+        assert_eq!(batch.iter().collect::<Vec<_>>(), [&b"abcd"[..], b"ef"]);
+    }
+}

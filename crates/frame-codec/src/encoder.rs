@@ -1,0 +1,350 @@
+//! Frames in, bytes out: the sending buffer of one stream, and the only place where its write offset lives.
+
+use std::{collections::VecDeque, fmt, io::IoSlice};
+
+use bytes::{Buf, Bytes, BytesMut};
+
+use crate::{Batch, Error, Framing, Limits, Scan, batch::Index};
+
+/// From this many bytes on a shared payload is written from where it lies; below, copying it next to its neighbours
+/// costs less than an entry of its own in the system call.
+const SHARE_FROM: usize = 4 << 10;
+
+/// A slab that has grown beyond this is given back once it is drained.
+const KEEP_SLAB: usize = 256 << 10;
+
+/// Puts frames on one stream.
+///
+/// Small payloads are copied into one slab; large shared ones stay where they are. [`io_slices`](Self::io_slices) lends
+/// everything that is queued for one vectored write, and [`consume`](Self::consume) moves on by what the write took —
+/// however little that was.
+///
+/// ```
+/// use frame_codec::{Encoder, LengthPrefixed, Limits};
+///
+/// let mut encoder = Encoder::new(LengthPrefixed::u32_be(), Limits::default());
+/// encoder.push(b"hi")?;
+/// let mut written = Vec::new();
+/// while encoder.has_pending() {
+///     let piece = encoder.chunk()[0]; // a write that takes one byte at a time
+///     written.push(piece);
+///     encoder.consume(1);
+/// }
+/// assert_eq!(written, b"\0\0\0\x02hi");
+/// # Ok::<(), frame_codec::Error>(())
+/// ```
+///
+/// # Limits
+///
+/// It refuses payloads over [`Limits::max_frame`], but not a number of frames: whoever owns it looks at
+/// [`pending_bytes`](Self::pending_bytes) before pushing.
+pub struct Encoder<F> {
+    framing: F,
+    limits: Limits,
+    /// What goes out before the slab: slabs that were sealed and payloads that are shared.
+    sealed: VecDeque<Bytes>,
+    slab: BytesMut,
+    /// How much of the slab is written already; only while nothing is sealed.
+    slab_written: usize,
+    pending_bytes: usize,
+    /// Wire lengths of the frames that are not written yet, oldest first.
+    lengths: VecDeque<u32>,
+    /// How much of the oldest frame is written.
+    frame_written: usize,
+    written: Written,
+}
+
+/// What has been consumed so far.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Written {
+    /// Frames of which every byte was consumed.
+    pub frames: u64,
+    /// Bytes consumed, framing included.
+    pub bytes: u64,
+}
+
+impl<F: Framing> Encoder<F> {
+    /// An encoder at the start of a stream.
+    pub fn new(framing: F, limits: Limits) -> Self {
+        Self {
+            framing,
+            limits,
+            sealed: VecDeque::new(),
+            slab: BytesMut::new(),
+            slab_written: 0,
+            pending_bytes: 0,
+            lengths: VecDeque::new(),
+            frame_written: 0,
+            written: Written::default(),
+        }
+    }
+
+    /// Queues a frame by copying its payload.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::PayloadTooLarge`] or [`Error::DelimiterInPayload`]; nothing is queued.
+    #[inline]
+    pub fn push(&mut self, payload: &[u8]) -> Result<(), Error> {
+        self.check_len(payload.len())?;
+        let envelope = self.framing.envelope(payload)?;
+        let head = envelope.head.as_ref();
+        let len = head.len() + payload.len() + envelope.tail.len();
+        self.slab.reserve(len);
+        self.slab.extend_from_slice(head);
+        self.slab.extend_from_slice(payload);
+        self.slab.extend_from_slice(envelope.tail);
+        self.note(len);
+        Ok(())
+    }
+
+    /// Queues a frame whose payload, if it is large, is written from where it lies.
+    ///
+    /// # Errors
+    ///
+    /// As for [`push`](Self::push); nothing is queued.
+    pub fn push_shared(&mut self, payload: Bytes) -> Result<(), Error> {
+        if payload.len() < SHARE_FROM {
+            return self.push(&payload);
+        }
+        self.check_len(payload.len())?;
+        let envelope = self.framing.envelope(&payload)?;
+        let head = envelope.head.as_ref();
+        let len = head.len() + payload.len() + envelope.tail.len();
+        self.slab.extend_from_slice(head);
+        let mut before = self.slab.split().freeze();
+        before.advance(std::mem::take(&mut self.slab_written));
+        if !before.is_empty() {
+            self.sealed.push_back(before);
+        }
+        self.sealed.push_back(payload);
+        self.slab.extend_from_slice(envelope.tail);
+        self.note(len);
+        Ok(())
+    }
+
+    const fn check_len(&self, len: usize) -> Result<(), Error> {
+        let max = self.limits.max_frame();
+        if len > max { Err(Error::PayloadTooLarge { len, max }) } else { Ok(()) }
+    }
+
+    #[inline]
+    fn note(&mut self, len: usize) {
+        if len == 0 {
+            // Nothing to write: an empty payload in a framing without a header.
+            self.written.frames += 1;
+            return;
+        }
+        self.pending_bytes += len;
+        self.lengths.push_back(u32::try_from(len).expect("a frame is at most 1 GiB and its envelope"));
+    }
+
+    /// Takes back everything that is not written: the frames of which no byte went out, and how many bytes of a frame
+    /// that did begin to go out are missing (0 if none is).
+    ///
+    /// For the end of a connection: the encoder is empty afterwards.
+    pub fn take_unsent(&mut self) -> (Batch, usize) {
+        let mut bytes = BytesMut::with_capacity(self.pending_bytes);
+        while self.has_pending() {
+            let chunk = self.chunk();
+            let len = chunk.len();
+            bytes.extend_from_slice(chunk);
+            self.forget(len);
+        }
+        let mut at = 0;
+        let mut cut = 0;
+        if self.frame_written > 0
+            && let Some(len) = self.lengths.pop_front()
+        {
+            cut = len as usize - self.frame_written;
+            at = cut;
+        }
+        self.frame_written = 0;
+        let mut index = Index::with_capacity(self.lengths.len());
+        for len in self.lengths.drain(..) {
+            let frame = &bytes[at..at + len as usize];
+            let found = match self.framing.scan(frame, 0, self.limits.max_frame()) {
+                Ok(Scan::More { .. }) => self.framing.at_eof(frame, self.limits.max_frame()),
+                found => found,
+            };
+            match found {
+                Ok(Scan::Frame { payload, .. }) => index.push(at + payload.start, at + payload.end),
+                // A framing that does not read back what it wrote: give the bytes as they are rather than lose them.
+                _ => index.push(at, at + len as usize),
+            }
+            at += len as usize;
+        }
+        (index.into_batch(bytes.freeze()), cut)
+    }
+}
+
+impl<F> Encoder<F> {
+    /// Whether anything waits to be written.
+    #[must_use]
+    #[inline]
+    pub const fn has_pending(&self) -> bool {
+        self.pending_bytes > 0
+    }
+
+    /// Bytes that wait to be written, framing included.
+    #[must_use]
+    #[inline]
+    pub const fn pending_bytes(&self) -> usize {
+        self.pending_bytes
+    }
+
+    /// Frames that are not completely written.
+    #[must_use]
+    pub fn pending_frames(&self) -> usize {
+        self.lengths.len()
+    }
+
+    /// What was consumed since the start.
+    #[must_use]
+    pub const fn written(&self) -> Written {
+        self.written
+    }
+
+    /// The bytes to write next, for a writer that takes one slice at a time. Empty only if nothing is pending.
+    #[must_use]
+    pub fn chunk(&self) -> &[u8] {
+        match self.sealed.front() {
+            Some(bytes) => bytes,
+            None => self.slab.get(self.slab_written..).unwrap_or_default(),
+        }
+    }
+
+    /// Lends what is pending, in order, for one vectored write; returns how many entries of `slices` are used.
+    ///
+    /// The kernel takes at most 1024 entries (`IOV_MAX`, `sysconf(3)`).
+    pub fn io_slices<'a>(&'a self, slices: &mut [IoSlice<'a>]) -> usize {
+        let slab = self.slab.get(self.slab_written..).unwrap_or_default();
+        let chunks = self.sealed.iter().map(|bytes| &**bytes).chain((!slab.is_empty()).then_some(slab));
+        let mut used = 0;
+        for (slice, chunk) in slices.iter_mut().zip(chunks) {
+            *slice = IoSlice::new(chunk);
+            used += 1;
+        }
+        used
+    }
+
+    /// Moves on by `count` bytes that were written.
+    ///
+    /// # Panics
+    ///
+    /// If `count` is more than [`pending_bytes`](Self::pending_bytes).
+    pub fn consume(&mut self, count: usize) {
+        self.forget(count);
+        self.written.bytes += count as u64;
+        self.frame_written += count;
+        while let Some(&len) = self.lengths.front()
+            && self.frame_written >= len as usize
+        {
+            self.frame_written -= len as usize;
+            self.lengths.pop_front();
+            self.written.frames += 1;
+        }
+    }
+
+    /// Drops `count` bytes from the front of the buffers.
+    fn forget(&mut self, count: usize) {
+        assert!(count <= self.pending_bytes, "{count} bytes consumed of {} pending", self.pending_bytes);
+        self.pending_bytes -= count;
+        let mut left = count;
+        while let Some(front) = self.sealed.front_mut() {
+            if left < front.len() {
+                front.advance(left);
+                return;
+            }
+            left -= front.len();
+            self.sealed.pop_front();
+        }
+        self.slab_written += left;
+        if self.slab_written == self.slab.len() {
+            self.slab_written = 0;
+            if self.slab.capacity() > KEEP_SLAB {
+                self.slab = BytesMut::new();
+            } else {
+                self.slab.clear();
+            }
+        }
+    }
+}
+
+impl<F: fmt::Debug> fmt::Debug for Encoder<F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Encoder")
+            .field("framing", &self.framing)
+            .field("pending_bytes", &self.pending_bytes)
+            .field("written", &self.written)
+            .finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Delimited, LengthPrefixed, Raw};
+
+    fn drain(encoder: &mut Encoder<impl Framing>, step: usize) -> Vec<u8> {
+        let mut out = Vec::new();
+        while encoder.has_pending() {
+            let mut slices = [IoSlice::new(&[]); 4];
+            let used = encoder.io_slices(&mut slices);
+            let bytes: Vec<u8> = slices[..used].iter().flat_map(|slice| slice.to_vec()).take(step).collect();
+            out.extend_from_slice(&bytes);
+            encoder.consume(bytes.len());
+        }
+        out
+    }
+
+    #[test]
+    fn shared_and_copied_payloads_keep_their_order_however_little_each_write_takes() {
+        for step in [1, 3, 4096, 5000, usize::MAX] {
+            let mut encoder = Encoder::new(LengthPrefixed::u32_be(), Limits::default());
+            let large = Bytes::from(vec![7; 5000]);
+            encoder.push(b"a").unwrap();
+            encoder.push_shared(large.clone()).unwrap();
+            encoder.push_shared(large.clone()).unwrap();
+            encoder.push(b"z").unwrap();
+            let out = drain(&mut encoder, step);
+            let mut expected = b"\0\0\0\x01a".to_vec();
+            for _ in 0..2 {
+                expected.extend_from_slice(&5000_u32.to_be_bytes());
+                expected.extend_from_slice(&large);
+            }
+            expected.extend_from_slice(b"\0\0\0\x01z");
+            assert!(out == expected, "step {step}");
+            assert_eq!(encoder.written(), Written { frames: 4, bytes: expected.len() as u64 });
+        }
+    }
+
+    #[test]
+    fn what_was_not_written_is_taken_back_frame_by_frame() {
+        let mut encoder = Encoder::new(Delimited::lines(), Limits::default());
+        for line in ["one", "two", "three"] {
+            encoder.push(line.as_bytes()).unwrap();
+        }
+        encoder.consume(6); // "one\n" and half of "two\n"
+        let (unsent, cut) = encoder.take_unsent();
+        assert_eq!((unsent.iter().collect::<Vec<_>>(), cut), (vec![&b"three"[..]], 2));
+        assert_eq!((encoder.has_pending(), encoder.written().frames), (false, 1));
+    }
+
+    #[test]
+    fn raw_payloads_are_taken_back_as_they_were_handed_in() {
+        let mut encoder = Encoder::new(Raw, Limits::default());
+        encoder.push(b"one").unwrap();
+        encoder.push_shared(Bytes::from(vec![1; 5000])).unwrap();
+        let (unsent, cut) = encoder.take_unsent();
+        assert_eq!((unsent.len(), unsent.get(0), cut), (2, Some(&b"one"[..]), 0));
+    }
+
+    #[test]
+    fn a_refused_payload_leaves_nothing_behind() {
+        let mut encoder = Encoder::new(Delimited::lines(), Limits::default().with_max_frame(4));
+        assert_eq!(encoder.push(b"a\nb"), Err(Error::DelimiterInPayload { at: 1 }));
+        assert_eq!(encoder.push(b"abcde"), Err(Error::PayloadTooLarge { len: 5, max: 4 }));
+        assert_eq!((encoder.pending_bytes(), encoder.pending_frames(), encoder.chunk()), (0, 0, &b""[..]));
+    }
+}

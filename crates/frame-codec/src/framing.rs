@@ -1,0 +1,148 @@
+//! The boundary: where a frame ends, and what surrounds a payload.
+
+use std::{fmt, ops::Range, sync::Arc};
+
+use crate::Error;
+
+mod delimited;
+mod length_prefixed;
+mod raw;
+mod until_eof;
+
+pub use delimited::{Delimited, Unterminated};
+pub use length_prefixed::{ByteOrder, LengthPrefixed};
+pub use raw::Raw;
+pub use until_eof::UntilEof;
+
+/// A way to mark where one message ends and the next begins.
+///
+/// A framing is a pure scan: it owns no buffer and keeps no state, so one value serves any number of connections and
+/// any split of the bytes gives the same frames. [`Decoder`](crate::Decoder) and [`Encoder`](crate::Encoder) add the
+/// buffers and the limits.
+///
+/// # Laws
+///
+/// For any `max_payload`, and with `framing` standing for any implementation:
+///
+/// - *Prefix closure*: if `scan` finds a frame ending at `end`, it answers `More` for every strict prefix of those
+///   bytes — except for framings like [`Raw`], whose frames are whatever arrived.
+/// - *Round trip*: scanning a payload in its [`envelope`](Self::envelope) gives the payload back.
+/// - *Progress*: `More::at_least` is greater than the length that was scanned.
+/// - No input panics.
+pub trait Framing: fmt::Debug {
+    /// Looks for the first frame in `unread`.
+    ///
+    /// `scanned` is what the previous [`Scan::More`] for the same bytes said, or 0: that many bytes need not be searched
+    /// again. A frame whose payload is longer than `max_payload` is an error as soon as that is known.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::FrameTooLarge`] or [`Error::Malformed`]: the peer broke the framing; there is no place to resume from.
+    fn scan(&self, unread: &[u8], scanned: usize, max_payload: usize) -> Result<Scan, Error>;
+
+    /// Says what `unread` is when nothing will follow it: a last frame, or (the default) a frame that was cut.
+    ///
+    /// Called after [`scan`](Self::scan) answered [`Scan::More`] and the stream ended in an orderly way, never after a
+    /// reset. `Scan::More` means: these bytes are an incomplete frame.
+    ///
+    /// # Errors
+    ///
+    /// As for [`scan`](Self::scan).
+    fn at_eof(&self, unread: &[u8], max_payload: usize) -> Result<Scan, Error> {
+        let _ = max_payload;
+        Ok(Scan::More { at_least: unread.len().saturating_add(1), scanned: unread.len() })
+    }
+
+    /// The bytes that go in front of and behind `payload` on the wire.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::PayloadTooLarge`] where the header cannot express the length; [`Error::DelimiterInPayload`] where the
+    /// payload would be read as two frames.
+    fn envelope(&self, payload: &[u8]) -> Result<Envelope<'_>, Error>;
+}
+
+/// What a look at unread bytes found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Scan {
+    /// A whole frame.
+    Frame {
+        /// Where its payload lies in the bytes that were scanned.
+        payload: Range<usize>,
+        /// Where the next frame begins.
+        end: usize,
+    },
+    /// No whole frame yet.
+    More {
+        /// No frame ends before there are this many unread bytes.
+        at_least: usize,
+        /// This many bytes were searched and need not be searched again.
+        scanned: usize,
+    },
+}
+
+/// What surrounds a payload on the wire: a computed head and a constant tail.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Envelope<'a> {
+    /// Goes in front.
+    pub head: Head,
+    /// Goes behind.
+    pub tail: &'a [u8],
+}
+
+impl Envelope<'_> {
+    /// Nothing in front, nothing behind.
+    pub const NONE: Self = Self { head: Head::EMPTY, tail: &[] };
+}
+
+/// A short header, held inline: at most [`Head::MAX`] bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Head {
+    bytes: [u8; Self::MAX],
+    len: u8,
+}
+
+impl Head {
+    /// The longest header: 23 bytes, enough for any decimal or binary length with its punctuation.
+    pub const MAX: usize = 23;
+
+    /// No header.
+    pub const EMPTY: Self = Self { bytes: [0; Self::MAX], len: 0 };
+
+    /// A header of these bytes; `None` if there are more than [`Head::MAX`].
+    #[must_use]
+    pub fn new(bytes: &[u8]) -> Option<Self> {
+        let mut head = Self::EMPTY;
+        head.bytes.get_mut(..bytes.len())?.copy_from_slice(bytes);
+        head.len = u8::try_from(bytes.len()).ok()?;
+        Some(head)
+    }
+}
+
+impl AsRef<[u8]> for Head {
+    #[inline]
+    fn as_ref(&self) -> &[u8] {
+        self.bytes.get(..usize::from(self.len)).unwrap_or_default()
+    }
+}
+
+/// Forwards to the framing behind a pointer, so that `Arc<dyn Framing>` chosen at run time is a `Framing` too.
+macro_rules! forward_framing {
+    ($($pointer:ty),+) => {$(
+        impl<F: Framing + ?Sized> Framing for $pointer {
+            fn scan(&self, unread: &[u8], scanned: usize, max_payload: usize) -> Result<Scan, Error> {
+                (**self).scan(unread, scanned, max_payload)
+            }
+
+            fn at_eof(&self, unread: &[u8], max_payload: usize) -> Result<Scan, Error> {
+                (**self).at_eof(unread, max_payload)
+            }
+
+            fn envelope(&self, payload: &[u8]) -> Result<Envelope<'_>, Error> {
+                (**self).envelope(payload)
+            }
+        }
+    )+};
+}
+
+forward_framing!(&F, Box<F>, Arc<F>);

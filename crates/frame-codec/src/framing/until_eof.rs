@@ -1,0 +1,34 @@
+//! One message per connection: it ends when the peer closes.
+
+use super::{Envelope, Framing, Scan};
+use crate::Error;
+
+/// The whole stream is one frame, complete at its orderly end.
+///
+/// A connection that closes without a byte carries no frame. After a reset the bytes are a cut frame.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct UntilEof;
+
+impl Framing for UntilEof {
+    #[inline]
+    fn scan(&self, unread: &[u8], _scanned: usize, max_payload: usize) -> Result<Scan, Error> {
+        if unread.len() > max_payload {
+            return Err(Error::FrameTooLarge { len: unread.len() as u64, max: max_payload });
+        }
+        Ok(Scan::More { at_least: unread.len().saturating_add(1), scanned: unread.len() })
+    }
+
+    fn at_eof(&self, unread: &[u8], _max_payload: usize) -> Result<Scan, Error> {
+        Ok(match unread.len() {
+            0 => Scan::More { at_least: 1, scanned: 0 },
+            len => Scan::Frame { payload: 0..len, end: len },
+        })
+    }
+
+    /// Nothing surrounds the payload; what ends it is the close, so a second frame on the same stream would join the
+    /// first.
+    #[inline]
+    fn envelope(&self, _payload: &[u8]) -> Result<Envelope<'_>, Error> {
+        Ok(Envelope::NONE)
+    }
+}

@@ -1,0 +1,71 @@
+//! Cut messages out of bytes.
+//!
+//! A stream socket carries bytes; programs want messages. This crate finds where one message ends and the next begins,
+//! in whatever pieces the bytes arrive, with bounded memory and many messages per step:
+//!
+//! ```text
+//!            ┌─────────┐   room / feed   ┌─────────┐  next_batch  ┌───────┐
+//!   stream ─▶│  read   │ ──────────────▶ │ Decoder │ ───────────▶ │ Batch │──▶ &[u8] &[u8] &[u8] …
+//!            └─────────┘                 └────┬────┘              └───────┘
+//!                                         Framing: a pure scan, no state
+//!            ┌─────────┐    io_slices    ┌────┴────┐     push
+//!   stream ◀─│  write  │ ◀────────────── │ Encoder │ ◀───────────── &[u8], Bytes
+//!            └─────────┘     consume     └─────────┘
+//! ```
+//!
+//! ```
+//! use frame_codec::{Decoder, LengthPrefixed, Limits};
+//!
+//! let mut decoder = Decoder::new(LengthPrefixed::u32_be(), Limits::default());
+//! for piece in [&b"\0\0\0\x05he"[..], b"llo\0\0", b"\0\x01!\0"] {
+//!     decoder.feed(piece);
+//!     while let Some(batch) = decoder.next_batch()? {
+//!         for frame in &batch {
+//!             println!("{}", frame.escape_ascii()); // "hello", then "!"
+//!         }
+//!     }
+//! }
+//! assert_eq!(decoder.cut_len(), 1); // the stream stopped inside a header
+//! # Ok::<(), frame_codec::Error>(())
+//! ```
+//!
+//! | framing | on the wire | an unterminated rest at the end |
+//! |---|---|---|
+//! | [`LengthPrefixed`] | a binary length of 1–8 bytes, then the payload | is cut |
+//! | [`Delimited`] | the payload, then a byte such as `\n` | is delivered (or cut, by choice) |
+//! | [`Raw`] | the payload; frames are whatever arrived together | – |
+//! | [`UntilEof`] | the payload; the end of the stream ends it | is the frame |
+//!
+//! Your own framing is one `impl` of [`Framing`]; the module `testing` (feature `proptest`) checks its laws.
+//!
+//! # What this crate is not
+//!
+//! It does no I/O (except [`Pump`], behind a feature), spawns nothing and reads no clock. It does not turn payloads into
+//! values: that is serde's or prost's work.
+//!
+//! # Features
+//!
+//! - `tokio`: [`Pump`], the loop that reads while it writes, over any `AsyncRead + AsyncWrite`.
+//! - `proptest`: the module `testing`: strategies and law checkers for anyone's [`Framing`].
+
+mod batch;
+mod decoder;
+mod encoder;
+mod error;
+mod framing;
+mod limits;
+#[cfg(feature = "tokio")]
+mod pump;
+#[cfg(feature = "proptest")]
+pub mod testing;
+
+#[cfg(feature = "tokio")]
+pub use crate::pump::{End, Intake, Pump, PumpEvent};
+pub use crate::{
+    batch::{Batch, Frames, IntoFrames},
+    decoder::Decoder,
+    encoder::{Encoder, Written},
+    error::Error,
+    framing::{ByteOrder, Delimited, Envelope, Framing, Head, LengthPrefixed, Raw, Scan, Unterminated, UntilEof},
+    limits::Limits,
+};

@@ -1,0 +1,168 @@
+//! Strategies and law checkers for anyone's [`Framing`].
+//!
+//! Each checker states one law and answers with a proptest verdict, so a property test of a new framing is five lines:
+//!
+//! ```
+//! use frame_codec::{Delimited, testing};
+//! use proptest::prelude::*;
+//!
+//! proptest! {
+//!     # #![proptest_config(ProptestConfig::with_cases(16))]
+//!     # #[allow(unused)]
+//!     fn lines_keep_their_laws(payloads in testing::payloads(), cuts in testing::cuts()) {
+//!         let payloads: Vec<_> = payloads.into_iter().filter(|p| !p.contains(&b'\n')).collect();
+//!         testing::any_split_gives_the_same_frames(&Delimited::lines(), &payloads, &cuts)?;
+//!     }
+//! }
+//! # lines_keep_their_laws();
+//! ```
+
+use proptest::{collection::vec, prelude::*, test_runner::TestCaseError};
+
+use crate::{Decoder, Encoder, Error, Framing, Limits, Scan};
+
+/// The result of one property check.
+pub type Verdict = Result<(), TestCaseError>;
+
+/// Lists of payloads: many short ones, some empty, a few that span several reads.
+pub fn payloads() -> impl Strategy<Value = Vec<Vec<u8>>> {
+    let short = vec(any::<u8>(), 0..20);
+    let long = (any::<u8>(), 0_usize..70_000).prop_map(|(byte, len)| vec![byte; len]);
+    vec(prop_oneof![9 => short, 1 => long], 0..12)
+}
+
+/// Where a stream is cut into pieces: read as lengths, repeated for as long as there are bytes.
+pub fn cuts() -> impl Strategy<Value = Vec<usize>> {
+    vec(prop_oneof![4 => 1_usize..8, 2 => 1_usize..200, 1 => 1_usize..40_000], 1..12)
+}
+
+/// Bytes as a hostile peer would choose them: short, with a liking for headers' edge values.
+pub fn garbage() -> impl Strategy<Value = Vec<u8>> {
+    let edge = prop_oneof![
+        Just(0_u8),
+        Just(1),
+        Just(b'\n'),
+        Just(b','),
+        Just(b':'),
+        Just(b' '),
+        Just(0x7f),
+        Just(0x80),
+        Just(0xff)
+    ];
+    vec(prop_oneof![3 => edge, 2 => b'0'..=b'9', 3 => any::<u8>()], 0..200)
+}
+
+/// How a whole stream was read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reading {
+    /// The payloads of all frames, the one that the orderly end completes included.
+    pub frames: Vec<Vec<u8>>,
+    /// Bytes left over.
+    pub cut: usize,
+    /// The error that ended the reading, if one did.
+    pub error: Option<Error>,
+}
+
+/// Reads `wire` in pieces of the given lengths, then its orderly end.
+pub fn read(framing: &impl Framing, limits: Limits, wire: &[u8], cuts: &[usize]) -> Reading {
+    let mut decoder = Decoder::new(framing, limits);
+    let mut frames = Vec::new();
+    let mut rest = wire;
+    let mut lengths = cuts.iter().copied().filter(|len| *len > 0).cycle();
+    let outcome = (|| {
+        loop {
+            while let Some(batch) = decoder.next_batch()? {
+                frames.extend(batch.iter().map(<[u8]>::to_vec));
+            }
+            if rest.is_empty() {
+                break;
+            }
+            let (piece, later) = rest.split_at(lengths.next().unwrap_or(rest.len()).min(rest.len()));
+            decoder.feed(piece);
+            rest = later;
+        }
+        if let Some(batch) = decoder.finish()? {
+            frames.extend(batch.iter().map(<[u8]>::to_vec));
+        }
+        Ok(())
+    })();
+    let error = outcome.err();
+    // After an error what was not fed yet is as unread as the rest.
+    let cut = decoder.cut_len() + rest.len();
+    Reading { frames, cut, error }
+}
+
+/// Encodes the payloads one behind the other.
+///
+/// # Errors
+///
+/// The first payload that the framing refuses.
+pub fn encode(framing: &impl Framing, payloads: &[Vec<u8>]) -> Result<Vec<u8>, Error> {
+    let mut encoder = Encoder::new(framing, Limits::default());
+    for payload in payloads {
+        encoder.push(payload)?;
+    }
+    let mut wire = Vec::with_capacity(encoder.pending_bytes());
+    while encoder.has_pending() {
+        let chunk = encoder.chunk();
+        let len = chunk.len();
+        wire.extend_from_slice(chunk);
+        encoder.consume(len);
+    }
+    Ok(wire)
+}
+
+/// Law: however the bytes are split, the same frames come out — and they are the payloads that went in.
+///
+/// # Errors
+///
+/// A counterexample.
+pub fn any_split_gives_the_same_frames(framing: &impl Framing, payloads: &[Vec<u8>], cuts: &[usize]) -> Verdict {
+    let wire = encode(framing, payloads).map_err(|error| TestCaseError::reject(error.to_string()))?;
+    let whole = read(framing, Limits::default(), &wire, &[]);
+    prop_assert_eq!(&whole.frames, payloads);
+    prop_assert_eq!((whole.cut, &whole.error), (0, &None));
+    prop_assert_eq!(read(framing, Limits::default(), &wire, cuts), whole);
+    Ok(())
+}
+
+/// Law: the same holds for bytes that nobody encoded: garbage is read the same way in any split, and never panics.
+///
+/// # Errors
+///
+/// A counterexample.
+pub fn any_split_of_garbage_ends_the_same(
+    framing: &impl Framing,
+    max_frame: usize,
+    bytes: &[u8],
+    cuts: &[usize],
+) -> Verdict {
+    let limits = Limits::default().with_max_frame(max_frame);
+    let whole = read(framing, limits, bytes, &[]);
+    let split = read(framing, limits, bytes, cuts);
+    prop_assert_eq!(&split.frames, &whole.frames);
+    prop_assert_eq!(split.cut, whole.cut);
+    prop_assert_eq!(split.error.is_some(), whole.error.is_some());
+    prop_assert!(whole.frames.iter().all(|frame| frame.len() <= max_frame), "a frame over the limit got through");
+    Ok(())
+}
+
+/// Law: every strict prefix of a frame is `More`, with a hint beyond its end.
+///
+/// # Errors
+///
+/// A counterexample.
+pub fn every_strict_prefix_wants_more(framing: &impl Framing, payload: &[u8]) -> Verdict {
+    let wire = encode(framing, &[payload.to_vec()]).map_err(|error| TestCaseError::reject(error.to_string()))?;
+    let step = (wire.len() / 64).max(1);
+    for len in (0..wire.len()).step_by(step).chain(wire.len().checked_sub(1)) {
+        match framing.scan(&wire[..len], 0, Limits::DEFAULT_MAX_FRAME) {
+            Ok(Scan::More { at_least, scanned }) => {
+                prop_assert!(at_least > len && at_least <= wire.len(), "{len} of {}: at least {at_least}", wire.len());
+                prop_assert!(scanned <= len);
+            }
+            other => prop_assert!(false, "{len} of {} bytes gave {other:?}", wire.len()),
+        }
+    }
+    Ok(())
+}

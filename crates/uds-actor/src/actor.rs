@@ -1,0 +1,128 @@
+//! How an actor is set up.
+
+use std::{sync::Arc, time::Duration};
+
+use frame_codec::{Framing, Limits, Pump};
+use tokio::{sync::watch, task::unconstrained};
+
+use crate::{
+    Control, Receiver, Sender, Transport,
+    control::{Desk, Lease},
+    inbox::Inbox,
+    outbox::{Outbox, Outlet},
+    task::Task,
+};
+
+/// A connection to be owned by a task: set its bounds, then [`spawn`](Self::spawn) it.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use std::time::Duration;
+/// use frame_codec::Delimited;
+/// use tokio::net::UnixStream;
+/// use uds_actor::Actor;
+///
+/// let (here, there) = UnixStream::pair()?;
+/// let (sender, _receiver, control) = Actor::new(here, Delimited::lines()).outbox_bytes(64 << 10).spawn();
+/// let (_, mut receiver, _there) = Actor::new(there, Delimited::lines()).spawn();
+///
+/// sender.send(b"hello").await?;
+/// let batch = receiver.recv_batch().await.expect("a line was sent");
+/// assert_eq!(batch.get(0), Some(&b"hello"[..]));
+///
+/// let report = control.close(Duration::from_secs(1)).await;
+/// assert_eq!((report.handed_to_kernel.frames, report.returned.len()), (1, 0));
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug)]
+#[must_use = "an actor does nothing until it is spawned"]
+pub struct Actor<T, F> {
+    stream: T,
+    framing: F,
+    limits: Limits,
+    outbox_bytes: usize,
+    inbox_bytes: usize,
+    linger: Duration,
+}
+
+impl<T: Transport, F: Framing + Clone + Send + 'static> Actor<T, F> {
+    /// The outbox's bound unless another is set: 1 MiB.
+    pub const DEFAULT_OUTBOX_BYTES: usize = 1 << 20;
+    /// The inbox's bound unless another is set: 1 MiB.
+    pub const DEFAULT_INBOX_BYTES: usize = 1 << 20;
+    /// How long an abandoned connection may go on writing unless another time is set: 5 seconds.
+    pub const DEFAULT_LINGER: Duration = Duration::from_secs(5);
+
+    /// An actor for this stream, with the default bounds.
+    pub fn new(stream: T, framing: F) -> Self {
+        Self {
+            stream,
+            framing,
+            limits: Limits::default(),
+            outbox_bytes: Self::DEFAULT_OUTBOX_BYTES,
+            inbox_bytes: Self::DEFAULT_INBOX_BYTES,
+            linger: Self::DEFAULT_LINGER,
+        }
+    }
+
+    /// The limits of single frames, in both directions.
+    pub fn limits(mut self, limits: Limits) -> Self {
+        self.limits = limits;
+        self
+    }
+
+    /// The most that is queued for writing, in bytes with framing; at the bound [`Sender::send`] waits.
+    pub fn outbox_bytes(mut self, bytes: usize) -> Self {
+        self.outbox_bytes = bytes;
+        self
+    }
+
+    /// The most memory that received frames may hold, in bytes; at the bound nothing more is read. One read may go over.
+    pub fn inbox_bytes(mut self, bytes: usize) -> Self {
+        self.inbox_bytes = bytes;
+        self
+    }
+
+    /// How long the connection may go on writing what is queued when the last handle is dropped.
+    pub fn linger(mut self, time: Duration) -> Self {
+        self.linger = time;
+        self
+    }
+
+    /// Hands the stream to a task of the current runtime and gives out the handles.
+    ///
+    /// The task ends by [`Control::close`] or [`Control::abort`], by a broken connection, when both directions have
+    /// ended, or when every handle is dropped.
+    ///
+    /// # Panics
+    ///
+    /// Outside a tokio runtime with time enabled.
+    pub fn spawn(self) -> (Sender, Receiver, Control) {
+        let peer = self.stream.peer();
+        let desk = Arc::new(Desk::default());
+        let lease = Arc::new(Lease(Arc::clone(&desk)));
+        let outbox = Arc::new(Outbox::new(self.framing.clone(), self.limits, self.outbox_bytes));
+        let inbox = Arc::new(Inbox::new(self.inbox_bytes));
+        let (ending, told) = watch::channel(None);
+        let task = Task {
+            pump: Pump::new(self.stream, self.framing, self.limits),
+            outbox: Arc::clone(&outbox),
+            inbox: Arc::clone(&inbox),
+            desk: Arc::clone(&desk),
+            ending,
+            linger: self.linger,
+            deadline: None,
+            draining: false,
+            taken: 0,
+            cut_receiving: 0,
+            write_failed: None,
+        };
+        // The task has a budget of its own, in bytes; tokio's would make it take "your turn is over" for "nothing left".
+        tokio::spawn(unconstrained(task.run()));
+        let sender = Sender::new(outbox as Arc<dyn Outlet>, Arc::clone(&lease));
+        let receiver = Receiver::new(Arc::clone(&inbox), Arc::clone(&lease));
+        (sender, receiver, Control::new(desk, inbox, told, peer, lease))
+    }
+}

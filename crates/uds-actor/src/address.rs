@@ -1,0 +1,113 @@
+//! Where a socket is, and what may be there instead.
+
+use std::fmt;
+use std::path::PathBuf;
+
+use rustix::fs::FileType;
+use rustix::net::SocketAddrUnix;
+
+use crate::error::{Error, Result};
+
+/// Bytes of an abstract name that fit into a socket address, behind the zero it begins with.
+const ABSTRACT_MAX: usize = 107;
+
+/// Where a socket is, as `unix:PATH`, `unix:@NAME` or `systemd:NAME`; unprintable bytes are escaped.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Address {
+    /// A name in the file system.
+    Path(PathBuf),
+    /// A name in the network namespace's abstract table, without the leading zero.
+    Abstract(Vec<u8>),
+    /// A socket passed by the service manager under this name.
+    Systemd(String),
+}
+
+impl fmt::Display for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Path(path) => write!(f, "unix:{}", path.to_string_lossy().escape_debug()),
+            Self::Abstract(name) => write!(f, "unix:@{}", name.escape_ascii()),
+            Self::Systemd(name) => write!(f, "systemd:{}", name.escape_debug()),
+        }
+    }
+}
+
+/// What a name in the file system is; Display has the article: "a regular file".
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum FileKind {
+    /// A regular file.
+    Regular,
+    /// A directory.
+    Directory,
+    /// A symbolic link, wherever it leads.
+    Symlink,
+    /// A named pipe.
+    Fifo,
+    /// A character or block device.
+    Device,
+    /// A socket.
+    Socket,
+    /// Something this crate has no name for.
+    Unknown,
+}
+
+impl FileKind {
+    pub(crate) fn of(stat: &rustix::fs::Stat) -> Self {
+        match FileType::from_raw_mode(stat.st_mode) {
+            FileType::RegularFile => Self::Regular,
+            FileType::Directory => Self::Directory,
+            FileType::Symlink => Self::Symlink,
+            FileType::Fifo => Self::Fifo,
+            FileType::CharacterDevice | FileType::BlockDevice => Self::Device,
+            FileType::Socket => Self::Socket,
+            FileType::Unknown => Self::Unknown,
+        }
+    }
+}
+
+impl fmt::Display for FileKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Regular => "a regular file",
+            Self::Directory => "a directory",
+            Self::Symlink => "a symbolic link",
+            Self::Fifo => "a named pipe",
+            Self::Device => "a device",
+            Self::Socket => "a socket",
+            Self::Unknown => "a file of unknown kind",
+        })
+    }
+}
+
+/// The address of an abstract name.
+pub(crate) fn abstract_address(name: &[u8]) -> Result<SocketAddrUnix> {
+    let invalid = Error::InvalidAbstractName { len: name.len(), max: ABSTRACT_MAX };
+    if name.is_empty() || name.len() > ABSTRACT_MAX {
+        return Err(invalid);
+    }
+    SocketAddrUnix::new_abstract_name(name).map_err(|_| invalid)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_escape_what_a_terminal_would_obey() {
+        assert_eq!(Address::Path("/run/\x1b[31m".into()).to_string(), "unix:/run/\\u{1b}[31m");
+        assert_eq!(Address::Abstract(b"na\0me\n".to_vec()).to_string(), "unix:@na\\x00me\\n");
+        assert_eq!(Address::Systemd("in".into()).to_string(), "systemd:in");
+    }
+
+    #[test]
+    fn abstract_names_have_1_to_107_bytes() {
+        assert!(abstract_address(&[b'n'; 107]).is_ok());
+        for len in [0, 108] {
+            assert!(
+                matches!(abstract_address(&vec![b'n'; len]), Err(Error::InvalidAbstractName { len: l, max: 107 }) if l == len)
+            );
+        }
+    }
+}

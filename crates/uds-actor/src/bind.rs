@@ -1,0 +1,228 @@
+//! Taking an address to listen on: by path, by abstract name, or from the service manager.
+
+mod activation;
+mod diag;
+mod directory;
+pub(crate) mod lock;
+pub(crate) mod probe;
+pub(crate) mod publish;
+
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::net::UnixListener as StdListener;
+use std::path::PathBuf;
+
+use rustix::fs::{Gid, Uid};
+use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, socket_with};
+
+use self::directory::Directory;
+use self::lock::LockFile;
+use self::publish::Fresh;
+use crate::address::{Address, abstract_address};
+use crate::admit::Admit;
+use crate::error::{Error, Result};
+use crate::listener::Listener;
+use crate::mode::Mode;
+use crate::path::SocketPath;
+
+/// Connections that may wait to be accepted, unless [`Bind::backlog`] says otherwise.
+const BACKLOG: u32 = 1024;
+
+/// How to take an address to listen on.
+///
+/// A path is taken in this order, and a crash at any point leaves nothing that blocks the next start:
+///
+/// ```text
+///  .x.sock.lock   locked while the listener lives; never removed        → Error::Locked names the holder
+///  x.sock         looked at: not a socket? alive? then left alone       → Error::NotASocket, Error::InUse
+///  .x.sock.new    bound, owner and mode set, listening
+///  x.sock         gets it in one step: a link where nothing was, an exchange with a stale socket, whose inode is
+///                 then checked to be the one that was looked at — else exchanged back
+/// ```
+///
+/// So the name never leads to a socket that refuses or that has another mode than asked for, and no two starters
+/// remove each other's sockets. A directory in which others may rename files (writable by group or others, and not
+/// sticky) is refused, because there none of this would hold.
+///
+/// ```
+/// use uds_actor::{Bind, Connect, Mode};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let directory = tempfile::tempdir()?;
+/// let path = directory.path().join("in.sock");
+/// let mut listener = Bind::path(&path).mode(Mode::octal("660")?).listen()?;
+///
+/// let client = Connect::path(&path).connect().await?;
+/// let (server, peer) = listener.accept().await?;
+/// assert_eq!(peer.pid(), Some(std::process::id()));
+/// # drop((client, server));
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug, Clone)]
+#[must_use = "call `listen`"]
+pub struct Bind {
+    address: Address,
+    file: FileOptions,
+    backlog: u32,
+    admit: Admit,
+}
+
+/// What the socket's file shall be like; nothing set means [`Mode::USER_ONLY`] and this process's user and group.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct FileOptions {
+    mode: Option<Mode>,
+    owner: Option<u32>,
+    group: Option<u32>,
+}
+
+impl FileOptions {
+    pub(crate) fn mode(self) -> Mode {
+        self.mode.unwrap_or_default()
+    }
+
+    pub(crate) fn owner(self) -> Option<Uid> {
+        self.owner.map(Uid::from_raw)
+    }
+
+    pub(crate) fn group(self) -> Option<Gid> {
+        self.group.map(Gid::from_raw)
+    }
+}
+
+impl Bind {
+    /// A name in the file system.
+    ///
+    /// Up to 4095 bytes, the last component up to 249. Other programs may be unable to connect to more than 107
+    /// bytes; [`Connect`](crate::Connect) is not.
+    pub fn path(path: impl Into<PathBuf>) -> Self {
+        Self::at(Address::Path(path.into()))
+    }
+
+    /// A name of 1 to 107 bytes in the abstract table of the network namespace (`unix(7)`).
+    ///
+    /// It vanishes with the process and has no permissions: [`admit`](Self::admit) alone keeps others out.
+    pub fn abstract_name(name: impl Into<Vec<u8>>) -> Self {
+        Self::at(Address::Abstract(name.into()))
+    }
+
+    /// The listening socket that the service manager passed under this name (`sd_listen_fds(3)`,
+    /// `FileDescriptorName=` in `systemd.socket(5)`).
+    ///
+    /// It belongs to the service manager: its file is neither removed nor changed, and at shutdown connections not
+    /// yet accepted are left to the next instance. The environment is read, never changed.
+    pub fn systemd(name: impl Into<String>) -> Self {
+        Self::at(Address::Systemd(name.into()))
+    }
+
+    fn at(address: Address) -> Self {
+        Self { address, file: FileOptions::default(), backlog: BACKLOG, admit: Admit::default() }
+    }
+
+    /// Permission bits of the socket's file, [`Mode::USER_ONLY`] unless set; exactly these, whatever the umask.
+    pub fn mode(mut self, mode: Mode) -> Self {
+        self.file.mode = Some(mode);
+        self
+    }
+
+    /// User id of the file's owner; giving files away takes root.
+    pub fn owner(mut self, uid: u32) -> Self {
+        self.file.owner = Some(uid);
+        self
+    }
+
+    /// Group id of the file; one of this process's groups unless it is root.
+    pub fn group(mut self, gid: u32) -> Self {
+        self.file.group = Some(gid);
+        self
+    }
+
+    /// Whom to let in, [`Admit::own`] unless set.
+    pub fn admit(mut self, admit: Admit) -> Self {
+        self.admit = admit;
+        self
+    }
+
+    /// How many connections may wait to be accepted, 1024 unless set.
+    ///
+    /// The kernel takes at most `net.core.somaxconn` (4096 by default). At the limit `connect` waits, or fails with
+    /// [`Error::QueueFull`] if it does not block.
+    pub fn backlog(mut self, connections: u32) -> Self {
+        self.backlog = connections;
+        self
+    }
+
+    /// Takes the address and listens on it.
+    ///
+    /// A plain function, because it is a dozen short calls on a local file system, none of which waits for anybody
+    /// (the lock is tried, not awaited), and because it must not stop half-way the way a dropped future does.
+    ///
+    /// # Errors
+    /// By path: [`Error::InvalidPath`], [`Error::PathTooLong`], [`Error::NoDirectory`], [`Error::SharedDirectory`],
+    /// [`Error::NotASocket`], [`Error::Locked`], [`Error::ForeignLock`], [`Error::InUse`], [`Error::Contended`].
+    /// By abstract name: [`Error::InvalidAbstractName`], and [`Error::Bind`] with `EADDRINUSE` when it is taken.
+    /// From the service manager: [`Error::NotPassed`], [`Error::PassedTwice`], [`Error::NotAListener`].
+    /// [`Error::NoFile`] when mode, owner or group are set and the address is not a path; [`Error::NoRuntime`]
+    /// outside a tokio runtime; [`Error::Bind`] when a system call fails. Nothing is left behind, except the lock
+    /// file if it got that far.
+    ///
+    /// # Panics
+    /// In a tokio runtime that was built without I/O.
+    pub fn listen(self) -> Result<Listener> {
+        if tokio::runtime::Handle::try_current().is_err() {
+            return Err(Error::NoRuntime);
+        }
+        if !matches!(self.address, Address::Path(_)) && self.file != FileOptions::default() {
+            return Err(Error::NoFile { address: self.address });
+        }
+        let (socket, fresh, lock) = match &self.address {
+            Address::Path(path) => {
+                let (socket, fresh, lock) = self.prepare(path.clone())?;
+                (socket, Some(fresh), Some(lock))
+            }
+            Address::Abstract(name) => (self.listening(&abstract_address(name)?)?, None, None),
+            Address::Systemd(name) => (activation::take(name)?, None, None),
+        };
+        let failed = |source| Error::Bind { address: self.address.clone(), doing: "hand over to the runtime", source };
+        let socket = StdListener::from(socket);
+        socket.set_nonblocking(true).map_err(failed)?;
+        let socket = tokio::net::UnixListener::from_std(socket).map_err(failed)?;
+        let name = fresh.map(Fresh::publish).transpose()?;
+        Ok(Listener::new(socket, self.address, self.admit, name, lock))
+    }
+
+    /// All that is done before the name can be given.
+    fn prepare(&self, path: PathBuf) -> Result<(OwnedFd, Fresh, LockFile)> {
+        let directory = Directory::open(SocketPath::new(path)?)?;
+        directory.refuse_other_kinds()?;
+        let lock = LockFile::take(&directory)?;
+        directory.sweep()?;
+        directory.stale_or_free()?;
+        let socket = self.socket()?;
+        let fresh = directory.bind(socket.as_fd(), self.file)?;
+        self.listen_on(&socket)?;
+        Ok((socket, fresh, lock))
+    }
+
+    fn listening(&self, address: &SocketAddrUnix) -> Result<OwnedFd> {
+        let socket = self.socket()?;
+        rustix::net::bind(&socket, address).map_err(|errno| self.failed("bind", errno))?;
+        self.listen_on(&socket)?;
+        Ok(socket)
+    }
+
+    fn socket(&self) -> Result<OwnedFd> {
+        let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+        socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None)
+            .map_err(|errno| self.failed("make a socket for", errno))
+    }
+
+    fn listen_on(&self, socket: &OwnedFd) -> Result<()> {
+        let backlog = i32::try_from(self.backlog).unwrap_or(i32::MAX);
+        rustix::net::listen(socket, backlog).map_err(|errno| self.failed("listen on", errno))
+    }
+
+    fn failed(&self, doing: &'static str, errno: rustix::io::Errno) -> Error {
+        Error::Bind { address: self.address.clone(), doing, source: errno.into() }
+    }
+}

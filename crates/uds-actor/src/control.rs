@@ -1,0 +1,144 @@
+//! The handle that ends a connection and tells how it ended.
+
+use std::{
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    task::Context,
+    time::Duration,
+};
+
+use tokio::sync::watch;
+
+use crate::{
+    Peer,
+    inbox::Inbox,
+    report::{Ending, Report},
+    waiters::Parked,
+};
+
+/// Closes a connection and gives the account of it.
+///
+/// Dropping it does not end the connection; dropping every handle does.
+#[derive(Clone, Debug)]
+pub struct Control {
+    desk: Arc<Desk>,
+    inbox: Arc<Inbox>,
+    ending: watch::Receiver<Option<Arc<Ending>>>,
+    peer: Option<Peer>,
+    _lease: Arc<Lease>,
+}
+
+impl Control {
+    pub(crate) fn new(
+        desk: Arc<Desk>,
+        inbox: Arc<Inbox>,
+        ending: watch::Receiver<Option<Arc<Ending>>>,
+        peer: Option<Peer>,
+        lease: Arc<Lease>,
+    ) -> Self {
+        Self { desk, inbox, ending, peer, _lease: lease }
+    }
+
+    /// Who is at the other end, if the kernel vouches for it.
+    #[must_use]
+    pub const fn peer(&self) -> Option<&Peer> {
+        self.peer.as_ref()
+    }
+
+    /// Closes in an orderly way: takes no more frames, writes what is queued, closes our direction, and goes on
+    /// receiving until the peer has closed its own — or until `deadline` has passed, and then ends at once.
+    ///
+    /// It is asked for at the call; the future only waits for the account, and may be dropped.
+    pub fn close(&self, deadline: Duration) -> impl Future<Output = Report> + Send + use<'_> {
+        self.desk.ask(Request::Close(deadline));
+        self.finished()
+    }
+
+    /// Reads what has arrived so far, and then ends: everything the peer had handed to its kernel when this was called is
+    /// received. Takes no more frames for sending, but writes what is queued. When `deadline` has passed — because the
+    /// peer keeps sending, or the receiver does not take what is there — it ends at once.
+    ///
+    /// It is asked for at the call; the future only waits for the account, and may be dropped.
+    pub fn drain(&self, deadline: Duration) -> impl Future<Output = Report> + Send + use<'_> {
+        self.desk.ask(Request::Drain(deadline));
+        self.finished()
+    }
+
+    /// Ends at once. What is queued comes back in the report.
+    ///
+    /// It is asked for at the call; the future only waits for the account, and may be dropped.
+    pub fn abort(&self) -> impl Future<Output = Report> + Send + use<'_> {
+        self.desk.ask(Request::Abort);
+        self.finished()
+    }
+
+    /// Waits until the connection has ended, whoever ended it, and gives the account.
+    ///
+    /// # Cancel safety
+    ///
+    /// Cancel safe.
+    pub async fn finished(&self) -> Report {
+        let mut ending = self.ending.clone();
+        let ending = ending.wait_for(Option::is_some).await;
+        let ending =
+            ending.ok().and_then(|ending| ending.clone()).expect("the task tells how it ended even when dropped");
+        ending.report(self.peer.clone(), self.inbox.counts())
+    }
+}
+
+/// Where the handles leave word for the actor.
+#[derive(Debug, Default)]
+pub(crate) struct Desk {
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    request: Option<Request>,
+    actor: Parked,
+}
+
+/// What an actor may be asked to do; later ones in this list overrule earlier ones.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Request {
+    /// Nobody holds a handle any longer.
+    Abandon,
+    Drain(Duration),
+    Close(Duration),
+    Abort,
+}
+
+impl Desk {
+    pub(crate) fn ask(&self, request: Request) {
+        let mut state = self.lock();
+        if state.request < Some(request) {
+            state.request = Some(request);
+        }
+        let actor = state.actor.take();
+        drop(state);
+        if let Some(actor) = actor {
+            actor.wake();
+        }
+    }
+
+    /// What was asked since the last time; the actor is woken by what is asked later.
+    pub(crate) fn take(&self, cx: &Context<'_>) -> Option<Request> {
+        let mut state = self.lock();
+        state.actor.park(cx);
+        state.request.take()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        // Nothing that runs under this lock leaves the state half changed, so a panic elsewhere does not spoil it.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Held by every handle together: when the last one goes, the actor hears of it.
+#[derive(Debug)]
+pub(crate) struct Lease(pub(crate) Arc<Desk>);
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        self.0.ask(Request::Abandon);
+    }
+}

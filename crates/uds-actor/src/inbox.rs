@@ -1,0 +1,153 @@
+//! What the actor has read and the receiver has not taken yet: bounded in bytes by credits that live with the memory.
+
+use std::{
+    collections::VecDeque,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    task::{Context, Poll},
+};
+
+use frame_codec::{Batch, Intake};
+
+use crate::{report::Count, waiters::Parked};
+
+/// A queue of batches.
+#[derive(Debug)]
+pub(crate) struct Inbox {
+    state: Mutex<State>,
+    bytes: usize,
+}
+
+#[derive(Debug)]
+struct State {
+    queue: VecDeque<Batch>,
+    /// Memory of all batches handed out or waiting whose frames are still alive.
+    held: usize,
+    ended: bool,
+    receiver: Parked,
+    receiver_gone: bool,
+    /// The actor, when there was no room.
+    actor: Parked,
+    received: Count,
+    delivered: Count,
+}
+
+impl Inbox {
+    pub(crate) fn new(bytes: usize) -> Self {
+        Self {
+            state: Mutex::new(State {
+                queue: VecDeque::new(),
+                held: 0,
+                ended: false,
+                receiver: Parked::default(),
+                receiver_gone: false,
+                actor: Parked::default(),
+                received: Count::default(),
+                delivered: Count::default(),
+            }),
+            bytes,
+        }
+    }
+
+    /// Whether the actor may read; if not for now, it is woken when memory comes back.
+    pub(crate) fn intake(&self, cx: &Context<'_>) -> Intake {
+        let mut state = self.lock();
+        if state.receiver_gone {
+            return Intake::Paused;
+        }
+        if state.held < self.bytes {
+            return Intake::Open;
+        }
+        state.actor.park(cx);
+        Intake::Paused
+    }
+
+    /// Queues a batch. It may go over the bound by this one batch, which is why the actor asks before it reads.
+    pub(crate) fn push(self: &Arc<Self>, batch: Batch) {
+        let bytes = batch.memory_len();
+        let mut state = self.lock();
+        state.received += Count::of(&batch);
+        if state.receiver_gone {
+            return;
+        }
+        state.held += bytes;
+        state.queue.push_back(batch.holding(Credit { inbox: Arc::clone(self), bytes }));
+        let receiver = state.receiver.take();
+        drop(state);
+        if let Some(receiver) = receiver {
+            receiver.wake();
+        }
+    }
+
+    /// Says that no batch will follow.
+    pub(crate) fn end(&self) {
+        let mut state = self.lock();
+        state.ended = true;
+        let receiver = state.receiver.take();
+        drop(state);
+        if let Some(receiver) = receiver {
+            receiver.wake();
+        }
+    }
+
+    pub(crate) fn poll_take(&self, cx: &Context<'_>) -> Poll<Option<Batch>> {
+        let mut state = self.lock();
+        if let Some(batch) = state.queue.pop_front() {
+            state.delivered += Count::of(&batch);
+            return Poll::Ready(Some(batch));
+        }
+        if state.ended {
+            return Poll::Ready(None);
+        }
+        state.receiver.park(cx);
+        Poll::Pending
+    }
+
+    /// Says that nobody will take what waits; gives the actor a turn to notice.
+    pub(crate) fn drop_receiver(&self) {
+        let mut state = self.lock();
+        state.receiver_gone = true;
+        let waiting = std::mem::take(&mut state.queue);
+        let actor = state.actor.take();
+        drop(state);
+        // Their credits lock the inbox again.
+        drop(waiting);
+        if let Some(actor) = actor {
+            actor.wake();
+        }
+    }
+
+    pub(crate) fn is_receiver_gone(&self) -> bool {
+        self.lock().receiver_gone
+    }
+
+    /// Received and delivered so far, and what is lost because nobody is left to take it.
+    pub(crate) fn counts(&self) -> (Count, Count, Count) {
+        let state = self.lock();
+        let lost = if state.receiver_gone { state.received - state.delivered } else { Count::default() };
+        (state.received, state.delivered, lost)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        // Nothing that runs under this lock leaves the state half changed, so a panic elsewhere does not spoil it.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Stands for the memory of one batch; dropped with its last frame.
+#[derive(Debug)]
+struct Credit {
+    inbox: Arc<Inbox>,
+    bytes: usize,
+}
+
+impl Drop for Credit {
+    fn drop(&mut self) {
+        let mut state = self.inbox.lock();
+        state.held -= self.bytes;
+        let actor = if state.held < self.inbox.bytes { state.actor.take() } else { None };
+        drop(state);
+        if let Some(actor) = actor {
+            actor.wake();
+        }
+    }
+}

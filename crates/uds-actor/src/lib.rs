@@ -1,0 +1,106 @@
+//! A task owns one socket; others hold handles; it closes with an account.
+//!
+//! ```text
+//!   Sender ──▶ outbox ─┐              ┌─▶ inbox ──▶ Receiver
+//!   Sender ──▶ (bytes) │   ┌──────┐   │  (bytes)
+//!                      └──▶│ task │───┘
+//!   Control ──────────────▶│ Pump │ ◀──▶ socket
+//!      ▲                   └──┬───┘
+//!      └────── Report ────────┘
+//! ```
+//!
+//! The task reads while it writes, so neither side can wedge the other. What waits is bounded in bytes in both
+//! directions. What is half done lives in the task, so any future of a handle may be dropped at any time. And when the
+//! connection ends — in order, by a reset, by bytes that are no frames — the [`Report`] says what became of every frame.
+//!
+//! ```
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! use frame_codec::Delimited;
+//! use uds_actor::{Actor, Bind, Connect};
+//!
+//! let directory = tempfile::tempdir()?;
+//! let path = directory.path().join("echo.sock");
+//! let mut listener = Bind::path(&path).listen()?;
+//!
+//! let server = async {
+//!     let (stream, _peer) = listener.accept().await?;
+//!     let (sender, mut receiver, control) = Actor::new(stream, Delimited::lines()).spawn();
+//!     while let Some(batch) = receiver.recv_batch().await {
+//!         sender.send_batch(&batch).await?; // every line back to where it came from
+//!     }
+//!     sender.finish().await?;
+//!     Ok::<_, Box<dyn std::error::Error>>(control.finished().await)
+//! };
+//! let client = async {
+//!     let stream = Connect::path(&path).connect().await?;
+//!     let (sender, mut receiver, _control) = Actor::new(stream, Delimited::lines()).spawn();
+//!     sender.send(b"to the echo").await?;
+//!     sender.finish().await?;
+//!     Ok::<_, Box<dyn std::error::Error>>(receiver.recv_batch().await.expect("the echo answers"))
+//! };
+//! let (report, echo) = tokio::try_join!(server, client)?;
+//! assert_eq!(echo.get(0), Some(&b"to the echo"[..]));
+//! assert_eq!((report.delivered.frames, report.handed_to_kernel.frames, report.lost.frames), (1, 1, 0));
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! | to | take |
+//! |---|---|
+//! | own a connection | [`Actor`], or [`spawn_with_channels`] for two plain channels |
+//! | offer a path | [`Bind`] and its [`Listener`]: locked, published when ready, drained at the end, nobody else's file touched |
+//! | reach a path | [`Connect`]: waits for a server up to a deadline, says what is in the way |
+//! | know who is there | [`Peer`] and [`Admit`]: from the kernel, without name-service look-ups |
+//!
+//! # What this crate is not
+//!
+//! It knows nothing of directories that sockets appear in (`fs-watch`), of many producers (`mpsr-server`), of requests and
+//! replies (`packetizer`), or of what frames mean. It is for Linux.
+
+mod actor;
+mod address;
+mod admit;
+mod backoff;
+mod bind;
+mod channels;
+mod connect;
+mod control;
+mod denied;
+mod error;
+mod inbox;
+mod listener;
+mod mode;
+mod outbox;
+mod path;
+mod peer;
+mod receiver;
+mod report;
+mod sender;
+mod sys;
+mod task;
+mod transport;
+mod waiters;
+
+pub use crate::{
+    actor::Actor,
+    address::{Address, FileKind},
+    admit::Admit,
+    bind::{
+        Bind,
+        probe::{Liveness, probe},
+        publish::Withdrawal,
+    },
+    channels::spawn_with_channels,
+    connect::Connect,
+    control::Control,
+    error::{Error, LockFault, PathFault, Result},
+    listener::{AcceptStats, Draining, Listener},
+    mode::Mode,
+    outbox::Refusal,
+    peer::Peer,
+    receiver::Receiver,
+    report::{Count, Reason, Report},
+    sender::{Sender, Unsent},
+    transport::{Owned, Transport},
+};

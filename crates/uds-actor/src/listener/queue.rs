@@ -1,0 +1,175 @@
+//! The kernel's queue of connections: emptied through shortages, and only for whom we admit.
+
+use std::io;
+use std::os::fd::OwnedFd;
+use std::time::Duration;
+
+use rustix::io::Errno;
+use rustix::net::{AddressFamily, SocketFlags, SocketType, accept_with, socket_with};
+use tokio::net::{UnixListener, UnixStream};
+use tokio::time::{Instant, sleep_until};
+
+use super::stats::AcceptStats;
+use crate::address::Address;
+use crate::admit::Admit;
+use crate::backoff::Backoff;
+use crate::error::{Error, Result};
+use crate::peer::Peer;
+
+/// The pauses while the system has no descriptor or memory for another connection.
+const FIRST_PAUSE: Duration = Duration::from_millis(10);
+const LAST_PAUSE: Duration = Duration::from_secs(1);
+
+/// The kernel's queue of connections, and what it takes to empty it.
+#[derive(Debug)]
+pub(super) struct Queue {
+    pub(super) socket: UnixListener,
+    pub(super) address: Address,
+    admit: Admit,
+    /// A descriptor to give up when there are no others.
+    spare: Option<OwnedFd>,
+    backoff: Backoff,
+    resume_at: Option<Instant>,
+    pub(super) stats: AcceptStats,
+}
+
+impl Queue {
+    pub(super) fn new(socket: UnixListener, address: Address, admit: Admit) -> Self {
+        Self {
+            socket,
+            address,
+            admit,
+            spare: spare(),
+            backoff: Backoff::new(FIRST_PAUSE, LAST_PAUSE),
+            resume_at: None,
+            stats: AcceptStats::default(),
+        }
+    }
+
+    pub(super) async fn accept(&mut self) -> Result<(UnixStream, Peer)> {
+        loop {
+            self.resume().await;
+            match self.socket.accept().await {
+                Ok((stream, _)) => {
+                    self.recovered();
+                    if let Some(accepted) = self.admitted(stream) {
+                        return Ok(accepted);
+                    }
+                }
+                Err(error) => {
+                    let last_resort = self.backoff.is_exhausted();
+                    if self.failed(error)? == Shortage::Descriptors && last_resort {
+                        self.shed();
+                    }
+                }
+            }
+        }
+    }
+
+    /// Waits until the pause is over, if there is one.
+    pub(super) async fn resume(&mut self) {
+        if let Some(at) = self.resume_at {
+            sleep_until(at).await;
+            self.resume_at = None;
+        }
+    }
+
+    pub(super) fn recovered(&mut self) {
+        self.backoff.reset();
+        if self.spare.is_none() {
+            self.spare = spare();
+        }
+    }
+
+    pub(super) fn admitted(&mut self, stream: UnixStream) -> Option<(UnixStream, Peer)> {
+        let peer = Peer::of(&stream).ok();
+        match peer {
+            Some(peer) if self.admit.admits(&peer) => {
+                self.stats.accepted += 1;
+                Some((stream, peer))
+            }
+            peer => {
+                self.stats.refused += 1;
+                self.stats.last_refused = peer.or(self.stats.last_refused.take());
+                None
+            }
+        }
+    }
+
+    /// Counts a failure and sets the pause after it, unless it will not pass.
+    pub(super) fn failed(&mut self, error: io::Error) -> Result<Shortage> {
+        let Some(shortage) = Shortage::of(&error) else {
+            return Err(self.broken(error));
+        };
+        self.stats.failures += 1;
+        self.stats.last_failure = Some(error.kind());
+        self.resume_at = Some(Instant::now() + self.backoff.pause());
+        Ok(shortage)
+    }
+
+    fn broken(&self, source: io::Error) -> Error {
+        Error::Accept { address: self.address.clone(), source }
+    }
+
+    /// Closes the connection that has waited longest.
+    fn shed(&mut self) {
+        if self.spare.take().is_none() {
+            return;
+        }
+        if accept_with(&self.socket, SocketFlags::CLOEXEC).is_ok() {
+            self.stats.shed += 1;
+        }
+        self.spare = spare();
+    }
+}
+
+/// Why `accept` failed, where trying again helps (`accept(2)`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Shortage {
+    /// No descriptor, in this process or in the system.
+    Descriptors,
+    /// No memory.
+    Memory,
+    /// Nothing is missing: that one connection failed, or the call was interrupted.
+    Nothing,
+}
+
+impl Shortage {
+    fn of(error: &io::Error) -> Option<Self> {
+        match Errno::from_io_error(error)? {
+            Errno::MFILE | Errno::NFILE => Some(Self::Descriptors),
+            // NOSPC: the runtime may not watch any more sockets (`epoll_ctl(2)`).
+            Errno::NOMEM | Errno::NOBUFS | Errno::NOSPC => Some(Self::Memory),
+            Errno::CONNABORTED | Errno::INTR | Errno::PROTO | Errno::PERM => Some(Self::Nothing),
+            _ => None,
+        }
+    }
+}
+
+/// Any descriptor will do; this one needs nothing from the file system.
+fn spare() -> Option<OwnedFd> {
+    socket_with(AddressFamily::UNIX, SocketType::DGRAM, SocketFlags::CLOEXEC, None).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_broken_socket_ends_the_accepting() {
+        let of = |errno: Errno| Shortage::of(&errno.into());
+        for errno in [Errno::MFILE, Errno::NFILE] {
+            assert_eq!(of(errno), Some(Shortage::Descriptors), "{errno}");
+        }
+        for errno in [Errno::NOMEM, Errno::NOBUFS, Errno::NOSPC] {
+            assert_eq!(of(errno), Some(Shortage::Memory), "{errno}");
+        }
+        for errno in [Errno::CONNABORTED, Errno::INTR, Errno::PROTO, Errno::PERM] {
+            assert_eq!(of(errno), Some(Shortage::Nothing), "{errno}");
+        }
+        for errno in [Errno::BADF, Errno::INVAL, Errno::NOTSOCK, Errno::OPNOTSUPP] {
+            assert_eq!(of(errno), None, "{errno}");
+        }
+        assert_eq!(Shortage::of(&io::Error::other("not from the kernel")), None);
+    }
+}

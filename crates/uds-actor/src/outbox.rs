@@ -1,0 +1,296 @@
+//! What senders hand over and the actor writes: bounded in bytes, one short lock per message.
+
+use std::{
+    fmt,
+    sync::{Mutex, MutexGuard, PoisonError},
+    task::{Context, Poll, Waker},
+};
+
+use bytes::Bytes;
+use frame_codec::{Batch, Encoder, Framing, Limits, Written};
+
+use crate::waiters::{Parked, Waiters};
+
+/// The senders' side of an outbox, whatever its framing.
+pub(crate) trait Outlet: Send + Sync + fmt::Debug {
+    /// Queues a frame if there is room; otherwise `Pending`, and the task is woken when there may be.
+    fn poll_push(&self, cx: &Context<'_>, payload: Payload<'_>) -> Poll<Result<(), Refusal>>;
+
+    /// Queues a frame now or not at all.
+    fn try_push(&self, payload: Payload<'_>) -> Result<(), Refusal>;
+
+    /// Where the queue ends now, to wait for with [`poll_written`](Self::poll_written).
+    fn mark(&self) -> u64;
+
+    /// Whether everything up to `mark` is handed to the kernel; an error if it never will be.
+    fn poll_written(&self, cx: &Context<'_>, mark: u64) -> Poll<Result<(), Refusal>>;
+
+    /// Takes no more frames; what is queued is still written, then our direction is closed.
+    fn finish(&self);
+
+    fn add_sender(&self);
+
+    fn drop_sender(&self);
+}
+
+/// A payload, lent or given.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Payload<'a> {
+    Lent(&'a [u8]),
+    Shared(&'a Bytes),
+}
+
+/// Why a frame was not queued.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Refusal {
+    /// The outbox has no room now.
+    #[error("the outbox is full")]
+    Full,
+    /// The actor takes nothing more: it was told to finish or close, or the peer is gone.
+    #[error("the connection is closed for sending")]
+    Closed,
+    /// The framing cannot carry this payload.
+    #[error(transparent)]
+    Unsendable(frame_codec::Error),
+}
+
+impl Refusal {
+    /// Whether the same frame may be accepted later.
+    #[must_use]
+    pub const fn is_retryable(&self) -> bool {
+        match self {
+            Self::Full => true,
+            Self::Closed | Self::Unsendable(_) => false,
+        }
+    }
+}
+
+/// Two encoders take turns: senders fill one while the actor writes the other.
+pub(crate) struct Outbox<F> {
+    state: Mutex<State<F>>,
+    /// The most that waits in the encoder that is being filled. Its twin holds as much again.
+    half: usize,
+}
+
+struct State<F> {
+    filling: Encoder<F>,
+    phase: Phase,
+    senders: usize,
+    /// Bytes ever pushed, and how many of them were handed to the kernel when the actor last said so.
+    pushed: u64,
+    written: u64,
+    /// The actor, when it found nothing to write.
+    actor: Parked,
+    waiting: Waiters,
+    /// Frames that the framing cannot carry.
+    refused: u64,
+}
+
+/// What was left in the outbox at the end.
+#[derive(Debug)]
+pub(crate) struct Leftovers {
+    pub(crate) unsent: Batch,
+    pub(crate) written: Written,
+    pub(crate) refused: u64,
+}
+
+/// ```text
+///   Open ──finish, last sender dropped──▶ Finishing ──▶ Closed
+///     └─────────write failed, actor ended────────────────▲
+/// ```
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    Open,
+    Finishing,
+    Closed,
+}
+
+/// What the actor found in the outbox.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Taken {
+    /// Frames to write.
+    Frames,
+    /// Nothing; the actor is woken when there is something.
+    Nothing,
+    /// Nothing, and nothing more will come.
+    Last,
+}
+
+impl<F: Framing> Outbox<F> {
+    pub(crate) fn new(framing: F, limits: Limits, bytes: usize) -> Self {
+        Self {
+            state: Mutex::new(State {
+                filling: Encoder::new(framing, limits),
+                phase: Phase::Open,
+                senders: 1,
+                pushed: 0,
+                written: 0,
+                actor: Parked::default(),
+                waiting: Waiters::default(),
+                refused: 0,
+            }),
+            half: bytes / 2,
+        }
+    }
+
+    /// Swaps the actor's drained encoder for the one that was filled meanwhile.
+    pub(crate) fn take(&self, drained: &mut Encoder<F>, cx: &Context<'_>) -> Taken {
+        debug_assert!(!drained.has_pending(), "the actor takes more when it has written what it took");
+        let mut state = self.lock();
+        if state.filling.has_pending() {
+            std::mem::swap(&mut state.filling, drained);
+            let waiting = state.waiting.take();
+            drop(state);
+            waiting.wake();
+            return Taken::Frames;
+        }
+        if state.phase == Phase::Open {
+            state.actor.park(cx);
+            Taken::Nothing
+        } else {
+            Taken::Last
+        }
+    }
+
+    /// Says that everything the actor took so far is handed to the kernel.
+    pub(crate) fn note_written(&self, bytes: u64) {
+        let mut state = self.lock();
+        state.written = bytes;
+        let waiting = state.waiting.take();
+        drop(state);
+        waiting.wake();
+    }
+
+    /// Takes nothing more, and gives back what was never taken by the actor.
+    pub(crate) fn close(&self) -> Leftovers {
+        let mut state = self.lock();
+        state.phase = Phase::Closed;
+        let written = state.filling.written();
+        let (unsent, _) = state.filling.take_unsent();
+        let refused = state.refused;
+        let waiting = state.waiting.take();
+        drop(state);
+        waiting.wake();
+        Leftovers { unsent, written, refused }
+    }
+
+    /// Takes nothing more, but keeps what is there: the write side is gone, the rest is given back at the end.
+    pub(crate) fn refuse(&self) {
+        let mut state = self.lock();
+        state.phase = Phase::Closed;
+        let waiting = state.waiting.take();
+        drop(state);
+        waiting.wake();
+    }
+
+    fn push(&self, state: &mut State<F>, payload: Payload<'_>) -> Result<Option<Waker>, Refusal> {
+        if state.phase != Phase::Open {
+            return Err(Refusal::Closed);
+        }
+        let len = match payload {
+            Payload::Lent(payload) => payload.len(),
+            Payload::Shared(payload) => payload.len(),
+        };
+        let before = state.filling.pending_bytes();
+        // A frame larger than the whole bound goes alone.
+        if before > 0 && before + len > self.half {
+            return Err(Refusal::Full);
+        }
+        match payload {
+            Payload::Lent(payload) => state.filling.push(payload),
+            Payload::Shared(payload) => state.filling.push_shared(payload.clone()),
+        }
+        .map_err(|error| {
+            state.refused += 1;
+            Refusal::Unsendable(error)
+        })?;
+        state.pushed += (state.filling.pending_bytes() - before) as u64;
+        Ok(state.actor.take())
+    }
+}
+
+impl<F> Outbox<F> {
+    fn lock(&self) -> MutexGuard<'_, State<F>> {
+        // Nothing that runs under this lock leaves the state half changed, so a panic elsewhere does not spoil it.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl<F: Framing + Send> Outlet for Outbox<F> {
+    fn poll_push(&self, cx: &Context<'_>, payload: Payload<'_>) -> Poll<Result<(), Refusal>> {
+        let mut state = self.lock();
+        match self.push(&mut state, payload) {
+            Ok(actor) => {
+                drop(state);
+                wake(actor);
+                Poll::Ready(Ok(()))
+            }
+            Err(Refusal::Full) => {
+                state.waiting.register(cx);
+                Poll::Pending
+            }
+            Err(refusal) => Poll::Ready(Err(refusal)),
+        }
+    }
+
+    fn try_push(&self, payload: Payload<'_>) -> Result<(), Refusal> {
+        let mut state = self.lock();
+        let actor = self.push(&mut state, payload)?;
+        drop(state);
+        wake(actor);
+        Ok(())
+    }
+
+    fn mark(&self) -> u64 {
+        self.lock().pushed
+    }
+
+    fn poll_written(&self, cx: &Context<'_>, mark: u64) -> Poll<Result<(), Refusal>> {
+        let mut state = self.lock();
+        if state.written >= mark {
+            return Poll::Ready(Ok(()));
+        }
+        if state.phase == Phase::Closed {
+            return Poll::Ready(Err(Refusal::Closed));
+        }
+        state.waiting.register(cx);
+        Poll::Pending
+    }
+
+    fn finish(&self) {
+        let mut state = self.lock();
+        if state.phase == Phase::Open {
+            state.phase = Phase::Finishing;
+        }
+        let (actor, waiting) = (state.actor.take(), state.waiting.take());
+        drop(state);
+        wake(actor);
+        waiting.wake();
+    }
+
+    fn add_sender(&self) {
+        self.lock().senders += 1;
+    }
+
+    fn drop_sender(&self) {
+        let mut state = self.lock();
+        state.senders -= 1;
+        if state.senders == 0 {
+            drop(state);
+            self.finish();
+        }
+    }
+}
+
+impl<F> fmt::Debug for Outbox<F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Outbox").field("pending_bytes", &self.lock().filling.pending_bytes()).finish_non_exhaustive()
+    }
+}
+
+fn wake(waker: Option<Waker>) {
+    if let Some(waker) = waker {
+        waker.wake();
+    }
+}

@@ -1,0 +1,202 @@
+//! Paths that name sockets, the names that come with them, and those too long for a socket address.
+
+use std::ffi::{OsStr, OsString};
+use std::hash::Hasher;
+use std::os::fd::{AsRawFd, BorrowedFd};
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::path::{Path, PathBuf};
+
+use rustix::net::SocketAddrUnix;
+
+use crate::error::{Error, PathFault, Result};
+
+/// Bytes of a path that fit into a socket address, besides the final zero (`unix(7)`).
+const SUN_PATH_MAX: usize = 107;
+/// Bytes of any path the kernel takes, besides the final zero (`PATH_MAX`).
+const PATH_MAX: usize = 4095;
+/// Bytes of one component (`NAME_MAX`).
+const NAME_MAX: usize = 255;
+/// What the lock's name has more than the socket's: `.` and `.lock`.
+const LOCK_EXTRA: usize = 6;
+/// Names up to this length appear whole in their temporary name; of longer ones this much does.
+const READABLE: usize = 40;
+
+/// A path that can name a socket, and the two names beside it that come with it.
+///
+/// Both are dot-files, so that whoever lists sockets does not see them, and both follow from the name alone, so
+/// that a restart finds what a crash left behind.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct SocketPath {
+    path: PathBuf,
+    directory: PathBuf,
+    name: OsString,
+}
+
+impl SocketPath {
+    pub(crate) fn new(path: PathBuf) -> Result<Self> {
+        check(&path)?;
+        let (directory, name) = match (path.parent(), path.file_name()) {
+            (Some(parent), Some(name)) if parent.as_os_str().is_empty() => (Path::new("."), name),
+            (Some(parent), Some(name)) => (parent, name),
+            _ => {
+                return Err(Error::InvalidPath { path, fault: PathFault::NamesADirectory });
+            }
+        };
+        let max = NAME_MAX - LOCK_EXTRA;
+        if name.len() > max {
+            return Err(Error::PathTooLong { len: name.len(), max, path });
+        }
+        Ok(Self { directory: directory.to_owned(), name: name.to_owned(), path })
+    }
+
+    pub(crate) fn as_path(&self) -> &Path {
+        &self.path
+    }
+
+    pub(crate) fn directory(&self) -> &Path {
+        &self.directory
+    }
+
+    pub(crate) fn name(&self) -> &OsStr {
+        &self.name
+    }
+
+    /// `.NAME.lock`
+    pub(crate) fn lock_name(&self) -> OsString {
+        dotted(self.name.as_bytes(), b"lock")
+    }
+
+    /// `.NAME.new`, where long names are cut and end in a hash: it has to fit into a socket address.
+    pub(crate) fn temporary_name(&self) -> OsString {
+        let name = self.name.as_bytes();
+        match name.get(READABLE..) {
+            None | Some([]) => dotted(name, b"new"),
+            Some(_) => {
+                let mut hash = Fnv::default();
+                hash.write(name);
+                let readable = name.get(..READABLE).unwrap_or(name);
+                dotted(&[readable, format!("~{:016x}", hash.finish()).as_bytes()].concat(), b"new")
+            }
+        }
+    }
+
+    /// The address of `name` in this directory, which `directory` is open on, for `bind`.
+    ///
+    /// The path itself where it fits, because the kernel shows it to whoever lists sockets; else through the
+    /// descriptor.
+    pub(crate) fn address_of(&self, name: &OsStr, directory: BorrowedFd<'_>) -> rustix::io::Result<SocketAddrUnix> {
+        let direct = self.directory.join(name);
+        if direct.as_os_str().len() <= SUN_PATH_MAX {
+            return SocketAddrUnix::new(direct);
+        }
+        SocketAddrUnix::new(descriptor_path(directory).join(name))
+    }
+}
+
+/// `/proc/self/fd/N`: a path for what a descriptor refers to, of any kind and wherever it is.
+pub(crate) fn descriptor_path(fd: BorrowedFd<'_>) -> PathBuf {
+    PathBuf::from(format!("/proc/self/fd/{}", fd.as_raw_fd()))
+}
+
+/// Whether `path` fits into a socket address as it is.
+pub(crate) fn fits(path: &Path) -> bool {
+    path.as_os_str().len() <= SUN_PATH_MAX
+}
+
+/// Refuses what no file system could make a socket's path.
+pub(crate) fn check(path: &Path) -> Result<()> {
+    let bytes = path.as_os_str().as_bytes();
+    let fault = if bytes.is_empty() {
+        PathFault::Empty
+    } else if bytes.contains(&0) {
+        PathFault::Nul
+    } else if matches!(bytes.rsplit(|byte| *byte == b'/').next(), Some(b"" | b"." | b"..")) {
+        PathFault::NamesADirectory
+    } else if bytes.len() > PATH_MAX {
+        return Err(Error::PathTooLong { path: path.to_owned(), len: bytes.len(), max: PATH_MAX });
+    } else {
+        return Ok(());
+    };
+    Err(Error::InvalidPath { path: path.to_owned(), fault })
+}
+
+fn dotted(name: &[u8], suffix: &[u8]) -> OsString {
+    OsString::from_vec([b".", name, b".", suffix].concat())
+}
+
+/// FNV-1a: the name must be the same in every build of this program, which the standard hasher does not promise.
+struct Fnv(u64);
+
+impl Default for Fnv {
+    fn default() -> Self {
+        Self(0xcbf2_9ce4_8422_2325)
+    }
+}
+
+impl Hasher for Fnv {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.0 = (self.0 ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn fault(path: &[u8]) -> PathFault {
+        match SocketPath::new(PathBuf::from(OsStr::from_bytes(path))) {
+            Err(Error::InvalidPath { fault, .. }) => fault,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn a_path_gives_a_directory_and_names_beside_it() {
+        for (path, directory) in [("/run/app/x.sock", "/run/app"), ("x.sock", "."), ("a/x.sock", "a"), ("/x.sock", "/")]
+        {
+            let path = SocketPath::new(path.into()).unwrap();
+            assert_eq!(path.directory(), Path::new(directory));
+            assert_eq!(path.name(), "x.sock");
+            assert_eq!(path.lock_name(), ".x.sock.lock");
+            assert_eq!(path.temporary_name(), ".x.sock.new");
+        }
+    }
+
+    #[test]
+    fn paths_that_cannot_name_a_socket_are_refused() {
+        assert_eq!(fault(b""), PathFault::Empty);
+        assert_eq!(fault(b"/run/a\0b"), PathFault::Nul);
+        for directory in [&b"/"[..], b".", b"..", b"/run/", b"/run/.", b"a/.."] {
+            assert_eq!(fault(directory), PathFault::NamesADirectory, "{}", directory.escape_ascii());
+        }
+    }
+
+    #[test]
+    fn names_have_the_longest_length_their_lock_can_have() {
+        assert!(SocketPath::new("n".repeat(249).into()).is_ok());
+        let too_long = SocketPath::new("n".repeat(250).into());
+        assert!(matches!(too_long, Err(Error::PathTooLong { len: 250, max: 249, .. })), "{too_long:?}");
+        let deep = SocketPath::new(format!("/{}x", "d/".repeat(2048)).into());
+        assert!(matches!(deep, Err(Error::PathTooLong { len: 4098, max: 4095, .. })), "{deep:?}");
+    }
+
+    #[test]
+    fn temporary_names_fit_into_an_address_and_differ_where_names_do() {
+        let temporary = |name: String| SocketPath::new(name.into()).unwrap().temporary_name();
+        assert_eq!(temporary("n".repeat(40)).to_str(), Some(&*format!(".{}.new", "n".repeat(40))));
+        let long = temporary("n".repeat(249));
+        assert!("/proc/self/fd/2147483647/".len() + long.len() <= SUN_PATH_MAX, "{long:?}");
+        assert_ne!(long, temporary("n".repeat(248)));
+        // The name on disk must not change from one build to the next.
+        assert_eq!(
+            temporary("n".repeat(41)),
+            OsStr::new(".nnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnn~76f984c0f2a1bf11.new")
+        );
+    }
+}

@@ -1,0 +1,63 @@
+//! The handle that receives.
+
+use std::{
+    future::poll_fn,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+};
+
+use frame_codec::Batch;
+use futures_core::Stream;
+
+use crate::{control::Lease, inbox::Inbox};
+
+/// Takes what arrives, batch by batch.
+///
+/// Dropping it leaves what has not been read in the kernel, and what was read and not taken is counted as lost.
+///
+/// # Limits
+///
+/// What is received and whose memory is still in use is bounded in bytes
+/// ([`Actor::inbox_bytes`](crate::Actor::inbox_bytes)) — frames that are kept count, too. At the bound nothing more is
+/// read, and the kernel holds the peer back.
+#[derive(Debug)]
+pub struct Receiver {
+    inbox: Arc<Inbox>,
+    _lease: Arc<Lease>,
+}
+
+impl Receiver {
+    pub(crate) const fn new(inbox: Arc<Inbox>, lease: Arc<Lease>) -> Self {
+        Self { inbox, _lease: lease }
+    }
+
+    /// Waits for the next batch; `None` when nothing will follow. [`Control::finished`](crate::Control::finished) says
+    /// why it ended.
+    ///
+    /// # Cancel safety
+    ///
+    /// Cancel safe: a dropped future has taken nothing.
+    pub async fn recv_batch(&mut self) -> Option<Batch> {
+        poll_fn(|cx| self.poll_recv_batch(cx)).await
+    }
+
+    /// The same for hand-written futures: `Pending` means that the task is woken when there is a batch.
+    pub fn poll_recv_batch(&mut self, cx: &mut Context<'_>) -> Poll<Option<Batch>> {
+        self.inbox.poll_take(cx)
+    }
+}
+
+impl Stream for Receiver {
+    type Item = Batch;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Batch>> {
+        self.poll_recv_batch(cx)
+    }
+}
+
+impl Drop for Receiver {
+    fn drop(&mut self) {
+        self.inbox.drop_receiver();
+    }
+}

@@ -1,0 +1,166 @@
+//! The account of a connection.
+
+use std::{
+    fmt, io,
+    ops::{AddAssign, Sub},
+    sync::Arc,
+};
+
+use frame_codec::Batch;
+
+use crate::Peer;
+
+/// A number of frames and of their payload bytes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Count {
+    /// Frames.
+    pub frames: u64,
+    /// Payload bytes in them.
+    pub bytes: u64,
+}
+
+impl Count {
+    /// What a batch holds.
+    #[must_use]
+    pub const fn of(batch: &Batch) -> Self {
+        Self { frames: batch.len() as u64, bytes: batch.byte_len() as u64 }
+    }
+}
+
+impl AddAssign for Count {
+    fn add_assign(&mut self, other: Self) {
+        self.frames += other.frames;
+        self.bytes += other.bytes;
+    }
+}
+
+impl Sub for Count {
+    type Output = Self;
+
+    fn sub(self, other: Self) -> Self {
+        Self { frames: self.frames - other.frames, bytes: self.bytes - other.bytes }
+    }
+}
+
+impl fmt::Display for Count {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let s = if self.frames == 1 { "" } else { "s" };
+        write!(f, "{} frame{s} ({} bytes)", self.frames, self.bytes)
+    }
+}
+
+/// What became of everything that went through a connection.
+///
+/// | word | means |
+/// |---|---|
+/// | handed to the kernel | written to the socket; a plain sender knows no more |
+/// | returned | accepted for sending, never written, given back here |
+/// | received | read into this process as complete frames |
+/// | delivered | returned by [`Receiver::recv_batch`](crate::Receiver::recv_batch) |
+/// | lost | received, and nobody is left to take it |
+/// | cut | an incomplete frame: its rest never came, or never went out |
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Report {
+    /// Who was at the other end, if the kernel vouched for it.
+    pub peer: Option<Peer>,
+    /// Why the connection ended.
+    pub reason: Reason,
+    /// Frames of which every byte was written, and all bytes written, framing included.
+    pub handed_to_kernel: Count,
+    /// Frames of which no byte was written, in order.
+    pub returned: Batch,
+    /// Frames that the framing cannot carry; each was refused when it was sent.
+    pub refused: u64,
+    /// Bytes missing of a frame that was half written; the peer sees it cut.
+    pub cut_sending: usize,
+    /// Complete frames read.
+    pub received: Count,
+    /// Frames taken by the receiver. While it still lives, this and `lost` are as of the moment the report was asked for.
+    pub delivered: Count,
+    /// Frames that were received, and dropped because the receiver was.
+    pub lost: Count,
+    /// Bytes received of a frame whose rest never came.
+    pub cut_receiving: usize,
+}
+
+/// What the actor itself knows at its end; the receiver's part is added when a report is asked for.
+#[derive(Debug)]
+pub(crate) struct Ending {
+    pub(crate) reason: Reason,
+    pub(crate) handed_to_kernel: Count,
+    pub(crate) returned: Batch,
+    pub(crate) refused: u64,
+    pub(crate) cut_sending: usize,
+    pub(crate) cut_receiving: usize,
+}
+
+impl Ending {
+    pub(crate) fn report(&self, peer: Option<Peer>, (received, delivered, lost): (Count, Count, Count)) -> Report {
+        Report {
+            peer,
+            reason: self.reason.clone(),
+            handed_to_kernel: self.handed_to_kernel,
+            returned: self.returned.clone(),
+            refused: self.refused,
+            cut_sending: self.cut_sending,
+            received,
+            delivered,
+            lost,
+            cut_receiving: self.cut_receiving,
+        }
+    }
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: handed over {}, returned {}", self.reason, self.handed_to_kernel, Count::of(&self.returned))?;
+        write!(f, "; received {}, delivered {}, lost {}", self.received, self.delivered, self.lost)?;
+        if self.cut_receiving > 0 {
+            write!(f, "; {} bytes of a cut frame", self.cut_receiving)?;
+        }
+        if self.cut_sending > 0 {
+            write!(f, "; a frame went out cut by {} bytes", self.cut_sending)?;
+        }
+        Ok(())
+    }
+}
+
+/// Why a connection ended.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum Reason {
+    /// Both directions were closed in an orderly way, or nobody was interested any longer.
+    Closed,
+    /// The socket failed: the peer reset it, or vanished while there was something to write.
+    Failed(Arc<io::Error>),
+    /// The peer broke the framing.
+    Malformed(frame_codec::Error),
+    /// [`Control::close`](crate::Control::close) ran out of time before the peer did its part.
+    DeadlineExceeded,
+    /// [`Control::abort`](crate::Control::abort), or the runtime was shut down.
+    Aborted,
+}
+
+impl Reason {
+    /// Whether the other side caused an end that was not orderly.
+    #[must_use]
+    pub const fn is_peer_fault(&self) -> bool {
+        match self {
+            Self::Failed(_) | Self::Malformed(_) | Self::DeadlineExceeded => true,
+            Self::Closed | Self::Aborted => false,
+        }
+    }
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Closed => f.write_str("closed"),
+            Self::Failed(error) => write!(f, "failed: {error}"),
+            Self::Malformed(error) => write!(f, "malformed: {error}"),
+            Self::DeadlineExceeded => f.write_str("deadline exceeded"),
+            Self::Aborted => f.write_str("aborted"),
+        }
+    }
+}

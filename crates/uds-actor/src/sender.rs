@@ -1,0 +1,140 @@
+//! The handle that sends.
+
+use std::{future::poll_fn, sync::Arc};
+
+use bytes::Bytes;
+use frame_codec::Batch;
+
+use crate::{
+    control::Lease,
+    outbox::{Outlet, Payload, Refusal},
+};
+
+/// Puts frames on the connection. Clone it for more producers: frames of one clone keep their order.
+///
+/// Dropping the last clone is [`finish`](Self::finish).
+///
+/// # Limits
+///
+/// What waits to be written is bounded in bytes ([`Actor::outbox_bytes`](crate::Actor::outbox_bytes)). At the bound
+/// `send` waits and `try_send` refuses; a single frame larger than the bound goes alone.
+#[derive(Debug)]
+pub struct Sender {
+    outlet: Arc<dyn Outlet>,
+    _lease: Arc<Lease>,
+}
+
+impl Sender {
+    pub(crate) fn new(outlet: Arc<dyn Outlet>, lease: Arc<Lease>) -> Self {
+        Self { outlet, _lease: lease }
+    }
+
+    /// Queues a frame by copying the payload, as soon as there is room.
+    ///
+    /// That it is queued does not mean that it is written: [`flush`](Self::flush) waits for that.
+    ///
+    /// # Errors
+    ///
+    /// [`Refusal::Closed`] or [`Refusal::Unsendable`]; nothing is queued.
+    ///
+    /// # Cancel safety
+    ///
+    /// Cancel safe: a dropped future has queued nothing, and the payload is still the caller's.
+    pub async fn send(&self, payload: &[u8]) -> Result<(), Refusal> {
+        poll_fn(|cx| self.outlet.poll_push(cx, Payload::Lent(payload))).await
+    }
+
+    /// Queues a frame whose payload is shared: from 4 KiB on it is written from where it lies.
+    ///
+    /// # Errors
+    ///
+    /// The payload comes back with the reason.
+    ///
+    /// # Cancel safety
+    ///
+    /// Cancel safe in that nothing is half sent; but the payload is dropped with the future. Keep a clone, which costs
+    /// nothing, to have it back.
+    pub async fn send_shared(&self, payload: Bytes) -> Result<(), Unsent<Bytes>> {
+        poll_fn(|cx| self.outlet.poll_push(cx, Payload::Shared(&payload)))
+            .await
+            .map_err(|reason| Unsent { message: payload, reason })
+    }
+
+    /// Queues every frame of a batch, in order, waiting for room as often as it takes.
+    ///
+    /// # Errors
+    ///
+    /// The number of frames that were queued before one was refused, with the reason.
+    ///
+    /// # Cancel safety
+    ///
+    /// Not cancel safe: a dropped future may have queued some of the frames.
+    pub async fn send_batch(&self, batch: &Batch) -> Result<(), Unsent<usize>> {
+        for (queued, frame) in batch.iter().enumerate() {
+            self.send(frame).await.map_err(|reason| Unsent { message: queued, reason })?;
+        }
+        Ok(())
+    }
+
+    /// Queues a frame now, or not at all.
+    ///
+    /// # Errors
+    ///
+    /// [`Refusal::Full`] if there is no room now, and as for [`send`](Self::send).
+    pub fn try_send(&self, payload: &[u8]) -> Result<(), Refusal> {
+        self.outlet.try_push(Payload::Lent(payload))
+    }
+
+    /// Waits until everything queued before this call, by whatever clone, is handed to the kernel.
+    ///
+    /// # Errors
+    ///
+    /// [`Refusal::Closed`] if the connection ended before; the report says what is returned.
+    ///
+    /// # Cancel safety
+    ///
+    /// Cancel safe.
+    pub async fn flush(&self) -> Result<(), Refusal> {
+        let mark = self.outlet.mark();
+        poll_fn(|cx| self.outlet.poll_written(cx, mark)).await
+    }
+
+    /// Takes no more frames from any clone, waits until what is queued is handed to the kernel, and has our direction
+    /// closed behind it. Receiving goes on.
+    ///
+    /// # Errors
+    ///
+    /// As for [`flush`](Self::flush).
+    ///
+    /// # Cancel safety
+    ///
+    /// Cancel safe; once polled, the connection finishes whether the future is kept or not.
+    pub async fn finish(self) -> Result<(), Refusal> {
+        self.outlet.finish();
+        self.flush().await
+    }
+}
+
+impl Clone for Sender {
+    fn clone(&self) -> Self {
+        self.outlet.add_sender();
+        Self { outlet: Arc::clone(&self.outlet), _lease: Arc::clone(&self._lease) }
+    }
+}
+
+impl Drop for Sender {
+    fn drop(&mut self) {
+        self.outlet.drop_sender();
+    }
+}
+
+/// What was not sent, given back.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("not sent")]
+pub struct Unsent<T> {
+    /// What comes back.
+    pub message: T,
+    /// Why.
+    #[source]
+    pub reason: Refusal,
+}

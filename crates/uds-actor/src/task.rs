@@ -1,0 +1,176 @@
+//! The task that owns the socket.
+//!
+//! It is one future without a stack of awaits: each poll does whatever the socket, the outbox and the inbox allow, and
+//! everything half done lives in its fields.
+
+use std::{
+    future::{Future as _, poll_fn},
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use frame_codec::{Batch, End, Framing, Intake, Pump, PumpEvent};
+use tokio::{
+    sync::watch,
+    time::{Sleep, sleep},
+};
+
+use crate::{
+    control::{Desk, Request},
+    inbox::Inbox,
+    outbox::{Outbox, Taken},
+    report::{Count, Ending, Reason},
+    transport::Transport,
+};
+
+/// Bytes received in one go before other tasks get their turn.
+const BUDGET: usize = 256 << 10;
+
+/// Owns a transport until both directions have ended.
+///
+/// ```text
+///             ┌─ sending ──  outbox ─▶ pump ─▶ socket ──▶ closed by finish, close, a failed write
+///   running ──┤
+///             └─ receiving ─ socket ─▶ pump ─▶ inbox ───▶ ended by EOF, reset, bad bytes, a dropped receiver
+///
+///   both ended, bad bytes, a reset, abort, a deadline  ──▶ the ending is told, the socket closed
+/// ```
+pub(crate) struct Task<T, F: Framing> {
+    pub(crate) pump: Pump<T, F>,
+    pub(crate) outbox: Arc<Outbox<F>>,
+    pub(crate) inbox: Arc<Inbox>,
+    pub(crate) desk: Arc<Desk>,
+    pub(crate) ending: watch::Sender<Option<Arc<Ending>>>,
+    /// How long a connection that nobody holds may take to write what is queued.
+    pub(crate) linger: Duration,
+    pub(crate) deadline: Option<Pin<Box<Sleep>>>,
+    /// Whether to end as soon as the kernel holds nothing more to read.
+    pub(crate) draining: bool,
+    /// Bytes taken from the outbox so far, framing included.
+    pub(crate) taken: u64,
+    pub(crate) cut_receiving: usize,
+    /// Why the write side failed, for the report if reading then ends in an orderly way.
+    pub(crate) write_failed: Option<Reason>,
+}
+
+impl<T: Transport, F: Framing + Send> Task<T, F> {
+    pub(crate) async fn run(mut self) {
+        let reason = poll_fn(|cx| self.poll_end(cx)).await;
+        self.tell(reason);
+    }
+
+    fn poll_end(&mut self, cx: &mut Context<'_>) -> Poll<Reason> {
+        match self.desk.take(cx) {
+            Some(Request::Abort) => return Poll::Ready(Reason::Aborted),
+            Some(Request::Close(within)) => {
+                self.draining = false;
+                self.end_within(within);
+            }
+            Some(Request::Drain(within)) => {
+                self.draining = true;
+                self.end_within(within);
+            }
+            Some(Request::Abandon) => self.end_within(self.linger),
+            None => {}
+        }
+        if let Some(deadline) = &mut self.deadline
+            && deadline.as_mut().poll(cx).is_ready()
+        {
+            return Poll::Ready(Reason::DeadlineExceeded);
+        }
+        let mut budget = BUDGET;
+        let intake = loop {
+            if !self.pump.is_write_closed() && !self.pump.encoder().has_pending() {
+                self.refill(cx);
+            }
+            let intake = if self.pump.is_read_ended() { Intake::Paused } else { self.inbox.intake(cx) };
+            match self.pump.poll_next(cx, intake) {
+                Poll::Ready(PumpEvent::Batch(batch)) => {
+                    let bytes = batch.memory_len();
+                    self.inbox.push(batch);
+                    if bytes >= budget {
+                        cx.waker().wake_by_ref();
+                        return Poll::Pending;
+                    }
+                    budget -= bytes;
+                }
+                Poll::Ready(PumpEvent::Drained | PumpEvent::Finished) => self.outbox.note_written(self.taken),
+                Poll::Ready(PumpEvent::WriteFailed(error)) => {
+                    self.outbox.refuse();
+                    self.write_failed = Some(Reason::Failed(Arc::new(error)));
+                }
+                Poll::Ready(PumpEvent::End(end)) => match end {
+                    End::Eof { cut } => {
+                        self.cut_receiving = cut;
+                        self.inbox.end();
+                    }
+                    End::Failed { error, cut } => {
+                        self.cut_receiving = cut;
+                        return Poll::Ready(Reason::Failed(Arc::new(error)));
+                    }
+                    End::Malformed { error, cut } => {
+                        self.cut_receiving = cut;
+                        return Poll::Ready(Reason::Malformed(error));
+                    }
+                    _ => unreachable!("the ends of a stream are these"),
+                },
+                Poll::Ready(_) => {}
+                Poll::Pending => break intake,
+            }
+        };
+        let drained = self.draining && intake == Intake::Open && !self.pump.stream().has_unread();
+        let receiving = !drained && !self.pump.is_read_ended() && !self.inbox.is_receiver_gone();
+        if self.pump.is_write_closed() && !receiving {
+            return Poll::Ready(self.write_failed.take().unwrap_or(Reason::Closed));
+        }
+        Poll::Pending
+    }
+
+    /// Moves what senders queued to the pump.
+    fn refill(&mut self, cx: &Context<'_>) {
+        match self.outbox.take(self.pump.encoder(), cx) {
+            Taken::Frames => self.taken += self.pump.encoder().pending_bytes() as u64,
+            Taken::Nothing => {}
+            Taken::Last => self.pump.finish(),
+        }
+    }
+
+    fn end_within(&mut self, time: Duration) {
+        use crate::outbox::Outlet as _;
+        self.outbox.finish();
+        self.deadline = Some(Box::pin(sleep(time)));
+    }
+}
+
+impl<T, F: Framing> Task<T, F> {
+    /// Closes the books: nothing is accepted any longer, and whoever waits is told.
+    fn tell(&mut self, reason: Reason) {
+        let (left_here, cut_sending) = self.pump.encoder().take_unsent();
+        let written_here = self.pump.encoder().written();
+        let there = self.outbox.close();
+        let ending = Ending {
+            reason,
+            handed_to_kernel: Count {
+                frames: written_here.frames + there.written.frames,
+                bytes: written_here.bytes + there.written.bytes,
+            },
+            returned: Batch::concat([left_here, there.unsent]),
+            refused: there.refused,
+            cut_sending,
+            cut_receiving: self.cut_receiving,
+        };
+        self.ending.send_replace(Some(Arc::new(ending)));
+        self.inbox.end();
+    }
+}
+
+impl<T, F: Framing> Drop for Task<T, F> {
+    fn drop(&mut self) {
+        // A runtime that shuts down drops its tasks where they stand; those who wait for the report still get one.
+        if self.ending.borrow().is_none() {
+            self.tell(Reason::Aborted);
+        }
+    }
+}

@@ -1,0 +1,84 @@
+//! The connect string: which servers there are.
+
+use crate::error::Error;
+
+/// The port of a server that names none.
+const DEFAULT_PORT: u16 = 2181;
+
+/// Splits `host:port,host:port` into addresses, each with a port.
+///
+/// A host may be a name, an IPv4 address, or an IPv6 address in brackets.
+pub(crate) fn parse(given: &str) -> Result<Vec<String>, Error> {
+    let wrong = |reason| Error::ConnectString { given: given.into(), reason };
+    if given.contains('/') {
+        return Err(wrong("a path after the servers (chroot) is not supported; put it in front of your paths"));
+    }
+    given.split(',').map(|server| parse_one(server.trim()).map_err(wrong)).collect()
+}
+
+fn parse_one(server: &str) -> Result<String, &'static str> {
+    let (host, port) = match server.strip_prefix('[') {
+        Some(rest) => {
+            let (host, port) = rest.split_once(']').ok_or("an IPv6 address has no closing ']'")?;
+            host.parse::<std::net::Ipv6Addr>().map_err(|_| "what is in brackets is not an IPv6 address")?;
+            match port {
+                "" => (host, None),
+                _ => (host, Some(port.strip_prefix(':').ok_or("something other than ':port' follows the ']'")?)),
+            }
+        }
+        None => match server.split_once(':') {
+            Some((_, port)) if port.contains(':') => return Err("an IPv6 address must stand in brackets: [::1]:2181"),
+            Some((host, port)) => (host, Some(port)),
+            None => (server, None),
+        },
+    };
+    if host.is_empty() {
+        return Err("a server has no host; write host:port,host:port");
+    }
+    if host.contains(|c: char| c.is_whitespace() || c.is_control()) {
+        return Err("a host contains white space");
+    }
+    let port = match port {
+        None => DEFAULT_PORT,
+        Some(port) => port.parse().ok().filter(|port| *port != 0).ok_or("a port is not a number from 1 to 65535")?,
+    };
+    Ok(if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn servers_are_told_apart_and_get_the_usual_port() {
+        assert_eq!(parse("zk1:2182, zk2 ,10.0.0.3").unwrap(), ["zk1:2182", "zk2:2181", "10.0.0.3:2181"]);
+        assert_eq!(parse("[::1]:99,[fe80::1]").unwrap(), ["[::1]:99", "[fe80::1]:2181"]);
+    }
+
+    #[test]
+    fn nonsense_is_refused_with_a_reason() {
+        for given in [
+            "",
+            ",",
+            "a,",
+            "a:",
+            "a:0",
+            "a:65536",
+            "a:b",
+            ":1",
+            "a b:1",
+            "::1",
+            "[::1",
+            "[a]:1",
+            "[::1]x",
+            "a/b",
+            "/",
+            "a:1,b:2/app",
+            "a:-1",
+            "a\u{1b}b",
+        ] {
+            let error = parse(given).unwrap_err();
+            assert!(matches!(&error, Error::ConnectString { given: g, .. } if g == given), "{given}: {error}");
+        }
+    }
+}

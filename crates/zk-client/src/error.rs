@@ -1,0 +1,258 @@
+//! What can go wrong, whose fault it is, and what may be done about it.
+
+use std::{fmt, io, sync::Arc, time::Duration};
+
+use zk_proto::{ErrorCode, SessionId};
+
+/// What every fallible function here returns.
+pub type Result<T> = std::result::Result<T, Error>;
+
+/// Why a request, or a connection, failed.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The connect string makes no sense.
+    #[error("the connect string {given:?} is not valid: {reason}")]
+    ConnectString {
+        /// As given.
+        given: String,
+        /// What is wrong with it.
+        reason: &'static str,
+    },
+    /// No server of the list granted a session.
+    #[error("no ZooKeeper server granted a session: {}", Attempts(.attempts))]
+    NoServer {
+        /// What was tried, in order.
+        attempts: Vec<Attempt>,
+    },
+    /// The server says that there is no such session, or none any more.
+    #[error("the server says that the session is over; connect again for a new one")]
+    SessionExpired,
+    /// The server refused the request.
+    #[error("{operation} {path:?}: {code}")]
+    Refused {
+        /// What was asked.
+        operation: &'static str,
+        /// Of which node.
+        path: Box<str>,
+        /// Why not.
+        code: ErrorCode,
+    },
+    /// The connection is gone. This client does not come back; connect a new one.
+    #[error(
+        "the connection is lost ({why}) and the request {}; connect again",
+        if *.maybe_executed { "may have been executed: look before you repeat it" } else { "was not sent" }
+    )]
+    ConnectionLost {
+        /// Whether the server can have executed the request.
+        maybe_executed: bool,
+        /// How the connection ended.
+        why: Arc<str>,
+    },
+    /// The client was closed; the request was not sent.
+    #[error("the client is closed")]
+    Closed,
+    /// The path is not one a server would take; the request was not sent.
+    #[error("the request is not valid")]
+    Invalid(#[source] zk_proto::Error),
+    /// The request is larger than servers take; it was not sent.
+    #[error("the request has {len} bytes and servers take at most {max} (jute.maxbuffer); store less in one node")]
+    RequestTooLarge {
+        /// Bytes of the request.
+        len: usize,
+        /// The limit, [`Options::max_request`](crate::Options::max_request).
+        max: usize,
+    },
+    /// Requests are made faster than the connection takes them; this one was not sent.
+    #[error("{queued} bytes of requests wait to be sent, the limit is {max}; await earlier requests")]
+    OutboxFull {
+        /// Bytes waiting.
+        queued: usize,
+        /// The limit, [`Options::max_outbox`](crate::Options::max_outbox).
+        max: usize,
+    },
+    /// Requests are made faster than the server answers them; this one was not sent.
+    #[error("{max} requests wait for their answers, which is the limit; await earlier requests")]
+    TooManyRequests {
+        /// The limit, [`Options::max_requests`](crate::Options::max_requests).
+        max: usize,
+    },
+    /// The server answered nonsense. Other requests are not disturbed.
+    #[error("the answer to {operation} {path:?} cannot be read")]
+    Malformed {
+        /// What was asked.
+        operation: &'static str,
+        /// Of which node.
+        path: Box<str>,
+        /// What is wrong.
+        #[source]
+        source: zk_proto::Error,
+    },
+}
+
+impl Error {
+    /// Why the server refused the request, if that is what happened.
+    #[must_use]
+    pub const fn code(&self) -> Option<ErrorCode> {
+        match self {
+            Self::Refused { code, .. } => Some(*code),
+            Self::ConnectString { .. }
+            | Self::NoServer { .. }
+            | Self::SessionExpired
+            | Self::ConnectionLost { .. }
+            | Self::Closed
+            | Self::Invalid(_)
+            | Self::RequestTooLarge { .. }
+            | Self::OutboxFull { .. }
+            | Self::TooManyRequests { .. }
+            | Self::Malformed { .. } => None,
+        }
+    }
+
+    /// Whether the server may have executed the request although there is no answer to it.
+    #[must_use]
+    pub const fn maybe_executed(&self) -> bool {
+        match self {
+            Self::ConnectionLost { maybe_executed, .. } => *maybe_executed,
+            Self::Malformed { .. } => true,
+            Self::ConnectString { .. }
+            | Self::NoServer { .. }
+            | Self::SessionExpired
+            | Self::Refused { .. }
+            | Self::Closed
+            | Self::Invalid(_)
+            | Self::RequestTooLarge { .. }
+            | Self::OutboxFull { .. }
+            | Self::TooManyRequests { .. } => false,
+        }
+    }
+
+    /// Whether the same request may succeed later — on a new client, if this one is not
+    /// [usable](Self::client_usable) — and was certainly not executed now.
+    #[must_use]
+    pub const fn is_retryable(&self) -> bool {
+        match self {
+            Self::NoServer { .. }
+            | Self::SessionExpired
+            | Self::Closed
+            | Self::OutboxFull { .. }
+            | Self::TooManyRequests { .. } => true,
+            Self::ConnectionLost { maybe_executed, .. } => !*maybe_executed,
+            Self::Refused { code, .. } => code.is_retryable(),
+            Self::ConnectString { .. } | Self::Invalid(_) | Self::RequestTooLarge { .. } | Self::Malformed { .. } => {
+                false
+            }
+        }
+    }
+
+    /// Whether the server broke the protocol.
+    #[must_use]
+    pub const fn is_peer_fault(&self) -> bool {
+        match self {
+            Self::Malformed { .. } => true,
+            Self::ConnectString { .. }
+            | Self::NoServer { .. }
+            | Self::SessionExpired
+            | Self::Refused { .. }
+            | Self::ConnectionLost { .. }
+            | Self::Closed
+            | Self::Invalid(_)
+            | Self::RequestTooLarge { .. }
+            | Self::OutboxFull { .. }
+            | Self::TooManyRequests { .. } => false,
+        }
+    }
+
+    /// Whether this client can go on making requests.
+    #[must_use]
+    pub const fn client_usable(&self) -> bool {
+        match self {
+            Self::Invalid(_)
+            | Self::RequestTooLarge { .. }
+            | Self::OutboxFull { .. }
+            | Self::TooManyRequests { .. }
+            | Self::Malformed { .. } => true,
+            Self::Refused { code, .. } => {
+                !matches!(code, ErrorCode::SessionMoved | ErrorCode::SessionClosedRequireSaslAuth)
+            }
+            Self::ConnectString { .. }
+            | Self::NoServer { .. }
+            | Self::SessionExpired
+            | Self::ConnectionLost { .. }
+            | Self::Closed => false,
+        }
+    }
+}
+
+/// One server that was tried.
+#[derive(Debug)]
+pub struct Attempt {
+    /// Its address.
+    pub server: String,
+    /// Why it did not work.
+    pub failure: Failure,
+}
+
+/// Why one server granted no session.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Failure {
+    /// No stream could be opened.
+    #[error("{}{}", .0, hint(.0))]
+    Connect(io::Error),
+    /// The time for one server, or for all of them, was up.
+    #[error("no answer within {0:?}")]
+    TimedOut(Duration),
+    /// A stream was opened and broke before the session was granted.
+    #[error("{0}")]
+    Lost(String),
+    /// It was never its turn: the time for all servers was up.
+    #[error("not tried, the time was up")]
+    NotTried,
+}
+
+fn hint(error: &io::Error) -> &'static str {
+    match error.kind() {
+        io::ErrorKind::ConnectionRefused => " (is a server running there?)",
+        io::ErrorKind::NotFound => " (is the path right?)",
+        _ => "",
+    }
+}
+
+struct Attempts<'a>(&'a [Attempt]);
+
+impl fmt::Display for Attempts<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.0.is_empty() {
+            return f.write_str("no server was named");
+        }
+        for (n, attempt) in self.0.iter().enumerate() {
+            let separator = if n == 0 { "" } else { "; " };
+            write!(f, "{separator}{}: {}", attempt.server.escape_debug(), attempt.failure)?;
+        }
+        Ok(())
+    }
+}
+
+/// How a client's session ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Ending {
+    /// The server confirmed that it closed the session; its ephemeral nodes are gone.
+    Closed,
+    /// The connection was lost. The session lives on until the server's patience — the session timeout — is over, and its
+    /// ephemeral nodes with it.
+    Lost(Arc<str>),
+}
+
+/// What became of a client.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Report {
+    /// The session.
+    pub session: SessionId,
+    /// How it ended.
+    pub ending: Ending,
+    /// What became of the requests; handshake, pings and close are counted, too.
+    pub requests: packetizer::Account,
+}

@@ -1,0 +1,140 @@
+//! The task that owns a connection: it moves bytes, keeps the session alive, and says how it ended.
+
+use std::{
+    future::Future,
+    pin::pin,
+    sync::Arc,
+    task::{Context, Poll, Waker},
+};
+
+use frame_codec::LengthPrefixed;
+use packetizer::{Driver, Step};
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    sync::watch,
+    task::unconstrained,
+    time::{Instant, sleep_until},
+};
+use zk_proto::{CloseSession, Due, ErrorCode, Keepalive, Ping, Session, SessionId};
+
+use crate::{
+    client::{Client, Line},
+    error::{Ending, Report},
+    handshake::{Connection, whole},
+};
+
+/// An answer to a request of the task's own, if there is one under way.
+type Own = Option<packetizer::Pending<Session, Result<(), ErrorCode>>>;
+
+/// What became of one.
+type Answer = Result<Result<(), ErrorCode>, packetizer::Error<zk_proto::Error>>;
+
+/// Spawns the task for a session that was just granted.
+pub(crate) fn start<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
+    connection: Connection<S>,
+    server: String,
+    max_request: usize,
+) -> Client {
+    let Connection { driver, handle, grant } = connection;
+    let line = Arc::<Line>::default();
+    let (ended, report) = watch::channel(None);
+    let keepalive = Keepalive::new(grant.timeout, Instant::now().into_std());
+    let task = Task { driver, keepalive, line: Arc::clone(&line), pong: None, farewell: None };
+    tokio::spawn(task.run(grant.session, ended));
+    Client::new(handle, line, report, grant, server, max_request)
+}
+
+struct Task<S> {
+    driver: Driver<S, LengthPrefixed, Session>,
+    keepalive: Keepalive,
+    line: Arc<Line>,
+    /// The answer to a ping.
+    pong: Own,
+    /// The answer to the request that ends the session.
+    farewell: Own,
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Task<S> {
+    async fn run(mut self, session: SessionId, ended: watch::Sender<Option<Report>>) {
+        let ending = self.serve().await;
+        // The reason must be known before the requests that wait are told to fail.
+        self.line.end(&ending);
+        self.driver.disconnect();
+        let report = Report { session, ending, requests: self.driver.account() };
+        ended.send_replace(Some(report));
+    }
+
+    async fn serve(&mut self) -> Ending {
+        loop {
+            let wake = Instant::from_std(self.keepalive.poll_timeout());
+            tokio::select! {
+                step = self.driver.next() => match step {
+                    Step::Progress(progress) => {
+                        let now = Instant::now().into_std();
+                        if progress.sent {
+                            self.keepalive.handle_sent(now);
+                        }
+                        if progress.received {
+                            self.keepalive.handle_received(now);
+                        }
+                    }
+                    // No watch was set, so there is nobody to tell.
+                    Step::Event(_) => {}
+                    Step::HungUp => self.say_farewell(),
+                    // A server that confirms the end of the session hangs up right behind it.
+                    Step::End(end) => return match self.farewell.as_mut().and_then(arrived) {
+                        Some(Ok(Ok(()))) => Ending::Closed,
+                        _ => Ending::Lost(whole(&end).into()),
+                    },
+                    _ => {}
+                },
+                answer = own(&mut self.farewell) => match answer {
+                    Ok(Ok(())) => return Ending::Closed,
+                    Ok(Err(code)) => return Ending::Lost(format!("the server would not close the session: {code}").into()),
+                    Err(error) => return Ending::Lost(whole(&error).into()),
+                },
+                answer = own(&mut self.pong) => {
+                    self.keepalive.handle_pong();
+                    if answer.is_err() {
+                        // Refused: writing has failed, and reading will end soon. Asking again at once would not help.
+                        self.keepalive.handle_sent(Instant::now().into_std());
+                    }
+                }
+                () = self.line.closing() => self.say_farewell(),
+                () = sleep_until(wake) => {}
+            }
+            // Looked at in every round: a connection that is always busy must not keep a ping from its time.
+            match self.keepalive.handle_timeout(Instant::now().into_std()) {
+                None => {}
+                Some(Due::Ping) => self.pong = Some(self.driver.call(&Ping)),
+                Some(Due::GiveUp(silence)) => {
+                    return Ending::Lost(format!("the server has been silent for {silence:?}").into());
+                }
+            }
+        }
+    }
+
+    /// Asks for the end of the session, after everything that was asked before.
+    fn say_farewell(&mut self) {
+        if self.farewell.is_none() {
+            self.farewell = Some(self.driver.call_last(&CloseSession));
+        }
+    }
+}
+
+/// Waits for the answer, if one is under way; then none is any more.
+async fn own(pending: &mut Own) -> Answer {
+    let Some(answer) = pending else { return std::future::pending().await };
+    let answer = answer.await;
+    *pending = None;
+    answer
+}
+
+/// What a future has to say now, however much the task has done in its turn already.
+pub(crate) fn arrived<F: Future + Unpin>(future: &mut F) -> Option<F::Output> {
+    let mut cx = Context::from_waker(Waker::noop());
+    match pin!(unconstrained(future)).poll(&mut cx) {
+        Poll::Ready(output) => Some(output),
+        Poll::Pending => None,
+    }
+}

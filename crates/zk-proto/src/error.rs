@@ -1,0 +1,81 @@
+//! What can be wrong with bytes that claim to be ZooKeeper's, and with a request that cannot be made into such bytes.
+
+use crate::path::PathError;
+
+/// A record that cannot be read, or a request that cannot be written.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The bytes end inside a field.
+    #[error("{field}: {needed} bytes are needed and {left} are left")]
+    Truncated {
+        /// The field, as `zookeeper.jute` calls it.
+        field: &'static str,
+        /// Bytes the field takes, as far as is known.
+        needed: usize,
+        /// Bytes that are left.
+        left: usize,
+    },
+    /// A length that is negative and not −1.
+    #[error("{field}: a length of {len}")]
+    NegativeLength {
+        /// The field.
+        field: &'static str,
+        /// What was sent.
+        len: i32,
+    },
+    /// A list claims more elements than the bytes that are left can hold.
+    #[error("{field}: a list of {count} elements in {left} bytes")]
+    Count {
+        /// The field.
+        field: &'static str,
+        /// What was sent.
+        count: i32,
+        /// Bytes that are left.
+        left: usize,
+    },
+    /// A field is null that cannot be.
+    #[error("{field} is null")]
+    Null {
+        /// The field.
+        field: &'static str,
+    },
+    /// Text that is neither UTF-8 nor what Java makes of it.
+    #[error("{field} is not text: byte {at} is not UTF-8")]
+    Text {
+        /// The field.
+        field: &'static str,
+        /// Offset of the first bad byte in the text.
+        at: usize,
+    },
+    /// Something came after the server had refused the session.
+    #[error("a frame of {len} bytes came after the session was refused")]
+    AfterRefusal {
+        /// Bytes of the frame.
+        len: usize,
+    },
+    /// A path no server takes.
+    #[error("the path {path:?} is not valid: {reason}")]
+    Path {
+        /// The path as given.
+        path: Box<str>,
+        /// Why.
+        reason: PathError,
+    },
+}
+
+impl Error {
+    /// Whether the other side caused it.
+    #[must_use]
+    pub const fn is_peer_fault(&self) -> bool {
+        match self {
+            Self::Truncated { .. }
+            | Self::NegativeLength { .. }
+            | Self::Count { .. }
+            | Self::Null { .. }
+            | Self::Text { .. }
+            | Self::AfterRefusal { .. } => true,
+            Self::Path { .. } => false,
+        }
+    }
+}

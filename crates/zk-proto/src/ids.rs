@@ -1,0 +1,85 @@
+//! The numbers that mean something: requests, transactions, sessions.
+
+use std::fmt;
+
+/// The number of a request on its connection. Negative ones have a meaning of their own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Xid(pub i32);
+
+impl Xid {
+    /// Marks what the server says unasked: a watched node changed.
+    pub const NOTIFICATION: Self = Self(-1);
+    /// Marks a ping and its answer.
+    pub const PING: Self = Self(-2);
+}
+
+/// Hands out request numbers: 1, 2, … `i32::MAX`, and 1 again. Zero and negative numbers are never handed out.
+#[derive(Debug, Clone, Copy)]
+pub struct Xids {
+    next: i32,
+}
+
+impl Default for Xids {
+    fn default() -> Self {
+        Self { next: 1 }
+    }
+}
+
+impl Xids {
+    /// Starts at `next` instead of 1 — near the end, for instance, to see the numbers wrap.
+    ///
+    /// # Panics
+    ///
+    /// If `next` is not positive.
+    #[must_use]
+    pub fn starting_at(next: i32) -> Self {
+        assert!(next > 0, "request numbers are positive, not {next}");
+        Self { next }
+    }
+
+    /// The next number.
+    pub fn take(&mut self) -> Xid {
+        let taken = self.next;
+        self.next = taken.checked_add(1).unwrap_or(1);
+        Xid(taken)
+    }
+}
+
+/// The number of a transaction: the server's clock. Later changes have greater numbers.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Zxid(pub i64);
+
+/// Names a session for as long as the ensemble knows it. Zero is no session.
+#[derive(Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct SessionId(pub i64);
+
+impl SessionId {
+    /// What a client without a session sends, and what a node that is not ephemeral has for an owner.
+    pub const NONE: Self = Self(0);
+}
+
+/// As ZooKeeper's own tools print it: hexadecimal.
+impl fmt::Display for SessionId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:#x}", self.0)
+    }
+}
+
+impl fmt::Debug for SessionId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "SessionId({self})")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn request_numbers_wrap_to_one() {
+        let mut xids = Xids::default();
+        assert_eq!((xids.take(), xids.take()), (Xid(1), Xid(2)));
+        let mut xids = Xids::starting_at(i32::MAX);
+        assert_eq!((xids.take(), xids.take(), xids.take()), (Xid(i32::MAX), Xid(1), Xid(2)));
+    }
+}

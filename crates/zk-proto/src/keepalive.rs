@@ -1,0 +1,161 @@
+//! When to ping, and when to believe that nobody is there.
+//!
+//! A server ends a session that it has not heard from for the timeout it granted. So the client says something after a
+//! third of it (after ten seconds at the latest) in which it had nothing to say. And because a connection can be dead
+//! without anyone telling, it is given up when nothing has arrived for two thirds: then a third is left to reach another
+//! server. These are the figures of Apache's own clients.
+//!
+//! ```text
+//!   0 ───────── 1/3 ───────── 2/3 ───────── 1 ──► timeout granted
+//!    idle        ping           given up      the server may end the session
+//! ```
+
+use std::time::{Duration, Instant};
+
+/// The longest silence on our side, however long the session timeout is.
+const LONGEST_IDLE: Duration = Duration::from_secs(10);
+
+/// The timers of one connection. Pure: whoever drives it says what time it is.
+#[derive(Debug, Clone)]
+pub struct Keepalive {
+    timeout: Duration,
+    last_sent: Instant,
+    last_received: Instant,
+    /// A ping is on its way; another would tell the server nothing new.
+    ping_pending: bool,
+}
+
+/// What is due.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Due {
+    /// Send a ping.
+    Ping,
+    /// Give the connection up: nothing has arrived for this long.
+    GiveUp(Duration),
+}
+
+impl Keepalive {
+    /// For a session that was granted just now.
+    #[must_use]
+    pub const fn new(timeout: Duration, now: Instant) -> Self {
+        Self { timeout, last_sent: now, last_received: now, ping_pending: false }
+    }
+
+    /// How long nothing may arrive before the connection is given up: two thirds of the session's timeout.
+    #[must_use]
+    pub fn read_timeout(&self) -> Duration {
+        self.timeout.saturating_mul(2).checked_div(3).unwrap_or_default()
+    }
+
+    /// How long we may be silent: a third of the session's timeout, ten seconds at most.
+    #[must_use]
+    pub fn ping_interval(&self) -> Duration {
+        self.timeout.checked_div(3).unwrap_or_default().min(LONGEST_IDLE)
+    }
+
+    /// Takes note that bytes were handed to the connection.
+    pub const fn handle_sent(&mut self, now: Instant) {
+        self.last_sent = now;
+    }
+
+    /// Takes note that a whole frame arrived. (Bytes alone do not count: a peer that lets a frame drip in is not alive.)
+    pub const fn handle_received(&mut self, now: Instant) {
+        self.last_received = now;
+    }
+
+    /// Takes note that the ping was answered.
+    pub const fn handle_pong(&mut self) {
+        self.ping_pending = false;
+    }
+
+    /// Says what is due; a ping counts as sent from here on.
+    pub fn handle_timeout(&mut self, now: Instant) -> Option<Due> {
+        let silence = now.saturating_duration_since(self.last_received);
+        if silence >= self.read_timeout() {
+            return Some(Due::GiveUp(silence));
+        }
+        let idle = now.saturating_duration_since(self.last_sent);
+        if !self.ping_pending && idle >= self.ping_interval() {
+            self.ping_pending = true;
+            return Some(Due::Ping);
+        }
+        None
+    }
+
+    /// When to ask again what is due, at the latest.
+    #[must_use]
+    pub fn poll_timeout(&self) -> Instant {
+        let give_up = later(self.last_received, self.read_timeout());
+        if self.ping_pending { give_up } else { give_up.min(later(self.last_sent, self.ping_interval())) }
+    }
+}
+
+/// Timeouts come from a 32-bit number of milliseconds; no clock is that near its end.
+fn later(instant: Instant, duration: Duration) -> Instant {
+    instant.checked_add(duration).unwrap_or(instant)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const fn secs(secs: u64) -> Duration {
+        Duration::from_secs(secs)
+    }
+
+    #[test]
+    fn a_ping_is_due_after_a_third_of_silence_and_once() {
+        let start = Instant::now();
+        let mut keepalive = Keepalive::new(secs(9), start);
+        assert_eq!(keepalive.poll_timeout(), start + secs(3));
+        assert_eq!(keepalive.handle_timeout(start + secs(2)), None);
+        assert_eq!(keepalive.handle_timeout(start + secs(3)), Some(Due::Ping));
+        keepalive.handle_sent(start + secs(3));
+        assert_eq!(keepalive.poll_timeout(), start + secs(6), "now only the answer matters");
+        assert_eq!(keepalive.handle_timeout(start + secs(5)), None, "a pending ping is not doubled");
+        keepalive.handle_received(start + secs(5));
+        keepalive.handle_pong();
+        assert_eq!(keepalive.handle_timeout(start + secs(6)), Some(Due::Ping));
+    }
+
+    #[test]
+    fn requests_make_pings_unnecessary() {
+        let start = Instant::now();
+        let mut keepalive = Keepalive::new(secs(9), start);
+        for second in 1..60 {
+            let now = start + secs(second);
+            keepalive.handle_sent(now);
+            keepalive.handle_received(now);
+            assert_eq!(keepalive.handle_timeout(now), None);
+        }
+    }
+
+    #[test]
+    fn silence_is_given_up_after_two_thirds_even_while_writes_succeed() {
+        let start = Instant::now();
+        let mut keepalive = Keepalive::new(secs(9), start);
+        for second in 1..6 {
+            keepalive.handle_sent(start + secs(second));
+            assert_eq!(keepalive.handle_timeout(start + secs(second)), None);
+        }
+        assert_eq!(keepalive.handle_timeout(start + secs(6)), Some(Due::GiveUp(secs(6))));
+    }
+
+    #[test]
+    fn with_a_long_timeout_we_are_still_never_silent_for_more_than_ten_seconds() {
+        let start = Instant::now();
+        let mut keepalive = Keepalive::new(Duration::from_millis(i32::MAX as u64), start);
+        assert_eq!(keepalive.poll_timeout(), start + secs(10));
+        assert_eq!(keepalive.handle_timeout(start + secs(10)), Some(Due::Ping));
+    }
+
+    #[test]
+    fn a_clock_that_stands_still_or_a_timeout_of_nothing_does_not_panic() {
+        let start = Instant::now();
+        let mut keepalive = Keepalive::new(Duration::ZERO, start);
+        assert_eq!(keepalive.handle_timeout(start), Some(Due::GiveUp(Duration::ZERO)));
+        let mut keepalive = Keepalive::new(Duration::MAX, start);
+        assert_eq!(keepalive.handle_timeout(start), None);
+        assert!(keepalive.poll_timeout() >= start);
+    }
+}

@@ -1,0 +1,79 @@
+//! ZooKeeper on the wire, and the rules of a client session.
+//!
+//! Everything a ZooKeeper client has to know that is not a socket, a clock or a task: the records and their encoding
+//! ([`jute`]), the handshake, which answer is whose ([`Session`], for [`packetizer`]), when to ping and when to give up
+//! ([`Keepalive`]), which paths are valid ([`path`]). `zk-client` puts it on a stream.
+//!
+//! | on the wire | here |
+//! |---|---|
+//! | handshake | [`ConnectRequest`], [`ConnectResponse`], [`Grant`] |
+//! | headers | [`RequestHeader`], [`ReplyHeader`], [`Xid`], [`OpCode`], [`ErrorCode`] |
+//! | requests | [`Create`], [`Delete`], [`Exists`], [`GetData`], [`SetData`], [`GetChildren`], [`Ping`], [`CloseSession`] |
+//! | replies | [`Created`], [`Data`], [`Children`], [`Stat`] |
+//! | notifications | [`WatcherEvent`] |
+//!
+//! Every record goes both ways — [`Record::encode`] and [`Record::decode`] —, so the same types serve a client, a server
+//! and whatever listens in between. Records that are read borrow from the frame.
+//!
+//! ```
+//! use packetizer::{Limits, Mux, Output};
+//! use std::time::Duration;
+//! use zk_proto::{Body, ConnectRequest, ConnectResponse, GetData, Password, Record, Session, SessionId};
+//!
+//! let mut mux = Mux::new(Session::default(), Limits::default());
+//! mux.request(&ConnectRequest::new_session(Duration::from_secs(10)), "connect").unwrap();
+//! // The handshake need not be waited for: this request goes out in the same write.
+//! mux.request(&GetData { path: "/config".into(), watch: false }, "get").unwrap();
+//! assert_eq!(mux.poll_transmit().map(<[u8]>::len), Some(45));
+//! assert_eq!(mux.poll_transmit(), Some(&b"\0\0\0\x01\0\0\0\x04\0\0\0\x07/config\0"[..]));
+//! mux.handle_sent(2);
+//!
+//! let granted = ConnectResponse {
+//!     protocol_version: 0,
+//!     timeout_ms: 4000, // less than was asked for
+//!     session: SessionId(0x1234),
+//!     password: Password::new(&b"sixteen  secrets"[..]),
+//!     read_only: Some(false),
+//! };
+//! mux.handle_frame(&granted.to_bytes()).unwrap();
+//! let Some(Output::Answer { waiter: "connect", result: Ok(Ok(Body::Connected(Some(grant)))) }) = mux.poll_output()
+//! else { panic!("a session was granted") };
+//! assert_eq!(grant.timeout, Duration::from_secs(4));
+//! ```
+//!
+//! # What this crate is not
+//!
+//! It opens no connection, keeps no time, and retries nothing. The frames' length prefix is
+//! `frame_codec::LengthPrefixed::u32_be()`. Watches, transactions, authentication and access control lists other than at
+//! creation are not here yet.
+
+#![warn(clippy::indexing_slicing, clippy::arithmetic_side_effects)]
+
+mod acl;
+mod code;
+mod connect;
+mod error;
+mod header;
+mod ids;
+pub mod jute;
+mod keepalive;
+pub mod path;
+mod reply;
+mod request;
+mod session;
+mod stat;
+
+pub use crate::{
+    acl::{Acl, Permissions},
+    code::ErrorCode,
+    connect::{ConnectRequest, ConnectResponse, Grant, Password},
+    error::Error,
+    header::{OpCode, ReplyHeader, RequestHeader},
+    ids::{SessionId, Xid, Xids, Zxid},
+    jute::Record,
+    keepalive::{Due, Keepalive},
+    reply::{Children, Created, Data, WatcherEvent},
+    request::{ANY_VERSION, CloseSession, Create, CreateMode, Delete, Exists, GetChildren, GetData, Ping, SetData},
+    session::{Body, Context, Lane, Node, Reply, Session},
+    stat::Stat,
+};

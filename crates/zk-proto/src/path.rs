@@ -1,0 +1,132 @@
+//! Which paths a server takes, checked before a request is sent.
+//!
+//! The rules are those of Apache ZooKeeper's `PathUtils`: absolute, no empty component, no `.` or `..`, and no characters
+//! that Java regards as odd. That check works on UTF-16 units, so everything above U+FFFF (emoji, for example) is refused
+//! as well. There is no limit on the length but that of a frame.
+
+use crate::error::Error;
+
+/// What is wrong with a path.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum PathError {
+    /// Nothing at all.
+    #[error("it is empty")]
+    Empty,
+    /// Not absolute.
+    #[error("it does not begin with '/'")]
+    Relative,
+    /// A slash at the end of anything but the root.
+    #[error("it ends with '/'")]
+    TrailingSlash,
+    /// Two slashes in a row.
+    #[error("it has an empty component")]
+    EmptyComponent,
+    /// `.` or `..`
+    #[error("it has a component '.' or '..'")]
+    RelativeComponent,
+    /// A control character, a surrogate, a private-use character, or one above U+FFFF.
+    #[error("it has the character {0:?}")]
+    Character(char),
+}
+
+/// Checks a path.
+///
+/// # Errors
+///
+/// [`Error::Path`], with the first thing that is wrong.
+///
+/// ```
+/// use zk_proto::path;
+///
+/// assert!(path::validate("/").is_ok());
+/// assert!(path::validate("/app/members").is_ok());
+/// assert!(path::validate("/app/").is_err());
+/// ```
+pub fn validate(path: &str) -> Result<(), Error> {
+    check(path, path)
+}
+
+/// Checks the path of a sequential node, to which the server appends a number: here a slash may come last.
+///
+/// # Errors
+///
+/// As [`validate`].
+pub fn validate_sequential(path: &str) -> Result<(), Error> {
+    check(path, &format!("{path}0"))
+}
+
+fn check(given: &str, path: &str) -> Result<(), Error> {
+    match flaw(path) {
+        None => Ok(()),
+        Some(reason) => Err(Error::Path { path: given.into(), reason }),
+    }
+}
+
+fn flaw(path: &str) -> Option<PathError> {
+    if path.is_empty() {
+        return Some(PathError::Empty);
+    }
+    let Some(relative) = path.strip_prefix('/') else { return Some(PathError::Relative) };
+    if relative.is_empty() {
+        return None;
+    }
+    if relative.ends_with('/') {
+        return Some(PathError::TrailingSlash);
+    }
+    let component = relative.split('/').find_map(|component| match component {
+        "" => Some(PathError::EmptyComponent),
+        "." | ".." => Some(PathError::RelativeComponent),
+        _ => None,
+    });
+    component.or_else(|| relative.chars().find(|c| is_odd(*c)).map(PathError::Character))
+}
+
+const fn is_odd(c: char) -> bool {
+    matches!(c, '\0'..='\u{1f}' | '\u{7f}'..='\u{9f}' | '\u{e000}'..='\u{f8ff}' | '\u{fff0}'..)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_are_judged_as_the_server_judges_them() {
+        let good = ["/", "/a", "/a/b", "/a b", "/...", "/a..b", "/.a", "/\u{a0}", "/\u{f900}", "/é", "/\u{ffef}"];
+        for path in good {
+            assert_eq!(flaw(path), None, "{path:?}");
+        }
+        let bad = [
+            ("", PathError::Empty),
+            ("a", PathError::Relative),
+            ("/a/", PathError::TrailingSlash),
+            ("//", PathError::TrailingSlash),
+            ("//a", PathError::EmptyComponent),
+            ("/a//b", PathError::EmptyComponent),
+            ("/./a", PathError::RelativeComponent),
+            ("/a/..", PathError::RelativeComponent),
+            ("/a\0", PathError::Character('\0')),
+            ("/\u{1f}", PathError::Character('\u{1f}')),
+            ("/\u{7f}", PathError::Character('\u{7f}')),
+            ("/\u{9f}", PathError::Character('\u{9f}')),
+            ("/\u{e000}", PathError::Character('\u{e000}')),
+            ("/\u{f8ff}", PathError::Character('\u{f8ff}')),
+            ("/\u{fff0}", PathError::Character('\u{fff0}')),
+            ("/\u{1f600}", PathError::Character('\u{1f600}')),
+        ];
+        for (path, reason) in bad {
+            assert_eq!(flaw(path), Some(reason), "{path:?}");
+        }
+    }
+
+    #[test]
+    fn a_sequential_node_may_have_a_number_for_its_whole_name() {
+        assert_eq!(validate_sequential("/queue/"), Ok(()));
+        assert_eq!(validate_sequential("/queue/item-"), Ok(()));
+        assert_eq!(validate_sequential("/"), Ok(()));
+        assert!(validate_sequential("/queue//").is_err());
+        assert!(validate_sequential("").is_err());
+        // What the server checks is the name with its number: '.' and '..' become good names.
+        assert_eq!(validate_sequential("/queue/."), Ok(()));
+    }
+}

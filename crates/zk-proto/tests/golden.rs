@@ -1,0 +1,127 @@
+//! Frames byte for byte as real servers and clients exchange them.
+
+use std::time::Duration;
+
+use packetizer::{Call, Limits, Mux, Output};
+use zk_proto::{
+    Acl, Body, ConnectRequest, ConnectResponse, Create, CreateMode, ErrorCode, GetData, Password, Ping, Record,
+    ReplyHeader, RequestHeader, Session, SessionId, Stat, WatcherEvent, Xid, Zxid, jute::Reader,
+};
+
+/// Hex digits, with spaces for reading.
+fn hex(text: &str) -> Vec<u8> {
+    let digits: Vec<u8> = text.chars().filter_map(|c| c.to_digit(16)).map(|digit| digit as u8).collect();
+    digits.chunks(2).map(|pair| pair[0] << 4 | pair[1]).collect()
+}
+
+/// A frame with its length in front, as it goes over the wire.
+fn framed(frame: &[u8]) -> Vec<u8> {
+    [&u32::try_from(frame.len()).expect("short").to_be_bytes(), frame].concat()
+}
+
+fn connected() -> Mux<Session, u32> {
+    let mut mux = Mux::new(Session::default(), Limits::default());
+    mux.request(&ConnectRequest::new_session(Duration::from_secs(4)), 0).expect("the first request");
+    mux.poll_transmit();
+    mux.handle_sent(1);
+    let granted = hex("00000000 00000fa0 0100003641f70000 00000010 000102030405060708090a0b0c0d0e0f 00");
+    mux.handle_frame(&granted).expect("an answer");
+    let Some(Output::Answer { result: Ok(Ok(Body::Connected(Some(grant)))), .. }) = mux.poll_output() else {
+        panic!("the session is granted")
+    };
+    assert_eq!((grant.session, grant.timeout), (SessionId(0x0100_0036_41f7_0000), Duration::from_secs(4)));
+    mux
+}
+
+fn sent<C: Call<Protocol = Session>>(mux: &mut Mux<Session, u32>, call: &C) -> Vec<u8> {
+    mux.request(call, 1).expect("there is room");
+    let frame = framed(mux.poll_transmit().expect("the request"));
+    mux.handle_sent(1);
+    frame
+}
+
+#[test]
+fn a_new_session_is_asked_for_in_45_bytes() {
+    let frame = framed(&ConnectRequest::new_session(Duration::from_millis(4000)).to_bytes());
+    let golden = "0000002d 00000000 0000000000000000 00000fa0 0000000000000000
+                  00000010 00000000000000000000000000000000 00";
+    assert_eq!(frame, hex(golden));
+}
+
+#[test]
+fn create_get_and_ping_are_what_java_sends() {
+    let mut mux = connected();
+    let create =
+        Create { path: "/a".into(), data: Some(b"x"), acl: Acl::OPEN.into(), flags: CreateMode::Persistent.flags() };
+    let golden = "00000032 00000001 00000001 00000002 2f61 00000001 78
+                  00000001 0000001f 00000005 776f726c64 00000006 616e796f6e65 00000000";
+    assert_eq!(sent(&mut mux, &create), hex(golden));
+    let get = GetData { path: "/a".into(), watch: true };
+    assert_eq!(sent(&mut mux, &get), hex("0000000f 00000002 00000004 00000002 2f61 01"));
+    assert_eq!(sent(&mut mux, &Ping), hex("00000008 fffffffe 0000000b"));
+}
+
+#[test]
+fn an_expired_session_is_answered_with_a_timeout_of_zero() {
+    let body = hex("00000000 00000000 0000000000000000 00000010 00000000000000000000000000000000 00");
+    let response = ConnectResponse::from_bytes(&body).expect("a response");
+    assert_eq!((response.timeout_ms, response.session), (0, SessionId::NONE));
+    assert_eq!(response.grant(), None);
+}
+
+#[test]
+fn a_notification_names_what_happened_and_where() {
+    let body = hex("00000001 00000003 00000002 2f6d");
+    let event = WatcherEvent { kind: 1, state: 3, path: "/m".into() };
+    assert_eq!(WatcherEvent::from_bytes(&body), Ok(event));
+}
+
+#[test]
+fn peers_before_3_4_leave_the_read_only_byte_out() {
+    let with = ConnectResponse {
+        protocol_version: 0,
+        timeout_ms: 4000,
+        session: SessionId(1),
+        password: Password::new(&[7; 16][..]),
+        read_only: Some(true),
+    };
+    let without = ConnectResponse { read_only: None, ..with.clone() };
+    assert_eq!((with.to_bytes().len(), without.to_bytes().len()), (37, 36));
+    assert_eq!(ConnectResponse::from_bytes(&without.to_bytes()), Ok(without.clone()));
+    assert!(!without.grant().expect("granted").read_only, "a missing byte means no");
+    let mut request = ConnectRequest::new_session(Duration::from_secs(1));
+    assert_eq!(request.to_bytes().len(), 45);
+    request.read_only = None;
+    assert_eq!(request.to_bytes().len(), 44);
+    assert_eq!(ConnectRequest::from_bytes(&request.to_bytes()), Ok(request.clone()));
+}
+
+#[test]
+fn what_follows_a_record_is_ignored() {
+    let mut bytes = Stat { version: 3, ..Stat::default() }.to_bytes();
+    assert_eq!(bytes.len(), Stat::LEN);
+    bytes.extend_from_slice(b"a field of a newer release");
+    assert_eq!(Stat::from_bytes(&bytes).expect("a stat").version, 3);
+}
+
+#[test]
+fn headers_are_8_and_16_bytes() {
+    let request = RequestHeader { xid: Xid(1), op: 4 };
+    assert_eq!(request.to_bytes(), hex("00000001 00000004"));
+    assert_eq!(RequestHeader::decode(&mut Reader::new(&request.to_bytes())), Ok(request));
+    let reply = ReplyHeader { xid: Xid::PING, zxid: Zxid(5), err: ErrorCode::NoNode.code() };
+    assert_eq!(reply.to_bytes(), hex("fffffffe 0000000000000005 ffffff9b"));
+}
+
+#[test]
+fn a_password_is_never_printed() {
+    let response = ConnectResponse {
+        protocol_version: 0,
+        timeout_ms: 1,
+        session: SessionId(0xbeef),
+        password: Password::new(&b"secret"[..]),
+        read_only: None,
+    };
+    let printed = format!("{response:?}");
+    assert!(printed.contains("Password(6 bytes)") && printed.contains("0xbeef"), "{printed}");
+}

@@ -1,0 +1,6 @@
+//! What needs more than one crate, or real programs: tests in `tests/`, and the demo.
+//!
+//! Nothing here is published; the modules are what those tests and the `demo` program share.
+
+pub mod demo;
+pub mod zookeeper;

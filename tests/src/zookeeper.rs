@@ -1,0 +1,277 @@
+//! A real Apache ZooKeeper for tests: Debian's packages, taken but not installed, and one server per test.
+//!
+//! The packages are downloaded with `apt-get` and unpacked under `target/zookeeper/`, once; nothing is installed and no
+//! root is needed. Each server has a free port of 127.0.0.1, a directory of its own, and a watchdog: it stops when the
+//! test drops it, and also when the test's process dies.
+
+use std::{
+    env, fmt, fs,
+    io::{self, BufRead as _, BufReader, Read as _, Write as _},
+    net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream},
+    path::{Path, PathBuf},
+    process::{Child, ChildStdin, Command, Stdio},
+    thread,
+    time::{Duration, Instant},
+};
+
+use rustix::{
+    fs::{FlockOperation, flock},
+    process::{Pid, Signal, kill_process, test_kill_process},
+};
+
+/// The server, and what its jar refers to.
+const PACKAGES: &[&str] = &[
+    "zookeeper",
+    "libzookeeper-java",
+    "libcommons-cli-java",
+    "libcommons-io-java",
+    "libdropwizard-metrics-java",
+    "libfindbugs-annotations-java",
+    "libjackson2-annotations-java",
+    "libjackson2-core-java",
+    "libjackson2-databind-java",
+    "libjetty9-extra-java",
+    "libjetty9-java",
+    "liblog4j1.2-java",
+    "libnetty-java",
+    "libslf4j-java",
+    "libsnappy-java",
+];
+
+/// How long the packages may take to arrive: 13 MB.
+const FETCH: Duration = Duration::from_secs(180);
+
+/// How long a server may take to start; usually it is 1 to 3 seconds.
+const START: Duration = Duration::from_secs(60);
+
+/// Runs what follows a directory as a child, says its pid, and when standard input ends, kills it and removes the
+/// directory. Standard input ends when the pipe is closed, for whatever reason: the end of a process closes its pipes.
+const WATCHDOG: &str = r#"directory=$1; shift; "$@" & child=$!; echo "$child"; read -r _
+kill -9 "$child"; wait "$child" 2>/dev/null; rm -rf "$directory""#;
+
+/// A running server.
+#[derive(Debug)]
+pub struct ZooKeeper {
+    port: u16,
+    java: Pid,
+    watchdog: Child,
+    /// Closing it stops the server.
+    leash: Option<ChildStdin>,
+    directory: tempfile::TempDir,
+}
+
+/// Why there is no server.
+#[derive(Debug)]
+pub enum Missing {
+    /// This machine cannot run one.
+    NotHere(String),
+    /// It should have run and did not.
+    Failed(String),
+}
+
+impl fmt::Display for Missing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NotHere(why) => write!(f, "no real ZooKeeper on this machine: {why}"),
+            Self::Failed(why) => write!(f, "ZooKeeper did not start: {why}"),
+        }
+    }
+}
+
+impl ZooKeeper {
+    /// A server with ticks of 200 ms: sessions last from 400 ms to 4 s.
+    ///
+    /// `None` where this machine has no Java or cannot get the packages; the test that asked says so, visibly, and passes.
+    ///
+    /// # Panics
+    ///
+    /// If the server does not start; and under `CI=true` also where it cannot be had.
+    #[must_use]
+    pub fn start_or_skip(test: &str) -> Option<Self> {
+        match Self::start() {
+            Ok(server) => Some(server),
+            Err(missing @ Missing::NotHere(_)) if env::var("CI").as_deref() != Ok("true") => {
+                // Past the capture of the test harness. If even this cannot be written, nobody is looking.
+                drop(writeln!(io::stderr(), "SKIPPED {test}: {missing}"));
+                None
+            }
+            Err(missing) => panic!("{test}: {missing}"),
+        }
+    }
+
+    /// As [`start_or_skip`](Self::start_or_skip), without the skipping.
+    ///
+    /// # Errors
+    ///
+    /// Why not.
+    pub fn start() -> Result<Self, Missing> {
+        let java = java()?;
+        let jars = packages()?;
+        let mut last = String::new();
+        // The port was free a moment ago; somebody else may have it by now.
+        for _ in 0..3 {
+            match Self::launch(&java, &jars) {
+                Ok(server) => return Ok(server),
+                Err(why) => last = why,
+            }
+        }
+        Err(Missing::Failed(last))
+    }
+
+    fn launch(java: &Path, jars: &Path) -> Result<Self, String> {
+        let step = |what: &'static str| move |error: io::Error| format!("{what}: {error}");
+        let directory = tempfile::Builder::new().prefix("zookeeper-").tempdir().map_err(step("temporary directory"))?;
+        let port = free_port().map_err(step("free port"))?;
+        let config = directory.path().join("zoo.cfg");
+        let text = format!(
+            "tickTime=200\ndataDir={}\nclientPort={port}\nclientPortAddress=127.0.0.1\nadmin.enableServer=false\n\
+             4lw.commands.whitelist=*\nmaxClientCnxns=0\n",
+            directory.path().join("data").display()
+        );
+        fs::write(&config, text).map_err(step("zoo.cfg"))?;
+        let log = fs::File::create(directory.path().join("log")).map_err(step("log"))?;
+        let mut watchdog = Command::new("sh")
+            .args(["-c", WATCHDOG, "sh"])
+            .arg(directory.path())
+            .arg(java)
+            .arg("-cp")
+            .arg(jars.join("usr/share/java/*"))
+            .args(["-Xmx256m", "org.apache.zookeeper.server.ZooKeeperServerMain"])
+            .arg(&config)
+            .current_dir(directory.path())
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(log)
+            .spawn()
+            .map_err(step("sh"))?;
+        let leash = watchdog.stdin.take();
+        let mut pid = String::new();
+        let said = watchdog.stdout.take().ok_or("no standard output")?;
+        BufReader::new(said).read_line(&mut pid).map_err(step("the pid of the server"))?;
+        let java = pid.trim().parse().ok().and_then(Pid::from_raw).ok_or("no pid of the server")?;
+        let server = Self { port, java, watchdog, leash, directory };
+        server.wait_until_ready()?;
+        Ok(server)
+    }
+
+    /// Waits until the server says in which mode it serves: it listens, and says that it is well, long before that.
+    fn wait_until_ready(&self) -> Result<(), String> {
+        let start = Instant::now();
+        loop {
+            if self.four_letters("srvr").is_ok_and(|answer| answer.contains("\nMode: ")) {
+                return Ok(());
+            }
+            if !self.is_running() || start.elapsed() > START {
+                let log = fs::read_to_string(self.directory.path().join("log")).unwrap_or_default();
+                let state = if self.is_running() { "it is not ready" } else { "it ended" };
+                return Err(format!("{state} after {:?}; its log: {log}", start.elapsed()));
+            }
+            // There is no event for a port of another process being opened.
+            thread::sleep(Duration::from_millis(50));
+        }
+    }
+
+    /// `127.0.0.1:port`.
+    #[must_use]
+    pub fn address(&self) -> String {
+        format!("127.0.0.1:{}", self.port)
+    }
+
+    /// Asks one of the server's four-letter questions.
+    ///
+    /// # Errors
+    ///
+    /// When it does not answer within a second.
+    pub fn four_letters(&self, word: &str) -> io::Result<String> {
+        let second = Some(Duration::from_secs(1));
+        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, self.port));
+        let mut stream = TcpStream::connect_timeout(&address, Duration::from_secs(1))?;
+        stream.set_read_timeout(second)?;
+        stream.set_write_timeout(second)?;
+        stream.write_all(word.as_bytes())?;
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer)?;
+        Ok(answer)
+    }
+
+    /// Kills the server as a power cut would; what it has written stays until this is dropped.
+    ///
+    /// # Errors
+    ///
+    /// When there is no such process any more.
+    pub fn kill(&self) -> io::Result<()> {
+        kill_process(self.java, Signal::KILL).map_err(io::Error::from)
+    }
+
+    fn is_running(&self) -> bool {
+        test_kill_process(self.java).is_ok()
+    }
+}
+
+impl Drop for ZooKeeper {
+    fn drop(&mut self) {
+        drop(self.leash.take());
+        // The watchdog kills and ends; if it is gone already, so is the server.
+        drop(self.watchdog.wait());
+    }
+}
+
+fn free_port() -> io::Result<u16> {
+    Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port())
+}
+
+fn java() -> Result<PathBuf, Missing> {
+    let named = env::var_os("JAVA_HOME").map(|home| PathBuf::from(home).join("bin/java"));
+    let java = named.filter(|java| java.exists()).unwrap_or_else(|| "java".into());
+    match Command::new(&java).arg("-version").stdin(Stdio::null()).output() {
+        Ok(output) if output.status.success() => Ok(java),
+        Ok(output) => Err(Missing::NotHere(format!("java -version: {}", output.status))),
+        Err(error) => Err(Missing::NotHere(format!("java: {error}"))),
+    }
+}
+
+/// Where the packages are unpacked; fetches them the first time. Processes that come at the same time wait for each other.
+fn packages() -> Result<PathBuf, Missing> {
+    let cannot = |what: &str, error: &dyn fmt::Display| Missing::NotHere(format!("{what}: {error}"));
+    let target = env::var_os("CARGO_TARGET_DIR")
+        .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../target"), PathBuf::from);
+    let cache = target.join("zookeeper");
+    let root = cache.join("root");
+    fs::create_dir_all(&cache).map_err(|error| cannot("target/zookeeper", &error))?;
+    let lock = fs::File::create(cache.join("lock")).map_err(|error| cannot("target/zookeeper/lock", &error))?;
+    flock(&lock, FlockOperation::LockExclusive).map_err(|error| cannot("target/zookeeper/lock", &error))?;
+    if root.exists() {
+        return Ok(root);
+    }
+    let scratch = tempfile::tempdir_in(&cache).map_err(|error| cannot("target/zookeeper", &error))?;
+    let mut download = Command::new("apt-get");
+    run(download.arg("download").args(PACKAGES).current_dir(scratch.path()))?;
+    let unpacked = scratch.path().join("root");
+    for entry in fs::read_dir(scratch.path()).map_err(|error| cannot("packages", &error))?.flatten() {
+        if entry.path().extension().is_some_and(|extension| extension == "deb") {
+            run(Command::new("dpkg").arg("-x").arg(entry.path()).arg(&unpacked))?;
+        }
+    }
+    // Whole or not at all: a directory of this name is never half unpacked.
+    fs::rename(&unpacked, &root).map_err(|error| cannot("target/zookeeper/root", &error))?;
+    Ok(root)
+}
+
+/// Runs a command, for as long as fetching may take.
+fn run(command: &Command) -> Result<(), Missing> {
+    let name = command.get_program().to_string_lossy().into_owned();
+    let mut limited = Command::new("timeout");
+    limited.arg(FETCH.as_secs().to_string()).arg(command.get_program()).args(command.get_args());
+    if let Some(directory) = command.get_current_dir() {
+        limited.current_dir(directory);
+    }
+    match limited.stdin(Stdio::null()).output() {
+        Err(error) => Err(Missing::NotHere(format!("{name}: {error}"))),
+        Ok(output) if output.status.success() => Ok(()),
+        Ok(output) => {
+            let said = String::from_utf8_lossy(&output.stderr);
+            let last = said.lines().last().unwrap_or_default();
+            Err(Missing::NotHere(format!("{name}: {}: {last}", output.status)))
+        }
+    }
+}
