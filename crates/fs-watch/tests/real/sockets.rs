@@ -169,10 +169,7 @@ async fn a_listing_torn_by_renames_removes_nobody_else(rig: Rig) {
     while !renaming.is_finished() {
         let soon = Duration::from_millis(10);
         mirror.take_for(soon).await;
-        let others = mirror
-            .sockets
-            .keys()
-            .filter(|path| **path != here && **path != there);
+        let others = mirror.sockets.keys().filter(|path| **path != here && **path != there);
         assert_eq!(others.count(), 999);
     }
     renaming.join().unwrap();
