@@ -1,3 +1,5 @@
+//! What the roster makes of each kind of answer, one at a time.
+
 use std::time::{Duration, UNIX_EPOCH};
 
 use super::*;

@@ -2,8 +2,10 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use fs_watch::{Builder, Event, Generation, Reason, Socket, Watcher, Why};
+use tokio::time::Instant;
 
 pub(crate) struct Mirror {
     pub(crate) watcher: Watcher,
@@ -42,6 +44,14 @@ impl Mirror {
                 let tail = &self.log[self.log.len().saturating_sub(20)..];
                 panic!("waited in vain until {what}; last of all came {tail:#?}");
             };
+            self.apply(event.expect("the watcher lives"));
+        }
+    }
+
+    /// Takes what comes within this time.
+    pub(crate) async fn take_for(&mut self, time: Duration) {
+        let end = Instant::now() + time;
+        while let Ok(event) = tokio::time::timeout_at(end, self.watcher.next()).await {
             self.apply(event.expect("the watcher lives"));
         }
     }

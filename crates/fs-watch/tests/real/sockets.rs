@@ -5,6 +5,7 @@ use std::fs;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::os::unix::net::{UnixDatagram, UnixListener};
+use std::time::Duration;
 
 use fs_watch::{DotFiles, Reason};
 
@@ -23,6 +24,7 @@ everywhere![
     a_socket_renamed_over_another_replaces_it,
     a_socket_bound_again_at_its_path_is_another,
     many_replacements_end_with_the_last,
+    a_listing_torn_by_renames_removes_nobody_else,
     a_chmod_is_no_replacement,
     what_is_no_socket_is_ignored,
     dot_files_are_reported_when_asked_for,
@@ -141,6 +143,39 @@ async fn many_replacements_end_with_the_last(rig: Rig) {
     mirror
         .until("the last one is known", |mirror| {
             mirror.sockets.get(&rig.path("a")).is_some_and(|socket| socket.facts.birth == born)
+        })
+        .await;
+}
+
+/// While a name moves, `readdir` can miss others or show them twice.
+async fn a_listing_torn_by_renames_removes_nobody_else(rig: Rig) {
+    let _listener = rig.bind("0");
+    for number in 1..1_000 {
+        // A hard link to a socket is a socket.
+        fs::hard_link(rig.path("0"), rig.path(&number.to_string())).unwrap();
+    }
+    let mut mirror = Mirror::start(rig.builder()).await;
+    assert_eq!(mirror.sockets.len(), 1_000);
+    let (here, there) = (rig.path("500"), rig.path("a name of quite another length"));
+    let renaming = std::thread::spawn({
+        let (here, there) = (here.clone(), there.clone());
+        move || {
+            for _ in 0..2_000 {
+                fs::rename(&here, &there).unwrap();
+                fs::rename(&there, &here).unwrap();
+            }
+        }
+    });
+    while !renaming.is_finished() {
+        let soon = Duration::from_millis(10);
+        mirror.take_for(soon).await;
+        let others = mirror.sockets.keys().filter(|path| **path != here && **path != there);
+        assert_eq!(others.count(), 999);
+    }
+    renaming.join().unwrap();
+    mirror
+        .until("it has come to rest", |mirror| {
+            mirror.sockets.contains_key(&here) && !mirror.sockets.contains_key(&there)
         })
         .await;
 }
