@@ -2,4 +2,5 @@
 //!
 //! Nothing here is published; the modules are what those tests and the `demo` program share.
 
+pub mod demo;
 pub mod zookeeper;

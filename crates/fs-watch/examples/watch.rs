@@ -12,10 +12,7 @@ async fn main() -> Result<(), Error> {
     while let Some(event) = watcher.next().await {
         match event {
             Event::InitApply(socket) => {
-                println!(
-                    "  {:?} mode {:o} uid {}",
-                    socket.path, socket.facts.mode, socket.facts.uid
-                );
+                println!("  {:?} mode {:o} uid {}", socket.path, socket.facts.mode, socket.facts.uid);
             }
             Event::Added(socket) => {
                 println!("+ {:?} generation {}", socket.path, socket.generation)

@@ -63,17 +63,14 @@ impl Driver {
     fn start(&mut self) -> bool {
         let trouble = self.look(HashSet::new());
         if let Some(why) = trouble.listing {
-            self.outbox
-                .started(Err(refusal(self.roster.dir().to_owned(), why)));
+            self.outbox.started(Err(refusal(self.roster.dir().to_owned(), why)));
             return false;
         }
         // The first listing tells these.
         while self.roster.poll_change().is_some() {}
         let Bulletin { before, .. } = self.health.handle_look(trouble.arming);
         let listed = self.roster.sockets().map(Event::InitApply);
-        let listing = std::iter::once(Event::Init)
-            .chain(listed)
-            .chain([Event::InitDone]);
+        let listing = std::iter::once(Event::Init).chain(listed).chain([Event::InitDone]);
         self.outbox.push(before.into_iter().chain(listing));
         self.outbox.started(Ok(()));
         true
@@ -101,10 +98,7 @@ impl Driver {
                 self.announce(bulletin);
             } else {
                 self.look_at_each(dirty.names);
-                self.announce(Bulletin {
-                    before: None,
-                    after: None,
-                });
+                self.announce(Bulletin { before: None, after: None });
             }
         }
     }
@@ -138,12 +132,8 @@ impl Driver {
         if eyes::identify(&self.dir).ok() != target.identity() {
             self.hints.directory();
         }
-        let trouble = Trouble {
-            listing: trouble,
-            arming: self.arming.trouble.clone(),
-        };
-        self.pace
-            .handle_look(began, Instant::now(), trouble.is_none(), spread());
+        let trouble = Trouble { listing: trouble, arming: self.arming.trouble.clone() };
+        self.pace.handle_look(began, Instant::now(), trouble.is_none(), spread());
         trouble
     }
 
@@ -152,12 +142,7 @@ impl Driver {
         if self.arming.backoff.is_ready(now) {
             self.arming.trouble = self.backend.arm(target, &self.hints).err();
             // Trouble with the directory is no reason to leave the backend alone for long.
-            if self
-                .arming
-                .trouble
-                .as_ref()
-                .is_some_and(|why| !why.is_blind())
-            {
+            if self.arming.trouble.as_ref().is_some_and(|why| !why.is_blind()) {
                 self.arming.backoff.handle_failure(now);
             }
         }
@@ -178,8 +163,7 @@ impl Driver {
 
     fn announce(&mut self, Bulletin { before, after }: Bulletin) {
         let changes = std::iter::from_fn(|| self.roster.poll_change()).map(Event::from);
-        self.outbox
-            .push(before.into_iter().chain(changes).chain(after));
+        self.outbox.push(before.into_iter().chain(changes).chain(after));
     }
 }
 
@@ -208,14 +192,8 @@ fn refusal(dir: PathBuf, why: Why) -> Error {
     match why {
         Why::Missing => Error::Missing { dir },
         Why::NotADirectory => Error::NotADirectory { dir },
-        Why::Unreadable { kind, message } => Error::Unreadable {
-            dir,
-            source: std::io::Error::new(kind, message),
-        },
-        other => Error::Unreadable {
-            dir,
-            source: std::io::Error::other(other),
-        },
+        Why::Unreadable { kind, message } => Error::Unreadable { dir, source: std::io::Error::new(kind, message) },
+        other => Error::Unreadable { dir, source: std::io::Error::other(other) },
     }
 }
 

@@ -124,10 +124,7 @@ impl Why {
         match error.kind() {
             io::ErrorKind::NotFound => Self::Missing,
             io::ErrorKind::NotADirectory => Self::NotADirectory,
-            kind => Self::Unreadable {
-                kind,
-                message: error.to_string(),
-            },
+            kind => Self::Unreadable { kind, message: error.to_string() },
         }
     }
 }

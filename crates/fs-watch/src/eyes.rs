@@ -18,11 +18,7 @@ pub(crate) fn identify(dir: &Path) -> io::Result<Identity> {
     if !metadata.is_dir() {
         return Err(io::ErrorKind::NotADirectory.into());
     }
-    Ok(Identity {
-        device: metadata.dev(),
-        inode: metadata.ino(),
-        birth: metadata.created().ok(),
-    })
+    Ok(Identity { device: metadata.dev(), inode: metadata.ino(), birth: metadata.created().ok() })
 }
 
 /// What to watch in order to watch `dir`, which is absolute. Always answers: of a directory that is not
@@ -30,9 +26,7 @@ pub(crate) fn identify(dir: &Path) -> io::Result<Identity> {
 pub(crate) fn resolve(dir: &Path) -> Target {
     let mut anchors = Vec::with_capacity(2);
     anchors.extend(anchor(dir));
-    let directory = identify(dir)
-        .and_then(|identity| Ok((fs::canonicalize(dir)?, identity)))
-        .ok();
+    let directory = identify(dir).and_then(|identity| Ok((fs::canonicalize(dir)?, identity))).ok();
     if let Some((canonical, _)) = &directory {
         let beyond_links = anchor(canonical);
         anchors.extend(beyond_links.filter(|beyond| !anchors.contains(beyond)));
@@ -63,11 +57,7 @@ pub(crate) fn list(dir: &Path, admits: impl Fn(&OsStr) -> bool) -> (Listing, Opt
     }
 }
 
-fn read(
-    dir: &Path,
-    admits: impl Fn(&OsStr) -> bool,
-    seen: &mut Vec<(OsString, Facts)>,
-) -> io::Result<()> {
+fn read(dir: &Path, admits: impl Fn(&OsStr) -> bool, seen: &mut Vec<(OsString, Facts)>) -> io::Result<()> {
     for entry in fs::read_dir(dir)? {
         let entry = entry?;
         // Mostly known from the listing itself; one call more where the filesystem does not say.
@@ -114,9 +104,7 @@ mod tests {
 
     fn names(listing: &Listing) -> Vec<&str> {
         let (Listing::Complete(seen) | Listing::Partial(seen)) = listing;
-        seen.iter()
-            .map(|(name, _)| name.to_str().unwrap())
-            .collect()
+        seen.iter().map(|(name, _)| name.to_str().unwrap()).collect()
     }
 
     #[test]
@@ -131,30 +119,21 @@ mod tests {
         assert_eq!(trouble, None);
         assert_eq!(look_at(dir.path(), "link".as_ref()), Sighting::Other);
         assert_eq!(look_at(dir.path(), "none".as_ref()), Sighting::Absent);
-        assert_eq!(
-            look_at(&dir.path().join("file"), "none".as_ref()),
-            Sighting::Absent
-        );
+        assert_eq!(look_at(&dir.path().join("file"), "none".as_ref()), Sighting::Absent);
     }
 
     #[test]
     fn a_directory_that_is_not_there_is_empty_and_one_that_cannot_be_read_is_not() {
         let dir = tempfile::tempdir().unwrap();
         let (listing, trouble) = list(&dir.path().join("none"), |_| true);
-        assert_eq!(
-            (listing, trouble),
-            (Listing::Complete(vec![]), Some(Why::Missing))
-        );
+        assert_eq!((listing, trouble), (Listing::Complete(vec![]), Some(Why::Missing)));
 
         // A loop of links, because permissions do not stop a test that runs as root.
         let circle = dir.path().join("loop");
         symlink(&circle, &circle).unwrap();
         let (listing, trouble) = list(&circle, |_| true);
         assert_eq!(listing, Listing::Partial(vec![]));
-        assert!(
-            matches!(trouble, Some(Why::Unreadable { .. })),
-            "{trouble:?}"
-        );
+        assert!(matches!(trouble, Some(Why::Unreadable { .. })), "{trouble:?}");
         assert_eq!(look_at(&circle, "a".as_ref()), Sighting::Unknown);
     }
 
@@ -167,22 +146,12 @@ mod tests {
 
         let anchored = |path: &str| {
             let target = resolve(&base.join(path));
-            let names: Vec<_> = target
-                .anchors()
-                .iter()
-                .map(|anchor| anchor.name.clone())
-                .collect();
+            let names: Vec<_> = target.anchors().iter().map(|anchor| anchor.name.clone()).collect();
             assert!(target.anchors().iter().all(|anchor| anchor.parent == base));
             (names, target.directory().map(Path::to_owned))
         };
-        assert_eq!(
-            anchored("real"),
-            (vec!["real".into()], Some(base.join("real")))
-        );
-        assert_eq!(
-            anchored("link"),
-            (vec!["link".into(), "real".into()], Some(base.join("real")))
-        );
+        assert_eq!(anchored("real"), (vec!["real".into()], Some(base.join("real"))));
+        assert_eq!(anchored("link"), (vec!["link".into(), "real".into()], Some(base.join("real"))));
         assert_eq!(anchored("missing/below/it"), (vec!["missing".into()], None));
         assert_eq!(resolve(Path::new("/")).anchors(), []);
     }

@@ -31,18 +31,13 @@ impl Health {
     }
 
     pub(crate) fn handle_look(&mut self, trouble: Option<Why>) -> Bulletin {
-        let before = trouble
-            .clone()
-            .filter(|why| self.trouble.as_ref() != Some(why));
+        let before = trouble.clone().filter(|why| self.trouble.as_ref() != Some(why));
         let mended = trouble.is_none() && (self.trouble.is_some() || self.gap);
         if trouble.is_none() {
             self.gap = false;
         }
         self.trouble = trouble;
-        Bulletin {
-            before: before.map(Event::Degraded),
-            after: mended.then_some(Event::Resynced),
-        }
+        Bulletin { before: before.map(Event::Degraded), after: mended.then_some(Event::Resynced) }
     }
 }
 
@@ -52,18 +47,9 @@ mod tests {
 
     #[test]
     fn trouble_is_told_once_and_its_end_once() {
-        let degraded = |why| Bulletin {
-            before: Some(Event::Degraded(why)),
-            after: None,
-        };
-        let resynced = || Bulletin {
-            before: None,
-            after: Some(Event::Resynced),
-        };
-        let silence = || Bulletin {
-            before: None,
-            after: None,
-        };
+        let degraded = |why| Bulletin { before: Some(Event::Degraded(why)), after: None };
+        let resynced = || Bulletin { before: None, after: Some(Event::Resynced) };
+        let silence = || Bulletin { before: None, after: None };
         let mut health = Health::default();
         for (trouble, expected) in [
             (None, silence()),

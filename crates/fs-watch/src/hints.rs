@@ -106,24 +106,14 @@ impl Hints {
             };
         }
         let stopped = dirty.stopped;
-        std::mem::replace(
-            &mut *dirty,
-            Dirty {
-                stopped,
-                ..Dirty::default()
-            },
-        )
+        std::mem::replace(&mut *dirty, Dirty { stopped, ..Dirty::default() })
     }
 
     /// Waits until the consumer has made room, leaving all hints where they are. Says whether to go on.
     pub(crate) fn wait_for_room(&self) -> bool {
         let mut dirty = self.lock();
         while !dirty.drained && !dirty.stopped {
-            dirty = self
-                .shared
-                .changed
-                .wait(dirty)
-                .unwrap_or_else(PoisonError::into_inner);
+            dirty = self.shared.changed.wait(dirty).unwrap_or_else(PoisonError::into_inner);
         }
         dirty.drained = false;
         !dirty.stopped
@@ -136,10 +126,7 @@ impl Hints {
 
     /// The set is whole at every moment the lock is free, so a panic elsewhere does not spoil it.
     fn lock(&self) -> MutexGuard<'_, Dirty> {
-        self.shared
-            .dirty
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
+        self.shared.dirty.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -36,10 +36,7 @@ struct State {
 
 impl Outbox {
     pub(crate) fn new(hints: Hints) -> Self {
-        Self {
-            state: Mutex::default(),
-            hints,
-        }
+        Self { state: Mutex::default(), hints }
     }
 
     // The thread's side.
@@ -99,11 +96,7 @@ impl Outbox {
         self.poll(context, |state| state.finished.then_some(()))
     }
 
-    fn poll<T>(
-        &self,
-        context: &Context<'_>,
-        take: impl FnOnce(&mut State) -> Option<T>,
-    ) -> Poll<T> {
+    fn poll<T>(&self, context: &Context<'_>, take: impl FnOnce(&mut State) -> Option<T>) -> Poll<T> {
         let mut state = self.lock();
         match take(&mut state) {
             Some(value) => Poll::Ready(value),
@@ -150,10 +143,7 @@ mod tests {
         outbox.push(std::iter::repeat_n(Event::Resynced, HIGH_WATER));
         assert!(!outbox.has_room());
         for _ in 0..=HIGH_WATER - LOW_WATER {
-            assert_eq!(
-                outbox.poll_event(&context()),
-                Poll::Ready(Some(Event::Resynced))
-            );
+            assert_eq!(outbox.poll_event(&context()), Poll::Ready(Some(Event::Resynced)));
         }
         assert!(hints.wait_for_room());
         assert!(outbox.has_room());
@@ -165,10 +155,7 @@ mod tests {
         assert!(outbox.poll_event(&context()).is_pending());
         outbox.push([Event::Init]);
         outbox.finish();
-        assert_eq!(
-            outbox.poll_event(&context()),
-            Poll::Ready(Some(Event::Init))
-        );
+        assert_eq!(outbox.poll_event(&context()), Poll::Ready(Some(Event::Init)));
         assert_eq!(outbox.poll_event(&context()), Poll::Ready(None));
         assert_eq!(outbox.poll_finished(&context()), Poll::Ready(()));
         assert!(matches!(outbox.poll_started(&context()), Poll::Ready(None)));

@@ -16,21 +16,13 @@ pub(crate) struct Pace {
 
 impl Pace {
     pub(crate) fn new(interval: Duration, now: Instant) -> Self {
-        Self {
-            interval,
-            next: now,
-            rest_until: now,
-        }
+        Self { interval, next: now, rest_until: now }
     }
 
     /// `spread`, from 0 to 1, takes up to a tenth off the interval, so that many watchers started
     /// together do not look together for ever.
     pub(crate) fn handle_look(&mut self, began: Instant, now: Instant, well: bool, spread: f64) {
-        let interval = if well {
-            self.interval
-        } else {
-            self.interval.min(WHILE_TROUBLED)
-        };
+        let interval = if well { self.interval } else { self.interval.min(WHILE_TROUBLED) };
         self.next = now + interval.mul_f64(1.0 - spread.clamp(0.0, 1.0) / 10.0);
         // At most a third of the time goes into looking, however fast somebody touches the directory.
         self.rest_until = now + 2 * now.saturating_duration_since(began);
@@ -38,11 +30,7 @@ impl Pace {
 
     /// When to look if nothing happens; `asked` if a hint already asks for a complete look.
     pub(crate) fn deadline(&self, asked: bool) -> Instant {
-        if asked {
-            self.rest_until
-        } else {
-            self.next.max(self.rest_until)
-        }
+        if asked { self.rest_until } else { self.next.max(self.rest_until) }
     }
 }
 
@@ -60,14 +48,8 @@ impl Backoff {
     const MEMORY: Duration = Duration::from_secs(60);
 
     pub(crate) fn handle_failure(&mut self, now: Instant) {
-        let recent = self
-            .last
-            .is_some_and(|last| now.saturating_duration_since(last) < Self::MEMORY);
-        self.failures = if recent {
-            self.failures.saturating_add(1)
-        } else {
-            1
-        };
+        let recent = self.last.is_some_and(|last| now.saturating_duration_since(last) < Self::MEMORY);
+        self.failures = if recent { self.failures.saturating_add(1) } else { 1 };
         self.last = Some(now);
     }
 
@@ -76,8 +58,7 @@ impl Backoff {
             0 | 1 => Duration::ZERO,
             more => (Self::FIRST * (1 << (more - 2).min(10))).min(Self::LONGEST),
         };
-        self.last
-            .is_none_or(|last| now.saturating_duration_since(last) >= pause)
+        self.last.is_none_or(|last| now.saturating_duration_since(last) >= pause)
     }
 }
 

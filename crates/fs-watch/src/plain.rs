@@ -33,10 +33,7 @@ pub enum SocketEvent {
 /// # Cancel safety
 ///
 /// Dropping the future ends the watching; an event whose turn it was may be lost with it.
-pub async fn watch_for_new_sockets(
-    dir: impl Into<PathBuf>,
-    sender: mpsc::Sender<SocketEvent>,
-) -> Result<(), Error> {
+pub async fn watch_for_new_sockets(dir: impl Into<PathBuf>, sender: mpsc::Sender<SocketEvent>) -> Result<(), Error> {
     let mut watcher = Watcher::start(dir).await?;
     let outcome = loop {
         let event = tokio::select! {
@@ -44,15 +41,11 @@ pub async fn watch_for_new_sockets(
             () = sender.closed() => break Ok(()),
         };
         let event = match event {
-            Some(Event::InitApply(socket) | Event::Added(socket)) => {
-                SocketEvent::NewSocket(socket.path)
-            }
+            Some(Event::InitApply(socket) | Event::Added(socket)) => SocketEvent::NewSocket(socket.path),
             Some(Event::Removed { id, .. }) => SocketEvent::SocketClosed(id.path),
             Some(Event::Init | Event::InitDone | Event::Degraded(_) | Event::Resynced) => continue,
             None => {
-                break Err(Error::Stopped {
-                    dir: watcher.dir().to_owned(),
-                });
+                break Err(Error::Stopped { dir: watcher.dir().to_owned() });
             }
         };
         if sender.send(event).await.is_err() {

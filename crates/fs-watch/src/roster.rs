@@ -154,10 +154,7 @@ impl Roster {
             }
         }
         if complete {
-            let lacking = self
-                .known
-                .iter()
-                .filter(|(_, known)| known.round != self.round);
+            let lacking = self.known.iter().filter(|(_, known)| known.round != self.round);
             self.doubts.extend(lacking.map(|(name, _)| name.clone()));
         }
     }
@@ -187,9 +184,7 @@ impl Roster {
 
     /// All sockets now believed to be there, by name. Changes not yet polled are already in it.
     pub fn sockets(&self) -> impl Iterator<Item = Socket> + '_ {
-        self.known
-            .iter()
-            .map(|(name, known)| Socket::new(self.dir.join(name), known.generation, known.facts))
+        self.known.iter().map(|(name, known)| Socket::new(self.dir.join(name), known.generation, known.facts))
     }
 
     /// How many sockets are believed to be there.
@@ -212,28 +207,15 @@ impl Roster {
                 return;
             }
             Some(known) => {
-                let id = SocketId {
-                    path: self.dir.join(&name),
-                    generation: known.generation,
-                };
-                self.changes.push_back(Change::Removed {
-                    id,
-                    reason: Reason::Replaced,
-                });
+                let id = SocketId { path: self.dir.join(&name), generation: known.generation };
+                self.changes.push_back(Change::Removed { id, reason: Reason::Replaced });
                 known.generation.next()
             }
             None => self.unused,
         };
         let socket = Socket::new(self.dir.join(&name), generation, facts);
         self.changes.push_back(Change::Added(socket));
-        self.known.insert(
-            name,
-            Known {
-                generation,
-                facts,
-                round,
-            },
-        );
+        self.known.insert(name, Known { generation, facts, round });
     }
 
     fn forget(&mut self, name: &OsStr) {
@@ -241,14 +223,8 @@ impl Roster {
             // One number for all paths that are gone, instead of one for each: whatever comes next, at
             // whichever path, lies above every generation that path has had.
             self.unused = self.unused.max(generation.next());
-            let id = SocketId {
-                path: self.dir.join(name),
-                generation,
-            };
-            self.changes.push_back(Change::Removed {
-                id,
-                reason: Reason::Gone,
-            });
+            let id = SocketId { path: self.dir.join(name), generation };
+            self.changes.push_back(Change::Removed { id, reason: Reason::Gone });
         }
     }
 }

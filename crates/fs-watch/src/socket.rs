@@ -24,19 +24,12 @@ pub struct Socket {
 
 impl Socket {
     pub(crate) fn new(path: PathBuf, generation: Generation, facts: Facts) -> Self {
-        Self {
-            path,
-            generation,
-            facts,
-        }
+        Self { path, generation, facts }
     }
 
     /// The name under which a later [`Removed`](crate::Event::Removed) speaks of this socket.
     pub fn id(&self) -> SocketId {
-        SocketId {
-            path: self.path.clone(),
-            generation: self.generation,
-        }
+        SocketId { path: self.path.clone(), generation: self.generation }
     }
 }
 
@@ -136,14 +129,8 @@ impl Facts {
 /// `seconds` may be negative: a file can claim to be older than 1970.
 fn timestamp(seconds: i64, nanoseconds: i64) -> SystemTime {
     let whole = Duration::from_secs(seconds.unsigned_abs());
-    let second = if seconds < 0 {
-        UNIX_EPOCH.checked_sub(whole)
-    } else {
-        UNIX_EPOCH.checked_add(whole)
-    };
-    second
-        .and_then(|second| second.checked_add(Duration::from_nanos(nanoseconds.unsigned_abs())))
-        .unwrap_or(UNIX_EPOCH)
+    let second = if seconds < 0 { UNIX_EPOCH.checked_sub(whole) } else { UNIX_EPOCH.checked_add(whole) };
+    second.and_then(|second| second.checked_add(Duration::from_nanos(nanoseconds.unsigned_abs()))).unwrap_or(UNIX_EPOCH)
 }
 
 #[cfg(test)]
@@ -164,45 +151,28 @@ mod tests {
 
     #[test]
     fn a_chmod_leaves_the_file_the_same() {
-        let after = Facts {
-            mode: 0o600,
-            ctime: UNIX_EPOCH + Duration::from_secs(9),
-            ..facts()
-        };
+        let after = Facts { mode: 0o600, ctime: UNIX_EPOCH + Duration::from_secs(9), ..facts() };
         assert!(facts().is_same_file(&after));
     }
 
     #[test]
     fn an_inode_number_used_again_is_another_file() {
         let reborn = UNIX_EPOCH + Duration::from_secs(9);
-        let after = Facts {
-            birth: Some(reborn),
-            ctime: reborn,
-            ..facts()
-        };
+        let after = Facts { birth: Some(reborn), ctime: reborn, ..facts() };
         assert!(!facts().is_same_file(&after));
     }
 
     #[test]
     fn without_a_birth_time_the_change_time_decides() {
-        let before = Facts {
-            birth: None,
-            ..facts()
-        };
-        let after = Facts {
-            ctime: UNIX_EPOCH + Duration::from_secs(9),
-            ..before
-        };
+        let before = Facts { birth: None, ..facts() };
+        let after = Facts { ctime: UNIX_EPOCH + Duration::from_secs(9), ..before };
         assert!(before.is_same_file(&before));
         assert!(!before.is_same_file(&after));
     }
 
     #[test]
     fn times_before_1970_and_beyond_reason_do_not_panic() {
-        assert_eq!(
-            timestamp(-2, 500_000_000),
-            UNIX_EPOCH - Duration::from_millis(1500)
-        );
+        assert_eq!(timestamp(-2, 500_000_000), UNIX_EPOCH - Duration::from_millis(1500));
         timestamp(i64::MIN, 0);
         timestamp(i64::MAX, 999_999_999);
     }

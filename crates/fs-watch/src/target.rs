@@ -48,9 +48,7 @@ impl Target {
 
     /// The directory's canonical path; none while it does not exist.
     pub fn directory(&self) -> Option<&Path> {
-        self.directory
-            .as_ref()
-            .map(|directory| directory.path.as_path())
+        self.directory.as_ref().map(|directory| directory.path.as_path())
     }
 
     /// The names that lead to it, or would if it existed.
@@ -87,8 +85,7 @@ impl Target {
 
 impl Anchor {
     fn concerns(&self, path: &Path) -> bool {
-        path == self.parent
-            || (path.parent() == Some(&self.parent) && path.file_name() == Some(&self.name))
+        path == self.parent || (path.parent() == Some(&self.parent) && path.file_name() == Some(&self.name))
     }
 }
 
@@ -100,15 +97,8 @@ mod tests {
 
     #[test]
     fn paths_become_hints() {
-        let identity = Identity {
-            device: 1,
-            inode: 2,
-            birth: None,
-        };
-        let anchor = Anchor {
-            parent: "/run".into(),
-            name: "sockets".into(),
-        };
+        let identity = Identity { device: 1, inode: 2, birth: None };
+        let anchor = Anchor { parent: "/run".into(), name: "sockets".into() };
         let target = Target::new(Some(("/run/sockets".into(), identity)), vec![anchor]);
         for (path, names, everywhere) in [
             ("/run/sockets/a", 1, false),
@@ -121,11 +111,7 @@ mod tests {
             let hints = Hints::default();
             target.hint(Path::new(path), &hints);
             let dirty = hints.wait(Instant::now());
-            assert_eq!(
-                (dirty.names.len(), dirty.everywhere),
-                (names, everywhere),
-                "{path}"
-            );
+            assert_eq!((dirty.names.len(), dirty.everywhere), (names, everywhere), "{path}");
         }
     }
 }

@@ -155,21 +155,11 @@ impl Builder {
     ///
     /// Dropping the future stops what it has started.
     pub async fn start(self) -> Result<Watcher, Error> {
-        let Self {
-            dir,
-            safety_interval,
-            dot_files,
-            backend,
-        } = self;
-        let absolute = std::path::absolute(&dir).map_err(|source| Error::Unreadable {
-            dir: dir.clone(),
-            source,
-        })?;
+        let Self { dir, safety_interval, dot_files, backend } = self;
+        let absolute = std::path::absolute(&dir).map_err(|source| Error::Unreadable { dir: dir.clone(), source })?;
         let hints = Hints::default();
         let outbox = Arc::new(Outbox::new(hints.clone()));
-        let interval = backend
-            .look_every()
-            .map_or(safety_interval, |own| own.min(safety_interval));
+        let interval = backend.look_every().map_or(safety_interval, |own| own.min(safety_interval));
         let interval = interval.clamp(Duration::from_millis(1), Duration::from_secs(86_400));
         let driver = Driver {
             dir: absolute,
@@ -184,22 +174,12 @@ impl Builder {
         let thread = thread::Builder::new()
             .name("fs-watch".into())
             .spawn(move || driver.run())
-            .map_err(|source| Error::NoThread {
-                dir: dir.clone(),
-                source,
-            })?;
-        let watcher = Watcher {
-            dir,
-            hints,
-            outbox,
-            thread: Some(thread),
-        };
+            .map_err(|source| Error::NoThread { dir: dir.clone(), source })?;
+        let watcher = Watcher { dir, hints, outbox, thread: Some(thread) };
         match poll_fn(|context| watcher.outbox.poll_started(context)).await {
             Some(Ok(())) => Ok(watcher),
             Some(Err(error)) => Err(error),
-            None => Err(Error::Stopped {
-                dir: watcher.dir.clone(),
-            }),
+            None => Err(Error::Stopped { dir: watcher.dir.clone() }),
         }
     }
 }

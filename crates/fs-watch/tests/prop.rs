@@ -15,9 +15,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use fs_watch::{
-    Change, DotFiles, Facts, Generation, Listing, Reason, Roster, Sighting, Socket, SocketId,
-};
+use fs_watch::{Change, DotFiles, Facts, Generation, Listing, Reason, Roster, Sighting, Socket, SocketId};
 use proptest::collection::vec;
 use proptest::prelude::*;
 
@@ -95,11 +93,7 @@ struct Directory {
 
 fn name(number: u8) -> OsString {
     // One of them a dot-file, which must never be heard of.
-    if number == 0 {
-        ".0".into()
-    } else {
-        number.to_string().into()
-    }
+    if number == 0 { ".0".into() } else { number.to_string().into() }
 }
 
 impl Directory {
@@ -111,25 +105,14 @@ impl Directory {
     fn bind(&mut self, at: u8, inode: u64) {
         let now = self.now();
         let birth = self.births.then_some(now);
-        let facts = Facts {
-            device: 1,
-            inode,
-            birth,
-            ctime: now,
-            mode: 0o755,
-            uid: 0,
-            gid: 0,
-        };
+        let facts = Facts { device: 1, inode, birth, ctime: now, mode: 0o755, uid: 0, gid: 0 };
         self.entries.insert(name(at), Entry::Socket(facts));
     }
 
     /// Each of these moves `ctime`, as the system calls do.
     fn touch(&mut self, entry: Entry) -> Entry {
         match entry {
-            Entry::Socket(facts) => Entry::Socket(Facts {
-                ctime: self.now(),
-                ..facts
-            }),
+            Entry::Socket(facts) => Entry::Socket(Facts { ctime: self.now(), ..facts }),
             Entry::File => Entry::File,
         }
     }
@@ -189,10 +172,7 @@ impl Directory {
     }
 
     fn list(&self, without: u8) -> Vec<(OsString, Facts)> {
-        let hidden: HashSet<_> = (0..NAMES)
-            .filter(|bit| without & (1 << bit) != 0)
-            .map(name)
-            .collect();
+        let hidden: HashSet<_> = (0..NAMES).filter(|bit| without & (1 << bit) != 0).map(name).collect();
         self.entries
             .iter()
             .filter(|(name, _)| !hidden.contains(*name))
@@ -221,10 +201,7 @@ impl Consumer {
                     let hidden = socket.path.file_name().unwrap().as_encoded_bytes()[0] == b'.';
                     assert!(!hidden, "a dot-file was announced");
                     let highest = self.highest.insert(socket.path.clone(), socket.generation);
-                    assert!(
-                        highest < Some(socket.generation),
-                        "a generation fell at its path"
-                    );
+                    assert!(highest < Some(socket.generation), "a generation fell at its path");
                     if let Some(old) = replaced.take() {
                         let SocketId { path, generation } = old;
                         assert_eq!(path, socket.path, "a successor must follow its predecessor");
@@ -235,19 +212,13 @@ impl Consumer {
                     assert_eq!(before, None, "what is there was added");
                 }
                 Change::Removed { id, reason } => {
-                    assert_eq!(
-                        replaced, None,
-                        "a replacement must be followed by its successor"
-                    );
+                    assert_eq!(replaced, None, "a replacement must be followed by its successor");
                     let before = self.sockets.remove(&id.path);
                     let before = before.expect("what is not there was removed");
                     assert_eq!(before.id(), id);
                     let name = id.path.file_name().unwrap().to_owned();
                     if let Some(Entry::Socket(facts)) = truth.entries.get(&name) {
-                        assert!(
-                            !facts.is_same_file(&before.facts),
-                            "removed while it was there"
-                        );
+                        assert!(!facts.is_same_file(&before.facts), "removed while it was there");
                     }
                     replaced = (reason == Reason::Replaced).then_some(id);
                 }
@@ -256,10 +227,7 @@ impl Consumer {
         assert_eq!(replaced, None, "a replaced socket has a successor");
         let believed: Vec<_> = roster.sockets().map(|socket| socket.id()).collect();
         let folded: Vec<_> = self.sockets.values().map(Socket::id).collect();
-        assert_eq!(
-            believed, folded,
-            "folding the changes must reproduce the roster"
-        );
+        assert_eq!(believed, folded, "folding the changes must reproduce the roster");
     }
 }
 

@@ -48,6 +48,11 @@ pub struct Connect {
 }
 
 impl Connect {
+    /// An address known as a value; one from the service manager cannot be connected to.
+    pub fn to(address: Address) -> Self {
+        Self { address, deadline: Duration::ZERO }
+    }
+
     /// A name in the file system, of up to 4095 bytes.
     pub fn path(path: impl Into<PathBuf>) -> Self {
         Self { address: Address::Path(path.into()), deadline: Duration::ZERO }

@@ -47,34 +47,28 @@ impl Control {
     /// Closes in an orderly way: takes no more frames, writes what is queued, closes our direction, and goes on
     /// receiving until the peer has closed its own — or until `deadline` has passed, and then ends at once.
     ///
-    /// # Cancel safety
-    ///
-    /// Once polled, the connection closes whether the future is kept or not.
-    pub async fn close(&self, deadline: Duration) -> Report {
+    /// It is asked for at the call; the future only waits for the account, and may be dropped.
+    pub fn close(&self, deadline: Duration) -> impl Future<Output = Report> + Send + use<'_> {
         self.desk.ask(Request::Close(deadline));
-        self.finished().await
+        self.finished()
     }
 
     /// Reads what has arrived so far, and then ends: everything the peer had handed to its kernel when this was called is
     /// received. Takes no more frames for sending, but writes what is queued. When `deadline` has passed — because the
     /// peer keeps sending, or the receiver does not take what is there — it ends at once.
     ///
-    /// # Cancel safety
-    ///
-    /// Once polled, the connection ends whether the future is kept or not.
-    pub async fn drain(&self, deadline: Duration) -> Report {
+    /// It is asked for at the call; the future only waits for the account, and may be dropped.
+    pub fn drain(&self, deadline: Duration) -> impl Future<Output = Report> + Send + use<'_> {
         self.desk.ask(Request::Drain(deadline));
-        self.finished().await
+        self.finished()
     }
 
     /// Ends at once. What is queued comes back in the report.
     ///
-    /// # Cancel safety
-    ///
-    /// Once polled, the connection ends whether the future is kept or not.
-    pub async fn abort(&self) -> Report {
+    /// It is asked for at the call; the future only waits for the account, and may be dropped.
+    pub fn abort(&self) -> impl Future<Output = Report> + Send + use<'_> {
         self.desk.ask(Request::Abort);
-        self.finished().await
+        self.finished()
     }
 
     /// Waits until the connection has ended, whoever ended it, and gives the account.

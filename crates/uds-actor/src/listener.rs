@@ -58,7 +58,7 @@ impl Listener {
     /// [`stats`](Self::stats).
     ///
     /// # Errors
-    /// [`Error::Accept`] when the listening socket itself is broken; it stays so.
+    /// [`Error::Accept`](crate::Error::Accept) when the listening socket itself is broken; it stays so.
     ///
     /// # Cancel safety
     /// Dropping the future loses no connection; a pause goes on where it was.
@@ -139,7 +139,7 @@ impl Draining {
     /// Admission is as before. In a shortage of descriptors it pauses until there are some again; nobody is shed.
     ///
     /// # Errors
-    /// [`Error::Accept`] when the listening socket is broken.
+    /// [`Error::Accept`](crate::Error::Accept) when the listening socket is broken.
     ///
     /// # Cancel safety
     /// Dropping the future loses no connection.

@@ -111,11 +111,7 @@ impl Control {
         let (alive, ended) = mpsc::channel();
         let (callback_alive, callback_gone) = mpsc::channel();
         let in_use = Arc::new(AtomicBool::new(false));
-        let handler = handler(Sentinel {
-            hints: hints.clone(),
-            in_use: in_use.clone(),
-            _alive: callback_alive,
-        });
+        let handler = handler(Sentinel { hints: hints.clone(), in_use: in_use.clone(), _alive: callback_alive });
         let created = in_use.clone();
         let thread = thread::Builder::new()
             .name("fs-watch control".into())
@@ -123,18 +119,8 @@ impl Control {
                 let _alive = alive;
                 obey(&inbox, handler, &created);
             })
-            .map_err(|error| Why::BackendFailed {
-                message: format!("no thread: {error}"),
-            })?;
-        Ok(Self {
-            orders,
-            thread,
-            ended,
-            callback_gone,
-            target,
-            in_use,
-            armed: None,
-        })
+            .map_err(|error| Why::BackendFailed { message: format!("no thread: {error}") })?;
+        Ok(Self { orders, thread, ended, callback_gone, target, in_use, armed: None })
     }
 
     fn arm(&mut self, target: &Target) -> Result<(), Why> {
@@ -144,37 +130,17 @@ impl Control {
         let mut unwatch = Vec::new();
         if let Some(armed) = &self.armed {
             let before = Watched::of(armed);
-            let stale_directory = before
-                .directory
-                .filter(|_| !armed.is_same_directory(target))
-                .map(Path::to_owned);
+            let stale_directory = before.directory.filter(|_| !armed.is_same_directory(target)).map(Path::to_owned);
             unwatch.extend(stale_directory);
-            unwatch.extend(
-                before
-                    .parents
-                    .difference(&wanted.parents)
-                    .map(|path| path.to_path_buf()),
-            );
+            unwatch.extend(before.parents.difference(&wanted.parents).map(|path| path.to_path_buf()));
         }
-        let parents = wanted.parents.iter().map(|path| Watch {
-            path: path.to_path_buf(),
-            optional: true,
-        });
-        let directory = wanted.directory.map(|path| Watch {
-            path: path.to_path_buf(),
-            optional: false,
-        });
+        let parents = wanted.parents.iter().map(|path| Watch { path: path.to_path_buf(), optional: true });
+        let directory = wanted.directory.map(|path| Watch { path: path.to_path_buf(), optional: false });
         let (reply, answer) = mpsc::channel();
-        let order = Order {
-            unwatch,
-            watch: parents.chain(directory).collect(),
-            reply,
-        };
+        let order = Order { unwatch, watch: parents.chain(directory).collect(), reply };
         // Taken for armed even if it fails: what is then watched too little is watched next time.
         self.armed = Some(target.clone());
-        let dead = || Why::BackendFailed {
-            message: "its thread is gone".into(),
-        };
+        let dead = || Why::BackendFailed { message: "its thread is gone".into() };
         self.orders.send(order).map_err(|_| dead())?;
         match answer.recv_timeout(PATIENCE) {
             Ok(answer) => answer,
@@ -188,10 +154,7 @@ impl Control {
         self.in_use.store(false, Ordering::Relaxed);
         drop(self.orders);
         let gone = |receiver: &mpsc::Receiver<Infallible>| {
-            matches!(
-                receiver.recv_timeout(PATIENCE),
-                Err(RecvTimeoutError::Disconnected)
-            )
+            matches!(receiver.recv_timeout(PATIENCE), Err(RecvTimeoutError::Disconnected))
         };
         if gone(&self.ended) && gone(&self.callback_gone) {
             // Its last act was to drop `alive`, so this does not wait; a panic of its own was handled.
@@ -207,9 +170,7 @@ impl Control {
 
 impl fmt::Debug for Control {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Control")
-            .field("armed", &self.armed)
-            .finish_non_exhaustive()
+        f.debug_struct("Control").field("armed", &self.armed).finish_non_exhaustive()
     }
 }
 
@@ -223,24 +184,14 @@ struct Watched<'a> {
 impl<'a> Watched<'a> {
     fn of(target: &'a Target) -> Self {
         let directory = target.directory();
-        let parents = target
-            .anchors()
-            .iter()
-            .map(|anchor| anchor.parent.as_path());
-        Self {
-            directory,
-            parents: parents
-                .filter(|parent| Some(*parent) != directory)
-                .collect(),
-        }
+        let parents = target.anchors().iter().map(|anchor| anchor.parent.as_path());
+        Self { directory, parents: parents.filter(|parent| Some(*parent) != directory).collect() }
     }
 }
 
 /// The control thread: owns the notify watcher, obeys until nobody can order any more.
 fn obey(inbox: &mpsc::Receiver<Order>, handler: impl EventHandler, in_use: &AtomicBool) {
-    let created = catch_unwind(AssertUnwindSafe(|| {
-        RecommendedWatcher::new(handler, ::notify::Config::default())
-    }));
+    let created = catch_unwind(AssertUnwindSafe(|| RecommendedWatcher::new(handler, ::notify::Config::default())));
     let created = match created {
         Ok(created) => created.map_err(|error| explain(&error)),
         Err(panic) => Err(panicked(&*panic)),
@@ -259,9 +210,7 @@ fn obey(inbox: &mpsc::Receiver<Order>, handler: impl EventHandler, in_use: &Atom
     while let Ok(order) = inbox.recv() {
         let answer = catch_unwind(AssertUnwindSafe(|| execute(&mut watcher, &order)));
         // Nobody waits for it any more if it took too long.
-        let _ = order
-            .reply
-            .send(answer.unwrap_or_else(|panic| Err(panicked(&*panic))));
+        let _ = order.reply.send(answer.unwrap_or_else(|panic| Err(panicked(&*panic))));
     }
     // Panics if notify's thread has died.
     let _ = catch_unwind(AssertUnwindSafe(|| drop(watcher)));
@@ -285,19 +234,13 @@ fn execute(watcher: &mut RecommendedWatcher, order: &Order) -> Result<(), Why> {
 
 fn explain(error: &::notify::Error) -> Why {
     match &error.kind {
-        ::notify::ErrorKind::MaxFilesWatch => Why::LimitReached {
-            limit: "fs.inotify.max_user_watches",
-        },
+        ::notify::ErrorKind::MaxFilesWatch => Why::LimitReached { limit: "fs.inotify.max_user_watches" },
         ::notify::ErrorKind::Io(error) if error.raw_os_error() == Some(EMFILE) => {
-            Why::LimitReached {
-                limit: "fs.inotify.max_user_instances, or the limit of open files,",
-            }
+            Why::LimitReached { limit: "fs.inotify.max_user_instances, or the limit of open files," }
         }
         ::notify::ErrorKind::PathNotFound => Why::Missing,
         ::notify::ErrorKind::Io(error) => Why::from_listing(error),
-        _ => Why::BackendFailed {
-            message: error.to_string(),
-        },
+        _ => Why::BackendFailed { message: error.to_string() },
     }
 }
 
@@ -310,9 +253,7 @@ fn panicked(panic: &(dyn Any + Send)) -> Why {
         .map(String::as_str)
         .or_else(|| panic.downcast_ref::<&str>().copied())
         .unwrap_or("a panic");
-    Why::BackendFailed {
-        message: message.to_owned(),
-    }
+    Why::BackendFailed { message: message.to_owned() }
 }
 
 /// What notify calls for each event: keeps a panic from killing notify's thread.
@@ -387,20 +328,39 @@ mod tests {
         }
     }
 
-    fn target(dir: &TempDir) -> Target {
-        eyes::resolve(dir.path())
+    /// A directory whose parent is quiet, which that for temporary files is not.
+    struct Quiet {
+        _root: TempDir,
+        dir: PathBuf,
+    }
+
+    impl Quiet {
+        fn new() -> Self {
+            let root = TempDir::new().unwrap();
+            let dir = root.path().join("sockets");
+            std::fs::create_dir(&dir).unwrap();
+            Self { _root: root, dir }
+        }
+
+        fn target(&self) -> Target {
+            eyes::resolve(&self.dir)
+        }
+
+        fn bind(&self, name: &str) -> UnixListener {
+            UnixListener::bind(self.dir.join(name)).unwrap()
+        }
     }
 
     #[test]
     fn a_bind_is_hinted_at_and_our_own_listing_is_not() {
-        let dir = TempDir::new().unwrap();
+        let quiet = Quiet::new();
         let hints = Hints::default();
         let mut backend = KernelEvents::default();
-        backend.arm(&target(&dir), &hints).unwrap();
+        backend.arm(&quiet.target(), &hints).unwrap();
         for round in 0..100 {
-            eyes::list(dir.path(), |_| true);
+            eyes::list(&quiet.dir, |_| true);
             let name = format!("{round}.sock");
-            let _listener = UnixListener::bind(dir.path().join(&name)).unwrap();
+            let _listener = quiet.bind(&name);
             // Events come in order: had the listing made one, it would be here before the name.
             let dirty = hints.wait(soon());
             assert_eq!(dirty.names.into_iter().collect::<Vec<_>>(), [name.as_str()]);
@@ -430,20 +390,17 @@ mod tests {
 
     #[test]
     fn a_callback_that_panics_is_survived() {
-        let dir = TempDir::new().unwrap();
+        let quiet = Quiet::new();
         let hints = Hints::default();
-        let armed = target(&dir);
-        let mut control =
-            Control::start_with(Arc::new(Mutex::new(armed.clone())), &hints, |sentinel| {
-                Guarded {
-                    callback: |_| panic!("a callback panics, as this test wants it to"),
-                    sentinel,
-                }
-            })
-            .unwrap();
+        let armed = quiet.target();
+        let mut control = Control::start_with(Arc::new(Mutex::new(armed.clone())), &hints, |sentinel| Guarded {
+            callback: |_| panic!("a callback panics, as this test wants it to"),
+            sentinel,
+        })
+        .unwrap();
         control.arm(&armed).unwrap();
         for round in 0..3 {
-            let _listener = UnixListener::bind(dir.path().join(round.to_string())).unwrap();
+            let _listener = quiet.bind(&round.to_string());
             assert!(hints.wait(soon()).overflowed);
             control.arm(&armed).unwrap();
         }
@@ -453,24 +410,20 @@ mod tests {
 
     #[test]
     fn the_death_of_notifys_thread_is_noticed_and_harms_nobody() {
-        let dir = TempDir::new().unwrap();
+        let quiet = Quiet::new();
         let hints = Hints::default();
-        let armed = target(&dir);
-        let mut control =
-            Control::start_with(Arc::new(Mutex::new(armed.clone())), &hints, |sentinel| {
-                move |_| {
-                    let _kept = &sentinel;
-                    panic!("a callback kills its thread, as this test wants it to");
-                }
-            })
-            .unwrap();
+        let armed = quiet.target();
+        let mut control = Control::start_with(Arc::new(Mutex::new(armed.clone())), &hints, |sentinel| {
+            move |_| {
+                let _kept = &sentinel;
+                panic!("a callback kills its thread, as this test wants it to");
+            }
+        })
+        .unwrap();
         control.arm(&armed).unwrap();
-        let _listener = UnixListener::bind(dir.path().join("a.sock")).unwrap();
+        let _listener = quiet.bind("a.sock");
         assert!(hints.wait(soon()).lost);
-        assert!(matches!(
-            control.arm(&armed),
-            Err(Why::BackendFailed { .. })
-        ));
+        assert!(matches!(control.arm(&armed), Err(Why::BackendFailed { .. })));
         control.end();
     }
 
@@ -488,10 +441,24 @@ mod tests {
 
     #[test]
     fn the_mark_of_an_overflow_is_seen_although_it_names_nothing() {
-        let dir = TempDir::new().unwrap();
+        let quiet = Quiet::new();
         let hints = Hints::default();
         let mark = ::notify::Event::new(EventKind::Other).set_flag(::notify::event::Flag::Rescan);
-        sort(Ok(mark), &Mutex::new(target(&dir)), &hints);
+        sort(Ok(mark), &Mutex::new(quiet.target()), &hints);
         assert!(hints.wait(Instant::now()).overflowed);
+    }
+
+    #[test]
+    fn errors_say_what_is_short() {
+        let io = |number| ::notify::Error::io(std::io::Error::from_raw_os_error(number));
+        let limit = |error| match explain(&error) {
+            Why::LimitReached { limit } => limit.contains("fs.inotify"),
+            _ => false,
+        };
+        assert!(limit(io(EMFILE)));
+        assert!(limit(::notify::Error::new(::notify::ErrorKind::MaxFilesWatch)));
+        assert_eq!(explain(&::notify::Error::path_not_found()), Why::Missing);
+        assert!(explain(&io(13)).is_blind(), "no permission: the directory's trouble");
+        assert!(!explain(&::notify::Error::generic("odd")).is_blind());
     }
 }

@@ -31,12 +31,7 @@ impl Scripted {
     /// A backend that arms willingly and gives no hint by itself, and the script to change that.
     pub fn new() -> (Self, Script) {
         let script = Script::default();
-        (
-            Self {
-                script: script.clone(),
-            },
-            script,
-        )
+        (Self { script: script.clone() }, script)
     }
 }
 
@@ -53,10 +48,7 @@ impl Script {
 
     /// What is armed.
     pub fn target(&self) -> Option<Target> {
-        self.state()
-            .armed
-            .as_ref()
-            .map(|(target, _)| target.clone())
+        self.state().armed.as_ref().map(|(target, _)| target.clone())
     }
 
     /// How often arming was tried.

@@ -4,15 +4,7 @@ use super::*;
 
 fn born(inode: u64, second: u64) -> Facts {
     let birth = UNIX_EPOCH + Duration::from_secs(second);
-    Facts {
-        device: 1,
-        inode,
-        birth: Some(birth),
-        ctime: birth,
-        mode: 0o600,
-        uid: 0,
-        gid: 0,
-    }
+    Facts { device: 1, inode, birth: Some(birth), ctime: birth, mode: 0o600, uid: 0, gid: 0 }
 }
 
 fn roster() -> Roster {
@@ -20,21 +12,11 @@ fn roster() -> Roster {
 }
 
 fn complete(entries: &[(&str, Facts)]) -> Listing {
-    Listing::Complete(
-        entries
-            .iter()
-            .map(|(name, facts)| (name.into(), *facts))
-            .collect(),
-    )
+    Listing::Complete(entries.iter().map(|(name, facts)| (name.into(), *facts)).collect())
 }
 
 fn partial(entries: &[(&str, Facts)]) -> Listing {
-    Listing::Partial(
-        entries
-            .iter()
-            .map(|(name, facts)| (name.into(), *facts))
-            .collect(),
-    )
+    Listing::Partial(entries.iter().map(|(name, facts)| (name.into(), *facts)).collect())
 }
 
 /// `+name@generation`, `-name@generation` and the reason.
@@ -42,18 +24,10 @@ fn changes(roster: &mut Roster) -> Vec<String> {
     std::iter::from_fn(|| roster.poll_change())
         .map(|change| match change {
             Change::Added(socket) => {
-                format!(
-                    "+{}@{}",
-                    socket.path.file_name().unwrap().display(),
-                    socket.generation
-                )
+                format!("+{}@{}", socket.path.file_name().unwrap().display(), socket.generation)
             }
             Change::Removed { id, reason } => {
-                format!(
-                    "-{}@{} {reason}",
-                    id.path.file_name().unwrap().display(),
-                    id.generation
-                )
+                format!("-{}@{} {reason}", id.path.file_name().unwrap().display(), id.generation)
             }
         })
         .collect()
@@ -128,11 +102,7 @@ fn a_chmod_is_silent_and_remembered() {
     let mut roster = roster();
     roster.handle_listing(complete(&[("a", born(1, 1))]));
     changes(&mut roster);
-    let locked = Facts {
-        mode: 0o000,
-        ctime: UNIX_EPOCH + Duration::from_secs(5),
-        ..born(1, 1)
-    };
+    let locked = Facts { mode: 0o000, ctime: UNIX_EPOCH + Duration::from_secs(5), ..born(1, 1) };
     roster.handle_sighting("a".into(), Sighting::Socket(locked));
     assert_eq!(changes(&mut roster), [""; 0]);
     assert_eq!(roster.sockets().next().unwrap().facts, locked);
@@ -163,10 +133,9 @@ fn a_socket_that_comes_back_has_a_higher_generation() {
 
 #[test]
 fn dot_files_count_only_when_asked_for() {
-    for (policy, expected) in [
-        (DotFiles::Ignored, vec!["+a@1"]),
-        (DotFiles::Reported, vec!["+.hidden@1", "+a@1", "+.late@1"]),
-    ] {
+    for (policy, expected) in
+        [(DotFiles::Ignored, vec!["+a@1"]), (DotFiles::Reported, vec!["+.hidden@1", "+a@1", "+.late@1"])]
+    {
         let mut roster = Roster::new("/d", policy);
         roster.handle_listing(complete(&[(".hidden", born(1, 1)), ("a", born(2, 1))]));
         roster.handle_sighting(".late".into(), Sighting::Socket(born(3, 1)));

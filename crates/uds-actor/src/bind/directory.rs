@@ -128,6 +128,17 @@ impl Directory {
 
     /// The stale socket of that name, kept from being freed; `None` where there is nothing.
     pub(crate) fn examine(&self, name: &OsStr) -> Result<Option<Remains>> {
+        let Some(found) = self.find(name)? else {
+            return Ok(None);
+        };
+        match found.liveness().map_err(|errno| self.failed("find out who serves", errno))? {
+            Liveness::Stale => Ok(Some(found)),
+            liveness => Err(Error::InUse { path: self.full_path(name), liveness }),
+        }
+    }
+
+    /// The socket of that name, whoever serves it.
+    pub(crate) fn find(&self, name: &OsStr) -> Result<Option<Remains>> {
         let file = match openat(self, name, OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty()) {
             Ok(file) => file,
             Err(Errno::NOENT) => return Ok(None),
@@ -135,11 +146,7 @@ impl Directory {
         };
         let stat = fstat(&file).map_err(|errno| self.failed("look at", errno))?;
         self.expect_socket(name, &stat)?;
-        let remains = Remains { identity: Identity::from(&stat), file };
-        match remains.liveness().map_err(|errno| self.failed("find out who serves", errno))? {
-            Liveness::Stale => Ok(Some(remains)),
-            liveness => Err(Error::InUse { path: self.full_path(name), liveness }),
-        }
+        Ok(Some(Remains { identity: Identity::from(&stat), file }))
     }
 
     fn remove_remains(&self, name: &OsStr, remains: &Remains) -> Result<()> {
@@ -181,7 +188,7 @@ impl Directory {
         }
     }
 
-    fn link_if_free(&self, from: &OsStr, to: &OsStr) -> rustix::io::Result<()> {
+    pub(crate) fn link_if_free(&self, from: &OsStr, to: &OsStr) -> rustix::io::Result<()> {
         linkat(self, from, self, to, AtFlags::empty())?;
         unlinkat(self, from, AtFlags::empty())
     }
@@ -199,7 +206,7 @@ fn failed(path: &SocketPath, doing: &'static str, errno: Errno) -> Error {
     Error::Bind { address: Address::Path(path.as_path().to_owned()), doing, source: errno.into() }
 }
 
-/// A stale socket: its inode is held, so that the number cannot come to mean a newer one.
+/// A socket that was found, stale or not: its inode is held, so that the number cannot come to mean a newer one.
 #[derive(Debug)]
 pub(crate) struct Remains {
     file: OwnedFd,

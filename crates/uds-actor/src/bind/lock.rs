@@ -16,7 +16,18 @@ const ATTEMPTS: u32 = 8;
 /// A held lock; dropping it lets go. The file stays: were it removed, two starters could hold two files of that name.
 #[derive(Debug)]
 pub(crate) struct LockFile {
-    _file: OwnedFd,
+    file: OwnedFd,
+    pid: u32,
+}
+
+impl Drop for LockFile {
+    /// Closing is not enough: between fork and exec, a child that another thread is starting has the lock as well.
+    /// Unlocking takes it from all who share it — hence only in the process that locked, not in a copy of it.
+    fn drop(&mut self) {
+        if self.pid == std::process::id() {
+            let _ = flock(&self.file, FlockOperation::NonBlockingUnlock);
+        }
+    }
 }
 
 impl LockFile {
@@ -72,8 +83,10 @@ impl LockFile {
             Err(errno) => return Err(failed(errno)),
         }
 
+        let lock = Self { file, pid: std::process::id() };
+
         // Locked, but is it still the file of that name? Only what is looked at under the lock counts.
-        let stat = fstat(&file).map_err(failed)?;
+        let stat = fstat(&lock.file).map_err(failed)?;
         match directory.identity_of(name).map_err(failed)? {
             Some(identity) if identity == Identity::from(&stat) => {}
             Some(_) | None => return Ok(None),
@@ -82,10 +95,10 @@ impl LockFile {
             return Err(foreign(LockFault::Links));
         }
         // The umask may have taken bits away, and somebody may have added some: a reader could hold the lock.
-        fchmod(&file, Mode::RUSR | Mode::WUSR).map_err(failed)?;
-        ftruncate(&file, 0).map_err(failed)?;
-        pwrite(&file, format!("{}\n", std::process::id()).as_bytes(), 0).map_err(failed)?;
-        Ok(Some(Self { _file: file }))
+        fchmod(&lock.file, Mode::RUSR | Mode::WUSR).map_err(failed)?;
+        ftruncate(&lock.file, 0).map_err(failed)?;
+        pwrite(&lock.file, format!("{}\n", lock.pid).as_bytes(), 0).map_err(failed)?;
+        Ok(Some(lock))
     }
 }
 

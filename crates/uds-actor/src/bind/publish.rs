@@ -134,19 +134,23 @@ impl Published {
         }
     }
 
+    fn remove_final(&self) -> rustix::io::Result<Withdrawal> {
+        match self.directory.identity_of(self.directory.path().name())? {
+            None => Ok(Withdrawal::Missing),
+            Some(identity) if identity != self.identity => Ok(Withdrawal::Replaced),
+            Some(_) => self.remove_aside(),
+        }
+    }
+
     /// There is no unlink-if-it-is-this-inode: move the name aside, where only the lock's holder works, look, and
     /// remove it or put it back.
-    fn remove_final(&self) -> rustix::io::Result<Withdrawal> {
+    fn remove_aside(&self) -> rustix::io::Result<Withdrawal> {
         let directory = &self.directory;
         let (name, temporary) = (directory.path().name(), directory.path().temporary_name());
-        match directory.identity_of(name)? {
-            None => return Ok(Withdrawal::Missing),
-            Some(identity) if identity != self.identity => return Ok(Withdrawal::Replaced),
-            Some(_) => {}
-        }
         match renameat_with(directory, name, directory, &temporary, RenameFlags::NOREPLACE) {
             Ok(()) => {}
             Err(Errno::NOENT) => return Ok(Withdrawal::Missing),
+            // The file system cannot. Nobody but us has anything under the temporary name.
             Err(Errno::INVAL | Errno::NOSYS) => renameat(directory, name, directory, &temporary)?,
             Err(errno) => return Err(errno),
         }
@@ -160,5 +164,124 @@ impl Published {
 impl Drop for Published {
     fn drop(&mut self) {
         self.take_back();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::os::fd::{AsFd, OwnedFd};
+    use std::os::unix::fs::MetadataExt;
+    use std::os::unix::net::{UnixListener, UnixStream};
+    use std::path::{Path, PathBuf};
+
+    use rustix::net::{AddressFamily, SocketAddrUnix, SocketType, bind, listen, socket};
+    use tempfile::TempDir;
+
+    use super::super::FileOptions;
+    use super::*;
+    use crate::error::Error;
+    use crate::path::SocketPath;
+
+    /// A socket bound and listening under its temporary name.
+    struct Scene {
+        _socket: OwnedFd,
+        fresh: Fresh,
+        path: PathBuf,
+        temporary: PathBuf,
+        _directory: TempDir,
+    }
+
+    fn scene() -> Scene {
+        let temp = tempfile::tempdir().unwrap();
+        let path = temp.path().join("x.sock");
+        let directory = Directory::open(SocketPath::new(path.clone()).unwrap()).unwrap();
+        let socket = stream();
+        let fresh = directory.bind(socket.as_fd(), FileOptions::default()).unwrap();
+        listen(&socket, 8).unwrap();
+        Scene { _socket: socket, fresh, path, temporary: temp.path().join(".x.sock.new"), _directory: temp }
+    }
+
+    fn stream() -> OwnedFd {
+        socket(AddressFamily::UNIX, SocketType::STREAM, None).unwrap()
+    }
+
+    fn inode(path: &Path) -> u64 {
+        path.symlink_metadata().unwrap().ino()
+    }
+
+    #[test]
+    fn a_server_that_replaced_the_stale_socket_meanwhile_gets_its_name_back() {
+        let mut scene = scene();
+        drop(UnixListener::bind(&scene.path).unwrap());
+        let remains = scene.fresh.directory().examine("x.sock".as_ref()).unwrap().unwrap();
+        fs::remove_file(&scene.path).unwrap();
+        let _server = UnixListener::bind(&scene.path).unwrap();
+        let before = (inode(&scene.path), inode(&scene.temporary));
+        assert!(!scene.fresh.0.exchange(&remains).unwrap());
+        assert_eq!((inode(&scene.path), inode(&scene.temporary)), before);
+        let error = scene.fresh.publish().unwrap_err();
+        assert!(matches!(error, Error::InUse { liveness: Liveness::Live, .. }), "{error}");
+        assert_eq!(inode(&scene.path), before.0);
+        assert!(!scene.temporary.exists());
+    }
+
+    #[test]
+    fn a_server_that_looked_stale_and_got_further_gets_its_name_back() {
+        let mut scene = scene();
+        let slow = stream();
+        bind(&slow, &SocketAddrUnix::new(&scene.path).unwrap()).unwrap();
+        let remains = scene.fresh.directory().find("x.sock".as_ref()).unwrap().unwrap();
+        listen(&slow, 8).unwrap();
+        let before = (inode(&scene.path), inode(&scene.temporary));
+        assert!(!scene.fresh.0.exchange(&remains).unwrap());
+        assert_eq!((inode(&scene.path), inode(&scene.temporary)), before);
+        UnixStream::connect(&scene.path).unwrap();
+    }
+
+    #[test]
+    fn a_stale_socket_that_went_meanwhile_is_no_obstacle() {
+        let mut scene = scene();
+        drop(UnixListener::bind(&scene.path).unwrap());
+        let remains = scene.fresh.directory().examine("x.sock".as_ref()).unwrap().unwrap();
+        fs::remove_file(&scene.path).unwrap();
+        assert!(!scene.fresh.0.exchange(&remains).unwrap());
+        let published = scene.fresh.publish().unwrap();
+        UnixStream::connect(&scene.path).unwrap();
+        assert!(matches!(published.withdraw(), Withdrawal::Removed));
+    }
+
+    #[test]
+    fn a_name_that_changed_hands_while_it_was_taken_back_is_put_back() {
+        let scene = scene();
+        let published = scene.fresh.publish().unwrap();
+        fs::remove_file(&scene.path).unwrap();
+        fs::write(&scene.path, "precious").unwrap();
+        // What the first look would have refused: the name was still ours then.
+        assert!(matches!(published.remove_aside(), Ok(Withdrawal::Replaced)));
+        assert_eq!(fs::read_to_string(&scene.path).unwrap(), "precious");
+        assert!(!scene.temporary.exists());
+    }
+
+    #[test]
+    fn a_link_publishes_where_renaming_cannot_and_replaces_nothing_either() {
+        let scene = scene();
+        let directory = scene.fresh.directory();
+        let (name, temporary) = (directory.path().name(), directory.path().temporary_name());
+        fs::write(&scene.path, "precious").unwrap();
+        assert_eq!(directory.link_if_free(&temporary, name), Err(Errno::EXIST));
+        assert_eq!(fs::read_to_string(&scene.path).unwrap(), "precious");
+        fs::remove_file(&scene.path).unwrap();
+        directory.link_if_free(&temporary, name).unwrap();
+        assert!(!scene.temporary.exists());
+        UnixStream::connect(&scene.path).unwrap();
+    }
+
+    #[test]
+    fn what_was_never_published_leaves_nothing() {
+        let scene = scene();
+        assert!(scene.temporary.exists());
+        drop(scene.fresh);
+        assert!(!scene.temporary.exists() && !scene.path.exists());
     }
 }

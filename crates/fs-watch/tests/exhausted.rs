@@ -1,0 +1,43 @@
+//! A process that has no descriptors left sees nothing, and must not take that for emptiness. In a program
+//! of its own, because it takes all of them.
+
+#![cfg(target_os = "linux")]
+
+use std::fs::File;
+use std::os::unix::net::UnixListener;
+use std::time::Duration;
+
+use fs_watch::backend::Polling;
+use fs_watch::{Error, Event, Watcher, Why};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+
+async fn next(watcher: &mut Watcher) -> Event {
+    let next = tokio::time::timeout(Duration::from_secs(20), watcher.next()).await;
+    next.expect("an event must come").expect("the watcher must live")
+}
+
+fn take_all_descriptors() -> Vec<File> {
+    std::iter::from_fn(|| File::open("/dev/null").ok()).collect()
+}
+
+#[tokio::test]
+async fn without_descriptors_nothing_is_removed() {
+    let hard = getrlimit(Resource::Nofile);
+    setrlimit(Resource::Nofile, Rlimit { current: Some(128), ..hard }).unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    let _listener = UnixListener::bind(dir.path().join("a")).unwrap();
+    let polling = Polling::every(Duration::from_millis(5));
+    let mut watcher = Watcher::builder(dir.path()).backend(polling).start().await.unwrap();
+    while next(&mut watcher).await != Event::InitDone {}
+
+    let taken = take_all_descriptors();
+    let degraded = next(&mut watcher).await;
+    assert!(matches!(degraded, Event::Degraded(Why::Unreadable { .. })), "{degraded:?}");
+    let error = Watcher::start(dir.path()).await.unwrap_err();
+    assert!(matches!(&error, Error::Unreadable { .. }) && error.is_retryable(), "{error:?}");
+
+    drop(taken);
+    assert_eq!(next(&mut watcher).await, Event::Resynced);
+    std::fs::remove_file(dir.path().join("a")).unwrap();
+    assert!(matches!(next(&mut watcher).await, Event::Removed { .. }));
+}

@@ -1,0 +1,157 @@
+//! What became of everything, producer by producer and in all.
+
+use std::{fmt, io, sync::Arc, time::Duration};
+
+use uds_actor::{Count, Reason};
+
+use crate::Producer;
+
+/// The account of one producer, complete: it is given when everything of it has been delivered.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Account {
+    /// Who.
+    pub producer: Arc<Producer>,
+    /// Complete messages read from it.
+    pub received: Count,
+    /// Messages returned by [`Funnel::recv`](crate::Funnel::recv) or [`Funnel::next`](crate::Funnel::next).
+    pub delivered: Count,
+    /// Messages received and not delivered: only where the funnel was ended before it was empty.
+    pub lost: Count,
+    /// Bytes of a message whose rest never came; 0 if the stream ended between messages.
+    pub cut_bytes: usize,
+    /// How it ended.
+    pub parting: Parting,
+}
+
+impl Account {
+    /// Messages that were cut: 0 or 1.
+    #[must_use]
+    pub const fn cut(&self) -> u64 {
+        (self.cut_bytes > 0) as u64
+    }
+}
+
+impl fmt::Display for Account {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "{}: {}; received {}, delivered {}, cut {}, lost {}",
+            self.producer,
+            self.parting,
+            self.received.frames,
+            self.delivered.frames,
+            self.cut(),
+            self.lost.frames,
+        )
+    }
+}
+
+/// How a producer's connection ended.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum Parting {
+    /// The producer closed it in an orderly way.
+    Closed,
+    /// The producer reset it, or the socket failed.
+    Failed(Arc<io::Error>),
+    /// The producer broke the framing.
+    Malformed(frame_codec::Error),
+    /// Its socket vanished from the directory, and what had arrived until then was received.
+    Vanished,
+    /// The funnel was shut down, and what had arrived until then was received.
+    Shutdown,
+    /// The funnel was ended, or time ran out in a shutdown; what was still in the kernel is not received.
+    Abandoned,
+}
+
+impl Parting {
+    pub(crate) fn new(reason: Reason, asked: Option<Asked>) -> Self {
+        match (reason, asked) {
+            (Reason::Failed(error), _) => Self::Failed(error),
+            (Reason::Malformed(error), _) => Self::Malformed(error),
+            (Reason::DeadlineExceeded | Reason::Aborted, _) => Self::Abandoned,
+            (_, Some(Asked::Vanished)) => Self::Vanished,
+            (_, Some(Asked::Shutdown)) => Self::Shutdown,
+            (_, None) => Self::Closed,
+        }
+    }
+
+    /// Whether the producer's side caused an end that was not orderly.
+    #[must_use]
+    pub const fn is_peer_fault(&self) -> bool {
+        match self {
+            Self::Failed(_) | Self::Malformed(_) => true,
+            Self::Closed | Self::Vanished | Self::Shutdown | Self::Abandoned => false,
+        }
+    }
+}
+
+impl fmt::Display for Parting {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Closed => f.write_str("closed"),
+            Self::Failed(error) => write!(f, "failed: {error}"),
+            Self::Malformed(error) => write!(f, "malformed: {error}"),
+            Self::Vanished => f.write_str("vanished"),
+            Self::Shutdown => f.write_str("shut down"),
+            Self::Abandoned => f.write_str("abandoned"),
+        }
+    }
+}
+
+/// What we asked of a connection that then ended in an orderly way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Asked {
+    Vanished,
+    Shutdown,
+}
+
+/// The account of a whole funnel.
+#[derive(Clone, Debug, Default)]
+#[non_exhaustive]
+pub struct Report {
+    /// Connections that messages could come from.
+    pub producers: u64,
+    /// Complete messages read.
+    pub received: Count,
+    /// Messages returned to the application.
+    pub delivered: Count,
+    /// Messages received and not delivered.
+    pub lost: Count,
+    /// Messages whose rest never came.
+    pub cut: u64,
+    /// Connections closed because their peer is not admitted.
+    pub refused: u64,
+    /// Connections closed for want of descriptors.
+    pub shed: u64,
+    /// How long the funnel ran.
+    pub elapsed: Duration,
+}
+
+impl Report {
+    pub(crate) fn add(&mut self, account: &Account) {
+        self.received += account.received;
+        self.delivered += account.delivered;
+        self.lost += account.lost;
+        self.cut += account.cut();
+    }
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let s = if self.producers == 1 { "" } else { "s" };
+        write!(
+            f,
+            "received {} messages from {} producer{s}, delivered {}, cut {}, lost {}",
+            self.received.frames, self.producers, self.delivered.frames, self.cut, self.lost.frames,
+        )?;
+        if self.refused > 0 {
+            write!(f, ", refused {} connections", self.refused)?;
+        }
+        if self.shed > 0 {
+            write!(f, ", shed {} connections", self.shed)?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,150 @@
+//! How a funnel is set up.
+
+use std::{
+    fmt,
+    pin::Pin,
+    sync::{Arc, atomic::AtomicU64},
+    time::Instant,
+};
+
+use frame_codec::Framing;
+use futures_core::Stream;
+use futures_util::stream::SelectAll;
+use tokio::{
+    sync::{Semaphore, mpsc},
+    task::JoinSet,
+};
+use uds_actor::{Admit, Bind};
+
+use crate::{Endpoint, Error, Funnel, Limits, Membership, Place, Report, accept, members, site::Site, stop::Stop};
+
+/// Connections and events that wait for the funnel to be polled.
+const ARRIVALS: usize = 64;
+
+/// Where producers come from, how their messages are framed, and how much the funnel holds.
+#[must_use = "a funnel receives nothing until it is started"]
+pub struct Builder<F> {
+    framing: F,
+    limits: Limits,
+    admit: Admit,
+    listeners: Vec<Bind>,
+    #[cfg(feature = "dir")]
+    directories: Vec<crate::directory::Directory>,
+    members: Vec<Members>,
+}
+
+type Members = Pin<Box<dyn Stream<Item = Membership<Endpoint>> + Send>>;
+
+impl Funnel {
+    /// A funnel for messages framed like this.
+    pub fn builder<F: Framing + Clone + Send + Sync + 'static>(framing: F) -> Builder<F> {
+        Builder {
+            framing,
+            limits: Limits::default(),
+            admit: Admit::own(),
+            listeners: Vec::new(),
+            #[cfg(feature = "dir")]
+            directories: Vec::new(),
+            members: Vec::new(),
+        }
+    }
+}
+
+impl<F: Framing + Clone + Send + Sync + 'static> Builder<F> {
+    /// Accepts producers here. Whom the listener admits is set in `bind`.
+    pub fn listen(mut self, bind: Bind) -> Self {
+        self.listeners.push(bind);
+        self
+    }
+
+    /// Connects to every socket that appears in this directory, now and later, and lets go of each that vanishes.
+    #[cfg(feature = "dir")]
+    pub fn directory(mut self, path: impl Into<std::path::PathBuf>) -> Self {
+        self.directories.push(crate::directory::Directory { path: path.into() });
+        self
+    }
+
+    /// Connects to every endpoint that joins and lets go of each that leaves.
+    pub fn members(mut self, members: impl Stream<Item = Membership<Endpoint>> + Send + 'static) -> Self {
+        self.members.push(Box::pin(members));
+        self
+    }
+
+    /// Whose sockets are connected to, in directories and among members; [`Admit::own`] unless set.
+    pub fn admit(mut self, admit: Admit) -> Self {
+        self.admit = admit;
+        self
+    }
+
+    /// The bounds, unless the defaults suit.
+    pub fn limits(mut self, limits: Limits) -> Self {
+        self.limits = limits;
+        self
+    }
+
+    /// Binds every listener, watches every directory, and begins.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NoSource`], or what keeps the first listener or directory from being had; then nothing is left behind.
+    ///
+    /// # Panics
+    ///
+    /// Outside a tokio runtime with I/O and time enabled.
+    pub async fn start(self) -> Result<Funnel, Error> {
+        let stop = Stop::default();
+        let (arrivals, received) = mpsc::channel(ARRIVALS);
+        let slots = Arc::new(Semaphore::new(self.limits.connections.clamp(1, Semaphore::MAX_PERMITS)));
+        let last_id = Arc::new(AtomicU64::new(0));
+        let site = || Site {
+            framing: self.framing.clone(),
+            limits: self.limits,
+            slots: Arc::clone(&slots),
+            stop: stop.clone(),
+            arrivals: arrivals.clone(),
+            last_id: Arc::clone(&last_id),
+        };
+        let listeners = self.listeners.into_iter().map(Bind::listen).collect::<Result<Vec<_>, _>>();
+        let listeners = listeners.map_err(Error::Socket)?;
+        #[cfg_attr(not(feature = "dir"), expect(unused_mut, reason = "directories add to it"))]
+        let mut members: Vec<(Place, Members)> =
+            self.members.into_iter().map(|members| (Place::Members, members)).collect();
+        #[cfg(feature = "dir")]
+        for directory in self.directories {
+            let watcher = fs_watch::Watcher::start(&directory.path).await.map_err(Error::Watch)?;
+            members.push((Place::Directory(directory.path), Box::pin(crate::directory::members(watcher))));
+        }
+        if listeners.is_empty() && members.is_empty() {
+            return Err(Error::NoSource);
+        }
+        let listening = listeners.iter().map(|listener| listener.address().clone()).collect();
+        let mut sources = JoinSet::new();
+        for listener in listeners {
+            sources.spawn(accept::run(listener, site()));
+        }
+        for (place, members) in members {
+            sources.spawn(members::run(members, place, self.admit.clone(), site()));
+        }
+        Ok(Funnel {
+            listening,
+            arrivals: Some(received),
+            connections: SelectAll::new(),
+            sources,
+            stopping: Some(Box::pin(stop.asked_owned())),
+            _guard: stop.guard(),
+            stop,
+            report: Report::default(),
+            started: Instant::now(),
+        })
+    }
+}
+
+impl<F: fmt::Debug> fmt::Debug for Builder<F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Builder")
+            .field("framing", &self.framing)
+            .field("limits", &self.limits)
+            .field("listeners", &self.listeners)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,57 @@
+//! What can go wrong with where messages come from.
+
+/// A source of producers that cannot be had, or not any longer.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// A listener could not be bound, or broke; or a socket in a directory could not be reached.
+    #[error(transparent)]
+    Socket(uds_actor::Error),
+    /// A directory cannot be watched.
+    #[cfg(feature = "dir")]
+    #[error(transparent)]
+    Watch(fs_watch::Error),
+    /// There is nowhere for messages to come from.
+    #[error("a funnel needs at least one listener or directory")]
+    NoSource,
+    /// A process that is not admitted offers this socket.
+    #[error("{address} is offered by {peer}, who is not admitted")]
+    NotAdmitted {
+        /// The socket.
+        address: uds_actor::Address,
+        /// Who called `listen` on it.
+        peer: uds_actor::Peer,
+    },
+    /// What is there may not be known at the moment; connections that exist are not touched.
+    #[error("cannot see who is there: {why}")]
+    Degraded {
+        /// The watcher's word for it.
+        why: String,
+    },
+}
+
+impl Error {
+    /// Whether the other side caused it.
+    #[must_use]
+    pub fn is_peer_fault(&self) -> bool {
+        match self {
+            Self::Socket(error) => error.is_peer_fault(),
+            Self::NotAdmitted { .. } => true,
+            #[cfg(feature = "dir")]
+            Self::Watch(_) => false,
+            Self::NoSource | Self::Degraded { .. } => false,
+        }
+    }
+
+    /// Whether the same may succeed later.
+    #[must_use]
+    pub fn is_retryable(&self) -> bool {
+        match self {
+            Self::Socket(error) => error.is_retryable(),
+            #[cfg(feature = "dir")]
+            Self::Watch(error) => error.is_retryable(),
+            Self::Degraded { .. } => true,
+            Self::NotAdmitted { .. } | Self::NoSource => false,
+        }
+    }
+}

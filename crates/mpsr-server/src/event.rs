@@ -1,0 +1,97 @@
+//! What a funnel has to say.
+
+use std::{fmt, path::PathBuf, sync::Arc};
+
+use frame_codec::{Batch, Frames, IntoFrames};
+use uds_actor::Address;
+
+use crate::{Account, Error, Producer};
+
+/// Messages of one producer, in the order in which it sent them.
+#[derive(Clone, Debug)]
+pub struct Delivery {
+    pub(crate) producer: Arc<Producer>,
+    pub(crate) batch: Batch,
+}
+
+impl Delivery {
+    /// Who sent them.
+    #[must_use]
+    pub const fn producer(&self) -> &Arc<Producer> {
+        &self.producer
+    }
+
+    /// The messages.
+    #[must_use]
+    pub const fn batch(&self) -> &Batch {
+        &self.batch
+    }
+
+    /// The messages, to be kept; their memory counts against the producer's bound until the last is dropped.
+    #[must_use]
+    pub fn into_batch(self) -> Batch {
+        self.batch
+    }
+}
+
+impl<'a> IntoIterator for &'a Delivery {
+    type Item = &'a [u8];
+    type IntoIter = Frames<'a>;
+
+    fn into_iter(self) -> Frames<'a> {
+        self.batch.iter()
+    }
+}
+
+impl IntoIterator for Delivery {
+    type Item = <Batch as IntoIterator>::Item;
+    type IntoIter = IntoFrames;
+
+    fn into_iter(self) -> IntoFrames {
+        self.batch.into_frames()
+    }
+}
+
+/// What [`Funnel::next`](crate::Funnel::next) tells.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Event {
+    /// A producer is connected. Comes before its first delivery.
+    Joined(Arc<Producer>),
+    /// Messages.
+    Delivery(Delivery),
+    /// A producer's connection has ended. Comes after its last delivery.
+    Left(Account),
+    /// Everybody who was in this place at the start has been found.
+    Synced(Place),
+    /// Something that somebody should know. The funnel goes on.
+    Trouble {
+        /// Where.
+        place: Place,
+        /// What.
+        error: Error,
+    },
+}
+
+/// Where producers come from.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Place {
+    /// A socket: one of ours that they connect to, or one of theirs.
+    Socket(Address),
+    /// A directory in which their sockets appear.
+    Directory(PathBuf),
+    /// A stream of [`Membership`](crate::Membership) that the application supplied.
+    Members,
+}
+
+impl fmt::Display for Place {
+    /// As an address on a command line; unprintable bytes are escaped.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Socket(address) => address.fmt(f),
+            Self::Directory(path) => write!(f, "dir:{}", path.to_string_lossy().escape_debug()),
+            Self::Members => f.write_str("members"),
+        }
+    }
+}

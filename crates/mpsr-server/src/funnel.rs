@@ -1,0 +1,152 @@
+//! The receiver of many producers.
+
+use std::{
+    future::poll_fn,
+    pin::Pin,
+    task::{Context, Poll},
+    time::{Duration, Instant},
+};
+
+use futures_core::Stream;
+use futures_util::{StreamExt as _, stream::SelectAll};
+use tokio::{sync::mpsc, task::JoinSet};
+use tokio_util::sync::{DropGuard, WaitForCancellationFutureOwned};
+use uds_actor::{AcceptStats, Address};
+
+use crate::{Delivery, Event, Handle, Report, account::Asked, connection::Connection, site::Arrival, stop::Stop};
+
+/// Receives from every producer, whoever and wherever they are.
+///
+/// Made by [`Funnel::builder`]. Producers take turns, batch by batch: one that floods gets its share and no more. What a
+/// producer has in the funnel is bounded in bytes, and beyond that the kernel holds it back.
+///
+/// Dropping it ends every connection; what was received and not delivered is lost.
+#[derive(Debug)]
+pub struct Funnel {
+    pub(crate) listening: Vec<Address>,
+    /// `None` once every source has ended.
+    pub(crate) arrivals: Option<mpsc::Receiver<Arrival>>,
+    pub(crate) connections: SelectAll<Connection>,
+    pub(crate) sources: JoinSet<AcceptStats>,
+    pub(crate) stop: Stop,
+    /// `None` once the stop has been heard.
+    pub(crate) stopping: Option<Pin<Box<WaitForCancellationFutureOwned>>>,
+    pub(crate) report: Report,
+    pub(crate) started: Instant,
+    /// Ends the sources when the funnel is dropped.
+    pub(crate) _guard: DropGuard,
+}
+
+impl Funnel {
+    /// Waits for the next messages, from whichever producer has its turn; `None` after a
+    /// [shutdown](Handle::shutdown), when everything has been delivered.
+    ///
+    /// # Cancel safety
+    ///
+    /// Cancel safe: a dropped future has taken nothing.
+    pub async fn recv(&mut self) -> Option<Delivery> {
+        loop {
+            if let Event::Delivery(delivery) = self.next().await? {
+                return Some(delivery);
+            }
+        }
+    }
+
+    /// The same with everything else that happens: who joins, who leaves with which account, and trouble.
+    ///
+    /// # Cancel safety
+    ///
+    /// Cancel safe: a dropped future has taken nothing.
+    pub async fn next(&mut self) -> Option<Event> {
+        poll_fn(|cx| self.poll_event(cx)).await
+    }
+
+    fn poll_event(&mut self, cx: &mut Context<'_>) -> Poll<Option<Event>> {
+        if let Some(stopping) = &mut self.stopping
+            && stopping.as_mut().poll(cx).is_ready()
+        {
+            self.stopping = None;
+            for connection in self.connections.iter() {
+                connection.rope().let_go(Asked::Shutdown, self.stop.deadline());
+            }
+        }
+        if let Some(arrivals) = &mut self.arrivals {
+            match arrivals.poll_recv(cx) {
+                Poll::Ready(Some(Arrival::Connection(connection))) => {
+                    if self.stop.is_asked() {
+                        connection.rope().let_go(Asked::Shutdown, self.stop.deadline());
+                    }
+                    let producer = connection.producer().clone();
+                    self.report.producers += 1;
+                    self.connections.push(connection);
+                    return Poll::Ready(Some(Event::Joined(producer)));
+                }
+                Poll::Ready(Some(Arrival::Event(event))) => return Poll::Ready(Some(event)),
+                Poll::Ready(None) => self.arrivals = None,
+                Poll::Pending => {}
+            }
+        }
+        match self.connections.poll_next_unpin(cx) {
+            Poll::Ready(Some(event)) => {
+                if let Event::Left(account) = &event {
+                    self.report.add(account);
+                }
+                Poll::Ready(Some(event))
+            }
+            Poll::Ready(None) if self.arrivals.is_none() => Poll::Ready(None),
+            Poll::Ready(None) | Poll::Pending => Poll::Pending,
+        }
+    }
+
+    /// Where the funnel listens.
+    #[must_use]
+    pub fn listening(&self) -> &[Address] {
+        &self.listening
+    }
+
+    /// A handle to stop it with.
+    #[must_use]
+    pub fn handle(&self) -> Handle {
+        Handle { stop: self.stop.clone() }
+    }
+
+    /// Ends the funnel and gives the account.
+    ///
+    /// After [`recv`](Self::recv) has answered `None` nothing is left to be lost. Before that it is the hard way:
+    /// connections end where they stand.
+    pub async fn finished(mut self) -> Report {
+        self.stop.ask(Duration::ZERO);
+        if let Some(mut arrivals) = self.arrivals.take() {
+            arrivals.close();
+            while let Some(arrival) = arrivals.recv().await {
+                if let Arrival::Connection(connection) = arrival {
+                    self.report.producers += 1;
+                    self.connections.push(connection);
+                }
+            }
+        }
+        for connection in self.connections.iter_mut() {
+            connection.abandon();
+        }
+        while let Some(event) = self.connections.next().await {
+            if let Event::Left(account) = event {
+                self.report.add(&account);
+            }
+        }
+        while let Some(stats) = self.sources.join_next().await {
+            let stats = stats.expect("sources do not panic and are not aborted");
+            self.report.refused += stats.refused;
+            self.report.shed += stats.shed;
+        }
+        self.report.elapsed = self.started.elapsed();
+        self.report.clone()
+    }
+}
+
+impl Stream for Funnel {
+    type Item = Event;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Event>> {
+        self.poll_event(cx)
+    }
+}

@@ -1,0 +1,32 @@
+//! The named bounds of a funnel.
+
+use std::time::Duration;
+
+/// How much a funnel holds. Its memory is at most [`connections`](Self::connections) times
+/// ([`per_connection_bytes`](Self::per_connection_bytes) + one message + one read of 256 KiB).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Limits {
+    /// The largest message, in bytes. At the limit: the connection that sends a larger one ends as malformed.
+    pub max_frame: usize,
+    /// Memory of messages of one connection that were read and not yet dropped, in bytes. At the limit: its socket is not
+    /// read, and the kernel holds the producer back.
+    pub per_connection_bytes: usize,
+    /// Connections at one time. At the limit: further ones wait in the kernel's accept queue, sockets in directories are
+    /// not connected to, and each comes in as another leaves.
+    pub connections: usize,
+    /// How long a connection may go on after its socket has vanished from the directory, if it is still sending.
+    pub vanished_grace: Duration,
+}
+
+impl Default for Limits {
+    /// 1 MiB a message, 256 KiB a connection, 1024 connections, one second.
+    fn default() -> Self {
+        Self {
+            max_frame: frame_codec::Limits::DEFAULT_MAX_FRAME,
+            per_connection_bytes: 256 << 10,
+            connections: 1024,
+            vanished_grace: Duration::from_secs(1),
+        }
+    }
+}

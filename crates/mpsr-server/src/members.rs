@@ -1,0 +1,128 @@
+//! Producers that offer a socket: we connect to each that joins and let go of each that leaves.
+
+use std::{collections::HashMap, sync::Arc, time::Duration};
+
+use frame_codec::Framing;
+use futures_core::Stream;
+use futures_util::StreamExt as _;
+use tokio::{task::JoinSet, time::sleep};
+use tokio_util::sync::CancellationToken;
+use uds_actor::{AcceptStats, Address, Admit, Connect, Peer};
+
+use crate::{
+    Endpoint, Error, Event, Membership, Place, Via,
+    account::Asked,
+    site::{Arrival, FunnelGone, Site},
+};
+
+/// How long a socket that refuses is tried before somebody is told. It is tried on after that.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// How long a connection whose socket has vanished may take to give what has arrived.
+const LET_GO: Duration = Duration::from_secs(5);
+
+/// Keeps one task for each endpoint that is there.
+pub(crate) async fn run<F, S>(members: S, place: Place, admit: Admit, site: Site<F>) -> AcceptStats
+where
+    F: Framing + Clone + Send + Sync + 'static,
+    S: Stream<Item = Membership<Endpoint>> + Send,
+{
+    let mut members = std::pin::pin!(members);
+    let site = Arc::new(site);
+    let mut present: HashMap<Endpoint, CancellationToken> = HashMap::new();
+    let mut attending = JoinSet::new();
+    loop {
+        let change = tokio::select! {
+            () = site.stop.asked() => break,
+            change = members.next() => change,
+            Some(_) = attending.join_next() => continue,
+        };
+        let told = match change {
+            Some(Membership::Joined(endpoint)) => {
+                let leaving = CancellationToken::new();
+                present.insert(endpoint.clone(), leaving.clone());
+                attending.spawn(attend(endpoint.address, admit.clone(), leaving, Arc::clone(&site)));
+                Ok(())
+            }
+            Some(Membership::Left(endpoint)) => {
+                if let Some(leaving) = present.remove(&endpoint) {
+                    leaving.cancel();
+                }
+                Ok(())
+            }
+            Some(Membership::Synced) => site.tell(Arrival::Event(Event::Synced(place.clone()))).await,
+            Some(Membership::Degraded(why)) => site.trouble(place.clone(), Error::Degraded { why }).await,
+            None => break,
+        };
+        if told.is_err() {
+            break;
+        }
+    }
+    // Members that nobody lists any longer stay connected until they close, or until the funnel stops.
+    while attending.join_next().await.is_some() {}
+    AcceptStats::default()
+}
+
+/// Connects to one endpoint and stays with it until it leaves or its connection ends.
+///
+/// A connection that ended is not made again for the same socket: a server that hands its file to everybody who connects
+/// would hand it out over and over.
+async fn attend<F: Framing + Clone + Send + 'static>(
+    address: Address,
+    admit: Admit,
+    leaving: CancellationToken,
+    site: Arc<Site<F>>,
+) {
+    let connecting = async {
+        let slot = site.slot().await?;
+        let (stream, peer) = connect(&address, &admit, &site).await?;
+        Some((slot, stream, peer))
+    };
+    let connected = tokio::select! {
+        () = leaving.cancelled() => return,
+        () = site.stop.asked() => return,
+        connected = connecting => connected,
+    };
+    let Some((slot, stream, peer)) = connected else { return };
+    // Not to be cancelled: from here on the connection has an actor that receives.
+    let Ok(rope) = site.attach(stream, (address, Via::Directory, peer), slot).await else { return };
+    tokio::select! {
+        () = rope.ended() => return,
+        () = site.stop.asked() => return,
+        () = leaving.cancelled() => {}
+    }
+    // The name is gone, but whoever holds the connection may still be writing to it.
+    tokio::select! {
+        () = rope.ended() => {}
+        () = sleep(site.limits.vanished_grace) => rope.let_go(Asked::Vanished, LET_GO),
+    }
+}
+
+/// Tries until it succeeds or cannot succeed any longer, and says once what is in the way.
+async fn connect<F: Framing + Clone + Send + 'static>(
+    address: &Address,
+    admit: &Admit,
+    site: &Site<F>,
+) -> Option<(tokio::net::UnixStream, Peer)> {
+    let place = Place::Socket(address.clone());
+    let mut told = false;
+    loop {
+        let error = match Connect::to(address.clone()).deadline(PATIENCE).connect().await {
+            Ok(stream) => match Peer::of(&stream) {
+                Ok(peer) if admit.admits(&peer) => return Some((stream, peer)),
+                Ok(peer) => return give_up(site, place, Error::NotAdmitted { address: address.clone(), peer }).await,
+                Err(error) => return give_up(site, place, Error::Socket(error)).await,
+            },
+            Err(error) if error.is_retryable() => error,
+            Err(error) => return give_up(site, place, Error::Socket(error)).await,
+        };
+        if !std::mem::replace(&mut told, true) {
+            site.trouble(place.clone(), Error::Socket(error)).await.ok()?;
+        }
+    }
+}
+
+async fn give_up<F: Framing + Clone + Send + 'static, T>(site: &Site<F>, place: Place, error: Error) -> Option<T> {
+    let _: Result<(), FunnelGone> = site.trouble(place, error).await;
+    None
+}

@@ -1,0 +1,83 @@
+//! What every source of producers shares: how a stream becomes a connection of the funnel.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering},
+};
+
+use frame_codec::Framing;
+use tokio::{
+    net::UnixStream,
+    sync::{OwnedSemaphorePermit, Semaphore, mpsc},
+};
+use uds_actor::{Actor, Address, Peer};
+
+use crate::{
+    Error, Event, Limits, Place, Producer, ProducerId, Via,
+    connection::{Connection, Rope},
+    stop::Stop,
+};
+
+/// What sources send to the funnel.
+#[derive(Debug)]
+pub(crate) enum Arrival {
+    Connection(Connection),
+    Event(Event),
+}
+
+/// Handed to every source.
+#[derive(Debug)]
+pub(crate) struct Site<F> {
+    pub(crate) framing: F,
+    pub(crate) limits: Limits,
+    pub(crate) slots: Arc<Semaphore>,
+    pub(crate) stop: Stop,
+    pub(crate) arrivals: mpsc::Sender<Arrival>,
+    pub(crate) last_id: Arc<AtomicU64>,
+}
+
+/// The funnel is gone; whoever hears this ends.
+#[derive(Debug)]
+pub(crate) struct FunnelGone;
+
+impl<F: Framing + Clone + Send + 'static> Site<F> {
+    /// Waits until the funnel has room for one more connection; `None` when it is stopping.
+    pub(crate) async fn slot(&self) -> Option<OwnedSemaphorePermit> {
+        tokio::select! {
+            () = self.stop.asked() => None,
+            slot = self.slot_while_stopping() => Some(slot),
+        }
+    }
+
+    /// The same for those who came before the stop and are still let in.
+    pub(crate) async fn slot_while_stopping(&self) -> OwnedSemaphorePermit {
+        Arc::clone(&self.slots).acquire_owned().await.expect("the semaphore is never closed")
+    }
+
+    /// Gives the stream to an actor, and the actor to the funnel.
+    pub(crate) async fn attach(
+        &self,
+        stream: UnixStream,
+        (address, via, peer): (Address, Via, Peer),
+        slot: OwnedSemaphorePermit,
+    ) -> Result<Rope, FunnelGone> {
+        let id = ProducerId(self.last_id.fetch_add(1, Ordering::Relaxed) + 1);
+        let producer = Arc::new(Producer { id, address, via, peer });
+        let (sender, receiver, control) = Actor::new(stream, self.framing.clone())
+            .limits(frame_codec::Limits::default().with_max_frame(self.limits.max_frame))
+            .inbox_bytes(self.limits.per_connection_bytes)
+            .spawn();
+        let rope = Rope::new(control);
+        let connection = Connection::new(producer, receiver, sender, rope.clone(), slot);
+        self.tell(Arrival::Connection(connection)).await?;
+        Ok(rope)
+    }
+
+    pub(crate) async fn trouble(&self, place: Place, error: Error) -> Result<(), FunnelGone> {
+        self.tell(Arrival::Event(Event::Trouble { place, error })).await
+    }
+
+    pub(crate) async fn tell(&self, arrival: Arrival) -> Result<(), FunnelGone> {
+        self.arrivals.send(arrival).await.map_err(|_| FunnelGone)
+    }
+}

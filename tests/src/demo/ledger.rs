@@ -1,0 +1,269 @@
+//! Who was to send what, and what of it arrived: every line once, in order, nothing else.
+//!
+//! The ledger is told what is expected before a producer starts, and every event afterwards; it
+//! never looks at a clock or a socket.
+
+use std::collections::HashMap;
+
+use super::event::{Counts, Event, Via};
+
+/// The accounts of all producers.
+#[derive(Debug, Default)]
+pub struct Ledger {
+    accounts: Vec<Account>,
+    /// The receiver's numbers, to ours.
+    by_producer: HashMap<u64, usize>,
+    /// What nobody here started, or nobody sent.
+    strangers: Vec<String>,
+}
+
+/// One producer.
+#[derive(Debug)]
+pub struct Account {
+    /// How people call it.
+    pub name: String,
+    /// By what its arrival is recognised.
+    pub key: Key,
+    expected: Vec<Vec<u8>>,
+    delivered: u64,
+    bytes: u64,
+    next: usize,
+    difference: Option<String>,
+    standing: Standing,
+}
+
+/// By what a producer is recognised when it joins.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Key {
+    /// It connects to us: the kernel names its process.
+    Pid(u32),
+    /// We connect to it: its socket's path.
+    Path(String),
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Standing {
+    Awaited,
+    Joined,
+    Left { counts: Counts, reason: String },
+}
+
+impl Ledger {
+    /// Opens an account; returns its index. Call it before the producer can be heard of.
+    pub fn expect(&mut self, name: impl Into<String>, key: Key, lines: Vec<Vec<u8>>) -> usize {
+        self.accounts.push(Account {
+            name: name.into(),
+            key,
+            expected: lines,
+            delivered: 0,
+            bytes: 0,
+            next: 0,
+            difference: None,
+            standing: Standing::Awaited,
+        });
+        self.accounts.len() - 1
+    }
+
+    /// Takes in one event; returns the account it is about.
+    pub fn handle(&mut self, event: &Event) -> Option<usize> {
+        match event {
+            Event::Joined { producer, address, via, pid } => self.handle_joined(*producer, address, *via, *pid),
+            Event::Message { producer, payload } => {
+                let index = self.known(*producer, "sent a message")?;
+                let account = &mut self.accounts[index];
+                if account.standing != Standing::Joined {
+                    self.strangers.push(format!("{} sent a message after it left", account.name));
+                }
+                account.handle_message(payload);
+                Some(index)
+            }
+            Event::Left { producer, counts, reason } => {
+                let index = self.known(*producer, "left")?;
+                let account = &mut self.accounts[index];
+                if account.standing != Standing::Joined {
+                    self.strangers.push(format!("{} left twice", account.name));
+                    return None;
+                }
+                account.standing = Standing::Left { counts: *counts, reason: reason.clone() };
+                Some(index)
+            }
+            Event::Listening | Event::Watching | Event::Warning(_) | Event::Report { .. } | Event::Other(_) => None,
+        }
+    }
+
+    /// All accounts, in the order they were opened.
+    #[must_use]
+    pub fn accounts(&self) -> &[Account] {
+        &self.accounts
+    }
+
+    /// Whether every producer came and went.
+    #[must_use]
+    pub fn is_settled(&self) -> bool {
+        self.accounts.iter().all(|account| matches!(account.standing, Standing::Left { .. }))
+    }
+
+    /// The sums over all accounts, by our own count.
+    #[must_use]
+    pub fn totals(&self) -> Counts {
+        let mut totals = Counts::default();
+        for account in &self.accounts {
+            let told = account.told();
+            totals.received += told.received;
+            totals.delivered += account.delivered;
+            totals.cut += told.cut;
+            totals.lost += told.lost;
+            totals.bytes += account.bytes;
+        }
+        totals
+    }
+
+    /// Everything that is not as it should be; nothing when every line arrived once and in order.
+    #[must_use]
+    pub fn problems(&self) -> Vec<String> {
+        let mut problems = self.strangers.clone();
+        for account in &self.accounts {
+            account.collect_problems(&mut problems);
+        }
+        problems
+    }
+
+    /// What the receiver's own report gets wrong.
+    #[must_use]
+    pub fn problems_of_report(&self, producers: u64, told: Counts) -> Vec<String> {
+        let mut problems = Vec::new();
+        let totals = Counts { cut: 0, lost: 0, ..self.totals() };
+        let expected = Counts { received: totals.delivered, ..totals };
+        if producers != self.accounts.len() as u64 {
+            problems.push(format!("the report counts {producers} producers, there were {}", self.accounts.len()));
+        }
+        if told != expected {
+            problems.push(format!("the report says {told:?}, the account is {expected:?}"));
+        }
+        problems
+    }
+
+    fn handle_joined(&mut self, producer: u64, address: &str, via: Via, pid: Option<u32>) -> Option<usize> {
+        let path = address.split_once(':').map_or(address, |(_, path)| path);
+        let matches = |account: &Account| match (&account.key, via) {
+            (Key::Pid(expected), Via::Listen) => pid == Some(*expected),
+            (Key::Path(expected), Via::Dir) => expected == path,
+            (Key::Pid(_), Via::Dir) | (Key::Path(_), Via::Listen) => false,
+        };
+        let Some(index) = self.accounts.iter().position(matches) else {
+            self.strangers.push(format!("a producer nobody started joined: {address}, process {pid:?}"));
+            return None;
+        };
+        let account = &mut self.accounts[index];
+        if account.standing != Standing::Awaited {
+            self.strangers.push(format!("{} joined twice", account.name));
+            return None;
+        }
+        account.standing = Standing::Joined;
+        self.by_producer.insert(producer, index);
+        Some(index)
+    }
+
+    fn known(&mut self, producer: u64, did: &str) -> Option<usize> {
+        let index = self.by_producer.get(&producer).copied();
+        if index.is_none() {
+            self.strangers.push(format!("producer {producer} {did} without having joined"));
+        }
+        index
+    }
+}
+
+impl Account {
+    /// How many lines it was given to send.
+    #[must_use]
+    pub fn sent(&self) -> u64 {
+        self.expected.len() as u64
+    }
+
+    /// How many messages of it came out of the receiver, right or wrong.
+    #[must_use]
+    pub fn delivered(&self) -> u64 {
+        self.delivered
+    }
+
+    /// What the receiver said of it when it left.
+    #[must_use]
+    pub fn told(&self) -> Counts {
+        match &self.standing {
+            Standing::Left { counts, .. } => *counts,
+            Standing::Awaited | Standing::Joined => Counts::default(),
+        }
+    }
+
+    fn handle_message(&mut self, payload: &[u8]) {
+        self.delivered += 1;
+        self.bytes += payload.len() as u64;
+        if self.difference.is_some() {
+            // The first difference is the one to look at; what follows is shifted.
+            return;
+        }
+        if self.expected.get(self.next).is_some_and(|line| line == payload) {
+            self.next += 1;
+            return;
+        }
+        self.difference = Some(self.explain(payload));
+    }
+
+    /// What is wrong with `payload` as the next message.
+    fn explain(&self, payload: &[u8]) -> String {
+        let line = self.next + 1;
+        let got = excerpt(payload);
+        let Some(wanted) = self.expected.get(self.next) else {
+            return format!("after its last line came {got}");
+        };
+        // Equal lines are common (the empty one): the nearest is the likeliest.
+        let missing = self.expected[self.next..].iter().position(|other| other == payload);
+        let back = self.expected[..self.next].iter().rev().position(|other| other == payload).map(|before| before + 1);
+        match (missing, back) {
+            (Some(missing), back) if back.is_none_or(|back| missing < back) => {
+                format!("at line {line} came {got}, which is line {}: {missing} missing", line + missing)
+            }
+            (_, Some(back)) => format!("at line {line} came {got} again, which is line {}", line - back),
+            (_, None) => format!("at line {line} came {got}, not {}", excerpt(wanted)),
+        }
+    }
+
+    fn collect_problems(&self, problems: &mut Vec<String>) {
+        let name = &self.name;
+        if let Some(difference) = &self.difference {
+            problems.push(format!("{name}: {difference}"));
+        } else if self.next < self.expected.len() {
+            let wanted = excerpt(&self.expected[self.next]);
+            let missing = self.expected.len() - self.next;
+            problems.push(format!("{name}: {missing} lines missing from line {} on: {wanted}", self.next + 1));
+        }
+        match &self.standing {
+            Standing::Awaited => problems.push(format!("{name}: never joined")),
+            Standing::Joined => problems.push(format!("{name}: never left")),
+            Standing::Left { counts, reason } => {
+                let own =
+                    Counts { received: self.delivered, delivered: self.delivered, cut: 0, lost: 0, bytes: self.bytes };
+                if *counts != own {
+                    problems.push(format!("{name}: its account says {counts:?}, we saw {own:?}"));
+                }
+                if reason != "closed" {
+                    problems.push(format!("{name}: left with reason {reason:?} instead of an orderly end"));
+                }
+            }
+        }
+    }
+}
+
+/// The beginning of a line, quoted and escaped.
+fn excerpt(line: &[u8]) -> String {
+    const MAX: usize = 40;
+    let text = String::from_utf8_lossy(line);
+    let mut short: String = text.chars().take(MAX).collect();
+    if short.len() < text.len() {
+        short.push('…');
+    }
+    format!("{short:?}")
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,35 @@
+//! Writing to the terminal: whole lines, and a reader who went away is not an error.
+//!
+//! `println!` panics when standard output is a closed pipe (`cargo xtask ci --list | head -1`);
+//! here the program just ends.
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "for the harness, in tests only")]
+
+use std::io::{self, Write};
+
+/// One or more lines on standard output.
+pub(crate) fn say(text: &str) {
+    if cfg!(test) {
+        // Only this way goes through the harness, which keeps what passing tests say to itself.
+        println!("{text}");
+    } else {
+        deliver(io::stdout().lock(), text);
+    }
+}
+
+/// One or more lines on standard error.
+pub(crate) fn complain(text: &str) {
+    if cfg!(test) {
+        eprintln!("{text}");
+    } else {
+        deliver(io::stderr().lock(), text);
+    }
+}
+
+fn deliver(mut stream: impl Write, text: &str) {
+    let written =
+        stream.write_all(text.as_bytes()).and_then(|()| stream.write_all(b"\n")).and_then(|()| stream.flush());
+    if written.is_err() {
+        // Nobody reads any more: there is no one left to tell.
+        std::process::exit(1);
+    }
+}

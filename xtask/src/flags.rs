@@ -1,0 +1,33 @@
+//! The command line, parsed.
+
+xflags::xflags! {
+    cmd xtask {
+        /// Everything CI checks, in order of cost.
+        cmd ci {
+            /// Print the steps and stop.
+            optional --list
+            /// Run only these steps or groups, separated by commas.
+            optional --only names: String
+            /// Go on after a failed step.
+            optional --keep-going
+        }
+        /// The rules of the repository that no compiler checks.
+        cmd tidy {}
+        /// The property tests of every crate.
+        cmd prop {
+            /// Cases for each property (proptest's own default is 256).
+            optional --cases number: u32
+            /// Replay the run with this seed.
+            optional --replay seed: u64
+        }
+        /// The tests package, real Apache ZooKeeper included.
+        cmd integration {}
+        /// Several real programs, one receiver, every line accounted for.
+        cmd demo {
+            /// Seconds after which the demo is stopped and has failed.
+            optional --timeout seconds: u64
+        }
+        /// What this machine has, lacks, and how to install it.
+        cmd doctor {}
+    }
+}

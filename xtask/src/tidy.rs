@@ -1,0 +1,66 @@
+//! `cargo xtask tidy`: the rules of the repository that no compiler checks.
+//!
+//! Each rule is a function from what is in the tree to what is wrong with it, so that a planted
+//! violation proves it can fail. The same rules run as a test of this package.
+
+mod arrows;
+mod code;
+mod manifests;
+mod names;
+mod purity;
+mod text;
+mod toml;
+mod tree;
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+
+use crate::{
+    console::{complain, say},
+    workspace::Workspace,
+};
+use tree::Tree;
+
+/// Something that breaks a rule, and where: `crates/a/src/lib.rs:7: a tab`.
+type Problem = String;
+
+pub(crate) fn run(workspace: &Workspace) -> Result<ExitCode> {
+    let tree = Tree::read(&workspace.root)?;
+    for note in text::long_files(&tree) {
+        say(&format!("note: {note}"));
+    }
+    let problems = problems(workspace, &tree)?;
+    if problems.is_empty() {
+        say(&format!("tidy: {} files, {} packages: all well", tree.len(), workspace.packages.len()));
+        return Ok(ExitCode::SUCCESS);
+    }
+    for problem in &problems {
+        complain(problem);
+    }
+    complain(&format!("tidy: {} problems", problems.len()));
+    Ok(ExitCode::FAILURE)
+}
+
+fn problems(workspace: &Workspace, tree: &Tree) -> Result<Vec<Problem>> {
+    let mut problems = text::check(tree);
+    problems.extend(names::check(workspace, tree));
+    problems.extend(manifests::check(workspace, tree));
+    problems.extend(arrows::check(&workspace.packages));
+    problems.extend(purity::check_code(tree));
+    problems.extend(purity::check_builds(workspace)?);
+    Ok(problems)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn this_repository_keeps_its_rules() {
+        let workspace = Workspace::open().unwrap();
+        let tree = Tree::read(&workspace.root).unwrap();
+        let problems = problems(&workspace, &tree).unwrap();
+        assert!(problems.is_empty(), "{}", problems.join("\n"));
+    }
+}

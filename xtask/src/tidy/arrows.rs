@@ -1,0 +1,151 @@
+//! Which of our crates may depend on which.
+//!
+//! The table is the picture of `docs/architecture.md` as data. A new arrow is a design change: it is
+//! drawn there and added here in the same commit.
+
+use super::Problem;
+use crate::workspace::{DependencyKind, Package};
+
+struct Crate {
+    name: &'static str,
+    may_use: &'static [&'static str],
+    /// Only behind a feature of its own.
+    may_use_optionally: &'static [&'static str],
+}
+
+const fn arrows(name: &'static str, may_use: &'static [&'static str]) -> Crate {
+    Crate { name, may_use, may_use_optionally: &[] }
+}
+
+/// Every crate there is or will be, lowest first.
+const GRAPH: &[Crate] = &[
+    arrows("frame-codec", &[]),
+    arrows("fs-watch", &[]),
+    arrows("endpoint", &[]),
+    arrows("cancel-kit", &[]),
+    arrows("packetizer", &["frame-codec"]),
+    arrows("uds-actor", &["frame-codec"]),
+    Crate {
+        name: "mpsr-server",
+        may_use: &["uds-actor", "frame-codec", "endpoint"],
+        may_use_optionally: &["fs-watch"],
+    },
+    arrows("zk-proto", &["packetizer"]),
+    arrows("zk-client", &["zk-proto", "packetizer", "frame-codec", "endpoint"]),
+    arrows("zk-server", &["zk-proto", "packetizer", "frame-codec", "endpoint"]),
+    arrows("mpsr-cluster", &["mpsr-server", "zk-client", "uds-actor", "frame-codec", "endpoint"]),
+    arrows(
+        "mpsr",
+        &["mpsr-cluster", "mpsr-server", "zk-client", "uds-actor", "fs-watch", "packetizer", "frame-codec", "endpoint"],
+    ),
+    arrows("zk", &["zk-server", "zk-client", "zk-proto", "packetizer", "frame-codec", "endpoint"]),
+];
+
+/// Nobody depends on these, not even in tests.
+const BINARIES: &[&str] = &["mpsr", "zk"];
+
+/// Anyone may test with these.
+const FOR_TESTS: &[&str] = &["cancel-kit"];
+
+/// Not crates of ours but members: they see everything.
+const OUTSIDE: &[&str] = &["xtask", "tributary-tests"];
+
+pub(super) fn check(packages: &[Package]) -> Vec<Problem> {
+    let is_ours = |name: &str| packages.iter().any(|package| package.name == name);
+    let mut problems = Vec::new();
+    for package in packages {
+        let row = GRAPH.iter().find(|row| row.name == package.name);
+        let is_outside = OUTSIDE.contains(&package.name.as_str());
+        if row.is_none() && !is_outside {
+            problems.push(format!(
+                "{}: not in the graph of crates: a new crate is a design change (xtask/src/tidy/arrows.rs)",
+                package.name
+            ));
+        }
+        for dependency in package.dependencies.iter().filter(|dependency| is_ours(&dependency.name)) {
+            let name = dependency.name.as_str();
+            if name == package.name && dependency.kind == DependencyKind::Dev {
+                // It tests itself with more of its features on.
+                continue;
+            }
+            if BINARIES.contains(&name) {
+                problems.push(format!("{}: depends on {name}, which is a program", package.name));
+                continue;
+            }
+            let Some(row) = row else { continue };
+            let in_tests = dependency.kind == DependencyKind::Dev;
+            let allowed = row.may_use.contains(&name)
+                || row.may_use_optionally.contains(&name) && (dependency.optional || in_tests)
+                || in_tests && FOR_TESTS.contains(&name);
+            if !allowed {
+                let how = if row.may_use_optionally.contains(&name) { " without a feature" } else { "" };
+                problems.push(format!("{}: no arrow leads to {name}{how}", package.name));
+            }
+        }
+    }
+    problems
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::workspace::Dependency;
+
+    fn package(name: &str, dependencies: &[(&str, DependencyKind, bool)]) -> Package {
+        let dependencies = dependencies
+            .iter()
+            .map(|&(name, kind, optional)| Dependency { name: name.into(), kind, optional })
+            .collect();
+        Package { name: name.into(), dir: format!("crates/{name}"), dependencies, ..Package::default() }
+    }
+
+    /// Every crate of the graph, none with a dependency, then the one under test.
+    fn complaints(name: &str, dependency: (&str, DependencyKind, bool)) -> Vec<Problem> {
+        let mut packages: Vec<_> = GRAPH.iter().map(|row| package(row.name, &[])).collect();
+        packages.push(package(name, &[dependency]));
+        check(&packages)
+    }
+
+    #[test]
+    fn drawn_arrows_are_allowed() {
+        use DependencyKind::{Dev, Normal};
+        for (name, dependency) in [
+            ("uds-actor", ("frame-codec", Normal, false)),
+            ("mpsr-server", ("fs-watch", Normal, true)),
+            ("mpsr-server", ("fs-watch", Dev, false)),
+            ("frame-codec", ("cancel-kit", Dev, false)),
+            ("frame-codec", ("tokio", Normal, false)),
+            ("frame-codec", ("frame-codec", Dev, false)),
+            ("tributary-tests", ("zk-client", Normal, false)),
+        ] {
+            assert_eq!(complaints(name, dependency), [""; 0]);
+        }
+    }
+
+    #[test]
+    fn arrows_that_are_not_drawn_are_found() {
+        use DependencyKind::{Build, Dev, Normal};
+        for (name, dependency) in [
+            ("frame-codec", ("uds-actor", Normal, false)),
+            ("fs-watch", ("frame-codec", Normal, true)),
+            ("mpsr-server", ("zk-client", Normal, false)),
+            ("mpsr-server", ("fs-watch", Normal, false)),
+            ("uds-actor", ("packetizer", Dev, false)),
+            ("frame-codec", ("cancel-kit", Build, false)),
+            ("tributary-tests", ("mpsr", Dev, false)),
+            ("nobody-drew-this", ("tokio", Normal, false)),
+        ] {
+            assert_eq!(complaints(name, dependency).len(), 1, "{name} -> {dependency:?}");
+        }
+    }
+
+    #[test]
+    fn the_graph_has_no_cycle() {
+        for (index, row) in GRAPH.iter().enumerate() {
+            for below in row.may_use.iter().chain(row.may_use_optionally) {
+                let position = GRAPH.iter().position(|other| other.name == *below);
+                assert!(position.is_some_and(|position| position < index), "{} -> {below}", row.name);
+            }
+        }
+    }
+}

@@ -1,0 +1,92 @@
+//! What exists is named where readers look for it.
+
+use super::{Problem, manifests, tree::Tree};
+use crate::workspace::Workspace;
+
+pub(super) fn check(workspace: &Workspace, tree: &Tree) -> Vec<Problem> {
+    let mut problems = Vec::new();
+    let crates: Vec<&str> = workspace.crates().map(|package| package.name.as_str()).collect();
+    match tree.get("README.md") {
+        Some(readme) => problems.extend(absent_rows(readme, &crates)),
+        None => problems.push("README.md: not in the repository".into()),
+    }
+    for package in workspace.crates() {
+        let path = format!("{}/README.md", package.dir);
+        if tree.get(&path).is_none_or(|text| text.trim().is_empty()) {
+            problems.push(format!("{path}: a crate tells what it is for"));
+        }
+    }
+    let external = tree.get("Cargo.toml").map(manifests::external).unwrap_or_default();
+    match tree.get("docs/dependencies.md") {
+        Some(text) => problems.extend(untold(text, &external)),
+        None => problems.push("docs/dependencies.md: not in the repository".into()),
+    }
+    problems
+}
+
+/// Crates that no row of a table in the README opens with.
+fn absent_rows(readme: &str, crates: &[&str]) -> Vec<Problem> {
+    let first_cells: Vec<&str> = readme
+        .lines()
+        .filter_map(|line| line.trim().strip_prefix('|'))
+        .filter_map(|row| row.split('|').next())
+        .collect();
+    crates
+        .iter()
+        .filter(|name| !first_cells.iter().any(|cell| cell.contains(&format!("`{name}`"))))
+        .map(|name| format!("README.md: no row of the table is about `{name}`"))
+        .collect()
+}
+
+/// Dependencies the page does not name.
+fn untold(page: &str, external: &[&str]) -> Vec<Problem> {
+    external
+        .iter()
+        .filter(|name| !page.contains(&format!("`{name}`")))
+        .map(|name| format!("docs/dependencies.md: does not say why `{name}` is here"))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::workspace::Package;
+
+    fn complaints(files: [(&str, &str); 4]) -> Vec<Problem> {
+        let package = Package { name: "a".into(), dir: "crates/a".into(), ..Package::default() };
+        let workspace = Workspace { root: "/nowhere".into(), target: "/nowhere".into(), packages: vec![package] };
+        check(&workspace, &Tree::from(files))
+    }
+
+    const GOOD: [(&str, &str); 4] = [
+        ("README.md", "| crate | |\n|---|---|\n| [`a`](crates/a) | does a |\n"),
+        ("crates/a/README.md", "# a\n"),
+        ("Cargo.toml", "[workspace.dependencies]\nbytes = \"1\"\n"),
+        ("docs/dependencies.md", "`bytes`: buffers.\n"),
+    ];
+
+    #[test]
+    fn what_is_named_passes() {
+        assert_eq!(complaints(GOOD), [""; 0]);
+    }
+
+    #[test]
+    fn whatever_is_not_named_is_found() {
+        for (index, planted) in [
+            (0, "only prose about `a`\n"),
+            (0, "| [`ab`](crates/ab) | does `a` |\n"),
+            (1, "\n"),
+            (2, "[workspace.dependencies]\nbytes = \"1\"\nmio = \"1\"\n"),
+            (3, "bytes without ticks\n"),
+        ] {
+            let mut files = GOOD;
+            files[index].1 = planted;
+            assert_eq!(complaints(files).len(), 1, "{planted}");
+        }
+        for index in [0, 1, 3] {
+            let mut files = GOOD;
+            files[index].0 = "elsewhere.md";
+            assert_eq!(complaints(files).len(), 1, "without {}", GOOD[index].0);
+        }
+    }
+}
