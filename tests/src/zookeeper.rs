@@ -8,15 +8,16 @@ use std::{
     env, fmt, fs,
     io::{self, BufRead as _, BufReader, Read as _, Write as _},
     net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream},
+    os::fd::OwnedFd,
     path::{Path, PathBuf},
     process::{Child, ChildStdin, Command, Stdio},
-    thread,
     time::{Duration, Instant},
 };
 
 use rustix::{
+    event::{PollFd, PollFlags, Timespec, poll},
     fs::{FlockOperation, flock},
-    process::{Pid, Signal, kill_process, test_kill_process},
+    process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal},
 };
 
 /// The server, and what its jar refers to.
@@ -53,7 +54,8 @@ kill -9 "$child"; wait "$child" 2>/dev/null; rm -rf "$directory""#;
 #[derive(Debug)]
 pub struct ZooKeeper {
     port: u16,
-    java: Pid,
+    /// The process, by descriptor: it cannot come to mean another one.
+    java: OwnedFd,
     watchdog: Child,
     /// Closing it stops the server.
     leash: Option<ChildStdin>,
@@ -148,7 +150,8 @@ impl ZooKeeper {
         let mut pid = String::new();
         let said = watchdog.stdout.take().ok_or("no standard output")?;
         BufReader::new(said).read_line(&mut pid).map_err(step("the pid of the server"))?;
-        let java = pid.trim().parse().ok().and_then(Pid::from_raw).ok_or("no pid of the server")?;
+        let pid = pid.trim().parse().ok().and_then(Pid::from_raw).ok_or("no pid of the server")?;
+        let java = pidfd_open(pid, PidfdFlags::empty()).map_err(|error| format!("pidfd of the server: {error}"))?;
         let server = Self { port, java, watchdog, leash, directory };
         server.wait_until_ready()?;
         Ok(server)
@@ -161,13 +164,13 @@ impl ZooKeeper {
             if self.four_letters("srvr").is_ok_and(|answer| answer.contains("\nMode: ")) {
                 return Ok(());
             }
-            if !self.is_running() || start.elapsed() > START {
+            // There is no event for a port of another process being opened, so look now and then.
+            let ended = self.has_ended(Duration::from_millis(50)).map_err(|error| error.to_string())?;
+            if ended || start.elapsed() > START {
                 let log = fs::read_to_string(self.directory.path().join("log")).unwrap_or_default();
-                let state = if self.is_running() { "it is not ready" } else { "it ended" };
+                let state = if ended { "it ended" } else { "it is not ready" };
                 return Err(format!("{state} after {:?}; its log: {log}", start.elapsed()));
             }
-            // There is no event for a port of another process being opened.
-            thread::sleep(Duration::from_millis(50));
         }
     }
 
@@ -194,17 +197,22 @@ impl ZooKeeper {
         Ok(answer)
     }
 
-    /// Kills the server as a power cut would; what it has written stays until this is dropped.
+    /// Kills the server as a power cut would, and waits until nobody listens at its port any more. What it has written
+    /// stays until this is dropped.
     ///
     /// # Errors
     ///
-    /// When there is no such process any more.
+    /// When there is no such process any more, or it does not die within ten seconds.
     pub fn kill(&self) -> io::Result<()> {
-        kill_process(self.java, Signal::KILL).map_err(io::Error::from)
+        pidfd_send_signal(&self.java, Signal::KILL)?;
+        if self.has_ended(Duration::from_secs(10))? { Ok(()) } else { Err(io::ErrorKind::TimedOut.into()) }
     }
 
-    fn is_running(&self) -> bool {
-        test_kill_process(self.java).is_ok()
+    /// Whether the server's process ends within this time, or has ended before.
+    fn has_ended(&self, patience: Duration) -> io::Result<bool> {
+        let patience = Timespec::try_from(patience).map_err(|_| io::ErrorKind::InvalidInput)?;
+        let mut process = [PollFd::new(&self.java, PollFlags::IN)];
+        Ok(poll(&mut process, Some(&patience))? > 0)
     }
 }
 

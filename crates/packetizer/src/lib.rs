@@ -91,6 +91,8 @@
 //! |---|---|
 //! | `tokio` | `Driver`, `Handle`, `Pending` and `drive`: the loop that owns a stream, and calls as futures |
 
+#![warn(clippy::indexing_slicing)]
+
 #[cfg(feature = "tokio")]
 mod drive;
 mod error;

@@ -148,12 +148,9 @@ impl<P: Protocol, W> Mux<P, W> {
             }
             Ok(Ticket { lane, tag, context }) => {
                 let frame = self.outbox.admit();
-                let lane = self.lane_index(lane);
-                let slot = Slot { tag, context, waiter: Some(waiter), frame };
-                let slot = self.lanes[lane].push(slot);
                 self.waiting += 1;
                 self.account.made += 1;
-                Ok(CallId { lane, slot })
+                Ok(self.push(lane, Slot { tag, context, waiter: Some(waiter), frame }))
             }
         }
     }
@@ -325,14 +322,17 @@ impl<P: Protocol, W> Mux<P, W> {
         self.account
     }
 
-    fn lane_index(&mut self, name: P::Lane) -> usize {
-        match self.lanes.iter().position(|lane| lane.name == name) {
-            Some(index) => index,
-            None => {
-                self.lanes.push(Lane::new(name));
-                self.lanes.len() - 1
+    /// Appends a slot to its lane, which comes into being with its first slot.
+    fn push(&mut self, name: P::Lane, slot: SlotOf<P, W>) -> CallId {
+        for (index, lane) in self.lanes.iter_mut().enumerate() {
+            if lane.name == name {
+                return CallId { lane: index, slot: lane.push(slot) };
             }
         }
+        let mut lane = Lane::new(name);
+        let id = CallId { lane: self.lanes.len(), slot: lane.push(slot) };
+        self.lanes.push(lane);
+        id
     }
 }
 

@@ -238,6 +238,17 @@ async fn replies_before_a_fault_are_delivered_and_the_rest_fail() {
     assert!(matches!(soon(bad).await, Err(Error::MaybeExecuted)));
 }
 
+#[tokio::test(start_paused = true)]
+async fn the_end_is_told_once_and_nothing_after_it() {
+    let (mut driver, _handle, mut there) = connect(1024);
+    write_frame(&mut there, b"?").await;
+    while !matches!(soon(driver.next()).await, Step::End(End::Fault(_))) {}
+    write_frame(&mut there, b"!late").await;
+    drop(there);
+    let more = tokio::time::timeout(Duration::from_secs(20), driver.next()).await;
+    assert!(more.is_err(), "{more:?}");
+}
+
 #[tokio::test]
 async fn a_length_the_limit_forbids_ends_the_connection_before_a_byte_of_it_is_stored() {
     for header in [[0xff; 4], [0x80, 0, 0, 0], [0, 1, 0, 1]] {

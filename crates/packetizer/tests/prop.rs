@@ -178,8 +178,6 @@ impl Model {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
-
     #[test]
     fn any_interleaving_answers_each_waiter_exactly_once(moves in moves()) {
         let mut model = Model::new();

@@ -194,8 +194,8 @@ impl Client {
     /// Ends the session: requests made before are answered first, then the server forgets the session and its ephemeral
     /// nodes. Requests made after this call, on any clone, fail with [`Error::Closed`].
     ///
-    /// It does not fail: [`Report::ending`] says whether the server confirmed it. A server that does not answer is waited
-    /// for as long as for any answer, two thirds of the session timeout.
+    /// It does not fail: [`Report::ending`] says whether the server confirmed it. That is waited for as long as the session
+    /// timeout at most: by then a server that heard nothing ends the session by itself.
     ///
     /// # Cancel safety
     ///
@@ -206,7 +206,8 @@ impl Client {
     }
 
     /// Waits for the end of the session, by [`close`](Self::close) or by the loss of the connection, and says what became
-    /// of it. Holds no claim on the session: the future does not keep it open.
+    /// of it. Holds no claim on the session: the future does not keep it open. If the runtime was shut down under the
+    /// client, nobody counted, and the account in the report is empty.
     ///
     /// # Cancel safety
     ///

@@ -20,6 +20,9 @@ use crate::{
 /// The request was queued when the method was called: requests reach the server in the order of the calls, whichever
 /// future is polled first, or at all. The future borrows nothing and may be sent to another task.
 ///
+/// There is no time limit for a single request: a server that answers pings is alive, and how long an answer may take is for
+/// the caller to know. `tokio::time::timeout` around it does no harm.
+///
 /// # Cancel safety
 ///
 /// May be dropped at any time. The request is sent all the same; its answer is recognised and thrown away.

@@ -39,7 +39,7 @@ pub(crate) fn start<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
     let line = Arc::<Line>::default();
     let (ended, report) = watch::channel(None);
     let keepalive = Keepalive::new(grant.timeout, Instant::now().into_std());
-    let task = Task { driver, keepalive, line: Arc::clone(&line), pong: None, farewell: None };
+    let task = Task { driver, keepalive, line: Arc::clone(&line), pong: None, farewell: None, patience: None };
     tokio::spawn(task.run(grant.session, ended));
     Client::new(handle, line, report, grant, server, max_request)
 }
@@ -52,6 +52,8 @@ struct Task<S> {
     pong: Own,
     /// The answer to the request that ends the session.
     farewell: Own,
+    /// Until when that answer is waited for.
+    patience: Option<Instant>,
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Task<S> {
@@ -67,6 +69,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Task<S> {
     async fn serve(&mut self) -> Ending {
         loop {
             let wake = Instant::from_std(self.keepalive.poll_timeout());
+            let wake = self.patience.map_or(wake, |patience| patience.min(wake));
             tokio::select! {
                 step = self.driver.next() => match step {
                     Step::Progress(progress) => {
@@ -104,8 +107,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Task<S> {
                 () = sleep_until(wake) => {}
             }
             // Looked at in every round: a connection that is always busy must not keep a ping from its time.
-            match self.keepalive.handle_timeout(Instant::now().into_std()) {
+            let now = Instant::now();
+            if self.patience.is_some_and(|patience| patience <= now) {
+                return Ending::Lost("the server did not confirm the end of the session in time".into());
+            }
+            match self.keepalive.handle_timeout(now.into_std()) {
                 None => {}
+                // Behind a farewell a ping says nothing: the server does not read on.
+                Some(Due::Ping) if self.farewell.is_some() => {}
                 Some(Due::Ping) => self.pong = Some(self.driver.call(&Ping)),
                 Some(Due::GiveUp(silence)) => {
                     return Ending::Lost(format!("the server has been silent for {silence:?}").into());
@@ -118,6 +127,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Task<S> {
     fn say_farewell(&mut self) {
         if self.farewell.is_none() {
             self.farewell = Some(self.driver.call_last(&CloseSession));
+            self.patience = Instant::now().checked_add(self.keepalive.timeout());
         }
     }
 }

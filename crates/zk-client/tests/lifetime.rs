@@ -6,10 +6,10 @@ mod server;
 
 use std::time::Duration;
 
-use server::{SESSION, Server, connect, connect_through, response, soon};
+use server::{SESSION, Server, connect, connect_through, reply, response, soon};
 use tokio::time::Instant;
 use zk_client::{Client, Ending, Error, Failure, InMemory, Options, Unix};
-use zk_proto::{Data, Record};
+use zk_proto::{Data, Record, WatcherEvent};
 
 const PING: (i32, i32) = (-2, 11);
 const CLOSE: i32 = -11;
@@ -253,6 +253,26 @@ async fn closing_a_server_that_does_not_answer_ends_in_time_and_says_so() {
     let report = soon(zk.close()).await;
     assert!(matches!(&report.ending, Ending::Lost(why) if why.contains("silent")), "{report:?}");
     assert!(start.elapsed() < Duration::from_secs(7));
+}
+
+#[tokio::test(start_paused = true)]
+async fn closing_a_server_that_talks_of_other_things_ends_in_time_too() {
+    let (zk, mut server) = connect(Options::default(), 9000).await;
+    let never = zk.get("/never");
+    let start = Instant::now();
+    let report = zk.close();
+    let chatter = tokio::spawn(async move {
+        let event = WatcherEvent { kind: 3, state: 3, path: "/else".into() }.to_bytes();
+        let event = [&u32::try_from(16 + event.len()).unwrap().to_be_bytes()[..], &reply(-1, 0, &event)].concat();
+        while tokio::io::AsyncWriteExt::write_all(&mut server.stream, &event).await.is_ok() {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+        }
+    });
+    let report = soon(report).await;
+    assert!(matches!(&report.ending, Ending::Lost(why) if why.contains("in time")), "{report:?}");
+    assert_eq!(start.elapsed().as_secs(), 9);
+    assert!(matches!(soon(never).await, Err(Error::ConnectionLost { maybe_executed: true, .. })));
+    soon(chatter).await.unwrap();
 }
 
 #[tokio::test(start_paused = true)]
