@@ -278,6 +278,11 @@ impl<S, F> Pump<S, F> {
         &mut self.encoder
     }
 
+    /// Gives up writing: what was pushed and is not written stays in the encoder, to be taken back.
+    pub const fn close_writing(&mut self) {
+        self.writing = Writing::Closed;
+    }
+
     /// Whether our direction is closed: by [`finish`](Self::finish) or by a failed write.
     #[must_use]
     pub fn is_write_closed(&self) -> bool {
@@ -349,12 +354,7 @@ mod tests {
     #[tokio::test]
     async fn a_peer_that_half_closes_still_gets_its_answer() {
         let (here, mut there) = UnixStream::pair().unwrap();
-        there
-            .write_all(
-                b"question\n",
-            )
-            .await
-            .unwrap();
+        there.write_all(b"question\n").await.unwrap();
         there.shutdown().await.unwrap();
         let mut pump = Pump::new(here, Delimited::lines(), Limits::default());
         let (frames, end) = drain(&mut pump).await;
@@ -363,10 +363,7 @@ mod tests {
         assert!(matches!(timeout(HANG, pump.next()).await.unwrap(), PumpEvent::Drained));
         let mut answer = [0; 7];
         there.read_exact(&mut answer).await.unwrap();
-        assert_eq!(
-            &answer,
-            b"answer\n"
-        );
+        assert_eq!(&answer, b"answer\n");
     }
 
     #[tokio::test]
@@ -383,12 +380,7 @@ mod tests {
     #[tokio::test]
     async fn paused_intake_leaves_the_bytes_where_they_are() {
         let (here, mut there) = UnixStream::pair().unwrap();
-        there
-            .write_all(
-                b"later\n",
-            )
-            .await
-            .unwrap();
+        there.write_all(b"later\n").await.unwrap();
         let mut pump = Pump::new(here, Delimited::lines(), Limits::default());
         let paused = poll_fn(|cx| Poll::Ready(pump.poll_next(cx, Intake::Paused).is_pending())).await;
         assert!(paused);
@@ -398,12 +390,7 @@ mod tests {
     #[tokio::test]
     async fn a_failed_write_is_told_once_and_reading_goes_on() {
         let (here, mut there) = UnixStream::pair().unwrap();
-        there
-            .write_all(
-                b"last words\n",
-            )
-            .await
-            .unwrap();
+        there.write_all(b"last words\n").await.unwrap();
         drop(there);
         let mut pump = Pump::new(here, Delimited::lines(), Limits::default());
         pump.encoder().push(b"nobody hears this").unwrap();
