@@ -56,6 +56,7 @@ pub struct Pump<S, F> {
     news: Option<PumpEvent>,
     /// Whose turn it is to tell.
     told_of_writing: bool,
+    bytes_read: u64,
 }
 
 /// ```text
@@ -143,6 +144,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin, F: Framing + Clone> Pump<S, F> {
             writing: Writing::Idle,
             news: None,
             told_of_writing: false,
+            bytes_read: 0,
         }
     }
 }
@@ -250,7 +252,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin, F: Framing> Pump<S, F> {
                         }
                     }
                 }
-                Ok(_) => {}
+                Ok(count) => self.bytes_read += count as u64,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => return Poll::Ready(self.end(|cut| End::Failed { error, cut })),
             }
@@ -293,6 +295,12 @@ impl<S, F> Pump<S, F> {
     #[must_use]
     pub const fn is_read_ended(&self) -> bool {
         matches!(self.reading, Reading::Ended)
+    }
+
+    /// Bytes read so far, framing and incomplete frames included.
+    #[must_use]
+    pub const fn bytes_read(&self) -> u64 {
+        self.bytes_read
     }
 
     /// The stream, for asking it things; reading from it or writing to it would tear frames apart.

@@ -104,6 +104,8 @@ pub(crate) enum Request {
     Abandon,
     Drain(Duration),
     Close(Duration),
+    /// A sender found the outbox full, which is not allowed.
+    Overflow,
     Abort,
 }
 

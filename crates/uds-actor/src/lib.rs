@@ -74,9 +74,11 @@ mod mode;
 mod outbox;
 mod path;
 mod peer;
+mod quiet;
 mod receiver;
 mod report;
 mod sender;
+mod sink;
 mod socket;
 mod sys;
 mod task;
@@ -98,11 +100,12 @@ pub use crate::{
     error::{Error, LockFault, PathFault, Result},
     listener::{AcceptStats, Draining, Listener},
     mode::Mode,
-    outbox::Refusal,
+    outbox::{Overflow, Refusal},
     peer::Peer,
     receiver::Receiver,
     report::{Count, Reason, Report},
     sender::{Sender, Unsent},
+    sink::SendSink,
     socket::Socket,
     transport::{Owned, Transport, WriteShared},
 };

@@ -11,6 +11,7 @@ use std::{
     time::Duration,
 };
 
+use bytes::Bytes;
 use frame_codec::{Batch, End, Framing, Intake, Pump, PumpEvent};
 use tokio::{
     sync::watch,
@@ -21,6 +22,7 @@ use crate::{
     control::{Desk, Request},
     inbox::Inbox,
     outbox::{Outbox, Taken},
+    quiet::Quiet,
     report::{Count, Ending, Reason},
     transport::Transport,
 };
@@ -51,8 +53,16 @@ pub(crate) struct Task<T: Transport, F: Framing> {
     /// Bytes taken from the outbox and not said to be written yet, framing included.
     pub(crate) in_flight: u64,
     pub(crate) cut_receiving: usize,
+    pub(crate) idle: Option<Quiet>,
+    pub(crate) keep_alive: Option<KeepAlive>,
     /// Why the write side failed, for the report if reading then ends in an orderly way.
     pub(crate) write_failed: Option<Reason>,
+}
+
+/// What to send when nothing else has been sent for a while.
+pub(crate) struct KeepAlive {
+    pub(crate) quiet: Quiet,
+    pub(crate) frame: Box<dyn Fn() -> Bytes + Send>,
 }
 
 impl<T: Transport, F: Framing + Send> Task<T, F> {
@@ -64,6 +74,7 @@ impl<T: Transport, F: Framing + Send> Task<T, F> {
     fn poll_end(&mut self, cx: &mut Context<'_>) -> Poll<Reason> {
         match self.desk.take(cx) {
             Some(Request::Abort) => return Poll::Ready(Reason::Aborted),
+            Some(Request::Overflow) => return Poll::Ready(Reason::Overflow),
             Some(Request::Close(within)) => {
                 self.draining = false;
                 self.end_within(within);
@@ -80,6 +91,7 @@ impl<T: Transport, F: Framing + Send> Task<T, F> {
         {
             return Poll::Ready(Reason::DeadlineExceeded);
         }
+        self.keep_alive(cx);
         let mut budget = BUDGET;
         let intake = loop {
             if !self.pump.is_write_closed() && !self.pump.encoder().has_pending() {
@@ -127,12 +139,30 @@ impl<T: Transport, F: Framing + Send> Task<T, F> {
                 Poll::Pending => break intake,
             }
         };
+        // Looked at when all that was there has been read, so that a late turn of ours is not taken for silence.
+        if let Some(idle) = &mut self.idle
+            && !self.pump.is_read_ended()
+            && idle.poll(cx, self.pump.bytes_read())
+        {
+            return Poll::Ready(Reason::Idle);
+        }
         let drained = self.draining && intake == Intake::Open && !T::has_unread(self.pump.stream());
         let receiving = !drained && !self.pump.is_read_ended() && !self.inbox.is_receiver_gone();
         if self.pump.is_write_closed() && !receiving {
             return Poll::Ready(self.write_failed.take().unwrap_or(Reason::Closed));
         }
         Poll::Pending
+    }
+
+    /// Queues the application's sign of life if nothing else has been sent for a while.
+    fn keep_alive(&mut self, cx: &mut Context<'_>) {
+        use crate::outbox::Outlet as _;
+        if let Some(KeepAlive { quiet, frame }) = &mut self.keep_alive
+            && quiet.poll(cx, self.outbox.mark())
+        {
+            // One that the framing refuses, or that comes too late, is no reason to end a connection.
+            let _ = self.outbox.push_own(&frame());
+        }
     }
 
     /// Moves what senders queued to the pump.
@@ -165,7 +195,8 @@ impl<T: Transport, F: Framing> Task<T, F> {
             },
             returned: Batch::concat([left_here, there.unsent]),
             refused: there.refused,
-            cut_sending,
+            dropped: there.dropped,
+            cut_sending: cut_sending + there.cut,
             cut_receiving: self.cut_receiving,
         };
         self.ending.send_replace(Some(Arc::new(ending)));
