@@ -100,14 +100,15 @@ impl<T: Transport, F: Framing + Clone + Send + 'static> Actor<T, F> {
     ///
     /// Outside a tokio runtime with time enabled.
     pub fn spawn(self) -> (Sender, Receiver, Control) {
-        let peer = self.stream.peer();
+        let stream = self.stream.into_stream();
+        let peer = T::peer(&stream);
         let desk = Arc::new(Desk::default());
         let lease = Arc::new(Lease(Arc::clone(&desk)));
-        let outbox = Arc::new(Outbox::new(self.framing.clone(), self.limits, self.outbox_bytes));
+        let outbox = Arc::new(Outbox::new(self.framing.clone(), self.limits, self.outbox_bytes, T::writer(&stream)));
         let inbox = Arc::new(Inbox::new(self.inbox_bytes));
         let (ending, told) = watch::channel(None);
-        let task = Task {
-            pump: Pump::new(self.stream, self.framing, self.limits),
+        let task = Task::<T, F> {
+            pump: Pump::new(stream, self.framing, self.limits),
             outbox: Arc::clone(&outbox),
             inbox: Arc::clone(&inbox),
             desk: Arc::clone(&desk),
@@ -115,7 +116,7 @@ impl<T: Transport, F: Framing + Clone + Send + 'static> Actor<T, F> {
             linger: self.linger,
             deadline: None,
             draining: false,
-            taken: 0,
+            in_flight: 0,
             cut_receiving: 0,
             write_failed: None,
         };

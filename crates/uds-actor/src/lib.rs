@@ -77,6 +77,7 @@ mod peer;
 mod receiver;
 mod report;
 mod sender;
+mod socket;
 mod sys;
 mod task;
 mod transport;
@@ -102,5 +103,6 @@ pub use crate::{
     receiver::Receiver,
     report::{Count, Reason, Report},
     sender::{Sender, Unsent},
-    transport::{Owned, Transport},
+    socket::Socket,
+    transport::{Owned, Transport, WriteShared},
 };

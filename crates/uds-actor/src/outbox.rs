@@ -1,15 +1,24 @@
 //! What senders hand over and the actor writes: bounded in bytes, one short lock per message.
+//!
+//! A lone message is written by its sender, which saves a turn of the actor. Only who holds the *token* may: the actor
+//! lays it down when it parks with nothing to write, a sender takes it, and it is not laid down again before the actor has
+//! been idle again. "The queue is empty" would not do: in a loop of sends it always is, and each message would be a system
+//! call of its own.
 
 use std::{
     fmt,
-    sync::{Mutex, MutexGuard, PoisonError},
+    io::IoSlice,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     task::{Context, Poll, Waker},
 };
 
 use bytes::Bytes;
 use frame_codec::{Batch, Encoder, Framing, Limits, Written};
 
-use crate::waiters::{Parked, Waiters};
+use crate::{
+    transport::WriteShared,
+    waiters::{Parked, Waiters},
+};
 
 /// The senders' side of an outbox, whatever its framing.
 pub(crate) trait Outlet: Send + Sync + fmt::Debug {
@@ -82,6 +91,9 @@ struct State<F> {
     written: u64,
     /// The actor, when it found nothing to write.
     actor: Parked,
+    /// The token: there while the actor is idle and the stream can be written to by others.
+    token: bool,
+    writer: Option<Arc<dyn WriteShared>>,
     waiting: Waiters,
     /// Frames that the framing cannot carry.
     refused: u64,
@@ -118,7 +130,7 @@ pub(crate) enum Taken {
 }
 
 impl<F: Framing> Outbox<F> {
-    pub(crate) fn new(framing: F, limits: Limits, bytes: usize) -> Self {
+    pub(crate) fn new(framing: F, limits: Limits, bytes: usize, writer: Option<Arc<dyn WriteShared>>) -> Self {
         Self {
             state: Mutex::new(State {
                 filling: Encoder::new(framing, limits),
@@ -127,6 +139,8 @@ impl<F: Framing> Outbox<F> {
                 pushed: 0,
                 written: 0,
                 actor: Parked::default(),
+                token: false,
+                writer,
                 waiting: Waiters::default(),
                 refused: 0,
             }),
@@ -147,16 +161,17 @@ impl<F: Framing> Outbox<F> {
         }
         if state.phase == Phase::Open {
             state.actor.park(cx);
+            state.token = state.writer.is_some();
             Taken::Nothing
         } else {
             Taken::Last
         }
     }
 
-    /// Says that everything the actor took so far is handed to the kernel.
+    /// Says that what the actor took, this many bytes, is handed to the kernel.
     pub(crate) fn note_written(&self, bytes: u64) {
         let mut state = self.lock();
-        state.written = bytes;
+        state.written += bytes;
         let waiting = state.waiting.take();
         drop(state);
         waiting.wake();
@@ -166,6 +181,8 @@ impl<F: Framing> Outbox<F> {
     pub(crate) fn close(&self) -> Leftovers {
         let mut state = self.lock();
         state.phase = Phase::Closed;
+        // It holds the descriptor.
+        state.writer = None;
         let written = state.filling.written();
         let (unsent, _) = state.filling.take_unsent();
         let refused = state.refused;
@@ -179,6 +196,7 @@ impl<F: Framing> Outbox<F> {
     pub(crate) fn refuse(&self) {
         let mut state = self.lock();
         state.phase = Phase::Closed;
+        state.writer = None;
         let waiting = state.waiting.take();
         drop(state);
         waiting.wake();
@@ -206,7 +224,23 @@ impl<F: Framing> Outbox<F> {
             Refusal::Unsendable(error)
         })?;
         state.pushed += (state.filling.pending_bytes() - before) as u64;
+        if std::mem::take(&mut state.token) && state.write_directly() {
+            return Ok(None);
+        }
         Ok(state.actor.take())
+    }
+}
+
+impl<F> State<F> {
+    /// Writes what was just pushed, if the kernel takes all of it; the actor sees to the rest, and to any error.
+    fn write_directly(&mut self) -> bool {
+        let Some(writer) = &self.writer else { return false };
+        let mut slices = [IoSlice::new(&[]); 4];
+        let used = self.filling.io_slices(&mut slices);
+        let Ok(count) = writer.try_write_vectored(slices.get(..used).unwrap_or_default()) else { return false };
+        self.filling.consume(count);
+        self.written += count as u64;
+        !self.filling.has_pending()
     }
 }
 

@@ -37,8 +37,8 @@ const BUDGET: usize = 256 << 10;
 ///
 ///   both ended, bad bytes, a reset, abort, a deadline  ──▶ the ending is told, the socket closed
 /// ```
-pub(crate) struct Task<T, F: Framing> {
-    pub(crate) pump: Pump<T, F>,
+pub(crate) struct Task<T: Transport, F: Framing> {
+    pub(crate) pump: Pump<T::Stream, F>,
     pub(crate) outbox: Arc<Outbox<F>>,
     pub(crate) inbox: Arc<Inbox>,
     pub(crate) desk: Arc<Desk>,
@@ -48,8 +48,8 @@ pub(crate) struct Task<T, F: Framing> {
     pub(crate) deadline: Option<Pin<Box<Sleep>>>,
     /// Whether to end as soon as the kernel holds nothing more to read.
     pub(crate) draining: bool,
-    /// Bytes taken from the outbox so far, framing included.
-    pub(crate) taken: u64,
+    /// Bytes taken from the outbox and not said to be written yet, framing included.
+    pub(crate) in_flight: u64,
     pub(crate) cut_receiving: usize,
     /// Why the write side failed, for the report if reading then ends in an orderly way.
     pub(crate) write_failed: Option<Reason>,
@@ -96,7 +96,9 @@ impl<T: Transport, F: Framing + Send> Task<T, F> {
                     }
                     budget -= bytes;
                 }
-                Poll::Ready(PumpEvent::Drained | PumpEvent::Finished) => self.outbox.note_written(self.taken),
+                Poll::Ready(PumpEvent::Drained | PumpEvent::Finished) => {
+                    self.outbox.note_written(std::mem::take(&mut self.in_flight))
+                }
                 Poll::Ready(PumpEvent::WriteFailed(error)) => {
                     self.outbox.refuse();
                     self.write_failed = Some(Reason::Failed(Arc::new(error)));
@@ -105,6 +107,11 @@ impl<T: Transport, F: Framing + Send> Task<T, F> {
                     End::Eof { cut } => {
                         self.cut_receiving = cut;
                         self.inbox.end();
+                        if T::is_hung_up(self.pump.stream()) {
+                            // Nobody is left to read what we would write.
+                            self.outbox.refuse();
+                            self.pump.close_writing();
+                        }
                     }
                     End::Failed { error, cut } => {
                         self.cut_receiving = cut;
@@ -120,7 +127,7 @@ impl<T: Transport, F: Framing + Send> Task<T, F> {
                 Poll::Pending => break intake,
             }
         };
-        let drained = self.draining && intake == Intake::Open && !self.pump.stream().has_unread();
+        let drained = self.draining && intake == Intake::Open && !T::has_unread(self.pump.stream());
         let receiving = !drained && !self.pump.is_read_ended() && !self.inbox.is_receiver_gone();
         if self.pump.is_write_closed() && !receiving {
             return Poll::Ready(self.write_failed.take().unwrap_or(Reason::Closed));
@@ -131,7 +138,7 @@ impl<T: Transport, F: Framing + Send> Task<T, F> {
     /// Moves what senders queued to the pump.
     fn refill(&mut self, cx: &Context<'_>) {
         match self.outbox.take(self.pump.encoder(), cx) {
-            Taken::Frames => self.taken += self.pump.encoder().pending_bytes() as u64,
+            Taken::Frames => self.in_flight = self.pump.encoder().pending_bytes() as u64,
             Taken::Nothing => {}
             Taken::Last => self.pump.finish(),
         }
@@ -144,7 +151,7 @@ impl<T: Transport, F: Framing + Send> Task<T, F> {
     }
 }
 
-impl<T, F: Framing> Task<T, F> {
+impl<T: Transport, F: Framing> Task<T, F> {
     /// Closes the books: nothing is accepted any longer, and whoever waits is told.
     fn tell(&mut self, reason: Reason) {
         let (left_here, cut_sending) = self.pump.encoder().take_unsent();
@@ -166,7 +173,7 @@ impl<T, F: Framing> Task<T, F> {
     }
 }
 
-impl<T, F: Framing> Drop for Task<T, F> {
+impl<T: Transport, F: Framing> Drop for Task<T, F> {
     fn drop(&mut self) {
         // A runtime that shuts down drops its tasks where they stand; those who wait for the report still get one.
         if self.ending.borrow().is_none() {
