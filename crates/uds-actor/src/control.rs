@@ -115,8 +115,13 @@ impl Desk {
         if state.request < Some(request) {
             state.request = Some(request);
         }
-        let actor = state.actor.take();
         drop(state);
+        self.ring();
+    }
+
+    /// Has the actor look at everything again, whatever it waits for.
+    pub(crate) fn ring(&self) {
+        let actor = self.lock().actor.take();
         if let Some(actor) = actor {
             actor.wake();
         }
