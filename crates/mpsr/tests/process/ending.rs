@@ -1,0 +1,145 @@
+//! Signals: the first takes in what was sent, the second does not wait.
+
+use std::{
+    io::{Read as _, Write as _},
+    os::unix::net::UnixStream,
+    process::Stdio,
+};
+
+use rustix::{io::ioctl_fionread, pipe::fcntl_getpipe_size, process::Signal};
+
+use crate::{
+    listen::{Listen, directory, of_kind, texts, unix},
+    running::{Running, eventually, finish, mpsr},
+};
+
+#[test]
+fn a_signal_takes_in_all_that_was_sent_before_and_reports_on_standard_error() {
+    for signal in [Signal::TERM, Signal::INT] {
+        let directory = directory();
+        let path = directory.path().join("in.sock");
+        let listen = Listen::start([unix(&path)]);
+        // Some are known, some wait to be accepted, and none has closed.
+        let producers: Vec<UnixStream> = (0..20)
+            .map(|number| {
+                let mut producer = UnixStream::connect(&path).unwrap();
+                for line in 0..100 {
+                    writeln!(producer, "{number}/{line}").unwrap();
+                }
+                producer
+            })
+            .collect();
+        listen.running.signal(signal);
+        let end = listen.end();
+        end.assert_account(20, 2000, 0);
+        assert_eq!(end.report["event"], "report");
+        assert_eq!(end.report["reason"], "signal");
+        assert!(end.report["seconds"].as_f64().expect("a number") < 10.0);
+        let left = of_kind(&end.events, "left");
+        assert_eq!(left.len(), 20);
+        for left in left {
+            assert_eq!(left["reason"], "shutdown", "{left}");
+            let heard = texts(&end.events, &left["producer"]);
+            let (number, _) = heard[0].split_once('/').expect("number/line");
+            assert_eq!(heard, (0..100).map(|line| format!("{number}/{line}")).collect::<Vec<_>>());
+        }
+        assert!(!path.exists());
+        for mut producer in producers {
+            assert_eq!(producer.read(&mut [0]).unwrap(), 0, "the end is told to them in an orderly way");
+        }
+    }
+}
+
+#[test]
+fn a_line_that_was_not_finished_when_the_signal_came_is_cut() {
+    let directory = directory();
+    let path = directory.path().join("in.sock");
+    let listen = Listen::start([unix(&path)]);
+    let mut producer = UnixStream::connect(&path).unwrap();
+    producer.write_all(b"whole\nhalf").unwrap();
+    let end = listen.stop();
+    end.assert_account(1, 1, 1);
+    let left = of_kind(&end.events, "left");
+    assert_eq!([&left[0]["cut"], &left[0]["delivered"]], [1, 1]);
+}
+
+#[test]
+fn a_producer_that_never_stops_is_let_go_of_at_the_deadline() {
+    let directory = directory();
+    let path = directory.path().join("in.sock");
+    let mut listen = Listen::start([&unix(&path), "--drain", "0.2"]);
+    let mut flood = UnixStream::connect(&path).unwrap();
+    let flooding = std::thread::spawn(move || while flood.write_all(b"more and more\n").is_ok() {});
+    listen.until("message");
+    let end = listen.stop();
+    flooding.join().unwrap();
+    assert_eq!(end.code, Some(0), "{:?}", end.report);
+    assert_eq!(of_kind(&end.events, "left").len(), 1);
+    assert_eq!(end.report["received"], end.report["delivered"]);
+    assert_eq!(of_kind(&end.events, "message").len() as u64, end.report["delivered"]);
+}
+
+#[test]
+fn a_second_signal_ends_it_with_1_although_nobody_reads_what_it_prints() {
+    let directory = directory();
+    let path = directory.path().join("in.sock");
+    // Standard error goes where nobody reads, too, as under `2>&1 | less`.
+    let (reader, writer) = std::io::pipe().unwrap();
+    let mut command = mpsr(["listen", &unix(&path)]);
+    command.stdin(Stdio::null()).stdout(writer.try_clone().unwrap()).stderr(writer);
+    let mut listen = Running::start(&mut command);
+    // It keeps the ends of the pipe that it gave to the child.
+    drop(command);
+    eventually("it listens", || path.exists());
+    let mut flood = UnixStream::connect(&path).unwrap();
+    let flooding = std::thread::spawn(move || while flood.write_all(b"more and more\n").is_ok() {});
+    let capacity = fcntl_getpipe_size(&reader).unwrap() as u64;
+    // Writes may be of any size, but none that blocks leaves room for a page.
+    eventually("nothing more fits into the pipe", || ioctl_fionread(&reader).unwrap() + 4096 > capacity);
+    listen.signal(Signal::TERM);
+    eventually("the signal is heard: the name is taken back", || !path.exists());
+    listen.signal(Signal::TERM);
+    assert_eq!(listen.wait(), Some(1));
+    flooding.join().unwrap();
+    drop(reader);
+}
+
+#[test]
+fn it_ends_by_itself_when_nobody_reads_any_longer() {
+    let directory = directory();
+    let path = directory.path().join("in.sock");
+    let mut listen = Running::start(mpsr(["listen", &unix(&path)]).stdout(Stdio::piped()).stderr(Stdio::piped()));
+    let stderr = listen.stderr();
+    assert_eq!(stderr.next(), Some(format!("listening on {}", unix(&path))));
+    let mut head = Running::start(
+        std::process::Command::new("head")
+            .arg("-n1")
+            .stdin(listen.child().stdout.take().expect("it is piped"))
+            .stdout(Stdio::piped()),
+    );
+    let mut producer = UnixStream::connect(&path).unwrap();
+    producer.write_all(b"first\n").unwrap();
+    assert_eq!(head.stdout().next().as_deref(), Some("first"));
+    assert_eq!(head.wait(), Some(0));
+    // Nothing more is sent, and the producer stays.
+    assert_eq!(listen.wait(), Some(1));
+    let said = stderr.rest();
+    assert!(said.iter().any(|line| line.contains("standard output")), "{said:?}");
+    assert!(said.iter().any(|line| line.starts_with("received 1 message")), "{said:?}");
+    assert!(!path.exists());
+    drop(producer);
+}
+
+#[test]
+fn standard_output_that_is_full_is_told() {
+    let directory = directory();
+    let path = directory.path().join("in.sock");
+    let full = std::fs::File::options().write(true).open("/dev/full").unwrap();
+    let mut listen = Running::start(mpsr(["listen", &unix(&path)]).stdout(full).stderr(Stdio::piped()));
+    let stderr = listen.stderr();
+    stderr.next();
+    finish(&mut mpsr(["send", &unix(&path), "a"]), b"");
+    assert_eq!(listen.wait(), Some(1));
+    let said = stderr.rest();
+    assert!(said.iter().any(|line| line.contains("cannot write to standard output")), "{said:?}");
+}
