@@ -153,7 +153,7 @@ impl<F: Framing> Outbox<F> {
         }
     }
 
-    /// Says that everything the actor took so far is handed to the kernel.
+    /// Says that this many bytes of what was ever pushed are handed to the kernel.
     pub(crate) fn note_written(&self, bytes: u64) {
         let mut state = self.lock();
         state.written = bytes;

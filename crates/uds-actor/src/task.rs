@@ -96,8 +96,9 @@ impl<T: Transport, F: Framing + Send> Task<T, F> {
                     }
                     budget -= bytes;
                 }
-                Poll::Ready(PumpEvent::Drained | PumpEvent::Finished) => self.outbox.note_written(self.taken),
+                Poll::Ready(PumpEvent::Drained | PumpEvent::Finished) => self.note_written(),
                 Poll::Ready(PumpEvent::WriteFailed(error)) => {
+                    self.note_written();
                     self.outbox.refuse();
                     self.write_failed = Some(Reason::Failed(Arc::new(error)));
                 }
@@ -145,8 +146,14 @@ impl<T: Transport, F: Framing + Send> Task<T, F> {
 }
 
 impl<T, F: Framing> Task<T, F> {
+    /// Tells those who wait for a flush how far writing has come. What was taken since the pump drained is not there yet.
+    fn note_written(&mut self) {
+        self.outbox.note_written(self.taken - self.pump.encoder().pending_bytes() as u64);
+    }
+
     /// Closes the books: nothing is accepted any longer, and whoever waits is told.
     fn tell(&mut self, reason: Reason) {
+        self.note_written();
         let (left_here, cut_sending) = self.pump.encoder().take_unsent();
         let written_here = self.pump.encoder().written();
         let there = self.outbox.close();

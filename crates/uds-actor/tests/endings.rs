@@ -82,3 +82,65 @@ async fn a_dropped_receiver_ends_a_connection_that_has_nothing_left_to_write() {
     let report = soon("the report", control.finished()).await;
     assert!(matches!(report.reason, Reason::Closed), "{}", report.reason);
 }
+
+#[tokio::test]
+async fn a_flush_waits_for_what_was_taken_up_while_something_else_was_told() {
+    let slot: Arc<Mutex<Option<Sender>>> = Arc::default();
+    let senders = Arc::clone(&slot);
+    let mut writes = 0;
+    // Each of two writes succeeds and finds another frame queued behind it; the third finds the kernel full.
+    let write = move |bytes: &[u8]| {
+        writes += 1;
+        if writes > 2 {
+            return Poll::Pending;
+        }
+        senders.lock().unwrap().as_ref().unwrap().try_send(b"next").unwrap();
+        Poll::Ready(Ok(bytes.len()))
+    };
+    let mut lines = 5;
+    let read = move |buf: &mut ReadBuf<'_>| {
+        if lines == 0 {
+            return Poll::Pending;
+        }
+        lines -= 1;
+        buf.put_slice(b"line\n");
+        Poll::Ready(Ok(()))
+    };
+    let (sender, mut receiver, control) = Actor::new(Owned(Puppet { read, write }), Delimited::lines()).spawn();
+    *slot.lock().unwrap() = Some(sender.clone());
+    sender.send(b"first").await.unwrap();
+    for _ in 0..5 {
+        soon("a line", receiver.recv_batch()).await.unwrap();
+    }
+    let flushing = tokio::spawn(async move { sender.flush().await });
+    tokio::task::yield_now().await;
+    let report = soon("the report", control.abort()).await;
+    assert_eq!((report.handed_to_kernel.frames, report.returned.len()), (2, 1));
+    assert_eq!(soon("the flush", flushing).await.unwrap(), Err(Refusal::Closed), "one frame came back");
+}
+
+#[tokio::test]
+async fn a_flush_of_what_was_written_succeeds_although_the_connection_breaks_behind_it() {
+    let mut room = 6;
+    let write = move |bytes: &[u8]| match bytes.len().min(room) {
+        0 => Poll::Pending,
+        count => {
+            room -= count;
+            Poll::Ready(Ok(count))
+        }
+    };
+    let (sender, _receiver, control) = Actor::new(Owned(Puppet { read: silent, write }), Delimited::lines()).spawn();
+    sender.send(b"first").await.unwrap();
+    let mut flushing = Box::pin(sender.flush());
+    tokio::select! {
+        biased;
+        done = &mut flushing => panic!("nothing can be written yet: {done:?}"),
+        () = std::future::ready(()) => {}
+    }
+    // Queued before the actor has its turn, so that it takes both together.
+    sender.try_send(b"second").unwrap();
+    tokio::task::yield_now().await;
+    let report = soon("the report", control.abort()).await;
+    assert_eq!((report.handed_to_kernel.frames, report.returned.len()), (1, 1));
+    assert_eq!(soon("the flush", flushing).await, Ok(()));
+}
