@@ -50,7 +50,6 @@ pub(crate) struct Task<T, F: Framing> {
     pub(crate) draining: bool,
     /// Bytes taken from the outbox so far, framing included.
     pub(crate) taken: u64,
-    pub(crate) cut_receiving: usize,
     /// Why the write side failed, for the report if reading then ends in an orderly way.
     pub(crate) write_failed: Option<Reason>,
 }
@@ -103,18 +102,9 @@ impl<T: Transport, F: Framing + Send> Task<T, F> {
                     self.write_failed = Some(Reason::Failed(Arc::new(error)));
                 }
                 Poll::Ready(PumpEvent::End(end)) => match end {
-                    End::Eof { cut } => {
-                        self.cut_receiving = cut;
-                        self.inbox.end();
-                    }
-                    End::Failed { error, cut } => {
-                        self.cut_receiving = cut;
-                        return Poll::Ready(Reason::Failed(Arc::new(error)));
-                    }
-                    End::Malformed { error, cut } => {
-                        self.cut_receiving = cut;
-                        return Poll::Ready(Reason::Malformed(error));
-                    }
+                    End::Eof { .. } => self.inbox.end(),
+                    End::Failed { error, .. } => return Poll::Ready(Reason::Failed(Arc::new(error))),
+                    End::Malformed { error, .. } => return Poll::Ready(Reason::Malformed(error)),
                     _ => unreachable!("the ends of a stream are these"),
                 },
                 Poll::Ready(_) => {}
@@ -154,6 +144,10 @@ impl<T, F: Framing> Task<T, F> {
     /// Closes the books: nothing is accepted any longer, and whoever waits is told.
     fn tell(&mut self, reason: Reason) {
         self.note_written();
+        // Whatever ended it, frames that were read into the process are received.
+        while let Some(batch) = self.pump.take_received() {
+            self.inbox.push(batch);
+        }
         let (left_here, cut_sending) = self.pump.encoder().take_unsent();
         let written_here = self.pump.encoder().written();
         let there = self.outbox.close();
@@ -166,7 +160,7 @@ impl<T, F: Framing> Task<T, F> {
             returned: Batch::concat([left_here, there.unsent]),
             refused: there.refused,
             cut_sending,
-            cut_receiving: self.cut_receiving,
+            cut_receiving: self.pump.cut_len(),
         };
         self.ending.send_replace(Some(Arc::new(ending)));
         self.inbox.end();
