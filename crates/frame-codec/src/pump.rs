@@ -274,6 +274,21 @@ impl<S: AsyncRead + AsyncWrite + Unpin, F: Framing> Pump<S, F> {
     }
 }
 
+impl<S, F: Framing> Pump<S, F> {
+    /// Frames that have arrived and were not given out yet, without reading any more: for whoever ends before the stream
+    /// does. `None` when there are no more.
+    pub fn take_received(&mut self) -> Option<Batch> {
+        // Bytes that are no frames are found again by `cut_len`.
+        self.decoder.next_batch().ok().flatten()
+    }
+
+    /// Bytes received of a frame that is not complete.
+    #[must_use]
+    pub fn cut_len(&self) -> usize {
+        self.decoder.cut_len()
+    }
+}
+
 impl<S, F> Pump<S, F> {
     /// What goes out: push frames here, then poll.
     pub const fn encoder(&mut self) -> &mut Encoder<F> {

@@ -150,7 +150,6 @@ impl<T: Transport, F: Framing + Clone + Send + 'static> Actor<T, F> {
             deadline: None,
             draining: false,
             in_flight: 0,
-            cut_receiving: 0,
             idle: self.idle_timeout.map(Quiet::new),
             keep_alive: self.keep_alive.map(|(every, frame)| KeepAlive { quiet: Quiet::new(every), frame }),
             write_failed: None,

@@ -212,7 +212,7 @@ impl<F: Framing> Outbox<F> {
         Ok(())
     }
 
-    /// Says that what the actor took, this many bytes, is handed to the kernel.
+    /// Says that this many bytes more of what the actor took are handed to the kernel.
     pub(crate) fn note_written(&self, bytes: u64) {
         let mut state = self.lock();
         state.written += bytes;

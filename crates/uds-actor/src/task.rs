@@ -52,7 +52,6 @@ pub(crate) struct Task<T: Transport, F: Framing> {
     pub(crate) draining: bool,
     /// Bytes taken from the outbox and not said to be written yet, framing included.
     pub(crate) in_flight: u64,
-    pub(crate) cut_receiving: usize,
     pub(crate) idle: Option<Quiet>,
     pub(crate) keep_alive: Option<KeepAlive>,
     /// Why the write side failed, for the report if reading then ends in an orderly way.
@@ -108,16 +107,14 @@ impl<T: Transport, F: Framing + Send> Task<T, F> {
                     }
                     budget -= bytes;
                 }
-                Poll::Ready(PumpEvent::Drained | PumpEvent::Finished) => {
-                    self.outbox.note_written(std::mem::take(&mut self.in_flight))
-                }
+                Poll::Ready(PumpEvent::Drained | PumpEvent::Finished) => self.note_written(),
                 Poll::Ready(PumpEvent::WriteFailed(error)) => {
+                    self.note_written();
                     self.outbox.refuse();
                     self.write_failed = Some(Reason::Failed(Arc::new(error)));
                 }
                 Poll::Ready(PumpEvent::End(end)) => match end {
-                    End::Eof { cut } => {
-                        self.cut_receiving = cut;
+                    End::Eof { .. } => {
                         self.inbox.end();
                         if T::is_hung_up(self.pump.stream()) {
                             // Nobody is left to read what we would write.
@@ -125,14 +122,8 @@ impl<T: Transport, F: Framing + Send> Task<T, F> {
                             self.pump.close_writing();
                         }
                     }
-                    End::Failed { error, cut } => {
-                        self.cut_receiving = cut;
-                        return Poll::Ready(Reason::Failed(Arc::new(error)));
-                    }
-                    End::Malformed { error, cut } => {
-                        self.cut_receiving = cut;
-                        return Poll::Ready(Reason::Malformed(error));
-                    }
+                    End::Failed { error, .. } => return Poll::Ready(Reason::Failed(Arc::new(error))),
+                    End::Malformed { error, .. } => return Poll::Ready(Reason::Malformed(error)),
                     _ => unreachable!("the ends of a stream are these"),
                 },
                 Poll::Ready(_) => {}
@@ -182,8 +173,20 @@ impl<T: Transport, F: Framing + Send> Task<T, F> {
 }
 
 impl<T: Transport, F: Framing> Task<T, F> {
+    /// Tells those who wait for a flush how far writing has come.
+    fn note_written(&mut self) {
+        let pending = self.pump.encoder().pending_bytes() as u64;
+        let written = std::mem::replace(&mut self.in_flight, pending) - pending;
+        self.outbox.note_written(written);
+    }
+
     /// Closes the books: nothing is accepted any longer, and whoever waits is told.
     fn tell(&mut self, reason: Reason) {
+        self.note_written();
+        // Whatever ended it, frames that were read into the process are received.
+        while let Some(batch) = self.pump.take_received() {
+            self.inbox.push(batch);
+        }
         let (left_here, cut_sending) = self.pump.encoder().take_unsent();
         let written_here = self.pump.encoder().written();
         let there = self.outbox.close();
@@ -197,7 +200,7 @@ impl<T: Transport, F: Framing> Task<T, F> {
             refused: there.refused,
             dropped: there.dropped,
             cut_sending: cut_sending + there.cut,
-            cut_receiving: self.cut_receiving,
+            cut_receiving: self.pump.cut_len(),
         };
         self.ending.send_replace(Some(Arc::new(ending)));
         self.inbox.end();
