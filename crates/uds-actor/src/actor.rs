@@ -116,6 +116,7 @@ impl<T: Transport, F: Framing + Clone + Send + 'static> Actor<T, F> {
             deadline: None,
             draining: false,
             taken: 0,
+            written: 0,
             write_failed: None,
         };
         // The task has a budget of its own, in bytes; tokio's would make it take "your turn is over" for "nothing left".

@@ -25,8 +25,11 @@ use crate::{
     transport::Transport,
 };
 
-/// Bytes received in one go before other tasks get their turn.
+/// Bytes moved in one go, in either direction, before other tasks get their turn and the desk is looked at again.
 const BUDGET: usize = 256 << 10;
+
+/// What each move costs at least: a system call takes about as long as copying this many bytes.
+const LEAST_COST: usize = 4 << 10;
 
 /// Owns a transport until both directions have ended.
 ///
@@ -50,6 +53,8 @@ pub(crate) struct Task<T, F: Framing> {
     pub(crate) draining: bool,
     /// Bytes taken from the outbox so far, framing included.
     pub(crate) taken: u64,
+    /// How many of them were handed to the kernel when those who wait were last told.
+    pub(crate) written: u64,
     /// Why the write side failed, for the report if reading then ends in an orderly way.
     pub(crate) write_failed: Option<Reason>,
 }
@@ -85,17 +90,13 @@ impl<T: Transport, F: Framing + Send> Task<T, F> {
                 self.refill(cx);
             }
             let intake = if self.pump.is_read_ended() { Intake::Paused } else { self.inbox.intake(cx) };
+            let mut cost = LEAST_COST;
             match self.pump.poll_next(cx, intake) {
                 Poll::Ready(PumpEvent::Batch(batch)) => {
-                    let bytes = batch.memory_len();
+                    cost = cost.max(batch.memory_len());
                     self.inbox.push(batch);
-                    if bytes >= budget {
-                        cx.waker().wake_by_ref();
-                        return Poll::Pending;
-                    }
-                    budget -= bytes;
                 }
-                Poll::Ready(PumpEvent::Drained | PumpEvent::Finished) => self.note_written(),
+                Poll::Ready(PumpEvent::Drained | PumpEvent::Finished) => cost = cost.max(self.note_written()),
                 Poll::Ready(PumpEvent::WriteFailed(error)) => {
                     self.note_written();
                     self.outbox.refuse();
@@ -109,6 +110,11 @@ impl<T: Transport, F: Framing + Send> Task<T, F> {
                 },
                 Poll::Ready(_) => {}
                 Poll::Pending => break intake,
+            }
+            budget = budget.saturating_sub(cost);
+            if budget == 0 {
+                cx.waker().wake_by_ref();
+                return Poll::Pending;
             }
         };
         let drained = self.draining && intake == Intake::Open && !self.pump.stream().has_unread();
@@ -137,8 +143,12 @@ impl<T: Transport, F: Framing + Send> Task<T, F> {
 
 impl<T, F: Framing> Task<T, F> {
     /// Tells those who wait for a flush how far writing has come. What was taken since the pump drained is not there yet.
-    fn note_written(&mut self) {
-        self.outbox.note_written(self.taken - self.pump.encoder().pending_bytes() as u64);
+    /// Answers by how many bytes it has come further.
+    fn note_written(&mut self) -> usize {
+        let written = self.taken - self.pump.encoder().pending_bytes() as u64;
+        let further = written - std::mem::replace(&mut self.written, written);
+        self.outbox.note_written(written);
+        usize::try_from(further).unwrap_or(usize::MAX)
     }
 
     /// Closes the books: nothing is accepted any longer, and whoever waits is told.

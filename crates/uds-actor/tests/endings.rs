@@ -189,3 +189,27 @@ async fn frames_that_were_read_are_received_although_the_inbox_had_no_room_for_t
     assert_eq!(report.received.frames as usize, read_bytes.load(Ordering::Relaxed), "each byte was a frame");
     assert_eq!((report.delivered.frames as usize, report.lost.frames), (frames, 0));
 }
+
+#[tokio::test]
+async fn an_actor_that_is_kept_busy_writing_still_hears_what_is_asked_of_it() {
+    const ENOUGH: usize = 1_000_000;
+    let slot: Arc<Mutex<Option<Sender>>> = Arc::default();
+    let senders = Arc::clone(&slot);
+    let writes = Arc::new(AtomicUsize::new(0));
+    let counter = Arc::clone(&writes);
+    // Whenever the stream has taken everything, there is one more frame.
+    let write = move |bytes: &[u8]| {
+        if counter.fetch_add(1, Ordering::Relaxed) < ENOUGH {
+            senders.lock().unwrap().as_ref().unwrap().try_send(&[0; 1000]).unwrap();
+        }
+        Poll::Ready(Ok(bytes.len()))
+    };
+    let (sender, _receiver, control) =
+        Actor::new(Owned(Puppet { read: silent, write }), LengthPrefixed::u32_be()).spawn();
+    *slot.lock().unwrap() = Some(sender.clone());
+    sender.send(b"first").await.unwrap();
+    tokio::task::yield_now().await;
+    let report = soon("the report", control.abort()).await;
+    assert!(matches!(report.reason, Reason::Aborted), "{}", report.reason);
+    assert!(writes.load(Ordering::Relaxed) < ENOUGH, "nobody else had a turn");
+}
