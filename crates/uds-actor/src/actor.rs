@@ -79,7 +79,8 @@ impl<T: Transport, F: Framing + Clone + Send + 'static> Actor<T, F> {
         self
     }
 
-    /// The most memory that received frames may hold, in bytes; at the bound nothing more is read. One read may go over.
+    /// The most memory that received frames may hold, in bytes; at the bound nothing more is read. One read may go
+    /// over, so that 0 bytes means one read at a time.
     pub fn inbox_bytes(mut self, bytes: usize) -> Self {
         self.inbox_bytes = bytes;
         self

@@ -213,3 +213,13 @@ async fn an_actor_that_is_kept_busy_writing_still_hears_what_is_asked_of_it() {
     assert!(matches!(report.reason, Reason::Aborted), "{}", report.reason);
     assert!(writes.load(Ordering::Relaxed) < ENOUGH, "nobody else had a turn");
 }
+
+#[tokio::test]
+async fn an_inbox_of_no_bytes_takes_one_read_at_a_time() {
+    let (here, mut there) = UnixStream::pair().unwrap();
+    let (_sender, mut receiver, _control) = Actor::new(here, Delimited::lines()).inbox_bytes(0).spawn();
+    there.write_all(b"a line\n").await.unwrap();
+    drop(there);
+    assert_eq!(soon("the line", receiver.recv_batch()).await.unwrap().len(), 1);
+    assert!(soon("the end", receiver.recv_batch()).await.is_none());
+}
