@@ -86,7 +86,8 @@ impl<T: Transport, F: Framing + Clone + Send + 'static> Actor<T, F> {
         self
     }
 
-    /// How long the connection may go on writing what is queued when the last handle is dropped.
+    /// How long the connection may go on writing what is queued when the last handle is dropped, unless a
+    /// deadline was given before.
     pub fn linger(mut self, time: Duration) -> Self {
         self.linger = time;
         self

@@ -76,8 +76,9 @@ impl<T: Transport, F: Framing + Send> Task<T, F> {
                 self.draining = true;
                 self.end_within(within);
             }
-            Some(Request::Abandon) => self.end_within(self.linger),
-            None => {}
+            Some(Request::Abandon) if self.deadline.is_none() => self.end_within(self.linger),
+            // Whoever let go of the handles had said before how long it may take.
+            Some(Request::Abandon) | None => {}
         }
         if let Some(deadline) = &mut self.deadline
             && deadline.as_mut().poll(cx).is_ready()

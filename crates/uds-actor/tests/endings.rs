@@ -223,3 +223,32 @@ async fn an_inbox_of_no_bytes_takes_one_read_at_a_time() {
     assert_eq!(soon("the line", receiver.recv_batch()).await.unwrap().len(), 1);
     assert!(soon("the end", receiver.recv_batch()).await.is_none());
 }
+
+#[tokio::test]
+async fn dropping_the_handles_does_not_change_a_deadline_that_was_given() {
+    // Much to write, and a peer that does not read: only a deadline ends it.
+    let (here, there) = UnixStream::pair().unwrap();
+    let (sender, receiver, control) = Actor::new(here, LengthPrefixed::u32_be()).linger(10 * LONG).spawn();
+    sender.send(&[0; 900_000]).await.unwrap();
+    drop(control.close(Duration::from_millis(20)));
+    tokio::task::yield_now().await;
+    drop((sender, receiver, control));
+    soon("the actor's end", async {
+        while there.try_write(b"x").is_ok() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    })
+    .await;
+    // The other way round: time was given, and the default does not take it away.
+    let (here, mut there) = UnixStream::pair().unwrap();
+    let linger = Duration::from_millis(1);
+    let (sender, receiver, control) = Actor::new(here, LengthPrefixed::u32_be()).linger(linger).spawn();
+    sender.send(&[0; 900_000]).await.unwrap();
+    drop(control.close(LONG));
+    tokio::task::yield_now().await;
+    drop((sender, receiver, control));
+    tokio::time::sleep(20 * linger).await; // longer than it would have lingered
+    let mut bytes = Vec::new();
+    soon("all of it", there.read_to_end(&mut bytes)).await.unwrap();
+    assert_eq!(bytes.len(), 900_004);
+}
