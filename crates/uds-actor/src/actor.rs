@@ -10,7 +10,7 @@ use crate::{
     control::{Desk, Lease},
     inbox::Inbox,
     outbox::{Outbox, Outlet},
-    task::Task,
+    task::{Task, Verdict},
 };
 
 /// A connection to be owned by a task: set its bounds, then [`spawn`](Self::spawn) it.
@@ -113,13 +113,13 @@ impl<T: Transport, F: Framing + Clone + Send + 'static> Actor<T, F> {
             outbox: Arc::clone(&outbox),
             inbox: Arc::clone(&inbox),
             desk: Arc::clone(&desk),
-            ending,
             linger: self.linger,
             deadline: None,
             draining: false,
             taken: 0,
             written: 0,
             write_failed: None,
+            verdict: Verdict { inbox: Arc::clone(&inbox), told: ending, ending: None },
         };
         // The task has a budget of its own, in bytes; tokio's would make it take "your turn is over" for "nothing left".
         tokio::spawn(unconstrained(task.run()));

@@ -38,14 +38,13 @@ const LEAST_COST: usize = 4 << 10;
 ///   running ──┤
 ///             └─ receiving ─ socket ─▶ pump ─▶ inbox ───▶ ended by EOF, reset, bad bytes, a dropped receiver
 ///
-///   both ended, bad bytes, a reset, abort, a deadline  ──▶ the ending is told, the socket closed
+///   both ended, bad bytes, a reset, abort, a deadline  ──▶ the socket is closed, the ending told
 /// ```
 pub(crate) struct Task<T, F: Framing> {
     pub(crate) pump: Pump<T, F>,
     pub(crate) outbox: Arc<Outbox<F>>,
     pub(crate) inbox: Arc<Inbox>,
     pub(crate) desk: Arc<Desk>,
-    pub(crate) ending: watch::Sender<Option<Arc<Ending>>>,
     /// How long a connection that nobody holds may take to write what is queued.
     pub(crate) linger: Duration,
     pub(crate) deadline: Option<Pin<Box<Sleep>>>,
@@ -57,12 +56,28 @@ pub(crate) struct Task<T, F: Framing> {
     pub(crate) written: u64,
     /// Why the write side failed, for the report if reading then ends in an orderly way.
     pub(crate) write_failed: Option<Reason>,
+    // Dropped last, and it matters: who has the report may rely on the socket being closed.
+    pub(crate) verdict: Verdict,
+}
+
+/// Tells the ending when it is dropped.
+pub(crate) struct Verdict {
+    pub(crate) inbox: Arc<Inbox>,
+    pub(crate) told: watch::Sender<Option<Arc<Ending>>>,
+    pub(crate) ending: Option<Arc<Ending>>,
+}
+
+impl Drop for Verdict {
+    fn drop(&mut self) {
+        self.told.send_replace(self.ending.take());
+        self.inbox.end();
+    }
 }
 
 impl<T: Transport, F: Framing + Send> Task<T, F> {
     pub(crate) async fn run(mut self) {
         let reason = poll_fn(|cx| self.poll_end(cx)).await;
-        self.tell(reason);
+        self.close_books(reason);
     }
 
     fn poll_end(&mut self, cx: &mut Context<'_>) -> Poll<Reason> {
@@ -152,8 +167,8 @@ impl<T, F: Framing> Task<T, F> {
         usize::try_from(further).unwrap_or(usize::MAX)
     }
 
-    /// Closes the books: nothing is accepted any longer, and whoever waits is told.
-    fn tell(&mut self, reason: Reason) {
+    /// Nothing is accepted any longer, and it is known what became of everything.
+    fn close_books(&mut self, reason: Reason) {
         self.note_written();
         // Whatever ended it, frames that were read into the process are received.
         while let Some(batch) = self.pump.take_received() {
@@ -173,16 +188,15 @@ impl<T, F: Framing> Task<T, F> {
             cut_sending,
             cut_receiving: self.pump.cut_len(),
         };
-        self.ending.send_replace(Some(Arc::new(ending)));
-        self.inbox.end();
+        self.verdict.ending = Some(Arc::new(ending));
     }
 }
 
 impl<T, F: Framing> Drop for Task<T, F> {
     fn drop(&mut self) {
         // A runtime that shuts down drops its tasks where they stand; those who wait for the report still get one.
-        if self.ending.borrow().is_none() {
-            self.tell(Reason::Aborted);
+        if self.verdict.ending.is_none() {
+            self.close_books(Reason::Aborted);
         }
     }
 }
