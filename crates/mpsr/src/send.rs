@@ -21,9 +21,6 @@ use crate::{
 const PATIENCE: Duration = Duration::from_secs(2);
 
 pub(crate) async fn run(args: Send) -> anyhow::Result<()> {
-    if args.frames.framing == FramingName::UntilEof && args.messages.len() > 1 {
-        bail!("with --framing until-eof a connection carries one message, and {} were given", args.messages.len());
-    }
     let mut signals = Signals::catch()?;
     let stream = tokio::select! {
         stream = open(&args) => stream?,
@@ -83,8 +80,8 @@ async fn send_all(args: &Send, sender: &Sender) -> anyhow::Result<()> {
             FramingName::Raw | FramingName::UntilEof => send_stdin(Decoder::new(Raw, limits), sender).await,
         };
     }
-    for message in &args.messages {
-        if !queue(sender, message.as_bytes()).await? {
+    for (number, message) in (1..).zip(&args.messages) {
+        if !queue(sender, message.as_bytes()).await.with_context(|| format!("message {number}"))? {
             break;
         }
     }
