@@ -56,6 +56,7 @@ pub struct Pump<S, F> {
     news: Option<PumpEvent>,
     /// Whose turn it is to tell.
     told_of_writing: bool,
+    bytes_read: u64,
 }
 
 /// ```text
@@ -143,6 +144,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin, F: Framing + Clone> Pump<S, F> {
             writing: Writing::Idle,
             news: None,
             told_of_writing: false,
+            bytes_read: 0,
         }
     }
 }
@@ -250,7 +252,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin, F: Framing> Pump<S, F> {
                         }
                     }
                 }
-                Ok(_) => {}
+                Ok(count) => self.bytes_read += count as u64,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => return Poll::Ready(self.end(|cut| End::Failed { error, cut })),
             }
@@ -272,10 +274,30 @@ impl<S: AsyncRead + AsyncWrite + Unpin, F: Framing> Pump<S, F> {
     }
 }
 
+impl<S, F: Framing> Pump<S, F> {
+    /// Frames that have arrived and were not given out yet, without reading any more: for whoever ends before the stream
+    /// does. `None` when there are no more.
+    pub fn take_received(&mut self) -> Option<Batch> {
+        // Bytes that are no frames are found again by `cut_len`.
+        self.decoder.next_batch().ok().flatten()
+    }
+
+    /// Bytes received of a frame that is not complete.
+    #[must_use]
+    pub fn cut_len(&self) -> usize {
+        self.decoder.cut_len()
+    }
+}
+
 impl<S, F> Pump<S, F> {
     /// What goes out: push frames here, then poll.
     pub const fn encoder(&mut self) -> &mut Encoder<F> {
         &mut self.encoder
+    }
+
+    /// Gives up writing: what was pushed and is not written stays in the encoder, to be taken back.
+    pub const fn close_writing(&mut self) {
+        self.writing = Writing::Closed;
     }
 
     /// Whether our direction is closed: by [`finish`](Self::finish) or by a failed write.
@@ -288,6 +310,12 @@ impl<S, F> Pump<S, F> {
     #[must_use]
     pub const fn is_read_ended(&self) -> bool {
         matches!(self.reading, Reading::Ended)
+    }
+
+    /// Bytes read so far, framing and incomplete frames included.
+    #[must_use]
+    pub const fn bytes_read(&self) -> u64 {
+        self.bytes_read
     }
 
     /// The stream, for asking it things; reading from it or writing to it would tear frames apart.
@@ -349,12 +377,7 @@ mod tests {
     #[tokio::test]
     async fn a_peer_that_half_closes_still_gets_its_answer() {
         let (here, mut there) = UnixStream::pair().unwrap();
-        there
-            .write_all(
-                b"question\n",
-            )
-            .await
-            .unwrap();
+        there.write_all(b"question\n").await.unwrap();
         there.shutdown().await.unwrap();
         let mut pump = Pump::new(here, Delimited::lines(), Limits::default());
         let (frames, end) = drain(&mut pump).await;
@@ -363,10 +386,7 @@ mod tests {
         assert!(matches!(timeout(HANG, pump.next()).await.unwrap(), PumpEvent::Drained));
         let mut answer = [0; 7];
         there.read_exact(&mut answer).await.unwrap();
-        assert_eq!(
-            &answer,
-            b"answer\n"
-        );
+        assert_eq!(&answer, b"answer\n");
     }
 
     #[tokio::test]
@@ -383,12 +403,7 @@ mod tests {
     #[tokio::test]
     async fn paused_intake_leaves_the_bytes_where_they_are() {
         let (here, mut there) = UnixStream::pair().unwrap();
-        there
-            .write_all(
-                b"later\n",
-            )
-            .await
-            .unwrap();
+        there.write_all(b"later\n").await.unwrap();
         let mut pump = Pump::new(here, Delimited::lines(), Limits::default());
         let paused = poll_fn(|cx| Poll::Ready(pump.poll_next(cx, Intake::Paused).is_pending())).await;
         assert!(paused);
@@ -398,12 +413,7 @@ mod tests {
     #[tokio::test]
     async fn a_failed_write_is_told_once_and_reading_goes_on() {
         let (here, mut there) = UnixStream::pair().unwrap();
-        there
-            .write_all(
-                b"last words\n",
-            )
-            .await
-            .unwrap();
+        there.write_all(b"last words\n").await.unwrap();
         drop(there);
         let mut pump = Pump::new(here, Delimited::lines(), Limits::default());
         pump.encoder().push(b"nobody hears this").unwrap();

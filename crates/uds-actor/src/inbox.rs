@@ -102,18 +102,14 @@ impl Inbox {
         Poll::Pending
     }
 
-    /// Says that nobody will take what waits; gives the actor a turn to notice.
+    /// Says that nobody will take what waits.
     pub(crate) fn drop_receiver(&self) {
         let mut state = self.lock();
         state.receiver_gone = true;
         let waiting = std::mem::take(&mut state.queue);
-        let actor = state.actor.take();
         drop(state);
         // Their credits lock the inbox again.
         drop(waiting);
-        if let Some(actor) = actor {
-            actor.wake();
-        }
     }
 
     pub(crate) fn is_receiver_gone(&self) -> bool {

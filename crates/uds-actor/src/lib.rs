@@ -74,9 +74,12 @@ mod mode;
 mod outbox;
 mod path;
 mod peer;
+mod quiet;
 mod receiver;
 mod report;
 mod sender;
+mod sink;
+mod socket;
 mod sys;
 mod task;
 mod transport;
@@ -97,10 +100,12 @@ pub use crate::{
     error::{Error, LockFault, PathFault, Result},
     listener::{AcceptStats, Draining, Listener},
     mode::Mode,
-    outbox::Refusal,
+    outbox::{Overflow, Refusal},
     peer::Peer,
     receiver::Receiver,
     report::{Count, Reason, Report},
     sender::{Sender, Unsent},
-    transport::{Owned, Transport},
+    sink::SendSink,
+    socket::Socket,
+    transport::{Owned, Transport, WriteShared},
 };
