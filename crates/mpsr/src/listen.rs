@@ -80,6 +80,8 @@ async fn print(funnel: &mut Funnel, printer: &mut Printer) -> anyhow::Result<()>
     }
 }
 
+/// For people, each line has its sign behind the producer's number: `|` a message, `+` joined, `-` left. A message cannot
+/// pass itself off for anything else.
 struct Printer {
     output: Output,
     json: bool,
@@ -106,7 +108,7 @@ impl Printer {
             if self.json {
                 self.output.object(&Object::Message { producer, payload: Payload::new(message) })?;
             } else if self.output.is_terminal() {
-                let line = format!("\x1b[2m{producer:>3}\x1b[0m {}", escaped(message));
+                let line = format!("{producer:>4} | {}", escaped(message));
                 self.output.line(line.as_bytes())?;
             } else {
                 self.output.line(message)?;
@@ -142,7 +144,7 @@ impl Printer {
                 gid: peer.gid(),
             });
         }
-        self.aside(&format!("{id:>3} joined: {peer} on {address}"))
+        self.aside(&format!("{id:>4} + {peer} on {address}"))
     }
 
     fn left(&mut self, account: &Account) -> anyhow::Result<()> {
@@ -161,7 +163,7 @@ impl Printer {
             });
         }
         let mut line =
-            format!("{:>3} {}: delivered {}", producer.id, escaped(parting.to_string().as_bytes()), delivered.frames);
+            format!("{:>4} - {}: delivered {}", producer.id, escaped(parting.to_string().as_bytes()), delivered.frames);
         if account.cut_bytes > 0 {
             line += &format!(", cut 1 message after {} bytes", account.cut_bytes);
         }
