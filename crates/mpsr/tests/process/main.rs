@@ -4,6 +4,8 @@
 //! a process, or for a state that it can see; each wait has a limit, and whatever was started is killed and reaped on
 //! every way out.
 
+#![expect(clippy::unwrap_used, reason = "a test may")]
+
 mod admission;
 mod clients;
 mod ending;

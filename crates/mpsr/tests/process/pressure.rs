@@ -21,17 +21,20 @@ fn processor_time(pid: u32) -> u64 {
     fields.split_whitespace().skip(11).take(2).map(|ticks| ticks.parse::<u64>().expect("a number")).sum()
 }
 
-/// Twenty descriptors, of which the receiver itself needs about fifteen.
-fn listen_with_few_descriptors(address: &str) -> Listen {
-    let script = format!("ulimit -n 20; exec {} listen --json {address}", env!("CARGO_BIN_EXE_mpsr"));
+/// A receiver under `ulimit` with these arguments.
+fn listen_with_limit(ulimit: &str, address: &str) -> Listen {
+    let script = format!("ulimit {ulimit}; exec {} listen --json {address}", env!("CARGO_BIN_EXE_mpsr"));
     Listen::start_as(Command::new("sh").args(["-c", &script]))
 }
+
+/// Twenty descriptors, of which the receiver itself needs about fifteen.
+const FEW: &str = "-n 20";
 
 #[test]
 fn with_few_descriptors_nobody_is_lost_who_comes_and_goes() {
     let directory = directory();
     let path = directory.path().join("in.sock");
-    let mut listen = listen_with_few_descriptors(&unix(&path));
+    let mut listen = listen_with_limit(FEW, &unix(&path));
     let clients: Vec<_> = (0..40)
         .map(|client| {
             let path = path.clone();
@@ -63,7 +66,7 @@ fn with_few_descriptors_nobody_is_lost_who_comes_and_goes() {
 fn with_few_descriptors_those_who_stay_keep_nobody_waiting_for_ever_and_the_processor_idle() {
     let directory = directory();
     let path = directory.path().join("in.sock");
-    let mut listen = listen_with_few_descriptors(&unix(&path));
+    let mut listen = listen_with_limit(FEW, &unix(&path));
     let mut clients: Vec<_> = (0..40)
         .map(|client| {
             let mut stream = UnixStream::connect(&path).unwrap();
@@ -87,6 +90,16 @@ fn with_few_descriptors_those_who_stay_keep_nobody_waiting_for_ever_and_the_proc
     let end = listen.stop();
     end.assert_account(40, 40, 0);
     assert_eq!(end.report["shed"], 0);
+}
+
+#[test]
+fn a_limit_that_may_be_raised_is_raised() {
+    let directory = directory();
+    let path = directory.path().join("in.sock");
+    let mut listen = listen_with_limit("-Sn 20", &unix(&path));
+    let clients: Vec<_> = (0..40).map(|_| UnixStream::connect(&path).unwrap()).collect();
+    listen.until_count("joined", clients.len());
+    listen.stop().assert_account(40, 0, 0);
 }
 
 #[test]

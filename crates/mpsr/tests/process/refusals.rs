@@ -112,7 +112,7 @@ fn a_directory_that_is_not_there_is_named() {
     let missing = directory.path().join("missing");
     let path = unix(missing.join("x.sock"));
     assert_refused(&["listen", &path], 1, &[text(&missing), "create it"]);
-    assert_refused(&["send", &path, "a"], 1, &[text(&missing), "start the receiver"]);
+    assert_refused(&["send", &path, "a"], 1, &[text(&missing), "start its server"]);
     assert_refused(&["listen", &format!("dir:{}", text(&missing))], 1, &[text(&missing)]);
     assert_refused(&["watch", text(&missing)], 1, &[text(&missing)]);
     let file = directory.path().join("file");
@@ -133,9 +133,9 @@ fn of_several_places_one_that_cannot_be_had_leaves_nothing_behind() {
 fn a_socket_that_nobody_listens_on_is_named_and_with_wait_it_is_waited_for() {
     let directory = directory();
     let path = directory.path().join("x.sock");
-    assert_refused(&["send", &unix(&path), "a"], 1, &[text(&path), "start the receiver"]);
+    assert_refused(&["send", &unix(&path), "a"], 1, &[text(&path), "start its server"]);
     drop(UnixListener::bind(&path).unwrap());
-    assert_refused(&["send", &unix(&path), "a"], 1, &["nobody is listening on", text(&path), "start the receiver"]);
+    assert_refused(&["send", &unix(&path), "a"], 1, &["nobody is listening on", text(&path), "start its server"]);
     assert_refused(&["send", &unix(&path), "--wait", "0.1", "a"], 1, &["nobody is listening on", "after"]);
 
     // The sender is there first; the receiver replaces what is stale.

@@ -33,7 +33,7 @@ fn arguments_and_lines_become_messages() {
         assert_eq!(texts(&listen.events, &left["producer"]), *messages, "{arguments:?} {input:?}");
     }
     let sent = finish(&mut mpsr(["send", "--verbose", &unix(&path), "one", "three"]), b"");
-    assert_eq!(sent.stderr, format!("sent 2 messages, 8 bytes, to {}\n", unix(&path)));
+    assert_eq!(sent.stderr, format!("sent 2 messages, 10 bytes with framing, to {}\n", unix(&path)));
     assert_eq!(listen.stop().code, Some(0));
 }
 
