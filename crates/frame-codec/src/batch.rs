@@ -14,6 +14,9 @@ struct Span {
     end: u32,
 }
 
+/// What a batch costs however little is in it: itself, its place in a queue, a permit, and what the allocator adds to each.
+const OVERHEAD: usize = 256;
+
 /// The unit that moves: one block of bytes and the frames in it, in the order in which they arrived.
 ///
 /// Iterating a borrowed batch lends each frame as `&[u8]`: no allocation, no reference count. Iterating an owned one
@@ -79,10 +82,11 @@ impl Batch {
         self.byte_len
     }
 
-    /// The memory it stands for in bytes: block and index, framing included. Credits are counted in this.
+    /// The memory it stands for in bytes: block and index, framing included, and a fixed 256 for the batch itself. Credits
+    /// are counted in this. A block cut out of a larger buffer can keep up to four times as much alive.
     #[must_use]
     pub const fn memory_len(&self) -> usize {
-        self.block.len() + self.frames.len() * size_of::<Span>()
+        OVERHEAD + self.block.len() + self.frames.capacity() * size_of::<Span>()
     }
 
     /// The frame at this position, lent.

@@ -3,12 +3,16 @@
 
 use std::fmt;
 
-use bytes::{BufMut, BytesMut};
+use bytes::{Buf as _, BufMut, Bytes, BytesMut};
 
 use crate::{Batch, Error, Framing, Limits, Scan, batch::Index};
 
 /// No batch has more frames than this, so that a flood of empty frames cannot make the index outgrow the bytes by much.
 const MAX_FRAMES: usize = 8192;
+
+/// A block that is at least this part of the buffer is split off; a smaller one is copied out. What a batch keeps alive is
+/// therefore at most this many times what it counts.
+const SHARE_OF_BUFFER: usize = 4;
 
 /// Cuts frames out of the bytes of one stream, whatever pieces they arrive in.
 ///
@@ -25,7 +29,8 @@ const MAX_FRAMES: usize = 8192;
 /// # Limits
 ///
 /// The buffer grows with what has arrived, at most doubling, never to a length that a header merely claims. It holds at
-/// most one incomplete frame ([`Limits::max_frame`]) and one read (256 KiB).
+/// most one incomplete frame ([`Limits::max_frame`]) and one read (256 KiB). A batch that fills less than a quarter of it is
+/// copied out, so that messages that trickle in do not each keep a buffer.
 pub struct Decoder<F> {
     framing: F,
     limits: Limits,
@@ -150,7 +155,7 @@ impl<F: Framing> Decoder<F> {
             return Ok(None);
         }
         self.expected = index.len();
-        let block = self.unread.split_to(taken).freeze();
+        let block = self.take_front(taken);
         Ok(Some(index.into_batch(block)))
     }
 
@@ -173,7 +178,7 @@ impl<F: Framing> Decoder<F> {
                 self.state = State::Finished;
                 let mut index = Index::with_capacity(1);
                 index.push(payload.start, payload.end);
-                let block = self.unread.split_to(end).freeze();
+                let block = self.take_front(end);
                 Ok(Some(index.into_batch(block)))
             }
             Ok(Scan::More { .. }) => {
@@ -185,6 +190,17 @@ impl<F: Framing> Decoder<F> {
                 Err(error)
             }
         }
+    }
+
+    /// The first bytes of the buffer as a block. One that is small gets memory of its own: it would keep all of the buffer
+    /// for as long as somebody keeps a frame of it.
+    fn take_front(&mut self, len: usize) -> Bytes {
+        if len >= self.unread.capacity() / SHARE_OF_BUFFER {
+            return self.unread.split_to(len).freeze();
+        }
+        let block = Bytes::copy_from_slice(self.unread.get(..len).unwrap_or_default());
+        self.unread.advance(len);
+        block
     }
 
     /// The bytes that belong to no complete frame: what is cut if nothing follows.
@@ -230,6 +246,22 @@ mod tests {
         assert!(decoder.next_batch().unwrap().is_none());
         let _ = decoder.room();
         assert!(decoder.unread.capacity() < 64 << 10, "{} bytes for a 4-byte header", decoder.unread.capacity());
+    }
+
+    #[test]
+    fn small_frames_that_are_kept_do_not_keep_the_read_buffer() {
+        let mut decoder = Decoder::new(Delimited::lines(), Limits::default());
+        let mut kept = Vec::new();
+        let mut buffers = std::collections::HashSet::new();
+        for _ in 0..1000 {
+            let mut room = decoder.room();
+            buffers.insert(room.chunk_mut().as_mut_ptr() as usize >> 12);
+            room.put_slice(b"x\n");
+            drop(room);
+            kept.push(decoder.next_batch().unwrap().unwrap());
+        }
+        assert!(buffers.len() <= 4, "{} pages were read into", buffers.len());
+        assert!(kept.iter().all(|batch| batch.get(0) == Some(b"x")));
     }
 
     #[test]
