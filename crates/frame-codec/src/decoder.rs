@@ -10,6 +10,9 @@ use crate::{Batch, Error, Framing, Limits, Scan, batch::Index};
 /// No batch has more frames than this, so that a flood of empty frames cannot make the index outgrow the bytes by much.
 const MAX_FRAMES: usize = 8192;
 
+/// Nor more bytes than this and one frame, so that offsets fit 32 bits however much was fed at once.
+const MAX_BLOCK: usize = 64 << 20;
+
 /// A block that is at least this part of the buffer is split off; a smaller one is copied out. What a batch keeps alive is
 /// therefore at most this many times what it counts.
 const SHARE_OF_BUFFER: usize = 4;
@@ -111,7 +114,7 @@ impl<F: Framing> Decoder<F> {
         self.unread.extend_from_slice(bytes);
     }
 
-    /// Takes the frames that are complete, up to 8192 at once; `None` means that more bytes are needed.
+    /// Takes the frames that are complete, up to 8192 or 64 MiB at once; `None` means that more bytes are needed.
     ///
     /// # Errors
     ///
@@ -137,7 +140,7 @@ impl<F: Framing> Decoder<F> {
                     index.push(taken.saturating_add(payload.start), taken.saturating_add(payload.end));
                     taken = taken.saturating_add(end);
                     scanned = 0;
-                    if index.len() == MAX_FRAMES {
+                    if index.len() == MAX_FRAMES || taken >= MAX_BLOCK {
                         break Pending { at_least: 1, scanned: 0 };
                     }
                 }
@@ -295,6 +298,18 @@ mod tests {
         decoder.feed(&[b'\n'; 20_000]);
         let sizes: Vec<_> = std::iter::from_fn(|| decoder.next_batch().unwrap()).map(|batch| batch.len()).collect();
         assert_eq!(sizes, [8192, 8192, 3616]);
+    }
+
+    #[test]
+    fn a_block_has_an_end_however_much_is_fed_at_once() {
+        let mut decoder = Decoder::new(LengthPrefixed::u32_be(), Limits::default());
+        let mut frame = vec![7; 4 + (1 << 20)];
+        frame[..4].copy_from_slice(&(1_u32 << 20).to_be_bytes());
+        for _ in 0..70 {
+            decoder.feed(&frame);
+        }
+        let sizes: Vec<_> = std::iter::from_fn(|| decoder.next_batch().unwrap()).map(|batch| batch.len()).collect();
+        assert_eq!(sizes, [64, 6]);
     }
 
     #[test]

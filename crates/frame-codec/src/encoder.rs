@@ -146,6 +146,10 @@ impl<F: Framing> Encoder<F> {
     /// that did begin to go out are missing (0 if none is).
     ///
     /// For the end of a connection: the encoder is empty afterwards.
+    ///
+    /// # Panics
+    ///
+    /// If 4 GiB or more are pending.
     pub fn take_unsent(&mut self) -> (Batch, usize) {
         let mut bytes = BytesMut::with_capacity(self.pending_bytes);
         while self.has_pending() {
