@@ -14,6 +14,9 @@ struct Span {
     end: u32,
 }
 
+/// What a batch costs however little is in it: itself, its place in a queue, a permit, and what the allocator adds to each.
+const OVERHEAD: usize = 256;
+
 /// The unit that moves: one block of bytes and the frames in it, in the order in which they arrived.
 ///
 /// Iterating a borrowed batch lends each frame as `&[u8]`: no allocation, no reference count. Iterating an owned one
@@ -38,6 +41,10 @@ pub struct Batch {
 
 impl Batch {
     /// A batch of one frame.
+    ///
+    /// # Panics
+    ///
+    /// If it is 4 GiB long or longer.
     #[must_use]
     pub fn single(frame: Bytes) -> Self {
         let mut index = Index::with_capacity(1);
@@ -46,6 +53,10 @@ impl Batch {
     }
 
     /// The frames of several batches in one, in order; copies unless only one has any.
+    ///
+    /// # Panics
+    ///
+    /// If they are 4 GiB long or longer together.
     #[must_use]
     pub fn concat(batches: impl IntoIterator<Item = Self>) -> Self {
         let mut filled: Vec<Self> = batches.into_iter().filter(|batch| !batch.is_empty()).collect();
@@ -79,10 +90,11 @@ impl Batch {
         self.byte_len
     }
 
-    /// The memory it stands for in bytes: block and index, framing included. Credits are counted in this.
+    /// The memory it stands for in bytes: block and index, framing included, and a fixed 256 for the batch itself. Credits
+    /// are counted in this. A block cut out of a larger buffer can keep up to four times as much alive.
     #[must_use]
     pub const fn memory_len(&self) -> usize {
-        self.block.len() + self.frames.len() * size_of::<Span>()
+        OVERHEAD + self.block.len() + self.frames.capacity() * size_of::<Span>()
     }
 
     /// The frame at this position, lent.
@@ -231,8 +243,8 @@ impl Index {
 
     #[inline]
     pub(crate) fn push(&mut self, start: usize, end: usize) {
-        debug_assert!(start <= end && end <= u32::MAX as usize, "a block is shorter than 4 GiB");
-        #[expect(clippy::cast_possible_truncation, reason = "a block is shorter than 4 GiB, see Span")]
+        debug_assert!(start <= end, "a frame ends behind its beginning");
+        #[expect(clippy::cast_possible_truncation, reason = "a block is shorter than 4 GiB, see `into_batch`")]
         self.frames.push(Span { start: start as u32, end: end as u32 });
         self.byte_len += end - start;
     }
@@ -243,6 +255,7 @@ impl Index {
 
     /// The batch of these frames over their block.
     pub(crate) fn into_batch(self, block: Bytes) -> Batch {
+        assert!(u32::try_from(block.len()).is_ok(), "a block is shorter than 4 GiB");
         Batch { block, frames: self.frames, byte_len: self.byte_len }
     }
 }

@@ -3,12 +3,19 @@
 
 use std::fmt;
 
-use bytes::{BufMut, BytesMut};
+use bytes::{Buf as _, BufMut, Bytes, BytesMut};
 
 use crate::{Batch, Error, Framing, Limits, Scan, batch::Index};
 
 /// No batch has more frames than this, so that a flood of empty frames cannot make the index outgrow the bytes by much.
 const MAX_FRAMES: usize = 8192;
+
+/// Nor more bytes than this and one frame, so that offsets fit 32 bits however much was fed at once.
+const MAX_BLOCK: usize = 64 << 20;
+
+/// A block that is at least this part of the buffer is split off; a smaller one is copied out. What a batch keeps alive is
+/// therefore at most this many times what it counts.
+const SHARE_OF_BUFFER: usize = 4;
 
 /// Cuts frames out of the bytes of one stream, whatever pieces they arrive in.
 ///
@@ -25,7 +32,8 @@ const MAX_FRAMES: usize = 8192;
 /// # Limits
 ///
 /// The buffer grows with what has arrived, at most doubling, never to a length that a header merely claims. It holds at
-/// most one incomplete frame ([`Limits::max_frame`]) and one read (256 KiB).
+/// most one incomplete frame ([`Limits::max_frame`]) and one read (256 KiB). A batch that fills less than a quarter of it is
+/// copied out, so that messages that trickle in do not each keep a buffer.
 pub struct Decoder<F> {
     framing: F,
     limits: Limits,
@@ -106,7 +114,7 @@ impl<F: Framing> Decoder<F> {
         self.unread.extend_from_slice(bytes);
     }
 
-    /// Takes the frames that are complete, up to 8192 at once; `None` means that more bytes are needed.
+    /// Takes the frames that are complete, up to 8192 or 64 MiB at once; `None` means that more bytes are needed.
     ///
     /// # Errors
     ///
@@ -132,7 +140,7 @@ impl<F: Framing> Decoder<F> {
                     index.push(taken.saturating_add(payload.start), taken.saturating_add(payload.end));
                     taken = taken.saturating_add(end);
                     scanned = 0;
-                    if index.len() == MAX_FRAMES {
+                    if index.len() == MAX_FRAMES || taken >= MAX_BLOCK {
                         break Pending { at_least: 1, scanned: 0 };
                     }
                 }
@@ -150,7 +158,7 @@ impl<F: Framing> Decoder<F> {
             return Ok(None);
         }
         self.expected = index.len();
-        let block = self.unread.split_to(taken).freeze();
+        let block = self.take_front(taken);
         Ok(Some(index.into_batch(block)))
     }
 
@@ -173,7 +181,7 @@ impl<F: Framing> Decoder<F> {
                 self.state = State::Finished;
                 let mut index = Index::with_capacity(1);
                 index.push(payload.start, payload.end);
-                let block = self.unread.split_to(end).freeze();
+                let block = self.take_front(end);
                 Ok(Some(index.into_batch(block)))
             }
             Ok(Scan::More { .. }) => {
@@ -185,6 +193,17 @@ impl<F: Framing> Decoder<F> {
                 Err(error)
             }
         }
+    }
+
+    /// The first bytes of the buffer as a block. One that is small gets memory of its own: it would keep all of the buffer
+    /// for as long as somebody keeps a frame of it.
+    fn take_front(&mut self, len: usize) -> Bytes {
+        if len >= self.unread.capacity() / SHARE_OF_BUFFER {
+            return self.unread.split_to(len).freeze();
+        }
+        let block = Bytes::copy_from_slice(self.unread.get(..len).unwrap_or_default());
+        self.unread.advance(len);
+        block
     }
 
     /// The bytes that belong to no complete frame: what is cut if nothing follows.
@@ -233,6 +252,22 @@ mod tests {
     }
 
     #[test]
+    fn small_frames_that_are_kept_do_not_keep_the_read_buffer() {
+        let mut decoder = Decoder::new(Delimited::lines(), Limits::default());
+        let mut kept = Vec::new();
+        let mut buffers = std::collections::HashSet::new();
+        for _ in 0..1000 {
+            let mut room = decoder.room();
+            buffers.insert(room.chunk_mut().as_mut_ptr() as usize >> 12);
+            room.put_slice(b"x\n");
+            drop(room);
+            kept.push(decoder.next_batch().unwrap().unwrap());
+        }
+        assert!(buffers.len() <= 4, "{} pages were read into", buffers.len());
+        assert!(kept.iter().all(|batch| batch.get(0) == Some(b"x")));
+    }
+
+    #[test]
     fn an_unterminated_last_line_is_delivered_at_the_orderly_end() {
         let mut decoder = Decoder::new(Delimited::lines(), Limits::default());
         decoder.feed(b"Hello from producer 1");
@@ -263,6 +298,18 @@ mod tests {
         decoder.feed(&[b'\n'; 20_000]);
         let sizes: Vec<_> = std::iter::from_fn(|| decoder.next_batch().unwrap()).map(|batch| batch.len()).collect();
         assert_eq!(sizes, [8192, 8192, 3616]);
+    }
+
+    #[test]
+    fn a_block_has_an_end_however_much_is_fed_at_once() {
+        let mut decoder = Decoder::new(LengthPrefixed::u32_be(), Limits::default());
+        let mut frame = vec![7; 4 + (1 << 20)];
+        frame[..4].copy_from_slice(&(1_u32 << 20).to_be_bytes());
+        for _ in 0..70 {
+            decoder.feed(&frame);
+        }
+        let sizes: Vec<_> = std::iter::from_fn(|| decoder.next_batch().unwrap()).map(|batch| batch.len()).collect();
+        assert_eq!(sizes, [64, 6]);
     }
 
     #[test]

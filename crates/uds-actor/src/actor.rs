@@ -80,7 +80,8 @@ impl<T: Transport, F: Framing + Clone + Send + 'static> Actor<T, F> {
         self
     }
 
-    /// The most that is queued for writing, in bytes with framing; at the bound [`Sender::send`] waits.
+    /// The most that is queued for writing, in bytes with framing; at most 2 GiB. At the bound
+    /// [`Sender::send`] waits.
     pub fn outbox_bytes(mut self, bytes: usize) -> Self {
         self.outbox_bytes = bytes;
         self

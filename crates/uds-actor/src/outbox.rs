@@ -90,6 +90,9 @@ pub enum Overflow {
     DropNewest,
 }
 
+/// Both halves and a frame that goes alone come back in one batch, which is shorter than 4 GiB.
+const LARGEST_HALF: usize = 1 << 30;
+
 /// Two encoders take turns: senders fill one while the actor writes the other.
 pub(crate) struct Outbox<F> {
     state: Mutex<State<F>>,
@@ -174,7 +177,7 @@ impl<F: Framing> Outbox<F> {
                 refused: 0,
                 dropped: 0,
             }),
-            half: bytes / 2,
+            half: (bytes / 2).min(LARGEST_HALF),
             overflow,
             desk,
         }

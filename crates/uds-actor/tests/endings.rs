@@ -252,3 +252,21 @@ async fn dropping_the_handles_does_not_change_a_deadline_that_was_given() {
     soon("all of it", there.read_to_end(&mut bytes)).await.unwrap();
     assert_eq!(bytes.len(), 900_004);
 }
+
+#[tokio::test]
+async fn messages_that_trickle_in_are_charged_for_more_than_their_bytes() {
+    let reads = Arc::new(AtomicUsize::new(0));
+    let counter = Arc::clone(&reads);
+    let read = move |buf: &mut ReadBuf<'_>| {
+        counter.fetch_add(1, Ordering::Relaxed);
+        buf.put_slice(b"\n");
+        Poll::Ready(Ok(()))
+    };
+    let (_sender, _receiver, _control) =
+        Actor::new(Owned(Puppet { read, write: stuck }), Delimited::lines()).inbox_bytes(64 << 10).spawn();
+    for _ in 0..1000 {
+        tokio::task::yield_now().await; // more turns than it takes to fill the inbox
+    }
+    let waiting = reads.load(Ordering::Relaxed);
+    assert!((100..=256).contains(&waiting), "{waiting} batches wait in 64 KiB");
+}
