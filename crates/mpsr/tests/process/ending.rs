@@ -26,9 +26,12 @@ fn a_signal_takes_in_all_that_was_sent_before_and_reports_on_standard_error() {
         let directory = directory();
         let path = directory.path().join("in.sock");
         let listen = Listen::start([unix(&path)]);
-        // Some are known, some wait to be accepted, and none has closed.
+        // None has closed, and those who come while it stands still wait to be accepted when it hears the signal.
         let producers: Vec<UnixStream> = (0..20)
             .map(|number| {
+                if number == 10 {
+                    listen.running.signal(Signal::STOP);
+                }
                 let mut producer = UnixStream::connect(&path).unwrap();
                 // In one piece, of which the kernel holds this much before anybody reads.
                 producer.write_all((lines(number).join("\n") + "\n").as_bytes()).unwrap();
@@ -36,6 +39,7 @@ fn a_signal_takes_in_all_that_was_sent_before_and_reports_on_standard_error() {
             })
             .collect();
         listen.running.signal(signal);
+        listen.running.signal(Signal::CONT);
         let end = listen.end();
         end.assert_account(20, 20_000, 0);
         assert_eq!(end.report["event"], "report");
