@@ -12,7 +12,7 @@ use crate::{
     inbox::Inbox,
     outbox::{Outbox, Outlet},
     quiet::Quiet,
-    task::{KeepAlive, Task},
+    task::{KeepAlive, Task, Verdict},
 };
 
 /// A connection to be owned by a task: set its bounds, then [`spawn`](Self::spawn) it.
@@ -86,13 +86,15 @@ impl<T: Transport, F: Framing + Clone + Send + 'static> Actor<T, F> {
         self
     }
 
-    /// The most memory that received frames may hold, in bytes; at the bound nothing more is read. One read may go over.
+    /// The most memory that received frames may hold, in bytes; at the bound nothing more is read. One read may go
+    /// over, so that 0 bytes means one read at a time.
     pub fn inbox_bytes(mut self, bytes: usize) -> Self {
         self.inbox_bytes = bytes;
         self
     }
 
-    /// How long the connection may go on writing what is queued when the last handle is dropped.
+    /// How long the connection may go on writing what is queued when the last handle is dropped, unless a
+    /// deadline was given before.
     pub fn linger(mut self, time: Duration) -> Self {
         self.linger = time;
         self
@@ -145,7 +147,6 @@ impl<T: Transport, F: Framing + Clone + Send + 'static> Actor<T, F> {
             outbox: Arc::clone(&outbox),
             inbox: Arc::clone(&inbox),
             desk: Arc::clone(&desk),
-            ending,
             linger: self.linger,
             deadline: None,
             draining: false,
@@ -153,6 +154,7 @@ impl<T: Transport, F: Framing + Clone + Send + 'static> Actor<T, F> {
             idle: self.idle_timeout.map(Quiet::new),
             keep_alive: self.keep_alive.map(|(every, frame)| KeepAlive { quiet: Quiet::new(every), frame }),
             write_failed: None,
+            verdict: Verdict { inbox: Arc::clone(&inbox), told: ending, ending: None },
         };
         // The task has a budget of its own, in bytes; tokio's would make it take "your turn is over" for "nothing left".
         tokio::spawn(unconstrained(task.run()));

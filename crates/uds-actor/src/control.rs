@@ -71,7 +71,7 @@ impl Control {
         self.finished()
     }
 
-    /// Waits until the connection has ended, whoever ended it, and gives the account.
+    /// Waits until the connection has ended and the socket is closed, whoever ended it, and gives the account.
     ///
     /// # Cancel safety
     ///

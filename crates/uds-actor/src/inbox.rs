@@ -44,7 +44,8 @@ impl Inbox {
                 received: Count::default(),
                 delivered: Count::default(),
             }),
-            bytes,
+            // Without a byte of room nothing would ever be read, not even the end.
+            bytes: bytes.max(1),
         }
     }
 

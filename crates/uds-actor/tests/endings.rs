@@ -189,3 +189,66 @@ async fn frames_that_were_read_are_received_although_the_inbox_had_no_room_for_t
     assert_eq!(report.received.frames as usize, read_bytes.load(Ordering::Relaxed), "each byte was a frame");
     assert_eq!((report.delivered.frames as usize, report.lost.frames), (frames, 0));
 }
+
+#[tokio::test]
+async fn an_actor_that_is_kept_busy_writing_still_hears_what_is_asked_of_it() {
+    const ENOUGH: usize = 1_000_000;
+    let slot: Arc<Mutex<Option<Sender>>> = Arc::default();
+    let senders = Arc::clone(&slot);
+    let writes = Arc::new(AtomicUsize::new(0));
+    let counter = Arc::clone(&writes);
+    // Whenever the stream has taken everything, there is one more frame.
+    let write = move |bytes: &[u8]| {
+        if counter.fetch_add(1, Ordering::Relaxed) < ENOUGH {
+            senders.lock().unwrap().as_ref().unwrap().try_send(&[0; 1000]).unwrap();
+        }
+        Poll::Ready(Ok(bytes.len()))
+    };
+    let (sender, _receiver, control) =
+        Actor::new(Owned(Puppet { read: silent, write }), LengthPrefixed::u32_be()).spawn();
+    *slot.lock().unwrap() = Some(sender.clone());
+    sender.send(b"first").await.unwrap();
+    tokio::task::yield_now().await;
+    let report = soon("the report", control.abort()).await;
+    assert!(matches!(report.reason, Reason::Aborted), "{}", report.reason);
+    assert!(writes.load(Ordering::Relaxed) < ENOUGH, "nobody else had a turn");
+}
+
+#[tokio::test]
+async fn an_inbox_of_no_bytes_takes_one_read_at_a_time() {
+    let (here, mut there) = UnixStream::pair().unwrap();
+    let (_sender, mut receiver, _control) = Actor::new(here, Delimited::lines()).inbox_bytes(0).spawn();
+    there.write_all(b"a line\n").await.unwrap();
+    drop(there);
+    assert_eq!(soon("the line", receiver.recv_batch()).await.unwrap().len(), 1);
+    assert!(soon("the end", receiver.recv_batch()).await.is_none());
+}
+
+#[tokio::test]
+async fn dropping_the_handles_does_not_change_a_deadline_that_was_given() {
+    // Much to write, and a peer that does not read: only a deadline ends it.
+    let (here, there) = UnixStream::pair().unwrap();
+    let (sender, receiver, control) = Actor::new(here, LengthPrefixed::u32_be()).linger(10 * LONG).spawn();
+    sender.send(&[0; 900_000]).await.unwrap();
+    drop(control.close(Duration::from_millis(20)));
+    tokio::task::yield_now().await;
+    drop((sender, receiver, control));
+    soon("the actor's end", async {
+        while there.try_write(b"x").is_ok() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    })
+    .await;
+    // The other way round: time was given, and the default does not take it away.
+    let (here, mut there) = UnixStream::pair().unwrap();
+    let linger = Duration::from_millis(1);
+    let (sender, receiver, control) = Actor::new(here, LengthPrefixed::u32_be()).linger(linger).spawn();
+    sender.send(&[0; 900_000]).await.unwrap();
+    drop(control.close(LONG));
+    tokio::task::yield_now().await;
+    drop((sender, receiver, control));
+    tokio::time::sleep(20 * linger).await; // longer than it would have lingered
+    let mut bytes = Vec::new();
+    soon("all of it", there.read_to_end(&mut bytes)).await.unwrap();
+    assert_eq!(bytes.len(), 900_004);
+}
