@@ -12,7 +12,7 @@ use std::{
 };
 
 use crate::{
-    clients::{find_or_skip, skip, socat},
+    clients::{find_or_skip, skip_forbidden, socat},
     listen::{Listen, directory, of_kind, texts, unix},
     running::finish,
 };
@@ -24,7 +24,7 @@ const STRANGER: u32 = 65534;
 fn a_stranger_is_let_in_only_when_named() {
     const TEST: &str = "a_stranger_is_let_in_only_when_named";
     if !rustix::process::geteuid().is_root() {
-        return skip(TEST, "only root can run a program as somebody else");
+        return skip_forbidden(TEST, "only root can run a program as somebody else");
     }
     let Some(program) = find_or_skip(TEST, "socat") else { return };
     for (arguments, is_admitted) in [

@@ -2,7 +2,10 @@
 
 use std::{
     io::{Read as _, Write as _},
-    os::unix::net::UnixStream,
+    os::{
+        fd::{AsFd as _, BorrowedFd},
+        unix::net::UnixStream,
+    },
     process::Stdio,
 };
 
@@ -18,23 +21,27 @@ use crate::{
 
 #[test]
 fn a_signal_takes_in_all_that_was_sent_before_and_reports_on_standard_error() {
+    let lines = |number: usize| -> Vec<String> { (0..1000).map(|line| format!("{number}/{line:0>95}")).collect() };
     for signal in [Signal::TERM, Signal::INT] {
         let directory = directory();
         let path = directory.path().join("in.sock");
         let listen = Listen::start([unix(&path)]);
-        // Some are known, some wait to be accepted, and none has closed.
+        // None has closed, and those who come while it stands still wait to be accepted when it hears the signal.
         let producers: Vec<UnixStream> = (0..20)
             .map(|number| {
-                let mut producer = UnixStream::connect(&path).unwrap();
-                for line in 0..100 {
-                    writeln!(producer, "{number}/{line}").unwrap();
+                if number == 10 {
+                    listen.running.signal(Signal::STOP);
                 }
+                let mut producer = UnixStream::connect(&path).unwrap();
+                // In one piece, of which the kernel holds this much before anybody reads.
+                producer.write_all((lines(number).join("\n") + "\n").as_bytes()).unwrap();
                 producer
             })
             .collect();
         listen.running.signal(signal);
+        listen.running.signal(Signal::CONT);
         let end = listen.end();
-        end.assert_account(20, 2000, 0);
+        end.assert_account(20, 20_000, 0);
         assert_eq!(end.report["event"], "report");
         assert_eq!(end.report["reason"], "signal");
         assert!(end.report["seconds"].as_f64().expect("a number") < 10.0);
@@ -44,7 +51,7 @@ fn a_signal_takes_in_all_that_was_sent_before_and_reports_on_standard_error() {
             assert_eq!(left["reason"], "shutdown", "{left}");
             let heard = texts(&end.events, &left["producer"]);
             let (number, _) = heard[0].split_once('/').expect("number/line");
-            assert_eq!(heard, (0..100).map(|line| format!("{number}/{line}")).collect::<Vec<_>>());
+            assert_eq!(heard, lines(number.parse().unwrap()));
         }
         assert!(!path.exists());
         for mut producer in producers {
@@ -93,12 +100,15 @@ fn a_second_signal_ends_it_with_1_although_nobody_reads_what_it_prints() {
     let mut listen = Running::start(&mut command);
     eventually("it listens", || path.exists());
     let mut flood = UnixStream::connect(&path).unwrap();
-    let flooding = std::thread::spawn(move || while flood.write_all(b"more and more\n").is_ok() {});
-    let has_room = || {
+    let flood_socket = flood.try_clone().unwrap();
+    let flooding = std::thread::spawn(move || while flood.write_all(&b"more and more\n".repeat(4096)).is_ok() {});
+    let has_room = |fd: BorrowedFd<'_>| {
         let now = Timespec { tv_sec: 0, tv_nsec: 0 };
-        poll(&mut [PollFd::new(&writer, PollFlags::OUT)], Some(&now)).unwrap() == 1
+        poll(&mut [PollFd::from_borrowed_fd(fd, PollFlags::OUT)], Some(&now)).unwrap() == 1
     };
-    eventually("nothing more fits into the pipe", || !has_room());
+    eventually("the pipe is full, and so is the socket, of more than the pipe could still take", || {
+        !has_room(writer.as_fd()) && !has_room(flood_socket.as_fd())
+    });
     listen.signal(Signal::TERM);
     eventually("the signal is heard: the name is taken back", || !path.exists());
     listen.signal(Signal::TERM);

@@ -93,6 +93,24 @@ fn with_few_descriptors_those_who_stay_keep_nobody_waiting_for_ever_and_the_proc
 }
 
 #[test]
+fn with_few_descriptors_those_who_still_wait_at_the_end_are_heard() {
+    let directory = directory();
+    let path = directory.path().join("in.sock");
+    let listen = listen_with_limit(FEW, &unix(&path));
+    let clients: Vec<_> = (0..40)
+        .map(|client| {
+            let mut stream = UnixStream::connect(&path).unwrap();
+            writeln!(stream, "{client}").unwrap();
+            stream
+        })
+        .collect();
+    let end = listen.stop();
+    end.assert_account(40, 40, 0);
+    assert_eq!(end.report["shed"], 0);
+    drop(clients);
+}
+
+#[test]
 fn a_limit_that_may_be_raised_is_raised() {
     let directory = directory();
     let path = directory.path().join("in.sock");

@@ -19,7 +19,7 @@ use rustix::{
 };
 
 use crate::{
-    clients::{find_or_skip, python, skip},
+    clients::{find_or_skip, python, skip_forbidden},
     listen::{Listen, directory, texts, unix},
     running::Running,
 };
@@ -65,7 +65,7 @@ fn a_reset_half_way_through_a_frame_shows_the_complete_frames_and_reports_the_cu
     listen.until_count("message", 2);
     match their_end(listen.running.as_pid()) {
         Ok(mut theirs) => theirs.write_all(b"unread").unwrap(),
-        Err(error) => return skip(TEST, &format!("pidfd_getfd is not permitted here: {error}")),
+        Err(error) => return skip_forbidden(TEST, &format!("pidfd_getfd is not permitted here: {error}")),
     }
     drop(producer);
 
@@ -110,8 +110,9 @@ fn others_go_on_when_one_is_reset() {
     let mut listen = Listen::start([unix(&path)]);
     let mut producer = UnixStream::connect(&path).unwrap();
     listen.until("joined");
-    let Ok(mut theirs) = their_end(listen.running.as_pid()) else {
-        return skip(TEST, "pidfd_getfd is not permitted here");
+    let mut theirs = match their_end(listen.running.as_pid()) {
+        Ok(theirs) => theirs,
+        Err(error) => return skip_forbidden(TEST, &format!("pidfd_getfd is not permitted here: {error}")),
     };
     let mut other = UnixStream::connect(&path).unwrap();
     other.write_all(b"before\n").unwrap();

@@ -89,8 +89,7 @@ fn control_characters_are_shown_and_not_obeyed() {
         screen.contains(r"   1 | \u{1b}[2J\u{1b}]0;owned\u{7} \u{9b}31m \u{202e}txt.exe\r and \u{0}"),
         "{screen:?}"
     );
-    for word in
-        ["listening on unix:", "   1 + pid ", "   1 - closed: delivered 1", "received 1 message from 1 producer"]
+    for word in ["listening on unix:", "   1 + pid ", "   1 - ", ": delivered 1", "received 1 message from 1 producer"]
     {
         assert!(screen.contains(word), "no {word:?} in {screen:?}");
     }
