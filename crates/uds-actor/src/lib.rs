@@ -49,6 +49,7 @@
 //! | to | take |
 //! |---|---|
 //! | own a connection | [`Actor`], or [`spawn_with_channels`] for two plain channels |
+//! | exchange messages without a runtime | [`Channel`]: blocking with timeouts, or in your own event loop |
 //! | offer a path | [`Bind`] and its [`Listener`]: locked, published when ready, drained at the end, nobody else's file touched |
 //! | reach a path | [`Connect`]: waits for a server up to a deadline, says what is in the way |
 //! | know who is there | [`Peer`] and [`Admit`]: from the kernel, without name-service look-ups |
@@ -63,6 +64,7 @@ mod address;
 mod admit;
 mod backoff;
 mod bind;
+pub mod channel;
 mod channels;
 mod connect;
 mod control;
@@ -94,6 +96,7 @@ pub use crate::{
         probe::{Liveness, probe},
         publish::Withdrawal,
     },
+    channel::Channel,
     channels::spawn_with_channels,
     connect::Connect,
     control::Control,
