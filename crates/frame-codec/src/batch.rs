@@ -14,6 +14,9 @@ struct Span {
     end: u32,
 }
 
+/// What a batch costs however little is in it: itself, its place in a queue, a permit, and what the allocator adds to each.
+const OVERHEAD: usize = 256;
+
 /// The unit that moves: one block of bytes and the frames in it, in the order in which they arrived.
 ///
 /// Iterating a borrowed batch lends each frame as `&[u8]`: no allocation, no reference count. Iterating an owned one
@@ -38,6 +41,10 @@ pub struct Batch {
 
 impl Batch {
     /// A batch of one frame.
+    ///
+    /// # Panics
+    ///
+    /// If it is 4 GiB long or longer.
     #[must_use]
     pub fn single(frame: Bytes) -> Self {
         let mut index = Index::expecting(1);
@@ -46,6 +53,10 @@ impl Batch {
     }
 
     /// The frames of several batches in one, in order; copies unless only one has any.
+    ///
+    /// # Panics
+    ///
+    /// If they are 4 GiB long or longer together.
     #[must_use]
     pub fn concat(batches: impl IntoIterator<Item = Self>) -> Self {
         let mut filled: Vec<Self> = batches.into_iter().filter(|batch| !batch.is_empty()).collect();
@@ -74,11 +85,11 @@ impl Batch {
         self.byte_len
     }
 
-    /// The memory it stands for in bytes: itself, its part of the block with all framing, its index. Credits are counted
-    /// in this, so that a flood of tiny batches is not cheaper than it is.
+    /// The memory it stands for in bytes: block and index, framing included, and a fixed 256 for the batch itself. Credits
+    /// are counted in this. A block cut out of a larger buffer can keep up to four times as much alive.
     #[must_use]
     pub const fn memory_len(&self) -> usize {
-        size_of::<Self>() + self.block.len() + self.frames.len() * size_of::<Span>()
+        OVERHEAD + self.block.len() + self.frames.capacity() * size_of::<Span>()
     }
 
     /// The frame at this position, lent.
@@ -125,6 +136,14 @@ impl Batch {
     #[must_use]
     pub fn copy_frame(&self, index: usize) -> Option<Bytes> {
         self.get(index).map(Bytes::copy_from_slice)
+    }
+
+    /// What is left when the first `count` frames are taken away.
+    #[cfg(feature = "io")]
+    pub(crate) fn without_first(mut self, count: usize) -> Self {
+        let gone = self.frames.drain(..count).map(|span| (span.end - span.start) as usize).sum::<usize>();
+        self.byte_len -= gone;
+        self
     }
 
     /// Ties `permit` to the memory: it is dropped with the last frame of this batch that is still alive, so a credit that
@@ -256,12 +275,11 @@ impl Index {
 
     #[inline]
     pub(crate) fn push(&mut self, start: usize, end: usize) {
-        debug_assert!(start <= end && end <= u32::MAX as usize, "a block is shorter than 4 GiB");
-        if self.frames.len() == self.frames.capacity() {
-            self.frames.reserve(self.expected);
-            self.expected = 1;
+        debug_assert!(start <= end, "a frame ends behind its beginning");
+        if self.frames.capacity() == 0 {
+            self.frames.reserve_exact(self.expected);
         }
-        #[expect(clippy::cast_possible_truncation, reason = "a block is shorter than 4 GiB, see Span")]
+        #[expect(clippy::cast_possible_truncation, reason = "a block is shorter than 4 GiB, see `into_batch`")]
         self.frames.push(Span { start: start as u32, end: end as u32 });
         self.byte_len += end - start;
     }
@@ -282,6 +300,7 @@ impl Index {
             // More were expected; a batch may be held for long.
             self.frames.shrink_to_fit();
         }
+        assert!(u32::try_from(block.len()).is_ok(), "a block is shorter than 4 GiB");
         Batch { block, frames: self.frames, byte_len: self.byte_len }
     }
 }
@@ -328,7 +347,7 @@ mod tests {
         assert_eq!(detached.iter().collect::<Vec<_>>(), [&b"ab"[..], b""]);
         assert_eq!(
             (detached.byte_len(), detached.memory_len(), frame.as_deref()),
-            (2, size_of::<Batch>() + 2 + 2 * 8, Some(&b"ab"[..]))
+            (2, OVERHEAD + 2 + 2 * 8, Some(&b"ab"[..]))
         );
     }
 

@@ -3,7 +3,7 @@
 
 use std::fmt;
 
-use bytes::{BufMut, BytesMut};
+use bytes::{Buf as _, BufMut, Bytes, BytesMut};
 
 use crate::{Batch, Error, Framing, Limits, Scan, batch::Index};
 
@@ -11,11 +11,21 @@ use crate::{Batch, Error, Framing, Limits, Scan, batch::Index};
 /// one is not moved from buffer to buffer.
 const LARGE: usize = 32 << 10;
 
+/// A buffer grows when this much of it is left: late, so that it is at most twice what has arrived and a little.
+const LEAST: usize = 4 << 10;
+
 /// An idle connection keeps a buffer of at most this many bytes.
 const KEEP: usize = 1 << 10;
 
 /// The index of a batch may outgrow the bytes it describes by this much and no more: 1024 empty frames.
 const INDEX_ALLOWANCE: usize = 8 << 10;
+
+/// No batch has more bytes than this and one frame, so that offsets fit 32 bits however much was fed at once.
+const MAX_BLOCK: usize = 64 << 20;
+
+/// A block that is at least this part of the buffer is split off; a smaller one is copied out. What a batch keeps alive is
+/// therefore at most this many times what it counts.
+const SHARE_OF_BUFFER: usize = 4;
 
 /// Cuts frames out of the bytes of one stream, whatever pieces they arrive in.
 ///
@@ -32,14 +42,17 @@ const INDEX_ALLOWANCE: usize = 8 << 10;
 /// # Limits
 ///
 /// The buffer grows with what has arrived, at most doubling, never to a length that a header merely claims. It holds at
-/// most one incomplete frame ([`Limits::max_frame`]) and one read (256 KiB); it is never full: frames that were taken
-/// make room. Whoever waits for more calls [`release`](Self::release), after which an idle connection holds at most 1 KiB.
+/// most one incomplete frame ([`Limits::max_frame`]) and one read (256 KiB). It is never full: frames that were taken make
+/// room. A batch that fills less than a quarter of it is copied out, so that messages that trickle in do not each keep a
+/// buffer. Whoever waits for more calls [`release`](Self::release), after which an idle connection holds at most 1 KiB.
 pub struct Decoder<F> {
     framing: F,
     limits: Limits,
     unread: BytesMut,
     /// Bytes in the allocation that `unread` is the free end of.
     block: usize,
+    /// Whether nothing was taken from that allocation yet, so that `unread` is all of it and can grow where it is.
+    fresh: bool,
     /// What the last scan said about the frame at the front of `unread`.
     pending: Pending,
     /// Room for the next read, between `Limits::min_read` and `Limits::max_read`.
@@ -83,6 +96,7 @@ impl<F: Framing> Decoder<F> {
             limits,
             unread: BytesMut::new(),
             block: 0,
+            fresh: true,
             pending: Pending { at_least: 1, scanned: 0 },
             read_size: limits.min_read(),
             offer: None,
@@ -135,7 +149,7 @@ impl<F: Framing> Decoder<F> {
     /// Copies bytes in that arrived by other ways than [`room`](Self::room).
     pub fn feed(&mut self, bytes: &[u8]) {
         if self.unread.capacity().saturating_sub(self.unread.len()) < bytes.len() {
-            self.grow(bytes.len().max(self.unread.len()));
+            self.grow(bytes.len());
         }
         self.unread.extend_from_slice(bytes);
     }
@@ -151,11 +165,17 @@ impl<F: Framing> Decoder<F> {
             Some(rest @ 2..) if frame >= LARGE => rest,
             _ => usize::MAX,
         };
-        // What has arrived before may arrive again; what is only declared may not.
-        let wanted = self.read_size.max(len).max(self.large.min(most)).min(most);
-        // A block is used up before there is a new one: frames of a few bytes must not hold one each. A frame that is
-        // still coming moves a bounded number of times, because its buffer doubles.
-        let enough = if len == 0 && self.large > 0 { wanted } else { (self.read_size / 2).max(len / 4).min(most) };
+        // What has arrived before may arrive again; what is only declared may not. A frame that is still coming moves a
+        // bounded number of times, because its buffer doubles.
+        let doubled = if self.fresh { len } else { 0 };
+        let wanted = self.read_size.max(doubled).max(self.large).min(most);
+        // A block is used up before there is a new one: frames of a few bytes must not hold one each. The last it offers
+        // is not too little for a read.
+        let enough = match len {
+            0 if self.large > 0 => wanted,
+            1.. if self.fresh => (self.read_size / 2).min(LEAST).min(most),
+            _ => (self.read_size / 2).min(most),
+        };
         if free < enough {
             self.grow(wanted);
         }
@@ -166,12 +186,20 @@ impl<F: Framing> Decoder<F> {
 
     /// Makes room for `more` bytes behind `unread`: where it was if nobody holds frames there, else in a new block.
     fn grow(&mut self, more: usize) {
-        if self.unread.try_reclaim(more) {
-            return;
+        if self.fresh && !self.unread.is_empty() {
+            self.unread.reserve(more);
+            self.block = self.unread.capacity();
+        } else if !self.unread.try_reclaim(more) {
+            self.renew(self.unread.len().saturating_add(more));
         }
-        let mut block = BytesMut::with_capacity(self.unread.len().saturating_add(more));
+    }
+
+    /// Moves what is unread to a block of its own.
+    fn renew(&mut self, capacity: usize) {
+        let mut block = BytesMut::with_capacity(capacity);
         block.extend_from_slice(&self.unread);
         self.block = block.capacity();
+        self.fresh = true;
         self.unread = block;
     }
 
@@ -183,10 +211,7 @@ impl<F: Framing> Decoder<F> {
         if self.block <= KEEP || self.unread.len() > KEEP {
             return;
         }
-        let mut block = BytesMut::with_capacity(self.unread.len());
-        block.extend_from_slice(&self.unread);
-        self.block = block.capacity();
-        self.unread = block;
+        self.renew(self.unread.len());
     }
 
     /// Looks at what the last read made of its room: the next is offered more if it was full, less if it hardly was.
@@ -200,7 +225,8 @@ impl<F: Framing> Decoder<F> {
         }
     }
 
-    /// Takes the frames that are complete, all but a flood of tiny ones at once; `None` means that more bytes are needed.
+    /// Takes the frames that are complete, but for floods — 64 MiB, or a thousand frames of next to nothing — at once;
+    /// `None` means that more bytes are needed.
     ///
     /// # Errors
     ///
@@ -227,7 +253,7 @@ impl<F: Framing> Decoder<F> {
                     taken = taken.saturating_add(end);
                     scanned = 0;
                     self.large = if end >= LARGE { end } else { 0 };
-                    if index.memory_len() > taken.saturating_add(INDEX_ALLOWANCE) {
+                    if index.memory_len() > taken.saturating_add(INDEX_ALLOWANCE) || taken >= MAX_BLOCK {
                         break Pending { at_least: 1, scanned: 0 };
                     }
                 }
@@ -245,7 +271,7 @@ impl<F: Framing> Decoder<F> {
             return Ok(None);
         }
         self.expected = index.len();
-        let block = self.unread.split_to(taken).freeze();
+        let block = self.take_front(taken);
         Ok(Some(index.into_batch(block)))
     }
 
@@ -268,7 +294,7 @@ impl<F: Framing> Decoder<F> {
                 self.state = State::Finished;
                 let mut index = Index::expecting(1);
                 index.push(payload.start, payload.end);
-                let block = self.unread.split_to(end).freeze();
+                let block = self.take_front(end);
                 Ok(Some(index.into_batch(block)))
             }
             Ok(Scan::More { .. }) => {
@@ -280,6 +306,18 @@ impl<F: Framing> Decoder<F> {
                 Err(error)
             }
         }
+    }
+
+    /// The first bytes of the buffer as a block. One that is small gets memory of its own: it would keep all of the buffer
+    /// for as long as somebody keeps a frame of it.
+    fn take_front(&mut self, len: usize) -> Bytes {
+        self.fresh = false;
+        if len >= self.block / SHARE_OF_BUFFER {
+            return self.unread.split_to(len).freeze();
+        }
+        let block = Bytes::copy_from_slice(self.unread.get(..len).unwrap_or_default());
+        self.unread.advance(len);
+        block
     }
 
     /// The bytes that belong to no complete frame: what is cut if nothing follows.
@@ -346,6 +384,22 @@ mod tests {
     }
 
     #[test]
+    fn small_frames_that_are_kept_do_not_keep_the_read_buffer() {
+        let mut decoder = Decoder::new(Delimited::lines(), Limits::default());
+        let mut kept = Vec::new();
+        let mut buffers = std::collections::HashSet::new();
+        for _ in 0..1000 {
+            let mut room = decoder.room();
+            buffers.insert(room.chunk_mut().as_mut_ptr() as usize >> 12);
+            room.put_slice(b"x\n");
+            drop(room);
+            kept.push(decoder.next_batch().unwrap().unwrap());
+        }
+        assert!(buffers.len() <= 4, "{} pages were read into", buffers.len());
+        assert!(kept.iter().all(|batch| batch.get(0) == Some(b"x")));
+    }
+
+    #[test]
     fn an_unterminated_last_line_is_delivered_at_the_orderly_end() {
         let mut decoder = Decoder::new(Delimited::lines(), Limits::default());
         decoder.feed(b"Hello from producer 1");
@@ -377,6 +431,18 @@ mod tests {
         let batches: Vec<_> = std::iter::from_fn(|| decoder.next_batch().unwrap()).collect();
         assert_eq!(batches.iter().map(Batch::len).sum::<usize>(), 20_000);
         assert!(batches.iter().all(|batch| batch.len() <= 1200), "{batches:?}");
+    }
+
+    #[test]
+    fn a_block_has_an_end_however_much_is_fed_at_once() {
+        let mut decoder = Decoder::new(LengthPrefixed::u32_be(), Limits::default());
+        let mut frame = vec![7; 4 + (1 << 20)];
+        frame[..4].copy_from_slice(&(1_u32 << 20).to_be_bytes());
+        for _ in 0..70 {
+            decoder.feed(&frame);
+        }
+        let sizes: Vec<_> = std::iter::from_fn(|| decoder.next_batch().unwrap()).map(|batch| batch.len()).collect();
+        assert_eq!(sizes, [64, 6]);
     }
 
     #[test]

@@ -94,6 +94,9 @@ impl<F: Framing> Encoder<F> {
         let envelope = self.framing.envelope(payload)?;
         let head = envelope.head.as_ref();
         let len = head.len() + payload.len() + envelope.tail.len();
+        if self.slab.capacity() - self.slab.len() < len && self.slab_written >= self.slab.len() / 2 {
+            compact(&mut self.slab, &mut self.slab_written);
+        }
         self.slab.reserve(len);
         self.slab.extend_from_slice(head);
         self.slab.extend_from_slice(payload);
@@ -147,6 +150,10 @@ impl<F: Framing> Encoder<F> {
     /// that did begin to go out are missing (0 if none is).
     ///
     /// For the end of a connection: the encoder is empty afterwards.
+    ///
+    /// # Panics
+    ///
+    /// If 4 GiB or more are pending.
     pub fn take_unsent(&mut self) -> (Batch, usize) {
         let mut bytes = BytesMut::with_capacity(self.pending_bytes);
         while self.has_pending() {
@@ -295,6 +302,15 @@ impl<F> Encoder<F> {
     }
 }
 
+/// Moves what is not written yet to the front of the slab, before it would have to grow. It is no more than what has been
+/// written since the last time, so each byte is moved at most once for each byte written.
+fn compact(slab: &mut BytesMut, written: &mut usize) {
+    let rest = slab.len() - *written;
+    slab.copy_within(*written.., 0);
+    slab.truncate(rest);
+    *written = 0;
+}
+
 impl<F: fmt::Debug> fmt::Debug for Encoder<F> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Encoder")
@@ -353,6 +369,18 @@ mod tests {
         let (unsent, cut) = encoder.take_unsent();
         assert_eq!((unsent.iter().collect::<Vec<_>>(), cut), (vec![&b"three"[..]], 2));
         assert_eq!((encoder.has_pending(), encoder.written().frames), (false, 1));
+    }
+
+    #[test]
+    fn a_slab_that_is_never_quite_empty_stays_as_large_as_what_waits() {
+        let mut encoder = Encoder::new(Delimited::lines(), Limits::default());
+        encoder.push(&[b'x'; 999]).unwrap();
+        for _ in 0..10_000 {
+            encoder.push(&[b'x'; 999]).unwrap();
+            encoder.consume(1000);
+        }
+        assert_eq!(encoder.pending_bytes(), 1000);
+        assert!(encoder.slab.capacity() < 16 << 10, "{} bytes for 1000", encoder.slab.capacity());
     }
 
     #[test]

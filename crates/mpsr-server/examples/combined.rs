@@ -3,6 +3,7 @@
 //! ```sh
 //! cargo run -p mpsr-server --example combined
 //! ```
+#![expect(clippy::print_stdout, reason = "an example shows what it does")]
 
 use std::{path::PathBuf, time::Duration};
 

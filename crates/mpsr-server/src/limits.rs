@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 /// How much a funnel holds. Its memory is at most [`connections`](Self::connections) times
-/// ([`per_connection_bytes`](Self::per_connection_bytes) + one message + one read of 256 KiB).
+/// ([`per_connection_bytes`](Self::per_connection_bytes) + one message + one read of 256 KiB), where a message that is cut
+/// out of a larger buffer can cost up to [four times](frame_codec::Batch::memory_len) what it counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Limits {

@@ -5,7 +5,12 @@ use std::{collections::HashMap, sync::Arc, time::Duration};
 use frame_codec::Framing;
 use futures_core::Stream;
 use futures_util::StreamExt as _;
-use tokio::{task::JoinSet, time::sleep};
+use tokio::{
+    net::UnixStream,
+    sync::OwnedSemaphorePermit,
+    task::JoinSet,
+    time::{Instant, sleep},
+};
 use tokio_util::sync::CancellationToken;
 use uds_actor::{AcceptStats, Address, Admit, Connect, Peer};
 
@@ -17,6 +22,10 @@ use crate::{
 
 /// How long a socket that refuses is tried before somebody is told. It is tried on after that.
 const PATIENCE: Duration = Duration::from_secs(1);
+
+/// The pauses between tries: short while a server may be about to listen, then no burden.
+const FIRST_PAUSE: Duration = Duration::from_millis(2);
+const LAST_PAUSE: Duration = Duration::from_secs(1);
 
 /// How long a connection whose socket has vanished may take to give what has arrived.
 const LET_GO: Duration = Duration::from_secs(5);
@@ -73,15 +82,10 @@ async fn attend<F: Framing + Clone + Send + 'static>(
     leaving: CancellationToken,
     site: Arc<Site<F>>,
 ) {
-    let connecting = async {
-        let slot = site.slot().await?;
-        let (stream, peer) = connect(&address, &admit, &site).await?;
-        Some((slot, stream, peer))
-    };
     let connected = tokio::select! {
         () = leaving.cancelled() => return,
         () = site.stop.asked() => return,
-        connected = connecting => connected,
+        connected = connect(&address, &admit, &site) => connected,
     };
     let Some((slot, stream, peer)) = connected else { return };
     // Not to be cancelled: from here on the connection has an actor that receives.
@@ -99,26 +103,35 @@ async fn attend<F: Framing + Clone + Send + 'static>(
 }
 
 /// Tries until it succeeds or cannot succeed any longer, and says once what is in the way.
+///
+/// A slot is held only while one try is under way, so that sockets nobody listens on keep nobody out.
 async fn connect<F: Framing + Clone + Send + 'static>(
     address: &Address,
     admit: &Admit,
     site: &Site<F>,
-) -> Option<(tokio::net::UnixStream, Peer)> {
+) -> Option<(OwnedSemaphorePermit, UnixStream, Peer)> {
     let place = Place::Socket(address.clone());
+    let started = Instant::now();
+    let mut pause = FIRST_PAUSE;
     let mut told = false;
     loop {
-        let error = match Connect::to(address.clone()).deadline(PATIENCE).connect().await {
+        let slot = site.slot().await;
+        let error = match Connect::to(address.clone()).connect().await {
             Ok(stream) => match Peer::of(&stream) {
-                Ok(peer) if admit.admits(&peer) => return Some((stream, peer)),
+                Ok(peer) if admit.admits(&peer) => return Some((slot, stream, peer)),
                 Ok(peer) => return give_up(site, place, Error::NotAdmitted { address: address.clone(), peer }).await,
                 Err(error) => return give_up(site, place, Error::Socket(error)).await,
             },
             Err(error) if error.is_retryable() => error,
             Err(error) => return give_up(site, place, Error::Socket(error)).await,
         };
-        if !std::mem::replace(&mut told, true) {
+        drop(slot);
+        if !told && started.elapsed() >= PATIENCE {
+            told = true;
             site.trouble(place.clone(), Error::Socket(error)).await.ok()?;
         }
+        sleep(pause).await;
+        pause = (pause * 2).min(LAST_PAUSE);
     }
 }
 

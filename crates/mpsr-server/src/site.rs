@@ -41,16 +41,8 @@ pub(crate) struct Site<F> {
 pub(crate) struct FunnelGone;
 
 impl<F: Framing + Clone + Send + 'static> Site<F> {
-    /// Waits until the funnel has room for one more connection; `None` when it is stopping.
-    pub(crate) async fn slot(&self) -> Option<OwnedSemaphorePermit> {
-        tokio::select! {
-            () = self.stop.asked() => None,
-            slot = self.slot_while_stopping() => Some(slot),
-        }
-    }
-
-    /// The same for those who came before the stop and are still let in.
-    pub(crate) async fn slot_while_stopping(&self) -> OwnedSemaphorePermit {
+    /// Waits until the funnel has room for one more connection.
+    pub(crate) async fn slot(&self) -> OwnedSemaphorePermit {
         Arc::clone(&self.slots).acquire_owned().await.expect("the semaphore is never closed")
     }
 

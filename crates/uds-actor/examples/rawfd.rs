@@ -6,6 +6,7 @@
 //! ```sh
 //! cargo run -p uds-actor --example rawfd
 //! ```
+#![expect(clippy::print_stdout, reason = "an example shows what it does")]
 
 use std::{
     fs::File,

@@ -71,7 +71,7 @@ impl Control {
         self.finished()
     }
 
-    /// Waits until the connection has ended, whoever ended it, and gives the account.
+    /// Waits until the connection has ended and the socket is closed, whoever ended it, and gives the account.
     ///
     /// # Cancel safety
     ///
@@ -104,6 +104,8 @@ pub(crate) enum Request {
     Abandon,
     Drain(Duration),
     Close(Duration),
+    /// A sender found the outbox full, which is not allowed.
+    Overflow,
     Abort,
 }
 
@@ -113,8 +115,13 @@ impl Desk {
         if state.request < Some(request) {
             state.request = Some(request);
         }
-        let actor = state.actor.take();
         drop(state);
+        self.ring();
+    }
+
+    /// Has the actor look at everything again, whatever it waits for.
+    pub(crate) fn ring(&self) {
+        let actor = self.lock().actor.take();
         if let Some(actor) = actor {
             actor.wake();
         }

@@ -49,6 +49,7 @@
 //! | to | take |
 //! |---|---|
 //! | own a connection | [`Actor`], or [`spawn_with_channels`] for two plain channels |
+//! | exchange messages without a runtime | [`Channel`]: blocking with timeouts, or in your own event loop |
 //! | offer a path | [`Bind`] and its [`Listener`]: locked, published when ready, drained at the end, nobody else's file touched |
 //! | reach a path | [`Connect`]: waits for a server up to a deadline, says what is in the way |
 //! | know who is there | [`Peer`] and [`Admit`]: from the kernel, without name-service look-ups |
@@ -63,6 +64,7 @@ mod address;
 mod admit;
 mod backoff;
 mod bind;
+pub mod channel;
 mod channels;
 mod connect;
 mod control;
@@ -74,9 +76,12 @@ mod mode;
 mod outbox;
 mod path;
 mod peer;
+mod quiet;
 mod receiver;
 mod report;
 mod sender;
+mod sink;
+mod socket;
 mod sys;
 mod task;
 mod transport;
@@ -91,16 +96,19 @@ pub use crate::{
         probe::{Liveness, probe},
         publish::Withdrawal,
     },
+    channel::Channel,
     channels::spawn_with_channels,
     connect::Connect,
     control::Control,
     error::{Error, LockFault, PathFault, Result},
     listener::{AcceptStats, Draining, Listener},
     mode::Mode,
-    outbox::Refusal,
+    outbox::{Overflow, Refusal},
     peer::Peer,
     receiver::Receiver,
     report::{Count, Reason, Report},
     sender::{Sender, Unsent},
-    transport::{Owned, Transport},
+    sink::SendSink,
+    socket::Socket,
+    transport::{Owned, Transport, WriteShared},
 };

@@ -1,15 +1,25 @@
 //! What senders hand over and the actor writes: bounded in bytes, one short lock per message.
+//!
+//! A lone message is written by its sender, which saves a turn of the actor. Only who holds the *token* may: the actor
+//! lays it down when it parks with nothing to write, a sender takes it, and it is not laid down again before the actor has
+//! been idle again. "The queue is empty" would not do: in a loop of sends it always is, and each message would be a system
+//! call of its own.
 
 use std::{
     fmt,
-    sync::{Mutex, MutexGuard, PoisonError},
+    io::IoSlice,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     task::{Context, Poll, Waker},
 };
 
 use bytes::Bytes;
 use frame_codec::{Batch, Encoder, Framing, Limits, Written};
 
-use crate::waiters::{Parked, Waiters};
+use crate::{
+    control::{Desk, Request},
+    transport::WriteShared,
+    waiters::{Parked, Waiters},
+};
 
 /// The senders' side of an outbox, whatever its framing.
 pub(crate) trait Outlet: Send + Sync + fmt::Debug {
@@ -66,11 +76,30 @@ impl Refusal {
     }
 }
 
+/// What [`Sender::send`](crate::Sender::send) does when the outbox is full.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Overflow {
+    /// It waits until there is room.
+    #[default]
+    Wait,
+    /// It ends the connection: a peer that cannot keep up is not worth the memory. The report says
+    /// [`Reason::Overflow`](crate::Reason::Overflow).
+    Disconnect,
+    /// It drops this message, and succeeds; the report counts it as dropped.
+    DropNewest,
+}
+
+/// Both halves and a frame that goes alone come back in one batch, which is shorter than 4 GiB.
+const LARGEST_HALF: usize = 1 << 30;
+
 /// Two encoders take turns: senders fill one while the actor writes the other.
 pub(crate) struct Outbox<F> {
     state: Mutex<State<F>>,
     /// The most that waits in the encoder that is being filled. Its twin holds as much again.
     half: usize,
+    overflow: Overflow,
+    desk: Arc<Desk>,
 }
 
 struct State<F> {
@@ -82,9 +111,14 @@ struct State<F> {
     written: u64,
     /// The actor, when it found nothing to write.
     actor: Parked,
+    /// The token: there while the actor is idle and the stream can be written to by others.
+    token: bool,
+    writer: Option<Arc<dyn WriteShared>>,
     waiting: Waiters,
     /// Frames that the framing cannot carry.
     refused: u64,
+    /// Frames dropped because there was no room.
+    dropped: u64,
 }
 
 /// What was left in the outbox at the end.
@@ -92,7 +126,10 @@ struct State<F> {
 pub(crate) struct Leftovers {
     pub(crate) unsent: Batch,
     pub(crate) written: Written,
+    /// Bytes missing of a frame that its sender wrote in part.
+    pub(crate) cut: usize,
     pub(crate) refused: u64,
+    pub(crate) dropped: u64,
 }
 
 /// ```text
@@ -118,7 +155,14 @@ pub(crate) enum Taken {
 }
 
 impl<F: Framing> Outbox<F> {
-    pub(crate) fn new(framing: F, limits: Limits, bytes: usize) -> Self {
+    pub(crate) fn new(
+        framing: F,
+        limits: Limits,
+        bytes: usize,
+        overflow: Overflow,
+        desk: Arc<Desk>,
+        writer: Option<Arc<dyn WriteShared>>,
+    ) -> Self {
         Self {
             state: Mutex::new(State {
                 filling: Encoder::new(framing, limits),
@@ -127,10 +171,15 @@ impl<F: Framing> Outbox<F> {
                 pushed: 0,
                 written: 0,
                 actor: Parked::default(),
+                token: false,
+                writer,
                 waiting: Waiters::default(),
                 refused: 0,
+                dropped: 0,
             }),
-            half: bytes / 2,
+            half: (bytes / 2).min(LARGEST_HALF),
+            overflow,
+            desk,
         }
     }
 
@@ -147,16 +196,29 @@ impl<F: Framing> Outbox<F> {
         }
         if state.phase == Phase::Open {
             state.actor.park(cx);
+            state.token = state.writer.is_some();
             Taken::Nothing
         } else {
             Taken::Last
         }
     }
 
-    /// Says that everything the actor took so far is handed to the kernel.
+    /// Queues a frame of the actor's own, room or not: it sends one at a time, and rarely.
+    pub(crate) fn push_own(&self, payload: &[u8]) -> Result<(), Refusal> {
+        let mut state = self.lock();
+        if state.phase != Phase::Open {
+            return Err(Refusal::Closed);
+        }
+        let before = state.filling.pending_bytes();
+        state.filling.push(payload).map_err(Refusal::Unsendable)?;
+        state.pushed += (state.filling.pending_bytes() - before) as u64;
+        Ok(())
+    }
+
+    /// Says that this many bytes more of what the actor took are handed to the kernel.
     pub(crate) fn note_written(&self, bytes: u64) {
         let mut state = self.lock();
-        state.written = bytes;
+        state.written += bytes;
         let waiting = state.waiting.take();
         drop(state);
         waiting.wake();
@@ -166,19 +228,22 @@ impl<F: Framing> Outbox<F> {
     pub(crate) fn close(&self) -> Leftovers {
         let mut state = self.lock();
         state.phase = Phase::Closed;
+        // It holds the descriptor.
+        state.writer = None;
         let written = state.filling.written();
-        let (unsent, _) = state.filling.take_unsent();
-        let refused = state.refused;
+        let (unsent, cut) = state.filling.take_unsent();
+        let (refused, dropped) = (state.refused, state.dropped);
         let waiting = state.waiting.take();
         drop(state);
         waiting.wake();
-        Leftovers { unsent, written, refused }
+        Leftovers { unsent, written, cut, refused, dropped }
     }
 
     /// Takes nothing more, but keeps what is there: the write side is gone, the rest is given back at the end.
     pub(crate) fn refuse(&self) {
         let mut state = self.lock();
         state.phase = Phase::Closed;
+        state.writer = None;
         let waiting = state.waiting.take();
         drop(state);
         waiting.wake();
@@ -206,7 +271,23 @@ impl<F: Framing> Outbox<F> {
             Refusal::Unsendable(error)
         })?;
         state.pushed += (state.filling.pending_bytes() - before) as u64;
+        if std::mem::take(&mut state.token) && state.write_directly() {
+            return Ok(None);
+        }
         Ok(state.actor.take())
+    }
+}
+
+impl<F> State<F> {
+    /// Writes what was just pushed, if the kernel takes all of it; the actor sees to the rest, and to any error.
+    fn write_directly(&mut self) -> bool {
+        let Some(writer) = &self.writer else { return false };
+        let mut slices = [IoSlice::new(&[]); 4];
+        let used = self.filling.io_slices(&mut slices);
+        let Ok(count) = writer.try_write_vectored(slices.get(..used).unwrap_or_default()) else { return false };
+        self.filling.consume(count);
+        self.written += count as u64;
+        !self.filling.has_pending()
     }
 }
 
@@ -226,10 +307,22 @@ impl<F: Framing + Send> Outlet for Outbox<F> {
                 wake(actor);
                 Poll::Ready(Ok(()))
             }
-            Err(Refusal::Full) => {
-                state.waiting.register(cx);
-                Poll::Pending
-            }
+            Err(Refusal::Full) => match self.overflow {
+                Overflow::Wait => {
+                    state.waiting.register(cx);
+                    Poll::Pending
+                }
+                Overflow::Disconnect => {
+                    state.phase = Phase::Closed;
+                    drop(state);
+                    self.desk.ask(Request::Overflow);
+                    Poll::Ready(Err(Refusal::Closed))
+                }
+                Overflow::DropNewest => {
+                    state.dropped += 1;
+                    Poll::Ready(Ok(()))
+                }
+            },
             Err(refusal) => Poll::Ready(Err(refusal)),
         }
     }

@@ -1,103 +1,76 @@
-//! What an actor needs of a socket.
+//! What an actor needs of a stream.
 
-use std::{
-    io::{self, IoSlice},
-    pin::Pin,
-    task::{Context, Poll},
-};
+use std::{fmt, io, io::IoSlice, sync::Arc};
 
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use tokio::{
-    io::{AsyncRead, AsyncWrite, ReadBuf},
+    io::{AsyncRead, AsyncWrite},
     net::UnixStream,
 };
 
-use crate::Peer;
+use crate::{Peer, socket::Socket};
+
+mod owned;
+
+pub use owned::Owned;
 
 /// A stream that an actor can own.
 ///
-/// Reading and writing are tokio's own traits; this adds what only a socket can tell. A Unix stream is one as it is,
-/// anything else becomes one through [`Owned`].
-pub trait Transport: AsyncRead + AsyncWrite + Send + Unpin + 'static {
+/// Reading and writing are tokio's own traits; this adds what only a socket can do and tell. A Unix stream is a transport
+/// as it is, anything else becomes one through [`Owned`].
+pub trait Transport: Send + 'static {
+    /// The stream as the actor drives it.
+    type Stream: AsyncRead + AsyncWrite + Send + Unpin + 'static;
+
+    /// Gives the stream to the actor.
+    fn into_stream(self) -> Self::Stream;
+
     /// Who is at the other end, if the kernel vouches for it.
-    fn peer(&self) -> Option<Peer>;
+    fn peer(stream: &Self::Stream) -> Option<Peer>;
 
     /// Whether the kernel holds something to read at this moment: bytes, or the end of the stream.
     ///
     /// The runtime learns of readiness a little later than the kernel; who must know that nothing is left asks the kernel.
     /// A stream that cannot tell says no.
-    fn has_unread(&self) -> bool;
+    fn has_unread(stream: &Self::Stream) -> bool;
+
+    /// Whether the peer has closed both directions, so that nothing written can be read by anybody. A stream that cannot
+    /// tell says no, and the next write finds out.
+    fn is_hung_up(stream: &Self::Stream) -> bool;
+
+    /// A way to write while somebody else owns the stream, if it has one: a lone message then needs no turn of the actor.
+    fn writer(stream: &Self::Stream) -> Option<Arc<dyn WriteShared>>;
+}
+
+/// Writes from a shared reference, without waiting.
+pub trait WriteShared: Send + Sync + fmt::Debug {
+    /// Writes what the kernel takes now.
+    ///
+    /// # Errors
+    ///
+    /// `WouldBlock` if that is nothing, and whatever the system says.
+    fn try_write_vectored(&self, slices: &[IoSlice<'_>]) -> io::Result<usize>;
 }
 
 impl Transport for UnixStream {
-    fn peer(&self) -> Option<Peer> {
-        Peer::of(self).ok()
+    type Stream = Socket;
+
+    fn into_stream(self) -> Socket {
+        Socket::new(self)
     }
 
-    fn has_unread(&self) -> bool {
-        let mut sockets = [PollFd::new(self, PollFlags::IN)];
-        poll(&mut sockets, Some(&Timespec::default())).is_ok_and(|ready| ready > 0)
-    }
-}
-
-/// Any `AsyncRead + AsyncWrite` as a [`Transport`]: a TLS stream, a pipe pair, a test double. It names no peer.
-///
-/// ```
-/// # #[tokio::main(flavor = "current_thread")]
-/// # async fn main() {
-/// use frame_codec::Delimited;
-/// use uds_actor::{Actor, Owned};
-///
-/// let (here, there) = tokio::io::duplex(1024);
-/// let (left, _, _left) = Actor::new(Owned(here), Delimited::lines()).spawn();
-/// let (_, mut right, _right) = Actor::new(Owned(there), Delimited::lines()).spawn();
-///
-/// left.send(b"over any stream").await.unwrap();
-/// let batch = right.recv_batch().await.expect("a line was sent");
-/// assert_eq!(batch.get(0), Some(&b"over any stream"[..]));
-/// # }
-/// ```
-#[derive(Clone, Copy, Debug)]
-pub struct Owned<S>(pub S);
-
-impl<S: AsyncRead + AsyncWrite + Send + Unpin + 'static> Transport for Owned<S> {
-    fn peer(&self) -> Option<Peer> {
-        None
+    fn peer(stream: &Socket) -> Option<Peer> {
+        stream.peer()
     }
 
-    fn has_unread(&self) -> bool {
-        false
-    }
-}
-
-impl<S: AsyncRead + Unpin> AsyncRead for Owned<S> {
-    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.0).poll_read(cx, buf)
-    }
-}
-
-impl<S: AsyncWrite + Unpin> AsyncWrite for Owned<S> {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.0).poll_write(cx, buf)
+    fn has_unread(stream: &Socket) -> bool {
+        stream.has_unread()
     }
 
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        slices: &[IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.0).poll_write_vectored(cx, slices)
+    fn is_hung_up(stream: &Socket) -> bool {
+        stream.is_hung_up()
     }
 
-    fn is_write_vectored(&self) -> bool {
-        self.0.is_write_vectored()
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.0).poll_flush(cx)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.0).poll_shutdown(cx)
+    fn writer(stream: &Socket) -> Option<Arc<dyn WriteShared>> {
+        Some(stream.writer())
     }
 }

@@ -391,3 +391,40 @@ async fn fifty_abandoned_connections_leave_no_descriptor_behind() {
     })
     .await;
 }
+
+#[tokio::test]
+async fn a_lone_message_is_written_by_its_sender_and_what_follows_keeps_its_order() {
+    let (here, there) = UnixStream::pair().unwrap();
+    let (sender, _receiver, control) = Actor::new(here, Delimited::lines()).spawn();
+    tokio::task::yield_now().await; // the actor has looked, found nothing, and is idle
+    sender.send(b"0").await.unwrap();
+    // Nothing was awaited that could have given the actor a turn, and the line is there.
+    let mut line = [0; 8];
+    let there = there.into_std().unwrap();
+    assert_eq!(io::Read::read(&mut &there, &mut line).unwrap(), 2);
+    for n in 1..5000 {
+        sender.send(n.to_string().as_bytes()).await.unwrap();
+        if n % 7 == 0 {
+            tokio::task::yield_now().await; // idle again, now and then
+        }
+    }
+    let reading = tokio::task::spawn_blocking(move || {
+        there.set_nonblocking(false).unwrap();
+        io::read_to_string(&there).unwrap()
+    });
+    soon("the end", sender.finish()).await.unwrap();
+    let text = soon("the lines", reading).await.unwrap();
+    assert_eq!(text.lines().collect::<Vec<_>>(), (1..5000).map(|n| n.to_string()).collect::<Vec<_>>());
+    assert_eq!(soon("the report", control.abort()).await.handed_to_kernel.frames, 5000);
+}
+
+#[tokio::test]
+async fn a_peer_that_is_gone_in_both_directions_ends_an_idle_connection() {
+    let (here, there) = UnixStream::pair().unwrap();
+    let (sender, mut receiver, control) = Actor::new(here, Delimited::lines()).spawn();
+    drop(there);
+    assert!(soon("the end", receiver.recv_batch()).await.is_none());
+    // Nobody wrote and the sender still lives: the connection ends all the same, and its descriptor with it.
+    assert!(matches!(soon("the report", control.finished()).await.reason, Reason::Closed));
+    assert_eq!(sender.try_send(b"late"), Err(Refusal::Closed));
+}

@@ -1,0 +1,53 @@
+//! What a check finds.
+
+use std::fmt::Debug;
+
+use crate::Plan;
+
+/// Why a scenario is not shown to be cancel safe. `O` is the scenario's outcome.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error<O: Debug> {
+    /// Dropping futures changed the outcome: something was lost, doubled or put in another order.
+    #[error("{plan}: {found:?} where {expected:?} comes without drops")]
+    Differs {
+        /// When futures were dropped.
+        plan: Plan,
+        /// The outcome without drops.
+        expected: O,
+        /// The outcome with them.
+        found: O,
+    },
+    /// A future is pending and nothing is left that could wake it. Only found by this crate's own executor.
+    #[error("{plan}: pending after {polls} polls, and nobody is left to wake it")]
+    Stalled {
+        /// When futures were dropped.
+        plan: Plan,
+        /// Polls of the run until then.
+        polls: u64,
+    },
+    /// The run does not come to an end: what one future does is undone by dropping it. See [`Check::restarts`].
+    ///
+    /// [`Check::restarts`]: crate::Check::restarts
+    #[error("{plan}: not done after {polls} polls; does each new future start from the beginning?")]
+    Endless {
+        /// When futures were dropped.
+        plan: Plan,
+        /// Polls of the run until it was given up.
+        polls: u64,
+    },
+    /// No future was ever pending, so none could be dropped half done, and the check has shown nothing.
+    #[error("no future was ever pending, so nothing was checked; use a slower pace or smaller buffers")]
+    Vacuous,
+}
+
+impl<O: Debug> Error<O> {
+    /// When futures were dropped in the run that found it; to be given to [`Check::replay`](crate::Check::replay).
+    #[must_use]
+    pub const fn plan(&self) -> Plan {
+        match self {
+            Self::Differs { plan, .. } | Self::Stalled { plan, .. } | Self::Endless { plan, .. } => *plan,
+            Self::Vacuous => Plan::Never,
+        }
+    }
+}

@@ -1,0 +1,182 @@
+//! What the inside of a channel does, counted and cut in ways that nobody outside can.
+
+use std::{
+    io::{Read as _, Write as _},
+    os::unix::net::UnixStream,
+    thread,
+    time::{Duration, Instant},
+};
+
+use super::*;
+
+type Bytes<Mode> = Channel<[u8], Vec<u8>, Mode, Verbatim>;
+
+fn over_socket(buffers: Buffers) -> (Bytes<Blocking>, UnixStream) {
+    let (here, there) = UnixStream::pair().unwrap();
+    there.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+    (Channel::new(here, Verbatim, buffers), there)
+}
+
+fn frame(payload: &[u8]) -> Vec<u8> {
+    [&(payload.len() as u64 + 8).to_le_bytes()[..], payload].concat()
+}
+
+#[test]
+fn an_idle_wait_is_one_poll_and_lasts_as_long_as_it_should() {
+    let (mut channel, _there) = over_socket(Buffers::default());
+    let begun = Instant::now();
+    let error = channel.recv_timeout(Duration::from_millis(30)).unwrap_err();
+    assert!(matches!(error, Error::TimedOut { after } if after == Duration::from_millis(30)), "{error:?}");
+    assert!(begun.elapsed() >= Duration::from_millis(30));
+    assert_eq!(channel.framed.polls.get(), 1);
+}
+
+#[test]
+fn no_time_means_what_is_there_and_no_poll() {
+    let (mut channel, mut there) = over_socket(Buffers::default());
+    assert!(matches!(channel.recv_timeout(Duration::ZERO), Err(Error::TimedOut { .. })));
+    there.write_all(&frame(b"here")).unwrap();
+    assert_eq!(channel.recv_timeout(Duration::ZERO).unwrap(), b"here");
+    assert_eq!(channel.framed.polls.get(), 0);
+}
+
+#[test]
+fn more_time_than_the_clock_can_count_is_for_ever() {
+    for timeout in [Duration::MAX, Duration::from_secs(u64::MAX / 4), Duration::from_secs(1 << 40)] {
+        let (mut channel, mut there) = over_socket(Buffers::default());
+        let sending = thread::spawn(move || there.write_all(&frame(b"at last")));
+        assert_eq!(channel.recv_timeout(timeout).unwrap(), b"at last", "{timeout:?}");
+        sending.join().unwrap().unwrap();
+    }
+}
+
+#[test]
+fn messages_that_are_buffered_cost_no_system_call() {
+    let (mut channel, mut there) = over_socket(Buffers::default());
+    there.write_all(&[frame(b"1"), frame(b"22"), frame(b""), frame(b"4")].concat()).unwrap();
+    assert_eq!(channel.recv().unwrap(), b"1");
+    drop(there); // from now on a read would find the end
+    for expected in [&b"22"[..], b"", b"4"] {
+        assert_eq!(channel.recv().unwrap(), expected);
+    }
+    assert!(matches!(channel.recv(), Err(Error::Ended)));
+}
+
+#[test]
+fn a_peer_that_drips_cannot_make_the_wait_longer() {
+    let (mut channel, mut there) = over_socket(Buffers::default());
+    let timeout = Duration::from_millis(60);
+    let dripping = thread::spawn(move || {
+        // A byte at a time, each as soon as the last one was taken, until the other side has had enough.
+        for byte in frame(&[b'x'; 4000]) {
+            if there.write_all(&[byte]).is_err() {
+                return;
+            }
+            thread::sleep(Duration::from_millis(1));
+        }
+    });
+    let begun = Instant::now();
+    assert!(matches!(channel.recv_timeout(timeout), Err(Error::TimedOut { .. })));
+    let waited = begun.elapsed();
+    assert!(waited >= timeout && waited < Duration::from_secs(2), "{waited:?}; the drip takes over four seconds");
+    assert!(channel.unread_bytes() > 0, "what came of it stays");
+    drop(channel);
+    dripping.join().unwrap();
+}
+
+#[test]
+fn a_buffer_of_any_small_size_lets_every_stream_through() {
+    // The full-but-compactable buffer, at every offset: messages of all lengths that fit, through the smallest buffers.
+    for capacity in [Capacity::fixed(64), Capacity::fixed(100), Capacity::growable(64, 200)] {
+        let (mut channel, mut there) = over_socket(Buffers::both(capacity));
+        let largest = capacity.max() - 8;
+        let messages: Vec<Vec<u8>> = (0..500).map(|n| vec![n as u8; n * 7 % (largest + 1)]).collect();
+        let wire: Vec<u8> = messages.iter().flat_map(|message| frame(message)).collect();
+        let writing = thread::spawn(move || there.write_all(&wire).map(|()| there));
+        for message in &messages {
+            assert_eq!(&channel.recv_timeout(Duration::from_secs(20)).unwrap(), message);
+        }
+        writing.join().unwrap().unwrap();
+    }
+}
+
+#[test]
+fn any_cut_of_the_stream_gives_whole_messages_and_then_the_cut() {
+    let wire = [frame(b"one"), frame(b""), frame(b"three")].concat();
+    let starts = [0, 11, 19, 32];
+    for cut in 0..=wire.len() {
+        let (mut channel, mut there) = over_socket(Buffers::default());
+        there.write_all(&wire[..cut]).unwrap();
+        drop(there);
+        let whole = starts[1..].iter().filter(|end| **end <= cut).count();
+        for expected in [&b"one"[..], b"", b"three"].iter().take(whole) {
+            assert_eq!(&channel.recv().unwrap(), expected, "cut at {cut}");
+        }
+        for _ in 0..2 {
+            match channel.recv().unwrap_err() {
+                Error::Ended => assert_eq!(cut, starts[whole], "cut at {cut}"),
+                Error::Cut { have, need } => {
+                    let known = if have < 8 { 8 } else { starts[whole + 1] - starts[whole] };
+                    assert_eq!((have, need), (cut - starts[whole], known), "cut at {cut}");
+                }
+                error => panic!("cut at {cut}: {error:?}"),
+            }
+        }
+    }
+}
+
+#[test]
+fn what_was_left_of_a_message_goes_out_first_and_once() {
+    let (mut channel, mut there) = over_socket(Buffers::both(Capacity::growable(64, 2 << 20)));
+    let large = vec![b'l'; 1 << 20];
+    let unfinished = channel.send_timeout(&large, Duration::from_millis(20)).unwrap_err();
+    assert!(matches!(unfinished, Error::Unfinished { left, .. } if left > 0 && left < 1 << 20), "{unfinished:?}");
+    let full = channel.send_timeout(&vec![b'n'; 2_000_000], Duration::from_millis(20)).unwrap_err();
+    assert!(matches!(full, Error::TimedOut { .. }), "nothing of the second message is queued: {full:?}");
+    let reading = thread::spawn(move || {
+        let mut wire = Vec::new();
+        there.read_to_end(&mut wire).map(|_| wire)
+    });
+    channel.send(b"small").unwrap();
+    drop(channel);
+    assert!(reading.join().unwrap().unwrap() == [frame(&large), frame(b"small")].concat());
+}
+
+#[test]
+fn what_is_queued_goes_out_while_a_message_is_waited_for() {
+    let (here, there) = UnixStream::pair().unwrap();
+    let mut asking: Bytes<NonBlocking> = Bytes::from_stream(here).into_nonblocking();
+    let question = vec![b'?'; 1 << 20];
+    assert!(!asking.try_send(&question).unwrap().is_done(), "more than the socket takes at once");
+    let mut asking = asking.into_blocking();
+    let answering = thread::spawn(move || {
+        let mut answering = Bytes::from_stream(there);
+        let question = answering.recv()?;
+        answering.send(b"!").map(|()| question)
+    });
+    assert_eq!(asking.recv_timeout(Duration::from_secs(20)).unwrap(), b"!");
+    assert!(answering.join().unwrap().unwrap() == question);
+}
+
+#[test]
+fn the_memory_of_an_unusual_message_is_given_back() {
+    let (mut channel, there) = over_socket(Buffers::both(Capacity::growable(128, 1 << 20)));
+    let mut echo = Bytes::from_stream(there);
+    let large = vec![0; 500_000];
+    let echoing = thread::spawn(move || -> Result<(), Error> {
+        for _ in 0..41 {
+            let message = echo.recv()?;
+            echo.send(&message)?;
+        }
+        Ok(())
+    });
+    channel.send(&large).unwrap();
+    assert_eq!(channel.recv().unwrap().len(), large.len());
+    assert!(channel.scratch.capacity() <= 128);
+    for _ in 0..40 {
+        channel.send(b"small").unwrap();
+        channel.recv().unwrap();
+    }
+    assert!(channel.framed.memory() <= 256, "{} bytes", channel.framed.memory());
+    echoing.join().unwrap().unwrap();
+}
