@@ -31,7 +31,7 @@ const CANARY: &str = "canary";
 /// Seconds for each target when nobody says.
 const SECONDS: u64 = 10;
 /// Seconds for each target in `cargo xtask ci`.
-const CI_SECONDS: u64 = 2;
+const CI_SECONDS: u64 = 1;
 /// What the canary's mistake may take to be found.
 const CANARY_SECONDS: u64 = 60;
 

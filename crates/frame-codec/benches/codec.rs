@@ -49,11 +49,11 @@ fn decode() {
 }
 
 fn row<F: Framing + Clone>(name: &str, framing: &F, size: usize) {
-    const TOTAL: usize = 64 << 20;
+    const TOTAL: usize = 128 << 20;
     const KERNEL: usize = 208 << 10;
     let messages = TOTAL / size;
     let mut encoder = Encoder::new(framing.clone(), Limits::default());
-    while encoder.pending_bytes() < (4 << 20) + size {
+    while encoder.pending_bytes() < (4 << 20).max(32 * size) {
         encoder.push(&vec![b'x'; size]).expect("the payload is small and plain");
     }
     let per_pass = encoder.pending_frames();

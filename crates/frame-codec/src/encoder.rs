@@ -8,6 +8,9 @@ use crate::{Batch, Error, Framing, Limits, Scan, batch::Index};
 
 /// From this many bytes on a shared payload is written from where it lies; below, copying it next to its neighbours
 /// costs less than an entry of its own in the system call.
+///
+/// Measured over a socket pair (`cargo bench -p frame-codec -- share`, nanoseconds per message copied and as an iovec):
+/// 512 B 140 and 220–260, 1 KiB 230 and 340, 2 to 4 KiB the same within noise, 8 KiB 1900–2100 and 1600–1700.
 const SHARE_FROM: usize = 4 << 10;
 
 /// A slab that has grown beyond this is given back once it is drained.

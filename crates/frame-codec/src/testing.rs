@@ -16,6 +16,18 @@
 //! }
 //! # lines_keep_their_laws();
 //! ```
+//!
+//! | law | for |
+//! |---|---|
+//! | [`any_split_gives_the_same_frames`] | what was encoded, framings that keep payloads apart |
+//! | [`any_split_of_garbage_ends_the_same`] | any bytes, the same framings |
+//! | [`every_strict_prefix_wants_more`] | the same framings |
+//! | [`no_input_panics`] | every framing |
+//! | [`scans_are_bounded`] | framings that keep payloads apart |
+//! | [`memory_follows_arrival`] | every framing |
+//! | [`what_is_accepted_would_be_written`] | framings with one encoding for each message |
+//!
+//! A fuzz target is one line: [`hostile`], or [`strict`] where there is one encoding.
 
 use bytes::BufMut as _;
 use proptest::{collection::vec, prelude::*, test_runner::TestCaseError};

@@ -126,10 +126,8 @@ impl Framing for Delimited {
         };
         let at = scanned.saturating_add(found);
         let end = at.saturating_add(self.delimiter.as_ref().len());
-        let len = match unread.get(..at) {
-            Some([rest @ .., b'\r']) if self.optional_cr => rest.len(),
-            _ => at,
-        };
+        let with_cr = self.optional_cr && unread.get(..at).is_some_and(|line| line.ends_with(b"\r"));
+        let len = at.saturating_sub(with_cr.into());
         if len > max_payload {
             return Err(Error::FrameTooLarge { len: len as u64, max: max_payload });
         }
