@@ -13,6 +13,9 @@ const SHARE_FROM: usize = 4 << 10;
 /// A slab that has grown beyond this is given back once it is drained.
 const KEEP_SLAB: usize = 256 << 10;
 
+/// An idle connection keeps at most this many bytes in each of slab and queues.
+const KEEP: usize = 256;
+
 /// Puts frames on one stream.
 ///
 /// Small payloads are copied into one slab; large shared ones stay where they are. [`io_slices`](Self::io_slices) lends
@@ -37,7 +40,8 @@ const KEEP_SLAB: usize = 256 << 10;
 /// # Limits
 ///
 /// It refuses payloads over [`Limits::max_frame`], but not a number of frames: whoever owns it looks at
-/// [`pending_bytes`](Self::pending_bytes) before pushing.
+/// [`pending_bytes`](Self::pending_bytes) before pushing. Whoever has nothing more to send calls
+/// [`release`](Self::release), after which it holds less than 1 KiB.
 pub struct Encoder<F> {
     framing: F,
     limits: Limits,
@@ -167,7 +171,7 @@ impl<F: Framing> Encoder<F> {
             at = cut;
         }
         self.frame_written = 0;
-        let mut index = Index::with_capacity(self.lengths.len());
+        let mut index = Index::expecting(self.lengths.len());
         for len in self.lengths.drain(..) {
             let frame = &bytes[at..at + len as usize];
             let found = match self.framing.scan(frame, 0, self.limits.max_frame()) {
@@ -186,6 +190,26 @@ impl<F: Framing> Encoder<F> {
 }
 
 impl<F> Encoder<F> {
+    /// Gives back memory that nothing waits in, for a connection to which nothing is sent right now; while anything is
+    /// pending it does nothing.
+    pub fn release(&mut self) {
+        if self.pending_bytes > 0 {
+            return;
+        }
+        if self.slab.capacity() > KEEP {
+            self.slab = BytesMut::new();
+        }
+        self.sealed.shrink_to(KEEP / size_of::<Bytes>());
+        self.lengths.shrink_to(KEEP / size_of::<u32>());
+    }
+
+    /// The memory its buffers take, in bytes, not counting payloads that are shared.
+    #[must_use]
+    pub fn memory_len(&self) -> usize {
+        let queues = self.sealed.capacity() * size_of::<Bytes>() + self.lengths.capacity() * size_of::<u32>();
+        self.slab.capacity() + queues
+    }
+
     /// Whether anything waits to be written.
     #[must_use]
     #[inline]
@@ -366,6 +390,24 @@ mod tests {
         encoder.push_shared(Bytes::from(vec![1; 5000])).unwrap();
         let (unsent, cut) = encoder.take_unsent();
         assert_eq!((unsent.len(), unsent.get(0), cut), (2, Some(&b"one"[..]), 0));
+    }
+
+    #[test]
+    fn an_idle_encoder_holds_next_to_nothing() {
+        let mut encoder = Encoder::new(LengthPrefixed::u32_be(), Limits::default());
+        for _ in 0..1000 {
+            encoder.push(b"small").unwrap();
+            encoder.push_shared(Bytes::from(vec![0; 8192])).unwrap();
+        }
+        encoder.consume(1);
+        encoder.release();
+        let out = drain(&mut encoder, usize::MAX);
+        assert_eq!(out.len(), 1000 * (4 + 5 + 4 + 8192) - 1);
+        assert!(encoder.memory_len() > 1024);
+        encoder.release();
+        assert!(encoder.memory_len() <= 1024, "{} bytes", encoder.memory_len());
+        encoder.push(b"again").unwrap();
+        assert_eq!(encoder.chunk(), b"\0\0\0\x05again");
     }
 
     #[test]

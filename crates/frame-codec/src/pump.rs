@@ -179,7 +179,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin, F: Framing> Pump<S, F> {
         {
             return Poll::Ready(event);
         }
-        self.news.take().map_or(Poll::Pending, Poll::Ready)
+        if let Some(event) = self.news.take() {
+            return Poll::Ready(event);
+        }
+        // Nothing moves: whoever waits in great numbers must not hold a buffer each.
+        self.decoder.release();
+        self.encoder.release();
+        Poll::Pending
     }
 
     fn drive_writing(&mut self, cx: &mut Context<'_>) {
@@ -280,6 +286,12 @@ impl<S, F: Framing> Pump<S, F> {
     pub fn take_received(&mut self) -> Option<Batch> {
         // Bytes that are no frames are found again by `cut_len`.
         self.decoder.next_batch().ok().flatten()
+    }
+
+    /// The memory its buffers take, in bytes; less than 2 KiB once it has answered `Pending` and nothing is half done.
+    #[must_use]
+    pub fn memory_len(&self) -> usize {
+        self.decoder.memory_len() + self.encoder.memory_len()
     }
 
     /// Bytes received of a frame that is not complete.
@@ -408,6 +420,28 @@ mod tests {
         let paused = poll_fn(|cx| Poll::Ready(pump.poll_next(cx, Intake::Paused).is_pending())).await;
         assert!(paused);
         assert!(matches!(timeout(HANG, pump.next()).await.unwrap(), PumpEvent::Batch(_)));
+    }
+
+    #[tokio::test]
+    async fn a_pump_that_waits_holds_next_to_nothing() {
+        let (here, there) = UnixStream::pair().unwrap();
+        let mut left = Pump::new(here, LengthPrefixed::u32_be(), Limits::default());
+        let mut right = Pump::new(there, LengthPrefixed::u32_be(), Limits::default());
+        for len in [1, 100_000, 500_000, 10] {
+            left.encoder().push(&vec![1; len]).unwrap();
+            let (mut sent, mut received) = (false, None);
+            while !sent || received.is_none() {
+                tokio::select! {
+                    event = left.next() => sent |= matches!(event, PumpEvent::Drained),
+                    PumpEvent::Batch(batch) = right.next() => received = Some(batch),
+                }
+            }
+            assert_eq!(received.unwrap().byte_len(), len);
+            for pump in [&mut left, &mut right] {
+                let waits = poll_fn(|cx| Poll::Ready(pump.poll_next(cx, Intake::Open).is_pending())).await;
+                assert!(waits && pump.memory_len() <= 2048, "{} bytes after a frame of {len}", pump.memory_len());
+            }
+        }
     }
 
     #[tokio::test]

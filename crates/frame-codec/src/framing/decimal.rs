@@ -32,10 +32,11 @@ pub(super) fn read(bytes: &[u8], max: usize) -> Result<Decimal, Error> {
         if at > 0 && value == 0 {
             return Err(Error::Malformed { what: "the length begins with a needless zero" });
         }
-        value = value.saturating_mul(10).saturating_add(u64::from(byte.wrapping_sub(b'0')));
-        if value > max as u64 {
-            return Err(Error::FrameTooLarge { len: value, max });
-        }
+        let digit = u64::from(byte.wrapping_sub(b'0'));
+        value = match value.checked_mul(10).and_then(|tens| tens.checked_add(digit)) {
+            Some(value) if value <= max as u64 => value,
+            more => return Err(Error::FrameTooLarge { len: more.unwrap_or(u64::MAX), max }),
+        };
     }
     Ok(Decimal::Partial)
 }

@@ -168,6 +168,13 @@ impl LengthPrefixed {
     #[inline]
     fn read(&self, bytes: &[u8]) -> Option<u64> {
         let field = bytes.get(self.offset.into()..self.lead())?;
+        if let Ok(four) = <[u8; 4]>::try_from(field) {
+            // By far the most common width, without a loop over its bytes.
+            return Some(match self.order {
+                ByteOrder::BigEndian => u32::from_be_bytes(four).into(),
+                ByteOrder::LittleEndian => u32::from_le_bytes(four).into(),
+            });
+        }
         Some(match self.order {
             ByteOrder::BigEndian => BigEndian::read_uint(field, field.len()),
             ByteOrder::LittleEndian => LittleEndian::read_uint(field, field.len()),
