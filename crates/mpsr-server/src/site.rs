@@ -61,6 +61,8 @@ impl<F: Framing + Clone + Send + 'static> Site<F> {
         (address, via, peer): (Address, Via, Peer),
         slot: OwnedSemaphorePermit,
     ) -> Result<Rope, FunnelGone> {
+        // The actor reads from the first moment, so there must be somebody to account for it.
+        let arrival = self.arrivals.reserve().await.map_err(|_| FunnelGone)?;
         let id = ProducerId(self.last_id.fetch_add(1, Ordering::Relaxed) + 1);
         let producer = Arc::new(Producer { id, address, via, peer });
         let (sender, receiver, control) = Actor::new(stream, self.framing.clone())
@@ -69,7 +71,7 @@ impl<F: Framing + Clone + Send + 'static> Site<F> {
             .spawn();
         let rope = Rope::new(control);
         let connection = Connection::new(producer, receiver, sender, rope.clone(), slot);
-        self.tell(Arrival::Connection(connection)).await?;
+        arrival.send(Arrival::Connection(connection));
         Ok(rope)
     }
 
