@@ -1,6 +1,10 @@
 //! Producers that offer a socket: we connect to each that joins and let go of each that leaves.
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{
+    collections::{HashMap, hash_map::Entry},
+    sync::Arc,
+    time::Duration,
+};
 
 use frame_codec::Framing;
 use futures_core::Stream;
@@ -39,9 +43,12 @@ where
         };
         let told = match change {
             Some(Membership::Joined(endpoint)) => {
-                let leaving = CancellationToken::new();
-                present.insert(endpoint.clone(), leaving.clone());
-                attending.spawn(attend(endpoint.address, admit.clone(), leaving, Arc::clone(&site)));
+                // Who is there already and is announced again is still one producer.
+                if let Entry::Vacant(vacant) = present.entry(endpoint) {
+                    let address = vacant.key().address.clone();
+                    let leaving = vacant.insert(CancellationToken::new()).clone();
+                    attending.spawn(attend(address, admit.clone(), leaving, Arc::clone(&site)));
+                }
                 Ok(())
             }
             Some(Membership::Left(endpoint)) => {

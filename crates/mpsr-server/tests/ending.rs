@@ -73,6 +73,26 @@ async fn keep_everything(funnel: &mut Funnel) -> (Vec<Batch>, Vec<Parting>) {
 }
 
 #[tokio::test]
+async fn a_member_announced_twice_is_connected_to_once() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("twice.sock");
+    let server = UnixListener::bind(&path).unwrap();
+    let joined = || Membership::Joined(member(&path));
+    let (tell, told) = members();
+    for change in [joined(), joined(), Membership::Synced] {
+        tell.send(change).unwrap();
+    }
+    let mut funnel = Funnel::builder(Delimited::lines()).members(told).start().await.unwrap();
+    let (mut client, _) = soon("the funnel", server.accept()).await.unwrap();
+    client.write_all(b"once\n").await.unwrap();
+    soon("the line", funnel.recv()).await.unwrap();
+    tell.send(Membership::Left(member(&path))).unwrap();
+    drop((client, server, tell));
+    while soon("the end", funnel.next()).await.is_some() {}
+    assert_eq!(soon("the report", funnel.finished()).await.producers, 1);
+}
+
+#[tokio::test]
 async fn whoever_was_read_from_is_in_the_report_of_a_funnel_that_nobody_polled() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("in.sock");
