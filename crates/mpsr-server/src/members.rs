@@ -101,6 +101,8 @@ async fn attend<F: Framing + Clone + Send + 'static>(
     // The name is gone, but whoever holds the connection may still be writing to it.
     tokio::select! {
         () = rope.ended() => {}
+        // Now the deadline of the stop counts.
+        () = site.stop.asked() => {}
         () = sleep(site.limits.vanished_grace) => rope.let_go(Asked::Vanished, LET_GO),
     }
 }

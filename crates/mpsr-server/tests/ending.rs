@@ -93,6 +93,29 @@ async fn a_member_announced_twice_is_connected_to_once() {
 }
 
 #[tokio::test]
+async fn a_socket_that_vanishes_during_a_shutdown_does_not_prolong_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("brief.sock");
+    let server = UnixListener::bind(&path).unwrap();
+    let (tell, told) = members();
+    tell.send(Membership::Joined(member(&path))).unwrap();
+    let mut limits = Limits::default();
+    limits.per_connection_bytes = 1;
+    limits.vanished_grace = Duration::from_millis(500);
+    let mut funnel = Funnel::builder(Delimited::lines()).members(told).limits(limits).start().await.unwrap();
+    let (client, _) = soon("the funnel", server.accept()).await.unwrap();
+    let _ = client.try_write(&much()).unwrap();
+    soon("the producer", funnel.next()).await.unwrap();
+    tell.send(Membership::Left(member(&path))).unwrap();
+    tokio::task::yield_now().await;
+    tokio::task::yield_now().await;
+    let began = Instant::now();
+    funnel.handle().shutdown(Duration::from_secs(1));
+    keep_everything(&mut funnel).await;
+    assert!(began.elapsed() < Duration::from_secs(4), "it took {:?}", began.elapsed());
+}
+
+#[tokio::test]
 async fn whoever_was_read_from_is_in_the_report_of_a_funnel_that_nobody_polled() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("in.sock");
