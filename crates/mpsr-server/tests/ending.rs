@@ -93,6 +93,32 @@ async fn a_member_announced_twice_is_connected_to_once() {
 }
 
 #[tokio::test]
+async fn the_deadline_of_a_shutdown_is_one_for_all() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("in.sock");
+    let mut limits = one_connection();
+    limits.per_connection_bytes = 1;
+    let mut funnel =
+        Funnel::builder(Delimited::lines()).listen(Bind::path(&path)).limits(limits).start().await.unwrap();
+    // Five that wait for the one place, each with more than is taken of it.
+    let clients: Vec<_> = (0..5)
+        .map(|_| {
+            let client = StdStream::connect(&path).unwrap();
+            client.set_nonblocking(true).unwrap();
+            let _ = (&client).write(&much()).unwrap();
+            client
+        })
+        .collect();
+    soon("the first", funnel.next()).await.unwrap();
+    let began = Instant::now();
+    funnel.handle().shutdown(Duration::from_secs(2));
+    let (_kept, partings) = keep_everything(&mut funnel).await;
+    assert!(matches!(partings[0], Parting::Abandoned), "{}", partings[0]);
+    assert!(began.elapsed() < Duration::from_secs(4), "it took {:?}", began.elapsed());
+    drop(clients);
+}
+
+#[tokio::test]
 async fn a_socket_that_vanishes_during_a_shutdown_does_not_prolong_it() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("brief.sock");
