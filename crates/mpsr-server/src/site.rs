@@ -41,17 +41,18 @@ pub(crate) struct Site<F> {
 pub(crate) struct FunnelGone;
 
 impl<F: Framing + Clone + Send + 'static> Site<F> {
-    /// Waits until the funnel has room for one more connection; `None` when it is stopping.
-    pub(crate) async fn slot(&self) -> Option<OwnedSemaphorePermit> {
-        tokio::select! {
-            () = self.stop.asked() => None,
-            slot = self.slot_while_stopping() => Some(slot),
-        }
+    /// Waits until the funnel has room for one more connection.
+    pub(crate) async fn slot(&self) -> OwnedSemaphorePermit {
+        Arc::clone(&self.slots).acquire_owned().await.expect("the semaphore is never closed")
     }
 
-    /// The same for those who came before the stop and are still let in.
-    pub(crate) async fn slot_while_stopping(&self) -> OwnedSemaphorePermit {
-        Arc::clone(&self.slots).acquire_owned().await.expect("the semaphore is never closed")
+    /// What comes of `future` while there is still a funnel to tell it to, and time: a stop leaves some.
+    pub(crate) async fn in_time<T>(&self, future: impl Future<Output = T>) -> Option<T> {
+        tokio::select! {
+            () = self.stop.is_over() => None,
+            () = self.arrivals.closed() => None,
+            value = future => Some(value),
+        }
     }
 
     /// Gives the stream to an actor, and the actor to the funnel.

@@ -73,6 +73,43 @@ async fn keep_everything(funnel: &mut Funnel) -> (Vec<Batch>, Vec<Parting>) {
 }
 
 #[tokio::test]
+async fn listeners_that_wait_do_not_take_the_place_of_a_connection() {
+    let dir = tempfile::tempdir().unwrap();
+    let paths = ["a.sock", "b.sock", "c.sock"].map(|name| dir.path().join(name));
+    let builder = Funnel::builder(Delimited::lines()).limits(one_connection());
+    let builder = paths.iter().fold(builder, |builder, path| builder.listen(Bind::path(path)));
+    let mut funnel = builder.start().await.unwrap();
+    for path in paths.iter().rev().chain(&paths) {
+        let mut client = UnixStream::connect(path).await.unwrap();
+        client.write_all(b"a line\n").await.unwrap();
+        drop(client);
+        soon("the line", funnel.recv()).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn sockets_that_refuse_do_not_take_the_place_of_those_that_serve() {
+    let dir = tempfile::tempdir().unwrap();
+    let deaf_paths: Vec<PathBuf> = (0..5).map(|n| dir.path().join(format!("deaf{n}.sock"))).collect();
+    let _deaf: Vec<OwnedFd> = deaf_paths.iter().map(|path| deaf(path)).collect();
+    let path = dir.path().join("serving.sock");
+    let server = UnixListener::bind(&path).unwrap();
+    let (tell, told) = members();
+    for path in deaf_paths.iter().chain([&path]) {
+        tell.send(Membership::Joined(member(path))).unwrap();
+    }
+    let builder = Funnel::builder(Delimited::lines()).members(told).limits(one_connection());
+    let mut funnel = builder.start().await.unwrap();
+    let serving = tokio::spawn(async move {
+        let (mut client, _) = server.accept().await.unwrap();
+        client.write_all(b"at your service\n").await.unwrap();
+    });
+    soon("the line", funnel.recv()).await.unwrap();
+    serving.await.unwrap();
+    soon("the report", funnel.finished()).await;
+}
+
+#[tokio::test]
 async fn a_member_announced_twice_is_connected_to_once() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("twice.sock");
