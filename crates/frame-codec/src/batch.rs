@@ -338,10 +338,8 @@ mod tests {
         assert_eq!((batch.copy_frame(2), drop(batch)), (None, ()));
         assert!(watch.upgrade().is_none(), "the block is gone");
         assert_eq!(detached.iter().collect::<Vec<_>>(), [&b"ab"[..], b""]);
-        assert_eq!(
-            (detached.byte_len(), detached.memory_len(), frame.as_deref()),
-            (2, OVERHEAD + 2 + 2 * 8, Some(&b"ab"[..]))
-        );
+        assert_eq!((detached.byte_len(), frame.as_deref()), (2, Some(&b"ab"[..])));
+        assert!(detached.memory_len() <= OVERHEAD + 2 + 4 * size_of::<Span>(), "{} bytes", detached.memory_len());
     }
 
     #[test]
