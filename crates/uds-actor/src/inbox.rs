@@ -2,13 +2,17 @@
 
 use std::{
     collections::VecDeque,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, PoisonError},
     task::{Context, Poll},
 };
 
 use frame_codec::{Batch, Intake};
 
-use crate::{report::Count, waiters::Parked};
+use crate::{
+    report::Count,
+    sync::{Mutex, MutexGuard},
+    waiters::Parked,
+};
 
 /// A queue of batches.
 #[derive(Debug)]

@@ -8,7 +8,7 @@
 use std::{
     fmt,
     io::IoSlice,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, PoisonError},
     task::{Context, Poll, Waker},
 };
 
@@ -17,6 +17,7 @@ use frame_codec::{Batch, Encoder, Framing, Limits, Written};
 
 use crate::{
     control::{Desk, Request},
+    sync::{Mutex, MutexGuard},
     transport::WriteShared,
     waiters::{Parked, Waiters},
 };
