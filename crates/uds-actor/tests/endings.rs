@@ -318,3 +318,27 @@ async fn a_drain_of_a_stream_that_cannot_tell_receives_a_long_frame_that_is_ther
     assert_eq!(soon("the line", receiver.recv_batch()).await.unwrap().byte_len(), 3 << 20);
     assert_eq!(soon("the report", control.finished()).await.cut_receiving, 0);
 }
+
+#[tokio::test]
+async fn senders_that_gave_up_waiting_leave_nothing_behind() {
+    struct Nobody;
+    impl Wake for Nobody {
+        fn wake(self: Arc<Self>) {}
+    }
+    let (sender, _receiver, _control) =
+        Actor::new(Owned(Puppet { read: silent, write: stuck }), Delimited::lines()).outbox_bytes(2000).spawn();
+    while sender.try_send(&[b'x'; 900]).is_ok() {
+        tokio::task::yield_now().await; // the actor takes its turn, and is stuck
+    }
+    let tasks: Vec<Arc<Nobody>> = (0..100).map(|_| Arc::new(Nobody)).collect();
+    for (n, task) in tasks.iter().enumerate() {
+        let waker = Waker::from(Arc::clone(task));
+        let mut cx = Context::from_waker(&waker);
+        if n % 2 == 0 {
+            assert!(Box::pin(sender.send(&[b'x'; 900])).as_mut().poll(&mut cx).is_pending());
+        } else {
+            assert!(Box::pin(sender.flush()).as_mut().poll(&mut cx).is_pending());
+        }
+    }
+    assert!(tasks.iter().all(|task| Arc::strong_count(task) == 1), "a task that is gone is still held");
+}
