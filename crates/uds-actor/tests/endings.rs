@@ -342,3 +342,18 @@ async fn senders_that_gave_up_waiting_leave_nothing_behind() {
     }
     assert!(tasks.iter().all(|task| Arc::strong_count(task) == 1), "a task that is gone is still held");
 }
+
+#[tokio::test]
+async fn messages_that_a_dropped_channel_did_not_take_are_lost_and_not_delivered() {
+    let (here, mut there) = UnixStream::pair().unwrap();
+    there.write_all(b"1\n2\n3\n4\n5\n").await.unwrap();
+    let (inbound, mut messages) = mpsc::channel(1);
+    let (replies, outbound) = mpsc::channel::<bytes::Bytes>(1);
+    let control = spawn_with_channels(here, Delimited::lines(), inbound, outbound);
+    assert_eq!(soon("the first", messages.recv()).await.unwrap(), "1");
+    tokio::task::yield_now().await; // the second takes its place in the channel
+    drop((messages, replies));
+    let report = soon("the report", control.finished()).await;
+    assert_eq!((report.received.frames, report.delivered.frames, report.lost.frames), (5, 2, 3), "{report}");
+    assert_eq!((report.delivered.bytes, report.lost.bytes), (2, 3), "{report}");
+}
