@@ -19,6 +19,7 @@ use crate::{
     outbox::{Outbox, Outlet as _, Overflow, Payload, Taken},
     sync::Mutex,
     transport::WriteShared,
+    waiters::Ticket,
 };
 
 /// Explores with at most two forced switches, unless `LOOM_MAX_PREEMPTIONS` says otherwise: bugs of this kind need few.
@@ -84,7 +85,8 @@ fn act(outbox: &Outbox<Delimited>, wire: &Wire) {
 }
 
 fn send(outbox: &Outbox<Delimited>, line: &str) {
-    block_on(poll_fn(|cx| outbox.poll_push(cx, Payload::Lent(line.as_bytes())))).unwrap();
+    let mut ticket = Ticket::new();
+    block_on(poll_fn(|cx| outbox.poll_push(cx, &mut ticket, Payload::Lent(line.as_bytes())))).unwrap();
 }
 
 #[test]
@@ -159,7 +161,8 @@ fn a_flush_ends_when_its_line_is_on_the_wire_and_not_before() {
         });
         send(&outbox, "mine");
         let mark = outbox.mark();
-        block_on(poll_fn(|cx| outbox.poll_written(cx, mark))).unwrap();
+        let mut ticket = Ticket::new();
+        block_on(poll_fn(|cx| outbox.poll_written(cx, &mut ticket, mark))).unwrap();
         assert_eq!(wire.lines(), ["mine"]);
         outbox.drop_sender();
         actor.join().unwrap();
