@@ -27,6 +27,17 @@ xflags::xflags! {
             /// Seconds after which the demo is stopped and has failed.
             optional --timeout seconds: u64
         }
+        /// Rate, CPU and memory, beside libzmq and others.
+        cmd bench {
+            /// Three short rounds: to see that everything runs, not to quote.
+            optional --quick
+            /// Only these experiments, contenders or payload sizes, separated by commas.
+            optional --only names: String
+            /// Rounds of each experiment (7 without it).
+            optional --rounds number: usize
+            /// Write table, JSON and plot to docs/benchmarks.
+            optional --save
+        }
         /// What this machine has, lacks, and how to install it.
         cmd doctor {}
     }

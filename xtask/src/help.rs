@@ -20,6 +20,13 @@ Test it
        [--replay SEED]           ... with the seed an earlier run printed
   integration                    the tests package, real Apache ZooKeeper included
 
+Measure it
+  bench                          rate, CPU and memory beside libzmq, tokio-util and others
+     --quick                     three short rounds: to see that everything runs, not to quote
+     --only NAMES                only these experiments, contenders or payload sizes
+     --rounds N                  rounds of each experiment (7 without it)
+     --save                      write table, JSON and plot to docs/benchmarks
+
 Know the machine
   doctor                         what is installed, what is missing, how to install it
   help                           this text

@@ -3,6 +3,7 @@
 //! What runs in CI is what runs here; the CI file only calls `cargo xtask ci` and `cargo xtask demo`.
 //! Heavy work lives in other binaries of the workspace, so that this one compiles in seconds.
 
+mod bench;
 mod ci;
 mod command;
 mod console;
@@ -55,6 +56,7 @@ fn run() -> anyhow::Result<ExitCode> {
         XtaskCmd::Prop(options) => prop::run(&workspace, &options),
         XtaskCmd::Integration(_) => ci::integration(&workspace),
         XtaskCmd::Demo(options) => demo::run(&workspace, &options),
+        XtaskCmd::Bench(options) => bench::run(&workspace, &options),
         XtaskCmd::Doctor(_) => doctor::run(&workspace),
     }
 }

@@ -175,7 +175,11 @@ pub(crate) fn run(options: &args::Run) -> Result<ExitCode> {
     if choice.has_experiment(ROUND_TRIP) {
         let strace = is_installed("strace");
         if !strace {
-            skip(&mut results.skipped, "kernel calls of a round trip", "strace is not installed: apt-get install strace");
+            skip(
+                &mut results.skipped,
+                "kernel calls of a round trip",
+                "strace is not installed: apt-get install strace",
+            );
         }
         eprint!("{ROUND_TRIP}: {} pairs ", effort.pairs);
         let findings = round_trip::run(effort.pairs, effort.trips, strace)?;
@@ -262,7 +266,12 @@ fn skip(skipped: &mut Vec<Skipped>, what: &str, why: &str) {
 }
 
 fn is_installed(program: &str) -> bool {
-    Command::new(program).arg("-V").stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok_and(|status| status.success())
+    Command::new(program)
+        .arg("-V")
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .status()
+        .is_ok_and(|status| status.success())
 }
 
 /// The line that repeats this run.

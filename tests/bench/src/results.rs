@@ -2,9 +2,7 @@
 
 use serde::Serialize;
 
-use crate::{
-    conduct::Sample, idle, machine::Machine, musts::Must, round_trip, runtime::Flavour, stats::Spread,
-};
+use crate::{conduct::Sample, idle, machine::Machine, musts::Must, round_trip, runtime::Flavour, stats::Spread};
 
 #[derive(Debug, Serialize)]
 pub(crate) struct Results {
