@@ -4,3 +4,8 @@
 
 pub mod demo;
 pub mod zookeeper;
+
+/// The front page's example, compiled as a doctest.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+pub struct FrontPage;

@@ -14,11 +14,14 @@ struct Span {
     end: u32,
 }
 
+/// What a batch costs however little is in it: itself, its place in a queue, a permit, and what the allocator adds to each.
+const OVERHEAD: usize = 256;
+
 /// The unit that moves: one block of bytes and the frames in it, in the order in which they arrived.
 ///
 /// Iterating a borrowed batch lends each frame as `&[u8]`: no allocation, no reference count. Iterating an owned one
-/// gives [`Bytes`] that share the block and keep all of it alive; a small frame that is kept for long is better copied
-/// out, with [`Bytes::copy_from_slice`].
+/// gives [`Bytes`] that share the block and keep all of it alive: what is kept for long is better copied out, the whole
+/// batch with [`detach`](Self::detach), one frame with [`copy_frame`](Self::copy_frame).
 ///
 /// ```
 /// use frame_codec::{Decoder, Delimited, Limits};
@@ -38,27 +41,30 @@ pub struct Batch {
 
 impl Batch {
     /// A batch of one frame.
+    ///
+    /// # Panics
+    ///
+    /// If it is 4 GiB long or longer.
     #[must_use]
     pub fn single(frame: Bytes) -> Self {
-        let mut index = Index::with_capacity(1);
+        let mut index = Index::expecting(1);
         index.push(0, frame.len());
         index.into_batch(frame)
     }
 
     /// The frames of several batches in one, in order; copies unless only one has any.
+    ///
+    /// # Panics
+    ///
+    /// If they are 4 GiB long or longer together.
     #[must_use]
     pub fn concat(batches: impl IntoIterator<Item = Self>) -> Self {
         let mut filled: Vec<Self> = batches.into_iter().filter(|batch| !batch.is_empty()).collect();
         if filled.len() <= 1 {
             return filled.pop().unwrap_or_default();
         }
-        let mut block = BytesMut::with_capacity(filled.iter().map(Self::byte_len).sum());
-        let mut index = Index::with_capacity(filled.iter().map(Self::len).sum());
-        for frame in filled.iter().flatten() {
-            index.push(block.len(), block.len() + frame.len());
-            block.extend_from_slice(frame);
-        }
-        index.into_batch(block.freeze())
+        let byte_len = filled.iter().map(Self::byte_len).sum();
+        Self::copied(filled.iter().map(Self::len).sum(), byte_len, filled.iter().flatten())
     }
 
     /// The number of frames.
@@ -79,10 +85,11 @@ impl Batch {
         self.byte_len
     }
 
-    /// The memory it stands for in bytes: block and index, framing included. Credits are counted in this.
+    /// The memory it stands for in bytes: block and index, framing included, and a fixed 256 for the batch itself. Credits
+    /// are counted in this. A block cut out of a larger buffer can keep up to four times as much alive.
     #[must_use]
     pub const fn memory_len(&self) -> usize {
-        self.block.len() + self.frames.len() * size_of::<Span>()
+        OVERHEAD + self.block.len() + self.frames.capacity() * size_of::<Span>()
     }
 
     /// The frame at this position, lent.
@@ -103,6 +110,32 @@ impl Batch {
     #[must_use]
     pub fn into_frames(self) -> IntoFrames {
         IntoFrames { block: self.block, spans: self.frames.into_iter() }
+    }
+
+    /// The same frames in memory of their own, without what surrounded them on the wire.
+    ///
+    /// For batches that are kept for long: this one may be a small part of a large block, and all of that stays alive as
+    /// long as any frame in it. The copy holds no [permit](Self::holding).
+    #[must_use]
+    pub fn detach(&self) -> Self {
+        Self::copied(self.len(), self.byte_len, self)
+    }
+
+    /// `len` frames of `byte_len` bytes in all, copied next to each other.
+    fn copied<'a>(len: usize, byte_len: usize, frames: impl IntoIterator<Item = &'a [u8]>) -> Self {
+        let mut block = BytesMut::with_capacity(byte_len);
+        let mut index = Index::expecting(len);
+        for frame in frames {
+            index.push(block.len(), block.len() + frame.len());
+            block.extend_from_slice(frame);
+        }
+        index.into_batch(block.freeze())
+    }
+
+    /// The frame at this position in memory of its own, so that it does not keep the block alive.
+    #[must_use]
+    pub fn copy_frame(&self, index: usize) -> Option<Bytes> {
+        self.get(index).map(Bytes::copy_from_slice)
     }
 
     /// Ties `permit` to the memory: it is dropped with the last frame of this batch that is still alive, so a credit that
@@ -222,17 +255,24 @@ fn lend(block: &[u8], span: Span) -> &[u8] {
 pub(crate) struct Index {
     frames: Vec<Span>,
     byte_len: usize,
+    /// How many frames to make room for with the first one.
+    expected: usize,
 }
 
 impl Index {
-    pub(crate) fn with_capacity(frames: usize) -> Self {
-        Self { frames: Vec::with_capacity(frames), byte_len: 0 }
+    /// An index for about so many frames; takes no memory until the first.
+    pub(crate) const fn expecting(frames: usize) -> Self {
+        Self { frames: Vec::new(), byte_len: 0, expected: frames }
     }
 
     #[inline]
     pub(crate) fn push(&mut self, start: usize, end: usize) {
-        debug_assert!(start <= end && end <= u32::MAX as usize, "a block is shorter than 4 GiB");
-        #[expect(clippy::cast_possible_truncation, reason = "a block is shorter than 4 GiB, see Span")]
+        debug_assert!(start <= end, "a frame ends behind its beginning");
+        if self.frames.len() == self.frames.capacity() {
+            self.frames.reserve(self.expected);
+            self.expected = 1;
+        }
+        #[expect(clippy::cast_possible_truncation, reason = "a block is shorter than 4 GiB, see `into_batch`")]
         self.frames.push(Span { start: start as u32, end: end as u32 });
         self.byte_len += end - start;
     }
@@ -241,8 +281,19 @@ impl Index {
         self.frames.len()
     }
 
+    /// The memory it takes, in bytes.
+    #[inline]
+    pub(crate) const fn memory_len(&self) -> usize {
+        self.frames.len() * size_of::<Span>()
+    }
+
     /// The batch of these frames over their block.
-    pub(crate) fn into_batch(self, block: Bytes) -> Batch {
+    pub(crate) fn into_batch(mut self, block: Bytes) -> Batch {
+        assert!(u32::try_from(block.len()).is_ok(), "a block is shorter than 4 GiB");
+        if self.frames.capacity() / 2 > self.frames.len() {
+            // More were expected; a batch may be held for long.
+            self.frames.shrink_to_fit();
+        }
         Batch { block, frames: self.frames, byte_len: self.byte_len }
     }
 }
@@ -274,9 +325,27 @@ mod tests {
     }
 
     #[test]
+    fn a_detached_batch_keeps_nothing_of_its_block_alive() {
+        let permit = Arc::new(());
+        let watch = Arc::downgrade(&permit);
+        let batch = {
+            let mut index = Index::expecting(2);
+            index.push(1, 3);
+            index.push(5, 5);
+            index.into_batch(Bytes::from_static(b".ab.....................")).holding(permit)
+        };
+        let (detached, frame) = (batch.detach(), batch.copy_frame(0));
+        assert_eq!((batch.copy_frame(2), drop(batch)), (None, ()));
+        assert!(watch.upgrade().is_none(), "the block is gone");
+        assert_eq!(detached.iter().collect::<Vec<_>>(), [&b"ab"[..], b""]);
+        assert_eq!((detached.byte_len(), frame.as_deref()), (2, Some(&b"ab"[..])));
+        assert!(detached.memory_len() <= OVERHEAD + 2 + 4 * size_of::<Span>(), "{} bytes", detached.memory_len());
+    }
+
+    #[test]
     fn frames_are_lent_from_both_ends() {
         let batch = {
-            let mut index = Index::with_capacity(3);
+            let mut index = Index::expecting(3);
             index.push(0, 1);
             index.push(1, 1);
             index.push(1, 3);

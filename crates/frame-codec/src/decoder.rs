@@ -3,12 +3,26 @@
 
 use std::fmt;
 
-use bytes::{BufMut, BytesMut};
+use bytes::{Buf as _, BufMut, Bytes, BytesMut};
 
 use crate::{Batch, Error, Framing, Limits, Scan, batch::Index};
 
-/// No batch has more frames than this, so that a flood of empty frames cannot make the index outgrow the bytes by much.
-const MAX_FRAMES: usize = 8192;
+/// A frame from this size on (half of a usual read) is read to its end and no further, so that the beginning of the next
+/// one is not moved from buffer to buffer.
+const LARGE: usize = 32 << 10;
+
+/// An idle connection keeps a buffer of at most this many bytes.
+const KEEP: usize = 1 << 10;
+
+/// The index of a batch may outgrow the bytes it describes by this much and no more: 1024 empty frames.
+const INDEX_ALLOWANCE: usize = 8 << 10;
+
+/// Nor more bytes than this and one frame, so that offsets fit 32 bits however much was fed at once.
+const MAX_BLOCK: usize = 64 << 20;
+
+/// A block that is at least this part of the buffer is split off; a smaller one is copied out. What a batch keeps alive is
+/// therefore at most this many times what it counts.
+const SHARE_OF_BUFFER: usize = 4;
 
 /// Cuts frames out of the bytes of one stream, whatever pieces they arrive in.
 ///
@@ -25,11 +39,15 @@ const MAX_FRAMES: usize = 8192;
 /// # Limits
 ///
 /// The buffer grows with what has arrived, at most doubling, never to a length that a header merely claims. It holds at
-/// most one incomplete frame ([`Limits::max_frame`]) and one read (256 KiB).
+/// most one incomplete frame ([`Limits::max_frame`]) and one read (256 KiB); it is never full: frames that were taken
+/// make room. A batch that fills less than a quarter of it is copied out, so that messages that trickle in do not each keep a
+/// buffer. Whoever waits for more calls [`release`](Self::release), after which an idle connection holds at most 1 KiB.
 pub struct Decoder<F> {
     framing: F,
     limits: Limits,
     unread: BytesMut,
+    /// Bytes in the allocation that `unread` is the free end of.
+    block: usize,
     /// What the last scan said about the frame at the front of `unread`.
     pending: Pending,
     /// Room for the next read, between `Limits::min_read` and `Limits::max_read`.
@@ -38,6 +56,8 @@ pub struct Decoder<F> {
     offer: Option<Offer>,
     /// Frames in the batch before, as a guess for the next.
     expected: usize,
+    /// Bytes of the frame before with all that surrounds it, if it was large: the next may be like it.
+    large: usize,
     state: State,
 }
 
@@ -70,10 +90,12 @@ impl<F: Framing> Decoder<F> {
             framing,
             limits,
             unread: BytesMut::new(),
+            block: 0,
             pending: Pending { at_least: 1, scanned: 0 },
             read_size: limits.min_read(),
             offer: None,
             expected: 16,
+            large: 0,
             state: State::Open,
         }
     }
@@ -82,12 +104,97 @@ impl<F: Framing> Decoder<F> {
     ///
     /// Never empty. What is written to it counts as arrived.
     pub fn room(&mut self) -> impl BufMut + '_ {
-        let missing = self.pending.at_least.saturating_sub(self.unread.len());
-        // A large frame gets a buffer that grows with it, so that its bytes are moved a bounded number of times.
-        let room = missing.min(self.unread.len()).max(self.read_size);
-        self.unread.reserve(room);
-        self.offer = Some(Offer { room, len_before: self.unread.len() });
+        let room = self.make_room();
         (&mut self.unread).limit(room)
+    }
+
+    /// Lets `read` fill room that is initialised, for readers that want a slice; it answers how many bytes it wrote.
+    ///
+    /// # Errors
+    ///
+    /// Whatever `read` says; nothing has arrived then.
+    ///
+    /// # Panics
+    ///
+    /// If `read` claims to have written more than it was lent.
+    pub fn read_with<E>(&mut self, read: impl FnOnce(&mut [u8]) -> Result<usize, E>) -> Result<usize, E> {
+        /// Takes back what was lent and not filled, however the reading went.
+        struct Lent<'a> {
+            unread: &'a mut BytesMut,
+            arrived: usize,
+        }
+
+        impl Drop for Lent<'_> {
+            fn drop(&mut self) {
+                self.unread.truncate(self.arrived);
+            }
+        }
+
+        let room = self.make_room();
+        let arrived = self.unread.len();
+        self.unread.resize(arrived.saturating_add(room), 0);
+        let mut lent = Lent { unread: &mut self.unread, arrived };
+        let filled = read(lent.unread.get_mut(arrived..).unwrap_or_default())?;
+        assert!(filled <= room, "a reader filled {filled} bytes of {room}");
+        lent.arrived = arrived.saturating_add(filled);
+        Ok(filled)
+    }
+
+    /// Copies bytes in that arrived by other ways than [`room`](Self::room).
+    pub fn feed(&mut self, bytes: &[u8]) {
+        if self.unread.capacity().saturating_sub(self.unread.len()) < bytes.len() {
+            self.grow(bytes.len().max(self.unread.len()));
+        }
+        self.unread.extend_from_slice(bytes);
+    }
+
+    /// Sees to it that there is room behind `unread`, and says how much of it to offer.
+    fn make_room(&mut self) -> usize {
+        let len = self.unread.len();
+        let free = self.unread.capacity().saturating_sub(len);
+        // A large frame that has begun, or one like the last: to its end and no further.
+        let frame = if len == 0 { self.large } else { self.pending.at_least };
+        let most = match frame.checked_sub(len) {
+            // A single byte says nothing: that much is always missing where no length is declared.
+            Some(rest @ 2..) if frame >= LARGE => rest,
+            _ => usize::MAX,
+        };
+        // What has arrived before may arrive again; what is only declared may not.
+        let wanted = self.read_size.max(len).max(self.large.min(most)).min(most);
+        // A block is used up before there is a new one: frames of a few bytes must not hold one each. A frame that is
+        // still coming moves a bounded number of times, because its buffer doubles.
+        let enough = if len == 0 && self.large > 0 { wanted } else { (self.read_size / 2).max(len / 4).min(most) };
+        if free < enough {
+            self.grow(wanted);
+        }
+        let room = self.unread.capacity().saturating_sub(len).min(most).min(self.read_size.max(len));
+        self.offer = Some(Offer { room, len_before: len });
+        room
+    }
+
+    /// Makes room for `more` bytes behind `unread`: where it was if nobody holds frames there, else in a new block.
+    fn grow(&mut self, more: usize) {
+        if self.unread.try_reclaim(more) {
+            return;
+        }
+        let mut block = BytesMut::with_capacity(self.unread.len().saturating_add(more));
+        block.extend_from_slice(&self.unread);
+        self.block = block.capacity();
+        self.unread = block;
+    }
+
+    /// Gives back memory that nothing waits in, for a connection from which nothing comes right now.
+    ///
+    /// What is left of an incomplete frame stays; a buffer that is only waiting goes, if it is larger than 1 KiB.
+    pub fn release(&mut self) {
+        self.offer = None;
+        if self.block <= KEEP || self.unread.len() > KEEP {
+            return;
+        }
+        let mut block = BytesMut::with_capacity(self.unread.len());
+        block.extend_from_slice(&self.unread);
+        self.block = block.capacity();
+        self.unread = block;
     }
 
     /// Looks at what the last read made of its room: the next is offered more if it was full, less if it hardly was.
@@ -95,18 +202,14 @@ impl<F: Framing> Decoder<F> {
         let Some(Offer { room, len_before }) = self.offer.take() else { return };
         let filled = self.unread.len().saturating_sub(len_before);
         if filled >= room {
-            self.read_size = self.read_size.saturating_mul(4).min(self.limits.max_read());
+            self.read_size = self.read_size.saturating_mul(2).min(self.limits.max_read());
         } else if filled < self.read_size / 16 {
             self.read_size = (self.read_size / 2).max(self.limits.min_read());
         }
     }
 
-    /// Copies bytes in that arrived by other ways than [`room`](Self::room).
-    pub fn feed(&mut self, bytes: &[u8]) {
-        self.unread.extend_from_slice(bytes);
-    }
-
-    /// Takes the frames that are complete, up to 8192 at once; `None` means that more bytes are needed.
+    /// Takes the frames that are complete, up to 64 MiB of them and not a flood of tiny ones at once; `None` means that more
+    /// bytes are needed.
     ///
     /// # Errors
     ///
@@ -122,7 +225,7 @@ impl<F: Framing> Decoder<F> {
         if self.unread.len() < self.pending.at_least {
             return Ok(None);
         }
-        let mut index = Index::with_capacity(self.expected);
+        let mut index = Index::expecting(self.expected.min(self.unread.len()));
         let mut taken: usize = 0;
         let mut scanned = self.pending.scanned;
         self.pending = loop {
@@ -132,7 +235,8 @@ impl<F: Framing> Decoder<F> {
                     index.push(taken.saturating_add(payload.start), taken.saturating_add(payload.end));
                     taken = taken.saturating_add(end);
                     scanned = 0;
-                    if index.len() == MAX_FRAMES {
+                    self.large = if end >= LARGE { end } else { 0 };
+                    if index.memory_len() > taken.saturating_add(INDEX_ALLOWANCE) || taken >= MAX_BLOCK {
                         break Pending { at_least: 1, scanned: 0 };
                     }
                 }
@@ -150,7 +254,7 @@ impl<F: Framing> Decoder<F> {
             return Ok(None);
         }
         self.expected = index.len();
-        let block = self.unread.split_to(taken).freeze();
+        let block = self.take_front(taken);
         Ok(Some(index.into_batch(block)))
     }
 
@@ -171,9 +275,9 @@ impl<F: Framing> Decoder<F> {
         match self.framing.at_eof(&self.unread, self.limits.max_frame()) {
             Ok(Scan::Frame { payload, end }) => {
                 self.state = State::Finished;
-                let mut index = Index::with_capacity(1);
+                let mut index = Index::expecting(1);
                 index.push(payload.start, payload.end);
-                let block = self.unread.split_to(end).freeze();
+                let block = self.take_front(end);
                 Ok(Some(index.into_batch(block)))
             }
             Ok(Scan::More { .. }) => {
@@ -187,10 +291,39 @@ impl<F: Framing> Decoder<F> {
         }
     }
 
+    /// The first bytes of the buffer as a block. One that is small gets memory of its own: it would keep all of the buffer
+    /// for as long as somebody keeps a frame of it.
+    fn take_front(&mut self, len: usize) -> Bytes {
+        if len >= self.unread.capacity() / SHARE_OF_BUFFER {
+            return self.unread.split_to(len).freeze();
+        }
+        let block = Bytes::copy_from_slice(self.unread.get(..len).unwrap_or_default());
+        self.unread.advance(len);
+        block
+    }
+
     /// The bytes that belong to no complete frame: what is cut if nothing follows.
     #[must_use]
     pub fn cut_len(&self) -> usize {
         self.unread.len()
+    }
+
+    /// The memory its buffer takes, in bytes, that of frames which share its block included.
+    #[must_use]
+    pub const fn memory_len(&self) -> usize {
+        self.block
+    }
+
+    /// What is wrong with the stream if it ends here: nothing, or a frame that was cut.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Truncated`].
+    pub fn check_end(&self) -> Result<(), Error> {
+        match self.cut_len() {
+            0 => Ok(()),
+            have => Err(Error::Truncated { have, at_least: self.pending.at_least }),
+        }
     }
 
     /// The limits in force.
@@ -233,6 +366,22 @@ mod tests {
     }
 
     #[test]
+    fn small_frames_that_are_kept_do_not_keep_the_read_buffer() {
+        let mut decoder = Decoder::new(Delimited::lines(), Limits::default());
+        let mut kept = Vec::new();
+        let mut buffers = std::collections::HashSet::new();
+        for _ in 0..1000 {
+            let mut room = decoder.room();
+            buffers.insert(room.chunk_mut().as_mut_ptr() as usize >> 12);
+            room.put_slice(b"x\n");
+            drop(room);
+            kept.push(decoder.next_batch().unwrap().unwrap());
+        }
+        assert!(buffers.len() <= 4, "{} pages were read into", buffers.len());
+        assert!(kept.iter().all(|batch| batch.get(0) == Some(b"x")));
+    }
+
+    #[test]
     fn an_unterminated_last_line_is_delivered_at_the_orderly_end() {
         let mut decoder = Decoder::new(Delimited::lines(), Limits::default());
         decoder.feed(b"Hello from producer 1");
@@ -261,8 +410,21 @@ mod tests {
     fn a_flood_of_empty_lines_comes_in_bounded_batches() {
         let mut decoder = Decoder::new(Delimited::lines(), Limits::default());
         decoder.feed(&[b'\n'; 20_000]);
+        let batches: Vec<_> = std::iter::from_fn(|| decoder.next_batch().unwrap()).collect();
+        assert_eq!(batches.iter().map(Batch::len).sum::<usize>(), 20_000);
+        assert!(batches.iter().all(|batch| batch.len() <= 1200), "{batches:?}");
+    }
+
+    #[test]
+    fn a_block_has_an_end_however_much_is_fed_at_once() {
+        let mut decoder = Decoder::new(LengthPrefixed::u32_be(), Limits::default());
+        let mut frame = vec![7; 4 + (1 << 20)];
+        frame[..4].copy_from_slice(&(1_u32 << 20).to_be_bytes());
+        for _ in 0..70 {
+            decoder.feed(&frame);
+        }
         let sizes: Vec<_> = std::iter::from_fn(|| decoder.next_batch().unwrap()).map(|batch| batch.len()).collect();
-        assert_eq!(sizes, [8192, 8192, 3616]);
+        assert_eq!(sizes, [64, 6]);
     }
 
     #[test]

@@ -13,6 +13,9 @@ const SHARE_FROM: usize = 4 << 10;
 /// A slab that has grown beyond this is given back once it is drained.
 const KEEP_SLAB: usize = 256 << 10;
 
+/// An idle connection keeps at most this many bytes in each of slab and queues.
+const KEEP: usize = 256;
+
 /// Puts frames on one stream.
 ///
 /// Small payloads are copied into one slab; large shared ones stay where they are. [`io_slices`](Self::io_slices) lends
@@ -37,7 +40,8 @@ const KEEP_SLAB: usize = 256 << 10;
 /// # Limits
 ///
 /// It refuses payloads over [`Limits::max_frame`], but not a number of frames: whoever owns it looks at
-/// [`pending_bytes`](Self::pending_bytes) before pushing.
+/// [`pending_bytes`](Self::pending_bytes) before pushing. Whoever has nothing more to send calls
+/// [`release`](Self::release), after which it holds less than 1 KiB.
 pub struct Encoder<F> {
     framing: F,
     limits: Limits,
@@ -90,6 +94,9 @@ impl<F: Framing> Encoder<F> {
         let envelope = self.framing.envelope(payload)?;
         let head = envelope.head.as_ref();
         let len = head.len() + payload.len() + envelope.tail.len();
+        if self.slab.capacity() - self.slab.len() < len && self.slab_written >= self.slab.len() / 2 {
+            compact(&mut self.slab, &mut self.slab_written);
+        }
         self.slab.reserve(len);
         self.slab.extend_from_slice(head);
         self.slab.extend_from_slice(payload);
@@ -143,6 +150,10 @@ impl<F: Framing> Encoder<F> {
     /// that did begin to go out are missing (0 if none is).
     ///
     /// For the end of a connection: the encoder is empty afterwards.
+    ///
+    /// # Panics
+    ///
+    /// If 4 GiB or more are pending.
     pub fn take_unsent(&mut self) -> (Batch, usize) {
         let mut bytes = BytesMut::with_capacity(self.pending_bytes);
         while self.has_pending() {
@@ -160,7 +171,7 @@ impl<F: Framing> Encoder<F> {
             at = cut;
         }
         self.frame_written = 0;
-        let mut index = Index::with_capacity(self.lengths.len());
+        let mut index = Index::expecting(self.lengths.len());
         for len in self.lengths.drain(..) {
             let frame = &bytes[at..at + len as usize];
             let found = match self.framing.scan(frame, 0, self.limits.max_frame()) {
@@ -179,6 +190,26 @@ impl<F: Framing> Encoder<F> {
 }
 
 impl<F> Encoder<F> {
+    /// Gives back memory that nothing waits in, for a connection to which nothing is sent right now; while anything is
+    /// pending it does nothing.
+    pub fn release(&mut self) {
+        if self.pending_bytes > 0 {
+            return;
+        }
+        if self.slab.capacity() > KEEP {
+            self.slab = BytesMut::new();
+        }
+        self.sealed.shrink_to(KEEP / size_of::<Bytes>());
+        self.lengths.shrink_to(KEEP / size_of::<u32>());
+    }
+
+    /// The memory its buffers take, in bytes, not counting payloads that are shared.
+    #[must_use]
+    pub fn memory_len(&self) -> usize {
+        let queues = self.sealed.capacity() * size_of::<Bytes>() + self.lengths.capacity() * size_of::<u32>();
+        self.slab.capacity() + queues
+    }
+
     /// Whether anything waits to be written.
     #[must_use]
     #[inline]
@@ -271,6 +302,15 @@ impl<F> Encoder<F> {
     }
 }
 
+/// Moves what is not written yet to the front of the slab, before it would have to grow. It is no more than what has been
+/// written since the last time, so each byte is moved at most once for each byte written.
+fn compact(slab: &mut BytesMut, written: &mut usize) {
+    let rest = slab.len() - *written;
+    slab.copy_within(*written.., 0);
+    slab.truncate(rest);
+    *written = 0;
+}
+
 impl<F: fmt::Debug> fmt::Debug for Encoder<F> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Encoder")
@@ -332,12 +372,42 @@ mod tests {
     }
 
     #[test]
+    fn a_slab_that_is_never_quite_empty_stays_as_large_as_what_waits() {
+        let mut encoder = Encoder::new(Delimited::lines(), Limits::default());
+        encoder.push(&[b'x'; 999]).unwrap();
+        for _ in 0..10_000 {
+            encoder.push(&[b'x'; 999]).unwrap();
+            encoder.consume(1000);
+        }
+        assert_eq!(encoder.pending_bytes(), 1000);
+        assert!(encoder.slab.capacity() < 16 << 10, "{} bytes for 1000", encoder.slab.capacity());
+    }
+
+    #[test]
     fn raw_payloads_are_taken_back_as_they_were_handed_in() {
         let mut encoder = Encoder::new(Raw, Limits::default());
         encoder.push(b"one").unwrap();
         encoder.push_shared(Bytes::from(vec![1; 5000])).unwrap();
         let (unsent, cut) = encoder.take_unsent();
         assert_eq!((unsent.len(), unsent.get(0), cut), (2, Some(&b"one"[..]), 0));
+    }
+
+    #[test]
+    fn an_idle_encoder_holds_next_to_nothing() {
+        let mut encoder = Encoder::new(LengthPrefixed::u32_be(), Limits::default());
+        for _ in 0..1000 {
+            encoder.push(b"small").unwrap();
+            encoder.push_shared(Bytes::from(vec![0; 8192])).unwrap();
+        }
+        encoder.consume(1);
+        encoder.release();
+        let out = drain(&mut encoder, usize::MAX);
+        assert_eq!(out.len(), 1000 * (4 + 5 + 4 + 8192) - 1);
+        assert!(encoder.memory_len() > 1024);
+        encoder.release();
+        assert!(encoder.memory_len() <= 1024, "{} bytes", encoder.memory_len());
+        encoder.push(b"again").unwrap();
+        assert_eq!(encoder.chunk(), b"\0\0\0\x05again");
     }
 
     #[test]

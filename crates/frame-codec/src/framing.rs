@@ -4,15 +4,26 @@ use std::{fmt, ops::Range, sync::Arc};
 
 use crate::Error;
 
+mod decimal;
 mod delimited;
+mod fixed;
 mod length_prefixed;
+mod netstring;
+mod octet_count;
 mod raw;
 mod until_eof;
+mod varint;
+mod whole;
 
 pub use delimited::{Delimited, Unterminated};
+pub use fixed::Fixed;
 pub use length_prefixed::{ByteOrder, LengthPrefixed};
+pub use netstring::Netstring;
+pub use octet_count::OctetCount;
 pub use raw::Raw;
 pub use until_eof::UntilEof;
+pub use varint::{Overlong, Varint};
+pub use whole::Whole;
 
 /// A way to mark where one message ends and the next begins.
 ///
@@ -25,7 +36,7 @@ pub use until_eof::UntilEof;
 /// For any `max_payload`, and with `framing` standing for any implementation:
 ///
 /// - *Prefix closure*: if `scan` finds a frame ending at `end`, it answers `More` for every strict prefix of those
-///   bytes — except for framings like [`Raw`], whose frames are whatever arrived.
+///   bytes — except for framings like [`Raw`] and [`Whole`], whose frames are whatever arrived.
 /// - *Round trip*: scanning a payload in its [`envelope`](Self::envelope) gives the payload back.
 /// - *Progress*: `More::at_least` is greater than the length that was scanned.
 /// - No input panics.
@@ -57,8 +68,8 @@ pub trait Framing: fmt::Debug {
     ///
     /// # Errors
     ///
-    /// [`Error::PayloadTooLarge`] where the header cannot express the length; [`Error::DelimiterInPayload`] where the
-    /// payload would be read as two frames.
+    /// [`Error::PayloadTooLarge`], [`Error::WrongLength`] or [`Error::EmptyPayload`] where the framing cannot express the
+    /// length; [`Error::DelimiterInPayload`] where the payload would be read as two frames.
     fn envelope(&self, payload: &[u8]) -> Result<Envelope<'_>, Error>;
 }
 

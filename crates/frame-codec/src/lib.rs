@@ -31,10 +31,15 @@
 //!
 //! | framing | on the wire | an unterminated rest at the end |
 //! |---|---|---|
-//! | [`LengthPrefixed`] | a binary length of 1–8 bytes, then the payload | is cut |
-//! | [`Delimited`] | the payload, then a byte such as `\n` | is delivered (or cut, by choice) |
-//! | [`Raw`] | the payload; frames are whatever arrived together | – |
+//! | [`LengthPrefixed`] | a binary length of 1–8 bytes, in front or inside a header, then the payload | is cut |
+//! | [`Varint`] | a length of 1–10 bytes in base 128 (Protocol Buffers), then the payload | is cut |
+//! | [`Delimited`] | the payload, then a byte or byte string: lines, NUL | is delivered (or cut, by choice) |
+//! | [`OctetCount`] | `LENGTH SPACE` and the payload (syslog, RFC 6587) | is cut |
+//! | [`Netstring`] | `LENGTH:` the payload and a comma | is cut |
+//! | [`Fixed`] | the payload; all have one length | is cut |
 //! | [`UntilEof`] | the payload; the end of the stream ends it | is the frame |
+//! | [`Whole`] | the payload; each receive is one frame (datagrams) | – |
+//! | [`Raw`] | the payload; frames are whatever arrived together | – |
 //!
 //! Your own framing is one `impl` of [`Framing`]; the module `testing` (feature `proptest`) checks its laws.
 //!
@@ -66,6 +71,9 @@ pub use crate::{
     decoder::Decoder,
     encoder::{Encoder, Written},
     error::Error,
-    framing::{ByteOrder, Delimited, Envelope, Framing, Head, LengthPrefixed, Raw, Scan, Unterminated, UntilEof},
+    framing::{
+        ByteOrder, Delimited, Envelope, Fixed, Framing, Head, LengthPrefixed, Netstring, OctetCount, Overlong, Raw,
+        Scan, Unterminated, UntilEof, Varint, Whole,
+    },
     limits::Limits,
 };

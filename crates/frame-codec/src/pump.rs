@@ -15,6 +15,9 @@ use crate::{Batch, Decoder, Encoder, Error, Framing, Limits};
 /// Entries of one vectored write. More gain nothing: large payloads are at least 4 KiB each.
 const SLICES: usize = 64;
 
+/// Bytes that one call reads without completing a frame, before the caller has its turn.
+const TURN: usize = 256 << 10;
+
 /// Moves frames in both directions over one stream, and never stops reading because it cannot write.
 ///
 /// A loop that awaits a write before it reads again can be wedged by a peer that does the same. Here one call does
@@ -43,8 +46,8 @@ const SLICES: usize = 64;
 ///
 /// # Limits
 ///
-/// Reading is bounded by the [`Decoder`]'s limits and by asking: each call reads at most once, so what the caller does
-/// not take stays in the kernel and holds the peer back. What is pushed to [`encoder`](Self::encoder) is the caller's to
+/// Reading is bounded by the [`Decoder`]'s limits and by asking: each call reads until frames are complete, or 256 KiB, so
+/// what the caller does not take stays in the kernel and holds the peer back. What is pushed to [`encoder`](Self::encoder) is the caller's to
 /// bound.
 pub struct Pump<S, F> {
     stream: S,
@@ -56,6 +59,7 @@ pub struct Pump<S, F> {
     news: Option<PumpEvent>,
     /// Whose turn it is to tell.
     told_of_writing: bool,
+    bytes_read: u64,
 }
 
 /// ```text
@@ -88,6 +92,8 @@ enum Writing {
 pub enum PumpEvent {
     /// Frames arrived.
     Batch(Batch),
+    /// Much arrived (256 KiB) of a frame that is not complete: nothing to do, but a turn to look at something else.
+    Partial,
     /// Everything that was pushed has been handed to the stream; there is room for more.
     Drained,
     /// Nothing more will be read. Writing may go on: the peer can have closed one direction only.
@@ -143,6 +149,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin, F: Framing + Clone> Pump<S, F> {
             writing: Writing::Idle,
             news: None,
             told_of_writing: false,
+            bytes_read: 0,
         }
     }
 }
@@ -177,7 +184,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin, F: Framing> Pump<S, F> {
         {
             return Poll::Ready(event);
         }
-        self.news.take().map_or(Poll::Pending, Poll::Ready)
+        if let Some(event) = self.news.take() {
+            return Poll::Ready(event);
+        }
+        // Nothing moves: whoever waits in great numbers must not hold a buffer each.
+        self.decoder.release();
+        self.encoder.release();
+        Poll::Pending
     }
 
     fn drive_writing(&mut self, cx: &mut Context<'_>) {
@@ -223,6 +236,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin, F: Framing> Pump<S, F> {
     }
 
     fn poll_reading(&mut self, cx: &mut Context<'_>) -> Poll<PumpEvent> {
+        let mut arrived: usize = 0;
         loop {
             match self.reading {
                 Reading::Ended => return Poll::Pending,
@@ -231,6 +245,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin, F: Framing> Pump<S, F> {
             }
             match self.decoder.next_batch() {
                 Ok(Some(batch)) => return Poll::Ready(PumpEvent::Batch(batch)),
+                Ok(None) if arrived >= TURN => return Poll::Ready(PumpEvent::Partial),
                 Ok(None) => {}
                 Err(error) => return Poll::Ready(self.end(|cut| End::Malformed { error, cut })),
             }
@@ -250,7 +265,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin, F: Framing> Pump<S, F> {
                         }
                     }
                 }
-                Ok(_) => {}
+                Ok(count) => {
+                    arrived += count;
+                    self.bytes_read += count as u64;
+                }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => return Poll::Ready(self.end(|cut| End::Failed { error, cut })),
             }
@@ -269,6 +287,27 @@ impl<S: AsyncRead + AsyncWrite + Unpin, F: Framing> Pump<S, F> {
         if self.writing != Writing::Closed {
             self.writing = Writing::Finishing;
         }
+    }
+}
+
+impl<S, F: Framing> Pump<S, F> {
+    /// Frames that have arrived and were not given out yet, without reading any more: for whoever ends before the stream
+    /// does. `None` when there are no more.
+    pub fn take_received(&mut self) -> Option<Batch> {
+        // Bytes that are no frames are found again by `cut_len`.
+        self.decoder.next_batch().ok().flatten()
+    }
+
+    /// The memory its buffers take, in bytes; less than 2 KiB once it has answered `Pending` and nothing is half done.
+    #[must_use]
+    pub fn memory_len(&self) -> usize {
+        self.decoder.memory_len() + self.encoder.memory_len()
+    }
+
+    /// Bytes received of a frame that is not complete.
+    #[must_use]
+    pub fn cut_len(&self) -> usize {
+        self.decoder.cut_len()
     }
 }
 
@@ -293,6 +332,12 @@ impl<S, F> Pump<S, F> {
     #[must_use]
     pub const fn is_read_ended(&self) -> bool {
         matches!(self.reading, Reading::Ended)
+    }
+
+    /// Bytes read so far, framing and incomplete frames included.
+    #[must_use]
+    pub const fn bytes_read(&self) -> u64 {
+        self.bytes_read
     }
 
     /// The stream, for asking it things; reading from it or writing to it would tear frames apart.
@@ -385,6 +430,28 @@ mod tests {
         let paused = poll_fn(|cx| Poll::Ready(pump.poll_next(cx, Intake::Paused).is_pending())).await;
         assert!(paused);
         assert!(matches!(timeout(HANG, pump.next()).await.unwrap(), PumpEvent::Batch(_)));
+    }
+
+    #[tokio::test]
+    async fn a_pump_that_waits_holds_next_to_nothing() {
+        let (here, there) = UnixStream::pair().unwrap();
+        let mut left = Pump::new(here, LengthPrefixed::u32_be(), Limits::default());
+        let mut right = Pump::new(there, LengthPrefixed::u32_be(), Limits::default());
+        for len in [1, 100_000, 500_000, 10] {
+            left.encoder().push(&vec![1; len]).unwrap();
+            let (mut sent, mut received) = (false, None);
+            while !sent || received.is_none() {
+                tokio::select! {
+                    event = left.next() => sent |= matches!(event, PumpEvent::Drained),
+                    PumpEvent::Batch(batch) = right.next() => received = Some(batch),
+                }
+            }
+            assert_eq!(received.unwrap().byte_len(), len);
+            for pump in [&mut left, &mut right] {
+                let waits = poll_fn(|cx| Poll::Ready(pump.poll_next(cx, Intake::Open).is_pending())).await;
+                assert!(waits && pump.memory_len() <= 2048, "{} bytes after a frame of {len}", pump.memory_len());
+            }
+        }
     }
 
     #[tokio::test]

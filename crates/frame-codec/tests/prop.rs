@@ -89,6 +89,29 @@ proptest! {
     }
 
     #[test]
+    fn what_is_pushed_between_two_writes_comes_behind_what_waits(
+        framing in separating(), payloads in testing::payloads(), steps in testing::cuts(),
+        shared in prop::collection::vec(any::<bool>(), 12),
+    ) {
+        let payloads = acceptable(&framing, payloads);
+        let mut encoder = Encoder::new(&framing, Limits::default());
+        let mut wire = Vec::new();
+        for ((payload, step), shared) in payloads.iter().zip(steps.iter().cycle()).zip(shared) {
+            if shared { encoder.push_shared(payload.clone().into())? } else { encoder.push(payload)? }
+            let len = encoder.chunk().len().min(*step);
+            wire.extend_from_slice(&encoder.chunk()[..len]);
+            encoder.consume(len);
+        }
+        while encoder.has_pending() {
+            let len = encoder.chunk().len();
+            wire.extend_from_slice(encoder.chunk());
+            encoder.consume(len);
+        }
+        prop_assert_eq!(encoder.written().frames, payloads.len() as u64);
+        prop_assert_eq!(wire, testing::encode(&framing, &payloads)?);
+    }
+
+    #[test]
     fn written_and_unsent_frames_are_together_what_was_pushed(
         framing in any_framing(), payloads in testing::payloads(), written in 0_usize..200,
     ) {

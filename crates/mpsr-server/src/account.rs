@@ -140,17 +140,21 @@ impl Report {
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let s = if self.producers == 1 { "" } else { "s" };
+        let count = |count: u64, noun: &str| format!("{count} {noun}{}", if count == 1 { "" } else { "s" });
         write!(
             f,
-            "received {} messages from {} producer{s}, delivered {}, cut {}, lost {}",
-            self.received.frames, self.producers, self.delivered.frames, self.cut, self.lost.frames,
+            "received {} from {}, delivered {}, cut {}, lost {}",
+            count(self.received.frames, "message"),
+            count(self.producers, "producer"),
+            self.delivered.frames,
+            self.cut,
+            self.lost.frames,
         )?;
         if self.refused > 0 {
-            write!(f, ", refused {} connections", self.refused)?;
+            write!(f, ", refused {}", count(self.refused, "connection"))?;
         }
         if self.shed > 0 {
-            write!(f, ", shed {} connections", self.shed)?;
+            write!(f, ", shed {}", count(self.shed, "connection"))?;
         }
         Ok(())
     }

@@ -57,7 +57,8 @@ impl<F: Framing + Clone + Send + Sync + 'static> Builder<F> {
         self
     }
 
-    /// Connects to every socket that appears in this directory, now and later, and lets go of each that vanishes.
+    /// Connects to every socket that appears in this directory, now and later, and lets go of each that vanishes. Sockets
+    /// that this funnel listens on may be among them, and are not connected to.
     #[cfg(feature = "dir")]
     pub fn directory(mut self, path: impl Into<std::path::PathBuf>) -> Self {
         self.directories.push(crate::directory::Directory { path: path.into() });
@@ -112,7 +113,8 @@ impl<F: Framing + Clone + Send + Sync + 'static> Builder<F> {
         #[cfg(feature = "dir")]
         for directory in self.directories {
             let watcher = fs_watch::Watcher::start(&directory.path).await.map_err(Error::Watch)?;
-            members.push((Place::Directory(directory.path), Box::pin(crate::directory::members(watcher))));
+            let own = directory.names_of(&listeners);
+            members.push((Place::Directory(directory.path), Box::pin(crate::directory::members(watcher, own))));
         }
         if listeners.is_empty() && members.is_empty() {
             return Err(Error::NoSource);

@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 /// How much a funnel holds. Its memory is at most [`connections`](Self::connections) times
-/// ([`per_connection_bytes`](Self::per_connection_bytes) + one message + one read of 256 KiB).
+/// ([`per_connection_bytes`](Self::per_connection_bytes) + one message + one read of 256 KiB), where a message that is cut
+/// out of a larger buffer can cost up to [four times](frame_codec::Batch::memory_len) what it counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Limits {
@@ -12,8 +13,8 @@ pub struct Limits {
     /// Memory of messages of one connection that were read and not yet dropped, in bytes. At the limit: its socket is not
     /// read, and the kernel holds the producer back.
     pub per_connection_bytes: usize,
-    /// Connections at one time. At the limit: further ones wait in the kernel's accept queue, sockets in directories are
-    /// not connected to, and each comes in as another leaves.
+    /// Connections at one time. At the limit: each listener accepts one more and does not read from it, further ones wait in
+    /// the kernel's accept queue, sockets in directories are not connected to, and each comes in as another leaves.
     pub connections: usize,
     /// How long a connection may go on after its socket has vanished from the directory, if it is still sending.
     pub vanished_grace: Duration,

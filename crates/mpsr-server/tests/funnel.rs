@@ -283,6 +283,27 @@ async fn a_member_nobody_listens_on_is_told_once_and_tried_until_somebody_does()
     drop(server);
 }
 
+#[tokio::test]
+async fn sockets_nobody_listens_on_keep_nobody_out() {
+    let Spot { _dir, path } = spot();
+    let dead: Vec<_> = (0..5).map(|n| path.with_file_name(format!("dead-{n}.sock"))).collect();
+    for path in &dead {
+        drop(StdListener::bind(path).unwrap());
+    }
+    let members =
+        dead.into_iter().map(|path| Membership::Joined(Endpoint { address: Address::Path(path), generation: 1 }));
+    let mut limits = Limits::default();
+    limits.connections = 1;
+    let builder = Funnel::builder(Delimited::lines()).listen(Bind::path(&path)).limits(limits);
+    let mut funnel = builder.members(stream::iter(members)).start().await.unwrap();
+    for n in 0..5 {
+        let mut client = UnixStream::connect(&path).await.unwrap();
+        client.write_all(format!("line {n}\n").as_bytes()).await.unwrap();
+        let delivery = soon("the line", funnel.recv()).await.unwrap();
+        assert_eq!(delivery.batch().get(0), Some(format!("line {n}").as_bytes()));
+    }
+}
+
 /// A socket that is bound and not listening.
 fn rustix_bind(path: &std::path::Path) -> std::os::fd::OwnedFd {
     use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, bind, socket_with};

@@ -2,7 +2,7 @@
 
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
-use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
+use clap::{Args as ClapArgs, CommandFactory as _, Parser, Subcommand, ValueEnum, error::ErrorKind};
 use frame_codec::{Delimited, Framing, LengthPrefixed, Raw, UntilEof};
 use uds_actor::{Admit, Mode};
 
@@ -18,6 +18,22 @@ use crate::address::{Place, Socket};
 pub(crate) struct Args {
     #[command(subcommand)]
     pub(crate) command: Command,
+}
+
+impl Args {
+    /// The command line of this process. Where it is wrong, says why and ends the process with status 2.
+    pub(crate) fn get() -> Self {
+        let args = Self::parse();
+        if let Command::Send(send) = &args.command
+            && send.frames.framing == FramingName::UntilEof
+            && send.messages.len() > 1
+        {
+            let count = send.messages.len();
+            let why = format!("with --framing until-eof a connection carries one message, and {count} were given");
+            Self::command().error(ErrorKind::TooManyValues, why).exit();
+        }
+        args
+    }
 }
 
 #[derive(Debug, Subcommand)]
@@ -106,7 +122,7 @@ pub(crate) struct Frames {
     #[arg(long, value_enum, default_value_t = FramingName::Lines)]
     pub(crate) framing: FramingName,
     /// The largest message in bytes. A producer that sends a larger one is cut off.
-    #[arg(long, value_name = "BYTES", default_value_t = frame_codec::Limits::DEFAULT_MAX_FRAME)]
+    #[arg(long, value_name = "BYTES", default_value_t = frame_codec::Limits::DEFAULT_MAX_FRAME, value_parser = bytes)]
     pub(crate) max_frame: usize,
 }
 
@@ -143,6 +159,13 @@ fn mode(text: &str) -> Result<Mode, String> {
     Mode::octal(text).map_err(|error| error.to_string())
 }
 
+fn bytes(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(0) => Err("a message has at least one byte".to_owned()),
+        parsed => parsed.map_err(|_| "not a number of bytes".to_owned()),
+    }
+}
+
 fn seconds(text: &str) -> Result<Duration, String> {
     text.parse()
         .map(Duration::try_from_secs_f64)
@@ -159,8 +182,6 @@ fn directory(text: &str) -> Result<PathBuf, String> {
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory as _;
-
     use super::*;
 
     #[test]
@@ -175,6 +196,7 @@ mod tests {
             "mpsr listen unix:",
             "mpsr listen",
             "mpsr listen unix:/x --mode 888",
+            "mpsr listen unix:/x --max-frame 0",
             "mpsr send dir:/tmp",
             "mpsr send unix:/x --wait -1",
             "mpsr watch dir:",

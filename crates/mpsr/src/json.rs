@@ -78,8 +78,8 @@ pub(crate) enum Object<'a> {
 }
 
 impl Object<'_> {
-    pub(crate) fn to_line(&self) -> Vec<u8> {
-        serde_json::to_vec(self).expect("these objects have string keys and finite numbers")
+    pub(crate) fn to_line(&self) -> String {
+        serde_json::to_string(self).expect("these objects have string keys and finite numbers")
     }
 }
 
@@ -134,8 +134,7 @@ mod tests {
 
     #[test]
     fn a_message_that_is_not_utf_8_comes_in_base64() {
-        let line =
-            |bytes| String::from_utf8(Object::Message { producer: 1, payload: Payload::new(bytes) }.to_line()).unwrap();
+        let line = |bytes| Object::Message { producer: 1, payload: Payload::new(bytes) }.to_line();
         assert_eq!(line(b"a\"b\n"), r#"{"event":"message","producer":1,"text":"a\"b\n"}"#);
         assert_eq!(line(b"\xff"), r#"{"event":"message","producer":1,"base64":"/w=="}"#);
     }

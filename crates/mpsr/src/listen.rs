@@ -1,6 +1,6 @@
 //! `mpsr listen`: a funnel on standard output.
 
-use std::io;
+use std::{io, time::Duration};
 
 use anyhow::Context as _;
 use futures_util::FutureExt as _;
@@ -9,11 +9,15 @@ use mpsr_server::{Account, Delivery, Event, Funnel, Handle, Limits, Parting, Pro
 use crate::{
     address::{Place, bind},
     args::Listen,
+    descriptors::connections,
     json::{Object, Payload},
     output::{Output, note},
     signals::Signals,
     text::escaped,
 };
+
+/// How long the last word of an impatient end may take.
+const LAST_WORD: Duration = Duration::from_millis(200);
 
 pub(crate) async fn run(args: Listen) -> anyhow::Result<()> {
     let signals = Signals::catch()?;
@@ -29,6 +33,8 @@ pub(crate) async fn run(args: Listen) -> anyhow::Result<()> {
 async fn start(args: &Listen) -> anyhow::Result<Funnel> {
     let mut limits = Limits::default();
     limits.max_frame = args.frames.max_frame;
+    let directories = args.places.iter().filter(|place| matches!(place, Place::Directory(_))).count();
+    limits.connections = limits.connections.min(connections(args.places.len() - directories, directories));
     let admit = args.admit();
     let mut builder = Funnel::builder(args.frames.framing.framing()).limits(limits).admit(admit.clone());
     for place in &args.places {
@@ -41,11 +47,13 @@ async fn start(args: &Listen) -> anyhow::Result<Funnel> {
 }
 
 /// The first signal takes in what has been sent; the second ends the process where it stands.
-async fn stop_on_signal(mut signals: Signals, handle: Handle, drain: std::time::Duration) {
+async fn stop_on_signal(mut signals: Signals, handle: Handle, drain: Duration) {
     signals.next().await;
     handle.shutdown(drain);
     signals.next().await;
-    note("mpsr: ended by a second signal, without an account");
+    // Standard error may be as stuck as standard output is: this word is tried, not waited for.
+    let word = tokio::task::spawn_blocking(|| note("mpsr: ended by a second signal, without an account"));
+    let _ = tokio::time::timeout(LAST_WORD, word).await;
     std::process::exit(1);
 }
 
@@ -59,7 +67,10 @@ async fn print(funnel: &mut Funnel, printer: &mut Printer) -> anyhow::Result<()>
             Some(event) => event,
             None => {
                 printer.output.flush()?;
-                funnel.next().await
+                tokio::select! {
+                    event = funnel.next() => event,
+                    gone = printer.output.abandoned() => return Err(gone),
+                }
             }
         };
         match event {
@@ -69,6 +80,8 @@ async fn print(funnel: &mut Funnel, printer: &mut Printer) -> anyhow::Result<()>
     }
 }
 
+/// For people, each line has its sign behind the producer's number: `|` a message, `+` joined, `-` left. A message cannot
+/// pass itself off for anything else.
 struct Printer {
     output: Output,
     json: bool,
@@ -93,9 +106,9 @@ impl Printer {
         let producer = delivery.producer().id.value();
         for message in delivery {
             if self.json {
-                self.object(&Object::Message { producer, payload: Payload::new(message) })?;
+                self.output.object(&Object::Message { producer, payload: Payload::new(message) })?;
             } else if self.output.is_terminal() {
-                let line = format!("\x1b[2m{producer:>3}\x1b[0m {}", escaped(message));
+                let line = format!("{producer:>4} | {}", escaped(message));
                 self.output.line(line.as_bytes())?;
             } else {
                 self.output.line(message)?;
@@ -106,7 +119,7 @@ impl Printer {
 
     fn listening(&mut self, address: &str) -> anyhow::Result<()> {
         if self.json {
-            self.object(&Object::Listening { address: address.to_owned() })?;
+            self.output.object(&Object::Listening { address: address.to_owned() })?;
             return self.output.flush();
         }
         self.aside(&format!("listening on {address}"))
@@ -114,7 +127,7 @@ impl Printer {
 
     fn watching(&mut self, address: &str) -> anyhow::Result<()> {
         if self.json {
-            return self.object(&Object::Watching { address: address.to_owned() });
+            return self.output.object(&Object::Watching { address: address.to_owned() });
         }
         self.aside(&format!("watching {address}"))
     }
@@ -122,7 +135,7 @@ impl Printer {
     fn joined(&mut self, producer: &Producer) -> anyhow::Result<()> {
         let Producer { id, address, via, peer, .. } = producer;
         if self.json {
-            return self.object(&Object::Joined {
+            return self.output.object(&Object::Joined {
                 producer: id.value(),
                 address: address.to_string(),
                 via: if *via == Via::Directory { "dir" } else { "listen" },
@@ -131,14 +144,14 @@ impl Printer {
                 gid: peer.gid(),
             });
         }
-        self.aside(&format!("{id:>3} joined: {peer} on {address}"))
+        self.aside(&format!("{id:>4} + {peer} on {address}"))
     }
 
     fn left(&mut self, account: &Account) -> anyhow::Result<()> {
         let Account { producer, received, delivered, lost, parting, .. } = account;
         let (reason, error) = reason(parting);
         if self.json {
-            return self.object(&Object::Left {
+            return self.output.object(&Object::Left {
                 producer: producer.id.value(),
                 received: received.frames,
                 delivered: delivered.frames,
@@ -150,7 +163,7 @@ impl Printer {
             });
         }
         let mut line =
-            format!("{:>3} {}: delivered {}", producer.id, escaped(parting.to_string().as_bytes()), delivered.frames);
+            format!("{:>4} - {}: delivered {}", producer.id, escaped(parting.to_string().as_bytes()), delivered.frames);
         if account.cut_bytes > 0 {
             line += &format!(", cut 1 message after {} bytes", account.cut_bytes);
         }
@@ -162,7 +175,7 @@ impl Printer {
 
     fn warning(&mut self, address: &str, text: &str) -> anyhow::Result<()> {
         if self.json {
-            return self.object(&Object::Warning { address: address.to_owned(), text: text.to_owned() });
+            return self.output.object(&Object::Warning { address: address.to_owned(), text: text.to_owned() });
         }
         note(&format!("mpsr: {}", escaped(text.as_bytes())));
         Ok(())
@@ -183,14 +196,10 @@ impl Printer {
                 seconds,
                 reason,
             };
-            note(&String::from_utf8_lossy(&object.to_line()));
+            note(&object.to_line());
         } else if !self.quiet {
             note(&format!("{report} in {seconds:.1} s"));
         }
-    }
-
-    fn object(&mut self, object: &Object<'_>) -> anyhow::Result<()> {
-        self.output.line(&object.to_line())
     }
 
     /// Something about the messages rather than one of them; in its place among them if both go to a terminal.

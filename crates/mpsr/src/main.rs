@@ -2,6 +2,7 @@
 
 mod address;
 mod args;
+mod descriptors;
 mod json;
 mod listen;
 mod output;
@@ -12,15 +13,13 @@ mod watch;
 
 use std::process::ExitCode;
 
-use clap::Parser as _;
-
 use crate::args::{Args, Command};
 
 /// Failed at run time; wrong usage is 2, which is clap's.
 const FAILED: u8 = 1;
 
 fn main() -> ExitCode {
-    let args = Args::parse();
+    let args = Args::get();
     // One thread more than the one that writes to standard output, which may block there for as long as it likes.
     let runtime = match tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build() {
         Ok(runtime) => runtime,

@@ -2,14 +2,14 @@
 
 use std::time::Duration;
 
-use anyhow::{Context as _, bail};
+use anyhow::{Context as _, anyhow, bail};
 use frame_codec::{Decoder, Delimited, Framing, Raw};
 use tokio::{
     io::{AsyncReadExt as _, stdin},
     net::UnixStream,
     time::timeout,
 };
-use uds_actor::{Actor, Refusal, Report, Sender};
+use uds_actor::{Actor, Error, Refusal, Report, Sender};
 
 use crate::{
     args::{FramingName, Send},
@@ -21,9 +21,6 @@ use crate::{
 const PATIENCE: Duration = Duration::from_secs(2);
 
 pub(crate) async fn run(args: Send) -> anyhow::Result<()> {
-    if args.frames.framing == FramingName::UntilEof && args.messages.len() > 1 {
-        bail!("with --framing until-eof a connection carries one message, and {} were given", args.messages.len());
-    }
     let mut signals = Signals::catch()?;
     let stream = tokio::select! {
         stream = open(&args) => stream?,
@@ -59,7 +56,13 @@ enum Outcome {
 
 async fn open(args: &Send) -> anyhow::Result<UnixStream> {
     if !args.bind {
-        return args.socket.connect().deadline(args.wait.unwrap_or_default()).connect().await.context("cannot send");
+        let connected = args.socket.connect().deadline(args.wait.unwrap_or_default()).connect().await;
+        return connected.map_err(|error| match error {
+            Error::NotThere { .. } | Error::NobodyListening { .. } | Error::QueueFull { .. } if args.wait.is_none() => {
+                anyhow!("cannot send: {error} with --wait SECONDS")
+            }
+            error => anyhow::Error::new(error).context("cannot send"),
+        });
     }
     let mut listener = args.socket.bind().listen().context("cannot offer messages")?;
     let accepted = match args.wait {
@@ -83,8 +86,8 @@ async fn send_all(args: &Send, sender: &Sender) -> anyhow::Result<()> {
             FramingName::Raw | FramingName::UntilEof => send_stdin(Decoder::new(Raw, limits), sender).await,
         };
     }
-    for message in &args.messages {
-        if !queue(sender, message.as_bytes()).await? {
+    for (number, message) in (1..).zip(&args.messages) {
+        if !queue(sender, message.as_bytes()).await.with_context(|| format!("message {number}"))? {
             break;
         }
     }

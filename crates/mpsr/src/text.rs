@@ -21,6 +21,21 @@ pub(crate) fn escaped(bytes: &[u8]) -> String {
     text
 }
 
+/// The same for a line of JSON, which stays the same JSON: what is escaped here can only be inside its strings.
+pub(crate) fn escaped_json(line: &str) -> String {
+    let mut text = String::with_capacity(line.len());
+    for c in line.chars() {
+        if is_plain(c) {
+            text.push(c);
+        } else {
+            for unit in c.encode_utf16(&mut [0; 2]) {
+                write!(text, "\\u{unit:04x}").expect("a string takes everything");
+            }
+        }
+    }
+    text
+}
+
 fn is_plain(c: char) -> bool {
     match c {
         '\t' => true,
@@ -33,7 +48,7 @@ fn is_plain(c: char) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::escaped;
+    use super::{escaped, escaped_json};
 
     #[test]
     fn what_a_terminal_would_obey_is_shown_instead() {
@@ -41,5 +56,13 @@ mod tests {
         assert_eq!(escaped(b"\x1b[2J\r\n\x07"), "\\u{1b}[2J\\r\\n\\u{7}");
         assert_eq!(escaped("\u{9b}31m \u{202e}abc".as_bytes()), "\\u{9b}31m \\u{202e}abc");
         assert_eq!(escaped(b"ok \xff\xfe"), "ok \\xff\\xfe");
+    }
+
+    #[test]
+    fn escaped_json_says_the_same() {
+        let value = serde_json::json!({ "text": "\u{9b}31m \u{202e}abc \u{e0041} \x7f \\ plain ü 🦀" });
+        let line = escaped_json(&value.to_string());
+        assert_eq!(line, r#"{"text":"\u009b31m \u202eabc \udb40\udc41 \u007f \\ plain ü 🦀"}"#);
+        assert_eq!(serde_json::from_str::<serde_json::Value>(&line).unwrap(), value);
     }
 }

@@ -19,14 +19,15 @@ pub(crate) async fn run(args: Watch) -> anyhow::Result<()> {
         let event = tokio::select! {
             event = watcher.next() => event,
             () = signals.next() => break,
+            gone = output.abandoned() => return Err(gone),
         };
         let Some(event) = event else { break };
-        let line =
-            if args.json { object(event).map(|object| object.to_line()) } else { line(&event).map(String::into_bytes) };
-        if let Some(line) = line {
-            output.line(&line)?;
-            output.flush()?;
+        if args.json {
+            object(event).map_or(Ok(()), |object| output.object(&object))?;
+        } else {
+            line(&event).map_or(Ok(()), |line| output.line(line.as_bytes()))?;
         }
+        output.flush()?;
     }
     watcher.shutdown().await;
     Ok(())

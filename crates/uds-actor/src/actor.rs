@@ -1,16 +1,18 @@
 //! How an actor is set up.
 
-use std::{sync::Arc, time::Duration};
+use std::{fmt, sync::Arc, time::Duration};
 
+use bytes::Bytes;
 use frame_codec::{Framing, Limits, Pump};
 use tokio::{sync::watch, task::unconstrained};
 
 use crate::{
-    Control, Receiver, Sender, Transport,
+    Control, Overflow, Receiver, Sender, Transport,
     control::{Desk, Lease},
     inbox::Inbox,
     outbox::{Outbox, Outlet},
-    task::Task,
+    quiet::Quiet,
+    task::{KeepAlive, Task, Verdict},
 };
 
 /// A connection to be owned by a task: set its bounds, then [`spawn`](Self::spawn) it.
@@ -36,7 +38,6 @@ use crate::{
 /// # Ok(())
 /// # }
 /// ```
-#[derive(Debug)]
 #[must_use = "an actor does nothing until it is spawned"]
 pub struct Actor<T, F> {
     stream: T,
@@ -45,6 +46,9 @@ pub struct Actor<T, F> {
     outbox_bytes: usize,
     inbox_bytes: usize,
     linger: Duration,
+    overflow: Overflow,
+    idle_timeout: Option<Duration>,
+    keep_alive: Option<(Duration, Box<dyn Fn() -> Bytes + Send>)>,
 }
 
 impl<T: Transport, F: Framing + Clone + Send + 'static> Actor<T, F> {
@@ -64,6 +68,9 @@ impl<T: Transport, F: Framing + Clone + Send + 'static> Actor<T, F> {
             outbox_bytes: Self::DEFAULT_OUTBOX_BYTES,
             inbox_bytes: Self::DEFAULT_INBOX_BYTES,
             linger: Self::DEFAULT_LINGER,
+            overflow: Overflow::default(),
+            idle_timeout: None,
+            keep_alive: None,
         }
     }
 
@@ -73,21 +80,43 @@ impl<T: Transport, F: Framing + Clone + Send + 'static> Actor<T, F> {
         self
     }
 
-    /// The most that is queued for writing, in bytes with framing; at the bound [`Sender::send`] waits.
+    /// The most that is queued for writing, in bytes with framing; at most 2 GiB. At the bound
+    /// [`Sender::send`] waits.
     pub fn outbox_bytes(mut self, bytes: usize) -> Self {
         self.outbox_bytes = bytes;
         self
     }
 
-    /// The most memory that received frames may hold, in bytes; at the bound nothing more is read. One read may go over.
+    /// The most memory that received frames may hold, in bytes; at the bound nothing more is read. One read may go
+    /// over, so that 0 bytes means one read at a time.
     pub fn inbox_bytes(mut self, bytes: usize) -> Self {
         self.inbox_bytes = bytes;
         self
     }
 
-    /// How long the connection may go on writing what is queued when the last handle is dropped.
+    /// How long the connection may go on writing what is queued when the last handle is dropped, unless a
+    /// deadline was given before.
     pub fn linger(mut self, time: Duration) -> Self {
         self.linger = time;
+        self
+    }
+
+    /// What [`Sender::send`] does when the outbox is full; it waits unless told otherwise.
+    pub fn on_full(mut self, overflow: Overflow) -> Self {
+        self.overflow = overflow;
+        self
+    }
+
+    /// Ends the connection when the peer has sent no byte for so long. Without it a silent peer is left in peace.
+    pub fn idle_timeout(mut self, time: Duration) -> Self {
+        self.idle_timeout = Some(time);
+        self
+    }
+
+    /// Sends what `frame` gives when nothing else has been sent for so long, so that the peer's idle timeout, or a
+    /// middlebox's, does not end the connection. It is called in the actor's task and must not block.
+    pub fn keep_alive(mut self, every: Duration, frame: impl Fn() -> Bytes + Send + 'static) -> Self {
+        self.keep_alive = Some((every, Box::new(frame)));
         self
     }
 
@@ -104,7 +133,14 @@ impl<T: Transport, F: Framing + Clone + Send + 'static> Actor<T, F> {
         let peer = T::peer(&stream);
         let desk = Arc::new(Desk::default());
         let lease = Arc::new(Lease(Arc::clone(&desk)));
-        let outbox = Arc::new(Outbox::new(self.framing.clone(), self.limits, self.outbox_bytes, T::writer(&stream)));
+        let outbox = Arc::new(Outbox::new(
+            self.framing.clone(),
+            self.limits,
+            self.outbox_bytes,
+            self.overflow,
+            Arc::clone(&desk),
+            T::writer(&stream),
+        ));
         let inbox = Arc::new(Inbox::new(self.inbox_bytes));
         let (ending, told) = watch::channel(None);
         let task = Task::<T, F> {
@@ -112,18 +148,25 @@ impl<T: Transport, F: Framing + Clone + Send + 'static> Actor<T, F> {
             outbox: Arc::clone(&outbox),
             inbox: Arc::clone(&inbox),
             desk: Arc::clone(&desk),
-            ending,
             linger: self.linger,
             deadline: None,
             draining: false,
             in_flight: 0,
-            cut_receiving: 0,
+            idle: self.idle_timeout.map(Quiet::new),
+            keep_alive: self.keep_alive.map(|(every, frame)| KeepAlive { quiet: Quiet::new(every), frame }),
             write_failed: None,
+            verdict: Verdict { inbox: Arc::clone(&inbox), told: ending, ending: None },
         };
         // The task has a budget of its own, in bytes; tokio's would make it take "your turn is over" for "nothing left".
         tokio::spawn(unconstrained(task.run()));
         let sender = Sender::new(outbox as Arc<dyn Outlet>, Arc::clone(&lease));
         let receiver = Receiver::new(Arc::clone(&inbox), Arc::clone(&lease));
         (sender, receiver, Control::new(desk, inbox, told, peer, lease))
+    }
+}
+
+impl<T: fmt::Debug, F: fmt::Debug> fmt::Debug for Actor<T, F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Actor").field("stream", &self.stream).field("framing", &self.framing).finish_non_exhaustive()
     }
 }

@@ -1,7 +1,7 @@
 //! The handle that ends a connection and tells how it ended.
 
 use std::{
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, PoisonError},
     task::Context,
     time::Duration,
 };
@@ -12,6 +12,7 @@ use crate::{
     Peer,
     inbox::Inbox,
     report::{Ending, Report},
+    sync::{Mutex, MutexGuard},
     waiters::Parked,
 };
 
@@ -71,7 +72,7 @@ impl Control {
         self.finished()
     }
 
-    /// Waits until the connection has ended, whoever ended it, and gives the account.
+    /// Waits until the connection has ended and the socket is closed, whoever ended it, and gives the account.
     ///
     /// # Cancel safety
     ///
@@ -104,6 +105,8 @@ pub(crate) enum Request {
     Abandon,
     Drain(Duration),
     Close(Duration),
+    /// A sender found the outbox full, which is not allowed.
+    Overflow,
     Abort,
 }
 
@@ -113,8 +116,13 @@ impl Desk {
         if state.request < Some(request) {
             state.request = Some(request);
         }
-        let actor = state.actor.take();
         drop(state);
+        self.ring();
+    }
+
+    /// Has the actor look at everything again, whatever it waits for.
+    pub(crate) fn ring(&self) {
+        let actor = self.lock().actor.take();
         if let Some(actor) = actor {
             actor.wake();
         }

@@ -172,7 +172,7 @@ pub enum Error {
     NoRuntime,
 
     /// There is nothing of that name.
-    #[error("there is no {missing:?}{}; start the receiver, or give a deadline to wait for it", after(*.waited))]
+    #[error("there is no {missing:?}{}; start its server, or wait for it", after(*.waited))]
     NotThere {
         /// The socket asked for.
         path: PathBuf,
@@ -183,7 +183,7 @@ pub enum Error {
     },
 
     /// There is a socket, and nobody listens on it.
-    #[error("nobody is listening on {address}{}; start the receiver, or give a deadline to wait for it", after(*.waited))]
+    #[error("nobody is listening on {address}{}; start its server, or wait for it", after(*.waited))]
     NobodyListening {
         /// The socket.
         address: Address,

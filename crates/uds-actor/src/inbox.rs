@@ -2,13 +2,17 @@
 
 use std::{
     collections::VecDeque,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, PoisonError},
     task::{Context, Poll},
 };
 
 use frame_codec::{Batch, Intake};
 
-use crate::{report::Count, waiters::Parked};
+use crate::{
+    report::Count,
+    sync::{Mutex, MutexGuard},
+    waiters::Parked,
+};
 
 /// A queue of batches.
 #[derive(Debug)]
@@ -44,7 +48,8 @@ impl Inbox {
                 received: Count::default(),
                 delivered: Count::default(),
             }),
-            bytes,
+            // Without a byte of room nothing would ever be read, not even the end.
+            bytes: bytes.max(1),
         }
     }
 
@@ -102,18 +107,14 @@ impl Inbox {
         Poll::Pending
     }
 
-    /// Says that nobody will take what waits; gives the actor a turn to notice.
+    /// Says that nobody will take what waits.
     pub(crate) fn drop_receiver(&self) {
         let mut state = self.lock();
         state.receiver_gone = true;
         let waiting = std::mem::take(&mut state.queue);
-        let actor = state.actor.take();
         drop(state);
         // Their credits lock the inbox again.
         drop(waiting);
-        if let Some(actor) = actor {
-            actor.wake();
-        }
     }
 
     pub(crate) fn is_receiver_gone(&self) -> bool {

@@ -72,14 +72,19 @@ mod denied;
 mod error;
 mod inbox;
 mod listener;
+#[cfg(all(test, loom_check))]
+mod loom_check;
 mod mode;
 mod outbox;
 mod path;
 mod peer;
+mod quiet;
 mod receiver;
 mod report;
 mod sender;
+mod sink;
 mod socket;
+mod sync;
 mod sys;
 mod task;
 mod transport;
@@ -101,11 +106,12 @@ pub use crate::{
     error::{Error, LockFault, PathFault, Result},
     listener::{AcceptStats, Draining, Listener},
     mode::Mode,
-    outbox::Refusal,
+    outbox::{Overflow, Refusal},
     peer::Peer,
     receiver::Receiver,
     report::{Count, Reason, Report},
     sender::{Sender, Unsent},
+    sink::SendSink,
     socket::Socket,
     transport::{Owned, Transport, WriteShared},
 };

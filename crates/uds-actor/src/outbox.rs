@@ -8,7 +8,7 @@
 use std::{
     fmt,
     io::IoSlice,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, PoisonError},
     task::{Context, Poll, Waker},
 };
 
@@ -16,6 +16,8 @@ use bytes::Bytes;
 use frame_codec::{Batch, Encoder, Framing, Limits, Written};
 
 use crate::{
+    control::{Desk, Request},
+    sync::{Mutex, MutexGuard},
     transport::WriteShared,
     waiters::{Parked, Waiters},
 };
@@ -75,11 +77,30 @@ impl Refusal {
     }
 }
 
+/// What [`Sender::send`](crate::Sender::send) does when the outbox is full.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Overflow {
+    /// It waits until there is room.
+    #[default]
+    Wait,
+    /// It ends the connection: a peer that cannot keep up is not worth the memory. The report says
+    /// [`Reason::Overflow`](crate::Reason::Overflow).
+    Disconnect,
+    /// It drops this message, and succeeds; the report counts it as dropped.
+    DropNewest,
+}
+
+/// Both halves and a frame that goes alone come back in one batch, which is shorter than 4 GiB.
+const LARGEST_HALF: usize = 1 << 30;
+
 /// Two encoders take turns: senders fill one while the actor writes the other.
 pub(crate) struct Outbox<F> {
     state: Mutex<State<F>>,
     /// The most that waits in the encoder that is being filled. Its twin holds as much again.
     half: usize,
+    overflow: Overflow,
+    desk: Arc<Desk>,
 }
 
 struct State<F> {
@@ -97,6 +118,8 @@ struct State<F> {
     waiting: Waiters,
     /// Frames that the framing cannot carry.
     refused: u64,
+    /// Frames dropped because there was no room.
+    dropped: u64,
 }
 
 /// What was left in the outbox at the end.
@@ -104,7 +127,10 @@ struct State<F> {
 pub(crate) struct Leftovers {
     pub(crate) unsent: Batch,
     pub(crate) written: Written,
+    /// Bytes missing of a frame that its sender wrote in part.
+    pub(crate) cut: usize,
     pub(crate) refused: u64,
+    pub(crate) dropped: u64,
 }
 
 /// ```text
@@ -130,7 +156,14 @@ pub(crate) enum Taken {
 }
 
 impl<F: Framing> Outbox<F> {
-    pub(crate) fn new(framing: F, limits: Limits, bytes: usize, writer: Option<Arc<dyn WriteShared>>) -> Self {
+    pub(crate) fn new(
+        framing: F,
+        limits: Limits,
+        bytes: usize,
+        overflow: Overflow,
+        desk: Arc<Desk>,
+        writer: Option<Arc<dyn WriteShared>>,
+    ) -> Self {
         Self {
             state: Mutex::new(State {
                 filling: Encoder::new(framing, limits),
@@ -143,8 +176,11 @@ impl<F: Framing> Outbox<F> {
                 writer,
                 waiting: Waiters::default(),
                 refused: 0,
+                dropped: 0,
             }),
-            half: bytes / 2,
+            half: (bytes / 2).min(LARGEST_HALF),
+            overflow,
+            desk,
         }
     }
 
@@ -168,7 +204,19 @@ impl<F: Framing> Outbox<F> {
         }
     }
 
-    /// Says that what the actor took, this many bytes, is handed to the kernel.
+    /// Queues a frame of the actor's own, room or not: it sends one at a time, and rarely.
+    pub(crate) fn push_own(&self, payload: &[u8]) -> Result<(), Refusal> {
+        let mut state = self.lock();
+        if state.phase != Phase::Open {
+            return Err(Refusal::Closed);
+        }
+        let before = state.filling.pending_bytes();
+        state.filling.push(payload).map_err(Refusal::Unsendable)?;
+        state.pushed += (state.filling.pending_bytes() - before) as u64;
+        Ok(())
+    }
+
+    /// Says that this many bytes more of what the actor took are handed to the kernel.
     pub(crate) fn note_written(&self, bytes: u64) {
         let mut state = self.lock();
         state.written += bytes;
@@ -184,12 +232,12 @@ impl<F: Framing> Outbox<F> {
         // It holds the descriptor.
         state.writer = None;
         let written = state.filling.written();
-        let (unsent, _) = state.filling.take_unsent();
-        let refused = state.refused;
+        let (unsent, cut) = state.filling.take_unsent();
+        let (refused, dropped) = (state.refused, state.dropped);
         let waiting = state.waiting.take();
         drop(state);
         waiting.wake();
-        Leftovers { unsent, written, refused }
+        Leftovers { unsent, written, cut, refused, dropped }
     }
 
     /// Takes nothing more, but keeps what is there: the write side is gone, the rest is given back at the end.
@@ -260,10 +308,22 @@ impl<F: Framing + Send> Outlet for Outbox<F> {
                 wake(actor);
                 Poll::Ready(Ok(()))
             }
-            Err(Refusal::Full) => {
-                state.waiting.register(cx);
-                Poll::Pending
-            }
+            Err(Refusal::Full) => match self.overflow {
+                Overflow::Wait => {
+                    state.waiting.register(cx);
+                    Poll::Pending
+                }
+                Overflow::Disconnect => {
+                    state.phase = Phase::Closed;
+                    drop(state);
+                    self.desk.ask(Request::Overflow);
+                    Poll::Ready(Err(Refusal::Closed))
+                }
+                Overflow::DropNewest => {
+                    state.dropped += 1;
+                    Poll::Ready(Ok(()))
+                }
+            },
             Err(refusal) => Poll::Ready(Err(refusal)),
         }
     }

@@ -24,12 +24,12 @@ use crate::{control::Lease, inbox::Inbox};
 #[derive(Debug)]
 pub struct Receiver {
     inbox: Arc<Inbox>,
-    _lease: Arc<Lease>,
+    lease: Arc<Lease>,
 }
 
 impl Receiver {
     pub(crate) const fn new(inbox: Arc<Inbox>, lease: Arc<Lease>) -> Self {
-        Self { inbox, _lease: lease }
+        Self { inbox, lease }
     }
 
     /// Waits for the next batch; `None` when nothing will follow. [`Control::finished`](crate::Control::finished) says
@@ -59,5 +59,6 @@ impl Stream for Receiver {
 impl Drop for Receiver {
     fn drop(&mut self) {
         self.inbox.drop_receiver();
+        self.lease.0.ring();
     }
 }

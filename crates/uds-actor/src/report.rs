@@ -72,6 +72,8 @@ pub struct Report {
     pub returned: Batch,
     /// Frames that the framing cannot carry; each was refused when it was sent.
     pub refused: u64,
+    /// Frames dropped by [`Overflow::DropNewest`](crate::Overflow::DropNewest).
+    pub dropped: u64,
     /// Bytes missing of a frame that was half written; the peer sees it cut.
     pub cut_sending: usize,
     /// Complete frames read.
@@ -91,6 +93,7 @@ pub(crate) struct Ending {
     pub(crate) handed_to_kernel: Count,
     pub(crate) returned: Batch,
     pub(crate) refused: u64,
+    pub(crate) dropped: u64,
     pub(crate) cut_sending: usize,
     pub(crate) cut_receiving: usize,
 }
@@ -103,6 +106,7 @@ impl Ending {
             handed_to_kernel: self.handed_to_kernel,
             returned: self.returned.clone(),
             refused: self.refused,
+            dropped: self.dropped,
             cut_sending: self.cut_sending,
             received,
             delivered,
@@ -136,6 +140,10 @@ pub enum Reason {
     Failed(Arc<io::Error>),
     /// The peer broke the framing.
     Malformed(frame_codec::Error),
+    /// The outbox was full, and [`Overflow::Disconnect`](crate::Overflow::Disconnect) was chosen for that case.
+    Overflow,
+    /// The peer sent nothing for longer than [`Actor::idle_timeout`](crate::Actor::idle_timeout) allows.
+    Idle,
     /// [`Control::close`](crate::Control::close) ran out of time before the peer did its part.
     DeadlineExceeded,
     /// [`Control::abort`](crate::Control::abort), or the runtime was shut down.
@@ -147,7 +155,7 @@ impl Reason {
     #[must_use]
     pub const fn is_peer_fault(&self) -> bool {
         match self {
-            Self::Failed(_) | Self::Malformed(_) | Self::DeadlineExceeded => true,
+            Self::Failed(_) | Self::Malformed(_) | Self::Overflow | Self::Idle | Self::DeadlineExceeded => true,
             Self::Closed | Self::Aborted => false,
         }
     }
@@ -159,6 +167,8 @@ impl fmt::Display for Reason {
             Self::Closed => f.write_str("closed"),
             Self::Failed(error) => write!(f, "failed: {error}"),
             Self::Malformed(error) => write!(f, "malformed: {error}"),
+            Self::Overflow => f.write_str("the peer did not keep up"),
+            Self::Idle => f.write_str("the peer was silent for too long"),
             Self::DeadlineExceeded => f.write_str("deadline exceeded"),
             Self::Aborted => f.write_str("aborted"),
         }

@@ -1,11 +1,16 @@
 //! The handle that sends.
 
-use std::{future::poll_fn, sync::Arc};
+use std::{
+    future::poll_fn,
+    sync::Arc,
+    task::{Context, Poll},
+};
 
 use bytes::Bytes;
 use frame_codec::Batch;
 
 use crate::{
+    SendSink,
     control::Lease,
     outbox::{Outlet, Payload, Refusal},
 };
@@ -17,7 +22,8 @@ use crate::{
 /// # Limits
 ///
 /// What waits to be written is bounded in bytes ([`Actor::outbox_bytes`](crate::Actor::outbox_bytes)). At the bound
-/// `send` waits and `try_send` refuses; a single frame larger than the bound goes alone.
+/// `try_send` refuses, and `send` does what [`Actor::on_full`](crate::Actor::on_full) says: it waits, unless told otherwise.
+/// A single frame larger than the bound goes alone.
 #[derive(Debug)]
 pub struct Sender {
     outlet: Arc<dyn Outlet>,
@@ -83,6 +89,28 @@ impl Sender {
     /// [`Refusal::Full`] if there is no room now, and as for [`send`](Self::send).
     pub fn try_send(&self, payload: &[u8]) -> Result<(), Refusal> {
         self.outlet.try_push(Payload::Lent(payload))
+    }
+
+    /// The same handle with the face of a `Sink`.
+    #[must_use]
+    pub const fn into_sink(self) -> SendSink {
+        SendSink::new(self)
+    }
+
+    pub(crate) fn poll_send_shared(&self, cx: &Context<'_>, payload: &Bytes) -> Poll<Result<(), Refusal>> {
+        self.outlet.poll_push(cx, Payload::Shared(payload))
+    }
+
+    pub(crate) fn mark(&self) -> u64 {
+        self.outlet.mark()
+    }
+
+    pub(crate) fn poll_written(&self, cx: &Context<'_>, mark: u64) -> Poll<Result<(), Refusal>> {
+        self.outlet.poll_written(cx, mark)
+    }
+
+    pub(crate) fn begin_finish(&self) {
+        self.outlet.finish();
     }
 
     /// Waits until everything queued before this call, by whatever clone, is handed to the kernel.

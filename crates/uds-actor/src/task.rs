@@ -11,6 +11,7 @@ use std::{
     time::Duration,
 };
 
+use bytes::Bytes;
 use frame_codec::{Batch, End, Framing, Intake, Pump, PumpEvent};
 use tokio::{
     sync::watch,
@@ -21,12 +22,16 @@ use crate::{
     control::{Desk, Request},
     inbox::Inbox,
     outbox::{Outbox, Taken},
+    quiet::Quiet,
     report::{Count, Ending, Reason},
     transport::Transport,
 };
 
-/// Bytes received in one go before other tasks get their turn.
+/// Bytes moved in one go, in either direction, before other tasks get their turn and the desk is looked at again.
 const BUDGET: usize = 256 << 10;
+
+/// What each move costs at least: a system call takes about as long as copying this many bytes.
+const LEAST_COST: usize = 4 << 10;
 
 /// Owns a transport until both directions have ended.
 ///
@@ -35,14 +40,13 @@ const BUDGET: usize = 256 << 10;
 ///   running ──┤
 ///             └─ receiving ─ socket ─▶ pump ─▶ inbox ───▶ ended by EOF, reset, bad bytes, a dropped receiver
 ///
-///   both ended, bad bytes, a reset, abort, a deadline  ──▶ the ending is told, the socket closed
+///   both ended, bad bytes, a reset, abort, a deadline  ──▶ the socket is closed, the ending told
 /// ```
 pub(crate) struct Task<T: Transport, F: Framing> {
     pub(crate) pump: Pump<T::Stream, F>,
     pub(crate) outbox: Arc<Outbox<F>>,
     pub(crate) inbox: Arc<Inbox>,
     pub(crate) desk: Arc<Desk>,
-    pub(crate) ending: watch::Sender<Option<Arc<Ending>>>,
     /// How long a connection that nobody holds may take to write what is queued.
     pub(crate) linger: Duration,
     pub(crate) deadline: Option<Pin<Box<Sleep>>>,
@@ -50,20 +54,44 @@ pub(crate) struct Task<T: Transport, F: Framing> {
     pub(crate) draining: bool,
     /// Bytes taken from the outbox and not said to be written yet, framing included.
     pub(crate) in_flight: u64,
-    pub(crate) cut_receiving: usize,
+    pub(crate) idle: Option<Quiet>,
+    pub(crate) keep_alive: Option<KeepAlive>,
     /// Why the write side failed, for the report if reading then ends in an orderly way.
     pub(crate) write_failed: Option<Reason>,
+    // Dropped last, and it matters: who has the report may rely on the socket being closed.
+    pub(crate) verdict: Verdict,
+}
+
+/// Tells the ending when it is dropped.
+pub(crate) struct Verdict {
+    pub(crate) inbox: Arc<Inbox>,
+    pub(crate) told: watch::Sender<Option<Arc<Ending>>>,
+    pub(crate) ending: Option<Arc<Ending>>,
+}
+
+impl Drop for Verdict {
+    fn drop(&mut self) {
+        self.told.send_replace(self.ending.take());
+        self.inbox.end();
+    }
+}
+
+/// What to send when nothing else has been sent for a while.
+pub(crate) struct KeepAlive {
+    pub(crate) quiet: Quiet,
+    pub(crate) frame: Box<dyn Fn() -> Bytes + Send>,
 }
 
 impl<T: Transport, F: Framing + Send> Task<T, F> {
     pub(crate) async fn run(mut self) {
         let reason = poll_fn(|cx| self.poll_end(cx)).await;
-        self.tell(reason);
+        self.close_books(reason);
     }
 
     fn poll_end(&mut self, cx: &mut Context<'_>) -> Poll<Reason> {
         match self.desk.take(cx) {
             Some(Request::Abort) => return Poll::Ready(Reason::Aborted),
+            Some(Request::Overflow) => return Poll::Ready(Reason::Overflow),
             Some(Request::Close(within)) => {
                 self.draining = false;
                 self.end_within(within);
@@ -72,40 +100,36 @@ impl<T: Transport, F: Framing + Send> Task<T, F> {
                 self.draining = true;
                 self.end_within(within);
             }
-            Some(Request::Abandon) => self.end_within(self.linger),
-            None => {}
+            Some(Request::Abandon) if self.deadline.is_none() => self.end_within(self.linger),
+            // Whoever let go of the handles had said before how long it may take.
+            Some(Request::Abandon) | None => {}
         }
         if let Some(deadline) = &mut self.deadline
             && deadline.as_mut().poll(cx).is_ready()
         {
             return Poll::Ready(Reason::DeadlineExceeded);
         }
+        self.keep_alive(cx);
         let mut budget = BUDGET;
         let intake = loop {
             if !self.pump.is_write_closed() && !self.pump.encoder().has_pending() {
                 self.refill(cx);
             }
             let intake = if self.pump.is_read_ended() { Intake::Paused } else { self.inbox.intake(cx) };
+            let mut cost = LEAST_COST;
             match self.pump.poll_next(cx, intake) {
                 Poll::Ready(PumpEvent::Batch(batch)) => {
-                    let bytes = batch.memory_len();
+                    cost = cost.max(batch.memory_len());
                     self.inbox.push(batch);
-                    if bytes >= budget {
-                        cx.waker().wake_by_ref();
-                        return Poll::Pending;
-                    }
-                    budget -= bytes;
                 }
-                Poll::Ready(PumpEvent::Drained | PumpEvent::Finished) => {
-                    self.outbox.note_written(std::mem::take(&mut self.in_flight))
-                }
+                Poll::Ready(PumpEvent::Drained | PumpEvent::Finished) => cost = cost.max(self.note_written()),
                 Poll::Ready(PumpEvent::WriteFailed(error)) => {
+                    self.note_written();
                     self.outbox.refuse();
                     self.write_failed = Some(Reason::Failed(Arc::new(error)));
                 }
                 Poll::Ready(PumpEvent::End(end)) => match end {
-                    End::Eof { cut } => {
-                        self.cut_receiving = cut;
+                    End::Eof { .. } => {
                         self.inbox.end();
                         if T::is_hung_up(self.pump.stream()) {
                             // Nobody is left to read what we would write.
@@ -113,26 +137,44 @@ impl<T: Transport, F: Framing + Send> Task<T, F> {
                             self.pump.close_writing();
                         }
                     }
-                    End::Failed { error, cut } => {
-                        self.cut_receiving = cut;
-                        return Poll::Ready(Reason::Failed(Arc::new(error)));
-                    }
-                    End::Malformed { error, cut } => {
-                        self.cut_receiving = cut;
-                        return Poll::Ready(Reason::Malformed(error));
-                    }
+                    End::Failed { error, .. } => return Poll::Ready(Reason::Failed(Arc::new(error))),
+                    End::Malformed { error, .. } => return Poll::Ready(Reason::Malformed(error)),
                     _ => unreachable!("the ends of a stream are these"),
                 },
+                Poll::Ready(PumpEvent::Partial) => cost = BUDGET,
                 Poll::Ready(_) => {}
                 Poll::Pending => break intake,
             }
+            budget = budget.saturating_sub(cost);
+            if budget == 0 {
+                cx.waker().wake_by_ref();
+                return Poll::Pending;
+            }
         };
+        // Looked at when all that was there has been read, so that a late turn of ours is not taken for silence.
+        if let Some(idle) = &mut self.idle
+            && !self.pump.is_read_ended()
+            && idle.poll(cx, self.pump.bytes_read())
+        {
+            return Poll::Ready(Reason::Idle);
+        }
         let drained = self.draining && intake == Intake::Open && !T::has_unread(self.pump.stream());
         let receiving = !drained && !self.pump.is_read_ended() && !self.inbox.is_receiver_gone();
         if self.pump.is_write_closed() && !receiving {
             return Poll::Ready(self.write_failed.take().unwrap_or(Reason::Closed));
         }
         Poll::Pending
+    }
+
+    /// Queues the application's sign of life if nothing else has been sent for a while.
+    fn keep_alive(&mut self, cx: &mut Context<'_>) {
+        use crate::outbox::Outlet as _;
+        if let Some(KeepAlive { quiet, frame }) = &mut self.keep_alive
+            && quiet.poll(cx, self.outbox.mark())
+        {
+            // One that the framing refuses, or that comes too late, is no reason to end a connection.
+            let _ = self.outbox.push_own(&frame());
+        }
     }
 
     /// Moves what senders queued to the pump.
@@ -152,8 +194,21 @@ impl<T: Transport, F: Framing + Send> Task<T, F> {
 }
 
 impl<T: Transport, F: Framing> Task<T, F> {
-    /// Closes the books: nothing is accepted any longer, and whoever waits is told.
-    fn tell(&mut self, reason: Reason) {
+    /// Tells those who wait for a flush how far writing has come. Answers by how many bytes it has come further.
+    fn note_written(&mut self) -> usize {
+        let pending = self.pump.encoder().pending_bytes() as u64;
+        let written = std::mem::replace(&mut self.in_flight, pending) - pending;
+        self.outbox.note_written(written);
+        usize::try_from(written).unwrap_or(usize::MAX)
+    }
+
+    /// Nothing is accepted any longer, and it is known what became of everything.
+    fn close_books(&mut self, reason: Reason) {
+        self.note_written();
+        // Whatever ended it, frames that were read into the process are received.
+        while let Some(batch) = self.pump.take_received() {
+            self.inbox.push(batch);
+        }
         let (left_here, cut_sending) = self.pump.encoder().take_unsent();
         let written_here = self.pump.encoder().written();
         let there = self.outbox.close();
@@ -165,19 +220,19 @@ impl<T: Transport, F: Framing> Task<T, F> {
             },
             returned: Batch::concat([left_here, there.unsent]),
             refused: there.refused,
-            cut_sending,
-            cut_receiving: self.cut_receiving,
+            dropped: there.dropped,
+            cut_sending: cut_sending + there.cut,
+            cut_receiving: self.pump.cut_len(),
         };
-        self.ending.send_replace(Some(Arc::new(ending)));
-        self.inbox.end();
+        self.verdict.ending = Some(Arc::new(ending));
     }
 }
 
 impl<T: Transport, F: Framing> Drop for Task<T, F> {
     fn drop(&mut self) {
         // A runtime that shuts down drops its tasks where they stand; those who wait for the report still get one.
-        if self.ending.borrow().is_none() {
-            self.tell(Reason::Aborted);
+        if self.verdict.ending.is_none() {
+            self.close_books(Reason::Aborted);
         }
     }
 }

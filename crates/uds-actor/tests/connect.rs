@@ -38,7 +38,7 @@ async fn without_a_deadline_a_failure_is_immediate_and_says_what_to_do() {
     let error = Connect::path(&path).connect().await.unwrap_err();
     assert!(matches!(&error, Error::NotThere { missing, waited: Duration::ZERO, .. } if *missing == path), "{error}");
     let text = error.to_string();
-    assert!(text.starts_with("there is no ") && text.contains("start the receiver"), "{text}");
+    assert!(text.starts_with("there is no ") && text.contains("start its server"), "{text}");
     assert!(!text.contains("after"), "{text}");
 
     let nested = directory.path().join("a/b/x.sock");

@@ -1,6 +1,10 @@
 //! Frames that end with a delimiter.
 #![warn(clippy::indexing_slicing, clippy::arithmetic_side_effects)]
 
+use std::{fmt, sync::Arc};
+
+use memchr::memmem::Finder;
+
 use super::{Envelope, Framing, Head, Scan};
 use crate::Error;
 
@@ -15,18 +19,30 @@ pub enum Unterminated {
     Cut,
 }
 
-/// Payload, then one byte that ends it: lines, or NUL-terminated strings.
+/// Payload, then a delimiter that ends it: lines, NUL-terminated strings, any byte string.
+///
+/// | preset | ended by | a carriage return in front of it |
+/// |---|---|---|
+/// | [`lines`](Self::lines) | `\n` | is part of the frame |
+/// | `lines().`[`optional_cr()`](Self::optional_cr) | `\n` or `\r\n`; writes `\n` | is not |
+/// | [`crlf`](Self::crlf) | `\r\n`; a lone `\n` is part of the frame | is part of the delimiter |
+/// | [`nul`](Self::nul) | `\0` | is part of the frame |
 ///
 /// ```
 /// use frame_codec::{Delimited, Framing, Scan};
 ///
 /// let scan = Delimited::lines().scan(b"one\ntwo", 0, 1024)?;
 /// assert_eq!(scan, Scan::Frame { payload: 0..3, end: 4 });
+/// let scan = Delimited::by_string(b"--").scan(b"a-b--c", 0, 1024)?;
+/// assert_eq!(scan, Scan::Frame { payload: 0..3, end: 5 });
 /// # Ok::<(), frame_codec::Error>(())
 /// ```
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+///
+/// A payload in which the delimiter would be found is refused for sending ([`Error::DelimiterInPayload`]).
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Delimited {
-    delimiter: [u8; 1],
+    delimiter: Delimiter,
+    optional_cr: bool,
     unterminated: Unterminated,
 }
 
@@ -38,10 +54,46 @@ impl Delimited {
         Self::by(b'\n')
     }
 
+    /// Lines ended by `\r\n`, as in HTTP/1 and SMTP (RFC 9112 §2.2, RFC 5321 §2.3.8); a lone `\n` ends nothing.
+    #[must_use]
+    pub fn crlf() -> Self {
+        Self::by_string(b"\r\n")
+    }
+
+    /// Frames ended by a zero byte, as `find -print0` writes them.
+    #[must_use]
+    pub const fn nul() -> Self {
+        Self::by(0)
+    }
+
     /// Frames ended by this byte. An unterminated last frame is delivered.
     #[must_use]
     pub const fn by(delimiter: u8) -> Self {
-        Self { delimiter: [delimiter], unterminated: Unterminated::Deliver }
+        Self { delimiter: Delimiter::Byte([delimiter]), optional_cr: false, unterminated: Unterminated::Deliver }
+    }
+
+    /// Frames ended by this byte string. An unterminated last frame is delivered, with whatever part of the delimiter it
+    /// ends with.
+    ///
+    /// # Panics
+    ///
+    /// If the string is empty.
+    #[must_use]
+    pub fn by_string(delimiter: &[u8]) -> Self {
+        let delimiter = match delimiter {
+            [] => panic!("a delimiter has at least one byte"),
+            [byte] => Delimiter::Byte([*byte]),
+            string => Delimiter::String(Arc::new(Needle::new(string))),
+        };
+        Self { delimiter, optional_cr: false, unterminated: Unterminated::Deliver }
+    }
+
+    /// Leaves out one carriage return in front of the delimiter, if there is one. A payload that ends with one cannot
+    /// be sent then.
+    #[must_use]
+    pub const fn optional_cr(mut self) -> Self {
+        self.optional_cr = true;
+        self
     }
 
     /// Says what an unterminated last frame is.
@@ -51,9 +103,10 @@ impl Delimited {
         self
     }
 
-    fn find(&self, bytes: &[u8]) -> Option<usize> {
-        let [delimiter] = self.delimiter;
-        memchr::memchr(delimiter, bytes)
+    /// How many bytes at the end of an incomplete frame may turn out not to be payload.
+    #[inline]
+    fn slack(&self) -> usize {
+        self.delimiter.as_ref().len().saturating_sub(1).saturating_add(usize::from(self.optional_cr))
     }
 }
 
@@ -61,36 +114,126 @@ impl Framing for Delimited {
     #[inline]
     fn scan(&self, unread: &[u8], scanned: usize, max_payload: usize) -> Result<Scan, Error> {
         let fresh = unread.get(scanned..).unwrap_or_default();
-        let payload_len = match self.find(fresh) {
-            Some(at) => scanned.saturating_add(at),
-            None => unread.len(),
+        let Some(found) = self.delimiter.find(fresh) else {
+            let sure = unread.len().saturating_sub(self.slack());
+            if sure > max_payload {
+                return Err(Error::FrameTooLarge { len: sure as u64, max: max_payload });
+            }
+            // A delimiter may have begun: its first bytes must be seen again.
+            let begun = self.delimiter.as_ref().len().saturating_sub(1);
+            let scanned = unread.len().saturating_sub(begun);
+            return Ok(Scan::More { at_least: unread.len().saturating_add(1), scanned });
         };
-        if payload_len > max_payload {
-            return Err(Error::FrameTooLarge { len: payload_len as u64, max: max_payload });
+        let at = scanned.saturating_add(found);
+        let end = at.saturating_add(self.delimiter.as_ref().len());
+        let len = match unread.get(..at) {
+            Some([rest @ .., b'\r']) if self.optional_cr => rest.len(),
+            _ => at,
+        };
+        if len > max_payload {
+            return Err(Error::FrameTooLarge { len: len as u64, max: max_payload });
         }
-        if payload_len == unread.len() {
-            return Ok(Scan::More { at_least: payload_len.saturating_add(1), scanned: payload_len });
-        }
-        Ok(Scan::Frame { payload: 0..payload_len, end: payload_len.saturating_add(1) })
+        Ok(Scan::Frame { payload: 0..len, end })
     }
 
-    fn at_eof(&self, unread: &[u8], _max_payload: usize) -> Result<Scan, Error> {
-        Ok(match self.unterminated {
-            Unterminated::Deliver if !unread.is_empty() => Scan::Frame { payload: 0..unread.len(), end: unread.len() },
-            Unterminated::Deliver | Unterminated::Cut => {
-                Scan::More { at_least: unread.len().saturating_add(1), scanned: unread.len() }
+    fn at_eof(&self, unread: &[u8], max_payload: usize) -> Result<Scan, Error> {
+        let len = unread.len();
+        match self.unterminated {
+            Unterminated::Deliver if len > max_payload => {
+                Err(Error::FrameTooLarge { len: len as u64, max: max_payload })
             }
-        })
+            Unterminated::Deliver if len > 0 => Ok(Scan::Frame { payload: 0..len, end: len }),
+            Unterminated::Deliver | Unterminated::Cut => {
+                Ok(Scan::More { at_least: len.saturating_add(1), scanned: len })
+            }
+        }
     }
 
     #[inline]
     fn envelope(&self, payload: &[u8]) -> Result<Envelope<'_>, Error> {
-        match self.find(payload) {
-            Some(at) => Err(Error::DelimiterInPayload { at }),
-            None => Ok(Envelope { head: Head::EMPTY, tail: &self.delimiter }),
+        if let Some(at) = self.delimiter.find_ended(payload) {
+            return Err(Error::DelimiterInPayload { at });
+        }
+        match payload {
+            [rest @ .., b'\r'] if self.optional_cr => Err(Error::DelimiterInPayload { at: rest.len() }),
+            _ => Ok(Envelope { head: Head::EMPTY, tail: self.delimiter.as_ref() }),
         }
     }
 }
+
+#[derive(Clone, PartialEq, Eq)]
+enum Delimiter {
+    Byte([u8; 1]),
+    String(Arc<Needle>),
+}
+
+impl Delimiter {
+    #[inline]
+    fn find(&self, bytes: &[u8]) -> Option<usize> {
+        match self {
+            Self::Byte([byte]) => memchr::memchr(*byte, bytes),
+            Self::String(needle) => needle.finder.find(bytes),
+        }
+    }
+
+    /// Where the delimiter begins in `payload` followed by the delimiter, if that is before the payload's end.
+    #[inline]
+    fn find_ended(&self, payload: &[u8]) -> Option<usize> {
+        let inside = self.find(payload);
+        match self {
+            Self::Byte(_) => inside,
+            Self::String(needle) => inside.or_else(|| needle.begun_in(payload)),
+        }
+    }
+}
+
+impl AsRef<[u8]> for Delimiter {
+    #[inline]
+    fn as_ref(&self) -> &[u8] {
+        match self {
+            Self::Byte(byte) => byte,
+            Self::String(needle) => needle.finder.needle(),
+        }
+    }
+}
+
+impl fmt::Debug for Delimiter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "\"{}\"", self.as_ref().escape_ascii())
+    }
+}
+
+/// A delimiter of several bytes, made ready for the search.
+struct Needle {
+    finder: Finder<'static>,
+    /// By how much the delimiter can be moved to lie on itself: a payload that ends with that many of its first bytes
+    /// makes it appear too early. Hardly any delimiter has such a place; `aa` has 1.
+    periods: Vec<usize>,
+}
+
+impl Needle {
+    fn new(delimiter: &[u8]) -> Self {
+        let periods = (1..delimiter.len())
+            .filter(|by| delimiter.get(*by..).is_some_and(|moved| delimiter.starts_with(moved)))
+            .collect();
+        Self { finder: Finder::new(delimiter).into_owned(), periods }
+    }
+
+    /// Where a delimiter begins that starts in `payload` and is completed by the delimiter behind it.
+    fn begun_in(&self, payload: &[u8]) -> Option<usize> {
+        // The longest first: it begins earliest.
+        let begins = |by: &&usize| self.finder.needle().get(..**by).is_some_and(|start| payload.ends_with(start));
+        self.periods.iter().rev().find(begins).map(|by| payload.len().saturating_sub(*by))
+    }
+}
+
+impl PartialEq for Needle {
+    fn eq(&self, other: &Self) -> bool {
+        self.finder.needle() == other.finder.needle()
+    }
+}
+
+impl Eq for Needle {}
 
 #[cfg(test)]
 mod tests {
@@ -113,6 +256,15 @@ mod tests {
     #[test]
     fn a_payload_with_the_delimiter_inside_is_refused() {
         assert_eq!(Delimited::lines().envelope(b"ab\nc"), Err(Error::DelimiterInPayload { at: 2 }));
+        assert_eq!(Delimited::by_string(b"--").envelope(b"ab--c"), Err(Error::DelimiterInPayload { at: 2 }));
+    }
+
+    #[test]
+    fn a_delimiter_that_the_payload_would_begin_is_refused() {
+        // "xa" and "aa" would be read as "x", then "a" and whatever follows.
+        assert_eq!(Delimited::by_string(b"aa").envelope(b"xa"), Err(Error::DelimiterInPayload { at: 1 }));
+        assert_eq!(Delimited::by_string(b"abab").envelope(b"xab"), Err(Error::DelimiterInPayload { at: 1 }));
+        assert!(Delimited::by_string(b"\r\n").envelope(b"x\r").is_ok());
     }
 
     #[test]
@@ -120,5 +272,44 @@ mod tests {
         assert_eq!(Delimited::lines().at_eof(b"ab", 9), Ok(Scan::Frame { payload: 0..2, end: 2 }));
         let strict = Delimited::lines().unterminated(Unterminated::Cut);
         assert_eq!(strict.at_eof(b"ab", 9), Ok(Scan::More { at_least: 3, scanned: 2 }));
+    }
+
+    #[test]
+    fn a_carriage_return_is_left_out_only_where_that_is_asked_for() {
+        assert_eq!(Delimited::lines().scan(b"a\r\n", 0, 9), Ok(Scan::Frame { payload: 0..2, end: 3 }));
+        let either = Delimited::lines().optional_cr();
+        for (wire, len) in [(&b"a\r\n"[..], 1), (b"a\n", 1), (b"\r\n", 0), (b"a\r\r\n", 2)] {
+            let scan = either.scan(wire, 0, 9);
+            assert_eq!(scan, Ok(Scan::Frame { payload: 0..len, end: wire.len() }), "{}", wire.escape_ascii());
+        }
+        assert_eq!(either.envelope(b"a\r"), Err(Error::DelimiterInPayload { at: 1 }));
+        assert_eq!(Delimited::crlf().scan(b"a\nb\r\n", 0, 9), Ok(Scan::Frame { payload: 0..3, end: 5 }));
+    }
+
+    #[test]
+    fn a_delimiter_split_over_reads_is_found() {
+        let framing = Delimited::by_string(b"<end>");
+        let wire = b"one<en<end>two";
+        let mut scanned = 0;
+        for len in 0..11 {
+            let Ok(Scan::More { at_least, scanned: seen }) = framing.scan(&wire[..len], scanned, 99) else {
+                panic!("a frame in {len} bytes")
+            };
+            assert!(at_least == len + 1 && seen >= scanned);
+            scanned = seen;
+        }
+        assert_eq!(framing.scan(&wire[..11], scanned, 99), Ok(Scan::Frame { payload: 0..6, end: 11 }));
+    }
+
+    #[test]
+    fn the_limit_counts_payload_and_no_part_of_the_delimiter() {
+        let framing = Delimited::by_string(b"<end>");
+        assert!(matches!(framing.scan(b"abc<end", 0, 3), Ok(Scan::More { .. })));
+        assert!(framing.scan(b"abc<end>", 0, 3).is_ok());
+        assert_eq!(framing.scan(b"abcd<end>", 0, 3), Err(Error::FrameTooLarge { len: 4, max: 3 }));
+        assert_eq!(framing.at_eof(b"abc<end", 3), Err(Error::FrameTooLarge { len: 7, max: 3 }));
+        let either = Delimited::lines().optional_cr();
+        assert!(matches!(either.scan(b"abc\r", 0, 3), Ok(Scan::More { .. })));
+        assert!(either.scan(b"abc\r\n", 0, 3).is_ok());
     }
 }

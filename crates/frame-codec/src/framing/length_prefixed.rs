@@ -1,4 +1,4 @@
-//! Frames that begin with their length.
+//! Frames that say their length.
 #![warn(clippy::indexing_slicing, clippy::arithmetic_side_effects)]
 
 use byteorder::{BigEndian, ByteOrder as _, LittleEndian};
@@ -15,7 +15,7 @@ pub enum ByteOrder {
     LittleEndian,
 }
 
-/// A binary length of 1 to 8 bytes, then that many bytes of payload.
+/// A binary length of 1 to 8 bytes, then as many bytes as it says.
 ///
 /// ```
 /// use frame_codec::{Framing, LengthPrefixed, Scan};
@@ -25,21 +25,58 @@ pub enum ByteOrder {
 /// assert_eq!(scan, Scan::Frame { payload: 4..6, end: 6 });
 /// # Ok::<(), frame_codec::Error>(())
 /// ```
+///
+/// # What the length counts
+///
+/// By default the bytes behind the length field. [`inclusive`](Self::inclusive) makes it count everything from the first
+/// byte of the frame, [`adjusted`](Self::adjusted) anything else.
+///
+/// # Where the length is
+///
+/// By default in front; then it is not part of the payload, and writing puts it there. With [`at`](Self::at) it lies
+/// inside a header of the protocol's own. The bytes before it carry meaning, so the frame given out is the **whole
+/// message, header and length field included**, and a payload to be sent must be such a message: its length field is
+/// checked, not written — [`fill_in`](Self::fill_in) writes it.
+///
+/// ```text
+///   new(2, BigEndian)          | length | payload ...... |        length = payload
+///   ... .inclusive()           | length | payload ...... |        length = 2 + payload
+///   ... .at(3)                 | 3 bytes | length | rest |        length = rest;  payload = all of it
+///   ... .at(3).inclusive()     | 3 bytes | length | rest |        length = 5 + rest
+///   ... .adjusted(1)           | length | type | value   |        length = value; payload = type and value
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LengthPrefixed {
     width: u8,
     order: ByteOrder,
     inclusive: bool,
+    offset: u16,
+    adjustment: i32,
 }
 
 impl LengthPrefixed {
-    /// Four bytes, big-endian, not counting themselves: the framing of ZooKeeper, Kafka and many others.
+    /// Four bytes, big-endian, not counting themselves: what Kafka, gRPC-like protocols and many others do.
     #[must_use]
     pub const fn u32_be() -> Self {
-        Self { width: 4, order: ByteOrder::BigEndian, inclusive: false }
+        Self::new(4, ByteOrder::BigEndian)
     }
 
-    /// A length field of `width` bytes in the given order, not counting itself.
+    /// The framing of ZooKeeper's client protocol: four bytes, big-endian (`BinaryOutputArchive` of its Java sources).
+    ///
+    /// ZooKeeper's length is signed; what it would read as negative is over every limit here.
+    #[must_use]
+    pub const fn zookeeper() -> Self {
+        Self::u32_be()
+    }
+
+    /// The framing of Sōzu's command channel on 64-bit machines: eight bytes, little-endian, counting themselves
+    /// (`delimiter_size` in `channel.rs` of `sozu-command-lib`).
+    #[must_use]
+    pub const fn sozu() -> Self {
+        Self::new(8, ByteOrder::LittleEndian).inclusive()
+    }
+
+    /// A length field of `width` bytes in the given order, at the beginning, not counting itself.
     ///
     /// # Panics
     ///
@@ -47,76 +84,160 @@ impl LengthPrefixed {
     #[must_use]
     pub const fn new(width: u8, order: ByteOrder) -> Self {
         assert!(width >= 1 && width <= 8, "a length field has 1 to 8 bytes");
-        Self { width, order, inclusive: false }
+        Self { width, order, inclusive: false, offset: 0, adjustment: 0 }
     }
 
-    /// Makes the length count its own field as well as the payload.
+    /// Makes the length count the whole frame: its own field, and what lies before that.
     #[must_use]
     pub const fn inclusive(mut self) -> Self {
         self.inclusive = true;
         self
     }
 
-    const fn width(&self) -> usize {
-        self.width as usize
+    /// Says that the length field begins at this byte of the frame. Frames are then given out whole, see
+    /// [the type](Self#where-the-length-is).
+    #[must_use]
+    pub const fn at(mut self, offset: u16) -> Self {
+        self.offset = offset;
+        self
     }
 
-    /// What the length field says more than the payload's length.
-    const fn surplus(&self) -> u64 {
-        if self.inclusive { self.width as u64 } else { 0 }
+    /// Says that so many more bytes belong to the frame than the length counts; fewer if negative.
+    #[must_use]
+    pub const fn adjusted(mut self, by: i32) -> Self {
+        self.adjustment = by;
+        self
+    }
+
+    /// Writes the length of `message` into its length field, for framings whose length field is [not in
+    /// front](Self::at).
+    ///
+    /// # Errors
+    ///
+    /// [`Error::WrongLength`] if the message is shorter than its header; [`Error::PayloadTooLarge`] if the field cannot
+    /// hold its length.
+    pub fn fill_in(&self, message: &mut [u8]) -> Result<(), Error> {
+        let len = message.len();
+        let behind =
+            len.checked_sub(self.lead()).ok_or(Error::WrongLength { len, expected: self.lead() as u64 })? as u64;
+        let said = self.said(behind, len)?;
+        let field = message.get_mut(self.offset.into()..self.lead()).expect("the message has its header");
+        match self.order {
+            ByteOrder::BigEndian => BigEndian::write_uint(field, said, self.width.into()),
+            ByteOrder::LittleEndian => LittleEndian::write_uint(field, said, self.width.into()),
+        }
+        Ok(())
+    }
+
+    /// Bytes from the beginning of the frame to the end of its length field.
+    #[inline]
+    const fn lead(&self) -> usize {
+        (self.offset as usize).saturating_add(self.width as usize)
+    }
+
+    /// What the number of bytes behind the length field is more than the length says.
+    #[inline]
+    const fn surplus(&self) -> i64 {
+        let counted = if self.inclusive { self.lead() as i64 } else { 0 };
+        (self.adjustment as i64).saturating_sub(counted)
     }
 
     /// The largest number the length field holds.
     const fn largest(&self) -> u64 {
         u64::MAX >> (64_u32.saturating_sub((self.width as u32).saturating_mul(8)))
     }
+
+    /// What the length field says about `behind` bytes that follow it, in a payload of `len` bytes.
+    #[inline]
+    fn said(&self, behind: u64, len: usize) -> Result<u64, Error> {
+        let surplus = self.surplus();
+        let Some(said) = behind.checked_add_signed(surplus.saturating_neg()) else {
+            // Fewer bytes than belong to every frame.
+            let least = surplus.unsigned_abs().saturating_add(if self.offset > 0 { self.lead() as u64 } else { 0 });
+            return Err(Error::WrongLength { len, expected: least });
+        };
+        if said > self.largest() {
+            let behind = self.largest().saturating_add_signed(surplus);
+            let max = if self.offset > 0 { behind.saturating_add(self.lead() as u64) } else { behind };
+            return Err(Error::PayloadTooLarge { len, max: usize::try_from(max).unwrap_or(usize::MAX) });
+        }
+        Ok(said)
+    }
+
+    /// The number in the length field of a frame that begins with `bytes`.
+    #[inline]
+    fn read(&self, bytes: &[u8]) -> Option<u64> {
+        let field = bytes.get(self.offset.into()..self.lead())?;
+        if let Ok(four) = <[u8; 4]>::try_from(field) {
+            // By far the most common width, without a loop over its bytes.
+            return Some(match self.order {
+                ByteOrder::BigEndian => u32::from_be_bytes(four).into(),
+                ByteOrder::LittleEndian => u32::from_le_bytes(four).into(),
+            });
+        }
+        Some(match self.order {
+            ByteOrder::BigEndian => BigEndian::read_uint(field, field.len()),
+            ByteOrder::LittleEndian => LittleEndian::read_uint(field, field.len()),
+        })
+    }
 }
 
 impl Framing for LengthPrefixed {
     #[inline]
     fn scan(&self, unread: &[u8], _scanned: usize, max_payload: usize) -> Result<Scan, Error> {
-        let width = self.width();
-        let Some(field) = unread.get(..width) else {
-            return Ok(Scan::More { at_least: width, scanned: 0 });
+        let lead = self.lead();
+        let Some(said) = self.read(unread) else {
+            return Ok(Scan::More { at_least: lead, scanned: 0 });
         };
-        let said = match self.order {
-            ByteOrder::BigEndian => BigEndian::read_uint(field, width),
-            ByteOrder::LittleEndian => LittleEndian::read_uint(field, width),
+        // What is given out begins behind the length field, or else with the frame.
+        let start = if self.offset == 0 { lead } else { 0 };
+        let Some(behind) = said.checked_add_signed(self.surplus()) else {
+            return Err(if self.surplus() < 0 {
+                Error::Malformed { what: "the length is smaller than what it counts" }
+            } else {
+                Error::FrameTooLarge { len: said, max: max_payload }
+            });
         };
-        let Some(len) = said.checked_sub(self.surplus()) else {
-            return Err(Error::Malformed { what: "the length is smaller than the length field it counts" });
-        };
+        let len = behind.saturating_add(lead.saturating_sub(start) as u64);
         let len = match usize::try_from(len) {
-            Ok(payload) if payload <= max_payload => payload,
-            _ => {
-                return Err(Error::FrameTooLarge { len, max: max_payload });
-            }
+            Ok(len) if len <= max_payload => len,
+            _ => return Err(Error::FrameTooLarge { len, max: max_payload }),
         };
-        let end = width.saturating_add(len);
+        let end = start.saturating_add(len);
         if unread.len() < end {
             return Ok(Scan::More { at_least: end, scanned: 0 });
         }
-        Ok(Scan::Frame { payload: width..end, end })
+        Ok(Scan::Frame { payload: start..end, end })
     }
 
     #[inline]
     fn envelope(&self, payload: &[u8]) -> Result<Envelope<'_>, Error> {
-        let too_large = || Error::PayloadTooLarge {
-            len: payload.len(),
-            max: usize::try_from(self.largest().saturating_sub(self.surplus())).unwrap_or(usize::MAX),
-        };
-        let said = (payload.len() as u64)
-            .checked_add(self.surplus())
-            .filter(|said| *said <= self.largest())
-            .ok_or_else(too_large)?;
+        let len = payload.len();
+        if self.offset > 0 {
+            return self.check(payload).map(|()| Envelope::NONE);
+        }
+        let said = self.said(len as u64, len)?;
         let mut field = [0; 8];
-        let width = self.width();
+        let width = self.width.into();
         match self.order {
             ByteOrder::BigEndian => BigEndian::write_uint(&mut field, said, width),
             ByteOrder::LittleEndian => LittleEndian::write_uint(&mut field, said, width),
         }
         let head = field.get(..width).and_then(Head::new).expect("a length field is shorter than the longest head");
         Ok(Envelope { head, tail: &[] })
+    }
+}
+
+impl LengthPrefixed {
+    /// Whether `message` says its own length.
+    fn check(&self, message: &[u8]) -> Result<(), Error> {
+        let len = message.len();
+        let lead = self.lead() as u64;
+        let said = self.read(message).ok_or(Error::WrongLength { len, expected: lead })?;
+        match said.checked_add_signed(self.surplus()).and_then(|behind| behind.checked_add(lead)) {
+            Some(whole) if whole == len as u64 => Ok(()),
+            whole => Err(Error::WrongLength { len, expected: whole.unwrap_or(said) }),
+        }
     }
 }
 
@@ -134,16 +255,21 @@ mod tests {
 
     #[test]
     fn an_eight_byte_length_of_all_ones_neither_overflows_nor_allocates() {
-        let framing = LengthPrefixed::new(8, ByteOrder::LittleEndian).inclusive();
-        let refused = framing.scan(&[0xff; 16], 0, usize::MAX - 100);
+        let refused = LengthPrefixed::sozu().scan(&[0xff; 16], 0, usize::MAX - 100);
         assert_eq!(refused, Err(Error::FrameTooLarge { len: u64::MAX - 8, max: usize::MAX - 100 }));
+        let more = LengthPrefixed::new(8, ByteOrder::BigEndian).adjusted(9);
+        let refused = more.scan(&[0xff; 16], 0, usize::MAX);
+        assert_eq!(refused, Err(Error::FrameTooLarge { len: u64::MAX, max: usize::MAX }));
     }
 
     #[test]
-    fn an_inclusive_length_below_its_own_width_is_malformed() {
-        let framing = LengthPrefixed::new(8, ByteOrder::LittleEndian).inclusive();
-        let scan = framing.scan(&5_u64.to_le_bytes(), 0, 100);
-        assert!(matches!(scan, Err(Error::Malformed { .. })), "{scan:?}");
+    fn a_length_below_what_it_counts_is_malformed() {
+        for short in 0..8_u64 {
+            let scan = LengthPrefixed::sozu().scan(&short.to_le_bytes(), 0, 100);
+            assert!(matches!(scan, Err(Error::Malformed { .. })), "{short}: {scan:?}");
+        }
+        let empty = LengthPrefixed::sozu().scan(&8_u64.to_le_bytes(), 0, 100);
+        assert_eq!(empty, Ok(Scan::Frame { payload: 8..8, end: 8 }));
     }
 
     #[test]
@@ -151,5 +277,39 @@ mod tests {
         let framing = LengthPrefixed::new(1, ByteOrder::BigEndian).inclusive();
         assert!(framing.envelope(&[0; 254]).is_ok());
         assert_eq!(framing.envelope(&[0; 255]), Err(Error::PayloadTooLarge { len: 255, max: 254 }));
+    }
+
+    #[test]
+    fn a_length_inside_a_header_gives_the_message_with_its_header() {
+        // Type, flags, a length of the whole message, the rest.
+        let framing = LengthPrefixed::new(2, ByteOrder::BigEndian).at(2).inclusive();
+        let message = b"TF\0\x07abc";
+        assert_eq!(framing.scan(&message[..3], 0, 100), Ok(Scan::More { at_least: 4, scanned: 0 }));
+        assert_eq!(framing.scan(&message[..4], 0, 100), Ok(Scan::More { at_least: 7, scanned: 0 }));
+        assert_eq!(framing.scan(b"TF\0\x07abcTF", 0, 100), Ok(Scan::Frame { payload: 0..7, end: 7 }));
+        assert_eq!(framing.scan(message, 0, 6), Err(Error::FrameTooLarge { len: 7, max: 6 }));
+        assert_eq!(framing.envelope(message), Ok(Envelope::NONE));
+    }
+
+    #[test]
+    fn a_message_that_misstates_its_length_is_not_sent() {
+        let framing = LengthPrefixed::new(2, ByteOrder::LittleEndian).at(1);
+        assert_eq!(framing.envelope(b"T\x02\0ab"), Ok(Envelope::NONE));
+        assert_eq!(framing.envelope(b"T\x03\0ab"), Err(Error::WrongLength { len: 5, expected: 6 }));
+        assert_eq!(framing.envelope(b"T\x02"), Err(Error::WrongLength { len: 2, expected: 3 }));
+        let mut message = *b"T??abcd";
+        framing.fill_in(&mut message).unwrap();
+        assert_eq!(&message, b"T\x04\0abcd");
+        assert_eq!(framing.fill_in(&mut [0; 2]), Err(Error::WrongLength { len: 2, expected: 3 }));
+        let narrow = LengthPrefixed::new(1, ByteOrder::LittleEndian).at(1);
+        assert_eq!(narrow.fill_in(&mut [0; 258]), Err(Error::PayloadTooLarge { len: 258, max: 257 }));
+    }
+
+    #[test]
+    fn bytes_that_the_length_does_not_count_belong_to_the_frame() {
+        let framing = LengthPrefixed::new(1, ByteOrder::BigEndian).adjusted(1);
+        assert_eq!(framing.scan(b"\x02Tab", 0, 100), Ok(Scan::Frame { payload: 1..4, end: 4 }));
+        assert_eq!(framing.envelope(b"Tab").unwrap().head.as_ref(), b"\x02");
+        assert_eq!(framing.envelope(b""), Err(Error::WrongLength { len: 0, expected: 1 }));
     }
 }

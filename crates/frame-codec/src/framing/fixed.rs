@@ -1,0 +1,73 @@
+//! Frames that all have one length.
+#![warn(clippy::indexing_slicing, clippy::arithmetic_side_effects)]
+
+use super::{Envelope, Framing, Scan};
+use crate::Error;
+
+/// Every frame has `len` bytes and nothing around it: records, samples, cells.
+///
+/// A payload of another length is refused for sending ([`Error::WrongLength`]); a rest shorter than that at the end of the
+/// stream is cut.
+///
+/// ```
+/// use frame_codec::{Fixed, Framing, Scan};
+///
+/// assert_eq!(Fixed::new(3).scan(b"abcdef", 0, 1024)?, Scan::Frame { payload: 0..3, end: 3 });
+/// # Ok::<(), frame_codec::Error>(())
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Fixed {
+    len: usize,
+}
+
+impl Fixed {
+    /// Frames of `len` bytes.
+    ///
+    /// # Panics
+    ///
+    /// If `len` is 0: there would be no end of empty frames.
+    #[must_use]
+    pub const fn new(len: usize) -> Self {
+        assert!(len > 0, "a fixed frame has at least one byte");
+        Self { len }
+    }
+}
+
+impl Framing for Fixed {
+    #[inline]
+    fn scan(&self, unread: &[u8], _scanned: usize, max_payload: usize) -> Result<Scan, Error> {
+        if self.len > max_payload {
+            return Err(Error::FrameTooLarge { len: self.len as u64, max: max_payload });
+        }
+        if unread.len() < self.len {
+            return Ok(Scan::More { at_least: self.len, scanned: 0 });
+        }
+        Ok(Scan::Frame { payload: 0..self.len, end: self.len })
+    }
+
+    #[inline]
+    fn envelope(&self, payload: &[u8]) -> Result<Envelope<'_>, Error> {
+        if payload.len() != self.len {
+            return Err(Error::WrongLength { len: payload.len(), expected: self.len as u64 });
+        }
+        Ok(Envelope::NONE)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_payloads_of_that_length_are_sent() {
+        assert_eq!(Fixed::new(3).envelope(b"abc"), Ok(Envelope::NONE));
+        for other in [&b""[..], b"ab", b"abcd"] {
+            assert_eq!(Fixed::new(3).envelope(other), Err(Error::WrongLength { len: other.len(), expected: 3 }));
+        }
+    }
+
+    #[test]
+    fn frames_longer_than_the_limit_are_never_waited_for() {
+        assert_eq!(Fixed::new(9).scan(b"", 0, 8), Err(Error::FrameTooLarge { len: 9, max: 8 }));
+    }
+}

@@ -1,0 +1,40 @@
+//! No framing needed: the carrier keeps messages apart.
+
+use super::{Envelope, Framing, Scan};
+use crate::Error;
+
+/// Each receive is one frame: for datagram and seqpacket sockets, where the kernel keeps the boundaries (`unix(7)`).
+///
+/// What lies unread is the frame, all of it, so take the batch after each receive; two receives without that would
+/// join. Unlike with [`Raw`](super::Raw), a message over the limit is an error, not several frames. An empty message
+/// leaves nothing in a buffer: whoever receives it gives it out itself, as
+/// [`Batch::single`](crate::Batch::single)`(Bytes::new())`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Whole;
+
+impl Framing for Whole {
+    #[inline]
+    fn scan(&self, unread: &[u8], _scanned: usize, max_payload: usize) -> Result<Scan, Error> {
+        match unread.len() {
+            0 => Ok(Scan::More { at_least: 1, scanned: 0 }),
+            len if len > max_payload => Err(Error::FrameTooLarge { len: len as u64, max: max_payload }),
+            len => Ok(Scan::Frame { payload: 0..len, end: len }),
+        }
+    }
+
+    #[inline]
+    fn envelope(&self, _payload: &[u8]) -> Result<Envelope<'_>, Error> {
+        Ok(Envelope::NONE)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_message_over_the_limit_is_not_split() {
+        assert_eq!(Whole.scan(b"abc", 0, 3), Ok(Scan::Frame { payload: 0..3, end: 3 }));
+        assert_eq!(Whole.scan(b"abcd", 0, 3), Err(Error::FrameTooLarge { len: 4, max: 3 }));
+    }
+}

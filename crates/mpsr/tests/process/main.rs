@@ -1,0 +1,21 @@
+//! The `mpsr` program as its users meet it: real processes, real sockets, other people's clients.
+//!
+//! Nothing here sleeps to let something happen. A test waits for an event that the program prints, for the end of
+//! a process, or for a state that it can see; each wait has a limit, and whatever was started is killed and reaped on
+//! every way out.
+
+#![expect(clippy::unwrap_used, reason = "a test may")]
+
+mod admission;
+mod clients;
+mod ending;
+mod framings;
+mod listen;
+mod output;
+mod pressure;
+mod refusals;
+mod reset;
+mod running;
+mod sending;
+mod terminal;
+mod watching;

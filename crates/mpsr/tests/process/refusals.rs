@@ -1,0 +1,260 @@
+//! What cannot be done is refused with what, where and what to do, and nothing else is disturbed.
+
+use std::{
+    fs,
+    io::{Read as _, Write as _},
+    os::unix::{
+        fs::FileTypeExt as _,
+        net::{UnixListener, UnixStream},
+    },
+    path::Path,
+    process::Stdio,
+};
+
+use rustix::process::Signal;
+
+use crate::{
+    listen::{Listen, directory, of_kind, texts, unix},
+    running::{Ended, Running, finish, mpsr},
+};
+
+/// Runs to the end, which must come by itself, with this code and a message on standard error alone that has these words.
+#[track_caller]
+fn assert_refused(arguments: &[&str], code: i32, words: &[&str]) {
+    let Ended { code: ended, stdout, stderr } = finish(&mut mpsr(arguments), b"");
+    assert_eq!((ended, stdout.len()), (Some(code), 0), "{arguments:?}: {stderr}");
+    for word in words {
+        assert!(stderr.contains(word), "{arguments:?}: no {word:?} in {stderr:?}");
+    }
+}
+
+fn text(path: &Path) -> &str {
+    path.to_str().expect("temporary directories have plain names")
+}
+
+#[test]
+fn wrong_usage_and_malformed_addresses_end_with_2() {
+    for (arguments, word) in [
+        (&[][..], "Usage"),
+        (&["receive"], "receive"),
+        (&["listen"], "ADDRESS"),
+        (&["listen", "/run/x.sock"], "unix:/run/x.sock"),
+        (&["listen", "unix:"], "unix:/PATH"),
+        (&["listen", "tcp://localhost:1"], "tcp://localhost:1"),
+        (&["listen", "unix:/x", "--framing", "csv"], "csv"),
+        (&["listen", "unix:/x", "--mode", "999"], "999"),
+        (&["listen", "unix:/x", "--max-frame", "many"], "many"),
+        (&["listen", "unix:/x", "--max-frame", "0"], "0"),
+        (&["send"], "ADDRESS"),
+        (&["send", "dir:/tmp"], "dir:/tmp"),
+        (&["send", "unix:/x", "--wait", "soon"], "soon"),
+        (&["send", "unix:/x", "--framing", "until-eof", "one", "two"], "until-eof"),
+        (&["watch"], "DIR"),
+        (&["watch", "dir:"], "dir:"),
+    ] {
+        assert_refused(arguments, 2, &[word]);
+    }
+}
+
+#[test]
+fn help_and_version_are_no_mistakes() {
+    for arguments in [&["--help"][..], &["listen", "--help"], &["send", "-h"], &["watch", "-h"], &["--version"]] {
+        let ended = finish(&mut mpsr(arguments), b"");
+        assert_eq!((ended.code, ended.stderr.as_str()), (Some(0), ""), "{arguments:?}");
+        assert!(!ended.stdout.is_empty());
+    }
+}
+
+#[test]
+fn a_path_of_more_bytes_than_an_address_has_works_and_one_of_more_than_a_name_has_is_refused() {
+    let directory = directory();
+    let deep = directory.path().join("d".repeat(80)).join("e".repeat(80));
+    fs::create_dir_all(&deep).unwrap();
+    let path = deep.join("x.sock");
+    assert!(path.as_os_str().len() > 108);
+    let mut listen = Listen::start([unix(&path)]);
+    let sent = finish(&mut mpsr(["send", &unix(&path), "through"]), b"");
+    assert_eq!(sent.code, Some(0), "{}", sent.stderr);
+    let left = listen.until("left");
+    assert_eq!(texts(&listen.events, &left["producer"]), ["through"]);
+    listen.stop().assert_account(1, 1, 0);
+
+    let name = "n".repeat(250);
+    let path = unix(directory.path().join(&name));
+    assert_refused(&["listen", &path], 1, &[&name, "250 bytes where 249 are possible", "use a shorter name"]);
+    let path = format!("unix:/{}x", "d/".repeat(2048));
+    assert_refused(&["listen", &path], 1, &["4098 bytes where 4095 are possible"]);
+    assert_refused(&["send", &path, "a"], 1, &["4098 bytes where 4095 are possible"]);
+}
+
+#[test]
+fn what_is_not_a_socket_is_left_alone() {
+    let directory = directory();
+    let file = directory.path().join("file");
+    fs::write(&file, "precious").unwrap();
+    let address = unix(&file);
+    let words = [text(&file), "is a regular file, not a socket", "left alone"];
+    assert_refused(&["listen", &address], 1, &words);
+    assert_refused(&["send", "--bind", &address, "a"], 1, &words);
+    assert_refused(&["send", &address, "a"], 1, &[text(&file)]);
+    assert_eq!(fs::read(&file).unwrap(), b"precious");
+    // A directory, and a link to the file.
+    assert_refused(&["listen", &unix(directory.path())], 1, &["is a directory"]);
+    let link = directory.path().join("link");
+    std::os::unix::fs::symlink(&file, &link).unwrap();
+    assert_refused(&["listen", &unix(&link)], 1, &["is a symbolic link"]);
+    assert_eq!(fs::read(&link).unwrap(), b"precious");
+}
+
+#[test]
+fn a_directory_that_is_not_there_is_named() {
+    let directory = directory();
+    let missing = directory.path().join("missing");
+    let path = unix(missing.join("x.sock"));
+    assert_refused(&["listen", &path], 1, &[text(&missing), "create it"]);
+    assert_refused(&["send", &path, "a"], 1, &[text(&missing), "start its server"]);
+    assert_refused(&["listen", &format!("dir:{}", text(&missing))], 1, &[text(&missing)]);
+    assert_refused(&["watch", text(&missing)], 1, &[text(&missing)]);
+    let file = directory.path().join("file");
+    fs::write(&file, "").unwrap();
+    assert_refused(&["watch", text(&file)], 1, &[text(&file), "directory"]);
+}
+
+#[test]
+fn of_several_places_one_that_cannot_be_had_leaves_nothing_behind() {
+    let directory = directory();
+    let path = directory.path().join("x.sock");
+    let missing = format!("dir:{}/missing", text(directory.path()));
+    assert_refused(&["listen", &unix(&path), &missing], 1, &["missing"]);
+    assert!(!path.exists());
+}
+
+#[test]
+fn a_socket_that_nobody_listens_on_is_named_and_with_wait_it_is_waited_for() {
+    let directory = directory();
+    let path = directory.path().join("x.sock");
+    assert_refused(&["send", &unix(&path), "a"], 1, &[text(&path), "start its server"]);
+    drop(UnixListener::bind(&path).unwrap());
+    assert_refused(&["send", &unix(&path), "a"], 1, &["nobody is listening on", text(&path), "start its server"]);
+    assert_refused(&["send", &unix(&path), "--wait", "0.1", "a"], 1, &["nobody is listening on", "after"]);
+
+    // The sender is there first; the receiver replaces what is stale.
+    let mut sender = Running::start(&mut mpsr(["send", &unix(&path), "--wait", "30", "patient"]));
+    let mut listen = Listen::start([unix(&path)]);
+    assert_eq!(sender.wait(), Some(0));
+    let left = listen.until("left");
+    assert_eq!(texts(&listen.events, &left["producer"]), ["patient"]);
+    listen.stop().assert_account(1, 1, 0);
+}
+
+#[test]
+fn a_receiver_that_is_there_already_is_not_disturbed() {
+    let directory = directory();
+    let path = directory.path().join("x.sock");
+    let mut listen = Listen::start([unix(&path)]);
+    let mut producer = UnixStream::connect(&path).unwrap();
+    producer.write_all(b"before\n").unwrap();
+    listen.until("message");
+    let pid = format!("process {}", listen.running.pid());
+    assert_refused(&["listen", &unix(&path)], 1, &[text(&path), "is taken", &pid]);
+    producer.write_all(b"after\n").unwrap();
+    assert_eq!(listen.until("message")["text"], "after");
+    assert_eq!(finish(&mut mpsr(["send", &unix(&path), "new"]), b"").code, Some(0));
+    assert_eq!(listen.until("message")["text"], "new");
+    listen.stop().assert_account(2, 3, 0);
+
+    // Neither is a server that knows nothing of locks.
+    let server = UnixListener::bind(&path).unwrap();
+    assert_refused(&["listen", &unix(&path)], 1, &[text(&path), "is taken"]);
+    let mut client = UnixStream::connect(&path).unwrap();
+    client.write_all(b"still here").unwrap();
+    drop(client);
+    server.set_nonblocking(true).unwrap();
+    let heard = server.incoming().map_while(Result::ok).map(|mut stream| {
+        let mut heard = String::new();
+        stream.read_to_string(&mut heard).unwrap();
+        heard
+    });
+    // Whoever looked whether it was alive said nothing.
+    assert_eq!(heard.filter(|heard| !heard.is_empty()).collect::<Vec<_>>(), ["still here"]);
+}
+
+#[test]
+fn after_kill_9_the_same_path_is_taken_again() {
+    let directory = directory();
+    let path = directory.path().join("x.sock");
+    for _ in 0..3 {
+        let mut listen = Listen::start([unix(&path)]);
+        listen.running.signal(Signal::KILL);
+        assert_eq!(listen.running.wait(), None);
+        assert!(fs::symlink_metadata(&path).unwrap().file_type().is_socket(), "it left its socket behind");
+    }
+    let mut listen = Listen::start([unix(&path)]);
+    assert_eq!(finish(&mut mpsr(["send", &unix(&path), "again"]), b"").code, Some(0));
+    assert_eq!(listen.until("message")["text"], "again");
+    listen.stop().assert_account(1, 1, 0);
+    assert!(!path.exists());
+}
+
+#[test]
+fn a_producer_whose_frame_is_over_the_limit_is_malformed_and_others_are_not_disturbed() {
+    let directory = directory();
+    let path = directory.path().join("in.sock");
+    let mut listen = Listen::start([&unix(&path), "--framing", "u32be", "--max-frame", "16"]);
+    let mut good = UnixStream::connect(&path).unwrap();
+    good.write_all(b"\0\0\0\x10exactly sixteen.").unwrap();
+    listen.until("message");
+
+    let mut bad = UnixStream::connect(&path).unwrap();
+    // The length alone gives it away: nothing of it has been sent.
+    bad.write_all(b"\0\0\0\x02ok\0\0\0\x11").unwrap();
+    let left = listen.until("left");
+    assert_eq!(texts(&listen.events, &left["producer"]), ["ok"]);
+    assert_eq!([&left["received"], &left["delivered"], &left["cut"]], [1, 1, 1]);
+    assert_eq!(left["reason"], "malformed");
+    let error = left["error"].as_str().expect("the error is told");
+    assert!(error.contains("17") && error.contains("16"), "{error}");
+    assert_eq!(bad.read(&mut [0]).unwrap(), 0, "it is hung up on");
+
+    good.write_all(b"\0\0\0\x04more").unwrap();
+    assert_eq!(listen.until("message")["text"], "more");
+    drop(good);
+    listen.until("left");
+    listen.stop().assert_account(2, 3, 1);
+}
+
+#[test]
+fn a_line_over_the_limit_is_malformed_on_both_sides() {
+    let directory = directory();
+    let path = directory.path().join("in.sock");
+    let mut listen = Listen::start([&unix(&path), "--max-frame", "16"]);
+    let mut bad = UnixStream::connect(&path).unwrap();
+    bad.write_all(b"short\nthis line never ends, and it need not").unwrap();
+    let left = listen.until("left");
+    assert_eq!(
+        [&left["reason"], &left["received"], &left["cut"]],
+        [&"malformed".into(), &1.into(), &1.into()] as [&serde_json::Value; 3]
+    );
+    assert_eq!(of_kind(&listen.events, "message").len(), 1);
+    // Our own sender notices before it sends.
+    let address = unix(&path);
+    let sent = finish(&mut mpsr(["send", &address, "--max-frame", "16"]), b"short\nseventeen bytes..\nnever\n");
+    assert_eq!(sent.code, Some(1));
+    assert!(sent.stderr.contains("line 2 of standard input") && sent.stderr.contains("16"), "{}", sent.stderr);
+    let left = listen.until("left");
+    assert_eq!(texts(&listen.events, &left["producer"]), ["short"]);
+    listen.stop().assert_account(2, 2, 1);
+}
+
+#[test]
+fn nothing_is_said_on_standard_output_when_listening_fails() {
+    // A script that reads the messages reads no complaint as one.
+    let mut running = Running::start(
+        mpsr(["listen", "unix:/dev/null/x.sock"]).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()),
+    );
+    assert_eq!(running.stdout().rest(), [""; 0]);
+    let said = running.stderr().rest();
+    assert_eq!(said.len(), 1, "{said:?}");
+    assert!(said[0].starts_with("mpsr: cannot listen: "), "{said:?}");
+    assert_eq!(running.wait(), Some(1));
+}

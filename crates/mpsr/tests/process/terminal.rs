@@ -1,0 +1,127 @@
+//! What is shown to people, and that what others sent cannot command their terminal.
+
+use std::{fs::File, io::Read as _, os::fd::OwnedFd, process::Stdio, thread};
+
+use rustix::{
+    fs::{Mode, OFlags, open},
+    process::Signal,
+    pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt},
+    termios::{OptionalActions, OutputModes, tcgetattr, tcsetattr},
+};
+
+use crate::{
+    listen::{directory, unix},
+    running::{Running, eventually, finish, mpsr},
+};
+
+/// Obeyed, it would clear the screen, rename the window, hide text and turn it round.
+const HOSTILE: &str = "\x1b[2J\x1b]0;owned\x07 \u{9b}31m \u{202e}txt.exe\r and \x00";
+
+/// A terminal of our own, and what a program writes to it.
+struct Terminal {
+    slave: OwnedFd,
+    screen: thread::JoinHandle<String>,
+}
+
+impl Terminal {
+    fn open() -> Self {
+        let master = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
+        grantpt(&master).unwrap();
+        unlockpt(&master).unwrap();
+        let name = ptsname(&master, Vec::new()).unwrap();
+        let slave = open(&name, OFlags::RDWR | OFlags::NOCTTY, Mode::empty()).unwrap();
+        // Lines end as they are written, so that what is read is what was written.
+        let mut modes = tcgetattr(&slave).unwrap();
+        modes.output_modes.remove(OutputModes::OPOST);
+        tcsetattr(&slave, OptionalActions::Now, &modes).unwrap();
+        let screen = thread::spawn(move || {
+            let (mut master, mut screen) = (File::from(master), Vec::new());
+            // A terminal that everybody has closed ends with an error, after all that was written.
+            let mut piece = [0; 4096];
+            while let Ok(read @ 1..) = master.read(&mut piece) {
+                screen.extend_from_slice(&piece[..read]);
+            }
+            String::from_utf8(screen).expect("what is shown is text")
+        });
+        Self { slave, screen }
+    }
+
+    fn stdio(&self) -> Stdio {
+        self.slave.try_clone().unwrap().into()
+    }
+
+    /// All that was written, once nobody has it open any more.
+    fn screen(self) -> String {
+        drop(self.slave);
+        self.screen.join().unwrap()
+    }
+}
+
+/// Everything that a receiver with these arguments shows of one hostile message, on a terminal.
+fn shown(arguments: &[&str]) -> String {
+    let directory = directory();
+    let path = directory.path().join("in.sock");
+    let terminal = Terminal::open();
+    let mut command = mpsr(["listen", &unix(&path), "--framing", "until-eof"]);
+    command.args(arguments).stdin(Stdio::null()).stdout(terminal.stdio()).stderr(terminal.stdio());
+    let mut listen = Running::start(&mut command);
+    drop(command);
+    eventually("it listens", || path.exists());
+    let sent = finish(&mut mpsr(["send", &unix(&path), "--framing", "until-eof"]), HOSTILE.as_bytes());
+    assert_eq!(sent.code, Some(0), "{}", sent.stderr);
+    listen.signal(Signal::TERM);
+    assert_eq!(listen.wait(), Some(0));
+    terminal.screen()
+}
+
+/// Nothing that a terminal would obey.
+#[track_caller]
+fn assert_harmless(screen: &str) {
+    let harmful = |c: &char| (c.is_control() && *c != '\n') || *c == '\u{202e}';
+    assert_eq!(screen.chars().find(harmful), None, "{screen:?}");
+}
+
+#[test]
+fn control_characters_are_shown_and_not_obeyed() {
+    let screen = shown(&[]);
+    assert_harmless(&screen);
+    assert!(
+        screen.contains(r"   1 | \u{1b}[2J\u{1b}]0;owned\u{7} \u{9b}31m \u{202e}txt.exe\r and \u{0}"),
+        "{screen:?}"
+    );
+    for word in ["listening on unix:", "   1 + pid ", "   1 - ", ": delivered 1", "received 1 message from 1 producer"]
+    {
+        assert!(screen.contains(word), "no {word:?} in {screen:?}");
+    }
+}
+
+#[test]
+fn objects_on_a_terminal_are_the_same_objects_and_as_harmless() {
+    let screen = shown(&["--json"]);
+    assert_harmless(&screen);
+    let objects: Vec<serde_json::Value> = screen.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let message = objects.iter().find(|object| object["event"] == "message").expect("a message");
+    assert_eq!(message["text"], HOSTILE);
+}
+
+#[test]
+fn quiet_shows_messages_alone() {
+    let screen = shown(&["--quiet"]);
+    assert_eq!(screen.lines().count(), 1, "{screen:?}");
+}
+
+#[test]
+fn what_is_piped_is_what_was_sent() {
+    let directory = directory();
+    let path = directory.path().join("in.sock");
+    let mut command = mpsr(["listen", &unix(&path), "--framing", "until-eof"]);
+    let mut listen = Running::start(command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()));
+    let (stdout, stderr) = (crate::running::all(listen.child().stdout.take()), listen.stderr());
+    stderr.next();
+    let every_byte: Vec<u8> = (0..=255).chain(HOSTILE.bytes()).collect();
+    finish(&mut mpsr(["send", &unix(&path), "--framing", "until-eof"]), &every_byte);
+    listen.signal(Signal::TERM);
+    assert_eq!(listen.wait(), Some(0));
+    assert_eq!(stdout.join().unwrap(), [&every_byte[..], b"\n"].concat());
+    assert_harmless(&stderr.rest().join("\n"));
+}

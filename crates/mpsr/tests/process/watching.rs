@@ -1,0 +1,110 @@
+//! `mpsr watch`: which sockets are in a directory, now and from now on.
+
+use std::{fs, os::unix::net::UnixListener, path::Path, process::Stdio};
+
+use rustix::process::Signal;
+use serde_json::Value;
+
+use crate::{
+    listen::directory,
+    running::{Lines, Running, mpsr},
+};
+
+struct Watch {
+    running: Running,
+    events: Lines,
+}
+
+impl Watch {
+    fn start(path: &Path) -> Self {
+        let mut command = mpsr(["watch", "--json"]);
+        let mut running = Running::start(command.arg(path).stdin(Stdio::null()).stdout(Stdio::piped()));
+        let events = running.stdout();
+        Self { running, events }
+    }
+
+    fn next(&self) -> Value {
+        let line = self.events.next().expect("it runs");
+        serde_json::from_str(&line).unwrap_or_else(|error| panic!("{error}: {line}"))
+    }
+
+    /// The next event is this one, of this socket; gives its generation.
+    #[track_caller]
+    fn expect(&self, kind: &str, path: &Path) -> u64 {
+        let event = self.next();
+        assert_eq!([&event["event"], &event["path"]], [kind, path.to_str().unwrap()], "{event}");
+        event["generation"].as_u64().expect("a generation")
+    }
+}
+
+#[test]
+fn sockets_are_seen_as_they_come_and_go() {
+    let directory = directory();
+    let at = |name: &str| directory.path().join(name);
+    let present = UnixListener::bind(at("present.sock")).unwrap();
+    fs::write(at("file"), "not a socket").unwrap();
+
+    let mut watch = Watch::start(directory.path());
+    assert_eq!(watch.next()["event"], "init");
+    let first = watch.expect("present", &at("present.sock"));
+    assert_eq!(watch.next()["event"], "init-done");
+
+    // Bound.
+    let _late = UnixListener::bind(at("late.sock")).unwrap();
+    let late = watch.expect("added", &at("late.sock"));
+    // What is not a socket, or hidden, is none of its business.
+    fs::write(at("other-file"), "").unwrap();
+    let _hidden = UnixListener::bind(at(".hidden.sock")).unwrap();
+    // Unlinked: the socket itself is still open.
+    fs::remove_file(at("present.sock")).unwrap();
+    assert_eq!(watch.expect("removed", &at("present.sock")), first);
+    drop(present);
+    // Renamed.
+    fs::rename(at("late.sock"), at("renamed.sock")).unwrap();
+    let mut events = [watch.next(), watch.next()];
+    events.sort_by_key(|event| event["event"].to_string());
+    assert_eq!([&events[0]["event"], &events[1]["event"]], ["added", "removed"]);
+    assert_eq!(events[0]["path"], at("renamed.sock").to_str().unwrap());
+    assert_eq!(events[1]["path"], at("late.sock").to_str().unwrap());
+    assert_eq!(events[1]["generation"], late);
+    let renamed = events[0]["generation"].as_u64().unwrap();
+    // Replaced in one step by another socket: the name is the same, the socket is not.
+    let _new = UnixListener::bind(at(".new")).unwrap();
+    fs::rename(at(".new"), at("renamed.sock")).unwrap();
+    assert_eq!(watch.expect("removed", &at("renamed.sock")), renamed);
+    assert_ne!(watch.expect("added", &at("renamed.sock")), renamed);
+
+    watch.running.signal(Signal::INT);
+    assert_eq!(watch.running.wait(), Some(0));
+    assert_eq!(watch.events.rest(), [""; 0]);
+}
+
+#[test]
+fn facts_of_a_socket_are_told() {
+    use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
+    let directory = directory();
+    let path = directory.path().join("a.sock");
+    let _socket = UnixListener::bind(&path).unwrap();
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o640)).unwrap();
+    let facts = fs::metadata(&path).unwrap();
+    let mut watch = Watch::start(directory.path());
+    assert_eq!(watch.next()["event"], "init");
+    let event = watch.next();
+    assert_eq!([&event["mode"], &event["event"]], ["640", "present"]);
+    assert_eq!([&event["uid"], &event["gid"]], [facts.uid(), facts.gid()]);
+    watch.running.signal(Signal::TERM);
+    assert_eq!(watch.running.wait(), Some(0));
+}
+
+#[test]
+fn it_ends_when_nobody_reads_any_longer() {
+    let directory = directory();
+    let Watch { mut running, events } = Watch::start(directory.path());
+    events.next();
+    events.next();
+    // The thread that reads ends with the next line, and closes the pipe.
+    drop(events);
+    let _one = UnixListener::bind(directory.path().join("one.sock")).unwrap();
+    let _two = UnixListener::bind(directory.path().join("two.sock")).unwrap();
+    assert_eq!(running.wait(), Some(1));
+}

@@ -1,0 +1,73 @@
+//! The sending handle as a `Sink`.
+
+use std::{
+    pin::Pin,
+    task::{Context, Poll, ready},
+};
+
+use bytes::Bytes;
+use futures_sink::Sink;
+
+use crate::{Refusal, Sender};
+
+/// A [`Sender`] with the face of a [`Sink`], for combinators that want one.
+///
+/// It holds at most one message that is accepted and not queued yet; [`into_unqueued`](Self::into_unqueued) gives it back.
+/// Closing it is [`Sender::finish`].
+#[derive(Debug)]
+pub struct SendSink {
+    sender: Sender,
+    accepted: Option<Bytes>,
+    /// Where the queue ended when a flush was begun.
+    mark: Option<u64>,
+}
+
+impl SendSink {
+    pub(crate) const fn new(sender: Sender) -> Self {
+        Self { sender, accepted: None, mark: None }
+    }
+
+    /// Takes the message back that was accepted and not queued, if there is one.
+    #[must_use]
+    pub fn into_unqueued(self) -> Option<Bytes> {
+        self.accepted
+    }
+
+    fn poll_queue(&mut self, cx: &Context<'_>) -> Poll<Result<(), Refusal>> {
+        let Some(message) = &self.accepted else { return Poll::Ready(Ok(())) };
+        let outcome = ready!(self.sender.poll_send_shared(cx, message));
+        self.accepted = None;
+        Poll::Ready(outcome)
+    }
+}
+
+impl Sink<Bytes> for SendSink {
+    type Error = Refusal;
+
+    fn poll_ready(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), Refusal>> {
+        self.poll_queue(cx)
+    }
+
+    fn start_send(mut self: Pin<&mut Self>, message: Bytes) -> Result<(), Refusal> {
+        if self.accepted.is_some() {
+            return Err(Refusal::Full);
+        }
+        self.accepted = Some(message);
+        Ok(())
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), Refusal>> {
+        ready!(self.poll_queue(cx))?;
+        let end = self.sender.mark();
+        let mark = *self.mark.get_or_insert(end);
+        let written = ready!(self.sender.poll_written(cx, mark));
+        self.mark = None;
+        Poll::Ready(written)
+    }
+
+    fn poll_close(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), Refusal>> {
+        ready!(self.poll_queue(cx))?;
+        self.sender.begin_finish();
+        self.poll_flush(cx)
+    }
+}

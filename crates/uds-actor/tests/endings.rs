@@ -1,0 +1,319 @@
+//! How connections end, and that the account is right whatever was half done: on a stream that does what it is told.
+
+use std::{
+    future::Future,
+    io,
+    pin::Pin,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use frame_codec::{Delimited, LengthPrefixed, Limits};
+use tokio::{
+    io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, ReadBuf},
+    net::UnixStream,
+    time::timeout,
+};
+use uds_actor::{Actor, Control, Owned, Reason, Refusal, Sender};
+
+const LONG: Duration = Duration::from_secs(20);
+
+/// A hang is a failure with a name.
+async fn soon<T>(what: &str, future: impl Future<Output = T>) -> T {
+    match timeout(LONG, future).await {
+        Ok(value) => value,
+        Err(_) => panic!("still waiting for {what}"),
+    }
+}
+
+/// A stream whose reads and writes are two functions. Whoever answers `Pending` wakes nobody.
+struct Puppet<R, W> {
+    read: R,
+    write: W,
+}
+
+fn silent(_: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+    Poll::Pending
+}
+
+fn stuck(_: &[u8]) -> Poll<io::Result<usize>> {
+    Poll::Pending
+}
+
+impl<R, W> AsyncRead for Puppet<R, W>
+where
+    R: FnMut(&mut ReadBuf<'_>) -> Poll<io::Result<()>> + Unpin,
+    W: Unpin,
+{
+    fn poll_read(mut self: Pin<&mut Self>, _: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        (self.read)(buf)
+    }
+}
+
+impl<R, W> AsyncWrite for Puppet<R, W>
+where
+    R: Unpin,
+    W: FnMut(&[u8]) -> Poll<io::Result<usize>> + Unpin,
+{
+    fn poll_write(mut self: Pin<&mut Self>, _: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        (self.write)(buf)
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+}
+
+#[tokio::test]
+async fn a_dropped_receiver_ends_a_connection_that_has_nothing_left_to_write() {
+    let (here, mut there) = UnixStream::pair().unwrap();
+    let (sender, receiver, control) = Actor::new(here, Delimited::lines()).spawn();
+    soon("our direction's end", sender.finish()).await.unwrap();
+    assert_eq!(soon("the same over there", there.read(&mut [0; 1])).await.unwrap(), 0);
+    drop(receiver);
+    let report = soon("the report", control.finished()).await;
+    assert!(matches!(report.reason, Reason::Closed), "{}", report.reason);
+}
+
+#[tokio::test]
+async fn a_flush_waits_for_what_was_taken_up_while_something_else_was_told() {
+    let slot: Arc<Mutex<Option<Sender>>> = Arc::default();
+    let senders = Arc::clone(&slot);
+    let mut writes = 0;
+    // Each of two writes succeeds and finds another frame queued behind it; the third finds the kernel full.
+    let write = move |bytes: &[u8]| {
+        writes += 1;
+        if writes > 2 {
+            return Poll::Pending;
+        }
+        senders.lock().unwrap().as_ref().unwrap().try_send(b"next").unwrap();
+        Poll::Ready(Ok(bytes.len()))
+    };
+    let mut lines = 5;
+    let read = move |buf: &mut ReadBuf<'_>| {
+        if lines == 0 {
+            return Poll::Pending;
+        }
+        lines -= 1;
+        buf.put_slice(b"line\n");
+        Poll::Ready(Ok(()))
+    };
+    let (sender, mut receiver, control) = Actor::new(Owned(Puppet { read, write }), Delimited::lines()).spawn();
+    *slot.lock().unwrap() = Some(sender.clone());
+    sender.send(b"first").await.unwrap();
+    for _ in 0..5 {
+        soon("a line", receiver.recv_batch()).await.unwrap();
+    }
+    let flushing = tokio::spawn(async move { sender.flush().await });
+    tokio::task::yield_now().await;
+    let report = soon("the report", control.abort()).await;
+    assert_eq!((report.handed_to_kernel.frames, report.returned.len()), (2, 1));
+    assert_eq!(soon("the flush", flushing).await.unwrap(), Err(Refusal::Closed), "one frame came back");
+}
+
+#[tokio::test]
+async fn a_flush_of_what_was_written_succeeds_although_the_connection_breaks_behind_it() {
+    let mut room = 6;
+    let write = move |bytes: &[u8]| match bytes.len().min(room) {
+        0 => Poll::Pending,
+        count => {
+            room -= count;
+            Poll::Ready(Ok(count))
+        }
+    };
+    let (sender, _receiver, control) = Actor::new(Owned(Puppet { read: silent, write }), Delimited::lines()).spawn();
+    sender.send(b"first").await.unwrap();
+    let mut flushing = Box::pin(sender.flush());
+    tokio::select! {
+        biased;
+        done = &mut flushing => panic!("nothing can be written yet: {done:?}"),
+        () = std::future::ready(()) => {}
+    }
+    // Queued before the actor has its turn, so that it takes both together.
+    sender.try_send(b"second").unwrap();
+    tokio::task::yield_now().await;
+    let report = soon("the report", control.abort()).await;
+    assert_eq!((report.handed_to_kernel.frames, report.returned.len()), (1, 1));
+    assert_eq!(soon("the flush", flushing).await, Ok(()));
+}
+
+#[tokio::test]
+async fn what_was_read_of_an_incomplete_frame_is_cut_however_the_connection_ends() {
+    for ending in ["abort", "drain", "deadline", "dropped receiver"] {
+        let (here, mut there) = UnixStream::pair().unwrap();
+        let (sender, mut receiver, control) = Actor::new(here, Delimited::lines()).spawn();
+        there.write_all(b"whole\npart").await.unwrap();
+        assert_eq!(soon("the whole line", receiver.recv_batch()).await.unwrap().len(), 1);
+        let report = match ending {
+            "abort" => soon(ending, control.abort()).await,
+            "drain" => soon(ending, control.drain(LONG)).await,
+            "deadline" => soon(ending, control.close(Duration::from_millis(10))).await,
+            _ => {
+                drop((sender, receiver));
+                soon(ending, control.finished()).await
+            }
+        };
+        assert_eq!((report.received.frames, report.cut_receiving), (1, 4), "{ending}: {report}");
+    }
+}
+
+#[tokio::test]
+async fn frames_that_were_read_are_received_although_the_inbox_had_no_room_for_them() {
+    let read_bytes = Arc::new(AtomicUsize::new(0));
+    let counter = Arc::clone(&read_bytes);
+    let read = move |buf: &mut ReadBuf<'_>| {
+        let len = buf.remaining();
+        buf.put_slice(&vec![b'\n'; len]);
+        counter.fetch_add(len, Ordering::Relaxed);
+        Poll::Ready(Ok(()))
+    };
+    let (_sender, mut receiver, control) =
+        Actor::new(Owned(Puppet { read, write: stuck }), Delimited::lines()).inbox_bytes(1).spawn();
+    let mut frames = 0;
+    for _ in 0..3 {
+        frames += soon("a batch", receiver.recv_batch()).await.unwrap().len();
+    }
+    drop(control.abort());
+    while let Some(batch) = soon("what is left", receiver.recv_batch()).await {
+        frames += batch.len();
+    }
+    let report = soon("the report", control.finished()).await;
+    assert_eq!(report.received.frames as usize, read_bytes.load(Ordering::Relaxed), "each byte was a frame");
+    assert_eq!((report.delivered.frames as usize, report.lost.frames), (frames, 0));
+}
+
+#[tokio::test]
+async fn an_actor_that_is_kept_busy_writing_still_hears_what_is_asked_of_it() {
+    const ENOUGH: usize = 1_000_000;
+    let slot: Arc<Mutex<Option<Sender>>> = Arc::default();
+    let senders = Arc::clone(&slot);
+    let writes = Arc::new(AtomicUsize::new(0));
+    let counter = Arc::clone(&writes);
+    // Whenever the stream has taken everything, there is one more frame.
+    let write = move |bytes: &[u8]| {
+        if counter.fetch_add(1, Ordering::Relaxed) < ENOUGH {
+            senders.lock().unwrap().as_ref().unwrap().try_send(&[0; 1000]).unwrap();
+        }
+        Poll::Ready(Ok(bytes.len()))
+    };
+    let (sender, _receiver, control) =
+        Actor::new(Owned(Puppet { read: silent, write }), LengthPrefixed::u32_be()).spawn();
+    *slot.lock().unwrap() = Some(sender.clone());
+    sender.send(b"first").await.unwrap();
+    tokio::task::yield_now().await;
+    let report = soon("the report", control.abort()).await;
+    assert!(matches!(report.reason, Reason::Aborted), "{}", report.reason);
+    assert!(writes.load(Ordering::Relaxed) < ENOUGH, "nobody else had a turn");
+}
+
+#[tokio::test]
+async fn an_inbox_of_no_bytes_takes_one_read_at_a_time() {
+    let (here, mut there) = UnixStream::pair().unwrap();
+    let (_sender, mut receiver, _control) = Actor::new(here, Delimited::lines()).inbox_bytes(0).spawn();
+    there.write_all(b"a line\n").await.unwrap();
+    drop(there);
+    assert_eq!(soon("the line", receiver.recv_batch()).await.unwrap().len(), 1);
+    assert!(soon("the end", receiver.recv_batch()).await.is_none());
+}
+
+#[tokio::test]
+async fn dropping_the_handles_does_not_change_a_deadline_that_was_given() {
+    // Much to write, and a peer that does not read: only a deadline ends it.
+    let (here, there) = UnixStream::pair().unwrap();
+    let (sender, receiver, control) = Actor::new(here, LengthPrefixed::u32_be()).linger(10 * LONG).spawn();
+    sender.send(&[0; 900_000]).await.unwrap();
+    drop(control.close(Duration::from_millis(20)));
+    tokio::task::yield_now().await;
+    drop((sender, receiver, control));
+    soon("the actor's end", async {
+        while there.try_write(b"x").is_ok() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    })
+    .await;
+    // The other way round: time was given, and the default does not take it away.
+    let (here, mut there) = UnixStream::pair().unwrap();
+    let linger = Duration::from_millis(1);
+    let (sender, receiver, control) = Actor::new(here, LengthPrefixed::u32_be()).linger(linger).spawn();
+    sender.send(&[0; 900_000]).await.unwrap();
+    drop(control.close(LONG));
+    tokio::task::yield_now().await;
+    drop((sender, receiver, control));
+    tokio::time::sleep(20 * linger).await; // longer than it would have lingered
+    let mut bytes = Vec::new();
+    soon("all of it", there.read_to_end(&mut bytes)).await.unwrap();
+    assert_eq!(bytes.len(), 900_004);
+}
+
+#[tokio::test]
+async fn messages_that_trickle_in_are_charged_for_more_than_their_bytes() {
+    let reads = Arc::new(AtomicUsize::new(0));
+    let counter = Arc::clone(&reads);
+    let read = move |buf: &mut ReadBuf<'_>| {
+        counter.fetch_add(1, Ordering::Relaxed);
+        buf.put_slice(b"\n");
+        Poll::Ready(Ok(()))
+    };
+    let (_sender, _receiver, _control) =
+        Actor::new(Owned(Puppet { read, write: stuck }), Delimited::lines()).inbox_bytes(64 << 10).spawn();
+    for _ in 0..1000 {
+        tokio::task::yield_now().await; // more turns than it takes to fill the inbox
+    }
+    let waiting = reads.load(Ordering::Relaxed);
+    assert!((100..=256).contains(&waiting), "{waiting} batches wait in 64 KiB");
+}
+
+#[tokio::test]
+async fn a_frame_that_does_not_end_does_not_keep_the_actor_from_hearing() {
+    let slot: Arc<Mutex<Option<Control>>> = Arc::default();
+    let controls = Arc::clone(&slot);
+    let reads = Arc::new(AtomicUsize::new(0));
+    let counter = Arc::clone(&reads);
+    // There is always more of the line, and during the first read somebody aborts.
+    let read = move |buf: &mut ReadBuf<'_>| {
+        counter.fetch_add(1, Ordering::Relaxed);
+        if let Some(control) = controls.lock().unwrap().take() {
+            drop(control.abort());
+        }
+        let len = buf.remaining();
+        buf.put_slice(&vec![b'x'; len]);
+        Poll::Ready(Ok(()))
+    };
+    let limits = Limits::default().with_max_frame(64 << 20);
+    let (_sender, _receiver, control) =
+        Actor::new(Owned(Puppet { read, write: stuck }), Delimited::lines()).limits(limits).spawn();
+    *slot.lock().unwrap() = Some(control.clone());
+    let report = soon("the report", control.finished()).await;
+    assert!(matches!(report.reason, Reason::Aborted), "{}", report.reason);
+    assert!(report.cut_receiving <= 1 << 20, "{} bytes in one turn", report.cut_receiving);
+    assert!(reads.load(Ordering::Relaxed) < 50);
+}
+
+#[tokio::test]
+async fn a_drain_of_a_stream_that_cannot_tell_receives_a_long_frame_that_is_there() {
+    let line = [vec![b'x'; 3 << 20], b"\n".to_vec()].concat();
+    let mut rest = line;
+    let read = move |buf: &mut ReadBuf<'_>| {
+        if rest.is_empty() {
+            return Poll::Pending;
+        }
+        let len = rest.len().min(buf.remaining());
+        buf.put_slice(&rest[..len]);
+        rest.drain(..len);
+        Poll::Ready(Ok(()))
+    };
+    let limits = Limits::default().with_max_frame(64 << 20);
+    let (_sender, mut receiver, control) =
+        Actor::new(Owned(Puppet { read, write: stuck }), Delimited::lines()).limits(limits).spawn();
+    drop(control.drain(LONG));
+    assert_eq!(soon("the line", receiver.recv_batch()).await.unwrap().byte_len(), 3 << 20);
+    assert_eq!(soon("the report", control.finished()).await.cut_receiving, 0);
+}

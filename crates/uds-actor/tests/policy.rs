@@ -1,0 +1,112 @@
+//! What an actor does about peers that are silent or slow, and the sender as a sink.
+
+use std::{future::Future, time::Duration};
+
+use bytes::Bytes;
+use frame_codec::{Delimited, LengthPrefixed};
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::UnixStream,
+    time::timeout,
+};
+use uds_actor::{Actor, Overflow, Reason, Receiver};
+
+const LONG: Duration = Duration::from_secs(20);
+
+/// A hang is a failure with a name.
+async fn soon<T>(what: &str, future: impl Future<Output = T>) -> T {
+    match timeout(LONG, future).await {
+        Ok(value) => value,
+        Err(_) => panic!("still waiting for {what}"),
+    }
+}
+
+async fn drain(receiver: &mut Receiver) -> Vec<String> {
+    let mut frames = Vec::new();
+    while let Some(batch) = soon("a batch", receiver.recv_batch()).await {
+        frames.extend(batch.iter().map(|frame| String::from_utf8_lossy(frame).into_owned()));
+    }
+    frames
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_silent_peer_is_left_after_the_idle_timeout_and_a_slow_one_is_not() {
+    let (here, mut there) = UnixStream::pair().unwrap();
+    let (_sender, mut receiver, control) =
+        Actor::new(here, LengthPrefixed::u32_be()).idle_timeout(Duration::from_secs(10)).spawn();
+    // One byte every eight seconds: never silent for ten, though no frame is complete for most of the time.
+    for byte in b"\0\0\0\x02ok" {
+        tokio::time::sleep(Duration::from_secs(8)).await;
+        there.write_all(&[*byte]).await.unwrap();
+    }
+    assert_eq!(receiver.recv_batch().await.unwrap().get(0), Some(&b"ok"[..]));
+    let before = tokio::time::Instant::now();
+    let report = control.finished().await;
+    assert!(matches!(report.reason, Reason::Idle), "{}", report.reason);
+    let waited = before.elapsed();
+    assert!((Duration::from_secs(9)..Duration::from_secs(11)).contains(&waited), "{waited:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn two_actors_keep_each_other_alive_and_only_when_nothing_else_is_sent() {
+    let (here, there) = UnixStream::pair().unwrap();
+    let lively = |stream| {
+        Actor::new(stream, Delimited::lines())
+            .idle_timeout(Duration::from_secs(10))
+            .keep_alive(Duration::from_secs(4), || Bytes::from_static(b"alive"))
+            .spawn()
+    };
+    let (left, _left_receiver, left_control) = lively(here);
+    let (_right, mut right_receiver, _right_control) = lively(there);
+    tokio::time::sleep(Duration::from_secs(61)).await;
+    for _ in 0..20 {
+        left.send(b"busy").await.unwrap();
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
+    left_control.abort().await;
+    let said = drain(&mut right_receiver).await;
+    assert_eq!(said.iter().filter(|line| *line == "alive").count(), 15, "{said:?}");
+}
+
+#[tokio::test]
+async fn a_peer_that_does_not_keep_up_is_disconnected_or_misses_messages_if_that_was_chosen() {
+    let (here, _there) = UnixStream::pair().unwrap();
+    let (sender, _receiver, control) =
+        Actor::new(here, Delimited::lines()).outbox_bytes(4 << 10).on_full(Overflow::Disconnect).spawn();
+    soon("the disconnection", async { while sender.send(&[b'x'; 1000]).await.is_ok() {} }).await;
+    let report = soon("the report", control.finished()).await;
+    assert!(matches!(report.reason, Reason::Overflow), "{}", report.reason);
+    assert!(!report.returned.is_empty());
+
+    let (here, mut there) = UnixStream::pair().unwrap();
+    let (sender, _receiver, control) =
+        Actor::new(here, Delimited::lines()).outbox_bytes(4 << 10).on_full(Overflow::DropNewest).spawn();
+    for _ in 0..1000 {
+        soon("a send", sender.send(&[b'x'; 999])).await.unwrap();
+        tokio::task::yield_now().await;
+    }
+    drop(sender);
+    let mut text = Vec::new();
+    soon("what was not dropped", there.read_to_end(&mut text)).await.unwrap();
+    drop(there);
+    let report = soon("the report", control.finished()).await;
+    assert!(report.dropped > 0);
+    assert_eq!(text.len() as u64 / 1000 + report.dropped, 1000, "{report}");
+}
+
+#[tokio::test]
+async fn the_sender_as_a_sink_forwards_a_whole_stream() {
+    use futures_util::{SinkExt as _, StreamExt as _, stream};
+    let (here, there) = UnixStream::pair().unwrap();
+    let (sender, _r, _c) = Actor::new(here, Delimited::lines()).outbox_bytes(1 << 10).spawn();
+    let (_s, receiver, _control) = Actor::new(there, Delimited::lines()).spawn();
+    let words = stream::iter(0..2000).map(|n| Ok(Bytes::from(format!("word {n}"))));
+    let mut sink = sender.into_sink();
+    let forwarding = async {
+        sink.send_all(&mut words.boxed()).await.unwrap();
+        sink.close().await.unwrap();
+    };
+    let receiving = receiver.map(|batch| batch.len()).collect::<Vec<_>>();
+    let ((), counts) = soon("the stream", async { tokio::join!(forwarding, receiving) }).await;
+    assert_eq!(counts.iter().sum::<usize>(), 2000);
+}
