@@ -20,6 +20,17 @@ xflags::xflags! {
             /// Replay the run with this seed.
             optional --replay seed: u64
         }
+        /// Hostile bytes for everything that reads a peer's bytes.
+        cmd fuzz {
+            /// Only this target.
+            optional target: String
+            /// Seconds for each target (10 if nobody says).
+            optional --secs seconds: u64
+            /// Print the targets and stop.
+            optional --list
+            /// Prove that the fuzzer finds a planted mistake.
+            optional --canary
+        }
         /// The tests package, real Apache ZooKeeper included.
         cmd integration {}
         /// Several real programs, one receiver, every line accounted for.

@@ -10,6 +10,7 @@ mod console;
 mod demo;
 mod doctor;
 mod flags;
+mod fuzz;
 mod help;
 mod json;
 mod need;
@@ -54,6 +55,7 @@ fn run() -> anyhow::Result<ExitCode> {
         XtaskCmd::Ci(options) => ci::run(&workspace, &options),
         XtaskCmd::Tidy(_) => tidy::run(&workspace),
         XtaskCmd::Prop(options) => prop::run(&workspace, &options),
+        XtaskCmd::Fuzz(options) => fuzz::run(&workspace, &options),
         XtaskCmd::Integration(_) => ci::integration(&workspace),
         XtaskCmd::Demo(options) => demo::run(&workspace, &options),
         XtaskCmd::Bench(options) => bench::run(&workspace, &options),
