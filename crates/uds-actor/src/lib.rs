@@ -72,6 +72,8 @@ mod denied;
 mod error;
 mod inbox;
 mod listener;
+#[cfg(all(test, loom_check))]
+mod loom_check;
 mod mode;
 mod outbox;
 mod path;
@@ -82,6 +84,7 @@ mod report;
 mod sender;
 mod sink;
 mod socket;
+mod sync;
 mod sys;
 mod task;
 mod transport;
