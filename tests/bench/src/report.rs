@@ -9,7 +9,7 @@ use crate::{
     machine::Machine,
     musts::{Bound, Must},
     plot,
-    results::{Results, Row, Table},
+    results::{Results, Row, Skipped, Table},
     round_trip::{Calls, Findings},
     runtime::Flavour,
     stats::Spread,
@@ -146,10 +146,12 @@ pub(crate) fn ending(results: &Results) -> String {
             );
         }
     }
-    if !results.skipped.is_empty() {
-        text.push_str("\n### Skipped\n\n");
-        for skipped in &results.skipped {
-            let _ = writeln!(text, "- {}: {}", skipped.what, skipped.why);
+    for (title, entries) in [("Skipped", &results.skipped), ("FAILED", &results.failed)] {
+        if !entries.is_empty() {
+            let _ = writeln!(text, "\n### {title}\n");
+        }
+        for Skipped { what, why } in entries {
+            let _ = writeln!(text, "- {what}: {why}");
         }
     }
     let Machine { processor, cores, kernel, kind, libzmq, rustc, commit, load } = &results.machine;
