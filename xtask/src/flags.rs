@@ -31,6 +31,11 @@ xflags::xflags! {
             /// Prove that the fuzzer finds a planted mistake.
             optional --canary
         }
+        /// Every interleaving of the actor's locks, token and credits, within a bound.
+        cmd loom {
+            /// Forced switches between threads to explore (2 unless set).
+            optional --preemptions number: u32
+        }
         /// The tests package, real Apache ZooKeeper included.
         cmd integration {}
         /// Several real programs, one receiver, every line accounted for.

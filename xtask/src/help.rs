@@ -21,6 +21,7 @@ Test it
   fuzz [TARGET] [--secs N]       libFuzzer on every target, or one, 10 seconds each
        [--list]                  the targets
        [--canary]                proof that a planted mistake is found
+  loom [--preemptions N]         every interleaving of locks, token and credits, within a bound
   integration                    the tests package, real Apache ZooKeeper included
 
 Measure it

@@ -13,6 +13,7 @@ mod flags;
 mod fuzz;
 mod help;
 mod json;
+mod loom;
 mod need;
 mod process;
 mod prop;
@@ -56,6 +57,7 @@ fn run() -> anyhow::Result<ExitCode> {
         XtaskCmd::Tidy(_) => tidy::run(&workspace),
         XtaskCmd::Prop(options) => prop::run(&workspace, &options),
         XtaskCmd::Fuzz(options) => fuzz::run(&workspace, &options),
+        XtaskCmd::Loom(options) => loom::run(&workspace, &options),
         XtaskCmd::Integration(_) => ci::integration(&workspace),
         XtaskCmd::Demo(options) => demo::run(&workspace, &options),
         XtaskCmd::Bench(options) => bench::run(&workspace, &options),
