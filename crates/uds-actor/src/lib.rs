@@ -58,6 +58,11 @@
 //!
 //! It knows nothing of directories that sockets appear in (`fs-watch`), of many producers (`mpsr-server`), of requests and
 //! replies (`packetizer`), or of what frames mean. It is for Linux.
+//!
+//! # Features
+//!
+//! - `json`: `channel::Json`, messages of a [`Channel`] as JSON.
+//! - `prost`: `channel::Prost`, the same as Protocol Buffers.
 
 mod actor;
 mod address;
