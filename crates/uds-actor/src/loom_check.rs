@@ -89,6 +89,13 @@ fn send(outbox: &Outbox<Delimited>, line: &str) {
     block_on(poll_fn(|cx| outbox.poll_push(cx, &mut ticket, Payload::Lent(line.as_bytes())))).unwrap();
 }
 
+/// Every line once, and those of one sender in their order.
+fn assert_two_of_ours_and_one_of_theirs(lines: &[String]) {
+    assert_eq!(lines.len(), 3, "{lines:?}");
+    let place = |line: &str| lines.iter().position(|found| found == line).expect("every line is on the wire");
+    assert!(place("a1") < place("a2") && place("b1") < 3, "{lines:?}");
+}
+
 #[test]
 fn senders_that_wait_for_room_are_woken_and_keep_their_order() {
     explore(|| {
@@ -111,10 +118,7 @@ fn senders_that_wait_for_room_are_woken_and_keep_their_order() {
         outbox.drop_sender();
         other.join().unwrap();
         actor.join().unwrap();
-        let lines = wire.lines();
-        assert_eq!(lines.len(), 3, "{lines:?}");
-        let place = |line: &str| lines.iter().position(|found| found == line).unwrap();
-        assert!(place("a1") < place("a2") && lines.contains(&"b1".to_owned()), "{lines:?}");
+        assert_two_of_ours_and_one_of_theirs(&wire.lines());
     });
 }
 
@@ -142,10 +146,7 @@ fn whoever_holds_the_token_writes_alone_and_nothing_is_torn() {
             outbox.drop_sender();
             other.join().unwrap();
             actor.join().unwrap();
-            let lines = wire.lines();
-            assert_eq!(lines.len(), 3, "{lines:?}");
-            let place = |line: &str| lines.iter().position(|found| found == line).unwrap();
-            assert!(place("a1") < place("a2") && lines.contains(&"b1".to_owned()), "{lines:?}");
+            assert_two_of_ours_and_one_of_theirs(&wire.lines());
         });
     }
 }
