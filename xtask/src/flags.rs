@@ -31,12 +31,28 @@ xflags::xflags! {
             /// Prove that the fuzzer finds a planted mistake.
             optional --canary
         }
+        /// Every interleaving of the actor's locks, token and credits, within a bound.
+        cmd loom {
+            /// Forced switches between threads to explore (2 unless set).
+            optional --preemptions number: u32
+        }
         /// The tests package, real Apache ZooKeeper included.
         cmd integration {}
         /// Several real programs, one receiver, every line accounted for.
         cmd demo {
             /// Seconds after which the demo is stopped and has failed.
             optional --timeout seconds: u64
+        }
+        /// Rate, CPU and memory, beside libzmq and others.
+        cmd bench {
+            /// Three short rounds: to see that everything runs, not to quote.
+            optional --quick
+            /// Only these experiments, contenders or payload sizes, separated by commas.
+            optional --only names: String
+            /// Rounds of each experiment (7 without it).
+            optional --rounds number: usize
+            /// Write table, JSON and plot to docs/benchmarks.
+            optional --save
         }
         /// What this machine has, lacks, and how to install it.
         cmd doctor {}

@@ -21,7 +21,15 @@ Test it
   fuzz [TARGET] [--secs N]       libFuzzer on every target, or one, 10 seconds each
        [--list]                  the targets
        [--canary]                proof that a planted mistake is found
+  loom [--preemptions N]         every interleaving of locks, token and credits, within a bound
   integration                    the tests package, real Apache ZooKeeper included
+
+Measure it
+  bench                          rate, CPU and memory beside libzmq, tokio-util and others
+     --quick                     three short rounds: to see that everything runs, not to quote
+     --only NAMES                only these experiments, contenders or payload sizes
+     --rounds N                  rounds of each experiment (7 without it)
+     --save                      write table, JSON and plot to docs/benchmarks
 
 Know the machine
   doctor                         what is installed, what is missing, how to install it

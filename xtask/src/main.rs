@@ -3,6 +3,7 @@
 //! What runs in CI is what runs here; the CI file only calls `cargo xtask ci` and `cargo xtask demo`.
 //! Heavy work lives in other binaries of the workspace, so that this one compiles in seconds.
 
+mod bench;
 mod ci;
 mod command;
 mod console;
@@ -12,6 +13,7 @@ mod flags;
 mod fuzz;
 mod help;
 mod json;
+mod loom;
 mod need;
 mod process;
 mod prop;
@@ -55,8 +57,10 @@ fn run() -> anyhow::Result<ExitCode> {
         XtaskCmd::Tidy(_) => tidy::run(&workspace),
         XtaskCmd::Prop(options) => prop::run(&workspace, &options),
         XtaskCmd::Fuzz(options) => fuzz::run(&workspace, &options),
+        XtaskCmd::Loom(options) => loom::run(&workspace, &options),
         XtaskCmd::Integration(_) => ci::integration(&workspace),
         XtaskCmd::Demo(options) => demo::run(&workspace, &options),
+        XtaskCmd::Bench(options) => bench::run(&workspace, &options),
         XtaskCmd::Doctor(_) => doctor::run(&workspace),
     }
 }

@@ -84,7 +84,7 @@ impl Check {
     /// Runs the scenario under every plan, each time by `run`: a runtime's `block_on`, for scenarios with tasks, timers
     /// or sockets.
     ///
-    /// How long a run may take is for `run` to limit, with a timeout around the future. The number of polls may vary from
+    /// For tokio there is `run_in_tokio`. How long a run may take is for `run` to limit, with a timeout around the future. The number of polls may vary from
     /// run to run; only the outcome must not.
     ///
     /// ```
@@ -133,7 +133,7 @@ impl Check {
         outcome.map_err(|gave_up| failed(gave_up, &drops))
     }
 
-    fn survey<O: PartialEq + Debug>(
+    pub(crate) fn survey<O: PartialEq + Debug>(
         self,
         mut run: impl FnMut(Pin<&mut dyn Future<Output = O>>) -> Result<O, GaveUp>,
         mut scenario: impl AsyncFnMut(Drops) -> O,
@@ -171,6 +171,8 @@ fn failed<O: Debug>(gave_up: GaveUp, drops: &Drops) -> Error<O> {
     match gave_up {
         GaveUp::Stalled => Error::Stalled { plan: drops.plan(), polls },
         GaveUp::Endless => Error::Endless { plan: drops.plan(), polls },
+        #[cfg(feature = "tokio")]
+        GaveUp::Late(limit) => Error::Late { plan: drops.plan(), polls, limit },
     }
 }
 

@@ -1,6 +1,6 @@
 //! What a check finds.
 
-use std::fmt::Debug;
+use std::{fmt::Debug, time::Duration};
 
 use crate::Plan;
 
@@ -36,6 +36,16 @@ pub enum Error<O: Debug> {
         /// Polls of the run until it was given up.
         polls: u64,
     },
+    /// The run took longer than it was allowed to. Only found where there is a clock, see `Check::run_in_tokio`.
+    #[error("{plan}: not done after {limit:?} and {polls} polls")]
+    Late {
+        /// When futures were dropped.
+        plan: Plan,
+        /// Polls of the run until then.
+        polls: u64,
+        /// The time it was given.
+        limit: Duration,
+    },
     /// No future was ever pending, so none could be dropped half done, and the check has shown nothing.
     #[error("no future was ever pending, so nothing was checked; use a slower pace or smaller buffers")]
     Vacuous,
@@ -46,7 +56,10 @@ impl<O: Debug> Error<O> {
     #[must_use]
     pub const fn plan(&self) -> Plan {
         match self {
-            Self::Differs { plan, .. } | Self::Stalled { plan, .. } | Self::Endless { plan, .. } => *plan,
+            Self::Differs { plan, .. }
+            | Self::Stalled { plan, .. }
+            | Self::Endless { plan, .. }
+            | Self::Late { plan, .. } => *plan,
             Self::Vacuous => Plan::Never,
         }
     }

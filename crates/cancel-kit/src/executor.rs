@@ -26,6 +26,9 @@ pub(crate) enum GaveUp {
     Stalled,
     /// It was polled as often as allowed.
     Endless,
+    /// It took longer than allowed.
+    #[cfg(feature = "tokio")]
+    Late(std::time::Duration),
 }
 
 /// Polls until the future is ready, at most `max_polls` times.

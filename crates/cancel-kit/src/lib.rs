@@ -58,7 +58,8 @@
 //!
 //! # Features
 //!
-//! - `tokio`: [`Wire`] is tokio's `AsyncRead + AsyncWrite`.
+//! - `tokio`: [`Wire`] is tokio's `AsyncRead + AsyncWrite`, and `Check::run_in_tokio` runs scenarios with tasks, timers and
+//!   sockets, each in a runtime of its own.
 
 mod check;
 mod drops;
@@ -67,6 +68,8 @@ mod executor;
 mod pace;
 mod plan;
 mod sequence;
+#[cfg(feature = "tokio")]
+mod tokio_check;
 #[cfg(feature = "tokio")]
 mod tokio_wire;
 mod wire;

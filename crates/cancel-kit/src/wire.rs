@@ -124,22 +124,18 @@ impl Wire {
         }
     }
 
-    /// Ready when the pace is not pending.
+    /// Ready when the pace is not pending. An error is left for the next write.
     ///
     /// # Errors
     ///
-    /// What the pace says.
+    /// None; it is a `Result` like everywhere.
     pub fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let mut state = lock(&self.shared);
         match state.writing.peek() {
-            Step::Bytes(_) => Poll::Ready(Ok(())),
+            Step::Bytes(_) | Step::Fails(_) => Poll::Ready(Ok(())),
             Step::Pending => {
                 state.writing.advance();
                 pending(cx)
-            }
-            Step::Fails(kind) => {
-                state.writing.advance();
-                Poll::Ready(Err(kind.into()))
             }
         }
     }
@@ -148,7 +144,7 @@ impl Wire {
     ///
     /// # Errors
     ///
-    /// What the pace says.
+    /// None; it is a `Result` like everywhere.
     pub fn poll_close(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let flushed = self.poll_flush(cx);
         if matches!(flushed, Poll::Ready(Ok(()))) {

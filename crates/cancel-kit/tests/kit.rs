@@ -189,6 +189,13 @@ fn a_scenario_runs_in_any_runtime() {
 }
 
 #[test]
+fn in_tokio_a_hang_is_late() {
+    let limit = std::time::Duration::from_millis(20);
+    let late: Result<_, Error<()>> = Check::new().run_in_tokio(limit, async |drops: Drops| drops.drive(pending).await);
+    assert!(matches!(late, Err(Error::Late { plan: Plan::Never, limit: said, .. }) if said == limit), "{late:?}");
+}
+
+#[test]
 fn a_wire_goes_at_its_pace_in_both_directions_and_splits_gathered_writes() {
     let steps = [Step::Bytes(0), Step::Fails(io::ErrorKind::Interrupted), Step::Bytes(3), Step::Pending];
     let scenario = async |drops: Drops| {

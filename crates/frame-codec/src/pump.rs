@@ -15,6 +15,9 @@ use crate::{Batch, Decoder, Encoder, Error, Framing, Limits};
 /// Entries of one vectored write. More gain nothing: large payloads are at least 4 KiB each.
 const SLICES: usize = 64;
 
+/// Bytes that one call reads without completing a frame, before the caller has its turn.
+const TURN: usize = 256 << 10;
+
 /// Moves frames in both directions over one stream, and never stops reading because it cannot write.
 ///
 /// A loop that awaits a write before it reads again can be wedged by a peer that does the same. Here one call does
@@ -43,8 +46,8 @@ const SLICES: usize = 64;
 ///
 /// # Limits
 ///
-/// Reading is bounded by the [`Decoder`]'s limits and by asking: each call reads at most once, so what the caller does
-/// not take stays in the kernel and holds the peer back. What is pushed to [`encoder`](Self::encoder) is the caller's to
+/// Reading is bounded by the [`Decoder`]'s limits and by asking: each call reads until frames are complete, or 256 KiB, so
+/// what the caller does not take stays in the kernel and holds the peer back. What is pushed to [`encoder`](Self::encoder) is the caller's to
 /// bound.
 pub struct Pump<S, F> {
     stream: S,
@@ -89,6 +92,8 @@ enum Writing {
 pub enum PumpEvent {
     /// Frames arrived.
     Batch(Batch),
+    /// Much arrived (256 KiB) of a frame that is not complete: nothing to do, but a turn to look at something else.
+    Partial,
     /// Everything that was pushed has been handed to the stream; there is room for more.
     Drained,
     /// Nothing more will be read. Writing may go on: the peer can have closed one direction only.
@@ -231,6 +236,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin, F: Framing> Pump<S, F> {
     }
 
     fn poll_reading(&mut self, cx: &mut Context<'_>) -> Poll<PumpEvent> {
+        let mut arrived: usize = 0;
         loop {
             match self.reading {
                 Reading::Ended => return Poll::Pending,
@@ -239,6 +245,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin, F: Framing> Pump<S, F> {
             }
             match self.decoder.next_batch() {
                 Ok(Some(batch)) => return Poll::Ready(PumpEvent::Batch(batch)),
+                Ok(None) if arrived >= TURN => return Poll::Ready(PumpEvent::Partial),
                 Ok(None) => {}
                 Err(error) => return Poll::Ready(self.end(|cut| End::Malformed { error, cut })),
             }
@@ -258,7 +265,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin, F: Framing> Pump<S, F> {
                         }
                     }
                 }
-                Ok(count) => self.bytes_read += count as u64,
+                Ok(count) => {
+                    arrived += count;
+                    self.bytes_read += count as u64;
+                }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => return Poll::Ready(self.end(|cut| End::Failed { error, cut })),
             }

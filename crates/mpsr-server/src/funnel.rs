@@ -67,14 +67,14 @@ impl Funnel {
         {
             self.stopping = None;
             for connection in self.connections.iter() {
-                connection.rope().let_go(Asked::Shutdown, self.stop.deadline());
+                connection.rope().let_go(Asked::Shutdown, self.stop.left());
             }
         }
         if let Some(arrivals) = &mut self.arrivals {
             match arrivals.poll_recv(cx) {
                 Poll::Ready(Some(Arrival::Connection(connection))) => {
                     if self.stop.is_asked() {
-                        connection.rope().let_go(Asked::Shutdown, self.stop.deadline());
+                        connection.rope().let_go(Asked::Shutdown, self.stop.left());
                     }
                     let producer = connection.producer().clone();
                     self.report.producers += 1;

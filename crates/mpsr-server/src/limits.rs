@@ -13,8 +13,8 @@ pub struct Limits {
     /// Memory of messages of one connection that were read and not yet dropped, in bytes. At the limit: its socket is not
     /// read, and the kernel holds the producer back.
     pub per_connection_bytes: usize,
-    /// Connections at one time. At the limit: further ones wait in the kernel's accept queue, sockets in directories are
-    /// not connected to, and each comes in as another leaves.
+    /// Connections at one time. At the limit: each listener accepts one more and does not read from it, further ones wait in
+    /// the kernel's accept queue, sockets in directories are not connected to, and each comes in as another leaves.
     pub connections: usize,
     /// How long a connection may go on after its socket has vanished from the directory, if it is still sending.
     pub vanished_grace: Duration,

@@ -1,16 +1,15 @@
 //! Producers that offer a socket: we connect to each that joins and let go of each that leaves.
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{
+    collections::{HashMap, hash_map::Entry},
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use frame_codec::Framing;
 use futures_core::Stream;
 use futures_util::StreamExt as _;
-use tokio::{
-    net::UnixStream,
-    sync::OwnedSemaphorePermit,
-    task::JoinSet,
-    time::{Instant, sleep},
-};
+use tokio::{net::UnixStream, sync::OwnedSemaphorePermit, task::JoinSet, time::sleep};
 use tokio_util::sync::CancellationToken;
 use uds_actor::{AcceptStats, Address, Admit, Connect, Peer};
 
@@ -23,8 +22,8 @@ use crate::{
 /// How long a socket that refuses is tried before somebody is told. It is tried on after that.
 const PATIENCE: Duration = Duration::from_secs(1);
 
-/// The pauses between tries: short while a server may be about to listen, then no burden.
-const FIRST_PAUSE: Duration = Duration::from_millis(2);
+/// The pauses between attempts: short enough that a restart is hardly noticed, in the end long enough not to be a load.
+const FIRST_PAUSE: Duration = Duration::from_millis(5);
 const LAST_PAUSE: Duration = Duration::from_secs(1);
 
 /// How long a connection whose socket has vanished may take to give what has arrived.
@@ -48,9 +47,12 @@ where
         };
         let told = match change {
             Some(Membership::Joined(endpoint)) => {
-                let leaving = CancellationToken::new();
-                present.insert(endpoint.clone(), leaving.clone());
-                attending.spawn(attend(endpoint.address, admit.clone(), leaving, Arc::clone(&site)));
+                // Who is there already and is announced again is still one producer.
+                if let Entry::Vacant(vacant) = present.entry(endpoint) {
+                    let address = vacant.key().address.clone();
+                    let leaving = vacant.insert(CancellationToken::new()).clone();
+                    attending.spawn(attend(address, admit.clone(), leaving, Arc::clone(&site)));
+                }
                 Ok(())
             }
             Some(Membership::Left(endpoint)) => {
@@ -87,7 +89,7 @@ async fn attend<F: Framing + Clone + Send + 'static>(
         () = site.stop.asked() => return,
         connected = connect(&address, &admit, &site) => connected,
     };
-    let Some((slot, stream, peer)) = connected else { return };
+    let Some((stream, peer, slot)) = connected else { return };
     // Not to be cancelled: from here on the connection has an actor that receives.
     let Ok(rope) = site.attach(stream, (address, Via::Directory, peer), slot).await else { return };
     tokio::select! {
@@ -98,41 +100,51 @@ async fn attend<F: Framing + Clone + Send + 'static>(
     // The name is gone, but whoever holds the connection may still be writing to it.
     tokio::select! {
         () = rope.ended() => {}
+        // Now the deadline of the stop counts.
+        () = site.stop.asked() => {}
         () = sleep(site.limits.vanished_grace) => rope.let_go(Asked::Vanished, LET_GO),
     }
 }
 
 /// Tries until it succeeds or cannot succeed any longer, and says once what is in the way.
 ///
-/// A slot is held only while one try is under way, so that sockets nobody listens on keep nobody out.
+/// A slot is held for one attempt at a time: sockets that refuse do not take the place of those that serve.
 async fn connect<F: Framing + Clone + Send + 'static>(
     address: &Address,
     admit: &Admit,
     site: &Site<F>,
-) -> Option<(OwnedSemaphorePermit, UnixStream, Peer)> {
+) -> Option<(UnixStream, Peer, OwnedSemaphorePermit)> {
     let place = Place::Socket(address.clone());
-    let started = Instant::now();
-    let mut pause = FIRST_PAUSE;
+    let began = Instant::now();
     let mut told = false;
+    let mut pause = FIRST_PAUSE;
     loop {
         let slot = site.slot().await;
-        let error = match Connect::to(address.clone()).connect().await {
-            Ok(stream) => match Peer::of(&stream) {
-                Ok(peer) if admit.admits(&peer) => return Some((slot, stream, peer)),
-                Ok(peer) => return give_up(site, place, Error::NotAdmitted { address: address.clone(), peer }).await,
-                Err(error) => return give_up(site, place, Error::Socket(error)).await,
-            },
-            Err(error) if error.is_retryable() => error,
-            Err(error) => return give_up(site, place, Error::Socket(error)).await,
+        let attempt = Connect::to(address.clone()).connect().await;
+        let error = match attempt.and_then(|stream| Peer::of(&stream).map(|peer| (stream, peer))) {
+            Ok((stream, peer)) if admit.admits(&peer) => return Some((stream, peer, slot)),
+            Ok((_, peer)) => Error::NotAdmitted { address: address.clone(), peer },
+            Err(error) => Error::Socket(waited(error, began.elapsed())),
         };
         drop(slot);
-        if !told && started.elapsed() >= PATIENCE {
-            told = true;
-            site.trouble(place.clone(), Error::Socket(error)).await.ok()?;
+        if !error.is_retryable() {
+            return give_up(site, place, error).await;
+        }
+        if began.elapsed() >= PATIENCE && !std::mem::replace(&mut told, true) {
+            site.trouble(place.clone(), error).await.ok()?;
         }
         sleep(pause).await;
         pause = (pause * 2).min(LAST_PAUSE);
     }
+}
+
+/// The error of the last attempt, saying how long there were attempts.
+fn waited(mut error: uds_actor::Error, time: Duration) -> uds_actor::Error {
+    use uds_actor::Error::{NobodyListening, NotThere, QueueFull};
+    if let NotThere { waited, .. } | NobodyListening { waited, .. } | QueueFull { waited, .. } = &mut error {
+        *waited = time;
+    }
+    error
 }
 
 async fn give_up<F: Framing + Clone + Send + 'static, T>(site: &Site<F>, place: Place, error: Error) -> Option<T> {

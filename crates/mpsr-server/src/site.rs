@@ -46,6 +46,15 @@ impl<F: Framing + Clone + Send + 'static> Site<F> {
         Arc::clone(&self.slots).acquire_owned().await.expect("the semaphore is never closed")
     }
 
+    /// What comes of `future` while there is still a funnel to tell it to, and time: a stop leaves some.
+    pub(crate) async fn in_time<T>(&self, future: impl Future<Output = T>) -> Option<T> {
+        tokio::select! {
+            () = self.stop.is_over() => None,
+            () = self.arrivals.closed() => None,
+            value = future => Some(value),
+        }
+    }
+
     /// Gives the stream to an actor, and the actor to the funnel.
     pub(crate) async fn attach(
         &self,
@@ -53,6 +62,8 @@ impl<F: Framing + Clone + Send + 'static> Site<F> {
         (address, via, peer): (Address, Via, Peer),
         slot: OwnedSemaphorePermit,
     ) -> Result<Rope, FunnelGone> {
+        // The actor reads from the first moment, so there must be somebody to account for it.
+        let arrival = self.arrivals.reserve().await.map_err(|_| FunnelGone)?;
         let id = ProducerId(self.last_id.fetch_add(1, Ordering::Relaxed) + 1);
         let producer = Arc::new(Producer { id, address, via, peer });
         let (sender, receiver, control) = Actor::new(stream, self.framing.clone())
@@ -61,7 +72,7 @@ impl<F: Framing + Clone + Send + 'static> Site<F> {
             .spawn();
         let rope = Rope::new(control);
         let connection = Connection::new(producer, receiver, sender, rope.clone(), slot);
-        self.tell(Arrival::Connection(connection)).await?;
+        arrival.send(Arrival::Connection(connection));
         Ok(rope)
     }
 

@@ -5,24 +5,37 @@ use std::{
     time::Duration,
 };
 
+use tokio::time::{Instant, sleep};
 use tokio_util::sync::{CancellationToken, DropGuard, WaitForCancellationFutureOwned};
 
 /// Asked for once, heard by everybody who belongs to the funnel.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Stop {
     token: CancellationToken,
-    deadline: Arc<OnceLock<Duration>>,
+    /// When time runs out; `None` if that is further off than a clock can say.
+    deadline: Arc<OnceLock<Option<Instant>>>,
 }
 
 impl Stop {
-    pub(crate) fn ask(&self, deadline: Duration) {
+    pub(crate) fn ask(&self, within: Duration) {
         // The first word counts.
-        let _ = self.deadline.set(deadline);
+        let _ = self.deadline.set(Instant::now().checked_add(within));
         self.token.cancel();
     }
 
-    pub(crate) fn deadline(&self) -> Duration {
-        self.deadline.get().copied().unwrap_or_default()
+    /// The time that is left; none if nobody asked, because then the funnel was dropped.
+    pub(crate) fn left(&self) -> Duration {
+        match self.deadline.get() {
+            Some(Some(deadline)) => deadline.saturating_duration_since(Instant::now()),
+            Some(None) => Duration::MAX,
+            None => Duration::ZERO,
+        }
+    }
+
+    /// Waits until a stop was asked for and time has run out.
+    pub(crate) async fn is_over(&self) {
+        self.asked().await;
+        sleep(self.left()).await;
     }
 
     pub(crate) async fn asked(&self) {

@@ -1,7 +1,7 @@
 //! The handle that ends a connection and tells how it ended.
 
 use std::{
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, PoisonError},
     task::Context,
     time::Duration,
 };
@@ -12,6 +12,7 @@ use crate::{
     Peer,
     inbox::Inbox,
     report::{Ending, Report},
+    sync::{Mutex, MutexGuard},
     waiters::Parked,
 };
 

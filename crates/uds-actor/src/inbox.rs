@@ -2,13 +2,17 @@
 
 use std::{
     collections::VecDeque,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, PoisonError},
     task::{Context, Poll},
 };
 
 use frame_codec::{Batch, Intake};
 
-use crate::{report::Count, waiters::Parked};
+use crate::{
+    report::Count,
+    sync::{Mutex, MutexGuard},
+    waiters::Parked,
+};
 
 /// A queue of batches.
 #[derive(Debug)]
@@ -101,6 +105,12 @@ impl Inbox {
         }
         state.receiver.park(cx);
         Poll::Pending
+    }
+
+    /// Counts as not delivered what was taken and then could not be passed on.
+    pub(crate) fn retract(&self, count: Count) {
+        let mut state = self.lock();
+        state.delivered = state.delivered - count;
     }
 
     /// Says that nobody will take what waits.

@@ -58,6 +58,11 @@
 //!
 //! It knows nothing of directories that sockets appear in (`fs-watch`), of many producers (`mpsr-server`), of requests and
 //! replies (`packetizer`), or of what frames mean. It is for Linux.
+//!
+//! # Features
+//!
+//! - `json`: `channel::Json`, messages of a [`Channel`] as JSON.
+//! - `prost`: `channel::Prost`, the same as Protocol Buffers.
 
 mod actor;
 mod address;
@@ -72,6 +77,8 @@ mod denied;
 mod error;
 mod inbox;
 mod listener;
+#[cfg(all(test, loom_check))]
+mod loom_check;
 mod mode;
 mod outbox;
 mod path;
@@ -82,6 +89,7 @@ mod report;
 mod sender;
 mod sink;
 mod socket;
+mod sync;
 mod sys;
 mod task;
 mod transport;

@@ -141,6 +141,7 @@ impl<T: Transport, F: Framing + Send> Task<T, F> {
                     End::Malformed { error, .. } => return Poll::Ready(Reason::Malformed(error)),
                     _ => unreachable!("the ends of a stream are these"),
                 },
+                Poll::Ready(PumpEvent::Partial) => cost = BUDGET,
                 Poll::Ready(_) => {}
                 Poll::Pending => break intake,
             }

@@ -6,7 +6,7 @@ use std::{
     time::Instant,
 };
 
-use frame_codec::{ByteOrder, Framing as _, LengthPrefixed, Scan};
+use frame_codec::{Framing as _, LengthPrefixed, Scan};
 use rustix::{
     event::{PollFd, PollFlags, Timespec, poll},
     io::Errno,
@@ -75,7 +75,7 @@ impl Framed {
     pub(super) fn new(socket: OwnedFd, buffers: Buffers) -> Self {
         Self {
             socket,
-            framing: LengthPrefixed::new(8, ByteOrder::LittleEndian).inclusive(),
+            framing: LengthPrefixed::sozu(),
             inbox: Buffer::new(buffers.receive),
             outbox: Buffer::new(buffers.send),
             reading: Reading::Open,

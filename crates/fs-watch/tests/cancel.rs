@@ -1,0 +1,71 @@
+//! The watcher loses no event however often the futures that take them are dropped.
+
+use std::{os::unix::net::UnixListener, path::Path, time::Duration};
+
+use cancel_kit::{Check, Drops, Error, Survey};
+use fs_watch::{Event, Watcher};
+use tempfile::TempDir;
+
+const HANG: Duration = Duration::from_secs(20);
+
+fn passes(survey: Result<Survey, Error<Vec<String>>>) {
+    survey.unwrap_or_else(|error| panic!("{error}"));
+}
+
+/// A directory with a socket in it.
+fn directory() -> TempDir {
+    let dir = tempfile::tempdir().expect("a directory");
+    bind(dir.path(), "first");
+    dir
+}
+
+/// Leaves a socket there; whether anybody listens does not matter here.
+fn bind(dir: &Path, name: &str) {
+    drop(UnixListener::bind(dir.join(name)).expect("the name is free"));
+}
+
+/// Takes events up to this one, and says in words what they were.
+async fn until(drops: &Drops, watcher: &mut Watcher, last: &str) -> Vec<String> {
+    let mut told = Vec::new();
+    while told.last().is_none_or(|word| word != last) {
+        let (what, path) = match drops.drive(async || watcher.next().await).await.expect("the thread lives") {
+            Event::InitApply(socket) => ("there", socket.path),
+            Event::Added(socket) => ("added", socket.path),
+            Event::Removed { id, .. } => ("removed", id.path),
+            Event::Init | Event::InitDone => continue,
+            other => panic!("nothing goes wrong here: {other:?}"),
+        };
+        told.push(format!("{what} {}", path.file_name().expect("a name").to_string_lossy()));
+    }
+    told
+}
+
+#[test]
+fn next_takes_an_event_only_when_it_gives_it() {
+    passes(Check::new().run_in_tokio(HANG, async |drops: Drops| {
+        let dir = directory();
+        let mut watcher = Watcher::start(dir.path()).await.expect("it can be watched");
+        let mut told = until(&drops, &mut watcher, "there first").await;
+        for name in ["second", "third"] {
+            bind(dir.path(), name);
+            // It is seen before it goes: what comes and goes between two looks is not told.
+            told.extend(until(&drops, &mut watcher, &format!("added {name}")).await);
+            std::fs::remove_file(dir.path().join(name)).expect("it is there");
+            told.extend(until(&drops, &mut watcher, &format!("removed {name}")).await);
+        }
+        watcher.shutdown().await;
+        told
+    }));
+}
+
+#[test]
+fn start_dropped_half_way_does_not_disturb_the_next() {
+    passes(Check::new().restarts().run_in_tokio(HANG, async |drops: Drops| {
+        let dir = directory();
+        let start = async || Watcher::start(dir.path()).await;
+        let mut watcher = drops.drive(start).await.expect("it can be watched");
+        let told = until(&drops, &mut watcher, "there first").await;
+        watcher.shutdown().await;
+        told
+    }));
+}

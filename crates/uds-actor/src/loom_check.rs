@@ -1,0 +1,225 @@
+//! Every interleaving of senders, actor and receiver that loom can find, on the real outbox and the real inbox.
+//!
+//! The actor's part is played by a short loop that does what the task does with them: take, write, say so, park. A lost
+//! wake-up shows as a deadlock, which loom reports; a torn or doubled frame shows on the "wire".
+
+use std::{
+    future::poll_fn,
+    io::{self, IoSlice},
+    sync::Arc,
+    task::{Context, Poll, Waker},
+};
+
+use frame_codec::{Batch, Delimited, Encoder, Intake, Limits};
+use loom::{future::block_on, model::Builder, thread};
+
+use crate::{
+    control::Desk,
+    inbox::Inbox,
+    outbox::{Outbox, Outlet as _, Overflow, Payload, Taken},
+    sync::Mutex,
+    transport::WriteShared,
+    waiters::Ticket,
+};
+
+/// Explores with at most two forced switches, unless `LOOM_MAX_PREEMPTIONS` says otherwise: bugs of this kind need few.
+fn explore(model: impl Fn() + Sync + Send + 'static) {
+    let mut builder = Builder::new();
+    builder.preemption_bound.get_or_insert(2);
+    builder.check(model);
+}
+
+/// What the kernel has been given. Takes at most so many bytes at once.
+#[derive(Debug)]
+struct Wire {
+    bytes: Mutex<Vec<u8>>,
+    at_once: usize,
+}
+
+impl Wire {
+    fn new(at_once: usize) -> Arc<Self> {
+        Arc::new(Self { bytes: Mutex::new(Vec::new()), at_once })
+    }
+
+    fn lines(&self) -> Vec<String> {
+        let bytes = self.bytes.lock().unwrap();
+        String::from_utf8(bytes.clone()).unwrap().lines().map(str::to_owned).collect()
+    }
+}
+
+impl WriteShared for Wire {
+    fn try_write_vectored(&self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+        let mut wire = self.bytes.lock().unwrap();
+        let bytes: Vec<u8> = slices.iter().flat_map(|slice| slice.to_vec()).take(self.at_once).collect();
+        wire.extend_from_slice(&bytes);
+        Ok(bytes.len())
+    }
+}
+
+fn outbox(bytes: usize, writer: Option<Arc<dyn WriteShared>>) -> Arc<Outbox<Delimited>> {
+    let (limits, desk) = (Limits::default(), Arc::new(Desk::default()));
+    Arc::new(Outbox::new(Delimited::lines(), limits, bytes, Overflow::Wait, desk, writer))
+}
+
+/// What the task does with an outbox, until that is finished and empty.
+fn act(outbox: &Outbox<Delimited>, wire: &Wire) {
+    let mut taken = Encoder::new(Delimited::lines(), Limits::default());
+    block_on(poll_fn(|cx| {
+        loop {
+            match outbox.take(&mut taken, cx) {
+                Taken::Nothing => return Poll::Pending,
+                Taken::Last => return Poll::Ready(()),
+                Taken::Frames => {
+                    let pending = taken.pending_bytes();
+                    while taken.has_pending() {
+                        let mut slices = [IoSlice::new(&[]); 4];
+                        let used = taken.io_slices(&mut slices);
+                        let count = wire.try_write_vectored(&slices[..used]).unwrap();
+                        taken.consume(count);
+                    }
+                    outbox.note_written(pending as u64);
+                }
+            }
+        }
+    }));
+}
+
+fn send(outbox: &Outbox<Delimited>, line: &str) {
+    let mut ticket = Ticket::new();
+    block_on(poll_fn(|cx| outbox.poll_push(cx, &mut ticket, Payload::Lent(line.as_bytes())))).unwrap();
+}
+
+/// Every line once, and those of one sender in their order.
+fn assert_two_of_ours_and_one_of_theirs(lines: &[String]) {
+    assert_eq!(lines.len(), 3, "{lines:?}");
+    let place = |line: &str| lines.iter().position(|found| found == line).expect("every line is on the wire");
+    assert!(place("a1") < place("a2") && place("b1") < 3, "{lines:?}");
+}
+
+#[test]
+fn senders_that_wait_for_room_are_woken_and_keep_their_order() {
+    explore(|| {
+        let wire = Wire::new(usize::MAX);
+        let outbox = outbox(8, None); // room for one line of these at a time
+        outbox.add_sender();
+        let other = thread::spawn({
+            let outbox = Arc::clone(&outbox);
+            move || {
+                send(&outbox, "b1");
+                outbox.drop_sender();
+            }
+        });
+        let actor = thread::spawn({
+            let (outbox, wire) = (Arc::clone(&outbox), Arc::clone(&wire));
+            move || act(&outbox, &wire)
+        });
+        send(&outbox, "a1");
+        send(&outbox, "a2");
+        outbox.drop_sender();
+        other.join().unwrap();
+        actor.join().unwrap();
+        assert_two_of_ours_and_one_of_theirs(&wire.lines());
+    });
+}
+
+#[test]
+fn whoever_holds_the_token_writes_alone_and_nothing_is_torn() {
+    // A wire that takes a byte at a time makes every direct write a partial one; the actor has to finish it.
+    for at_once in [usize::MAX, 1] {
+        explore(move || {
+            let wire = Wire::new(at_once);
+            let outbox = outbox(1 << 10, Some(Arc::clone(&wire) as Arc<dyn WriteShared>));
+            outbox.add_sender();
+            let actor = thread::spawn({
+                let (outbox, wire) = (Arc::clone(&outbox), Arc::clone(&wire));
+                move || act(&outbox, &wire)
+            });
+            let other = thread::spawn({
+                let outbox = Arc::clone(&outbox);
+                move || {
+                    send(&outbox, "b1");
+                    outbox.drop_sender();
+                }
+            });
+            send(&outbox, "a1");
+            send(&outbox, "a2");
+            outbox.drop_sender();
+            other.join().unwrap();
+            actor.join().unwrap();
+            assert_two_of_ours_and_one_of_theirs(&wire.lines());
+        });
+    }
+}
+
+#[test]
+fn a_flush_ends_when_its_line_is_on_the_wire_and_not_before() {
+    explore(|| {
+        let wire = Wire::new(2);
+        let outbox = outbox(1 << 10, Some(Arc::clone(&wire) as Arc<dyn WriteShared>));
+        let actor = thread::spawn({
+            let (outbox, wire) = (Arc::clone(&outbox), Arc::clone(&wire));
+            move || act(&outbox, &wire)
+        });
+        send(&outbox, "mine");
+        let mark = outbox.mark();
+        let mut ticket = Ticket::new();
+        block_on(poll_fn(|cx| outbox.poll_written(cx, &mut ticket, mark))).unwrap();
+        assert_eq!(wire.lines(), ["mine"]);
+        outbox.drop_sender();
+        actor.join().unwrap();
+    });
+}
+
+#[test]
+fn an_actor_without_credit_is_woken_when_memory_comes_back() {
+    explore(|| {
+        let inbox = Arc::new(Inbox::new(1)); // room for one batch at a time
+        let actor = thread::spawn({
+            let inbox = Arc::clone(&inbox);
+            move || {
+                for word in ["one", "two"] {
+                    block_on(poll_fn(|cx| match inbox.intake(cx) {
+                        Intake::Open => Poll::Ready(()),
+                        Intake::Paused => Poll::Pending,
+                    }));
+                    inbox.push(Batch::single(word.as_bytes().into()));
+                }
+                inbox.end();
+            }
+        });
+        let mut kept = None;
+        let mut words = Vec::new();
+        while let Some(batch) = block_on(poll_fn(|cx| inbox.poll_take(cx))) {
+            // The one before is dropped only now, after its successor has been asked for by a reader without credit.
+            words.extend(batch.iter().map(|word| String::from_utf8(word.to_vec()).unwrap()));
+            drop(kept.replace(batch));
+            kept = None;
+        }
+        drop(kept);
+        actor.join().unwrap();
+        assert_eq!(words, ["one", "two"]);
+        let (received, delivered, lost) = inbox.counts();
+        assert_eq!((received.frames, delivered.frames, lost.frames), (2, 2, 0));
+    });
+}
+
+#[test]
+fn what_a_dropped_receiver_leaves_is_counted_whenever_it_goes() {
+    explore(|| {
+        let inbox = Arc::new(Inbox::new(1 << 10));
+        let actor = thread::spawn({
+            let inbox = Arc::clone(&inbox);
+            move || {
+                inbox.push(Batch::single("one".into()));
+                inbox.push(Batch::single("two".into()));
+                inbox.end();
+            }
+        });
+        let taken = inbox.poll_take(&Context::from_waker(Waker::noop()));
+        let taken = matches!(&taken, Poll::Ready(Some(_))) as u64;
+        inbox.drop_receiver();
+        actor.join().unwrap();
+        let (received, delivered, lost) = inbox.counts();
+        assert_eq!((received.frames, delivered.frames, lost.frames), (2, taken, 2 - taken));
+    });
+}

@@ -1,0 +1,27 @@
+//! The two flavours of tokio's runtime.
+
+use anyhow::Result;
+use serde::{Deserialize, Serialize};
+use tokio::runtime::Builder;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Flavour {
+    /// Everything on the main thread.
+    CurrentThread,
+    /// Two workers; the measured loop is a task like any other.
+    MultiThread,
+}
+
+impl Flavour {
+    /// Runs `work` to its end.
+    pub(crate) fn run<T: Send + 'static>(self, work: impl Future<Output = Result<T>> + Send + 'static) -> Result<T> {
+        match self {
+            Self::CurrentThread => Builder::new_current_thread().enable_all().build()?.block_on(work),
+            Self::MultiThread => {
+                let runtime = Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+                runtime.block_on(async { tokio::spawn(work).await? })
+            }
+        }
+    }
+}
