@@ -60,6 +60,7 @@ const TOOLS: &[Wanted] = &[
     useful(need::CLIPPY, "ci step clippy"),
     useful(need::NEXTEST, "runs tests, with a limit on each; cargo test stands in"),
     useful(need::DENY, "ci step deny"),
+    useful(need::CXX, "cargo xtask fuzz, ci step fuzz"),
     useful(program("git", "apt-get install git"), "tells tidy which files are ours"),
     useful(program("socat", "apt-get install socat"), "a producer of the demo"),
     useful(program("nc", "apt-get install netcat-openbsd"), "a producer of the demo (needs -U)"),

@@ -3,14 +3,17 @@
 //! What runs in CI is what runs here; the CI file only calls `cargo xtask ci` and `cargo xtask demo`.
 //! Heavy work lives in other binaries of the workspace, so that this one compiles in seconds.
 
+mod bench;
 mod ci;
 mod command;
 mod console;
 mod demo;
 mod doctor;
 mod flags;
+mod fuzz;
 mod help;
 mod json;
+mod loom;
 mod need;
 mod process;
 mod prop;
@@ -53,8 +56,11 @@ fn run() -> anyhow::Result<ExitCode> {
         XtaskCmd::Ci(options) => ci::run(&workspace, &options),
         XtaskCmd::Tidy(_) => tidy::run(&workspace),
         XtaskCmd::Prop(options) => prop::run(&workspace, &options),
+        XtaskCmd::Fuzz(options) => fuzz::run(&workspace, &options),
+        XtaskCmd::Loom(options) => loom::run(&workspace, &options),
         XtaskCmd::Integration(_) => ci::integration(&workspace),
         XtaskCmd::Demo(options) => demo::run(&workspace, &options),
+        XtaskCmd::Bench(options) => bench::run(&workspace, &options),
         XtaskCmd::Doctor(_) => doctor::run(&workspace),
     }
 }

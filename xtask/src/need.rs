@@ -38,6 +38,8 @@ pub(crate) const NEXTEST: Need =
     Need { tool: Tool::Cargo("nextest"), install: "cargo install --locked cargo-nextest", in_ci: false };
 pub(crate) const DENY: Need =
     Need { tool: Tool::Cargo("deny"), install: "cargo install --locked cargo-deny", in_ci: false };
+/// libFuzzer is C++, and compiled with what uses it.
+pub(crate) const CXX: Need = Need { tool: Tool::Program("c++"), install: "apt-get install g++", in_ci: false };
 pub(crate) const JAVA: Need =
     Need { tool: Tool::Program("java"), install: "apt-get install default-jre-headless", in_ci: true };
 pub(crate) const APT: Need =

@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, time::Duration};
 
 use crate::{
     command::Command,
-    need,
+    fuzz, need,
     step::{Group, Proof, Step},
     workspace::{Package, Workspace},
 };
@@ -58,6 +58,7 @@ pub(crate) fn ci(workspace: &Workspace, machine: Machine, seed: u64) -> Vec<Step
     ];
     steps.extend(integration(workspace, machine));
     steps.push(prop(workspace, machine, CI_CASES, seed));
+    steps.push(fuzz::ci_step(workspace));
     steps.push(
         Step::new(
             "doctest",

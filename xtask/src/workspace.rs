@@ -155,7 +155,7 @@ pub(crate) fn cargo() -> String {
 
 /// Cargo tells where this package lies; the workspace is one directory up. The path compiled in
 /// serves whoever starts the binary by hand.
-fn root() -> Result<PathBuf> {
+pub(crate) fn root() -> Result<PathBuf> {
     let package = env::var("CARGO_MANIFEST_DIR").unwrap_or_else(|_| env!("CARGO_MANIFEST_DIR").to_owned());
     let root = Path::new(&package).parent().context("xtask lies in a workspace")?;
     fs::canonicalize(root).with_context(|| format!("there is no workspace at {}", root.display()))

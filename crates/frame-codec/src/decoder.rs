@@ -11,13 +11,16 @@ use crate::{Batch, Error, Framing, Limits, Scan, batch::Index};
 /// one is not moved from buffer to buffer.
 const LARGE: usize = 32 << 10;
 
+/// A buffer grows when this much of it is left: late, so that it is at most twice what has arrived and a little.
+const LEAST: usize = 4 << 10;
+
 /// An idle connection keeps a buffer of at most this many bytes.
 const KEEP: usize = 1 << 10;
 
 /// The index of a batch may outgrow the bytes it describes by this much and no more: 1024 empty frames.
 const INDEX_ALLOWANCE: usize = 8 << 10;
 
-/// Nor more bytes than this and one frame, so that offsets fit 32 bits however much was fed at once.
+/// No batch has more bytes than this and one frame, so that offsets fit 32 bits however much was fed at once.
 const MAX_BLOCK: usize = 64 << 20;
 
 /// A block that is at least this part of the buffer is split off; a smaller one is copied out. What a batch keeps alive is
@@ -39,8 +42,8 @@ const SHARE_OF_BUFFER: usize = 4;
 /// # Limits
 ///
 /// The buffer grows with what has arrived, at most doubling, never to a length that a header merely claims. It holds at
-/// most one incomplete frame ([`Limits::max_frame`]) and one read (256 KiB); it is never full: frames that were taken
-/// make room. A batch that fills less than a quarter of it is copied out, so that messages that trickle in do not each keep a
+/// most one incomplete frame ([`Limits::max_frame`]) and one read (256 KiB). It is never full: frames that were taken make
+/// room. A batch that fills less than a quarter of it is copied out, so that messages that trickle in do not each keep a
 /// buffer. Whoever waits for more calls [`release`](Self::release), after which an idle connection holds at most 1 KiB.
 pub struct Decoder<F> {
     framing: F,
@@ -48,6 +51,8 @@ pub struct Decoder<F> {
     unread: BytesMut,
     /// Bytes in the allocation that `unread` is the free end of.
     block: usize,
+    /// Whether nothing was taken from that allocation yet, so that `unread` is all of it and can grow where it is.
+    fresh: bool,
     /// What the last scan said about the frame at the front of `unread`.
     pending: Pending,
     /// Room for the next read, between `Limits::min_read` and `Limits::max_read`.
@@ -91,6 +96,7 @@ impl<F: Framing> Decoder<F> {
             limits,
             unread: BytesMut::new(),
             block: 0,
+            fresh: true,
             pending: Pending { at_least: 1, scanned: 0 },
             read_size: limits.min_read(),
             offer: None,
@@ -143,7 +149,7 @@ impl<F: Framing> Decoder<F> {
     /// Copies bytes in that arrived by other ways than [`room`](Self::room).
     pub fn feed(&mut self, bytes: &[u8]) {
         if self.unread.capacity().saturating_sub(self.unread.len()) < bytes.len() {
-            self.grow(bytes.len().max(self.unread.len()));
+            self.grow(bytes.len());
         }
         self.unread.extend_from_slice(bytes);
     }
@@ -159,11 +165,17 @@ impl<F: Framing> Decoder<F> {
             Some(rest @ 2..) if frame >= LARGE => rest,
             _ => usize::MAX,
         };
-        // What has arrived before may arrive again; what is only declared may not.
-        let wanted = self.read_size.max(len).max(self.large.min(most)).min(most);
-        // A block is used up before there is a new one: frames of a few bytes must not hold one each. A frame that is
-        // still coming moves a bounded number of times, because its buffer doubles.
-        let enough = if len == 0 && self.large > 0 { wanted } else { (self.read_size / 2).max(len / 4).min(most) };
+        // What has arrived before may arrive again; what is only declared may not. A frame that is still coming moves a
+        // bounded number of times, because its buffer doubles.
+        let doubled = if self.fresh { len } else { 0 };
+        let wanted = self.read_size.max(doubled).max(self.large).min(most);
+        // A block is used up before there is a new one: frames of a few bytes must not hold one each. The last it offers
+        // is not too little for a read.
+        let enough = match len {
+            0 if self.large > 0 => wanted,
+            1.. if self.fresh => (self.read_size / 2).min(LEAST).min(most),
+            _ => (self.read_size / 2).min(most),
+        };
         if free < enough {
             self.grow(wanted);
         }
@@ -174,12 +186,20 @@ impl<F: Framing> Decoder<F> {
 
     /// Makes room for `more` bytes behind `unread`: where it was if nobody holds frames there, else in a new block.
     fn grow(&mut self, more: usize) {
-        if self.unread.try_reclaim(more) {
-            return;
+        if self.fresh && !self.unread.is_empty() {
+            self.unread.reserve(more);
+            self.block = self.unread.capacity();
+        } else if !self.unread.try_reclaim(more) {
+            self.renew(self.unread.len().saturating_add(more));
         }
-        let mut block = BytesMut::with_capacity(self.unread.len().saturating_add(more));
+    }
+
+    /// Moves what is unread to a block of its own.
+    fn renew(&mut self, capacity: usize) {
+        let mut block = BytesMut::with_capacity(capacity);
         block.extend_from_slice(&self.unread);
         self.block = block.capacity();
+        self.fresh = true;
         self.unread = block;
     }
 
@@ -191,10 +211,7 @@ impl<F: Framing> Decoder<F> {
         if self.block <= KEEP || self.unread.len() > KEEP {
             return;
         }
-        let mut block = BytesMut::with_capacity(self.unread.len());
-        block.extend_from_slice(&self.unread);
-        self.block = block.capacity();
-        self.unread = block;
+        self.renew(self.unread.len());
     }
 
     /// Looks at what the last read made of its room: the next is offered more if it was full, less if it hardly was.
@@ -208,8 +225,8 @@ impl<F: Framing> Decoder<F> {
         }
     }
 
-    /// Takes the frames that are complete, up to 64 MiB of them and not a flood of tiny ones at once; `None` means that more
-    /// bytes are needed.
+    /// Takes the frames that are complete, but for floods — 64 MiB, or a thousand frames of next to nothing — at once;
+    /// `None` means that more bytes are needed.
     ///
     /// # Errors
     ///
@@ -294,7 +311,8 @@ impl<F: Framing> Decoder<F> {
     /// The first bytes of the buffer as a block. One that is small gets memory of its own: it would keep all of the buffer
     /// for as long as somebody keeps a frame of it.
     fn take_front(&mut self, len: usize) -> Bytes {
-        if len >= self.unread.capacity() / SHARE_OF_BUFFER {
+        self.fresh = false;
+        if len >= self.block / SHARE_OF_BUFFER {
             return self.unread.split_to(len).freeze();
         }
         let block = Bytes::copy_from_slice(self.unread.get(..len).unwrap_or_default());

@@ -45,15 +45,21 @@
 //!
 //! # What this crate is not
 //!
-//! It does no I/O (except [`Pump`], behind a feature), spawns nothing and reads no clock. It does not turn payloads into
+//! It does no I/O (except behind features), spawns nothing and reads no clock. It does not turn payloads into
 //! values: that is serde's or prost's work.
 //!
 //! # Features
 //!
 //! - `tokio`: [`Pump`], the loop that reads while it writes, over any `AsyncRead + AsyncWrite`.
+//! - `io`: [`FrameReader`] and [`FrameWriter`], over anyone's blocking `Read` and `Write`.
+//! - `tokio-util`: [`Codec`], any framing for `tokio_util::codec::Framed`.
 //! - `proptest`: the module `testing`: strategies and law checkers for anyone's [`Framing`].
 
 mod batch;
+#[cfg(feature = "io")]
+mod blocking;
+#[cfg(feature = "tokio-util")]
+mod codec;
 mod decoder;
 mod encoder;
 mod error;
@@ -64,6 +70,10 @@ mod pump;
 #[cfg(feature = "proptest")]
 pub mod testing;
 
+#[cfg(feature = "io")]
+pub use crate::blocking::{FrameReader, FrameWriter};
+#[cfg(feature = "tokio-util")]
+pub use crate::codec::Codec;
 #[cfg(feature = "tokio")]
 pub use crate::pump::{End, Intake, Pump, PumpEvent};
 pub use crate::{

@@ -17,6 +17,7 @@
 //! # lines_keep_their_laws();
 //! ```
 
+use bytes::BufMut as _;
 use proptest::{collection::vec, prelude::*, test_runner::TestCaseError};
 
 use crate::{Decoder, Encoder, Error, Framing, Limits, Scan};
@@ -149,6 +150,8 @@ pub fn any_split_of_garbage_ends_the_same(
 
 /// Law: every strict prefix of a frame is `More`, with a hint beyond its end.
 ///
+/// Not for framings without boundaries of their own, such as [`Raw`](crate::Raw) and [`Whole`](crate::Whole).
+///
 /// # Errors
 ///
 /// A counterexample.
@@ -165,4 +168,183 @@ pub fn every_strict_prefix_wants_more(framing: &impl Framing, payload: &[u8]) ->
         }
     }
     Ok(())
+}
+
+/// Law: no bytes, hints or limits make the framing panic, and what it finds lies within the bytes and the limit.
+///
+/// # Errors
+///
+/// A counterexample.
+pub fn no_input_panics(framing: &impl Framing, bytes: &[u8], scanned: usize, max_payload: usize) -> Verdict {
+    for len in 0..=bytes.len().min(64) {
+        within(framing.scan(&bytes[..len], scanned, max_payload), len, max_payload)?;
+        within(framing.at_eof(&bytes[..len], max_payload), len, max_payload)?;
+    }
+    within(framing.scan(bytes, scanned, max_payload), bytes.len(), max_payload)?;
+    within(framing.at_eof(bytes, max_payload), bytes.len(), max_payload)?;
+    let _ = framing.envelope(bytes);
+    Ok(())
+}
+
+fn within(found: Result<Scan, Error>, len: usize, max_payload: usize) -> Verdict {
+    match found {
+        Ok(Scan::Frame { payload, end }) => {
+            prop_assert!(
+                payload.start <= payload.end && payload.end <= end && end <= len,
+                "{payload:?} of {len}, {end}"
+            );
+            prop_assert!(payload.len() <= max_payload, "{} bytes with a limit of {max_payload}", payload.len());
+            prop_assert!(end > 0, "a frame that takes nothing comes for ever");
+        }
+        Ok(Scan::More { at_least, scanned }) => {
+            prop_assert!(at_least > len, "{len} bytes are there, and at least {at_least} wanted");
+            prop_assert!(scanned <= len, "{scanned} bytes searched of {len}");
+        }
+        Err(error) => prop_assert!(error.is_peer_fault(), "reading blames the writer: {error}"),
+    }
+    Ok(())
+}
+
+/// Law: bytes that drip in one by one cost a bounded number of looks at each, and the hints change no answer.
+///
+/// # Errors
+///
+/// A counterexample.
+pub fn scans_are_bounded(framing: &impl Framing, max_payload: usize, bytes: &[u8]) -> Verdict {
+    // A header in text may be read again with each of its bytes.
+    const PER_FRAME: usize = 512;
+
+    let (mut begin, mut at_least, mut scanned) = (0, 1, 0);
+    let (mut work, mut frames) = (0, 0);
+    for len in 1..=bytes.len() {
+        while len - begin >= at_least {
+            let unread = &bytes[begin..len];
+            let found = framing.scan(unread, scanned, max_payload);
+            prop_assert_eq!(&found, &framing.scan(unread, 0, max_payload), "the hint {} changes the answer", scanned);
+            work += unread.len() - scanned.min(unread.len());
+            match found {
+                Ok(Scan::Frame { end, .. }) => {
+                    (begin, at_least, scanned) = (begin + end, 1, 0);
+                    frames += 1;
+                }
+                Ok(Scan::More { at_least: more, scanned: seen }) => (at_least, scanned) = (more, seen),
+                Err(_) => return Ok(()),
+            }
+        }
+        let allowed = 8 * len + PER_FRAME * (frames + 1);
+        prop_assert!(work <= allowed, "{work} bytes looked at of {len} that arrived, in {frames} frames");
+    }
+    Ok(())
+}
+
+/// Law: a decoder's memory follows what has arrived — at most twice that and 16 KiB —, whatever lengths are declared.
+///
+/// # Errors
+///
+/// A counterexample.
+pub fn memory_follows_arrival(framing: &impl Framing, max_frame: usize, bytes: &[u8], cuts: &[usize]) -> Verdict {
+    let mut decoder = Decoder::new(framing, Limits::default().with_max_frame(max_frame));
+    let mut lengths = cuts.iter().copied().filter(|len| *len > 0).cycle();
+    let mut arrived = 0;
+    loop {
+        loop {
+            match decoder.next_batch() {
+                Ok(Some(_)) => {}
+                Ok(None) => break,
+                Err(_) => return Ok(()),
+            }
+        }
+        let filled = {
+            let mut room = decoder.room();
+            let len = lengths.next().unwrap_or(usize::MAX).min(room.remaining_mut()).min(bytes.len() - arrived);
+            room.put_slice(&bytes[arrived..arrived + len]);
+            arrived += len;
+            len
+        };
+        let memory = decoder.memory_len();
+        prop_assert!(memory <= 2 * arrived + (16 << 10), "{memory} bytes of memory for {arrived} that arrived");
+        if filled == 0 {
+            decoder.release();
+            let left = decoder.memory_len();
+            prop_assert!(left <= (1 << 10).max(2 * arrived), "{left} bytes kept while nothing comes");
+            return Ok(());
+        }
+    }
+}
+
+/// Law: whatever was accepted is what would have been written: one message has one encoding.
+///
+/// Not for framings that are lenient by choice, such as [`Overlong::Accept`](crate::Overlong::Accept).
+///
+/// # Errors
+///
+/// A counterexample.
+pub fn what_is_accepted_would_be_written(framing: &impl Framing, max_payload: usize, bytes: &[u8]) -> Verdict {
+    let mut rest = bytes;
+    while let Ok(Scan::Frame { payload, end }) = framing.scan(rest, 0, max_payload) {
+        let (frame, later) = rest.split_at(end);
+        let written = encode(framing, &[frame[payload].to_vec()]);
+        prop_assert_eq!(written.as_deref(), Ok(frame), "{} was accepted", frame.escape_ascii());
+        rest = later;
+    }
+    Ok(())
+}
+
+/// All laws that hold for hostile bytes, for a fuzz target: the first three bytes of `data` choose limit, hint and cuts,
+/// the rest is the stream.
+///
+/// ```
+/// frame_codec::testing::hostile(&frame_codec::Netstring, b"\x20\x03\x015:hello,6:world,");
+/// ```
+///
+/// # Panics
+///
+/// If a law is broken. That is what a fuzzer looks for.
+pub fn hostile(framing: &impl Framing, data: &[u8]) {
+    let Hostile { max, hint, cuts, bytes } = Hostile::of(data);
+    let laws = [
+        any_split_of_garbage_ends_the_same(framing, max, bytes, &cuts),
+        no_input_panics(framing, bytes, hint, max),
+        no_input_panics(framing, bytes, usize::MAX, usize::MAX),
+        scans_are_bounded(framing, max, bytes),
+        memory_follows_arrival(framing, max, bytes, &cuts),
+    ];
+    demand(framing, data, laws);
+}
+
+/// The same, and [`what_is_accepted_would_be_written`].
+///
+/// # Panics
+///
+/// If a law is broken.
+pub fn strict(framing: &impl Framing, data: &[u8]) {
+    hostile(framing, data);
+    let Hostile { max, bytes, .. } = Hostile::of(data);
+    demand(framing, data, [what_is_accepted_would_be_written(framing, max, bytes)]);
+}
+
+fn demand(framing: &impl Framing, data: &[u8], laws: impl IntoIterator<Item = Verdict>) {
+    for law in laws {
+        if let Err(broken) = law {
+            let Hostile { max, cuts, bytes, .. } = Hostile::of(data);
+            panic!("{broken}\nframing {framing:?}, limit {max}, cuts {cuts:?}, bytes {}", bytes.escape_ascii());
+        }
+    }
+}
+
+/// What a fuzzer's input stands for.
+struct Hostile<'a> {
+    max: usize,
+    hint: usize,
+    cuts: [usize; 3],
+    bytes: &'a [u8],
+}
+
+impl<'a> Hostile<'a> {
+    fn of(data: &'a [u8]) -> Self {
+        let (choices, bytes) = data.split_at(data.len().min(3));
+        let choice = |at: usize| usize::from(choices.get(at).copied().unwrap_or(7));
+        let max = choice(0) * choice(0) + 1;
+        Self { max, hint: choice(1), cuts: [choice(1) % 16 + 1, choice(2) + 1, 1], bytes }
+    }
 }

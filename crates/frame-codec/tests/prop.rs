@@ -2,32 +2,77 @@
 
 use std::sync::Arc;
 
+use bytes::BufMut as _;
 use frame_codec::{
-    ByteOrder, Decoder, Delimited, Encoder, Framing, LengthPrefixed, Limits, Raw, Unterminated, UntilEof, testing,
+    ByteOrder, Decoder, Delimited, Encoder, Fixed, Framing, LengthPrefixed, Limits, Netstring, OctetCount, Overlong,
+    Raw, Unterminated, UntilEof, Varint, Whole, testing,
 };
 use proptest::prelude::*;
 
-/// Framings that keep every payload apart from its neighbours.
-fn separating() -> impl Strategy<Value = Arc<dyn Framing>> {
+/// A framing, and whether it has one encoding for each message.
+type Chosen = (Arc<dyn Framing>, bool);
+
+fn strict(framing: impl Framing + 'static) -> Chosen {
+    (Arc::new(framing), true)
+}
+
+/// Framings that keep every payload apart from its neighbours, each with all its choices.
+fn chosen() -> impl Strategy<Value = Chosen> {
     let orders = prop_oneof![Just(ByteOrder::BigEndian), Just(ByteOrder::LittleEndian)];
-    let prefixed = (3_u8..=8, orders, any::<bool>()).prop_map(|(width, order, inclusive)| {
-        let framing = LengthPrefixed::new(width, order);
-        Arc::new(if inclusive { framing.inclusive() } else { framing }) as Arc<dyn Framing>
+    let prefixed = (3_u8..=8, orders, any::<bool>(), -3_i32..300).prop_map(|(width, order, inclusive, by)| {
+        let framing = LengthPrefixed::new(width, order).adjusted(by);
+        strict(if inclusive { framing.inclusive() } else { framing })
     });
-    let delimited = (any::<u8>(), any::<bool>()).prop_map(|(delimiter, cut)| {
-        Arc::new(Delimited::by(delimiter).unterminated(if cut { Unterminated::Cut } else { Unterminated::Deliver }))
-            as Arc<dyn Framing>
-    });
-    prop_oneof![prefixed, delimited]
+    let delimited = (prop::collection::vec(any::<u8>(), 1..4), any::<bool>(), any::<bool>()).prop_map(
+        |(delimiter, cut, optional_cr)| {
+            let framing = Delimited::by_string(&delimiter);
+            let framing = framing.unterminated(if cut { Unterminated::Cut } else { Unterminated::Deliver });
+            (Arc::new(if optional_cr { framing.optional_cr() } else { framing }) as Arc<dyn Framing>, !optional_cr)
+        },
+    );
+    prop_oneof![
+        3 => prefixed,
+        1 => prop_oneof![Just(strict(LengthPrefixed::sozu())), Just(strict(LengthPrefixed::zookeeper()))],
+        3 => delimited,
+        1 => prop_oneof![Just(strict(Delimited::crlf())), Just(strict(Delimited::nul())), Just(strict(Delimited::lines()))],
+        1 => Just(strict(Delimited::by_string(b"aa"))),
+        1 => Just(strict(Varint::new())),
+        1 => Just((Arc::new(Varint::new().overlong(Overlong::Accept)) as Arc<dyn Framing>, false)),
+        1 => Just(strict(OctetCount)),
+        1 => Just(strict(Netstring)),
+        1 => (1_usize..20).prop_map(|len| strict(Fixed::new(len))),
+    ]
+}
+
+fn separating() -> impl Strategy<Value = Arc<dyn Framing>> {
+    chosen().prop_map(|(framing, _)| framing)
 }
 
 /// All of them.
 fn any_framing() -> impl Strategy<Value = Arc<dyn Framing>> {
     prop_oneof![
-        4 => separating(),
+        6 => separating(),
         1 => Just(Arc::new(Raw) as Arc<dyn Framing>),
+        1 => Just(Arc::new(Whole) as Arc<dyn Framing>),
         1 => Just(Arc::new(UntilEof) as Arc<dyn Framing>),
     ]
+}
+
+/// Messages of a protocol whose length field lies inside its header.
+fn messages() -> impl Strategy<Value = (LengthPrefixed, Vec<Vec<u8>>)> {
+    let orders = prop_oneof![Just(ByteOrder::BigEndian), Just(ByteOrder::LittleEndian)];
+    let bodies = prop::collection::vec(prop::collection::vec(any::<u8>(), 0..200), 0..8);
+    (2_u8..=8, orders, 1_u16..20, any::<bool>(), bodies).prop_map(|(width, order, offset, inclusive, bodies)| {
+        let framing = LengthPrefixed::new(width, order).at(offset);
+        let framing = if inclusive { framing.inclusive() } else { framing };
+        let messages = bodies.into_iter().map(|body| {
+            let mut message = vec![0xaa; usize::from(offset) + usize::from(width)];
+            message.extend(body);
+            framing.fill_in(&mut message).expect("two bytes hold the length");
+            message
+        });
+        (framing, messages.collect())
+    })
 }
 
 /// Leaves out what the framing rightly refuses, so that no case is wasted.
@@ -127,20 +172,77 @@ proptest! {
     }
 
     #[test]
-    fn the_buffer_stays_within_twice_what_arrived_and_one_read(
-        framing in any_framing(), bytes in testing::garbage(), cuts in testing::cuts(),
-    ) {
-        use bytes::BufMut as _;
-        let mut decoder = Decoder::new(&framing, Limits::default());
-        let mut rest = &bytes[..];
-        for len in cuts.iter().cycle() {
-            if rest.is_empty() || !matches!(decoder.next_batch(), Ok(None)) { break }
-            let (piece, later) = rest.split_at((*len).min(rest.len()));
-            let mut room = decoder.room();
-            prop_assert!(room.remaining_mut() <= 2 * bytes.len() + (256 << 10));
-            let piece = &piece[..piece.len().min(room.remaining_mut())];
-            room.put_slice(piece);
-            rest = later;
+    fn messages_with_a_length_inside_come_out_whole_in_any_split((framing, messages) in messages(), cuts in testing::cuts()) {
+        testing::any_split_gives_the_same_frames(&framing, &messages, &cuts)?;
+        for message in &messages {
+            testing::every_strict_prefix_wants_more(&framing, message)?;
         }
+    }
+
+    #[test]
+    fn nothing_makes_a_framing_panic(
+        framing in any_framing(), bytes in testing::garbage(),
+        scanned in prop_oneof![0_usize..10, Just(usize::MAX)], max in prop_oneof![0_usize..300, Just(usize::MAX)],
+    ) {
+        testing::no_input_panics(&framing, &bytes, scanned, max)?;
+    }
+
+    #[test]
+    fn no_byte_is_searched_again_and_again(
+        framing in separating(), payloads in testing::payloads(), garbage in testing::garbage(), max in 1_usize..300,
+    ) {
+        testing::scans_are_bounded(&framing, max, &garbage)?;
+        let payloads: Vec<_> = acceptable(&framing, payloads).into_iter().map(|mut long| { long.truncate(500); long }).collect();
+        let payloads = acceptable(&framing, payloads);
+        testing::scans_are_bounded(&framing, 500, &testing::encode(&framing, &payloads)?)?;
+    }
+
+    #[test]
+    fn one_message_has_one_encoding((framing, strict) in chosen(), bytes in testing::garbage(), max in 1_usize..300) {
+        prop_assume!(strict);
+        testing::what_is_accepted_would_be_written(&framing, max, &bytes)?;
+    }
+
+    #[test]
+    fn memory_follows_what_arrives(
+        framing in any_framing(), payloads in testing::payloads(), garbage in testing::garbage(), cuts in testing::cuts(),
+        max in prop_oneof![1_usize..300, Just(1 << 30)],
+    ) {
+        testing::memory_follows_arrival(&framing, max, &garbage, &cuts)?;
+        let wire = testing::encode(&framing, &acceptable(&framing, payloads))?;
+        testing::memory_follows_arrival(&framing, 1 << 20, &wire, &cuts)?;
+    }
+
+    #[test]
+    fn frames_taken_along_the_way_are_those_of_a_reader_who_copies(
+        framing in separating(), payloads in testing::payloads(), cuts in testing::cuts(),
+    ) {
+        // `room`, `read_with`, `release` and `feed` in turns, with all frames held to the end.
+        let payloads = acceptable(&framing, payloads);
+        let wire = testing::encode(&framing, &payloads)?;
+        let mut decoder = Decoder::new(&framing, Limits::default());
+        let (mut batches, mut rest) = (Vec::new(), &wire[..]);
+        for (turn, len) in cuts.iter().cycle().enumerate() {
+            while let Some(batch) = decoder.next_batch()? { batches.push(batch) }
+            if rest.is_empty() { break }
+            let mut len = (*len).min(rest.len());
+            match turn % 4 {
+                0 => {
+                    let mut room = decoder.room();
+                    len = len.min(room.remaining_mut());
+                    room.put_slice(&rest[..len]);
+                }
+                1 => len = decoder.read_with(|room| {
+                    let len = len.min(room.len());
+                    room[..len].copy_from_slice(&rest[..len]);
+                    Ok::<_, ()>(len)
+                }).expect("this reader does not fail"),
+                2 => { decoder.release(); len = 0 }
+                _ => decoder.feed(&rest[..len]),
+            }
+            rest = &rest[len..];
+        }
+        let frames: Vec<_> = batches.iter().flat_map(|batch| batch.iter().map(<[u8]>::to_vec)).collect();
+        prop_assert_eq!(frames, payloads);
     }
 }

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use frame_codec::Framing;
 use tokio::sync::mpsc;
 
-use crate::{Actor, Control, Receiver, Sender, Transport};
+use crate::{Actor, Control, Count, Receiver, Sender, Transport};
 
 /// Gives the stream to an actor that needs no handles: what arrives goes to `inbound`, what comes on `outbound` goes out,
 /// and everything is torn down in order.
@@ -13,7 +13,7 @@ use crate::{Actor, Control, Receiver, Sender, Transport};
 /// |---|---|
 /// | every sender of `outbound` is dropped | what is queued is written, and our direction is closed |
 /// | the peer closes | `inbound` is closed behind the last message |
-/// | the receiver of `inbound` is dropped | nothing more is read |
+/// | the receiver of `inbound` is dropped | nothing more is read; what was not in the channel yet is lost |
 /// | all of it, or a failure | the connection ends; [`Control::finished`] gives the account |
 ///
 /// Both directions run on their own: a full `inbound` holds the peer back and never stops `outbound`.
@@ -79,10 +79,15 @@ async fn carry_in(mut receiver: Receiver, inbound: mpsc::Sender<Bytes>) {
             () = inbound.closed() => return,
         };
         let Some(batch) = batch else { return };
+        let mut left = Count::of(&batch);
         for message in batch {
+            let taken = Count { frames: 1, bytes: message.len() as u64 };
             if inbound.send(message).await.is_err() {
+                // The batch was taken, but these nobody will have.
+                receiver.retract(left);
                 return;
             }
+            left = left - taken;
         }
     }
 }

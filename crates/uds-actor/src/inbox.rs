@@ -107,6 +107,12 @@ impl Inbox {
         Poll::Pending
     }
 
+    /// Counts as not delivered what was taken and then could not be passed on.
+    pub(crate) fn retract(&self, count: Count) {
+        let mut state = self.lock();
+        state.delivered = state.delivered - count;
+    }
+
     /// Says that nobody will take what waits.
     pub(crate) fn drop_receiver(&self) {
         let mut state = self.lock();

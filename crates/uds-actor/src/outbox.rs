@@ -19,13 +19,13 @@ use crate::{
     control::{Desk, Request},
     sync::{Mutex, MutexGuard},
     transport::WriteShared,
-    waiters::{Parked, Waiters},
+    waiters::{Parked, Ticket, Waiters},
 };
 
 /// The senders' side of an outbox, whatever its framing.
 pub(crate) trait Outlet: Send + Sync + fmt::Debug {
     /// Queues a frame if there is room; otherwise `Pending`, and the task is woken when there may be.
-    fn poll_push(&self, cx: &Context<'_>, payload: Payload<'_>) -> Poll<Result<(), Refusal>>;
+    fn poll_push(&self, cx: &Context<'_>, ticket: &mut Ticket, payload: Payload<'_>) -> Poll<Result<(), Refusal>>;
 
     /// Queues a frame now or not at all.
     fn try_push(&self, payload: Payload<'_>) -> Result<(), Refusal>;
@@ -34,7 +34,10 @@ pub(crate) trait Outlet: Send + Sync + fmt::Debug {
     fn mark(&self) -> u64;
 
     /// Whether everything up to `mark` is handed to the kernel; an error if it never will be.
-    fn poll_written(&self, cx: &Context<'_>, mark: u64) -> Poll<Result<(), Refusal>>;
+    fn poll_written(&self, cx: &Context<'_>, ticket: &mut Ticket, mark: u64) -> Poll<Result<(), Refusal>>;
+
+    /// Nobody waits with this ticket any longer.
+    fn forget(&self, ticket: &Ticket);
 
     /// Takes no more frames; what is queued is still written, then our direction is closed.
     fn finish(&self);
@@ -300,7 +303,7 @@ impl<F> Outbox<F> {
 }
 
 impl<F: Framing + Send> Outlet for Outbox<F> {
-    fn poll_push(&self, cx: &Context<'_>, payload: Payload<'_>) -> Poll<Result<(), Refusal>> {
+    fn poll_push(&self, cx: &Context<'_>, ticket: &mut Ticket, payload: Payload<'_>) -> Poll<Result<(), Refusal>> {
         let mut state = self.lock();
         match self.push(&mut state, payload) {
             Ok(actor) => {
@@ -310,7 +313,7 @@ impl<F: Framing + Send> Outlet for Outbox<F> {
             }
             Err(Refusal::Full) => match self.overflow {
                 Overflow::Wait => {
-                    state.waiting.register(cx);
+                    state.waiting.register(ticket, cx);
                     Poll::Pending
                 }
                 Overflow::Disconnect => {
@@ -340,7 +343,7 @@ impl<F: Framing + Send> Outlet for Outbox<F> {
         self.lock().pushed
     }
 
-    fn poll_written(&self, cx: &Context<'_>, mark: u64) -> Poll<Result<(), Refusal>> {
+    fn poll_written(&self, cx: &Context<'_>, ticket: &mut Ticket, mark: u64) -> Poll<Result<(), Refusal>> {
         let mut state = self.lock();
         if state.written >= mark {
             return Poll::Ready(Ok(()));
@@ -348,8 +351,13 @@ impl<F: Framing + Send> Outlet for Outbox<F> {
         if state.phase == Phase::Closed {
             return Poll::Ready(Err(Refusal::Closed));
         }
-        state.waiting.register(cx);
+        state.waiting.register(ticket, cx);
         Poll::Pending
+    }
+
+    fn forget(&self, ticket: &Ticket) {
+        let waker = self.lock().waiting.forget(ticket);
+        drop(waker);
     }
 
     fn finish(&self) {

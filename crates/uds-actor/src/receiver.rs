@@ -10,7 +10,7 @@ use std::{
 use frame_codec::Batch;
 use futures_core::Stream;
 
-use crate::{control::Lease, inbox::Inbox};
+use crate::{Count, control::Lease, inbox::Inbox};
 
 /// Takes what arrives, batch by batch.
 ///
@@ -45,6 +45,11 @@ impl Receiver {
     /// The same for hand-written futures: `Pending` means that the task is woken when there is a batch.
     pub fn poll_recv_batch(&mut self, cx: &mut Context<'_>) -> Poll<Option<Batch>> {
         self.inbox.poll_take(cx)
+    }
+
+    /// Says that this much of what was taken could not be delivered after all.
+    pub(crate) fn retract(&self, count: Count) {
+        self.inbox.retract(count);
     }
 }
 

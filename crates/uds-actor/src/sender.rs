@@ -13,6 +13,7 @@ use crate::{
     SendSink,
     control::Lease,
     outbox::{Outlet, Payload, Refusal},
+    waiters::Ticket,
 };
 
 /// Puts frames on the connection. Clone it for more producers: frames of one clone keep their order.
@@ -47,7 +48,8 @@ impl Sender {
     ///
     /// Cancel safe: a dropped future has queued nothing, and the payload is still the caller's.
     pub async fn send(&self, payload: &[u8]) -> Result<(), Refusal> {
-        poll_fn(|cx| self.outlet.poll_push(cx, Payload::Lent(payload))).await
+        let mut waiting = self.waiting();
+        poll_fn(|cx| self.outlet.poll_push(cx, &mut waiting.ticket, Payload::Lent(payload))).await
     }
 
     /// Queues a frame whose payload is shared: from 4 KiB on it is written from where it lies.
@@ -61,7 +63,8 @@ impl Sender {
     /// Cancel safe in that nothing is half sent; but the payload is dropped with the future. Keep a clone, which costs
     /// nothing, to have it back.
     pub async fn send_shared(&self, payload: Bytes) -> Result<(), Unsent<Bytes>> {
-        poll_fn(|cx| self.outlet.poll_push(cx, Payload::Shared(&payload)))
+        let mut waiting = self.waiting();
+        poll_fn(|cx| self.outlet.poll_push(cx, &mut waiting.ticket, Payload::Shared(&payload)))
             .await
             .map_err(|reason| Unsent { message: payload, reason })
     }
@@ -97,16 +100,25 @@ impl Sender {
         SendSink::new(self)
     }
 
-    pub(crate) fn poll_send_shared(&self, cx: &Context<'_>, payload: &Bytes) -> Poll<Result<(), Refusal>> {
-        self.outlet.poll_push(cx, Payload::Shared(payload))
+    pub(crate) fn poll_send_shared(
+        &self,
+        cx: &Context<'_>,
+        ticket: &mut Ticket,
+        payload: &Bytes,
+    ) -> Poll<Result<(), Refusal>> {
+        self.outlet.poll_push(cx, ticket, Payload::Shared(payload))
     }
 
     pub(crate) fn mark(&self) -> u64 {
         self.outlet.mark()
     }
 
-    pub(crate) fn poll_written(&self, cx: &Context<'_>, mark: u64) -> Poll<Result<(), Refusal>> {
-        self.outlet.poll_written(cx, mark)
+    pub(crate) fn poll_written(&self, cx: &Context<'_>, ticket: &mut Ticket, mark: u64) -> Poll<Result<(), Refusal>> {
+        self.outlet.poll_written(cx, ticket, mark)
+    }
+
+    pub(crate) fn forget(&self, ticket: &Ticket) {
+        self.outlet.forget(ticket);
     }
 
     pub(crate) fn begin_finish(&self) {
@@ -124,7 +136,12 @@ impl Sender {
     /// Cancel safe.
     pub async fn flush(&self) -> Result<(), Refusal> {
         let mark = self.outlet.mark();
-        poll_fn(|cx| self.outlet.poll_written(cx, mark)).await
+        let mut waiting = self.waiting();
+        poll_fn(|cx| self.outlet.poll_written(cx, &mut waiting.ticket, mark)).await
+    }
+
+    fn waiting(&self) -> Waiting<'_> {
+        Waiting { outlet: &*self.outlet, ticket: Ticket::default() }
     }
 
     /// Takes no more frames from any clone, waits until what is queued is handed to the kernel, and has our direction
@@ -153,6 +170,20 @@ impl Clone for Sender {
 impl Drop for Sender {
     fn drop(&mut self) {
         self.outlet.drop_sender();
+    }
+}
+
+/// A future that may wait; dropped, it waits no more.
+struct Waiting<'a> {
+    outlet: &'a dyn Outlet,
+    ticket: Ticket,
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        if self.ticket.is_used() {
+            self.outlet.forget(&self.ticket);
+        }
     }
 }
 

@@ -8,7 +8,7 @@ use std::{
 use bytes::Bytes;
 use futures_sink::Sink;
 
-use crate::{Refusal, Sender};
+use crate::{Refusal, Sender, waiters::Ticket};
 
 /// A [`Sender`] with the face of a [`Sink`], for combinators that want one.
 ///
@@ -20,22 +20,23 @@ pub struct SendSink {
     accepted: Option<Bytes>,
     /// Where the queue ended when a flush was begun.
     mark: Option<u64>,
+    ticket: Ticket,
 }
 
 impl SendSink {
     pub(crate) const fn new(sender: Sender) -> Self {
-        Self { sender, accepted: None, mark: None }
+        Self { sender, accepted: None, mark: None, ticket: Ticket::new() }
     }
 
     /// Takes the message back that was accepted and not queued, if there is one.
     #[must_use]
-    pub fn into_unqueued(self) -> Option<Bytes> {
-        self.accepted
+    pub fn into_unqueued(mut self) -> Option<Bytes> {
+        self.accepted.take()
     }
 
     fn poll_queue(&mut self, cx: &Context<'_>) -> Poll<Result<(), Refusal>> {
         let Some(message) = &self.accepted else { return Poll::Ready(Ok(())) };
-        let outcome = ready!(self.sender.poll_send_shared(cx, message));
+        let outcome = ready!(self.sender.poll_send_shared(cx, &mut self.ticket, message));
         self.accepted = None;
         Poll::Ready(outcome)
     }
@@ -60,7 +61,8 @@ impl Sink<Bytes> for SendSink {
         ready!(self.poll_queue(cx))?;
         let end = self.sender.mark();
         let mark = *self.mark.get_or_insert(end);
-        let written = ready!(self.sender.poll_written(cx, mark));
+        let Self { sender, ticket, .. } = &mut *self;
+        let written = ready!(sender.poll_written(cx, ticket, mark));
         self.mark = None;
         Poll::Ready(written)
     }
@@ -69,5 +71,11 @@ impl Sink<Bytes> for SendSink {
         ready!(self.poll_queue(cx))?;
         self.sender.begin_finish();
         self.poll_flush(cx)
+    }
+}
+
+impl Drop for SendSink {
+    fn drop(&mut self) {
+        self.sender.forget(&self.ticket);
     }
 }

@@ -2,26 +2,64 @@
 
 use std::task::{Context, Waker};
 
-/// Wakers of the tasks that wait, each once.
+/// Wakers of those who wait, oldest ticket first. One who gives up takes its waker back, so that there are never more than
+/// wait.
 #[derive(Debug, Default)]
-pub(crate) struct Waiters(Vec<Waker>);
+pub(crate) struct Waiters {
+    last: u64,
+    waiting: Vec<(u64, Waker)>,
+}
+
+/// Held by one who may come to wait.
+#[derive(Debug, Default)]
+pub(crate) struct Ticket(Option<u64>);
+
+impl Ticket {
+    pub(crate) const fn new() -> Self {
+        Self(None)
+    }
+
+    /// Whether it ever waited.
+    pub(crate) const fn is_used(&self) -> bool {
+        self.0.is_some()
+    }
+}
 
 impl Waiters {
     /// Has the task of `cx` woken by the next [`take`](Self::take).
-    pub(crate) fn register(&mut self, cx: &Context<'_>) {
-        if !self.0.iter().any(|waker| waker.will_wake(cx.waker())) {
-            self.0.push(cx.waker().clone());
+    pub(crate) fn register(&mut self, ticket: &mut Ticket, cx: &Context<'_>) {
+        if let Some(place) = self.find(ticket) {
+            self.waiting[place].1.clone_from(cx.waker());
+            return;
         }
+        self.last += 1;
+        ticket.0 = Some(self.last);
+        self.waiting.push((self.last, cx.waker().clone()));
+    }
+
+    /// Takes the waker back, to be dropped once the lock is released.
+    pub(crate) fn forget(&mut self, ticket: &Ticket) -> Option<Waker> {
+        self.find(ticket).map(|place| self.waiting.remove(place).1)
+    }
+
+    fn find(&self, ticket: &Ticket) -> Option<usize> {
+        let number = ticket.0?;
+        self.waiting.binary_search_by_key(&number, |(number, _)| *number).ok()
     }
 
     /// Takes everybody who waits, to be woken once the lock is released.
-    #[must_use]
-    pub(crate) fn take(&mut self) -> Self {
-        Self(std::mem::take(&mut self.0))
+    pub(crate) fn take(&mut self) -> Woken {
+        Woken(std::mem::take(&mut self.waiting))
     }
+}
 
+/// Those who waited.
+#[must_use = "whoever is not woken waits for ever"]
+pub(crate) struct Woken(Vec<(u64, Waker)>);
+
+impl Woken {
     pub(crate) fn wake(self) {
-        self.0.into_iter().for_each(Waker::wake);
+        self.0.into_iter().for_each(|(_, waker)| waker.wake());
     }
 }
 

@@ -8,7 +8,7 @@ use std::{
         Arc, Mutex,
         atomic::{AtomicUsize, Ordering},
     },
-    task::{Context, Poll},
+    task::{Context, Poll, Wake, Waker},
     time::Duration,
 };
 
@@ -16,9 +16,10 @@ use frame_codec::{Delimited, LengthPrefixed, Limits};
 use tokio::{
     io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, ReadBuf},
     net::UnixStream,
+    sync::mpsc,
     time::timeout,
 };
-use uds_actor::{Actor, Control, Owned, Reason, Refusal, Sender};
+use uds_actor::{Actor, Control, Owned, Reason, Refusal, Sender, spawn_with_channels};
 
 const LONG: Duration = Duration::from_secs(20);
 
@@ -316,4 +317,43 @@ async fn a_drain_of_a_stream_that_cannot_tell_receives_a_long_frame_that_is_ther
     drop(control.drain(LONG));
     assert_eq!(soon("the line", receiver.recv_batch()).await.unwrap().byte_len(), 3 << 20);
     assert_eq!(soon("the report", control.finished()).await.cut_receiving, 0);
+}
+
+#[tokio::test]
+async fn senders_that_gave_up_waiting_leave_nothing_behind() {
+    struct Nobody;
+    impl Wake for Nobody {
+        fn wake(self: Arc<Self>) {}
+    }
+    let (sender, _receiver, _control) =
+        Actor::new(Owned(Puppet { read: silent, write: stuck }), Delimited::lines()).outbox_bytes(2000).spawn();
+    while sender.try_send(&[b'x'; 900]).is_ok() {
+        tokio::task::yield_now().await; // the actor takes its turn, and is stuck
+    }
+    let tasks: Vec<Arc<Nobody>> = (0..100).map(|_| Arc::new(Nobody)).collect();
+    for (n, task) in tasks.iter().enumerate() {
+        let waker = Waker::from(Arc::clone(task));
+        let mut cx = Context::from_waker(&waker);
+        if n % 2 == 0 {
+            assert!(Box::pin(sender.send(&[b'x'; 900])).as_mut().poll(&mut cx).is_pending());
+        } else {
+            assert!(Box::pin(sender.flush()).as_mut().poll(&mut cx).is_pending());
+        }
+    }
+    assert!(tasks.iter().all(|task| Arc::strong_count(task) == 1), "a task that is gone is still held");
+}
+
+#[tokio::test]
+async fn messages_that_a_dropped_channel_did_not_take_are_lost_and_not_delivered() {
+    let (here, mut there) = UnixStream::pair().unwrap();
+    there.write_all(b"1\n2\n3\n4\n5\n").await.unwrap();
+    let (inbound, mut messages) = mpsc::channel(1);
+    let (replies, outbound) = mpsc::channel::<bytes::Bytes>(1);
+    let control = spawn_with_channels(here, Delimited::lines(), inbound, outbound);
+    assert_eq!(soon("the first", messages.recv()).await.unwrap(), "1");
+    tokio::task::yield_now().await; // the second takes its place in the channel
+    drop((messages, replies));
+    let report = soon("the report", control.finished()).await;
+    assert_eq!((report.received.frames, report.delivered.frames, report.lost.frames), (5, 2, 3), "{report}");
+    assert_eq!((report.delivered.bytes, report.lost.bytes), (2, 3), "{report}");
 }

@@ -20,7 +20,7 @@ use crate::{
 };
 
 /// How long any single step of a part may take.
-const PATIENCE: Duration = Duration::from_secs(120);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A process that plays a part. Dropped, it is killed.
 #[derive(Debug)]

@@ -36,7 +36,7 @@ pub(crate) enum Produce {
 pub(crate) enum Receive {
     /// `uds_actor::Receiver::recv_batch`, each frame lent.
     Actor,
-    /// The same, each frame taken as `Bytes` and kept until 64 more have come.
+    /// The same, each frame taken as `Bytes` and kept for a while: the last 64, or 128 KiB of them.
     ActorOwned,
     /// `mpsr_server::Funnel::recv`.
     Funnel,

@@ -160,12 +160,13 @@ pub(crate) fn run(options: &args::Run) -> Result<ExitCode> {
         idle: Vec::new(),
         musts: Vec::new(),
         skipped: Vec::new(),
+        failed: Vec::new(),
     };
     for experiment in EXPERIMENTS.iter().filter(|experiment| choice.has_experiment(experiment.name)) {
         for &payload in experiment.payloads.iter().filter(|&&payload| choice.has_payload(payload)) {
             for &producers in experiment.producers {
                 let contenders = present(experiment, &choice, payload, &mut results.skipped);
-                let rows = rounds(experiment.name, &contenders, payload, producers, &effort)?;
+                let rows = rounds(experiment.name, &contenders, payload, producers, &effort, &mut results.failed);
                 let table = Table { experiment: experiment.name, payload, producers, rows };
                 println!("{}", report::table(&table));
                 results.tables.push(table);
@@ -175,7 +176,11 @@ pub(crate) fn run(options: &args::Run) -> Result<ExitCode> {
     if choice.has_experiment(ROUND_TRIP) {
         let strace = is_installed("strace");
         if !strace {
-            skip(&mut results.skipped, "kernel calls of a round trip", "strace is not installed: apt-get install strace");
+            skip(
+                &mut results.skipped,
+                "kernel calls of a round trip",
+                "strace is not installed: apt-get install strace",
+            );
         }
         eprint!("{ROUND_TRIP}: {} pairs ", effort.pairs);
         let findings = round_trip::run(effort.pairs, effort.trips, strace)?;
@@ -199,7 +204,7 @@ pub(crate) fn run(options: &args::Run) -> Result<ExitCode> {
     if let Some(directory) = &options.save {
         report::save(&results, directory)?;
     }
-    Ok(ExitCode::SUCCESS)
+    Ok(if results.failed.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 /// The contenders of an experiment that are asked for, make sense, and are there.
@@ -228,29 +233,52 @@ fn rounds(
     payload: usize,
     producers: usize,
     effort: &Effort,
-) -> Result<Vec<Row>> {
+    failed: &mut Vec<Skipped>,
+) -> Vec<Row> {
     eprint!("{experiment}: {payload} B, {producers} producers ");
     let first = (32_usize << 20).div_ceil(payload).clamp(1_000, 100_000) as u64 / producers as u64;
-    let mut runs: Vec<(&Contender, u64, Vec<Sample>)> = Vec::new();
-    for contender in contenders {
-        let sample = conduct::stream(contender, payload, first, producers)?;
-        let messages = sample.rate * effort.seconds / producers as f64;
-        runs.push((contender, (messages as u64).max(first / 4).max(100), Vec::new()));
-    }
+    let mut runs: Vec<_> = contenders
+        .iter()
+        .filter_map(|&contender| {
+            let sample = conduct::stream(contender, payload, first, producers);
+            let sample = or_note(sample, contender, payload, producers, failed)?;
+            let messages = (sample.rate * effort.seconds / producers as f64) as u64;
+            Some((contender, messages.max(first / 4).max(100), Vec::new()))
+        })
+        .collect();
     for round in 0..effort.rounds {
         eprint!(".");
         // Another one begins each time, so that nobody always runs behind the same neighbour's heat.
-        let count = runs.len().max(1);
-        for turn in 0..runs.len() {
+        let count = runs.len();
+        for turn in 0..count {
             let (contender, messages, samples) = &mut runs[(turn + round) % count];
-            samples.push(conduct::stream(contender, payload, *messages, producers)?);
+            let sample = conduct::stream(contender, payload, *messages, producers);
+            samples.extend(or_note(sample, contender, payload, producers, failed));
         }
     }
     eprintln!();
-    Ok(runs
-        .into_iter()
+    runs.into_iter()
         .filter_map(|(contender, messages, samples)| Row::of(contender.name, contender.flavour, messages, samples))
-        .collect())
+        .collect()
+}
+
+/// The sample; or none, and a note of what went wrong.
+fn or_note(
+    sample: Result<Sample>,
+    contender: &Contender,
+    payload: usize,
+    producers: usize,
+    failed: &mut Vec<Skipped>,
+) -> Option<Sample> {
+    match sample {
+        Ok(sample) => Some(sample),
+        Err(error) => {
+            let what = format!("{}, {payload} B, {producers} producers", contender.name);
+            eprintln!("FAILED {what}: {error}");
+            failed.push(Skipped { what, why: error.to_string() });
+            None
+        }
+    }
 }
 
 fn skip(skipped: &mut Vec<Skipped>, what: &str, why: &str) {
@@ -262,7 +290,12 @@ fn skip(skipped: &mut Vec<Skipped>, what: &str, why: &str) {
 }
 
 fn is_installed(program: &str) -> bool {
-    Command::new(program).arg("-V").stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok_and(|status| status.success())
+    Command::new(program)
+        .arg("-V")
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .status()
+        .is_ok_and(|status| status.success())
 }
 
 /// The line that repeats this run.

@@ -1,11 +1,6 @@
 //! Many connections that say nothing: what one of them costs.
 
-use std::{
-    io::Write as _,
-    os::unix::net::UnixStream,
-    path::PathBuf,
-    time::Duration,
-};
+use std::{io::Write as _, os::unix::net::UnixStream, path::PathBuf, time::Duration};
 
 use anyhow::{Context as _, Result, ensure};
 use frame_codec::LengthPrefixed;
@@ -105,8 +100,7 @@ pub(crate) fn clients(load: &Load) -> Result<()> {
     raise_limit(load.connections)?;
     role::say_ready()?;
     role::await_go()?;
-    let streams =
-        (0..load.connections).map(|_| UnixStream::connect(&load.path)).collect::<Result<Vec<_>, _>>()?;
+    let streams = (0..load.connections).map(|_| UnixStream::connect(&load.path)).collect::<Result<Vec<_>, _>>()?;
     role::await_go()?;
     let mut stamped = Stamped::new(PAYLOAD);
     for mut stream in &streams {
@@ -223,7 +217,7 @@ async fn quiet() -> Result<()> {
 }
 
 async fn measure() -> Result<Memory> {
-    // Every task has been polled since the last event once the runtime has slept: its timer fires after all that is ready.
+    // Nothing tells when a connection has become idle again; it does in far less than this.
     tokio::time::sleep(Duration::from_millis(200)).await;
     Ok(Memory { heap: heap(), resident: resident()? })
 }

@@ -60,9 +60,9 @@ pub(crate) fn judge(results: &Results) -> Vec<Must> {
         must("lone message: round trip to raw read and write", Bound::AtMost(1.25), Some(trips.ratio.median));
         if let Some(calls) = &trips.calls {
             let all = |calls: &std::collections::BTreeMap<String, f64>| calls.values().sum::<f64>();
-            // Half a call in a thousand trips is the start of a runtime that strace caught late.
+            // How often a wake-up finds the socket writable as well depends on the moment, hence the quarter.
             let more = (all(&calls.ours) - all(&calls.raw)).max(0.0);
-            must("lone message: kernel calls more than raw", Bound::AtMost(0.05), Some(more));
+            must("lone message: kernel calls more than raw", Bound::AtMost(0.25), Some(more));
         }
     }
     let finding = |contender| results.idle.iter().find(|finding| finding.contender == contender);

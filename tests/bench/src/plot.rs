@@ -53,18 +53,21 @@ pub(crate) fn streams(results: &Results) -> Option<String> {
         let _ = writeln!(svg, "<rect x=\"{x}\" y=\"34\" width=\"10\" height=\"10\" fill=\"{colour}\"/>");
         let _ = writeln!(svg, "<text x=\"{}\" y=\"43\" font-size=\"10\">{label}</text>", x + 14.0);
     }
-    panel(&mut svg, &tables, &Panel {
-        title: "messages/s (more is better)",
-        top: TOP,
-        figure: |row| row.rate.median,
-        label: report::rate,
-    });
-    panel(&mut svg, &tables, &Panel {
-        title: "CPU ns per message, both sides (less is better)",
-        top: TOP + PANEL + GAP,
-        figure: |row| row.cpu.median,
-        label: |value| format!("{value:.0}"),
-    });
+    panel(
+        &mut svg,
+        &tables,
+        &Panel { title: "messages/s (more is better)", top: TOP, figure: |row| row.rate.median, label: report::rate },
+    );
+    panel(
+        &mut svg,
+        &tables,
+        &Panel {
+            title: "CPU ns per message, both sides (less is better)",
+            top: TOP + PANEL + GAP,
+            figure: |row| row.cpu.median,
+            label: |value| format!("{value:.0}"),
+        },
+    );
     svg.push_str("</svg>\n");
     Some(svg)
 }

@@ -9,7 +9,7 @@ use crate::{
     machine::Machine,
     musts::{Bound, Must},
     plot,
-    results::{Results, Row, Table},
+    results::{Results, Row, Skipped, Table},
     round_trip::{Calls, Findings},
     runtime::Flavour,
     stats::Spread,
@@ -77,7 +77,11 @@ fn ratio(row: &Row, other: Option<&Row>) -> String {
 }
 
 pub(crate) fn round_trip(findings: &Findings) -> String {
-    let mut text = format!("\n### lone message, 64 B, there and back, {} pairs of {} trips\n\n", findings.ours.len(), findings.trips);
+    let mut text = format!(
+        "\n### lone message, 64 B, there and back, {} pairs of {} trips\n\n",
+        findings.ours.len(),
+        findings.trips
+    );
     text.push_str("| contender | mean µs | median µs | 99th percentile µs | CPU µs/trip | kernel calls/trip |\n|---|--:|--:|--:|--:|---|\n");
     for (name, samples, calls) in [
         ("ours", &findings.ours, findings.calls.as_ref().map(|Calls { ours, .. }| ours)),
@@ -108,7 +112,8 @@ pub(crate) fn round_trip(findings: &Findings) -> String {
 }
 
 pub(crate) fn idle(findings: &[idle::Finding]) -> String {
-    let mut text = format!("\n### {} idle connections, bytes each\n\n", findings.first().map_or(0, |finding| finding.connections));
+    let mut text =
+        format!("\n### {} idle connections, bytes each\n\n", findings.first().map_or(0, |finding| finding.connections));
     text.push_str("| contender | heap, silent so far | resident | heap, silent after one message | resident |\n|---|--:|--:|--:|--:|\n");
     for finding in findings {
         let name = match finding.contender {
@@ -141,10 +146,12 @@ pub(crate) fn ending(results: &Results) -> String {
             );
         }
     }
-    if !results.skipped.is_empty() {
-        text.push_str("\n### Skipped\n\n");
-        for skipped in &results.skipped {
-            let _ = writeln!(text, "- {}: {}", skipped.what, skipped.why);
+    for (title, entries) in [("Skipped", &results.skipped), ("FAILED", &results.failed)] {
+        if !entries.is_empty() {
+            let _ = writeln!(text, "\n### {title}\n");
+        }
+        for Skipped { what, why } in entries {
+            let _ = writeln!(text, "- {what}: {why}");
         }
     }
     let Machine { processor, cores, kernel, kind, libzmq, rustc, commit, load } = &results.machine;
@@ -170,17 +177,16 @@ fn bound(must: &Must) -> String {
 /// Writes `results.json`, `results.md` and `stream.svg`.
 pub(crate) fn save(results: &Results, directory: &Path) -> Result<()> {
     fs::create_dir_all(directory).with_context(|| format!("cannot make {}", directory.display()))?;
-    let mut markdown = "# Results\n\nWritten by `cargo xtask bench --save`; how to read it: [benchmarks](../benchmarks.md).\n".to_owned();
+    let mut markdown =
+        "# Results\n\nWritten by `cargo xtask bench --save`; how to read it: [benchmarks](../benchmarks.md).\n"
+            .to_owned();
     markdown.push_str(&ending(results));
     results.tables.iter().for_each(|each| markdown.push_str(&table(each)));
     markdown.extend(results.round_trip.as_ref().map(round_trip));
     if !results.idle.is_empty() {
         markdown.push_str(&idle(&results.idle));
     }
-    let mut files = vec![
-        ("results.json", serde_json::to_string_pretty(results)? + "\n"),
-        ("results.md", markdown),
-    ];
+    let mut files = vec![("results.json", serde_json::to_string_pretty(results)? + "\n"), ("results.md", markdown)];
     files.extend(plot::streams(results).map(|svg| ("stream.svg", svg)));
     for (name, text) in files {
         let path = directory.join(name);

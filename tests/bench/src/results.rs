@@ -2,9 +2,7 @@
 
 use serde::Serialize;
 
-use crate::{
-    conduct::Sample, idle, machine::Machine, musts::Must, round_trip, runtime::Flavour, stats::Spread,
-};
+use crate::{conduct::Sample, idle, machine::Machine, musts::Must, round_trip, runtime::Flavour, stats::Spread};
 
 #[derive(Debug, Serialize)]
 pub(crate) struct Results {
@@ -20,6 +18,8 @@ pub(crate) struct Results {
     pub(crate) idle: Vec<idle::Finding>,
     pub(crate) musts: Vec<Must>,
     pub(crate) skipped: Vec<Skipped>,
+    /// What was tried and went wrong: a hang, a lost or changed message.
+    pub(crate) failed: Vec<Skipped>,
 }
 
 /// Contenders that did the same.
@@ -47,7 +47,7 @@ pub(crate) struct Row {
     pub(crate) samples: Vec<Sample>,
 }
 
-/// What was not measured, and why.
+/// What has no figure, and why.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub(crate) struct Skipped {
     pub(crate) what: String,

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, fs, path::PathBuf};
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Context as _, Result, bail, ensure};
 use frame_codec::LengthPrefixed;
 use serde::{Deserialize, Serialize};
 use tempfile::TempDir;
@@ -30,7 +30,7 @@ const FRAME: usize = 4 + PAYLOAD;
 pub(crate) enum Contender {
     /// `Sender::send` and `Receiver::recv_batch` on both sides.
     Ours,
-    /// tokio's `write_all` and `read_exact` on both sides.
+    /// tokio's `write_all` and `read` on both sides.
     Raw,
 }
 
@@ -93,8 +93,7 @@ pub(crate) fn run(pairs: usize, trips: usize, strace: bool) -> Result<Findings> 
     eprintln!();
     let ratios = ours.iter().zip(&raw).map(|(ours, raw)| ours.mean / raw.mean);
     let ratio = Spread::of(ratios).context("there is a pair")?;
-    let calls =
-        if strace { Some(Calls { ours: calls(Contender::Ours)?, raw: calls(Contender::Raw)? }) } else { None };
+    let calls = if strace { Some(Calls { ours: calls(Contender::Ours)?, raw: calls(Contender::Raw)? }) } else { None };
     Ok(Findings { trips, ours, raw, ratio, calls })
 }
 
@@ -140,7 +139,8 @@ fn calls(contender: Contender) -> Result<BTreeMap<String, f64>> {
         for file in files {
             for line in fs::read_to_string(file)?.lines() {
                 let mut columns = line.split_whitespace();
-                if let (Some(count), Some(name)) = (columns.next().and_then(|count| count.parse::<f64>().ok()), columns.next())
+                if let (Some(count), Some(name)) =
+                    (columns.next().and_then(|count| count.parse::<f64>().ok()), columns.next())
                     && name != "total"
                 {
                     *counts.entry(name.to_owned()).or_default() += sign * count;
@@ -176,9 +176,8 @@ pub(crate) fn echo(contender: Contender, load: Load) -> Result<()> {
                 }
             }
             Contender::Raw => {
-                let mut frame = [0; FRAME];
                 for _ in 0..load.trips {
-                    stream.read_exact(&mut frame).await?;
+                    let frame = read(&mut stream).await?;
                     stream.write_all(&frame).await?;
                 }
             }
@@ -213,12 +212,10 @@ pub(crate) fn ask(contender: Contender, load: Load) -> Result<()> {
                 }
             }
             Contender::Raw => {
-                let mut back = [0; FRAME];
                 for trip in 0..load.trips {
                     let frame = [trip as u8; FRAME];
                     stream.write_all(&frame).await?;
-                    stream.read_exact(&mut back).await?;
-                    ensure!(frame == back, "another message came back");
+                    ensure!(frame == read(&mut stream).await?, "another message came back");
                     note();
                 }
             }
@@ -228,6 +225,19 @@ pub(crate) fn ask(contender: Contender, load: Load) -> Result<()> {
         let at = |share: f64| times[((times.len() - 1) as f64 * share) as usize];
         role::answer(&Trips { stretch, median: at(0.5), high: at(0.99) })
     })
+}
+
+/// Reads one frame into more room than it takes: a read that fills its buffer has tokio ask again whether there is more.
+async fn read(stream: &mut UnixStream) -> Result<[u8; FRAME]> {
+    let mut buffer = [0; 4096];
+    let mut filled = 0;
+    while filled < FRAME {
+        match stream.read(&mut buffer[filled..]).await? {
+            0 => bail!("the peer has hung up"),
+            count => filled += count,
+        }
+    }
+    Ok(*buffer.first_chunk().context("a buffer is larger than a frame")?)
 }
 
 fn spawn(stream: UnixStream) -> (uds_actor::Sender, uds_actor::Receiver, uds_actor::Control) {

@@ -24,9 +24,8 @@ impl Framing for Netstring {
     fn scan(&self, unread: &[u8], _scanned: usize, max_payload: usize) -> Result<Scan, Error> {
         let (len, start) = match decimal::read(unread, max_payload)? {
             Decimal::Partial => {
-                // Behind the digits there are at least a colon and a comma.
-                let at_least = unread.len().saturating_add(if unread.is_empty() { 3 } else { 2 });
-                return Ok(Scan::More { at_least, scanned: 0 });
+                // A colon and a comma are missing, too, but the very next byte can be wrong already.
+                return Ok(Scan::More { at_least: unread.len().saturating_add(1), scanned: 0 });
             }
             Decimal::Whole { value, mark: b':', end } => (value, end),
             Decimal::Whole { .. } => return Err(Error::Malformed { what: "no colon behind the netstring's length" }),

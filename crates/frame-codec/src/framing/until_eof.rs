@@ -18,11 +18,12 @@ impl Framing for UntilEof {
         Ok(Scan::More { at_least: unread.len().saturating_add(1), scanned: unread.len() })
     }
 
-    fn at_eof(&self, unread: &[u8], _max_payload: usize) -> Result<Scan, Error> {
-        Ok(match unread.len() {
-            0 => Scan::More { at_least: 1, scanned: 0 },
-            len => Scan::Frame { payload: 0..len, end: len },
-        })
+    fn at_eof(&self, unread: &[u8], max_payload: usize) -> Result<Scan, Error> {
+        match unread.len() {
+            0 => Ok(Scan::More { at_least: 1, scanned: 0 }),
+            len if len > max_payload => Err(Error::FrameTooLarge { len: len as u64, max: max_payload }),
+            len => Ok(Scan::Frame { payload: 0..len, end: len }),
+        }
     }
 
     /// Nothing surrounds the payload; what ends it is the close, so a second frame on the same stream would join the

@@ -16,8 +16,10 @@ use crate::{
     socket::{QUEUE_BYTES, listen},
 };
 
-/// How many frames the owning receiver keeps.
-const KEPT: usize = 64;
+/// How much the owning receiver keeps: at most so many frames and bytes. Kept frames count against the inbox's bound, and
+/// each keeps the block alive that it arrived in.
+const KEPT_FRAMES: usize = 64;
+const KEPT_BYTES: usize = QUEUE_BYTES / 8;
 
 pub(super) fn lent(load: &Load) -> Result<Stretch> {
     receive(load, |batch, check| {
@@ -28,13 +30,14 @@ pub(super) fn lent(load: &Load) -> Result<Stretch> {
 }
 
 pub(super) fn owned(load: &Load) -> Result<Stretch> {
-    let mut ring = vec![Bytes::new(); KEPT];
+    let kept = (KEPT_BYTES / load.payload).clamp(1, KEPT_FRAMES);
+    let mut ring = vec![Bytes::new(); kept];
     let mut at = 0;
     receive(load, move |batch, check| {
         for frame in batch.into_frames() {
             check.take(&frame);
             ring[at] = frame;
-            at = (at + 1) % KEPT;
+            at = (at + 1) % kept;
         }
     })
 }

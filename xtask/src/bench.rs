@@ -1,0 +1,84 @@
+//! `cargo xtask bench`: builds the benchmark in release, with the peers this machine can build, then becomes it.
+//!
+//! The benchmark lies outside the workspace, with a lock file and a target directory of its own, because its peers bring
+//! a C library and need newer compilers than we do.
+
+use std::{
+    os::unix::process::CommandExt,
+    process::{self, ExitCode},
+};
+
+use anyhow::{Context, Result, bail};
+use xshell::{Shell, cmd};
+
+use crate::{
+    console::say,
+    flags,
+    workspace::{self, Workspace},
+};
+
+/// A peer that not every machine can build; without it the benchmark says what is skipped and why.
+struct Peer {
+    feature: &'static str,
+    is_there: fn(&Shell) -> bool,
+}
+
+const PEERS: [Peer; 2] = [
+    Peer { feature: "zmq", is_there: |shell| cmd!(shell, "pkg-config --exists libzmq").quiet().run().is_ok() },
+    Peer { feature: "omq", is_there: |shell| rustc(shell).is_some_and(|version| version >= (1, 93)) },
+];
+
+pub(crate) fn run(workspace: &Workspace, options: &flags::Bench) -> Result<ExitCode> {
+    let shell = Shell::new()?;
+    let cargo = workspace::cargo();
+    let manifest = workspace.root.join("tests/bench/Cargo.toml");
+    let target = workspace.target.join("bench");
+    let peers: Vec<_> = PEERS.iter().filter(|peer| (peer.is_there)(&shell)).map(|peer| peer.feature).collect();
+    let peers = peers.join(",");
+    say(&format!("building the benchmark in release (peers besides tokio-util: {peers})"));
+    // Not --locked: a dependency that one of our crates gains is missing from this lock file, and only added to it.
+    cmd!(shell, "{cargo} build --release --manifest-path {manifest} --target-dir {target} --features {peers}")
+        .run()
+        .context("the benchmark does not build")?;
+
+    let program = target.join("release/tributary-bench");
+    let mut bench = process::Command::new(&program);
+    if options.quick {
+        bench.arg("--quick");
+    }
+    if let Some(only) = &options.only {
+        bench.args(["--only", only]);
+    }
+    if let Some(rounds) = options.rounds {
+        bench.args(["--rounds", &rounds.to_string()]);
+    }
+    if options.save {
+        bench.arg("--save").arg(workspace.root.join("docs/benchmarks"));
+    }
+    // From here on the benchmark gets the signals and gives the exit code.
+    let error = bench.exec();
+    bail!("cannot start {}: {error}", program.display())
+}
+
+/// The compiler's version: `(1, 93)`.
+fn rustc(shell: &Shell) -> Option<(u32, u32)> {
+    version(&cmd!(shell, "rustc --version").quiet().read().ok()?)
+}
+
+/// Major and minor number in `rustc 1.93.0 (...)`.
+fn version(line: &str) -> Option<(u32, u32)> {
+    let mut numbers = line.split(' ').nth(1)?.split('.').map(str::parse);
+    Some((numbers.next()?.ok()?, numbers.next()?.ok()?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn versions_are_read() {
+        assert_eq!(version("rustc 1.95.0 (59807616e 2026-04-14)"), Some((1, 95)));
+        assert_eq!(version("rustc 1.100.0-nightly (0123 2027-01-01)"), Some((1, 100)));
+        assert_eq!(version("no compiler"), None);
+    }
+}
