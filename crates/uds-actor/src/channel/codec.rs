@@ -73,7 +73,7 @@ impl<Tx: serde::Serialize + ?Sized, Rx: serde::de::DeserializeOwned> Codec<Tx, R
     }
 }
 
-/// Protocol Buffers by way of prost: what Sōzu speaks since its version 1.0.
+/// Protocol Buffers by way of prost: what the Sōzu proxy's channel carries.
 #[cfg(feature = "prost")]
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Prost;
