@@ -9,7 +9,7 @@ use super::{Problem, code, tree::Tree};
 use crate::workspace::{self, Workspace};
 
 /// Crates that are pure when built without features.
-const PURE_CRATES: &[&str] = &["frame-codec", "packetizer", "zk-proto"];
+const PURE_CRATES: &[&str] = &["cancel-kit", "frame-codec", "packetizer", "zk-proto"];
 
 /// Pure modules of crates that are not: the decisions beside the loop.
 const PURE_FILES: &[&str] = &["crates/fs-watch/src/roster.rs"];
