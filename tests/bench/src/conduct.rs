@@ -135,6 +135,10 @@ pub(crate) fn stream(contender: &Contender, payload: usize, messages: u64, produ
         sender.go()?;
     }
     let received: Stretch = receiver.finish()?;
+    for sender in &mut senders {
+        // For those who wait for it; the others may have ended already.
+        let _ = sender.go();
+    }
     let sent = senders.into_iter().map(Player::finish).collect::<Result<Vec<Stretch>>>()?;
     let start = sent.iter().map(|stretch| stretch.start).min().context("there is a producer")?;
     let all = (messages * producers as u64) as f64;

@@ -30,7 +30,10 @@ pub(super) fn push(load: &Load) -> Result<Stretch> {
         for _ in 0..load.messages {
             socket.send(Message::from_slice(payloads.next())).await?;
         }
+        // Like libzmq's, this producer stays until its messages have arrived.
+        tokio::task::spawn_blocking(role::await_go).await??;
+        let stretch = running.end();
         socket.close().await?;
-        Ok(running.end())
+        Ok(stretch)
     })
 }
