@@ -1,4 +1,5 @@
 //! The promises of an actor when its handles are on other threads: many short lives, each ended somewhere in the middle.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::{
     future::Future,
