@@ -12,9 +12,9 @@ const DRAWN: [(&str, &str, &str); 6] = [
     ("ceiling", "plain write/read loop", "#9aa0a6"),
     ("ours", "Tributary, frames lent", "#0b6e4f"),
     ("ours-owned", "Tributary, frames owned", "#5bb98b"),
-    ("libzmq", "libzmq PUSH/PULL", "#c0392b"),
-    ("framed", "tokio-util Framed + channel", "#2c6fbb"),
-    ("omq", "omq-tokio PUSH/PULL", "#b8860b"),
+    ("libzmq", "libzmq", "#c0392b"),
+    ("framed", "Framed + channel", "#2c6fbb"),
+    ("omq", "omq-tokio", "#b8860b"),
 ];
 
 const WIDTH: f64 = 960.0;
