@@ -150,14 +150,16 @@ async fn a_session_ends_when_it_is_closed_and_not_when_it_is_idle() {
     let Some(server) = ZooKeeper::start_or_skip("a_session_ends_when_it_is_closed_and_not_when_it_is_idle") else {
         return;
     };
-    let options = Options::default().with_session_timeout(Duration::from_millis(600));
+    // Long enough that a server on a busy machine is not silent for two thirds of it.
+    let timeout = Duration::from_secs(3);
+    let options = Options::default().with_session_timeout(timeout);
     let idle = soon(options.connect(&server.address())).await.unwrap();
-    assert_eq!(idle.session_timeout(), Duration::from_millis(600));
+    assert_eq!(idle.session_timeout(), timeout);
     let other = connect(&server).await;
     soon(idle.create("/mine", "", CreateMode::Ephemeral, Acl::OPEN)).await.unwrap();
 
-    // The time itself is what is tested: five session timeouts in which nothing is asked.
-    tokio::time::sleep(Duration::from_secs(3)).await;
+    // The time itself is what is tested: more than two session timeouts in which nothing is asked.
+    tokio::time::sleep(timeout * 5 / 2).await;
     let stat = soon(other.exists("/mine")).await.unwrap().expect("the session lives");
     assert_eq!(stat.ephemeral_owner, idle.session());
 

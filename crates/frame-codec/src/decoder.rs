@@ -44,7 +44,8 @@ const SHARE_OF_BUFFER: usize = 4;
 /// The buffer grows with what has arrived, at most doubling, never to a length that a header merely claims. It holds at
 /// most one incomplete frame ([`Limits::max_frame`]) and one read (256 KiB). It is never full: frames that were taken make
 /// room. A batch that fills less than a quarter of it is copied out, so that messages that trickle in do not each keep a
-/// buffer. Whoever waits for more calls [`release`](Self::release), after which an idle connection holds at most 1 KiB.
+/// buffer. Whoever waits for more calls [`release`](Self::release), after which a connection that is
+/// idle between frames holds at most 1 KiB.
 pub struct Decoder<F> {
     framing: F,
     limits: Limits,
@@ -205,7 +206,8 @@ impl<F: Framing> Decoder<F> {
 
     /// Gives back memory that nothing waits in, for a connection from which nothing comes right now.
     ///
-    /// What is left of an incomplete frame stays; a buffer that is only waiting goes, if it is larger than 1 KiB.
+    /// A buffer that is only waiting goes, if it is larger than 1 KiB. What has come of an incomplete frame stays, and once
+    /// that is more than 1 KiB, so does the buffer it grows in.
     pub fn release(&mut self) {
         self.offer = None;
         if self.block <= KEEP || self.unread.len() > KEEP {

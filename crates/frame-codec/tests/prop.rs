@@ -192,7 +192,7 @@ proptest! {
         framing in separating(), payloads in testing::payloads(), garbage in testing::garbage(), max in 1_usize..300,
     ) {
         testing::scans_are_bounded(&framing, max, &garbage)?;
-        let payloads: Vec<_> = acceptable(&framing, payloads).into_iter().map(|mut long| { long.truncate(500); long }).collect();
+        let payloads: Vec<_> = acceptable(&framing, payloads).into_iter().map(|mut long| { long.truncate(100); long }).collect();
         let payloads = acceptable(&framing, payloads);
         testing::scans_are_bounded(&framing, 500, &testing::encode(&framing, &payloads)?)?;
     }

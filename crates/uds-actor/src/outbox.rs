@@ -200,6 +200,7 @@ impl<F: Framing> Outbox<F> {
         }
         if state.phase == Phase::Open {
             state.actor.park(cx);
+            state.filling.release();
             state.token = state.writer.is_some();
             Taken::Nothing
         } else {

@@ -2,7 +2,8 @@
 
 use std::{
     future::Future,
-    io,
+    io::{self, Write as _},
+    net::Shutdown,
     pin::Pin,
     sync::{
         Arc, Mutex,
@@ -356,4 +357,46 @@ async fn messages_that_a_dropped_channel_did_not_take_are_lost_and_not_delivered
     let report = soon("the report", control.finished()).await;
     assert_eq!((report.received.frames, report.delivered.frames, report.lost.frames), (5, 2, 3), "{report}");
     assert_eq!((report.delivered.bytes, report.lost.bytes), (2, 3), "{report}");
+}
+
+#[tokio::test]
+async fn an_idle_actor_writes_what_was_only_tried_to_send() {
+    let (here, mut there) = UnixStream::pair().unwrap();
+    let (sender, _receiver, _control) = Actor::new(here, Delimited::lines()).spawn();
+    for _ in 0..3 {
+        tokio::task::yield_now().await; // the actor finds nothing to do
+    }
+    sender.try_send(b"a word").unwrap();
+    soon("the word", there.read_exact(&mut [0; 7])).await.unwrap();
+}
+
+#[tokio::test]
+async fn those_who_wait_hear_of_a_failed_write_although_the_peer_goes_on_writing() {
+    let (here, there) = UnixStream::pair().unwrap();
+    let there = there.into_std().unwrap();
+    there.shutdown(Shutdown::Read).unwrap();
+    let (sender, mut receiver, control) = Actor::new(here, LengthPrefixed::u32_be()).outbox_bytes(1000).spawn();
+    // Both wait before the actor has its first turn.
+    let large = vec![0; 900_000];
+    sender.send(&large).await.unwrap();
+    let (flushed, sent) = soon("bad news", async { tokio::join!(sender.flush(), sender.send(&large)) }).await;
+    assert_eq!((flushed, sent), (Err(Refusal::Closed), Err(Refusal::Closed)));
+    (&there).write_all(b"\0\0\0\x02ok").unwrap();
+    assert_eq!(soon("the frame", receiver.recv_batch()).await.unwrap().len(), 1);
+    drop(there);
+    let report = soon("the report", control.finished()).await;
+    assert!(matches!(report.reason, Reason::Failed(_)), "{}", report.reason);
+    assert_eq!((report.handed_to_kernel.bytes, report.returned.len()), (0, 1));
+}
+
+#[tokio::test]
+async fn what_the_actor_had_taken_comes_back_in_front_of_what_was_queued_behind_it() {
+    let (sender, _receiver, control) =
+        Actor::new(Owned(Puppet { read: silent, write: stuck }), Delimited::lines()).spawn();
+    for frame in [b"one", b"two", b"six", b"ten"] {
+        sender.send(frame).await.unwrap();
+        tokio::task::yield_now().await; // the actor takes the first
+    }
+    let report = soon("the report", control.abort()).await;
+    assert_eq!(report.returned.iter().collect::<Vec<_>>(), [b"one", b"two", b"six", b"ten"]);
 }
