@@ -4,6 +4,10 @@ use std::{fmt, iter::FusedIterator, slice};
 
 use bytes::{Bytes, BytesMut};
 
+mod builder;
+
+pub use builder::BatchBuilder;
+
 /// Where one frame's payload lies in its block.
 ///
 /// 32 bits suffice: a block holds at most one frame of [`Limits::LARGEST_MAX_FRAME`](crate::Limits::LARGEST_MAX_FRAME)

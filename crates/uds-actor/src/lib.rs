@@ -81,6 +81,7 @@ mod listener;
 mod loom_check;
 mod mode;
 mod outbox;
+pub mod packet;
 mod path;
 mod peer;
 mod quiet;
@@ -97,7 +98,7 @@ mod waiters;
 
 pub use crate::{
     actor::Actor,
-    address::{Address, FileKind},
+    address::{Address, FileKind, SocketKind},
     admit::Admit,
     bind::{
         Bind,
@@ -109,9 +110,10 @@ pub use crate::{
     connect::Connect,
     control::Control,
     error::{Error, LockFault, PathFault, Result},
-    listener::{AcceptStats, Draining, Listener},
+    listener::{AcceptStats, Acceptable, Draining, Listener, SeqpacketListener},
     mode::Mode,
     outbox::{Overflow, Refusal},
+    packet::{BoundDatagram, Seqpacket, TurnedAway},
     peer::Peer,
     receiver::Receiver,
     report::{Count, Reason, Report},

@@ -8,7 +8,7 @@ use std::{
 
 use frame_codec::Batch;
 
-use crate::Peer;
+use crate::{Peer, packet::TurnedAway};
 
 /// A number of frames and of their payload bytes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -84,6 +84,8 @@ pub struct Report {
     pub lost: Count,
     /// Bytes received of a frame whose rest never came.
     pub cut_receiving: usize,
+    /// Packets that were read and not received, on datagram sockets.
+    pub turned_away: TurnedAway,
 }
 
 /// What the actor itself knows at its end; the receiver's part is added when a report is asked for.
@@ -99,7 +101,12 @@ pub(crate) struct Ending {
 }
 
 impl Ending {
-    pub(crate) fn report(&self, peer: Option<Peer>, (received, delivered, lost): (Count, Count, Count)) -> Report {
+    pub(crate) fn report(
+        &self,
+        peer: Option<Peer>,
+        (received, delivered, lost): (Count, Count, Count),
+        turned_away: TurnedAway,
+    ) -> Report {
         Report {
             peer,
             reason: self.reason.clone(),
@@ -112,6 +119,7 @@ impl Ending {
             delivered,
             lost,
             cut_receiving: self.cut_receiving,
+            turned_away,
         }
     }
 }
@@ -126,6 +134,9 @@ impl fmt::Display for Report {
         if self.cut_sending > 0 {
             write!(f, "; a frame went out cut by {} bytes", self.cut_sending)?;
         }
+        if !self.turned_away.is_empty() {
+            write!(f, "; {}", self.turned_away)?;
+        }
         Ok(())
     }
 }
@@ -138,8 +149,11 @@ pub enum Reason {
     Closed,
     /// The socket failed: the peer reset it, or vanished while there was something to write.
     Failed(Arc<io::Error>),
-    /// The peer broke the framing.
+    /// The peer broke the framing, or sent a packet over the limit.
     Malformed(frame_codec::Error),
+    /// The socket that datagrams were sent to is gone: its process ended, restarted, or stopped receiving. A new
+    /// connection may find a new one; [how to go on](crate::packet#when-the-receiver-of-datagrams-was-restarted).
+    ReceiverGone,
     /// The outbox was full, and [`Overflow::Disconnect`](crate::Overflow::Disconnect) was chosen for that case.
     Overflow,
     /// The peer sent nothing for longer than [`Actor::idle_timeout`](crate::Actor::idle_timeout) allows.
@@ -155,7 +169,12 @@ impl Reason {
     #[must_use]
     pub const fn is_peer_fault(&self) -> bool {
         match self {
-            Self::Failed(_) | Self::Malformed(_) | Self::Overflow | Self::Idle | Self::DeadlineExceeded => true,
+            Self::Failed(_)
+            | Self::Malformed(_)
+            | Self::ReceiverGone
+            | Self::Overflow
+            | Self::Idle
+            | Self::DeadlineExceeded => true,
             Self::Closed | Self::Aborted => false,
         }
     }
@@ -167,6 +186,7 @@ impl fmt::Display for Reason {
             Self::Closed => f.write_str("closed"),
             Self::Failed(error) => write!(f, "failed: {error}"),
             Self::Malformed(error) => write!(f, "malformed: {error}"),
+            Self::ReceiverGone => f.write_str("the receiver of the datagrams is gone; connect again to find a new one"),
             Self::Overflow => f.write_str("the peer did not keep up"),
             Self::Idle => f.write_str("the peer was silent for too long"),
             Self::DeadlineExceeded => f.write_str("deadline exceeded"),

@@ -1,10 +1,15 @@
-//! The system calls on sockets that no safe crate offers: who is at the other end, and descriptors known by
-//! number only.
+//! What no safe crate offers for sockets: who is at the other end, descriptors known by number only, and those that the
+//! runtime has no type for.
+
+mod credentials;
 
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 
 use rustix::io::{FdFlags, fcntl_dupfd_cloexec, fcntl_getfd, fcntl_setfd};
+use tokio::io::{Interest, unix::AsyncFd};
+
+pub(crate) use self::credentials::receive_with_credentials;
 
 /// `SO_PEERCRED` as the kernel gives it: the pid is 0 when the peer is outside our pid namespace.
 #[derive(Debug, Clone, Copy)]
@@ -59,6 +64,14 @@ pub(crate) fn peer_pidfd(socket: BorrowedFd<'_>) -> io::Result<Option<OwnedFd>> 
     // SAFETY: the kernel has just installed this descriptor for this call; nobody else knows its number.
     #[expect(unsafe_code, reason = "SO_PEERPIDFD gives a new descriptor as a number")]
     Ok(Some(unsafe { OwnedFd::from_raw_fd(fd) }))
+}
+
+/// Has the current runtime watch a non-blocking socket, one that it has no type of its own for.
+pub(crate) fn watch(socket: OwnedFd, interest: Interest) -> io::Result<AsyncFd<OwnedFd>> {
+    // SAFETY: an `OwnedFd` names the same open descriptor as long as it lives, and the `AsyncFd` owns it from here on.
+    #[expect(unsafe_code, reason = "tokio cannot know that of every type, and has no constructor for this one")]
+    let watched = unsafe { AsyncFd::register_with_interest(socket, interest) };
+    Ok(watched?)
 }
 
 /// A duplicate, closed on exec, of a descriptor this process was started with; the original is made so too.
