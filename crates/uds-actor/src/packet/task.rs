@@ -82,6 +82,24 @@ pub(super) struct Outgoing {
     shortage: Option<Shortage>,
 }
 
+impl Outgoing {
+    /// Whether there is a packet to send; if not, either the task is woken when there is, or there never will be.
+    fn refill(&mut self, socket: &impl Socket, outbox: &Outbox, cx: &Context<'_>) -> bool {
+        if self.closed || !self.taken.is_empty() {
+            return !self.closed;
+        }
+        match outbox.take(&mut self.taken, cx) {
+            Taken::Packets => true,
+            Taken::Nothing => false,
+            Taken::Last => {
+                socket.finish();
+                self.closed = true;
+                false
+            }
+        }
+    }
+}
+
 /// The kernel had no memory for a packet.
 struct Shortage {
     backoff: Backoff,
@@ -134,12 +152,11 @@ impl<S: Socket> Task<S> {
             return Poll::Ready(Reason::DeadlineExceeded);
         }
         self.keep_alive(cx);
-        // In this order: when datagrams are sent to a peer that is gone, the kernel throws away what it had sent us.
         let received = match self.receive(cx) {
             Ok(turn) => turn,
             Err(reason) => return Poll::Ready(reason),
         };
-        let sent = self.send(cx);
+        let sent = self.send(cx, received);
         if received == Turn::Spent || sent == Turn::Spent {
             cx.waker().wake_by_ref();
             return Poll::Pending;
@@ -264,7 +281,14 @@ impl<S: Socket> Task<S> {
     }
 
     /// Hands to the kernel what senders queued.
-    fn send(&mut self, cx: &mut Context<'_>) -> Turn {
+    ///
+    /// When a datagram is sent to a peer that is gone, the kernel throws away what that had sent us. So what has arrived is
+    /// read first, if we are reading; and since the runtime learns of it a little later, the kernel is asked.
+    fn send(&mut self, cx: &mut Context<'_>, received: Turn) -> Turn {
+        let reads_first = S::SEMANTICS == Semantics::Datagrams && received == Turn::Waiting && !self.incoming.ended;
+        if reads_first && self.outgoing.refill(&self.socket, &self.outbox, cx) && self.socket.has_unread() {
+            return Turn::Waiting;
+        }
         let (mut packets, mut bytes) = (0, 0);
         let turn = self.hand_over(cx, &mut packets, &mut bytes);
         self.outbox.note_settled(packets, bytes);
@@ -274,22 +298,14 @@ impl<S: Socket> Task<S> {
     fn hand_over(&mut self, cx: &mut Context<'_>, packets: &mut usize, bytes: &mut usize) -> Turn {
         let Self { socket, outbox, outgoing, .. } = self;
         let mut budget = BUDGET;
-        while budget > 0 && !outgoing.closed {
+        while budget > 0 {
             if let Some(shortage) = &mut outgoing.shortage
                 && shortage.pause.as_mut().poll(cx).is_pending()
             {
                 return Turn::Waiting;
             }
-            let Some(packet) = outgoing.taken.front() else {
-                match outbox.take(&mut outgoing.taken, cx) {
-                    Taken::Packets => continue,
-                    Taken::Nothing => return Turn::Waiting,
-                    Taken::Last => {
-                        socket.finish();
-                        outgoing.closed = true;
-                        return Turn::Waiting;
-                    }
-                }
+            let Some(packet) = outgoing.refill(socket, outbox, cx).then(|| outgoing.taken.front()).flatten() else {
+                return Turn::Waiting;
             };
             let len = packet.len();
             match socket.poll_send(cx, packet) {
@@ -329,7 +345,7 @@ impl<S: Socket> Task<S> {
             *bytes += len;
             budget = budget.saturating_sub(len.max(LEAST_COST));
         }
-        if outgoing.closed { Turn::Waiting } else { Turn::Spent }
+        Turn::Spent
     }
 
     /// Why it ended when both directions have.

@@ -1,10 +1,12 @@
 //! Connected datagram sockets: pairs, a receiver that is slow, one that is gone, one that was restarted.
 
+use std::future::poll_fn;
+
+use tokio::net::UnixDatagram;
 use uds_actor::{
     Bind, Connect, Error, Reason, Refusal, SocketKind,
-    packet::{Actor, Received, Socket as _},
+    packet::{Actor, Received, Socket},
 };
-use tokio::net::UnixDatagram;
 
 use super::{
     drain,
@@ -151,9 +153,11 @@ async fn a_socket_whose_receiving_side_was_shut_down_is_at_its_end_and_does_not_
     there.send(b"in time").await.unwrap();
     here.shutdown(std::net::Shutdown::Read).unwrap();
     assert!(there.send(b"late").await.is_err());
-    let next = |room| std::future::poll_fn(|cx| here.poll_recv(cx, room));
-    assert_eq!(soon("the packet", next(&mut [0; 16])).await.unwrap(), Received::Packet(7));
-    assert_eq!(soon("the end", next(&mut [0; 16])).await.unwrap(), Received::End);
+    assert_eq!(
+        soon("the packet", poll_fn(|cx| Socket::poll_recv(&here, cx, &mut [0; 16]))).await.unwrap(),
+        Received::Packet(7)
+    );
+    assert_eq!(soon("the end", poll_fn(|cx| Socket::poll_recv(&here, cx, &mut [0; 16]))).await.unwrap(), Received::End);
 }
 
 #[tokio::test]

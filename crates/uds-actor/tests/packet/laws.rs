@@ -3,7 +3,7 @@
 
 use proptest::prelude::*;
 use tokio::net::UnixDatagram;
-use uds_actor::{Control, Count, Receiver, Report, Seqpacket, Sender, packet::Actor};
+use uds_actor::{Control, Count, Receiver, Report, Sender, Seqpacket, packet::Actor};
 
 use super::{
     drain,

@@ -229,6 +229,7 @@ async fn a_close_sends_what_is_queued_and_waits_for_the_peers_end() {
     let (sender, mut receiver, control) = Actor::new(here).spawn();
     sender.send(b"queued").await.unwrap();
     drop(control.close(LONG));
+    tokio::task::yield_now().await; // the actor hears of it
     assert_eq!(sender.send(b"late").await, Err(Refusal::Closed));
     let mut room = [0; 16];
     assert_eq!(soon("the packet", there.recv(&mut room)).await.unwrap(), Received::Packet(6));
