@@ -154,7 +154,7 @@ async fn a_sender_hears_that_the_peer_is_gone_and_gets_back_what_was_not_sent() 
     let report = soon("the report", control.finished()).await;
     assert!(report.reason.is_peer_fault(), "{report}");
     assert_eq!(report.handed_to_kernel.frames + report.returned.len() as u64, sent);
-    assert!(report.returned.len() > 0 && report.returned.iter().all(|packet| packet == [7; 50_000]));
+    assert!(!report.returned.is_empty() && report.returned.iter().all(|packet| packet == [7; 50_000]));
     assert_eq!(sender.send(b"late").await, Err(Refusal::Closed));
     assert_eq!(sender.flush().await, Err(Refusal::Closed));
 }
