@@ -319,7 +319,7 @@ fn make_room(slab: &mut BytesMut, written: &mut usize, len: usize) {
 }
 
 /// Appends a head. There is room for the longest.
-#[inline]
+#[inline(always)]
 fn put_head(slab: &mut BytesMut, head: &Head) {
     if let Some(word) = head.word() {
         // A copy of known size is an instruction or two, one of variable size a call.

@@ -296,18 +296,50 @@ impl<F: Framing> Outbox<F> {
         self.lock().filling.release();
     }
 
-    /// Whether a payload of `len` bytes may be queued now.
+    /// Whether there is room for a payload of `len` bytes.
     #[inline]
-    fn admit(&self, state: &State<F>, len: usize) -> Result<(), Refusal> {
-        if state.phase != Phase::Open {
-            return Err(Refusal::Closed);
-        }
+    fn has_room(&self, state: &State<F>, len: usize) -> bool {
         let before = state.filling.pending_bytes();
         // A frame larger than the whole bound goes alone.
-        if before > 0 && before + len > self.half { Err(Refusal::Full) } else { Ok(()) }
+        before == 0 || before + len <= self.half
     }
 
-    /// Queues what was admitted, and sees to it that it is written: by us, or by the actor.
+    /// What becomes of a frame that cannot be queued now.
+    #[cold]
+    fn poll_wait(
+        &self,
+        mut state: MutexGuard<'_, State<F>>,
+        cx: &Context<'_>,
+        ticket: &mut Ticket,
+    ) -> Poll<Result<(), Refusal>> {
+        if state.phase != Phase::Open {
+            return Poll::Ready(Err(Refusal::Closed));
+        }
+        if state.run >= TURN {
+            state.run = 0;
+            drop(state);
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        match self.overflow {
+            Overflow::Wait => {
+                state.waiting.register(ticket, cx);
+                Poll::Pending
+            }
+            Overflow::Disconnect => {
+                state.phase = Phase::Closed;
+                drop(state);
+                self.desk.ask(Request::Overflow);
+                Poll::Ready(Err(Refusal::Closed))
+            }
+            Overflow::DropNewest => {
+                state.dropped += 1;
+                Poll::Ready(Ok(()))
+            }
+        }
+    }
+
+    /// Queues what there is room for, and sees to it that it is written: by us, or by the actor.
     #[inline]
     fn accept(mut state: MutexGuard<'_, State<F>>, payload: Payload<'_>) -> Result<(), Refusal> {
         let before = state.filling.pending_bytes();
@@ -364,38 +396,21 @@ impl<F> Outbox<F> {
 
 impl<F: Framing + Send> Outlet for Outbox<F> {
     fn poll_push(&self, cx: &Context<'_>, ticket: &mut Ticket, payload: Payload<'_>) -> Poll<Result<(), Refusal>> {
-        let mut state = self.lock();
-        if state.run >= TURN {
-            state.run = 0;
-            drop(state);
-            cx.waker().wake_by_ref();
-            return Poll::Pending;
+        let state = self.lock();
+        if state.phase == Phase::Open && state.run < TURN && self.has_room(&state, payload.len()) {
+            return Poll::Ready(Self::accept(state, payload));
         }
-        match self.admit(&state, payload.len()) {
-            Ok(()) => Poll::Ready(Self::accept(state, payload)),
-            Err(Refusal::Full) => match self.overflow {
-                Overflow::Wait => {
-                    state.waiting.register(ticket, cx);
-                    Poll::Pending
-                }
-                Overflow::Disconnect => {
-                    state.phase = Phase::Closed;
-                    drop(state);
-                    self.desk.ask(Request::Overflow);
-                    Poll::Ready(Err(Refusal::Closed))
-                }
-                Overflow::DropNewest => {
-                    state.dropped += 1;
-                    Poll::Ready(Ok(()))
-                }
-            },
-            Err(refusal) => Poll::Ready(Err(refusal)),
-        }
+        self.poll_wait(state, cx, ticket)
     }
 
     fn try_push(&self, payload: Payload<'_>) -> Result<(), Refusal> {
         let state = self.lock();
-        self.admit(&state, payload.len())?;
+        if state.phase != Phase::Open {
+            return Err(Refusal::Closed);
+        }
+        if !self.has_room(&state, payload.len()) {
+            return Err(Refusal::Full);
+        }
         Self::accept(state, payload)
     }
 
