@@ -11,7 +11,7 @@ use crate::{
     control::{Desk, Lease},
     inbox::Inbox,
     outbox::{Outbox, Outlet},
-    quiet::Quiet,
+    quiet::{Quiet, Rest},
     task::{KeepAlive, Task, Verdict},
 };
 
@@ -152,6 +152,7 @@ impl<T: Transport, F: Framing + Clone + Send + 'static> Actor<T, F> {
             deadline: None,
             draining: false,
             in_flight: 0,
+            rest: Rest::default(),
             idle: self.idle_timeout.map(Quiet::new),
             keep_alive: self.keep_alive.map(|(every, frame)| KeepAlive { quiet: Quiet::new(every), frame }),
             write_failed: None,

@@ -62,6 +62,22 @@ impl Socket {
     }
 }
 
+impl Shared {
+    /// Reads once. After a read that did not fill its room the socket is known to be empty, and is not asked again before
+    /// the kernel says that there is more: a lone message costs one system call, not two.
+    fn read(&self, buf: &mut ReadBuf<'_>) -> io::Result<()> {
+        let room = buf.remaining();
+        let mut emptied = false;
+        let outcome = self.0.try_io(Interest::READABLE, || {
+            let count = self.0.try_read_buf(buf)?;
+            emptied = 0 < count && count < room;
+            // The readiness that is taken back is the one from before the read, so that nothing is forgotten that came since.
+            if emptied { Err(io::ErrorKind::WouldBlock.into()) } else { Ok(()) }
+        });
+        if emptied { Ok(()) } else { outcome }
+    }
+}
+
 impl WriteShared for Shared {
     fn try_write_vectored(&self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
         self.0.try_io(Interest::WRITABLE, || {
@@ -75,7 +91,7 @@ impl AsyncRead for Socket {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         loop {
             ready!(self.shared.0.poll_read_ready(cx))?;
-            match self.shared.0.try_read_buf(buf) {
+            match self.shared.read(buf) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                 outcome => return Poll::Ready(outcome.map(drop)),
             }

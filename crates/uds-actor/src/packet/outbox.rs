@@ -177,10 +177,7 @@ impl Outbox {
         if state.phase != Phase::Open {
             return Err(Refusal::Closed);
         }
-        let len = match payload {
-            Payload::Lent(payload) => payload.len(),
-            Payload::Shared(payload) => payload.len(),
-        };
+        let len = payload.len();
         self.check(len).map_err(|error| {
             state.refused += 1;
             Refusal::Unsendable(error)
@@ -189,10 +186,7 @@ impl Outbox {
         if state.held > 0 && state.held + len + OVERHEAD > self.bytes {
             return Err(Refusal::Full);
         }
-        state.push(match payload {
-            Payload::Lent(payload) => Bytes::copy_from_slice(payload),
-            Payload::Shared(payload) => payload.clone(),
-        });
+        state.push(payload.to_bytes());
         Ok(state.actor.take())
     }
 
