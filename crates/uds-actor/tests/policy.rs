@@ -1,25 +1,19 @@
 //! What an actor does about peers that are silent or slow, and the sender as a sink.
 
-use std::{future::Future, time::Duration};
+#[path = "support/soon.rs"]
+mod soon;
+
+use std::time::Duration;
 
 use bytes::Bytes;
 use frame_codec::{Delimited, LengthPrefixed};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::UnixStream,
-    time::timeout,
 };
 use uds_actor::{Actor, Overflow, Reason, Receiver};
 
-const LONG: Duration = Duration::from_secs(20);
-
-/// A hang is a failure with a name.
-async fn soon<T>(what: &str, future: impl Future<Output = T>) -> T {
-    match timeout(LONG, future).await {
-        Ok(value) => value,
-        Err(_) => panic!("still waiting for {what}"),
-    }
-}
+use self::soon::soon;
 
 async fn drain(receiver: &mut Receiver) -> Vec<String> {
     let mut frames = Vec::new();

@@ -5,7 +5,7 @@ use std::{future::Future, time::Duration};
 use tokio::time::timeout;
 
 /// Longer than anything takes here.
-pub(crate) const LONG: Duration = Duration::from_secs(20);
+pub(crate) const LONG: Duration = Duration::from_secs(30);
 
 /// What the future gives, if that does not take for ever.
 pub(crate) async fn soon<T>(what: &str, future: impl Future<Output = T>) -> T {
