@@ -107,7 +107,8 @@ impl<T: Transport, F: Framing + Clone + Send + 'static> Actor<T, F> {
         self
     }
 
-    /// Ends the connection when the peer has sent no byte for so long. Without it a silent peer is left in peace.
+    /// Ends the connection when the peer has sent no byte for so long. Without it a silent peer is left in peace; so is,
+    /// with it, one that is not listened to because the inbox is full or the receiver gone.
     pub fn idle_timeout(mut self, time: Duration) -> Self {
         self.idle_timeout = Some(time);
         self

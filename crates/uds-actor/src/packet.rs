@@ -174,7 +174,7 @@ impl<S: Socket> Actor<S> {
     }
 
     /// Ends the connection when nothing has arrived for so long. Without it a silent peer is left in peace; so is, with it,
-    /// one that is not listened to because the inbox is full.
+    /// one that is not listened to because the inbox is full or the receiver gone.
     pub fn idle_timeout(mut self, time: Duration) -> Self {
         self.idle_timeout = Some(time);
         self

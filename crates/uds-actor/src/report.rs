@@ -8,7 +8,7 @@ use std::{
 
 use frame_codec::Batch;
 
-use crate::{Peer, packet::TurnedAway};
+use crate::{Peer, inbox::Inbox, packet::TurnedAway};
 
 /// A number of frames and of their payload bytes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -158,13 +158,22 @@ pub enum Reason {
     Overflow,
     /// The peer sent nothing for longer than [`Actor::idle_timeout`](crate::Actor::idle_timeout) allows.
     Idle,
-    /// [`Control::close`](crate::Control::close) ran out of time before the peer did its part.
+    /// The time to close or drain in ran out before the peer had done its part: read what was sent, closed its own
+    /// direction, or paused.
     DeadlineExceeded,
+    /// The time to close or drain in ran out while the inbox was full: our own receiver had not taken what was there, and
+    /// what the peer would have done is not known.
+    InboxFull,
     /// [`Control::abort`](crate::Control::abort), or the runtime was shut down.
     Aborted,
 }
 
 impl Reason {
+    /// Why a connection ended whose time ran out; a full inbox keeps us from hearing whether the peer did its part.
+    pub(crate) fn at_deadline(inbox: &Inbox) -> Self {
+        if inbox.is_full() { Self::InboxFull } else { Self::DeadlineExceeded }
+    }
+
     /// Whether the other side caused an end that was not orderly.
     #[must_use]
     pub const fn is_peer_fault(&self) -> bool {
@@ -175,7 +184,7 @@ impl Reason {
             | Self::Overflow
             | Self::Idle
             | Self::DeadlineExceeded => true,
-            Self::Closed | Self::Aborted => false,
+            Self::Closed | Self::InboxFull | Self::Aborted => false,
         }
     }
 }
@@ -190,6 +199,7 @@ impl fmt::Display for Reason {
             Self::Overflow => f.write_str("the peer did not keep up"),
             Self::Idle => f.write_str("the peer was silent for too long"),
             Self::DeadlineExceeded => f.write_str("deadline exceeded"),
+            Self::InboxFull => f.write_str("deadline exceeded while the receiver did not take what was there"),
             Self::Aborted => f.write_str("aborted"),
         }
     }

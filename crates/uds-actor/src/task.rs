@@ -108,7 +108,7 @@ impl<T: Transport, F: Framing + Send> Task<T, F> {
         if let Some(deadline) = &mut self.deadline
             && deadline.as_mut().poll(cx).is_ready()
         {
-            return Poll::Ready(Reason::DeadlineExceeded);
+            return Poll::Ready(Reason::at_deadline(&self.inbox));
         }
         self.keep_alive(cx);
         let mut budget = BUDGET;
@@ -152,10 +152,12 @@ impl<T: Transport, F: Framing + Send> Task<T, F> {
                 return Poll::Pending;
             }
         };
-        // Looked at when all that was there has been read, so that a late turn of ours is not taken for silence.
+        // Looked at when all that was there has been read, so that a late turn of ours is not taken for silence; nor
+        // is a peer silent whom we do not listen to.
         if let Some(idle) = &mut self.idle
             && !self.pump.is_read_ended()
             && idle.poll(cx, self.pump.bytes_read())
+            && intake == Intake::Open
         {
             return Poll::Ready(Reason::Idle);
         }

@@ -149,7 +149,7 @@ impl<S: Socket> Task<S> {
         if let Some(deadline) = &mut self.deadline
             && deadline.as_mut().poll(cx).is_ready()
         {
-            return Poll::Ready(Reason::DeadlineExceeded);
+            return Poll::Ready(Reason::at_deadline(&self.inbox));
         }
         self.keep_alive(cx);
         let received = match self.receive(cx) {
