@@ -49,8 +49,9 @@
 //! | to | take |
 //! |---|---|
 //! | own a connection | [`Actor`], or [`spawn_with_channels`] for two plain channels |
+//! | own a socket that keeps messages apart | [`packet::Actor`], over a [`Seqpacket`] connection or datagrams |
 //! | exchange messages without a runtime | [`Channel`]: blocking with timeouts, or in your own event loop |
-//! | offer a path | [`Bind`] and its [`Listener`]: locked, published when ready, drained at the end, nobody else's file touched |
+//! | offer a path | [`Bind`] and its [`Listener`] or [`BoundDatagram`]: locked, published when ready, drained at the end, nobody else's file touched |
 //! | reach a path | [`Connect`]: waits for a server up to a deadline, says what is in the way |
 //! | know who is there | [`Peer`] and [`Admit`]: from the kernel, without name-service look-ups |
 //!
