@@ -92,7 +92,13 @@ impl Connect {
 
     /// Connects to a seqpacket socket.
     ///
-    /// # Errors, cancel safety, panics
+    /// # Errors
+    /// As [`connect`](Self::connect).
+    ///
+    /// # Cancel safety
+    /// As [`connect`](Self::connect).
+    ///
+    /// # Panics
     /// As [`connect`](Self::connect).
     pub async fn connect_seqpacket(&self) -> Result<Seqpacket> {
         Seqpacket::from_socket(self.reached(SocketKind::Seqpacket).await?).map_err(|source| self.failed(source))
@@ -101,7 +107,13 @@ impl Connect {
     /// Has a new datagram socket, without a name of its own, send to this address. Nobody can send to it, and the receiver
     /// does not notice it until it sends. [`Error::QueueFull`] does not occur: connecting takes no place in the queue.
     ///
-    /// # Errors, cancel safety, panics
+    /// # Errors
+    /// As [`connect`](Self::connect).
+    ///
+    /// # Cancel safety
+    /// As [`connect`](Self::connect).
+    ///
+    /// # Panics
     /// As [`connect`](Self::connect).
     pub async fn connect_datagram(&self) -> Result<UnixDatagram> {
         UnixDatagram::from_std(self.reached(SocketKind::Datagram).await?.into()).map_err(|source| self.failed(source))

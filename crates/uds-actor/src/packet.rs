@@ -7,7 +7,7 @@
 //!
 //! Handles, bounds, report and ways to close are those of [`crate::Actor`]; what differs is in the table.
 //!
-//! | | [`Seqpacket`](crate::Seqpacket) | tokio's [`UnixDatagram`](tokio::net::UnixDatagram), connected | [`BoundDatagram`](crate::BoundDatagram) |
+//! | | [`Seqpacket`] | tokio's [`UnixDatagram`](tokio::net::UnixDatagram), connected | [`BoundDatagram`] |
 //! |---|---|---|---|
 //! | made by | [`Connect::connect_seqpacket`](crate::Connect::connect_seqpacket), [`Bind::listen_seqpacket`](crate::Bind::listen_seqpacket) | [`Connect::connect_datagram`](crate::Connect::connect_datagram) | [`Bind::bind_datagram`](crate::Bind::bind_datagram) |
 //! | handles | all three | all three | [`Receiver`] and [`Control`] |
