@@ -75,6 +75,7 @@ mod connect;
 mod control;
 mod denied;
 mod error;
+pub mod fds;
 mod inbox;
 mod listener;
 #[cfg(all(test, loom_check))]

@@ -17,6 +17,7 @@ use frame_codec::{Batch, Encoder, Framing, Limits, Written};
 
 use crate::{
     control::{Desk, Request},
+    fds::Attachment,
     sync::{Mutex, MutexGuard},
     transport::WriteShared,
     waiters::{Parked, Ticket, Waiters},
@@ -52,6 +53,8 @@ pub(crate) trait Outlet: Send + Sync + fmt::Debug {
 pub(crate) enum Payload<'a> {
     Lent(&'a [u8]),
     Shared(&'a Bytes),
+    /// Lent, with descriptors that travel with its first byte.
+    Attached(&'a [u8], &'a Attachment<'a>),
 }
 
 /// Why a frame was not queued.
@@ -67,6 +70,14 @@ pub enum Refusal {
     /// The framing cannot carry this payload.
     #[error(transparent)]
     Unsendable(frame_codec::Error),
+    /// No frame can carry so many descriptors.
+    #[error("a frame carries at most {max} descriptors, not {count}")]
+    TooManyDescriptors {
+        /// How many were given.
+        count: usize,
+        /// The most there can be, `SCM_MAX_FD`.
+        max: usize,
+    },
 }
 
 impl Refusal {
@@ -75,7 +86,7 @@ impl Refusal {
     pub const fn is_retryable(&self) -> bool {
         match self {
             Self::Full => true,
-            Self::Closed | Self::Unsendable(_) => false,
+            Self::Closed | Self::Unsendable(_) | Self::TooManyDescriptors { .. } => false,
         }
     }
 }
@@ -259,7 +270,7 @@ impl<F: Framing> Outbox<F> {
             return Err(Refusal::Closed);
         }
         let len = match payload {
-            Payload::Lent(payload) => payload.len(),
+            Payload::Lent(payload) | Payload::Attached(payload, _) => payload.len(),
             Payload::Shared(payload) => payload.len(),
         };
         let before = state.filling.pending_bytes();
@@ -267,14 +278,22 @@ impl<F: Framing> Outbox<F> {
         if before > 0 && before + len > self.half {
             return Err(Refusal::Full);
         }
+        if let Payload::Attached(_, attachment) = payload
+            && !attachment.has_room()
+        {
+            return Err(Refusal::Full);
+        }
         match payload {
-            Payload::Lent(payload) => state.filling.push(payload),
+            Payload::Lent(payload) | Payload::Attached(payload, _) => state.filling.push(payload),
             Payload::Shared(payload) => state.filling.push_shared(payload.clone()),
         }
         .map_err(|error| {
             state.refused += 1;
             Refusal::Unsendable(error)
         })?;
+        if let Payload::Attached(_, attachment) = payload {
+            attachment.begin_at(state.pushed);
+        }
         state.pushed += (state.filling.pending_bytes() - before) as u64;
         if std::mem::take(&mut state.token) && state.write_directly() {
             return Ok(None);

@@ -18,22 +18,37 @@ use tokio::{
     net::UnixStream,
 };
 
-use crate::{Peer, transport::WriteShared};
+use crate::{
+    Peer,
+    sys::{self, Rights},
+    transport::WriteShared,
+};
 
 /// A connected Unix stream socket in the hands of an actor.
 ///
 /// It never raises `SIGPIPE`, whatever the program that it runs in has done to that signal: every write is a `sendmsg(2)`
-/// with `MSG_NOSIGNAL`.
+/// with `MSG_NOSIGNAL`. It refuses descriptors (`SO_PASSRIGHTS`, Linux 6.16), because nobody would take them; what a kernel
+/// without that option lets through is closed when the bytes are read.
 pub struct Socket {
     shared: Arc<Shared>,
 }
 
+/// What an actor and its senders share.
 #[derive(Debug)]
-struct Shared(UnixStream);
+pub(crate) struct Shared(pub(crate) UnixStream);
 
 impl Socket {
     pub(crate) fn new(stream: UnixStream) -> Self {
+        Self::with_rights(stream, Rights::Refused)
+    }
+
+    pub(crate) fn with_rights(stream: UnixStream, rights: Rights) -> Self {
+        sys::set_rights(stream.as_fd(), rights);
         Self { shared: Arc::new(Shared(stream)) }
+    }
+
+    pub(crate) const fn shared(&self) -> &Arc<Shared> {
+        &self.shared
     }
 
     pub(crate) fn peer(&self) -> Option<Peer> {
