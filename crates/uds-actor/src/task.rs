@@ -129,7 +129,10 @@ impl<T: Transport, F: Framing + Send> Task<T, F> {
                 Poll::Ready(PumpEvent::WriteFailed(error)) => {
                     self.note_written();
                     self.outbox.refuse();
-                    self.write_failed = Some(Reason::of(error));
+                    let reason = Reason::of(error);
+                    // A peer that is not gone may never close; what it has said so far is still taken.
+                    self.draining |= matches!(reason, Reason::Descriptors(_));
+                    self.write_failed = Some(reason);
                 }
                 Poll::Ready(PumpEvent::End(end)) => match end {
                     End::Eof { .. } => {
