@@ -87,13 +87,25 @@ fn fault(report: &Report) -> &Fault {
     }
 }
 
+/// Whether bare messages are all there before any is read, or each is read before the next is sent.
+#[derive(Clone, Copy, PartialEq)]
+enum Sent {
+    AtOnce,
+    OneByOne,
+}
+
 /// What a receiver of these bare messages makes of them, and how the connection ended.
-async fn hear(messages: &[(&[u8], &[OwnedFd])]) -> (Vec<(String, Vec<String>)>, Report) {
+async fn hear(sent: Sent, messages: &[(&[u8], &[OwnedFd])]) -> (Vec<(String, Vec<String>)>, Report) {
     let (here, there) = UnixStream::pair().unwrap();
     let (_sender, mut receiver, control) = spawn(here);
     for (bytes, descriptors) in messages {
-        send(&there, bytes, descriptors).unwrap();
-        tokio::task::yield_now().await;
+        match send(&there, bytes, descriptors) {
+            Err(Errno::PIPE) if sent == Sent::OneByOne => break, // it was given up already
+            outcome => assert_eq!(outcome, Ok(bytes.len())),
+        }
+        if sent == Sent::OneByOne {
+            tokio::task::yield_now().await;
+        }
     }
     drop(there);
     let heard = drain(&mut receiver).await;
@@ -215,21 +227,23 @@ async fn a_lone_frame_is_written_by_its_sender_with_its_descriptors() {
 async fn a_frame_may_come_in_pieces_behind_its_first_byte() {
     let whole = frame(2, b"in pieces");
     let (first, rest) = whole.split_at(1);
-    let (heard, report) = hear(&[
+    let messages: [(&[u8], &[OwnedFd]); 5] = [
         (&frame(0, b"plain"), &[]),
         (first, &[file("a"), file("b")]),
         (&rest[..3], &[]),
         (&rest[3..], &[]),
         (&[frame(1, b"with its neighbour"), frame(0, b"neighbour")].concat(), &[file("c")]),
-    ])
-    .await;
+    ];
     let expected = [
         message("plain", &[]),
         message("in pieces", &["a", "b"]),
         message("with its neighbour", &["c"]),
         message("neighbour", &[]),
     ];
-    assert_eq!((heard, report.reason.to_string().as_str()), (expected.to_vec(), "closed"));
+    for sent in [Sent::AtOnce, Sent::OneByOne] {
+        let (heard, report) = hear(sent, &messages).await;
+        assert_eq!((heard, report.reason.to_string().as_str()), (expected.to_vec(), "closed"));
+    }
 }
 
 // --- peers that break the rules -----------------------------------------------------------------------------------
@@ -237,6 +251,12 @@ async fn a_frame_may_come_in_pieces_behind_its_first_byte() {
 /// A good frame, then these messages, each with so many descriptors: that they end the connection with `expected`, that
 /// the good frame is delivered, and that nothing stays open.
 async fn check_broken(messages: &[(&[u8], usize)], expected: Fault) {
+    for sent in [Sent::AtOnce, Sent::OneByOne] {
+        check_broken_if(sent, messages, &expected).await;
+    }
+}
+
+async fn check_broken_if(sent: Sent, messages: &[(&[u8], usize)], expected: &Fault) {
     let mut watches = Vec::new();
     let broken: Vec<(&[u8], Vec<OwnedFd>)> = messages
         .iter()
@@ -249,9 +269,9 @@ async fn check_broken(messages: &[(&[u8], usize)], expected: Fault) {
     let (good, files) = (frame(1, b"good"), [file("own")]);
     let mut all: Vec<(&[u8], &[OwnedFd])> = vec![(&good, &files)];
     all.extend(broken.iter().map(|(bytes, descriptors)| (*bytes, &descriptors[..])));
-    let (heard, report) = hear(&all).await;
+    let (heard, report) = hear(sent, &all).await;
     drop(broken);
-    assert_eq!((fault(&report), &heard[0]), (&expected, &message("good", &["own"])));
+    assert_eq!((fault(&report), &heard[0]), (expected, &message("good", &["own"])));
     assert!(report.reason.is_peer_fault(), "{}", report.reason);
     let left: Vec<_> = watches.iter().filter(|watch| !watch.is_closed()).collect();
     assert!(left.is_empty(), "{expected}: {} left open", left.len());
@@ -290,7 +310,8 @@ async fn a_frame_without_a_count_ends_the_connection() {
 async fn a_frame_that_is_cut_has_its_descriptors_closed() {
     let (descriptor, watch) = watched();
     let sent = [descriptor];
-    let (heard, report) = hear(&[(&frame(0, b"whole"), &[]), (&frame(1, b"never comes to its end")[..9], &sent)]).await;
+    let (heard, report) =
+        hear(Sent::AtOnce, &[(&frame(0, b"whole"), &[]), (&frame(1, b"never comes to its end")[..9], &sent)]).await;
     drop(sent);
     assert_eq!(heard, [message("whole", &[])]);
     assert_eq!((report.cut_receiving, account(&report), watch.is_closed()), (9, (0, 0, 1, 0, 1), true));
@@ -298,7 +319,8 @@ async fn a_frame_that_is_cut_has_its_descriptors_closed() {
 
 #[tokio::test]
 async fn what_is_refused_for_its_descriptors_is_reported_as_cut() {
-    let (_, report) = hear(&[(&[frame(0, b"good"), frame(2, b"bad"), frame(0, b"behind")].concat(), &[])]).await;
+    let (_, report) =
+        hear(Sent::AtOnce, &[(&[frame(0, b"good"), frame(2, b"bad"), frame(0, b"behind")].concat(), &[])]).await;
     assert_eq!(fault(&report), &Fault::Missing { announced: 2, arrived: 0 });
     assert_eq!((report.received.frames, report.cut_receiving), (1, 4 + 7));
 }
