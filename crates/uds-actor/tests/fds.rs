@@ -195,8 +195,7 @@ async fn descriptors_are_attached_to_the_first_byte_of_their_frame() {
     sender.send(b"behind").await.unwrap();
     sender.send_with(b"last", &mut vec![file("c")]).await.unwrap();
     soon("the flush", sender.flush()).await.unwrap();
-    // The kernel merges what was sent before, and ends a read behind the message that has descriptors. So does not seem
-    // to be cut what was: the second read begins with the frame whose descriptors it brings.
+    // The kernel puts what was sent before in front, and ends a read behind the message that has descriptors.
     let (bytes, descriptors) = receive(&there);
     assert_eq!(bytes, [frame(0, b"before"), frame(2, b"with"), frame(0, b"behind")].concat());
     assert_eq!(texts(&descriptors), ["a", "b"]);
@@ -297,6 +296,8 @@ async fn a_frame_with_another_number_than_it_announces_ends_the_connection() {
     check_broken(&[(&frame(3, b"three"), 0)], Fault::Missing { announced: 3, arrived: 0 }).await;
     let two = [frame(1, b"one"), frame(1, b"another")].concat();
     check_broken(&[(&two, 2)], Fault::Missing { announced: 1, arrived: 2 }).await;
+    // What the second brings must not become the first one's.
+    check_broken(&[(&frame(1, b"lies"), 0), (&frame(1, b"one"), 1)], Fault::Missing { announced: 1, arrived: 0 }).await;
 }
 
 #[tokio::test]

@@ -47,6 +47,14 @@ struct Lot {
     cut_off: bool,
 }
 
+/// A frame of a batch that has its descriptors.
+#[derive(Clone, Copy, Debug)]
+struct Claim {
+    frame: usize,
+    /// Where the read ended that brought them.
+    read_to: u64,
+}
+
 /// Whether the actor may read.
 #[derive(Debug)]
 pub(super) enum Intake {
@@ -105,13 +113,26 @@ impl Incoming {
         let begin = mem::replace(&mut self.matched_to, end);
         let mut behind = begin;
         let mut whole: usize = 0;
+        let mut last: Option<Claim> = None;
         while self.fault.is_none()
             && let (Some(frame), Some(offset)) = (batch.get(whole), batch.offset(whole))
         {
             let payload = begin.saturating_add(offset as u64);
             match self.claim(frame, behind, payload) {
-                Ok(()) => whole = whole.saturating_add(1),
-                Err(fault) => self.fault = Some(fault),
+                Ok(read_to) => {
+                    last = read_to.map(|read_to| Claim { frame: whole, read_to }).or(last);
+                    whole = whole.saturating_add(1);
+                }
+                Err(fault) => {
+                    if let (Fault::Missing { arrived: 0, .. }, Some(claim)) = (&fault, last)
+                        && behind < claim.read_to
+                    {
+                        // Both begin in the same read, which brought one lot: whose it is cannot be known.
+                        whole = claim.frame;
+                        self.unclaim();
+                    }
+                    self.fault = Some(fault);
+                }
             }
             behind = payload.saturating_add(frame.len() as u64);
         }
@@ -131,8 +152,9 @@ impl Incoming {
         (sound, self.fault.clone())
     }
 
-    /// Matches one frame. It begins between these two offsets: behind the payload before it, and in front of its own.
-    fn claim(&mut self, frame: &[u8], behind: u64, payload: u64) -> Result<(), Fault> {
+    /// Matches one frame. It begins between these two offsets: behind the payload before it, and in front of its own. Answers
+    /// where the read ended that brought its descriptors, if it has any.
+    fn claim(&mut self, frame: &[u8], behind: u64, payload: u64) -> Result<Option<u64>, Fault> {
         if let Some(lot) = self.unmatched.front()
             && lot.to <= behind
         {
@@ -140,7 +162,7 @@ impl Incoming {
         }
         let announced = Fault::count_of(frame)?;
         if announced == 0 {
-            return Ok(());
+            return Ok(None);
         }
         let begun = self.unmatched.front().is_some_and(|lot| lot.from <= payload);
         let Some(lot) = (if begun { self.unmatched.pop_front() } else { None }) else {
@@ -157,7 +179,14 @@ impl Incoming {
             self.waiting = self.waiting.saturating_add(arrived);
             self.matched.push_back(lot.descriptors);
         }
-        Ok(())
+        Ok(Some(lot.to))
+    }
+
+    /// Closes what was matched last: the frame is not delivered.
+    fn unclaim(&mut self) {
+        if let Some(descriptors) = self.matched.pop_back() {
+            self.waiting = self.waiting.saturating_sub(descriptors.len());
+        }
     }
 
     /// Takes the descriptors of frames that the receiver takes, which come in the order in which they were sorted. Gives the
