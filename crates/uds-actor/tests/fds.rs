@@ -184,6 +184,43 @@ async fn signs_of_life_are_frames_without_descriptors() {
     assert_eq!((payload, descriptors.len()), (&b"alive"[..], 0));
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn senders_on_several_threads_mix_up_nothing() {
+    let (here, there) = UnixStream::pair().unwrap();
+    let (sender, _receiver, control) = spawn_with(here, Limits::default().with_queued(8));
+    let (_sender, mut receiver, _there) = spawn_with(there, Limits::default().with_held(8));
+    let senders: Vec<_> = (0..4)
+        .map(|who| {
+            let sender = sender.clone();
+            tokio::spawn(async move {
+                for number in 0..300 {
+                    let text = format!("{who} {number}");
+                    // One in three has none, and is written alone if it finds the actor idle.
+                    let mut own = if number % 3 == 0 { Vec::new() } else { vec![file(&text)] };
+                    sender.send_with(text.as_bytes(), &mut own).await.unwrap();
+                    if number % 7 == 0 {
+                        sender.flush().await.unwrap();
+                        tokio::task::yield_now().await;
+                    }
+                }
+            })
+        })
+        .collect();
+    drop(sender);
+    let mut next = [0; 4];
+    for (payload, texts) in drain(&mut receiver).await {
+        let (who, number) = payload.split_once(' ').unwrap();
+        let (who, number): (usize, usize) = (who.parse().unwrap(), number.parse().unwrap());
+        assert_eq!(std::mem::replace(&mut next[who], number + 1), number, "in the order in which it sent them");
+        assert_eq!(texts, if number % 3 == 0 { vec![] } else { vec![payload] });
+    }
+    assert_eq!(next, [300; 4]);
+    for sender in senders {
+        soon("a sender", sender).await.unwrap();
+    }
+    assert_eq!(account(&soon("the report", control.abort()).await).0, 800);
+}
+
 // --- on the wire --------------------------------------------------------------------------------------------------
 
 #[tokio::test]
