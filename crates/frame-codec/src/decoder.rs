@@ -247,6 +247,7 @@ impl<F: Framing> Decoder<F> {
         let mut index = Index::expecting(self.expected.min(self.unread.len()));
         let mut taken: usize = 0;
         let mut scanned = self.pending.scanned;
+        let mut last: usize = 0;
         self.pending = loop {
             let rest = self.unread.get(taken..).unwrap_or_default();
             match self.framing.scan(rest, scanned, self.limits.max_frame()) {
@@ -254,7 +255,7 @@ impl<F: Framing> Decoder<F> {
                     index.push(taken.saturating_add(payload.start), taken.saturating_add(payload.end));
                     taken = taken.saturating_add(end);
                     scanned = 0;
-                    self.large = if end >= LARGE { end } else { 0 };
+                    last = end;
                     if index.memory_len() > taken.saturating_add(INDEX_ALLOWANCE) || taken >= MAX_BLOCK {
                         break Pending { at_least: 1, scanned: 0 };
                     }
@@ -272,6 +273,7 @@ impl<F: Framing> Decoder<F> {
         if index.len() == 0 {
             return Ok(None);
         }
+        self.large = if last >= LARGE { last } else { 0 };
         self.expected = index.len();
         let block = self.take_front(taken);
         Ok(Some(index.into_batch(block)))

@@ -12,7 +12,7 @@ use crate::{
     fds::{self, Passing},
     inbox::Inbox,
     outbox::{Outbox, Outlet},
-    quiet::Quiet,
+    quiet::{Quiet, Rest},
     task::{KeepAlive, Task, Verdict},
 };
 
@@ -153,6 +153,7 @@ impl<T: Transport, F: Framing + Clone + Send + 'static> Actor<T, F> {
             deadline: None,
             draining: false,
             in_flight: 0,
+            rest: Rest::default(),
             idle: self.idle_timeout.map(Quiet::new),
             keep_alive: self.keep_alive.map(|(every, frame)| KeepAlive { quiet: Quiet::new(every), frame }),
             write_failed: None,

@@ -1,7 +1,6 @@
 //! Taking an address to listen on: by path, by abstract name, or from the service manager.
 
 mod activation;
-mod diag;
 mod directory;
 pub(crate) mod lock;
 pub(crate) mod probe;

@@ -73,8 +73,9 @@ pub(crate) enum Rights {
 ///
 /// Kernels before Linux 6.16 do not know the option, and a sandbox may forbid it. Then descriptors that nobody wants can
 /// be sent, and are closed by the kernel when the bytes they came with are read: that is no reason to fail.
-pub(crate) fn set_rights(socket: BorrowedFd<'_>, rights: Rights) {
-    let _ = set_flag(socket, SO_PASSRIGHTS, rights == Rights::Accepted);
+/// Answers whether the kernel will do so.
+pub(crate) fn set_rights(socket: BorrowedFd<'_>, rights: Rights) -> bool {
+    set_flag(socket, SO_PASSRIGHTS, rights == Rights::Accepted).is_ok()
 }
 
 /// Has the kernel put nothing beside the bytes but what the peer sent: no credentials, no security label, and above all no

@@ -23,7 +23,7 @@ use crate::{
     fds::Account,
     inbox::Inbox,
     outbox::{Outbox, Taken},
-    quiet::Quiet,
+    quiet::{Quiet, Rest},
     report::{Count, Ending, Reason},
     transport::Transport,
 };
@@ -55,6 +55,7 @@ pub(crate) struct Task<T: Transport, F: Framing> {
     pub(crate) draining: bool,
     /// Bytes taken from the outbox and not said to be written yet, framing included.
     pub(crate) in_flight: u64,
+    pub(crate) rest: Rest,
     pub(crate) idle: Option<Quiet>,
     pub(crate) keep_alive: Option<KeepAlive>,
     /// Why the write side failed, for the report if reading then ends in an orderly way.
@@ -168,6 +169,12 @@ impl<T: Transport, F: Framing + Send> Task<T, F> {
         let receiving = !drained && !self.pump.is_read_ended() && !self.inbox.is_receiver_gone();
         if self.pump.is_write_closed() && !receiving {
             return Poll::Ready(self.write_failed.take().unwrap_or(Reason::Closed));
+        }
+        let (pushed, outbox_memory) = self.outbox.usage();
+        let moved = self.pump.bytes_read().wrapping_add(pushed);
+        if self.rest.poll(cx, moved, self.pump.memory_len() + outbox_memory) {
+            self.pump.release();
+            self.outbox.release();
         }
         Poll::Pending
     }

@@ -586,6 +586,24 @@ async fn an_actor_refuses_descriptors_and_takes_what_they_came_with() {
 }
 
 #[tokio::test]
+async fn what_is_behind_refused_descriptors_is_read_without_waiting_for_more() {
+    let (here, there) = UnixStream::pair().unwrap();
+    // The kernel ends a read behind each of these.
+    for line in [&b"one\n"[..], b"two\n", b"three\n"] {
+        send(&there, line, &[file("not wanted")]).unwrap();
+    }
+    send(&there, b"four\n", &[]).unwrap();
+    let (_sender, mut receiver, _control) = Actor::new(here, Delimited::lines()).spawn();
+    let mut heard = 0;
+    while heard < 4 {
+        heard += soon("the rest", receiver.recv_batch()).await.unwrap().len();
+    }
+    // And from now on one read is enough for one message.
+    send(&there, b"five\n", &[]).unwrap();
+    assert_eq!(soon("the last", receiver.recv_batch()).await.unwrap().get(0), Some(&b"five"[..]));
+}
+
+#[tokio::test]
 async fn listeners_and_connections_refuse_from_the_first_byte_on() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("x.sock");

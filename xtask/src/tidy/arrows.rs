@@ -20,11 +20,12 @@ const fn arrows(name: &'static str, may_use: &'static [&'static str]) -> Crate {
 /// Every crate there is or will be, lowest first.
 const GRAPH: &[Crate] = &[
     arrows("frame-codec", &[]),
-    arrows("fs-watch", &[]),
+    arrows("unix-diag", &[]),
+    arrows("fs-watch", &["unix-diag"]),
     arrows("endpoint", &[]),
     arrows("cancel-kit", &[]),
     arrows("packetizer", &["frame-codec"]),
-    arrows("uds-actor", &["frame-codec"]),
+    arrows("uds-actor", &["frame-codec", "unix-diag"]),
     Crate {
         name: "mpsr-server",
         may_use: &["uds-actor", "frame-codec", "endpoint"],
@@ -36,7 +37,17 @@ const GRAPH: &[Crate] = &[
     arrows("mpsr-cluster", &["mpsr-server", "zk-client", "uds-actor", "frame-codec", "endpoint"]),
     arrows(
         "mpsr",
-        &["mpsr-cluster", "mpsr-server", "zk-client", "uds-actor", "fs-watch", "packetizer", "frame-codec", "endpoint"],
+        &[
+            "mpsr-cluster",
+            "mpsr-server",
+            "zk-client",
+            "uds-actor",
+            "fs-watch",
+            "unix-diag",
+            "packetizer",
+            "frame-codec",
+            "endpoint",
+        ],
     ),
     arrows("zk", &["zk-server", "zk-client", "zk-proto", "packetizer", "frame-codec", "endpoint"]),
 ];
@@ -111,6 +122,8 @@ mod tests {
         use DependencyKind::{Dev, Normal};
         for (name, dependency) in [
             ("uds-actor", ("frame-codec", Normal, false)),
+            ("uds-actor", ("unix-diag", Normal, false)),
+            ("fs-watch", ("unix-diag", Normal, false)),
             ("mpsr-server", ("fs-watch", Normal, true)),
             ("mpsr-server", ("fs-watch", Dev, false)),
             ("frame-codec", ("cancel-kit", Dev, false)),
@@ -128,6 +141,7 @@ mod tests {
         for (name, dependency) in [
             ("frame-codec", ("uds-actor", Normal, false)),
             ("fs-watch", ("frame-codec", Normal, true)),
+            ("unix-diag", ("uds-actor", Normal, false)),
             ("mpsr-server", ("zk-client", Normal, false)),
             ("mpsr-server", ("fs-watch", Normal, false)),
             ("uds-actor", ("packetizer", Dev, false)),

@@ -142,26 +142,39 @@ impl LengthPrefixed {
         (self.adjustment as i64).saturating_sub(counted)
     }
 
+    /// How many bits the length field is shorter than a word: 0 to 56.
+    #[inline]
+    const fn unused_bits(&self) -> u32 {
+        64_u32.saturating_sub((self.width as u32).saturating_mul(8))
+    }
+
     /// The largest number the length field holds.
+    #[inline]
     const fn largest(&self) -> u64 {
-        u64::MAX >> (64_u32.saturating_sub((self.width as u32).saturating_mul(8)))
+        u64::MAX >> self.unused_bits()
     }
 
     /// What the length field says about `behind` bytes that follow it, in a payload of `len` bytes.
     #[inline]
     fn said(&self, behind: u64, len: usize) -> Result<u64, Error> {
-        let surplus = self.surplus();
-        let Some(said) = behind.checked_add_signed(surplus.saturating_neg()) else {
-            // Fewer bytes than belong to every frame.
-            let least = surplus.unsigned_abs().saturating_add(if self.offset > 0 { self.lead() as u64 } else { 0 });
-            return Err(Error::WrongLength { len, expected: least });
-        };
-        if said > self.largest() {
-            let behind = self.largest().saturating_add_signed(surplus);
-            let max = if self.offset > 0 { behind.saturating_add(self.lead() as u64) } else { behind };
-            return Err(Error::PayloadTooLarge { len, max: usize::try_from(max).unwrap_or(usize::MAX) });
+        match behind.checked_add_signed(self.surplus().saturating_neg()) {
+            Some(said) if said <= self.largest() => Ok(said),
+            said => Err(self.unsayable(said.is_some(), len)),
         }
-        Ok(said)
+    }
+
+    /// Why a payload of `len` bytes has no length that the field can say: it is too long, or else too short.
+    #[cold]
+    fn unsayable(&self, is_too_long: bool, len: usize) -> Error {
+        let surplus = self.surplus();
+        let lead = if self.offset > 0 { self.lead() as u64 } else { 0 };
+        if is_too_long {
+            let max = self.largest().saturating_add_signed(surplus).saturating_add(lead);
+            Error::PayloadTooLarge { len, max: usize::try_from(max).unwrap_or(usize::MAX) }
+        } else {
+            // Fewer bytes than belong to every frame.
+            Error::WrongLength { len, expected: surplus.unsigned_abs().saturating_add(lead) }
+        }
     }
 
     /// The number in the length field of a frame that begins with `bytes`.
@@ -217,14 +230,11 @@ impl Framing for LengthPrefixed {
             return self.check(payload).map(|()| Envelope::NONE);
         }
         let said = self.said(len as u64, len)?;
-        let mut field = [0; 8];
-        let width = self.width.into();
-        match self.order {
-            ByteOrder::BigEndian => BigEndian::write_uint(&mut field, said, width),
-            ByteOrder::LittleEndian => LittleEndian::write_uint(&mut field, said, width),
-        }
-        let head = field.get(..width).and_then(Head::new).expect("a length field is shorter than the longest head");
-        Ok(Envelope { head, tail: &[] })
+        let field = match self.order {
+            ByteOrder::BigEndian => said.wrapping_shl(self.unused_bits()).to_be_bytes(),
+            ByteOrder::LittleEndian => said.to_le_bytes(),
+        };
+        Ok(Envelope { head: Head::from_word(field, self.width), tail: &[] })
     }
 }
 

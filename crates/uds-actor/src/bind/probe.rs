@@ -4,11 +4,11 @@ use std::fmt;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::path::Path;
 
-use rustix::fs::{CWD, Mode, OFlags, fstat, openat};
+use rustix::fs::{CWD, Mode, OFlags, Stat, fstat, openat};
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, connect, socket_with};
+use unix_diag::{Entry, FileId, Which};
 
-use super::diag::{self, Served};
 use crate::address::{Address, FileKind};
 use crate::error::{Error, Result};
 use crate::path::{check, descriptor_path};
@@ -62,14 +62,13 @@ pub fn probe(path: impl AsRef<Path>) -> Result<Liveness> {
 
 /// The same for a socket's file that is open with `O_PATH`: the very inode, whatever its name leads to by now.
 pub(crate) fn probe_inode(file: BorrowedFd<'_>) -> rustix::io::Result<Liveness> {
-    match diag::find(&fstat(file)?) {
-        Ok(Some(Served::Listening { is_full: false } | Served::Datagrams)) => {
-            return Ok(Liveness::Live);
-        }
-        Ok(Some(Served::Listening { is_full: true })) => return Ok(Liveness::Wedged),
-        Ok(Some(Served::NotListening)) => return Ok(Liveness::Bound),
-        // Not in our network namespace, or no table to look in.
-        Ok(None) | Err(_) => {}
+    // If it is not found it may be in another network namespace, or there is no table to look in.
+    if let Ok(Some(entry)) = find(&fstat(file)?) {
+        return Ok(match entry {
+            entry if entry.is_full() => Liveness::Wedged,
+            entry if entry.is_served() => Liveness::Live,
+            _ => Liveness::Bound,
+        });
     }
     let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
     let socket = socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None)?;
@@ -80,4 +79,11 @@ pub(crate) fn probe_inode(file: BorrowedFd<'_>) -> rustix::io::Result<Liveness> 
         Err(Errno::CONNREFUSED) => Ok(Liveness::Stale),
         Err(errno) => Err(errno),
     }
+}
+
+/// Looks for the socket bound to the file that `stat` tells of; `None` if it is not in our network namespace's table.
+fn find(stat: &Stat) -> std::result::Result<Option<Entry>, unix_diag::Error> {
+    let file = FileId::new(stat.st_dev, stat.st_ino);
+    let mut dump = unix_diag::dump(Which::Servers)?;
+    dump.find(|entry| entry.as_ref().map_or(true, |entry| entry.file == Some(file))).transpose()
 }

@@ -1,6 +1,11 @@
 //! Descriptors that wait to be sent, each lot with the offset of the frame it belongs to.
 
-use std::{cell::Cell, collections::VecDeque, fmt, mem, os::fd::OwnedFd};
+use std::{
+    collections::VecDeque,
+    fmt, mem,
+    os::fd::OwnedFd,
+    sync::{Mutex, PoisonError},
+};
 
 use frame_codec::Batch;
 
@@ -123,21 +128,26 @@ impl Outgoing {
 #[derive(Debug)]
 pub(crate) struct Descriptors<'a> {
     books: &'a Books,
+    frame: &'a [u8],
     theirs: &'a mut Vec<OwnedFd>,
 }
 
 impl<'a> Descriptors<'a> {
-    pub(super) const fn new(books: &'a Books, theirs: &'a mut Vec<OwnedFd>) -> Self {
-        Self { books, theirs }
+    pub(super) const fn new(books: &'a Books, frame: &'a [u8], theirs: &'a mut Vec<OwnedFd>) -> Self {
+        Self { books, frame, theirs }
     }
 
     /// Tries to have them queued; what is not taken goes back to the caller.
     pub(crate) fn attach<R>(&mut self, push: impl FnOnce(&Attachment<'_>) -> R) -> R {
         let descriptors = mem::take(self.theirs);
-        let attachment =
-            Attachment { books: self.books, count: descriptors.len(), descriptors: Cell::new(descriptors) };
+        let attachment = Attachment {
+            books: self.books,
+            frame: self.frame,
+            count: descriptors.len(),
+            descriptors: Mutex::new(descriptors),
+        };
         let outcome = push(&attachment);
-        *self.theirs = attachment.descriptors.into_inner();
+        *self.theirs = attachment.descriptors.into_inner().unwrap_or_else(PoisonError::into_inner);
         outcome
     }
 
@@ -151,18 +161,25 @@ impl<'a> Descriptors<'a> {
 /// What the outbox asks and tells about descriptors while it queues their frame.
 pub(crate) struct Attachment<'a> {
     books: &'a Books,
+    frame: &'a [u8],
     count: usize,
-    descriptors: Cell<Vec<OwnedFd>>,
+    /// There until the frame is queued.
+    descriptors: Mutex<Vec<OwnedFd>>,
 }
 
 impl Attachment<'_> {
+    pub(crate) const fn payload(&self) -> &[u8] {
+        self.frame
+    }
+
     pub(crate) fn has_room(&self) -> bool {
         self.books.outgoing().has_room(self.count)
     }
 
     /// The frame is queued, and no byte of it can have been written yet: this is where it begins in the stream.
     pub(crate) fn begin_at(&self, offset: u64) {
-        self.books.outgoing().push(offset, self.descriptors.take());
+        let descriptors = mem::take(&mut *self.descriptors.lock().unwrap_or_else(PoisonError::into_inner));
+        self.books.outgoing().push(offset, descriptors);
     }
 }
 

@@ -58,8 +58,8 @@ impl Sender {
         if descriptors.is_empty() {
             return self.sender.send(&frame).await;
         }
-        let mut descriptors = Descriptors::new(&self.books, descriptors);
-        self.sender.send_attached(&frame, &mut descriptors).await?;
+        let mut descriptors = Descriptors::new(&self.books, &frame, descriptors);
+        self.sender.send_attached(&mut descriptors).await?;
         descriptors.drop_rest();
         Ok(())
     }
@@ -83,7 +83,7 @@ impl Sender {
         if descriptors.is_empty() {
             return self.sender.try_send(&frame);
         }
-        self.sender.try_send_attached(&frame, &mut Descriptors::new(&self.books, descriptors))
+        self.sender.try_send_attached(&mut Descriptors::new(&self.books, &frame, descriptors))
     }
 
     /// Waits until everything queued before this call, by whatever clone, is handed to the kernel.

@@ -1,0 +1,88 @@
+//! The table, asked for and read piece by piece.
+
+use std::os::fd::OwnedFd;
+
+use rustix::io::Errno;
+use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, netlink, recv, send, socket_with};
+
+use crate::entry::Entry;
+use crate::error::Error;
+use crate::wire::{Message, Messages, parse, request};
+
+/// The kernel answers in datagrams of at most this many bytes.
+const PIECE: usize = 32 << 10;
+
+/// Which sockets to be told of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Which {
+    /// Those that listen, and those that are neither connected nor listening: whoever serves at a file is among them, but
+    /// for a datagram socket with a default receiver.
+    Servers,
+    /// Connections too, which are often the most.
+    All,
+}
+
+/// Asks for the table of the caller's network namespace.
+///
+/// The kernel answers within the calls, so nothing here waits for anybody. Takes one descriptor as long as the dump lives.
+///
+/// # Errors
+/// [`Error::Open`], [`Error::Ask`]; what goes wrong later is an item of the [`Dump`].
+pub fn dump(which: Which) -> Result<Dump, Error> {
+    let open = socket_with(AddressFamily::NETLINK, SocketType::DGRAM, SocketFlags::CLOEXEC, Some(netlink::SOCK_DIAG));
+    let socket = open.map_err(|errno| Error::Open { source: errno.into() })?;
+    send(&socket, &request(which), SendFlags::empty()).map_err(|errno| Error::Ask { source: errno.into() })?;
+    Ok(Dump { socket, piece: vec![0; PIECE], unread: 0..0, ended: false })
+}
+
+/// The table: an iterator over its sockets. Ends after the first error.
+#[derive(Debug)]
+pub struct Dump {
+    socket: OwnedFd,
+    piece: Vec<u8>,
+    unread: std::ops::Range<usize>,
+    ended: bool,
+}
+
+impl Iterator for Dump {
+    type Item = Result<Entry, Error>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        while !self.ended {
+            match self.message() {
+                Some(Message::Socket(entry)) => return Some(Ok(entry)),
+                Some(Message::Done) => self.ended = true,
+                Some(Message::Refused(number)) => {
+                    self.ended = true;
+                    return Some(Err(Error::Refused { source: std::io::Error::from_raw_os_error(number) }));
+                }
+                None => {
+                    if let Err(errno) = self.refill() {
+                        self.ended = true;
+                        return Some(Err(Error::Read { source: errno.into() }));
+                    }
+                }
+            }
+        }
+        None
+    }
+}
+
+impl Dump {
+    /// The next message of the piece at hand.
+    fn message(&mut self) -> Option<Message> {
+        let mut messages: Messages<'_> = parse(self.piece.get(self.unread.clone())?);
+        let message = messages.next();
+        self.unread.start = self.unread.end - messages.rest();
+        message
+    }
+
+    fn refill(&mut self) -> Result<(), Errno> {
+        let (len, _) = recv(&self.socket, &mut self.piece[..], RecvFlags::DONTWAIT)?;
+        if len == 0 {
+            return Err(Errno::NODATA);
+        }
+        self.unread = 0..len;
+        Ok(())
+    }
+}

@@ -1,0 +1,145 @@
+//! One socket of the table.
+
+use std::fs::Metadata;
+use std::os::unix::fs::MetadataExt;
+
+use rustix::fs::{major, minor};
+
+/// A socket as the kernel tells of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Entry {
+    /// What kind of socket it is.
+    pub kind: Kind,
+    /// What it does.
+    pub state: State,
+    /// The number of the kernel's socket, which `/proc/PID/fd` shows as `socket:[number]`. Not that of its file.
+    pub inode: u32,
+    /// The file it is bound to; none for an abstract name, or without one. A connection that a listener accepted has the
+    /// listener's.
+    pub file: Option<FileId>,
+    /// Of a listener: its queue of connections not yet accepted.
+    pub backlog: Option<Backlog>,
+    /// Who made the socket. Kernels before 5.3 do not say.
+    pub uid: Option<u32>,
+}
+
+impl Entry {
+    /// Whether somebody serves at its file: it listens, or is a datagram socket, which takes messages as it is.
+    pub fn is_served(&self) -> bool {
+        match (self.state, self.kind) {
+            (State::Listening, _) | (_, Kind::Datagram) => true,
+            (
+                State::Unconnected | State::Connected | State::Other(_),
+                Kind::Stream | Kind::SeqPacket | Kind::Other(_),
+            ) => false,
+        }
+    }
+
+    /// Whether it listens and takes no more connections until it accepts one.
+    pub fn is_full(&self) -> bool {
+        self.state == State::Listening && self.backlog.is_some_and(|backlog| backlog.waiting > backlog.limit)
+    }
+}
+
+/// What kind of socket it is (`socket(2)`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Kind {
+    /// `SOCK_STREAM`.
+    Stream,
+    /// `SOCK_DGRAM`.
+    Datagram,
+    /// `SOCK_SEQPACKET`.
+    SeqPacket,
+    /// One that this crate does not know.
+    Other(u8),
+}
+
+impl From<u8> for Kind {
+    fn from(number: u8) -> Self {
+        match number {
+            1 => Self::Stream,
+            2 => Self::Datagram,
+            5 => Self::SeqPacket,
+            other => Self::Other(other),
+        }
+    }
+}
+
+/// What a socket does. The kernel numbers it as it numbers the states of TCP.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum State {
+    /// It is one end of a connection, or a datagram socket with a default receiver.
+    Connected,
+    /// Neither connected nor listening; if it has a file, it is bound there.
+    Unconnected,
+    /// It listens.
+    Listening,
+    /// One that this crate does not know.
+    Other(u8),
+}
+
+impl State {
+    pub(crate) const CONNECTED: u8 = 1;
+    pub(crate) const UNCONNECTED: u8 = 7;
+    pub(crate) const LISTENING: u8 = 10;
+}
+
+impl From<u8> for State {
+    fn from(number: u8) -> Self {
+        match number {
+            Self::CONNECTED => Self::Connected,
+            Self::UNCONNECTED => Self::Unconnected,
+            Self::LISTENING => Self::Listening,
+            other => Self::Other(other),
+        }
+    }
+}
+
+/// A listener's queue of connections not yet accepted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Backlog {
+    /// How many wait.
+    pub waiting: u32,
+    /// What was said to `listen`, as far as the system allows it. One more than that may wait.
+    pub limit: u32,
+}
+
+/// A file as the table names it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct FileId {
+    /// The low half of `st_ino`: the table has no more.
+    pub inode: u32,
+    /// The device as the kernel numbers it internally: 12 bits major, 20 bits minor.
+    pub device: u32,
+}
+
+impl FileId {
+    /// The file that `lstat` told of.
+    pub fn of(metadata: &Metadata) -> Self {
+        Self::new(metadata.dev(), metadata.ino())
+    }
+
+    /// From `st_dev` and `st_ino`.
+    pub fn new(dev: u64, ino: u64) -> Self {
+        Self { inode: ino as u32, device: major(dev) << 20 | minor(dev) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_listener_and_a_datagram_socket_serve() {
+        let entry = |kind, state| Entry { kind, state, inode: 1, file: None, backlog: None, uid: None };
+        assert!(entry(Kind::Stream, State::Listening).is_served());
+        assert!(entry(Kind::SeqPacket, State::Listening).is_served());
+        assert!(entry(Kind::Datagram, State::Unconnected).is_served());
+        assert!(entry(Kind::Datagram, State::Connected).is_served());
+        assert!(!entry(Kind::Stream, State::Unconnected).is_served());
+        assert!(!entry(Kind::Stream, State::Connected).is_served());
+    }
+}

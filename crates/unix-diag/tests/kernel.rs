@@ -1,0 +1,103 @@
+//! The real kernel's table.
+
+#![expect(clippy::unwrap_used, reason = "a test may")]
+
+use std::fs::{self, symlink_metadata};
+use std::os::fd::AsRawFd;
+use std::os::unix::fs::MetadataExt;
+use std::os::unix::net::{UnixDatagram, UnixListener, UnixStream};
+use std::path::Path;
+
+use rustix::net::{AddressFamily, SocketAddrUnix, SocketType, bind, listen, socket};
+use unix_diag::{Backlog, Entry, FileId, Kind, State, Table, Which, dump};
+
+fn at(path: &Path) -> Option<Entry> {
+    Table::read().unwrap().get(FileId::of(&symlink_metadata(path).unwrap())).copied()
+}
+
+#[test]
+fn a_socket_is_found_by_its_file_in_every_state() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("x");
+
+    let stream = socket(AddressFamily::UNIX, SocketType::STREAM, None).unwrap();
+    bind(&stream, &SocketAddrUnix::new(&path).unwrap()).unwrap();
+    let bound = at(&path).unwrap();
+    assert_eq!((bound.kind, bound.state, bound.is_served()), (Kind::Stream, State::Unconnected, false));
+    assert_eq!(bound.uid, Some(symlink_metadata(&path).unwrap().uid()));
+
+    listen(&stream, 0).unwrap();
+    let listening = at(&path).unwrap();
+    assert_eq!((listening.state, listening.backlog), (State::Listening, Some(Backlog { waiting: 0, limit: 0 })));
+    assert!(!listening.is_full());
+    let _client = UnixStream::connect(&path).unwrap();
+    assert!(at(&path).unwrap().is_full());
+
+    // Its number leads to whoever holds it.
+    let link = fs::read_link(format!("/proc/self/fd/{}", stream.as_raw_fd())).unwrap();
+    assert_eq!(link.to_str().unwrap(), format!("socket:[{}]", listening.inode));
+
+    drop(stream);
+    assert_eq!(at(&path), None);
+}
+
+#[test]
+fn every_kind_is_told() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("datagrams");
+    let datagrams = UnixDatagram::bind(&path).unwrap();
+    assert_eq!(at(&path).map(|entry| (entry.kind, entry.is_served())), Some((Kind::Datagram, true)));
+    // With a default receiver it is no longer among the servers.
+    let other = directory.path().join("other");
+    let _other = UnixDatagram::bind(&other).unwrap();
+    datagrams.connect(&other).unwrap();
+    assert_eq!(at(&path), None);
+    let all: Table = dump(Which::All).unwrap().collect::<Result<_, _>>().unwrap();
+    assert!(all.get(FileId::of(&symlink_metadata(&path).unwrap())).unwrap().is_served());
+
+    let path = directory.path().join("packets");
+    let packets = socket(AddressFamily::UNIX, SocketType::SEQPACKET, None).unwrap();
+    bind(&packets, &SocketAddrUnix::new(&path).unwrap()).unwrap();
+    listen(&packets, 8).unwrap();
+    assert_eq!(at(&path).map(|entry| (entry.kind, entry.state)), Some((Kind::SeqPacket, State::Listening)));
+}
+
+#[test]
+fn names_do_not_matter_and_files_do() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = |name: &str| directory.path().join(name);
+    let _listener = UnixListener::bind(path("a")).unwrap();
+    fs::hard_link(path("a"), path("b")).unwrap();
+    fs::rename(path("a"), path("c")).unwrap();
+    for name in ["b", "c"] {
+        assert!(at(&path(name)).unwrap().is_served(), "{name}");
+    }
+}
+
+#[test]
+fn a_connection_that_outlives_its_listener_does_not_make_it_live() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("x");
+    let listener = UnixListener::bind(&path).unwrap();
+    let client = UnixStream::connect(&path).unwrap();
+    let (server, _) = listener.accept().unwrap();
+    drop(listener);
+    assert_eq!(at(&path), None);
+    let all: Table = dump(Which::All).unwrap().collect::<Result<_, _>>().unwrap();
+    let left = all.get(FileId::of(&symlink_metadata(&path).unwrap())).unwrap();
+    assert_eq!((left.state, left.is_served()), (State::Connected, false));
+    drop((client, server));
+}
+
+#[test]
+fn a_table_longer_than_one_piece_is_read_to_its_end() {
+    let directory = tempfile::tempdir().unwrap();
+    let paths: Vec<_> = (0..2000).map(|n| directory.path().join(n.to_string())).collect();
+    let listeners: Vec<_> = paths.iter().map(|path| UnixListener::bind(path).unwrap()).collect();
+    let table = Table::read().unwrap();
+    for path in &paths {
+        let entry = table.get(FileId::of(&symlink_metadata(path).unwrap()));
+        assert!(entry.is_some_and(Entry::is_served), "{path:?}");
+    }
+    drop(listeners);
+}
