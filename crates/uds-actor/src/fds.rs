@@ -63,7 +63,10 @@
 //! | too many in flight for this user ([`Fault::InFlight`]) | tried again with growing pauses for 5 seconds, then as above |
 //! | more wait for the receiver than [`Limits::held`] | nothing more is read until it takes some |
 //!
-//! Frames that came before are delivered. What is received is closed on exec from the beginning, owned, and closed when it is
+//! Frames that came before are delivered. A peer that announces what it does not send can at most have a frame taken for the owner
+//! of descriptors that it sent with the next: whose they are only it knows, and it might as well have attached them so.
+//!
+//! What is received is closed on exec from the beginning, owned, and closed when it is
 //! dropped, by whomever. The report has the [`Account`].
 //!
 //! A descriptor is a right given away: what a peer sends may be anything, a file that blocks on reading or on closing, a socket
