@@ -1,6 +1,7 @@
 //! Descriptors that can be told apart, and a peer that sends and receives them with bare system calls.
 
 #![allow(dead_code, reason = "every test program uses its own part")]
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 use std::{
     fs::File,
