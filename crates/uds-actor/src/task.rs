@@ -28,8 +28,9 @@ use crate::{
     transport::Transport,
 };
 
-/// Bytes moved in one go, in either direction, before other tasks get their turn and the desk is looked at again.
-const BUDGET: usize = 256 << 10;
+/// Bytes moved in one go, in either direction, before other tasks get their turn and the desk is looked at again. One full
+/// read: whoever takes its frames then finds them in the nearest cache, and the block is free again for the next.
+const BUDGET: usize = 64 << 10;
 
 /// What each move costs at least: a system call takes about as long as copying this many bytes.
 const LEAST_COST: usize = 4 << 10;
