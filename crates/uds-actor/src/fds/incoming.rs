@@ -226,3 +226,81 @@ impl Lot {
         self.descriptors.len()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+
+    use frame_codec::{Decoder, LengthPrefixed, Limits};
+
+    use super::*;
+
+    /// A stream as the kernel keeps it: messages, of which some have descriptors.
+    struct Kernel(VecDeque<(Vec<u8>, usize)>);
+
+    impl Kernel {
+        /// As much as there is room for, across messages, but no further than the first that has descriptors.
+        fn read(&mut self, room: usize) -> (Vec<u8>, usize) {
+            let mut bytes = Vec::new();
+            while bytes.len() < room
+                && let Some((message, count)) = self.0.front_mut()
+            {
+                let rest = message.split_off(message.len().min(room - bytes.len()));
+                bytes.append(&mut mem::replace(message, rest));
+                let count = mem::take(count);
+                if message.is_empty() {
+                    self.0.pop_front();
+                }
+                if count > 0 {
+                    return (bytes, count);
+                }
+            }
+            (bytes, 0)
+        }
+    }
+
+    fn frame(count: usize, payload: &str) -> Vec<u8> {
+        let payload = super::super::counted(u8::try_from(count).unwrap(), payload.as_bytes());
+        [&u32::try_from(payload.len()).unwrap().to_be_bytes()[..], &payload].concat()
+    }
+
+    #[test]
+    fn reads_of_any_size_find_the_descriptors_of_each_frame() {
+        let frames = [(0, "first"), (2, "a pair"), (0, ""), (0, "between"), (1, ""), (3, "x"), (0, "last"), (1, "one")];
+        for (joined, room) in [false, true].into_iter().flat_map(|joined| (1..90).map(move |room| (joined, room))) {
+            // Each frame alone, or behind one that has descriptors whatever follows it up to the next.
+            let mut kernel = Kernel(VecDeque::new());
+            for (count, payload) in frames {
+                match kernel.0.back_mut() {
+                    Some((message, _)) if joined && count == 0 => message.extend(frame(count, payload)),
+                    _ => kernel.0.push_back((frame(count, payload), count)),
+                }
+            }
+            let mut incoming = Incoming::new(usize::MAX);
+            let mut decoder = Decoder::new(LengthPrefixed::u32_be(), Limits::default());
+            let (mut read, mut found) = (0_u64, Vec::new());
+            let cx = Context::from_waker(Waker::noop());
+            loop {
+                assert!(matches!(incoming.intake(&cx), Intake::Open), "{joined} {room}");
+                let (bytes, count) = kernel.read(room);
+                if bytes.is_empty() {
+                    break;
+                }
+                let from = read;
+                read += bytes.len() as u64;
+                decoder.feed(&bytes);
+                let descriptors = (0..count).map(|_| io::pipe().unwrap().0.into()).collect();
+                incoming.arrived(from, read, descriptors, false);
+                while let Some(batch) = decoder.next_batch().unwrap() {
+                    let (batch, fault) = incoming.sort(batch, read - decoder.cut_len() as u64);
+                    assert_eq!(fault, None, "{joined} {room}");
+                    let (lots, _) = incoming.deliver(&batch);
+                    let mut lots = lots.iter().map(Vec::len);
+                    found.extend(batch.iter().map(|frame| if frame[0] == 0 { 0 } else { lots.next().unwrap() }));
+                }
+            }
+            assert_eq!(found, frames.map(|(count, _)| count), "{joined} {room}");
+            assert_eq!((incoming.received, incoming.delivered, incoming.closed()), (7, 7, 0));
+        }
+    }
+}
