@@ -25,6 +25,7 @@ use crate::listener::{Acceptable, Listener, SeqpacketListener};
 use crate::mode::Mode;
 use crate::packet::BoundDatagram;
 use crate::path::SocketPath;
+use crate::sys::{self, Rights};
 
 /// Connections that may wait to be accepted, unless [`Bind::backlog`] says otherwise.
 const BACKLOG: u32 = 1024;
@@ -68,6 +69,7 @@ pub struct Bind {
     file: FileOptions,
     backlog: u32,
     admit: Admit,
+    rights: Rights,
 }
 
 /// An address that was taken: what becomes a listener or its like.
@@ -127,7 +129,13 @@ impl Bind {
     }
 
     fn at(address: Address) -> Self {
-        Self { address, file: FileOptions::default(), backlog: BACKLOG, admit: Admit::default() }
+        Self {
+            address,
+            file: FileOptions::default(),
+            backlog: BACKLOG,
+            admit: Admit::default(),
+            rights: Rights::Refused,
+        }
     }
 
     /// Permission bits of the socket's file, [`Mode::USER_ONLY`] unless set; exactly these, whatever the umask.
@@ -151,6 +159,16 @@ impl Bind {
     /// Whom to let in, [`Admit::own`] unless set.
     pub fn admit(mut self, admit: Admit) -> Self {
         self.admit = admit;
+        self
+    }
+
+    /// Lets those who connect send descriptors (`SCM_RIGHTS`), for connections that become
+    /// [`Actor::pass_descriptors`](crate::Actor::pass_descriptors).
+    ///
+    /// Without it the kernel refuses descriptors with `EPERM` where they are sent (`SO_PASSRIGHTS`, Linux 6.16), from the
+    /// first byte on, before the connection is accepted. A socket of the service manager is left as it is.
+    pub fn pass_descriptors(mut self) -> Self {
+        self.rights = Rights::Accepted;
         self
     }
 
@@ -267,6 +285,8 @@ impl Bind {
         let socket = socket_with(AddressFamily::UNIX, kind.to_system(), flags, None)
             .map_err(|errno| self.failed("make a socket for", errno))?;
         self.ask_for_senders(kind, &socket)?;
+        // What is accepted has it from the listener, as it was when the peer connected.
+        sys::set_rights(socket.as_fd(), self.rights);
         Ok(socket)
     }
 

@@ -18,7 +18,7 @@
 //! | the peer ends | end of the stream | noticed by the next packet sent: [`Reason::ReceiverGone`](crate::Reason::ReceiverGone) | not noticed |
 //! | the peer is slow | the socket's send buffer fills | its queue of `net.unix.max_dgram_qlen` packets fills | – |
 //! | [`Control::close`] | waits for the peer's end | reads what has arrived, as [`Control::drain`] does: there is no end to wait for | the same, and the name is taken back first |
-//! | descriptors | are closed unseen | the same | the same |
+//! | descriptors | are refused (`SO_PASSRIGHTS`, Linux 6.16) or, by older kernels and on sockets made elsewhere, closed unseen | the same | the same |
 //!
 //! A received empty packet is a frame of no bytes. On a seqpacket connection it is told from the end by asking the kernel
 //! whether the peer has closed; empty packets right before the peer's end are indistinguishable from it, and taken for it.

@@ -8,7 +8,12 @@ use std::{
 
 use frame_codec::Batch;
 
-use crate::{Peer, inbox::Inbox, packet::TurnedAway};
+use crate::{
+    Peer,
+    fds::{Account, Fault},
+    inbox::Inbox,
+    packet::TurnedAway,
+};
 
 /// A number of frames and of their payload bytes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -86,6 +91,8 @@ pub struct Report {
     pub cut_receiving: usize,
     /// Packets that were read and not received, on datagram sockets.
     pub turned_away: TurnedAway,
+    /// What became of descriptors, if the connection [passes them](crate::Actor::pass_descriptors).
+    pub descriptors: Option<Account>,
 }
 
 /// What the actor itself knows at its end; the receiver's part is added when a report is asked for.
@@ -98,6 +105,7 @@ pub(crate) struct Ending {
     pub(crate) dropped: u64,
     pub(crate) cut_sending: usize,
     pub(crate) cut_receiving: usize,
+    pub(crate) descriptors: Option<Account>,
 }
 
 impl Ending {
@@ -120,6 +128,7 @@ impl Ending {
             lost,
             cut_receiving: self.cut_receiving,
             turned_away,
+            descriptors: self.descriptors.clone(),
         }
     }
 }
@@ -136,6 +145,9 @@ impl fmt::Display for Report {
         }
         if !self.turned_away.is_empty() {
             write!(f, "; {}", self.turned_away)?;
+        }
+        if let Some(descriptors) = &self.descriptors {
+            write!(f, "; descriptors: {descriptors}")?;
         }
         Ok(())
     }
@@ -154,6 +166,8 @@ pub enum Reason {
     /// The socket that datagrams were sent to is gone: its process ended, restarted, or stopped receiving. A new
     /// connection may find a new one; [how to go on](crate::packet#when-the-receiver-of-datagrams-was-restarted).
     ReceiverGone,
+    /// Descriptors and frames do not fit together, or could not be passed.
+    Descriptors(Fault),
     /// The outbox was full, and [`Overflow::Disconnect`](crate::Overflow::Disconnect) was chosen for that case.
     Overflow,
     /// The peer sent nothing for longer than [`Actor::idle_timeout`](crate::Actor::idle_timeout) allows.
@@ -174,6 +188,14 @@ impl Reason {
         if inbox.is_full() { Self::InboxFull } else { Self::DeadlineExceeded }
     }
 
+    /// A stream's failure; what ours has to say about descriptors comes in an `io::Error`, as everything from a stream.
+    pub(crate) fn of(error: io::Error) -> Self {
+        match error.get_ref().and_then(|inner| inner.downcast_ref::<Fault>()) {
+            Some(fault) => Self::Descriptors(fault.clone()),
+            None => Self::Failed(Arc::new(error)),
+        }
+    }
+
     /// Whether the other side caused an end that was not orderly.
     #[must_use]
     pub const fn is_peer_fault(&self) -> bool {
@@ -184,6 +206,7 @@ impl Reason {
             | Self::Overflow
             | Self::Idle
             | Self::DeadlineExceeded => true,
+            Self::Descriptors(fault) => fault.is_peer_fault(),
             Self::Closed | Self::InboxFull | Self::Aborted => false,
         }
     }
@@ -196,6 +219,7 @@ impl fmt::Display for Reason {
             Self::Failed(error) => write!(f, "failed: {error}"),
             Self::Malformed(error) => write!(f, "malformed: {error}"),
             Self::ReceiverGone => f.write_str("the receiver of the datagrams is gone; connect again to find a new one"),
+            Self::Descriptors(fault) => write!(f, "descriptors: {fault}"),
             Self::Overflow => f.write_str("the peer did not keep up"),
             Self::Idle => f.write_str("the peer was silent for too long"),
             Self::DeadlineExceeded => f.write_str("deadline exceeded"),

@@ -16,7 +16,11 @@ use rustix::{
 use tokio::io::{Interest, unix::AsyncFd};
 
 use super::socket::{Received, Semantics, Socket, TwoWay, asks, is_interrupted, largest, receive, sized, transmit};
-use crate::{Peer, SocketKind, listener::Acceptable, sys};
+use crate::{
+    Peer, SocketKind,
+    listener::Acceptable,
+    sys::{self, Rights},
+};
 
 /// A connected Unix seqpacket socket (`SOCK_SEQPACKET`, `unix(7)`): a connection like a stream's, on which each send is one
 /// receive.
@@ -58,6 +62,9 @@ impl Seqpacket {
     pub fn pair() -> io::Result<(Self, Self)> {
         let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
         let (here, there) = socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, flags, None)?;
+        for socket in [&here, &there] {
+            sys::set_rights(socket.as_fd(), Rights::Refused);
+        }
         Ok((Self::from_socket(here)?, Self::from_socket(there)?))
     }
 

@@ -368,6 +368,7 @@ impl<S: Socket> Task<S> {
             dropped: there.dropped,
             cut_sending: 0,
             cut_receiving: 0,
+            descriptors: None,
         };
         self.verdict.ending = Some(Arc::new(ending));
     }

@@ -1,7 +1,11 @@
 //! Datagram sockets with a name: many senders, of whom only those are heard who are admitted; and an end that loses nothing.
 
-use std::os::unix::net::UnixDatagram as StdDatagram;
+use std::{
+    io::{self, IoSlice},
+    os::{fd::AsFd as _, unix::net::UnixDatagram as StdDatagram},
+};
 
+use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg};
 use uds_actor::{
     Admit, Bind, Connect, Reason,
     packet::{Actor, Socket as _},
@@ -152,5 +156,26 @@ async fn a_bound_socket_cannot_send() {
     let directory = tempfile::tempdir().unwrap();
     let bound = Bind::path(directory.path().join("x.sock")).bind_datagram().unwrap();
     let sent = std::future::poll_fn(|cx| bound.poll_send(cx, b"to whom?")).await;
-    assert_eq!(sent.unwrap_err().kind(), std::io::ErrorKind::NotConnected);
+    assert_eq!(sent.unwrap_err().kind(), io::ErrorKind::NotConnected);
+}
+
+#[tokio::test]
+async fn descriptors_sent_with_a_datagram_are_refused_or_closed() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("x.sock");
+    let (mut receiver, _control) = Actor::new(Bind::path(&path).bind_datagram().unwrap()).spawn_receiver();
+    let (reader, writer) = io::pipe().unwrap();
+    let rights = [writer.as_fd()];
+    let mut space = [std::mem::MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+    let mut control = SendAncillaryBuffer::new(&mut space);
+    assert!(control.push(SendAncillaryMessage::ScmRights(&rights)));
+    let sender = StdDatagram::unbound().unwrap();
+    sender.connect(&path).unwrap();
+    if sendmsg(&sender, &[IoSlice::new(b"with a pipe")], &mut control, SendFlags::NOSIGNAL).is_err() {
+        sender.send(b"with a pipe").unwrap();
+    }
+    drop(writer);
+    assert_eq!(take(&mut receiver, 1).await, [b"with a pipe"]);
+    let ended = tokio::task::spawn_blocking(move || io::read_to_string(reader).unwrap());
+    assert_eq!(soon("the end of the pipe: nobody holds it", ended).await.unwrap(), "");
 }

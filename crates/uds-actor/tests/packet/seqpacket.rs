@@ -2,7 +2,7 @@
 
 use std::{
     io::{self, IoSlice},
-    os::fd::{AsFd as _, OwnedFd},
+    os::fd::AsFd as _,
     time::Duration,
 };
 
@@ -272,24 +272,34 @@ async fn signs_of_life_are_sent_when_nothing_else_is() {
     }
 }
 
+/// Two connected sockets that nobody has told to refuse descriptors.
+fn permissive_pair() -> (Seqpacket, Seqpacket) {
+    let flags = rustix::net::SocketFlags::CLOEXEC;
+    let kind = rustix::net::SocketType::SEQPACKET;
+    let (here, there) = rustix::net::socketpair(rustix::net::AddressFamily::UNIX, kind, flags, None).unwrap();
+    (Seqpacket::from_fd(here).unwrap(), Seqpacket::from_fd(there).unwrap())
+}
+
 #[tokio::test]
-async fn descriptors_that_come_along_are_closed() {
-    let (here, there) = Seqpacket::pair().unwrap();
-    let (reader, writer) = io::pipe().unwrap();
-    let rights = [writer.as_fd()];
-    let mut space = [std::mem::MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
-    let mut control = SendAncillaryBuffer::new(&mut space);
-    assert!(control.push(SendAncillaryMessage::ScmRights(&rights)));
-    // A kernel that lets us refuse them refuses them; others let them come, and they are not kept.
-    let sent = sendmsg(&there, &[IoSlice::new(b"with a pipe")], &mut control, SendFlags::NOSIGNAL);
-    if sent.is_err() {
-        there.send(b"with a pipe").await.unwrap();
+async fn descriptors_that_come_along_are_refused_or_closed() {
+    for (here, there) in [permissive_pair(), Seqpacket::pair().unwrap()] {
+        let (reader, writer) = io::pipe().unwrap();
+        let rights = [writer.as_fd()];
+        let mut space = [std::mem::MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+        let mut control = SendAncillaryBuffer::new(&mut space);
+        assert!(control.push(SendAncillaryMessage::ScmRights(&rights)));
+        let sent = sendmsg(&there, &[IoSlice::new(b"with a pipe")], &mut control, SendFlags::NOSIGNAL);
+        if sent == Err(rustix::io::Errno::PERM) {
+            there.send(b"with a pipe").await.unwrap();
+        } else {
+            sent.unwrap();
+        }
+        drop(writer);
+        let (_sender, mut receiver, _control) = Actor::new(here).spawn();
+        assert_eq!(take(&mut receiver, 1).await, [b"with a pipe"]);
+        let ended = tokio::task::spawn_blocking(move || io::read_to_string(reader).unwrap());
+        assert_eq!(soon("the end of the pipe: nobody holds it", ended).await.unwrap(), "");
     }
-    drop(writer);
-    let (_sender, mut receiver, _control) = Actor::new(here).spawn();
-    assert_eq!(take(&mut receiver, 1).await, [b"with a pipe"]);
-    let ended = tokio::task::spawn_blocking(move || io::read_to_string(reader).unwrap());
-    assert_eq!(soon("the end of the pipe: nobody holds it", ended).await.unwrap(), "");
 }
 
 #[tokio::test]
@@ -333,12 +343,8 @@ async fn handles_that_are_dropped_let_the_queue_be_sent() {
 async fn only_a_unix_seqpacket_socket_is_taken_for_one() {
     let (stream, _other) = std::os::unix::net::UnixStream::pair().unwrap();
     assert_eq!(Seqpacket::from_fd(stream.into()).unwrap_err().kind(), io::ErrorKind::InvalidInput);
-    let flags = rustix::net::SocketFlags::CLOEXEC;
-    let kind = rustix::net::SocketType::SEQPACKET;
-    let (here, there) = rustix::net::socketpair(rustix::net::AddressFamily::UNIX, kind, flags, None).unwrap();
-    let (here, there): (OwnedFd, OwnedFd) = (here, there);
-    // A blocking one: it must not block the runtime.
-    let (here, there) = (Seqpacket::from_fd(here).unwrap(), Seqpacket::from_fd(there).unwrap());
+    // Blocking ones: they must not block the runtime.
+    let (here, there) = permissive_pair();
     let mut room = [0; 4];
     let (received, sent) = tokio::join!(soon("a packet", here.recv(&mut room)), there.send(b"four"));
     assert_eq!((received.unwrap(), sent.unwrap()), (Received::Packet(4), ()));
