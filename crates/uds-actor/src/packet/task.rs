@@ -393,11 +393,9 @@ thread_local! {
 
 impl Room {
     fn borrow(len: usize) -> Self {
-        let mut room = ROOM.take();
-        if room.len() < len {
-            room.resize(len, 0);
-        }
-        Self(room)
+        let room = ROOM.take();
+        // A new one instead of a longer one: memory that is asked for zeroed is there when it is first used.
+        Self(if room.len() < len { vec![0; len] } else { room })
     }
 }
 
