@@ -15,6 +15,7 @@ use crate::{
     Overflow, Refusal,
     control::{Desk, Request},
     outbox::{Outlet, Payload},
+    report::Count,
     sync::{Mutex, MutexGuard},
     waiters::{Parked, Ticket, Waiters},
 };
@@ -120,14 +121,14 @@ impl Outbox {
         Taken::Nothing
     }
 
-    /// Says that so many packets more, of so many bytes together, are off our hands.
-    pub(super) fn note_settled(&self, packets: usize, bytes: usize) {
-        if packets == 0 {
+    /// Says that so much more is off our hands.
+    pub(super) fn note_settled(&self, packets: Count) {
+        if packets.frames == 0 {
             return;
         }
         let mut state = self.lock();
-        state.settled += packets as u64;
-        state.held -= bytes + packets * OVERHEAD;
+        state.settled += packets.frames;
+        state.held -= packets.bytes as usize + packets.frames as usize * OVERHEAD;
         let waiting = state.waiting.take();
         drop(state);
         waiting.wake();

@@ -2,27 +2,23 @@
 //! half done lives in its fields.
 
 use std::{
-    cell::Cell,
-    collections::VecDeque,
     future::{Future as _, poll_fn},
-    io,
     pin::Pin,
     sync::Arc,
     task::{Context, Poll},
     time::Duration,
 };
 
-use bytes::Bytes;
 use frame_codec::{BatchBuilder, Intake};
-use rustix::io::Errno;
 use tokio::time::{Sleep, sleep};
 
 use super::{
-    outbox::{self, Outbox, Taken},
-    socket::{Received, Semantics, Socket},
+    incoming::Incoming,
+    outbox::{self, Outbox},
+    outgoing::Outgoing,
+    socket::{Semantics, Socket},
 };
 use crate::{
-    backoff::Backoff,
     control::{Desk, Request},
     inbox::Inbox,
     outbox::Outlet as _,
@@ -32,14 +28,10 @@ use crate::{
 };
 
 /// Bytes moved in one turn, in each direction, before other tasks get theirs and the desk is looked at again.
-const BUDGET: usize = 256 << 10;
+pub(super) const BUDGET: usize = 256 << 10;
 
 /// What each packet costs at least, however small: its system call.
-const LEAST_COST: usize = 1 << 10;
-
-/// The pauses after the kernel had no memory for a packet, which it does not tell the end of.
-const FIRST_PAUSE: Duration = Duration::from_millis(1);
-const LAST_PAUSE: Duration = Duration::from_millis(100);
+pub(super) const LEAST_COST: usize = 1 << 10;
 
 /// Owns a packet socket until both directions have ended.
 ///
@@ -68,66 +60,9 @@ pub(super) struct Task<S: Socket> {
     pub(super) verdict: Verdict,
 }
 
-/// The sending side.
-#[derive(Default)]
-pub(super) struct Outgoing {
-    /// Taken from the outbox and not sent yet.
-    taken: VecDeque<Bytes>,
-    handed_to_kernel: Count,
-    /// Packets that turned out too large although they were not when they were queued.
-    refused: u64,
-    closed: bool,
-    /// Why it failed, for the report.
-    failure: Option<Reason>,
-    shortage: Option<Shortage>,
-}
-
-impl Outgoing {
-    /// Whether there is a packet to send; if not, either the task is woken when there is, or there never will be.
-    fn refill(&mut self, socket: &impl Socket, outbox: &Outbox, cx: &Context<'_>) -> bool {
-        if self.closed || !self.taken.is_empty() {
-            return !self.closed;
-        }
-        match outbox.take(&mut self.taken, cx) {
-            Taken::Packets => true,
-            Taken::Nothing => false,
-            Taken::Last => {
-                socket.finish();
-                self.closed = true;
-                false
-            }
-        }
-    }
-}
-
-/// The kernel had no memory for a packet.
-struct Shortage {
-    backoff: Backoff,
-    pause: Pin<Box<Sleep>>,
-}
-
-/// The receiving side.
-pub(super) struct Incoming {
-    max_packet: usize,
-    /// The most that is read into one batch; one packet may go over.
-    batch_bytes: usize,
-    ended: bool,
-    /// What the kernel said before the end. It says so ahead of the packets that are still queued.
-    failure: Option<io::Error>,
-    /// Grows with everything that is not silence of the peer.
-    stirrings: u64,
-}
-
-impl Incoming {
-    pub(super) fn new(max_packet: usize, inbox_bytes: usize) -> Self {
-        let batch_bytes = inbox_bytes.clamp(1, BUDGET);
-        Self { max_packet, batch_bytes, ended: false, failure: None, stirrings: 0 }
-    }
-}
-
 /// How far one direction came in one turn.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Turn {
+pub(super) enum Turn {
     /// As far as it goes; the task is woken when it goes on.
     Waiting,
     /// As far as the inbox has room, or nobody receives.
@@ -225,9 +160,8 @@ impl<S: Socket> Task<S> {
         if self.inbox.intake(cx) != Intake::Open {
             return Ok(Turn::Paused);
         }
-        let mut room = Room::borrow(self.incoming.max_packet);
         let mut batch = BatchBuilder::default();
-        let outcome = self.fill(cx, &mut room.0, &mut batch);
+        let outcome = self.incoming.fill(&self.socket, &self.desk, cx, &mut batch);
         // Whatever ended it, packets that were read into the process are received.
         if !batch.is_empty() {
             self.inbox.push(batch.take());
@@ -243,43 +177,6 @@ impl<S: Socket> Task<S> {
         outcome
     }
 
-    fn fill(&mut self, cx: &mut Context<'_>, room: &mut [u8], batch: &mut BatchBuilder) -> Result<Turn, Reason> {
-        let mut budget = BUDGET;
-        while batch.memory_len() < self.incoming.batch_bytes {
-            let Poll::Ready(outcome) = self.socket.poll_recv(cx, room) else { return Ok(Turn::Waiting) };
-            self.incoming.stirrings += 1;
-            let mut len = 0;
-            match outcome {
-                Ok(Received::Packet(packet)) => {
-                    len = packet;
-                    batch.push(room.get(..len).expect("a packet lies in the room it was received into"));
-                }
-                Ok(Received::Oversized(len)) => match S::SEMANTICS {
-                    Semantics::Connection => {
-                        let max = self.incoming.max_packet;
-                        return Err(Reason::Malformed(frame_codec::Error::FrameTooLarge { len: len as u64, max }));
-                    }
-                    Semantics::Datagrams => self.desk.turn_away(|turned_away| turned_away.note_oversized(len)),
-                },
-                Ok(Received::Uninvited(peer)) => self.desk.turn_away(|turned_away| turned_away.note_uninvited(peer)),
-                Ok(Received::End) => {
-                    self.incoming.ended = true;
-                    return Ok(Turn::Waiting);
-                }
-                Err(error) if self.incoming.failure.is_none() => self.incoming.failure = Some(error),
-                Err(_) => {
-                    self.incoming.ended = true;
-                    return Ok(Turn::Waiting);
-                }
-            }
-            budget = budget.saturating_sub(len.max(LEAST_COST));
-            if budget == 0 {
-                break;
-            }
-        }
-        Ok(Turn::Spent)
-    }
-
     /// Hands to the kernel what senders queued.
     ///
     /// When a datagram is sent to a peer that is gone, the kernel throws away what that had sent us. So what has arrived is
@@ -289,63 +186,10 @@ impl<S: Socket> Task<S> {
         if reads_first && self.outgoing.refill(&self.socket, &self.outbox, cx) && self.socket.has_unread() {
             return Turn::Waiting;
         }
-        let (mut packets, mut bytes) = (0, 0);
-        let turn = self.hand_over(cx, &mut packets, &mut bytes);
-        self.outbox.note_settled(packets, bytes);
+        let mut settled = Count::default();
+        let turn = self.outgoing.hand_over(&self.socket, &self.outbox, cx, &mut settled);
+        self.outbox.note_settled(settled);
         turn
-    }
-
-    fn hand_over(&mut self, cx: &mut Context<'_>, packets: &mut usize, bytes: &mut usize) -> Turn {
-        let Self { socket, outbox, outgoing, .. } = self;
-        let mut budget = BUDGET;
-        while budget > 0 {
-            if let Some(shortage) = &mut outgoing.shortage
-                && shortage.pause.as_mut().poll(cx).is_pending()
-            {
-                return Turn::Waiting;
-            }
-            let Some(packet) = outgoing.refill(socket, outbox, cx).then(|| outgoing.taken.front()).flatten() else {
-                return Turn::Waiting;
-            };
-            let len = packet.len();
-            match socket.poll_send(cx, packet) {
-                Poll::Pending => return Turn::Waiting,
-                Poll::Ready(Ok(())) => {
-                    outgoing.handed_to_kernel += Count { frames: 1, bytes: len as u64 };
-                    outgoing.shortage = None;
-                }
-                Poll::Ready(Err(error)) => match Errno::from_io_error(&error) {
-                    // The send buffer has become smaller since the packet was queued.
-                    Some(Errno::MSGSIZE) => outgoing.refused += 1,
-                    Some(Errno::NOBUFS | Errno::NOMEM) => {
-                        let mut backoff = outgoing
-                            .shortage
-                            .take()
-                            .map_or_else(|| Backoff::new(FIRST_PAUSE, LAST_PAUSE), |s| s.backoff);
-                        let pause = Box::pin(sleep(backoff.pause()));
-                        outgoing.shortage = Some(Shortage { backoff, pause });
-                        continue;
-                    }
-                    errno => {
-                        outgoing.failure = Some(match (S::SEMANTICS, errno) {
-                            (
-                                Semantics::Datagrams,
-                                Some(Errno::CONNREFUSED | Errno::NOTCONN | Errno::CONNRESET | Errno::PIPE),
-                            ) => Reason::ReceiverGone,
-                            _ => Reason::Failed(Arc::new(error)),
-                        });
-                        outbox.refuse();
-                        outgoing.closed = true;
-                        return Turn::Waiting;
-                    }
-                },
-            }
-            outgoing.taken.pop_front();
-            *packets += 1;
-            *bytes += len;
-            budget = budget.saturating_sub(len.max(LEAST_COST));
-        }
-        Turn::Spent
     }
 
     /// Why it ended when both directions have.
@@ -380,27 +224,5 @@ impl<S: Socket> Drop for Task<S> {
         if self.verdict.ending.is_none() {
             self.close_books(Reason::Aborted);
         }
-    }
-}
-
-/// Where packets are received before they are copied into their batch: one for each thread, as large as the largest that
-/// any socket there asked for. Batches take the memory that arrived, and no more.
-struct Room(Vec<u8>);
-
-thread_local! {
-    static ROOM: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
-}
-
-impl Room {
-    fn borrow(len: usize) -> Self {
-        let room = ROOM.take();
-        // A new one instead of a longer one: memory that is asked for zeroed is there when it is first used.
-        Self(if room.len() < len { vec![0; len] } else { room })
-    }
-}
-
-impl Drop for Room {
-    fn drop(&mut self) {
-        ROOM.set(std::mem::take(&mut self.0));
     }
 }
