@@ -344,8 +344,11 @@ impl<F: Framing> Outbox<F> {
     fn accept(mut state: MutexGuard<'_, State<F>>, payload: Payload<'_>) -> Result<(), Refusal> {
         let before = state.filling.pending_bytes();
         let pushed = match payload {
+            Payload::Shared(payload) if payload.len() >= Encoder::<F>::SHARE_FROM => {
+                state.filling.push_shared(payload.clone())
+            }
+            Payload::Shared(payload) => state.filling.push(payload),
             Payload::Lent(payload) => state.filling.push(payload),
-            Payload::Shared(payload) => state.filling.push_shared(payload.clone()),
         };
         if let Err(error) = pushed {
             state.refused += 1;
