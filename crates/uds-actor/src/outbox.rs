@@ -113,7 +113,7 @@ pub enum Overflow {
 const SLICES: usize = 32;
 
 /// So much is written by whoever completed it: enough that the system call does not count, and within the nearest caches.
-const BLOCK: usize = 64 << 10;
+const BLOCK: usize = 128 << 10;
 
 /// After so many bytes that senders wrote themselves one of them gives the other tasks of its thread a turn.
 const TURN: usize = 4 * BLOCK;
