@@ -357,8 +357,11 @@ impl<F: Framing> Outbox<F> {
     fn accept(mut state: MutexGuard<'_, State<F>>, payload: Payload<'_>) -> Result<(), Refusal> {
         let before = state.filling.pending_bytes();
         let pushed = match payload {
+            Payload::Shared(payload) if payload.len() >= Encoder::<F>::SHARE_FROM => {
+                state.filling.push_shared(payload.clone())
+            }
+            Payload::Shared(payload) => state.filling.push(payload),
             Payload::Lent(payload) => state.filling.push(payload),
-            Payload::Shared(payload) => state.filling.push_shared(payload.clone()),
             Payload::Attached(attachment) => {
                 let begin = state.pushed;
                 state.filling.push(attachment.payload()).map(|()| attachment.begin_at(begin))
