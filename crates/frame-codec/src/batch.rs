@@ -99,6 +99,13 @@ impl Batch {
         self.frames.get(index).map(|span| lend(&self.block, *span))
     }
 
+    /// Where the payload of the frame at this position begins, in bytes from the beginning of the block that the batch was
+    /// cut from: for those who must know where in the stream it was.
+    #[must_use]
+    pub fn offset(&self, index: usize) -> Option<usize> {
+        self.frames.get(index).map(|span| span.start as usize)
+    }
+
     /// Lends the frames one by one.
     #[must_use]
     #[inline]

@@ -22,6 +22,7 @@ use crate::error::{Error, Result};
 use crate::listener::Listener;
 use crate::mode::Mode;
 use crate::path::SocketPath;
+use crate::sys::{self, Rights};
 
 /// Connections that may wait to be accepted, unless [`Bind::backlog`] says otherwise.
 const BACKLOG: u32 = 1024;
@@ -65,6 +66,7 @@ pub struct Bind {
     file: FileOptions,
     backlog: u32,
     admit: Admit,
+    rights: Rights,
 }
 
 /// What the socket's file shall be like; nothing set means [`Mode::USER_ONLY`] and this process's user and group.
@@ -115,7 +117,13 @@ impl Bind {
     }
 
     fn at(address: Address) -> Self {
-        Self { address, file: FileOptions::default(), backlog: BACKLOG, admit: Admit::default() }
+        Self {
+            address,
+            file: FileOptions::default(),
+            backlog: BACKLOG,
+            admit: Admit::default(),
+            rights: Rights::Refused,
+        }
     }
 
     /// Permission bits of the socket's file, [`Mode::USER_ONLY`] unless set; exactly these, whatever the umask.
@@ -139,6 +147,16 @@ impl Bind {
     /// Whom to let in, [`Admit::own`] unless set.
     pub fn admit(mut self, admit: Admit) -> Self {
         self.admit = admit;
+        self
+    }
+
+    /// Lets those who connect send descriptors (`SCM_RIGHTS`), for connections that become
+    /// [`Actor::pass_descriptors`](crate::Actor::pass_descriptors).
+    ///
+    /// Without it the kernel refuses descriptors with `EPERM` where they are sent (`SO_PASSRIGHTS`, Linux 6.16), from the
+    /// first byte on, before the connection is accepted. A socket of the service manager is left as it is.
+    pub fn pass_descriptors(mut self) -> Self {
+        self.rights = Rights::Accepted;
         self
     }
 
@@ -212,8 +230,11 @@ impl Bind {
 
     fn socket(&self) -> Result<OwnedFd> {
         let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
-        socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None)
-            .map_err(|errno| self.failed("make a socket for", errno))
+        let socket = socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None)
+            .map_err(|errno| self.failed("make a socket for", errno))?;
+        // What is accepted has it from the listener, as it was when the peer connected.
+        sys::set_rights(socket.as_fd(), self.rights);
+        Ok(socket)
     }
 
     fn listen_on(&self, socket: &OwnedFd) -> Result<()> {

@@ -16,6 +16,7 @@ use crate::backoff::{Backoff, chance};
 use crate::denied::{denied, missing};
 use crate::error::{Error, Result};
 use crate::path::{check, descriptor_path, fits};
+use crate::sys::{self, Rights};
 
 /// The pauses between attempts: short enough that a restart is hardly noticed, long enough not to be a load.
 const FIRST_PAUSE: Duration = Duration::from_millis(5);
@@ -45,27 +46,37 @@ const LAST_PAUSE: Duration = Duration::from_millis(200);
 pub struct Connect {
     address: Address,
     deadline: Duration,
+    rights: Rights,
 }
 
 impl Connect {
     /// An address known as a value; one from the service manager cannot be connected to.
     pub fn to(address: Address) -> Self {
-        Self { address, deadline: Duration::ZERO }
+        Self { address, deadline: Duration::ZERO, rights: Rights::Refused }
     }
 
     /// A name in the file system, of up to 4095 bytes.
     pub fn path(path: impl Into<PathBuf>) -> Self {
-        Self { address: Address::Path(path.into()), deadline: Duration::ZERO }
+        Self::to(Address::Path(path.into()))
     }
 
     /// A name of 1 to 107 bytes in the abstract table of the network namespace.
     pub fn abstract_name(name: impl Into<Vec<u8>>) -> Self {
-        Self { address: Address::Abstract(name.into()), deadline: Duration::ZERO }
+        Self::to(Address::Abstract(name.into()))
     }
 
     /// How long to try for, counted from the call; zero unless set, which means once.
     pub fn deadline(mut self, deadline: Duration) -> Self {
         self.deadline = deadline;
+        self
+    }
+
+    /// Lets the server send descriptors (`SCM_RIGHTS`), for a connection that becomes
+    /// [`Actor::pass_descriptors`](crate::Actor::pass_descriptors).
+    ///
+    /// Without it the kernel refuses descriptors with `EPERM` where they are sent (`SO_PASSRIGHTS`, Linux 6.16).
+    pub fn pass_descriptors(mut self) -> Self {
+        self.rights = Rights::Accepted;
         self
     }
 
@@ -145,6 +156,7 @@ impl Connect {
     fn reach(&self, address: &SocketAddrUnix) -> rustix::io::Result<OwnedFd> {
         let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
         let socket = socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None)?;
+        sys::set_rights(socket.as_fd(), self.rights);
         loop {
             match connect(&socket, address) {
                 Ok(()) => return Ok(socket),

@@ -49,6 +49,7 @@
 //! | to | take |
 //! |---|---|
 //! | own a connection | [`Actor`], or [`spawn_with_channels`] for two plain channels |
+//! | pass descriptors with frames | [`Actor::pass_descriptors`], see [`fds`]; everything else here refuses them |
 //! | exchange messages without a runtime | [`Channel`]: blocking with timeouts, or in your own event loop |
 //! | offer a path | [`Bind`] and its [`Listener`]: locked, published when ready, drained at the end, nobody else's file touched |
 //! | reach a path | [`Connect`]: waits for a server up to a deadline, says what is in the way |
@@ -75,6 +76,7 @@ mod connect;
 mod control;
 mod denied;
 mod error;
+pub mod fds;
 mod inbox;
 mod listener;
 #[cfg(all(test, loom_check))]

@@ -22,6 +22,7 @@ use frame_codec::{Batch, Encoder, Framing, Limits, Written};
 
 use crate::{
     control::{Desk, Request},
+    fds::Attachment,
     sync::{Mutex, MutexGuard},
     transport::WriteShared,
     waiters::{Parked, Ticket, Waiters, Woken},
@@ -57,6 +58,8 @@ pub(crate) trait Outlet: Send + Sync + fmt::Debug {
 pub(crate) enum Payload<'a> {
     Lent(&'a [u8]),
     Shared(&'a Bytes),
+    /// Lent, with descriptors that travel with its first byte.
+    Attached(&'a Attachment<'a>),
 }
 
 impl Payload<'_> {
@@ -65,6 +68,7 @@ impl Payload<'_> {
         match self {
             Self::Lent(payload) => payload.len(),
             Self::Shared(payload) => payload.len(),
+            Self::Attached(attachment) => attachment.payload().len(),
         }
     }
 }
@@ -82,6 +86,14 @@ pub enum Refusal {
     /// The framing cannot carry this payload.
     #[error(transparent)]
     Unsendable(frame_codec::Error),
+    /// No frame can carry so many descriptors.
+    #[error("a frame carries at most {max} descriptors, not {count}")]
+    TooManyDescriptors {
+        /// How many were given.
+        count: usize,
+        /// The most there can be, `SCM_MAX_FD`.
+        max: usize,
+    },
 }
 
 impl Refusal {
@@ -90,7 +102,7 @@ impl Refusal {
     pub const fn is_retryable(&self) -> bool {
         match self {
             Self::Full => true,
-            Self::Closed | Self::Unsendable(_) => false,
+            Self::Closed | Self::Unsendable(_) | Self::TooManyDescriptors { .. } => false,
         }
     }
 }
@@ -296,12 +308,13 @@ impl<F: Framing> Outbox<F> {
         self.lock().filling.release();
     }
 
-    /// Whether there is room for a payload of `len` bytes.
+    /// Whether there is room for a payload, and for what is attached to it.
     #[inline]
-    fn has_room(&self, state: &State<F>, len: usize) -> bool {
+    fn has_room(&self, state: &State<F>, payload: Payload<'_>) -> bool {
         let before = state.filling.pending_bytes();
         // A frame larger than the whole bound goes alone.
-        before == 0 || before + len <= self.half
+        (before == 0 || before + payload.len() <= self.half)
+            && !matches!(payload, Payload::Attached(attachment) if !attachment.has_room())
     }
 
     /// What becomes of a frame that cannot be queued now.
@@ -349,6 +362,10 @@ impl<F: Framing> Outbox<F> {
             }
             Payload::Shared(payload) => state.filling.push(payload),
             Payload::Lent(payload) => state.filling.push(payload),
+            Payload::Attached(attachment) => {
+                let begin = state.pushed;
+                state.filling.push(attachment.payload()).map(|()| attachment.begin_at(begin))
+            }
         };
         if let Err(error) = pushed {
             state.refused += 1;
@@ -400,7 +417,7 @@ impl<F> Outbox<F> {
 impl<F: Framing + Send> Outlet for Outbox<F> {
     fn poll_push(&self, cx: &Context<'_>, ticket: &mut Ticket, payload: Payload<'_>) -> Poll<Result<(), Refusal>> {
         let state = self.lock();
-        if state.phase == Phase::Open && state.run < TURN && self.has_room(&state, payload.len()) {
+        if state.phase == Phase::Open && state.run < TURN && self.has_room(&state, payload) {
             return Poll::Ready(Self::accept(state, payload));
         }
         self.poll_wait(state, cx, ticket)
@@ -411,7 +428,7 @@ impl<F: Framing + Send> Outlet for Outbox<F> {
         if state.phase != Phase::Open {
             return Err(Refusal::Closed);
         }
-        if !self.has_room(&state, payload.len()) {
+        if !self.has_room(&state, payload) {
             return Err(Refusal::Full);
         }
         Self::accept(state, payload)

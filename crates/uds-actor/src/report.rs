@@ -8,7 +8,10 @@ use std::{
 
 use frame_codec::Batch;
 
-use crate::Peer;
+use crate::{
+    Peer,
+    fds::{Account, Fault},
+};
 
 /// A number of frames and of their payload bytes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -84,6 +87,8 @@ pub struct Report {
     pub lost: Count,
     /// Bytes received of a frame whose rest never came.
     pub cut_receiving: usize,
+    /// What became of descriptors, if the connection [passes them](crate::Actor::pass_descriptors).
+    pub descriptors: Option<Account>,
 }
 
 /// What the actor itself knows at its end; the receiver's part is added when a report is asked for.
@@ -96,6 +101,7 @@ pub(crate) struct Ending {
     pub(crate) dropped: u64,
     pub(crate) cut_sending: usize,
     pub(crate) cut_receiving: usize,
+    pub(crate) descriptors: Option<Account>,
 }
 
 impl Ending {
@@ -112,6 +118,7 @@ impl Ending {
             delivered,
             lost,
             cut_receiving: self.cut_receiving,
+            descriptors: self.descriptors.clone(),
         }
     }
 }
@@ -125,6 +132,9 @@ impl fmt::Display for Report {
         }
         if self.cut_sending > 0 {
             write!(f, "; a frame went out cut by {} bytes", self.cut_sending)?;
+        }
+        if let Some(descriptors) = &self.descriptors {
+            write!(f, "; descriptors: {descriptors}")?;
         }
         Ok(())
     }
@@ -140,6 +150,8 @@ pub enum Reason {
     Failed(Arc<io::Error>),
     /// The peer broke the framing.
     Malformed(frame_codec::Error),
+    /// Descriptors and frames do not fit together, or could not be passed.
+    Descriptors(Fault),
     /// The outbox was full, and [`Overflow::Disconnect`](crate::Overflow::Disconnect) was chosen for that case.
     Overflow,
     /// The peer sent nothing for longer than [`Actor::idle_timeout`](crate::Actor::idle_timeout) allows.
@@ -151,11 +163,20 @@ pub enum Reason {
 }
 
 impl Reason {
+    /// A stream's failure; what ours has to say about descriptors comes in an `io::Error`, as everything from a stream.
+    pub(crate) fn of(error: io::Error) -> Self {
+        match error.get_ref().and_then(|inner| inner.downcast_ref::<Fault>()) {
+            Some(fault) => Self::Descriptors(fault.clone()),
+            None => Self::Failed(Arc::new(error)),
+        }
+    }
+
     /// Whether the other side caused an end that was not orderly.
     #[must_use]
     pub const fn is_peer_fault(&self) -> bool {
         match self {
             Self::Failed(_) | Self::Malformed(_) | Self::Overflow | Self::Idle | Self::DeadlineExceeded => true,
+            Self::Descriptors(fault) => fault.is_peer_fault(),
             Self::Closed | Self::Aborted => false,
         }
     }
@@ -167,6 +188,7 @@ impl fmt::Display for Reason {
             Self::Closed => f.write_str("closed"),
             Self::Failed(error) => write!(f, "failed: {error}"),
             Self::Malformed(error) => write!(f, "malformed: {error}"),
+            Self::Descriptors(fault) => write!(f, "descriptors: {fault}"),
             Self::Overflow => f.write_str("the peer did not keep up"),
             Self::Idle => f.write_str("the peer was silent for too long"),
             Self::DeadlineExceeded => f.write_str("deadline exceeded"),

@@ -13,6 +13,7 @@ use frame_codec::Batch;
 use crate::{
     SendSink,
     control::Lease,
+    fds::Descriptors,
     outbox::{Outlet, Payload, Refusal},
     waiters::Ticket,
 };
@@ -140,6 +141,21 @@ impl Sender {
         let mark = self.outlet.mark();
         let mut waiting = self.waiting();
         poll_fn(|cx| self.outlet.poll_written(cx, &mut waiting.ticket, mark)).await
+    }
+
+    /// Queues a frame with the descriptors that go with it, as soon as there is room for all of it.
+    pub(crate) async fn send_attached(&self, descriptors: &mut Descriptors<'_>) -> Result<(), Refusal> {
+        let mut waiting = self.waiting();
+        poll_fn(|cx| {
+            descriptors
+                .attach(|attachment| self.outlet.poll_push(cx, &mut waiting.ticket, Payload::Attached(attachment)))
+        })
+        .await
+    }
+
+    /// The same, now or not at all.
+    pub(crate) fn try_send_attached(&self, descriptors: &mut Descriptors<'_>) -> Result<(), Refusal> {
+        descriptors.attach(|attachment| self.outlet.try_push(Payload::Attached(attachment)))
     }
 
     fn waiting(&self) -> Waiting<'_> {

@@ -20,6 +20,7 @@ use tokio::{
 
 use crate::{
     control::{Desk, Request},
+    fds::Account,
     inbox::Inbox,
     outbox::{Outbox, Taken},
     quiet::{Quiet, Rest},
@@ -122,13 +123,18 @@ impl<T: Transport, F: Framing + Send> Task<T, F> {
             match self.pump.poll_next(cx, intake) {
                 Poll::Ready(PumpEvent::Batch(batch)) => {
                     cost = cost.max(batch.memory_len());
-                    self.inbox.push(batch);
+                    if let Some(reason) = self.take_in(batch) {
+                        return Poll::Ready(reason);
+                    }
                 }
                 Poll::Ready(PumpEvent::Drained | PumpEvent::Finished) => cost = cost.max(self.note_written()),
                 Poll::Ready(PumpEvent::WriteFailed(error)) => {
                     self.note_written();
                     self.outbox.refuse();
-                    self.write_failed = Some(Reason::Failed(Arc::new(error)));
+                    let reason = Reason::of(error);
+                    // A peer that is not gone may never close; what it has said so far is still taken.
+                    self.draining |= matches!(reason, Reason::Descriptors(_));
+                    self.write_failed = Some(reason);
                 }
                 Poll::Ready(PumpEvent::End(end)) => match end {
                     End::Eof { .. } => {
@@ -139,7 +145,7 @@ impl<T: Transport, F: Framing + Send> Task<T, F> {
                             self.pump.close_writing();
                         }
                     }
-                    End::Failed { error, .. } => return Poll::Ready(Reason::Failed(Arc::new(error))),
+                    End::Failed { error, .. } => return Poll::Ready(Reason::of(error)),
                     End::Malformed { error, .. } => return Poll::Ready(Reason::Malformed(error)),
                     _ => unreachable!("the ends of a stream are these"),
                 },
@@ -210,27 +216,42 @@ impl<T: Transport, F: Framing> Task<T, F> {
         usize::try_from(written).unwrap_or(usize::MAX)
     }
 
+    /// Gives frames to the receiver. Answers why there will be no more, if what the transport brought beside them does not
+    /// fit them.
+    fn take_in(&self, batch: Batch) -> Option<Reason> {
+        let end = self.pump.bytes_read() - self.pump.cut_len() as u64;
+        let (batch, fault) = T::sort(self.pump.stream(), batch, end);
+        if !batch.is_empty() {
+            self.inbox.push(batch);
+        }
+        fault
+    }
+
     /// Nothing is accepted any longer, and it is known what became of everything.
     fn close_books(&mut self, reason: Reason) {
         self.note_written();
         // Whatever ended it, frames that were read into the process are received.
         while let Some(batch) = self.pump.take_received() {
-            self.inbox.push(batch);
+            self.take_in(batch);
         }
         let (left_here, cut_sending) = self.pump.encoder().take_unsent();
         let written_here = self.pump.encoder().written();
         let there = self.outbox.close();
+        let unsent = Batch::concat([left_here, there.unsent]);
+        let (returned, descriptors) = T::account(self.pump.stream(), unsent);
+        let refused_here = descriptors.as_ref().map_or(0, Account::refused_bytes);
         let ending = Ending {
             reason,
             handed_to_kernel: Count {
                 frames: written_here.frames + there.written.frames,
                 bytes: written_here.bytes + there.written.bytes,
             },
-            returned: Batch::concat([left_here, there.unsent]),
+            returned,
             refused: there.refused,
             dropped: there.dropped,
             cut_sending: cut_sending + there.cut,
-            cut_receiving: self.pump.cut_len(),
+            cut_receiving: self.pump.cut_len() + refused_here,
+            descriptors,
         };
         self.verdict.ending = Some(Arc::new(ending));
     }
