@@ -287,12 +287,18 @@ impl Index {
     #[inline]
     pub(crate) fn push(&mut self, start: usize, end: usize) {
         debug_assert!(start <= end, "a frame ends behind its beginning");
-        if self.frames.capacity() == 0 {
-            self.frames.reserve_exact(self.expected);
+        if self.frames.len() == self.frames.capacity() {
+            self.make_room();
         }
         #[expect(clippy::cast_possible_truncation, reason = "a block is shorter than 4 GiB, see `into_batch`")]
         self.frames.push(Span { start: start as u32, end: end as u32 });
         self.byte_len += end - start;
+    }
+
+    #[cold]
+    fn make_room(&mut self) {
+        let more = if self.frames.is_empty() { self.expected.max(1) } else { self.frames.len() };
+        self.frames.reserve_exact(more);
     }
 
     pub(crate) const fn len(&self) -> usize {

@@ -10,13 +10,6 @@ mod lengths;
 
 use lengths::Lengths;
 
-/// From this many bytes on a shared payload is written from where it lies; below, copying it next to its neighbours
-/// costs less than an entry of its own in the system call.
-///
-/// Measured over a socket pair (`cargo bench -p frame-codec -- share`, nanoseconds per message copied and as an iovec):
-/// 512 B 140 and 220–260, 1 KiB 230 and 340, 2 to 4 KiB the same within noise, 8 KiB 1900–2100 and 1600–1700.
-const SHARE_FROM: usize = 4 << 10;
-
 /// A slab that has grown beyond this is given back once it is drained.
 const KEEP_SLAB: usize = 256 << 10;
 
@@ -74,6 +67,15 @@ pub struct Written {
     pub bytes: u64,
 }
 
+impl<F> Encoder<F> {
+    /// From this many bytes on a [shared](Self::push_shared) payload is written from where it lies; below, copying it next to
+    /// its neighbours costs less than an entry of its own in the system call.
+    ///
+    /// Measured over a socket pair (`cargo bench -p frame-codec -- share`, nanoseconds per message copied and as an iovec):
+    /// 512 B 140 and 220–260, 1 KiB 230 and 340, 2 to 4 KiB the same within noise, 8 KiB 1900–2100 and 1600–1700.
+    pub const SHARE_FROM: usize = 4 << 10;
+}
+
 impl<F: Framing> Encoder<F> {
     /// An encoder at the start of a stream.
     pub fn new(framing: F, limits: Limits) -> Self {
@@ -118,7 +120,7 @@ impl<F: Framing> Encoder<F> {
     ///
     /// As for [`push`](Self::push); nothing is queued.
     pub fn push_shared(&mut self, payload: Bytes) -> Result<(), Error> {
-        if payload.len() < SHARE_FROM {
+        if payload.len() < Self::SHARE_FROM {
             return self.push(&payload);
         }
         self.check_len(payload.len())?;

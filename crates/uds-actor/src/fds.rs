@@ -43,14 +43,17 @@
 //! ```
 //!
 //! What the framing carries is one byte, the number of descriptors, and then the payload, so that the largest payload is
-//! one byte less than [`Limits::max_frame`](frame_codec::Limits::max_frame). A frame without descriptors has a count of 0 and
-//! may be written in any pieces, together with others. A frame with descriptors begins a `sendmsg` of its own: its
-//! descriptors are attached to its first byte. The same `sendmsg` may go on with more, up to the next frame that has
-//! descriptors. Whoever speaks this from another language keeps to that, and reads with `recvmsg` and `MSG_CMSG_CLOEXEC` into
-//! a control buffer for 253 descriptors: the kernel ends each read behind the bytes that descriptors came with.
+//! one byte less than [`Limits::max_frame`](frame_codec::Limits::max_frame), and the report counts one byte more for each frame
+//! that was read or is cut.
 //!
-//! Any framing will do that has no bytes it cannot carry: with lines, a frame with 10 descriptors is refused, because its
-//! count is a line feed.
+//! A frame without descriptors has a count of 0 and may be written in any pieces, together with others. A frame with
+//! descriptors begins a `sendmsg` of its own: they are attached to its first byte. The same `sendmsg` may go on with more, up to
+//! the next frame that has descriptors. Whoever speaks this from another language keeps to that, and reads with `recvmsg` and
+//! `MSG_CMSG_CLOEXEC` into a control buffer for 253 descriptors: the kernel ends each read behind the bytes that descriptors
+//! came with.
+//!
+//! Take a framing that keeps frames apart and carries any byte: by length, varint, netstring, octet count. With lines, a frame with
+//! 10 descriptors is refused, because its count is a line feed; with a delimiter of NUL, every frame without any.
 //!
 //! # What is checked
 //!

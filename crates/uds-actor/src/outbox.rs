@@ -134,7 +134,7 @@ pub enum Overflow {
 const SLICES: usize = 32;
 
 /// So much is written by whoever completed it: enough that the system call does not count, and within the nearest caches.
-const BLOCK: usize = 64 << 10;
+const BLOCK: usize = 128 << 10;
 
 /// After so many bytes that senders wrote themselves one of them gives the other tasks of its thread a turn.
 const TURN: usize = 4 * BLOCK;
@@ -366,8 +366,11 @@ impl<F: Framing> Outbox<F> {
     fn accept(mut state: MutexGuard<'_, State<F>>, payload: Payload<'_>) -> Result<(), Refusal> {
         let before = state.filling.pending_bytes();
         let pushed = match payload {
+            Payload::Shared(payload) if payload.len() >= Encoder::<F>::SHARE_FROM => {
+                state.filling.push_shared(payload.clone())
+            }
+            Payload::Shared(payload) => state.filling.push(payload),
             Payload::Lent(payload) => state.filling.push(payload),
-            Payload::Shared(payload) => state.filling.push_shared(payload.clone()),
             Payload::Attached(attachment) => {
                 let begin = state.pushed;
                 state.filling.push(attachment.payload()).map(|()| attachment.begin_at(begin))
