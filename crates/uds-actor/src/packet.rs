@@ -5,19 +5,19 @@
 //!   datagrams   no connection: any number of senders and one bound receiver, or a pair
 //! ```
 //!
-//! Handles, bounds, report and ways to close are those of [`crate::Actor`]; what differs is in the table.
+//! Handles, bounds, report and ways to close are those of [`Actor`](crate::Actor); what differs is in the table.
 //!
 //! | | [`Seqpacket`] | tokio's [`UnixDatagram`](tokio::net::UnixDatagram), connected | [`BoundDatagram`] |
 //! |---|---|---|---|
 //! | made by | [`Connect::connect_seqpacket`](crate::Connect::connect_seqpacket), [`Bind::listen_seqpacket`](crate::Bind::listen_seqpacket) | [`Connect::connect_datagram`](crate::Connect::connect_datagram) | [`Bind::bind_datagram`](crate::Bind::bind_datagram) |
-//! | handles | all three | all three | [`Receiver`] and [`Control`] |
-//! | who is there | [`Control::peer`], from the kernel | nobody knows | each datagram's sender is [admitted](crate::Bind::admit) or turned away; the receiver is not told which of the admitted it was |
-//! | a packet over the limit arrives | ends the connection: [`Reason::Malformed`](crate::Reason::Malformed) | is turned away and counted: [`Control::turned_away`] | the same: a stranger must not end it for everyone |
+//! | handles | all three | all three | [`Receiver`](crate::Receiver) and [`Control`](crate::Control) |
+//! | who is there | [`Control::peer`](crate::Control::peer), from the kernel | nobody knows | each datagram's sender is [admitted](crate::Bind::admit) or turned away; the receiver is not told which of the admitted it was |
+//! | a packet over the limit arrives | ends the connection: [`Reason::Malformed`](crate::Reason::Malformed) | is turned away and counted: [`Control::turned_away`](crate::Control::turned_away) | the same: a stranger must not end it for everyone |
 //! | a packet too large to send | [`Refusal::Unsendable`](crate::Refusal::Unsendable), that packet only | the same | – |
 //! | an empty packet | cannot be sent: a reader takes it for the end | is a packet | is a packet |
 //! | the peer ends | end of the stream | noticed by the next packet sent: [`Reason::ReceiverGone`](crate::Reason::ReceiverGone) | not noticed |
 //! | the peer is slow | the socket's send buffer fills | its queue of `net.unix.max_dgram_qlen` packets fills | – |
-//! | [`Control::close`] | waits for the peer's end | reads what has arrived, as [`Control::drain`] does: there is no end to wait for | the same, and the name is taken back first |
+//! | [`Control::close`](crate::Control::close) | waits for the peer's end | reads what has arrived, as [`Control::drain`](crate::Control::drain) does: there is no end to wait for | the same, and the name is taken back first |
 //! | descriptors | are refused (`SO_PASSRIGHTS`, Linux 6.16) or, by older kernels and on sockets made elsewhere, closed unseen | the same | the same |
 //!
 //! A received empty packet is a frame of no bytes. On a seqpacket connection it is told from the end by asking the kernel
