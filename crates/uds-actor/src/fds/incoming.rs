@@ -245,7 +245,7 @@ mod tests {
             while bytes.len() < room
                 && let Some((message, count)) = self.0.front_mut()
             {
-                let rest = message.split_off(message.len().min(room - bytes.len()));
+                let rest = message.split_off(message.len().min(room.saturating_sub(bytes.len())));
                 bytes.append(&mut mem::replace(message, rest));
                 let count = mem::take(count);
                 if message.is_empty() {
