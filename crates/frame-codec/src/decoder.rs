@@ -350,7 +350,7 @@ impl<F: Framing> Decoder<F> {
     /// The memory its buffers take, in bytes, that of frames which share a block with them included.
     #[must_use]
     pub fn memory_len(&self) -> usize {
-        self.block + self.spares.memory_len()
+        self.block.saturating_add(self.spares.memory_len())
     }
 
     /// What is wrong with the stream if it ends here: nothing, or a frame that was cut.

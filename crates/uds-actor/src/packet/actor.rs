@@ -117,6 +117,7 @@ impl<S: Socket> Actor<S> {
     }
 
     fn start(self) -> (Sender, Receiver, Control) {
+        self.socket.refuse_descriptors();
         let peer = self.socket.peer();
         let desk = Arc::new(Desk::default());
         let lease = Arc::new(Lease(Arc::clone(&desk)));

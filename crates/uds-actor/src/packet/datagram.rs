@@ -15,7 +15,10 @@ use tokio::{io::Interest, net::UnixDatagram};
 use super::socket::{
     Received, Semantics, Socket, TwoWay, asks, has_datagram, is_interrupted, largest, receive, sized, transmit,
 };
-use crate::Peer;
+use crate::{
+    Peer,
+    sys::{self, Rights},
+};
 
 /// Waits for a datagram and has `receive` take it.
 ///
@@ -53,6 +56,10 @@ impl Socket for UnixDatagram {
 
     fn peer(&self) -> Option<Peer> {
         None
+    }
+
+    fn refuse_descriptors(&self) {
+        sys::set_rights(self.as_fd(), Rights::Refused);
     }
 
     fn largest(&self) -> usize {

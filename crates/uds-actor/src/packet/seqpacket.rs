@@ -140,6 +140,10 @@ impl Socket for Seqpacket {
         Peer::of(self).ok()
     }
 
+    fn refuse_descriptors(&self) {
+        sys::set_rights(self.as_fd(), Rights::Refused);
+    }
+
     fn largest(&self) -> usize {
         largest(self)
     }

@@ -22,6 +22,10 @@ pub trait Socket: Send + 'static {
     /// Who is at the other end, if the kernel vouches for it.
     fn peer(&self) -> Option<Peer>;
 
+    /// Has the kernel refuse descriptors where they are sent, if it can (`SO_PASSRIGHTS`): a packet actor takes none, and
+    /// closes unseen what comes anyway.
+    fn refuse_descriptors(&self) {}
+
     /// The largest packet the kernel takes, in bytes.
     fn largest(&self) -> usize;
 

@@ -1,7 +1,8 @@
 //! Connected datagram sockets: pairs, a receiver that is slow, one that is gone, one that was restarted.
 
-use std::future::poll_fn;
+use std::{future::poll_fn, io::IoSlice, os::fd::AsFd as _};
 
+use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg};
 use tokio::net::UnixDatagram;
 use uds_actor::{
     Bind, Connect, Error, Reason, Refusal, SocketKind,
@@ -176,4 +177,23 @@ async fn another_kind_of_socket_is_named_for_what_it_is_not() {
     let _bound = Bind::path(&path).bind_datagram().unwrap();
     let error = Connect::path(&path).connect_seqpacket().await.unwrap_err();
     assert!(matches!(error, Error::WrongType { wanted: SocketKind::Seqpacket, .. }), "{error}");
+}
+
+#[tokio::test]
+async fn a_datagram_socket_in_an_actors_hands_takes_no_descriptors() {
+    let (here, there) = UnixDatagram::pair().unwrap();
+    let (_sender, mut receiver, _control) = Actor::new(here).spawn();
+    let (reader, writer) = std::io::pipe().unwrap();
+    let rights = [writer.as_fd()];
+    let mut space = [std::mem::MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+    let mut control = SendAncillaryBuffer::new(&mut space);
+    assert!(control.push(SendAncillaryMessage::ScmRights(&rights)));
+    match sendmsg(&there, &[IoSlice::new(b"with a pipe")], &mut control, SendFlags::NOSIGNAL) {
+        // Since Linux 6.16 the sender is told.
+        Err(refused) => assert_eq!(refused, rustix::io::Errno::PERM),
+        Ok(_) => assert_eq!(take(&mut receiver, 1).await, [b"with a pipe"]),
+    }
+    drop(writer);
+    let ended = tokio::task::spawn_blocking(move || std::io::read_to_string(reader).unwrap());
+    assert_eq!(soon("the end of the pipe: nobody holds it", ended).await.unwrap(), "");
 }
