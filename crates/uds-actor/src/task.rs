@@ -140,7 +140,8 @@ impl<T: Transport, F: Framing + Send> Task<T, F> {
                     End::Eof { .. } => {
                         self.inbox.end();
                         if T::is_hung_up(self.pump.stream()) {
-                            // Nobody is left to read what we would write.
+                            // Nobody is left to read what we would write; what is written is written.
+                            self.note_written();
                             self.outbox.refuse();
                             self.pump.close_writing();
                         }
@@ -196,7 +197,8 @@ impl<T: Transport, F: Framing + Send> Task<T, F> {
     /// Moves what senders queued to the pump.
     fn refill(&mut self, cx: &Context<'_>) {
         match self.outbox.take(self.pump.encoder(), cx) {
-            Taken::Frames => self.in_flight = self.pump.encoder().pending_bytes() as u64,
+            // What was taken before may be written and not told yet, because there was something to read first.
+            Taken::Frames => self.in_flight += self.pump.encoder().pending_bytes() as u64,
             Taken::Nothing => {}
             Taken::Last => self.pump.finish(),
         }
