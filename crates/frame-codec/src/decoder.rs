@@ -241,6 +241,7 @@ impl<F: Framing> Decoder<F> {
             self.read_size = self.read_size.saturating_mul(2).min(self.limits.max_read());
         } else if filled < self.read_size / 16 {
             self.read_size = (self.read_size / 2).max(self.limits.min_read());
+            self.spares.shed(self.read_size);
         }
     }
 
@@ -418,6 +419,23 @@ mod tests {
         }
         assert!(buffers.len() <= 4, "{} pages were read into", buffers.len());
         assert!(kept.iter().all(|batch| batch.get(0) == Some(b"x")));
+    }
+
+    #[test]
+    fn a_flood_that_thins_to_a_trickle_leaves_no_more_than_the_block_in_use() {
+        let mut decoder = Decoder::new(Delimited::lines(), Limits::default());
+        let mut read = |most: usize| {
+            let mut room = decoder.room();
+            let len = most.min(room.remaining_mut());
+            room.put_bytes(b'\n', len);
+            drop(room);
+            while decoder.next_batch().unwrap().is_some() {}
+            decoder.memory_len()
+        };
+        let flooded = (0..50).map(|_| read(usize::MAX)).max().unwrap();
+        assert!((128 << 10..=512 << 10).contains(&flooded), "{flooded} bytes");
+        let trickled = (0..50).map(|_| read(1)).last().unwrap();
+        assert!(trickled <= 128 << 10, "{trickled} bytes");
     }
 
     #[test]

@@ -50,6 +50,8 @@ pub struct Encoder<F> {
     slab: BytesMut,
     /// How much of the slab is written already; only while nothing is sealed.
     slab_written: usize,
+    /// Whether the slab is the rest of a larger one, whose front is or was sealed.
+    is_rest: bool,
     pending_bytes: usize,
     /// Wire lengths of the frames that are not written yet, oldest first.
     lengths: Lengths,
@@ -85,6 +87,7 @@ impl<F: Framing> Encoder<F> {
             sealed: VecDeque::new(),
             slab: BytesMut::new(),
             slab_written: 0,
+            is_rest: false,
             pending_bytes: 0,
             lengths: Lengths::default(),
             frame_written: 0,
@@ -129,6 +132,7 @@ impl<F: Framing> Encoder<F> {
         let len = head.len() + payload.len() + envelope.tail.len();
         self.slab.extend_from_slice(head);
         let mut before = self.slab.split().freeze();
+        self.is_rest = true;
         before.advance(std::mem::take(&mut self.slab_written));
         if !before.is_empty() {
             self.sealed.push_back(before);
@@ -297,10 +301,13 @@ impl<F> Encoder<F> {
         self.slab_written += left;
         if self.slab_written == self.slab.len() {
             self.slab_written = 0;
+            self.slab.clear();
+            if std::mem::take(&mut self.is_rest) {
+                // Nobody holds what was in front any longer: all of the slab is there again, to be used and to be counted.
+                let _ = self.slab.try_reclaim(self.slab.capacity() + 1);
+            }
             if self.slab.capacity() > KEEP_SLAB {
                 self.slab = BytesMut::new();
-            } else {
-                self.slab.clear();
             }
         }
     }
@@ -379,6 +386,21 @@ mod tests {
             assert!(out == expected, "step {step}");
             assert_eq!(encoder.written(), Written { frames: 4, bytes: expected.len() as u64 });
         }
+    }
+
+    #[test]
+    fn a_slab_whose_front_was_sealed_is_given_back_whole() {
+        let mut encoder = Encoder::new(Raw, Limits::default());
+        encoder.push(&[1; 50_000]).unwrap();
+        while encoder.slab.capacity() - encoder.slab.len() > 200 {
+            encoder.push(&[1; 100]).unwrap();
+        }
+        encoder.push_shared(Bytes::from(vec![2; 5000])).unwrap();
+        let pending = encoder.pending_bytes();
+        encoder.consume(pending);
+        assert!(encoder.memory_len() >= 50_000, "{} bytes are known of", encoder.memory_len());
+        encoder.release();
+        assert!(encoder.memory_len() < 1 << 10 && encoder.slab.capacity() == 0);
     }
 
     #[test]

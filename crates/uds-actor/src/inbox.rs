@@ -14,6 +14,9 @@ use crate::{
     waiters::Parked,
 };
 
+/// Places in the queue that are kept when it is empty: enough for the credit of a flood, 2 KiB of memory.
+const KEEP: usize = 32;
+
 /// A queue of batches.
 #[derive(Debug)]
 pub(crate) struct Inbox {
@@ -98,6 +101,10 @@ impl Inbox {
         let mut state = self.lock();
         if let Some(batch) = state.queue.pop_front() {
             state.delivered += Count::of(&batch);
+            if state.queue.is_empty() {
+                // Many small batches may have waited for a receiver that took its time.
+                state.queue.shrink_to(KEEP);
+            }
             return Poll::Ready(Some(batch));
         }
         if state.ended {

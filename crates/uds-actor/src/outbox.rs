@@ -23,6 +23,7 @@ use frame_codec::{Batch, Encoder, Framing, Limits, Written};
 use crate::{
     control::{Desk, Request},
     fds::Attachment,
+    quiet::LITTLE,
     sync::{Mutex, MutexGuard},
     transport::WriteShared,
     waiters::{Parked, Ticket, Waiters, Woken},
@@ -168,6 +169,8 @@ struct State<F> {
     writer: Option<Arc<dyn WriteShared>>,
     /// Bytes written by senders since one of them gave way.
     run: usize,
+    /// Whether the actor knows of memory that it is to give back when the connection has come to rest.
+    heavy: bool,
     waiting: Waiters,
     /// Frames that the framing cannot carry.
     refused: u64,
@@ -229,6 +232,7 @@ impl<F: Framing> Outbox<F> {
                 token: false,
                 writer,
                 run: 0,
+                heavy: false,
                 waiting: Waiters::default(),
                 refused: 0,
                 dropped: 0,
@@ -306,15 +310,21 @@ impl<F: Framing> Outbox<F> {
         waiting.wake();
     }
 
-    /// The bytes ever pushed, and the memory the senders' side takes.
+    /// The bytes ever pushed and the bytes ever written, added up, and the memory the senders' side takes.
     pub(crate) fn usage(&self) -> (u64, usize) {
-        let state = self.lock();
-        (state.pushed, state.filling.memory_len())
+        let mut state = self.lock();
+        let memory = state.filling.memory_len();
+        if memory <= LITTLE {
+            state.heavy = false;
+        }
+        (state.pushed.wrapping_add(state.written), memory)
     }
 
     /// Gives back memory that nothing waits in.
     pub(crate) fn release(&self) {
-        self.lock().filling.release();
+        let mut state = self.lock();
+        state.filling.release();
+        state.heavy = false;
     }
 
     /// Whether there is room for a payload, and for what is attached to it.
@@ -408,7 +418,10 @@ fn write_directly<F: Framing>(mut state: MutexGuard<'_, State<F>>) {
     state.written += count as u64;
     state.run += count;
     state.open = !state.filling.has_pending();
-    let actor = if state.open { None } else { state.actor.take() };
+    // Memory that only senders have seen would never be given back: the actor notices rest in a turn of its own.
+    let is_news = !state.heavy && state.filling.memory_len() > LITTLE;
+    state.heavy |= is_news;
+    let actor = if state.open && !is_news { None } else { state.actor.take() };
     // Those who wait for a flush.
     let waiting = if count > 0 { state.waiting.take() } else { Woken::default() };
     drop(state);

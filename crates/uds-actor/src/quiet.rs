@@ -47,7 +47,7 @@ impl Quiet {
 const REST: Duration = Duration::from_millis(100);
 
 /// Less memory than this is not worth a timer, in bytes.
-const LITTLE: usize = 2 << 10;
+pub(crate) const LITTLE: usize = 2 << 10;
 
 /// Notices that a connection has come to rest with memory to give back.
 ///

@@ -37,16 +37,25 @@ impl Spares {
     /// A block with room for `capacity` bytes that nobody holds frames in, and its size.
     pub(super) fn take(&mut self, capacity: usize) -> Option<(BytesMut, usize)> {
         let fits = |spare: &mut Spare| {
-            // One that is far too large would be kept alive by frames that are far too small.
-            capacity <= spare.block && capacity >= spare.block / 2 && spare.memory.try_reclaim(capacity)
+            capacity <= spare.block && suits(spare.block, capacity) && spare.memory.try_reclaim(capacity)
         };
         let at = self.0.iter_mut().position(fits)?;
         let Spare { memory, block } = self.0.remove(at);
         Some((memory, block))
     }
 
+    /// Forgets the blocks that are far too large for reads of this size: they would only be kept.
+    pub(super) fn shed(&mut self, read_size: usize) {
+        self.0.retain(|spare| suits(spare.block, read_size));
+    }
+
     /// The memory of all blocks, in bytes.
     pub(super) fn memory_len(&self) -> usize {
         self.0.iter().map(|spare| spare.block).sum()
     }
+}
+
+/// Whether a block is not far too large: it would be kept alive by frames that are far too small.
+const fn suits(block: usize, capacity: usize) -> bool {
+    capacity >= block / 2
 }
