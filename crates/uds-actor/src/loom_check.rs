@@ -1,12 +1,16 @@
 //! Every interleaving of senders, actor and receiver that loom can find, on the real outbox and the real inbox.
 //!
 //! The actor's part is played by a short loop that does what the task does with them: take, write, say so, park. A lost
-//! wake-up shows as a deadlock, which loom reports; a torn or doubled frame shows on the "wire".
+//! wake-up shows as a deadlock, which loom reports; a torn or doubled frame shows on the "wire". Here two short lines fill a
+//! block, so that senders write blocks and give way as they do with many more bytes.
 
 use std::{
     future::poll_fn,
     io::{self, IoSlice},
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     task::{Context, Poll, Waker},
 };
 
@@ -16,7 +20,7 @@ use loom::{future::block_on, model::Builder, thread};
 use crate::{
     control::Desk,
     inbox::Inbox,
-    outbox::{Outbox, Outlet as _, Overflow, Payload, Taken},
+    outbox::{BLOCK, Outbox, Outlet as _, Overflow, Payload, Taken},
     sync::Mutex,
     transport::WriteShared,
     waiters::Ticket,
@@ -34,11 +38,24 @@ fn explore(model: impl Fn() + Sync + Send + 'static) {
 struct Wire {
     bytes: Mutex<Vec<u8>>,
     at_once: usize,
+    /// Whether senders ever wrote a block. Told across the runs of a model, and no part of it.
+    blocks: Option<Arc<AtomicBool>>,
 }
 
 impl Wire {
     fn new(at_once: usize) -> Arc<Self> {
-        Arc::new(Self { bytes: Mutex::new(Vec::new()), at_once })
+        Arc::new(Self { bytes: Mutex::new(Vec::new()), at_once, blocks: None })
+    }
+
+    fn telling_of_blocks(at_once: usize, blocks: &Arc<AtomicBool>) -> Arc<Self> {
+        Arc::new(Self { bytes: Mutex::new(Vec::new()), at_once, blocks: Some(Arc::clone(blocks)) })
+    }
+
+    fn write(&self, slices: &[IoSlice<'_>]) -> usize {
+        let mut wire = self.bytes.lock().unwrap();
+        let bytes: Vec<u8> = slices.iter().flat_map(|slice| slice.to_vec()).take(self.at_once).collect();
+        wire.extend_from_slice(&bytes);
+        bytes.len()
     }
 
     fn lines(&self) -> Vec<String> {
@@ -49,10 +66,12 @@ impl Wire {
 
 impl WriteShared for Wire {
     fn try_write_vectored(&self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
-        let mut wire = self.bytes.lock().unwrap();
-        let bytes: Vec<u8> = slices.iter().flat_map(|slice| slice.to_vec()).take(self.at_once).collect();
-        wire.extend_from_slice(&bytes);
-        Ok(bytes.len())
+        if let Some(blocks) = &self.blocks
+            && slices.iter().map(|slice| slice.len()).sum::<usize>() >= BLOCK
+        {
+            blocks.store(true, Ordering::Relaxed);
+        }
+        Ok(self.write(slices))
     }
 }
 
@@ -74,7 +93,7 @@ fn act(outbox: &Outbox<Delimited>, wire: &Wire) {
                     while taken.has_pending() {
                         let mut slices = [IoSlice::new(&[]); 4];
                         let used = taken.io_slices(&mut slices);
-                        let count = wire.try_write_vectored(&slices[..used]).unwrap();
+                        let count = wire.write(&slices[..used]);
                         taken.consume(count);
                     }
                     outbox.note_written(pending as u64);
@@ -144,8 +163,10 @@ fn of_two_senders_that_want_the_same_room_neither_is_forgotten() {
 fn whoever_holds_the_token_writes_alone_and_nothing_is_torn() {
     // A wire that takes a byte at a time makes every direct write a partial one; the actor has to finish it.
     for at_once in [usize::MAX, 1] {
+        let blocks = Arc::new(AtomicBool::default());
+        let told = Arc::clone(&blocks);
         explore(move || {
-            let wire = Wire::new(at_once);
+            let wire = Wire::telling_of_blocks(at_once, &told);
             let outbox = outbox(1 << 10, Some(Arc::clone(&wire) as Arc<dyn WriteShared>));
             outbox.add_sender();
             let actor = thread::spawn({
@@ -166,6 +187,7 @@ fn whoever_holds_the_token_writes_alone_and_nothing_is_torn() {
             actor.join().unwrap();
             assert_two_of_ours_and_one_of_theirs(&wire.lines());
         });
+        assert!(blocks.load(Ordering::Relaxed), "no block was ever written");
     }
 }
 
@@ -186,6 +208,39 @@ fn a_flush_ends_when_its_line_is_on_the_wire_and_not_before() {
         outbox.drop_sender();
         actor.join().unwrap();
     });
+}
+
+#[test]
+fn a_flush_ends_when_another_sender_has_written_its_line() {
+    let blocks = Arc::new(AtomicBool::default());
+    let told = Arc::clone(&blocks);
+    explore(move || {
+        let wire = Wire::telling_of_blocks(usize::MAX, &told);
+        let outbox = outbox(1 << 10, Some(Arc::clone(&wire) as Arc<dyn WriteShared>));
+        outbox.add_sender();
+        let actor = thread::spawn({
+            let (outbox, wire) = (Arc::clone(&outbox), Arc::clone(&wire));
+            move || act(&outbox, &wire)
+        });
+        let other = thread::spawn({
+            let outbox = Arc::clone(&outbox);
+            move || {
+                send(&outbox, "b1");
+                send(&outbox, "b2");
+                outbox.drop_sender();
+            }
+        });
+        send(&outbox, "mine");
+        let mark = outbox.mark();
+        let mut ticket = Ticket::new();
+        block_on(poll_fn(|cx| outbox.poll_written(cx, &mut ticket, mark))).unwrap();
+        assert!(wire.lines().contains(&"mine".to_owned()));
+        outbox.drop_sender();
+        other.join().unwrap();
+        actor.join().unwrap();
+        assert_eq!(wire.lines().len(), 3);
+    });
+    assert!(blocks.load(Ordering::Relaxed), "no block was ever written");
 }
 
 #[test]

@@ -135,10 +135,12 @@ pub enum Overflow {
 const SLICES: usize = 32;
 
 /// So much is written by whoever completed it: enough that the system call does not count, and within the nearest caches.
-const BLOCK: usize = 128 << 10;
+/// In loom's models two short lines are a block.
+pub(crate) const BLOCK: usize = if cfg!(all(test, loom_check)) { 6 } else { 128 << 10 };
 
-/// After so many bytes that senders wrote themselves one of them gives the other tasks of its thread a turn.
-const TURN: usize = 4 * BLOCK;
+/// After so many bytes that senders wrote themselves one of them gives the other tasks of its thread a turn. In loom's models
+/// each block is one too many.
+const TURN: usize = if cfg!(all(test, loom_check)) { BLOCK } else { 4 * BLOCK };
 
 /// Both halves and a frame that goes alone come back in one batch, which is shorter than 4 GiB.
 const LARGEST_HALF: usize = 1 << 30;

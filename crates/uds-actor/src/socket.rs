@@ -35,7 +35,8 @@ pub struct Socket {
 }
 
 /// What a read that does not fill its room says. The kernel ends each read behind bytes that descriptors came with, whatever
-/// there is behind them; where it does not refuse descriptors, that can happen at any time.
+/// there is behind them; where it does not refuse descriptors, that can happen at any time. A peer that marks a byte as urgent
+/// (`MSG_OOB`) has a read end there, too: what it sends behind that is then read with what it sends next.
 ///
 /// ```text
 ///   Nothing                         descriptors may come
@@ -58,6 +59,8 @@ impl Socket {
     }
 
     pub(crate) fn with_rights(stream: UnixStream, rights: Rights) -> Self {
+        // With them each read ends where another process has written; who the peer is, is asked for in other ways.
+        sys::want_no_identities(stream.as_fd());
         let is_set = sys::set_rights(stream.as_fd(), rights);
         let short_read = if is_set && rights == Rights::Refused { ShortRead::NothingYet } else { ShortRead::Nothing };
         Self { shared: Arc::new(Shared(stream)), short_read }

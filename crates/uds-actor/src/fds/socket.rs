@@ -30,7 +30,7 @@ use super::{Fault, MAX_PER_FRAME, books::Books, incoming::Intake};
 use crate::{
     backoff::{Backoff, chance},
     socket::{Shared, Socket},
-    sys::{self, Rights},
+    sys::Rights,
     transport::WriteShared,
 };
 
@@ -61,7 +61,6 @@ struct Crowd {
 
 impl FdSocket {
     pub(super) fn new(stream: UnixStream, books: Arc<Books>) -> Self {
-        sys::want_no_identities(stream.as_fd());
         let socket = Socket::with_rights(stream, Rights::Accepted);
         let writer = Arc::new(Writer { socket: Arc::clone(socket.shared()), books: Arc::clone(&books) });
         Self { socket, writer, books, read: 0, crowd: None }
