@@ -216,7 +216,7 @@ impl Driver {
         }
     }
 
-    fn look_at_each(&mut self, names: HashSet<OsString>) {
+    fn look_at_each(&self, names: HashSet<OsString>) {
         let mut ledger = lock(&self.ledger);
         ledger.look_at_each(names);
         ledger.publish(Bulletin::SILENCE, &self.outbox);
@@ -233,7 +233,7 @@ impl Driver {
     }
 
     /// Asks who listens.
-    fn judge(&mut self) {
+    fn judge(&self) {
         let arrivals = lock(&self.ledger).roster().arrivals();
         // Not under the lock: the consumer may go on meanwhile.
         let poll = Poll::take(arrivals, self.probing);
