@@ -56,7 +56,7 @@ fn a_bind_is_hinted_at_and_our_own_listing_is_not() {
     let mut backend = KernelEvents::default();
     backend.arm(&quiet.target(), &hints).unwrap();
     for round in 0..100 {
-        eyes::list(&quiet.dir, |_| true);
+        eyes::list(&quiet.dir, 0, |_| true);
         let name = format!("{round}.sock");
         let _listener = quiet.bind(&name);
         // Events come in order: had the listing made one, it would be here before the name.
