@@ -13,6 +13,7 @@ use fs_watch::backend::Polling;
 use fs_watch::{Builder, Probing, Watcher};
 use tempfile::TempDir;
 
+mod cycles;
 mod directory;
 mod flow;
 mod liveness;
