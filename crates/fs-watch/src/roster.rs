@@ -166,6 +166,9 @@ impl Retry {
 }
 
 impl Roster {
+    /// For so many changes room is kept when there are none.
+    const CHANGES_KEPT: usize = 64;
+
     /// An empty roster. `dir` is only put in front of names; it is not looked at.
     pub fn new(dir: impl Into<PathBuf>, dot_files: DotFiles) -> Self {
         Self {
@@ -322,7 +325,12 @@ impl Roster {
 
     /// The next change, in the order in which it must be told.
     pub fn poll_change(&mut self) -> Option<Change> {
-        self.changes.pop_front()
+        let change = self.changes.pop_front();
+        if change.is_none() {
+            // After a burst.
+            self.changes.shrink_to(Self::CHANGES_KEPT);
+        }
+        change
     }
 
     /// All sockets now announced, by name. Changes not yet polled are already in it.

@@ -10,7 +10,7 @@ use std::path::Path;
 use std::sync::mpsc;
 use std::time::Duration;
 
-use fs_watch::backend::Polling;
+use fs_watch::backend::{Polling, Scripted};
 use fs_watch::{Answer, Error, Event, Evidence, Probing, Verdict, Watcher, Why};
 use rustix::fs::{Gid, Uid};
 
@@ -99,6 +99,38 @@ fn trap_13_a_directory_closed_to_us_removes_nothing_until_it_is_open_again() {
             assert_eq!(watcher.try_next(), None);
             watcher.shutdown().await;
         }
+    });
+}
+
+#[test]
+fn a_name_that_was_hinted_at_is_found_although_the_listing_lacks_it() {
+    let (_root, dir) = directory();
+    let owner = Owner::start(&dir);
+    // Whoever links to a file must own it.
+    chmod(&dir, 0o1777);
+    let path = dir.join("a");
+    let bind = path.clone();
+    let listener = std::sync::OnceLock::new();
+    let (backend, script) = Scripted::new();
+    as_nobody(async {
+        // More than wait for a consumer before the watcher rests: so it hears of a name and of the barrier at once.
+        let _early = UnixListener::bind(dir.join("0")).unwrap();
+        for number in 1..1_100 {
+            fs::hard_link(dir.join("0"), dir.join(number.to_string())).unwrap();
+        }
+        let builder = Watcher::builder(&dir).backend(backend).probing(Probing::Off);
+        let mut watcher = builder.safety_interval(Duration::from_secs(86_400)).start().await.unwrap();
+        // It can be passed through, and not be listed: a listing that lacks everything, whatever the reason.
+        owner.chmod(0o1733);
+        listener.set(UnixListener::bind(bind).unwrap()).unwrap();
+        script.hints().unwrap().name("a");
+        assert!(matches!(watcher.sync().await, Err(Error::Blind { .. })));
+        while next(&mut watcher).await != Event::InitDone {}
+        let degraded = next(&mut watcher).await;
+        assert!(matches!(degraded, Event::Degraded(Why::Unreadable { .. })), "{degraded:?}");
+        let added = next(&mut watcher).await;
+        assert!(matches!(&added, Event::Added(socket) if socket.path == path), "{added:?}");
+        watcher.shutdown().await;
     });
 }
 

@@ -81,6 +81,10 @@ impl Rig {
         UnixListener::bind(self.path(name)).unwrap()
     }
 
+    fn is_polled(&self) -> bool {
+        matches!(self.source, Source::Polling)
+    }
+
     fn builder(&self) -> Builder {
         self.builder_for(&self.dir())
     }
