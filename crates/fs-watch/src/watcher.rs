@@ -41,6 +41,8 @@ pub struct Watcher {
     hints: Hints,
     outbox: Arc<Outbox>,
     ledger: Arc<Mutex<Ledger>>,
+    /// Sockets have been found in place, about whom the thread is to ask.
+    unasked: bool,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -156,13 +158,17 @@ impl Watcher {
         }
     }
 
-    fn poll_event(&self, context: &Context<'_>) -> Poll<Option<Event>> {
+    fn poll_event(&mut self, context: &Context<'_>) -> Poll<Option<Event>> {
         if let Some(event) = self.outbox.take_event() {
             return Poll::Ready(Some(event));
         }
         for _ in 0..TURNS {
             let names = self.hints.take_few(IN_PLACE, context);
             if names.is_empty() {
+                if std::mem::take(&mut self.unasked) {
+                    // Not before: to wake a thread takes longer than to look, and what it finds is taken here.
+                    self.hints.leave(HashSet::new());
+                }
                 // And the task is woken for the next.
                 return self.outbox.poll_event(context);
             }
@@ -178,7 +184,7 @@ impl Watcher {
 
     /// On a filesystem in memory a look waits for nobody, and the shortest way from a hint to an event is to look here
     /// instead of waking a thread that looks.
-    fn look_in_place(&self, names: HashSet<OsString>) {
+    fn look_in_place(&mut self, names: HashSet<OsString>) {
         let mut ledger = match self.ledger.try_lock() {
             Ok(ledger) => ledger,
             Err(TryLockError::Poisoned(poisoned)) => PoisonError::into_inner(poisoned),
@@ -187,9 +193,7 @@ impl Watcher {
         };
         ledger.look_at_each(names);
         ledger.publish(Bulletin::SILENCE, &self.outbox);
-        if ledger.deadline(Instant::now()).is_some() {
-            self.hints.leave(HashSet::new());
-        }
+        self.unasked |= ledger.deadline(Instant::now()).is_some();
     }
 
     /// Stops watching, and returns when the thread, and everything the backend has started, are gone.
@@ -215,7 +219,7 @@ impl Watcher {
 impl Stream for Watcher {
     type Item = Event;
 
-    fn poll_next(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Event>> {
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Event>> {
         self.poll_event(context)
     }
 }
@@ -300,7 +304,7 @@ impl Builder {
             .name("fs-watch".into())
             .spawn(move || driver.run())
             .map_err(|source| Error::NoThread { dir: dir.clone(), source })?;
-        let watcher = Watcher { dir, hints, outbox, ledger, thread: Some(thread) };
+        let watcher = Watcher { dir, hints, outbox, ledger, unasked: false, thread: Some(thread) };
         match poll_fn(|context| watcher.outbox.poll_started(context)).await {
             Some(Ok(())) => Ok(watcher),
             Some(Err(error)) => Err(error),
