@@ -15,6 +15,9 @@ pub(crate) const TESTS: &str = "tributary-tests";
 const PROP: &str = "prop";
 const ZOOKEEPER: &str = "zookeeper";
 
+/// Examples that do not end by themselves: they are given something to watch, or a server to talk to.
+const NOT_ALONE: [(&str, &str); 2] = [("fs-watch", "watch"), ("zk-client", "quickstart")];
+
 /// Cases of each property in `ci`; `cargo xtask prop` is for more.
 const CI_CASES: u32 = 128;
 
@@ -57,6 +60,7 @@ pub(crate) fn ci(workspace: &Workspace, machine: Machine, seed: u64) -> Vec<Step
         unit(workspace, machine),
     ];
     steps.extend(integration(workspace, machine));
+    steps.push(examples(workspace));
     steps.push(prop(workspace, machine, CI_CASES, seed));
     steps.push(fuzz::ci_step(workspace));
     steps.push(
@@ -108,6 +112,21 @@ pub(crate) fn prop(workspace: &Workspace, machine: Machine, cases: u32, seed: u6
             .with_variable("PROPTEST_RNG_SEED", seed.to_string());
     }
     step
+}
+
+/// Every example that needs nobody, run to its end.
+fn examples(workspace: &Workspace) -> Step {
+    let build = cargo(workspace, &["build", "--workspace", "--all-features", "--examples"]);
+    let runs = workspace.packages.iter().flat_map(|package| {
+        let alone = |name: &&str| !NOT_ALONE.contains(&(package.name.as_str(), *name));
+        package.examples().filter(alone).map(|name| {
+            let program = workspace.target.join("debug/examples").join(name);
+            let shown_as = program.strip_prefix(&workspace.root).unwrap_or(&program).display().to_string();
+            Command::new(program, &shown_as, [""; 0])
+        })
+    });
+    let commands = std::iter::once(build).chain(runs).collect();
+    Step::new("examples", Group::Test, 10 * MINUTE, commands)
 }
 
 /// Tests inside the crates, and beside them but for those with a step of their own.
@@ -275,6 +294,20 @@ mod tests {
                 .count();
             assert_eq!(runs, 1, "{name}");
         }
+    }
+
+    #[test]
+    fn every_example_that_needs_nobody_is_run() {
+        let example = |name: &str| Target { name: name.into(), kind: "example".into() };
+        let mut watcher = package(&[]);
+        watcher.name = "fs-watch".into();
+        watcher.targets = vec![example("watch"), example("alone")];
+        let mut other = package(&[]);
+        other.targets = vec![example("watch")]; // of the same name, and another program
+        let step = examples(&workspace(vec![watcher, other]));
+        let lines: Vec<_> = step.commands.iter().map(Command::to_string).collect();
+        assert_eq!(lines[1..], ["target/debug/examples/alone", "target/debug/examples/watch"]);
+        assert!(lines[0].starts_with("cargo build --workspace --all-features --examples"), "{lines:?}");
     }
 
     #[test]

@@ -115,7 +115,15 @@ impl Package {
 
     /// The names of the integration tests.
     pub(crate) fn tests(&self) -> impl Iterator<Item = &str> {
-        self.targets.iter().filter(|target| target.kind == "test").map(|target| target.name.as_str())
+        self.names_of("test")
+    }
+
+    pub(crate) fn examples(&self) -> impl Iterator<Item = &str> {
+        self.names_of("example")
+    }
+
+    fn names_of(&self, kind: &'static str) -> impl Iterator<Item = &str> {
+        self.targets.iter().filter(move |target| target.kind == kind).map(|target| target.name.as_str())
     }
 }
 

@@ -4,6 +4,10 @@ use std::{fmt, iter::FusedIterator, slice};
 
 use bytes::{Bytes, BytesMut};
 
+mod builder;
+
+pub use builder::BatchBuilder;
+
 /// Where one frame's payload lies in its block.
 ///
 /// 32 bits suffice: a block holds at most one frame of [`Limits::LARGEST_MAX_FRAME`](crate::Limits::LARGEST_MAX_FRAME)
@@ -97,6 +101,13 @@ impl Batch {
     #[inline]
     pub fn get(&self, index: usize) -> Option<&[u8]> {
         self.frames.get(index).map(|span| lend(&self.block, *span))
+    }
+
+    /// Where the payload of the frame at this position begins, in bytes from the beginning of the block that the batch was
+    /// cut from: for those who must know where in the stream it was.
+    #[must_use]
+    pub fn offset(&self, index: usize) -> Option<usize> {
+        self.frames.get(index).map(|span| span.start as usize)
     }
 
     /// Lends the frames one by one.
@@ -276,12 +287,18 @@ impl Index {
     #[inline]
     pub(crate) fn push(&mut self, start: usize, end: usize) {
         debug_assert!(start <= end, "a frame ends behind its beginning");
-        if self.frames.capacity() == 0 {
-            self.frames.reserve_exact(self.expected);
+        if self.frames.len() == self.frames.capacity() {
+            self.make_room();
         }
         #[expect(clippy::cast_possible_truncation, reason = "a block is shorter than 4 GiB, see `into_batch`")]
         self.frames.push(Span { start: start as u32, end: end as u32 });
         self.byte_len += end - start;
+    }
+
+    #[cold]
+    fn make_room(&mut self) {
+        let more = if self.frames.is_empty() { self.expected.max(1) } else { self.frames.len() };
+        self.frames.reserve_exact(more);
     }
 
     pub(crate) const fn len(&self) -> usize {

@@ -1,11 +1,15 @@
 //! Bytes in, batches out: the receiving buffer of one stream.
 #![warn(clippy::indexing_slicing, clippy::arithmetic_side_effects)]
 
-use std::fmt;
+use std::{fmt, mem};
 
 use bytes::{Buf as _, BufMut, Bytes, BytesMut};
 
 use crate::{Batch, Error, Framing, Limits, Scan, batch::Index};
+
+mod spares;
+
+use spares::Spares;
 
 /// A frame from this size on (half of a usual read) is read to its end and no further, so that the beginning of the next
 /// one is not moved from buffer to buffer.
@@ -42,7 +46,7 @@ const SHARE_OF_BUFFER: usize = 4;
 /// # Limits
 ///
 /// The buffer grows with what has arrived, at most doubling, never to a length that a header merely claims. It holds at
-/// most one incomplete frame ([`Limits::max_frame`]) and one read (256 KiB). It is never full: frames that were taken make
+/// most one incomplete frame ([`Limits::max_frame`]) and one read (64 KiB), and remembers three blocks that were read into before. It is never full: frames that were taken make
 /// room. A batch that fills less than a quarter of it is copied out, so that messages that trickle in do not each keep a
 /// buffer. Whoever waits for more calls [`release`](Self::release), after which a connection that is
 /// idle between frames holds at most 1 KiB.
@@ -54,6 +58,8 @@ pub struct Decoder<F> {
     block: usize,
     /// Whether nothing was taken from that allocation yet, so that `unread` is all of it and can grow where it is.
     fresh: bool,
+    /// Blocks from before, to be used again when nobody holds frames in them any longer.
+    spares: Spares,
     /// What the last scan said about the frame at the front of `unread`.
     pending: Pending,
     /// Room for the next read, between `Limits::min_read` and `Limits::max_read`.
@@ -98,6 +104,7 @@ impl<F: Framing> Decoder<F> {
             unread: BytesMut::new(),
             block: 0,
             fresh: true,
+            spares: Spares::default(),
             pending: Pending { at_least: 1, scanned: 0 },
             read_size: limits.min_read(),
             offer: None,
@@ -195,13 +202,23 @@ impl<F: Framing> Decoder<F> {
         }
     }
 
-    /// Moves what is unread to a block of its own.
+    /// Moves what is unread to another block.
     fn renew(&mut self, capacity: usize) {
-        let mut block = BytesMut::with_capacity(capacity);
-        block.extend_from_slice(&self.unread);
-        self.block = block.capacity();
-        self.fresh = true;
-        self.unread = block;
+        let (mut memory, block) = match self.spares.take(capacity) {
+            Some(spare) => {
+                self.fresh = false;
+                spare
+            }
+            None => {
+                self.fresh = true;
+                let memory = BytesMut::with_capacity(capacity);
+                let block = memory.capacity();
+                (memory, block)
+            }
+        };
+        memory.extend_from_slice(&self.unread);
+        let before = mem::replace(&mut self.unread, memory);
+        self.spares.put(before, mem::replace(&mut self.block, block));
     }
 
     /// Gives back memory that nothing waits in, for a connection from which nothing comes right now.
@@ -210,10 +227,10 @@ impl<F: Framing> Decoder<F> {
     /// that is more than 1 KiB, so does the buffer it grows in.
     pub fn release(&mut self) {
         self.offer = None;
-        if self.block <= KEEP || self.unread.len() > KEEP {
-            return;
+        if self.block > KEEP && self.unread.len() <= KEEP {
+            self.renew(self.unread.len());
         }
-        self.renew(self.unread.len());
+        self.spares = Spares::default();
     }
 
     /// Looks at what the last read made of its room: the next is offered more if it was full, less if it hardly was.
@@ -247,6 +264,7 @@ impl<F: Framing> Decoder<F> {
         let mut index = Index::expecting(self.expected.min(self.unread.len()));
         let mut taken: usize = 0;
         let mut scanned = self.pending.scanned;
+        let mut last: usize = 0;
         self.pending = loop {
             let rest = self.unread.get(taken..).unwrap_or_default();
             match self.framing.scan(rest, scanned, self.limits.max_frame()) {
@@ -254,7 +272,7 @@ impl<F: Framing> Decoder<F> {
                     index.push(taken.saturating_add(payload.start), taken.saturating_add(payload.end));
                     taken = taken.saturating_add(end);
                     scanned = 0;
-                    self.large = if end >= LARGE { end } else { 0 };
+                    last = end;
                     if index.memory_len() > taken.saturating_add(INDEX_ALLOWANCE) || taken >= MAX_BLOCK {
                         break Pending { at_least: 1, scanned: 0 };
                     }
@@ -272,6 +290,7 @@ impl<F: Framing> Decoder<F> {
         if index.len() == 0 {
             return Ok(None);
         }
+        self.large = if last >= LARGE { last } else { 0 };
         self.expected = index.len();
         let block = self.take_front(taken);
         Ok(Some(index.into_batch(block)))
@@ -328,10 +347,10 @@ impl<F: Framing> Decoder<F> {
         self.unread.len()
     }
 
-    /// The memory its buffer takes, in bytes, that of frames which share its block included.
+    /// The memory its buffers take, in bytes, that of frames which share a block with them included.
     #[must_use]
-    pub const fn memory_len(&self) -> usize {
-        self.block
+    pub fn memory_len(&self) -> usize {
+        self.block + self.spares.memory_len()
     }
 
     /// What is wrong with the stream if it ends here: nothing, or a frame that was cut.

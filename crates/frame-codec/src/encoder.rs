@@ -4,14 +4,11 @@ use std::{collections::VecDeque, fmt, io::IoSlice};
 
 use bytes::{Buf, Bytes, BytesMut};
 
-use crate::{Batch, Error, Framing, Limits, Scan, batch::Index};
+use crate::{Batch, Error, Framing, Head, Limits, Scan, batch::Index};
 
-/// From this many bytes on a shared payload is written from where it lies; below, copying it next to its neighbours
-/// costs less than an entry of its own in the system call.
-///
-/// Measured over a socket pair (`cargo bench -p frame-codec -- share`, nanoseconds per message copied and as an iovec):
-/// 512 B 140 and 220–260, 1 KiB 230 and 340, 2 to 4 KiB the same within noise, 8 KiB 1900–2100 and 1600–1700.
-const SHARE_FROM: usize = 4 << 10;
+mod lengths;
+
+use lengths::Lengths;
 
 /// A slab that has grown beyond this is given back once it is drained.
 const KEEP_SLAB: usize = 256 << 10;
@@ -55,7 +52,7 @@ pub struct Encoder<F> {
     slab_written: usize,
     pending_bytes: usize,
     /// Wire lengths of the frames that are not written yet, oldest first.
-    lengths: VecDeque<u32>,
+    lengths: Lengths,
     /// How much of the oldest frame is written.
     frame_written: usize,
     written: Written,
@@ -70,6 +67,15 @@ pub struct Written {
     pub bytes: u64,
 }
 
+impl<F> Encoder<F> {
+    /// From this many bytes on a [shared](Self::push_shared) payload is written from where it lies; below, copying it next to
+    /// its neighbours costs less than an entry of its own in the system call.
+    ///
+    /// Measured over a socket pair (`cargo bench -p frame-codec -- share`, nanoseconds per message copied and as an iovec):
+    /// 512 B 140 and 220–260, 1 KiB 230 and 340, 2 to 4 KiB the same within noise, 8 KiB 1900–2100 and 1600–1700.
+    pub const SHARE_FROM: usize = 4 << 10;
+}
+
 impl<F: Framing> Encoder<F> {
     /// An encoder at the start of a stream.
     pub fn new(framing: F, limits: Limits) -> Self {
@@ -80,7 +86,7 @@ impl<F: Framing> Encoder<F> {
             slab: BytesMut::new(),
             slab_written: 0,
             pending_bytes: 0,
-            lengths: VecDeque::new(),
+            lengths: Lengths::default(),
             frame_written: 0,
             written: Written::default(),
         }
@@ -95,15 +101,15 @@ impl<F: Framing> Encoder<F> {
     pub fn push(&mut self, payload: &[u8]) -> Result<(), Error> {
         self.check_len(payload.len())?;
         let envelope = self.framing.envelope(payload)?;
-        let head = envelope.head.as_ref();
-        let len = head.len() + payload.len() + envelope.tail.len();
-        if self.slab.capacity() - self.slab.len() < len && self.slab_written >= self.slab.len() / 2 {
-            compact(&mut self.slab, &mut self.slab_written);
+        let len = envelope.head.as_ref().len() + payload.len() + envelope.tail.len();
+        if self.slab.capacity() - self.slab.len() < len + Head::MAX {
+            make_room(&mut self.slab, &mut self.slab_written, len + Head::MAX);
         }
-        self.slab.reserve(len);
-        self.slab.extend_from_slice(head);
+        put_head(&mut self.slab, &envelope.head);
         self.slab.extend_from_slice(payload);
-        self.slab.extend_from_slice(envelope.tail);
+        if !envelope.tail.is_empty() {
+            self.slab.extend_from_slice(envelope.tail);
+        }
         self.note(len);
         Ok(())
     }
@@ -114,7 +120,7 @@ impl<F: Framing> Encoder<F> {
     ///
     /// As for [`push`](Self::push); nothing is queued.
     pub fn push_shared(&mut self, payload: Bytes) -> Result<(), Error> {
-        if payload.len() < SHARE_FROM {
+        if payload.len() < Self::SHARE_FROM {
             return self.push(&payload);
         }
         self.check_len(payload.len())?;
@@ -133,6 +139,7 @@ impl<F: Framing> Encoder<F> {
         Ok(())
     }
 
+    #[inline]
     const fn check_len(&self, len: usize) -> Result<(), Error> {
         let max = self.limits.max_frame();
         if len > max { Err(Error::PayloadTooLarge { len, max }) } else { Ok(()) }
@@ -146,7 +153,7 @@ impl<F: Framing> Encoder<F> {
             return;
         }
         self.pending_bytes += len;
-        self.lengths.push_back(u32::try_from(len).expect("a frame is at most 1 GiB and its envelope"));
+        self.lengths.push(u32::try_from(len).expect("a frame is at most 1 GiB and its envelope"));
     }
 
     /// Takes back everything that is not written: the frames of which no byte went out, and how many bytes of a frame
@@ -168,15 +175,15 @@ impl<F: Framing> Encoder<F> {
         let mut at = 0;
         let mut cut = 0;
         if self.frame_written > 0
-            && let Some(len) = self.lengths.pop_front()
+            && let Some(len) = self.lengths.pop()
         {
-            cut = len as usize - self.frame_written;
+            cut = len - self.frame_written;
             at = cut;
         }
         self.frame_written = 0;
         let mut index = Index::expecting(self.lengths.len());
-        for len in self.lengths.drain(..) {
-            let frame = &bytes[at..at + len as usize];
+        while let Some(len) = self.lengths.pop() {
+            let frame = &bytes[at..at + len];
             let found = match self.framing.scan(frame, 0, self.limits.max_frame()) {
                 Ok(Scan::More { .. }) => self.framing.at_eof(frame, self.limits.max_frame()),
                 found => found,
@@ -184,9 +191,9 @@ impl<F: Framing> Encoder<F> {
             match found {
                 Ok(Scan::Frame { payload, .. }) => index.push(at + payload.start, at + payload.end),
                 // A framing that does not read back what it wrote: give the bytes as they are rather than lose them.
-                _ => index.push(at, at + len as usize),
+                _ => index.push(at, at + len),
             }
-            at += len as usize;
+            at += len;
         }
         (index.into_batch(bytes.freeze()), cut)
     }
@@ -203,14 +210,13 @@ impl<F> Encoder<F> {
             self.slab = BytesMut::new();
         }
         self.sealed.shrink_to(KEEP / size_of::<Bytes>());
-        self.lengths.shrink_to(KEEP / size_of::<u32>());
+        self.lengths.shrink_to(KEEP);
     }
 
     /// The memory its buffers take, in bytes, not counting payloads that are shared.
     #[must_use]
     pub fn memory_len(&self) -> usize {
-        let queues = self.sealed.capacity() * size_of::<Bytes>() + self.lengths.capacity() * size_of::<u32>();
-        self.slab.capacity() + queues
+        self.slab.capacity() + self.sealed.capacity() * size_of::<Bytes>() + self.lengths.memory_len()
     }
 
     /// Whether anything waits to be written.
@@ -270,14 +276,9 @@ impl<F> Encoder<F> {
     pub fn consume(&mut self, count: usize) {
         self.forget(count);
         self.written.bytes += count as u64;
-        self.frame_written += count;
-        while let Some(&len) = self.lengths.front()
-            && self.frame_written >= len as usize
-        {
-            self.frame_written -= len as usize;
-            self.lengths.pop_front();
-            self.written.frames += 1;
-        }
+        let (frames, rest) = self.lengths.pop_within(self.frame_written + count);
+        self.written.frames += frames;
+        self.frame_written = rest;
     }
 
     /// Drops `count` bytes from the front of the buffers.
@@ -305,13 +306,31 @@ impl<F> Encoder<F> {
     }
 }
 
-/// Moves what is not written yet to the front of the slab, before it would have to grow. It is no more than what has been
-/// written since the last time, so each byte is moved at most once for each byte written.
-fn compact(slab: &mut BytesMut, written: &mut usize) {
-    let rest = slab.len() - *written;
-    slab.copy_within(*written.., 0);
-    slab.truncate(rest);
-    *written = 0;
+/// Makes room for `len` more bytes in a slab of which so many are written.
+#[cold]
+fn make_room(slab: &mut BytesMut, written: &mut usize, len: usize) {
+    if *written >= slab.len() / 2 {
+        // What is not written yet moves to the front. It is no more than what has been written since the last time, so each
+        // byte is moved at most once for each byte written.
+        let rest = slab.len() - *written;
+        slab.copy_within(*written.., 0);
+        slab.truncate(rest);
+        *written = 0;
+    }
+    slab.reserve(len);
+}
+
+/// Appends a head. There is room for the longest.
+#[inline(always)]
+fn put_head(slab: &mut BytesMut, head: &Head) {
+    if let Some(word) = head.word() {
+        // A copy of known size is an instruction or two, one of variable size a call.
+        let end = slab.len() + head.as_ref().len();
+        slab.extend_from_slice(word);
+        slab.truncate(end);
+    } else {
+        slab.extend_from_slice(head.as_ref());
+    }
 }
 
 impl<F: fmt::Debug> fmt::Debug for Encoder<F> {

@@ -128,6 +128,23 @@ impl Head {
         head.len = u8::try_from(bytes.len()).ok()?;
         Some(head)
     }
+
+    /// The first `len` of these bytes. As many instructions as it looks, on the path of every message.
+    #[inline]
+    pub(crate) const fn from_word(word: [u8; 8], len: u8) -> Self {
+        assert!(len <= 8, "a word has eight bytes");
+        let [a, b, c, d, e, f, g, h] = word;
+        let mut head = Self::EMPTY;
+        head.bytes = [a, b, c, d, e, f, g, h, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
+        head.len = len;
+        head
+    }
+
+    /// Its first eight bytes, if it has no more; those behind its end are zero.
+    #[inline]
+    pub(crate) fn word(&self) -> Option<&[u8; 8]> {
+        if self.len <= 8 { self.bytes.first_chunk() } else { None }
+    }
 }
 
 impl AsRef<[u8]> for Head {

@@ -77,7 +77,7 @@ pub use crate::codec::Codec;
 #[cfg(feature = "tokio")]
 pub use crate::pump::{End, Intake, Pump, PumpEvent};
 pub use crate::{
-    batch::{Batch, Frames, IntoFrames},
+    batch::{Batch, BatchBuilder, Frames, IntoFrames},
     decoder::Decoder,
     encoder::{Encoder, Written},
     error::Error,

@@ -55,6 +55,6 @@ impl Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { max_frame: Self::DEFAULT_MAX_FRAME, min_read: 1 << 10, max_read: 256 << 10 }
+        Self { max_frame: Self::DEFAULT_MAX_FRAME, min_read: 1 << 10, max_read: 64 << 10 }
     }
 }

@@ -70,7 +70,7 @@ impl Parting {
         match (reason, asked) {
             (Reason::Failed(error), _) => Self::Failed(error),
             (Reason::Malformed(error), _) => Self::Malformed(error),
-            (Reason::DeadlineExceeded | Reason::Aborted, _) => Self::Abandoned,
+            (Reason::DeadlineExceeded | Reason::InboxFull | Reason::Aborted, _) => Self::Abandoned,
             (_, Some(Asked::Vanished)) => Self::Vanished,
             (_, Some(Asked::Shutdown)) => Self::Shutdown,
             (_, None) => Self::Closed,

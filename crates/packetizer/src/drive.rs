@@ -224,7 +224,10 @@ where
         let mut woken = pin!(self.shared.wake.notified());
         poll_fn(|cx| match self.pump.poll_next(cx, Intake::Open) {
             Poll::Ready(event) => Poll::Ready(Some(event)),
-            Poll::Pending => woken.as_mut().poll(cx).map(|()| None),
+            Poll::Pending => {
+                self.pump.release();
+                woken.as_mut().poll(cx).map(|()| None)
+            }
         })
         .await
     }

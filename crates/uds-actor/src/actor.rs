@@ -4,14 +4,15 @@ use std::{fmt, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use frame_codec::{Framing, Limits, Pump};
-use tokio::{sync::watch, task::unconstrained};
+use tokio::{net::UnixStream, sync::watch, task::unconstrained};
 
 use crate::{
     Control, Overflow, Receiver, Sender, Transport,
     control::{Desk, Lease},
+    fds::{self, Passing},
     inbox::Inbox,
     outbox::{Outbox, Outlet},
-    quiet::Quiet,
+    quiet::{Quiet, Rest},
     task::{KeepAlive, Task, Verdict},
 };
 
@@ -107,7 +108,8 @@ impl<T: Transport, F: Framing + Clone + Send + 'static> Actor<T, F> {
         self
     }
 
-    /// Ends the connection when the peer has sent no byte for so long. Without it a silent peer is left in peace.
+    /// Ends the connection when the peer has sent no byte for so long. Without it a silent peer is left in peace; so is,
+    /// with it, one that is not listened to because the inbox is full or the receiver gone.
     pub fn idle_timeout(mut self, time: Duration) -> Self {
         self.idle_timeout = Some(time);
         self
@@ -152,6 +154,7 @@ impl<T: Transport, F: Framing + Clone + Send + 'static> Actor<T, F> {
             deadline: None,
             draining: false,
             in_flight: 0,
+            rest: Rest::default(),
             idle: self.idle_timeout.map(Quiet::new),
             keep_alive: self.keep_alive.map(|(every, frame)| KeepAlive { quiet: Quiet::new(every), frame }),
             write_failed: None,
@@ -162,6 +165,34 @@ impl<T: Transport, F: Framing + Clone + Send + 'static> Actor<T, F> {
         let sender = Sender::new(outbox as Arc<dyn Outlet>, Arc::clone(&lease));
         let receiver = Receiver::new(Arc::clone(&inbox), Arc::clone(&lease));
         (sender, receiver, Control::new(desk, inbox, told, peer, lease))
+    }
+}
+
+impl<F: Framing + Clone + Send + 'static> Actor<UnixStream, F> {
+    /// Has frames carry descriptors: see [`fds`]. Both ends must, because each frame says how many come with it.
+    pub fn pass_descriptors(self, limits: fds::Limits) -> Passing<F> {
+        Passing::new(self, limits)
+    }
+}
+
+impl<T, F> Actor<T, F> {
+    /// The same actor over what `carry` makes of its stream, sending what `mark` makes of its signs of life.
+    pub(crate) fn over<U>(self, carry: impl FnOnce(T) -> U, mark: fn(&[u8]) -> Bytes) -> Actor<U, F> {
+        let keep_alive = self.keep_alive.map(|(every, frame)| {
+            let marked: Box<dyn Fn() -> Bytes + Send> = Box::new(move || mark(&frame()));
+            (every, marked)
+        });
+        Actor {
+            stream: carry(self.stream),
+            framing: self.framing,
+            limits: self.limits,
+            outbox_bytes: self.outbox_bytes,
+            inbox_bytes: self.inbox_bytes,
+            linger: self.linger,
+            overflow: self.overflow,
+            idle_timeout: self.idle_timeout,
+            keep_alive,
+        }
     }
 }
 

@@ -4,7 +4,7 @@ use std::fmt;
 use std::path::PathBuf;
 
 use rustix::fs::FileType;
-use rustix::net::SocketAddrUnix;
+use rustix::net::{SocketAddrUnix, SocketType};
 
 use crate::error::{Error, Result};
 
@@ -77,6 +77,37 @@ impl fmt::Display for FileKind {
             Self::Device => "a device",
             Self::Socket => "a socket",
             Self::Unknown => "a file of unknown kind",
+        })
+    }
+}
+
+/// How a socket keeps what is sent on it apart (`unix(7)`); Display is the noun: "stream".
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum SocketKind {
+    /// Not at all: a stream of bytes, with a connection.
+    Stream,
+    /// Packet by packet, with a connection.
+    Seqpacket,
+    /// Packet by packet, without a connection.
+    Datagram,
+}
+
+impl SocketKind {
+    pub(crate) const fn to_system(self) -> SocketType {
+        match self {
+            Self::Stream => SocketType::STREAM,
+            Self::Seqpacket => SocketType::SEQPACKET,
+            Self::Datagram => SocketType::DGRAM,
+        }
+    }
+}
+
+impl fmt::Display for SocketKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Stream => "stream",
+            Self::Seqpacket => "seqpacket",
+            Self::Datagram => "datagram",
         })
     }
 }

@@ -7,21 +7,25 @@ pub(crate) mod probe;
 pub(crate) mod publish;
 
 use std::os::fd::{AsFd, OwnedFd};
-use std::os::unix::net::UnixListener as StdListener;
 use std::path::PathBuf;
 
 use rustix::fs::{Gid, Uid};
-use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, socket_with};
+use rustix::io::ioctl_fionbio;
+use rustix::net::sockopt::set_socket_passcred;
+use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, socket_with};
+use tokio::net::{UnixDatagram, UnixStream};
 
 use self::directory::Directory;
 use self::lock::LockFile;
-use self::publish::Fresh;
-use crate::address::{Address, abstract_address};
+use self::publish::{Fresh, Published};
+use crate::address::{Address, SocketKind, abstract_address};
 use crate::admit::Admit;
 use crate::error::{Error, Result};
-use crate::listener::Listener;
+use crate::listener::{Acceptable, Listener, SeqpacketListener};
 use crate::mode::Mode;
+use crate::packet::BoundDatagram;
 use crate::path::SocketPath;
+use crate::sys::{self, Rights};
 
 /// Connections that may wait to be accepted, unless [`Bind::backlog`] says otherwise.
 const BACKLOG: u32 = 1024;
@@ -59,12 +63,22 @@ const BACKLOG: u32 = 1024;
 /// # }
 /// ```
 #[derive(Debug, Clone)]
-#[must_use = "call `listen`"]
+#[must_use = "call `listen`, or its like for packets"]
 pub struct Bind {
     address: Address,
     file: FileOptions,
     backlog: u32,
     admit: Admit,
+    rights: Rights,
+}
+
+/// An address that was taken: what becomes a listener or its like.
+struct Taken<W> {
+    socket: W,
+    address: Address,
+    admit: Admit,
+    name: Option<Published>,
+    lock: Option<LockFile>,
 }
 
 /// What the socket's file shall be like; nothing set means [`Mode::USER_ONLY`] and this process's user and group.
@@ -115,7 +129,13 @@ impl Bind {
     }
 
     fn at(address: Address) -> Self {
-        Self { address, file: FileOptions::default(), backlog: BACKLOG, admit: Admit::default() }
+        Self {
+            address,
+            file: FileOptions::default(),
+            backlog: BACKLOG,
+            admit: Admit::default(),
+            rights: Rights::Refused,
+        }
     }
 
     /// Permission bits of the socket's file, [`Mode::USER_ONLY`] unless set; exactly these, whatever the umask.
@@ -139,6 +159,16 @@ impl Bind {
     /// Whom to let in, [`Admit::own`] unless set.
     pub fn admit(mut self, admit: Admit) -> Self {
         self.admit = admit;
+        self
+    }
+
+    /// Lets those who connect send descriptors (`SCM_RIGHTS`), for connections that become
+    /// [`Actor::pass_descriptors`](crate::Actor::pass_descriptors).
+    ///
+    /// Without it the kernel refuses descriptors with `EPERM` where they are sent (`SO_PASSRIGHTS`, Linux 6.16), from the
+    /// first byte on, before the connection is accepted. A socket of the service manager is left as it is.
+    pub fn pass_descriptors(mut self) -> Self {
+        self.rights = Rights::Accepted;
         self
     }
 
@@ -168,6 +198,43 @@ impl Bind {
     /// # Panics
     /// In a tokio runtime that was built without I/O.
     pub fn listen(self) -> Result<Listener> {
+        self.listen_for::<UnixStream>()
+    }
+
+    /// The same for connections that keep packets apart: `SOCK_SEQPACKET`, in a unit file `ListenSequentialPacket=`.
+    ///
+    /// # Errors
+    /// As [`listen`](Self::listen).
+    ///
+    /// # Panics
+    /// As [`listen`](Self::listen).
+    pub fn listen_seqpacket(self) -> Result<SeqpacketListener> {
+        self.listen_for()
+    }
+
+    /// Takes the address and receives datagrams on it: `SOCK_DGRAM`, in a unit file `ListenDatagram=` (with
+    /// `PassCredentials=yes`, because what is sent before this is called has no sender otherwise).
+    ///
+    /// Each datagram's sender is [admitted](Self::admit) or not, by user and primary group. How many datagrams
+    /// may wait is the system's choice (`net.unix.max_dgram_qlen`), and not [`backlog`](Self::backlog)'s.
+    ///
+    /// # Errors
+    /// As [`listen`](Self::listen).
+    ///
+    /// # Panics
+    /// As [`listen`](Self::listen).
+    pub fn bind_datagram(self) -> Result<BoundDatagram> {
+        self.take(SocketKind::Datagram, |socket| UnixDatagram::from_std(socket.into()))
+            .map(|Taken { socket, address, admit, name, lock }| BoundDatagram::new(socket, address, admit, name, lock))
+    }
+
+    fn listen_for<S: Acceptable>(self) -> Result<Listener<S>> {
+        self.take(S::KIND, Listener::<S>::watch)
+            .map(|Taken { socket, address, admit, name, lock }| Listener::new(socket, address, admit, name, lock))
+    }
+
+    /// Takes the address with a socket of this kind; `watch` hands it over to the runtime, before it gets its name.
+    fn take<W>(self, kind: SocketKind, watch: impl FnOnce(OwnedFd) -> std::io::Result<W>) -> Result<Taken<W>> {
         if tokio::runtime::Handle::try_current().is_err() {
             return Err(Error::NoRuntime);
         }
@@ -176,47 +243,66 @@ impl Bind {
         }
         let (socket, fresh, lock) = match &self.address {
             Address::Path(path) => {
-                let (socket, fresh, lock) = self.prepare(path.clone())?;
+                let (socket, fresh, lock) = self.prepare(kind, path.clone())?;
                 (socket, Some(fresh), Some(lock))
             }
-            Address::Abstract(name) => (self.listening(&abstract_address(name)?)?, None, None),
-            Address::Systemd(name) => (activation::take(name)?, None, None),
+            Address::Abstract(name) => (self.listening(kind, &abstract_address(name)?)?, None, None),
+            Address::Systemd(name) => {
+                let socket = activation::take(name, kind)?;
+                ioctl_fionbio(&socket, true).map_err(|errno| self.failed("stop the waiting on", errno))?;
+                self.ask_for_senders(kind, &socket)?;
+                (socket, None, None)
+            }
         };
         let failed = |source| Error::Bind { address: self.address.clone(), doing: "hand over to the runtime", source };
-        let socket = StdListener::from(socket);
-        socket.set_nonblocking(true).map_err(failed)?;
-        let socket = tokio::net::UnixListener::from_std(socket).map_err(failed)?;
+        let socket = watch(socket).map_err(failed)?;
         let name = fresh.map(Fresh::publish).transpose()?;
-        Ok(Listener::new(socket, self.address, self.admit, name, lock))
+        Ok(Taken { socket, address: self.address, admit: self.admit, name, lock })
     }
 
     /// All that is done before the name can be given.
-    fn prepare(&self, path: PathBuf) -> Result<(OwnedFd, Fresh, LockFile)> {
+    fn prepare(&self, kind: SocketKind, path: PathBuf) -> Result<(OwnedFd, Fresh, LockFile)> {
         let directory = Directory::open(SocketPath::new(path)?)?;
         directory.refuse_other_kinds()?;
         let lock = LockFile::take(&directory)?;
         directory.sweep()?;
         directory.stale_or_free()?;
-        let socket = self.socket()?;
+        let socket = self.socket(kind)?;
         let fresh = directory.bind(socket.as_fd(), self.file)?;
-        self.listen_on(&socket)?;
+        self.listen_on(kind, &socket)?;
         Ok((socket, fresh, lock))
     }
 
-    fn listening(&self, address: &SocketAddrUnix) -> Result<OwnedFd> {
-        let socket = self.socket()?;
+    fn listening(&self, kind: SocketKind, address: &SocketAddrUnix) -> Result<OwnedFd> {
+        let socket = self.socket(kind)?;
         rustix::net::bind(&socket, address).map_err(|errno| self.failed("bind", errno))?;
-        self.listen_on(&socket)?;
+        self.listen_on(kind, &socket)?;
         Ok(socket)
     }
 
-    fn socket(&self) -> Result<OwnedFd> {
+    fn socket(&self, kind: SocketKind) -> Result<OwnedFd> {
         let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
-        socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None)
-            .map_err(|errno| self.failed("make a socket for", errno))
+        let socket = socket_with(AddressFamily::UNIX, kind.to_system(), flags, None)
+            .map_err(|errno| self.failed("make a socket for", errno))?;
+        self.ask_for_senders(kind, &socket)?;
+        // What is accepted has it from the listener, as it was when the peer connected.
+        sys::set_rights(socket.as_fd(), self.rights);
+        Ok(socket)
     }
 
-    fn listen_on(&self, socket: &OwnedFd) -> Result<()> {
+    /// Has the kernel say with each datagram who sent it. To be asked before the first one can come.
+    fn ask_for_senders(&self, kind: SocketKind, socket: &OwnedFd) -> Result<()> {
+        if kind != SocketKind::Datagram {
+            return Ok(());
+        }
+        set_socket_passcred(socket, true).map_err(|errno| self.failed("ask who sends to", errno))
+    }
+
+    fn listen_on(&self, kind: SocketKind, socket: &OwnedFd) -> Result<()> {
+        // A datagram socket receives as soon as it is bound.
+        if kind == SocketKind::Datagram {
+            return Ok(());
+        }
         let backlog = i32::try_from(self.backlog).unwrap_or(i32::MAX);
         rustix::net::listen(socket, backlog).map_err(|errno| self.failed("listen on", errno))
     }

@@ -123,7 +123,7 @@ pub struct Parts<C> {
 }
 
 impl<Tx: ?Sized, Rx, C> Channel<Tx, Rx, Blocking, C> {
-    /// A channel over this stream.
+    /// A channel over this stream, which refuses descriptors from now on (`SO_PASSRIGHTS`): messages alone are taken.
     #[must_use]
     pub fn new(stream: UnixStream, codec: C, buffers: Buffers) -> Self {
         Self { framed: Framed::new(stream.into(), buffers), codec, scratch: Vec::new(), types: PhantomData }

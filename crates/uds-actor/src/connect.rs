@@ -8,14 +8,17 @@ use std::time::{Duration, Instant};
 
 use rustix::fs::{AtFlags, CWD, Mode, OFlags, openat, statat};
 use rustix::io::Errno;
-use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, connect, socket_with};
-use tokio::net::UnixStream;
+use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, connect, socket_with};
+use tokio::net::{UnixDatagram, UnixStream};
 
-use crate::address::{Address, FileKind, abstract_address};
+use crate::address::{Address, FileKind, SocketKind, abstract_address};
 use crate::backoff::{Backoff, chance};
 use crate::denied::{denied, missing};
 use crate::error::{Error, Result};
+use crate::listener::Acceptable as _;
+use crate::packet::Seqpacket;
 use crate::path::{check, descriptor_path, fits};
+use crate::sys::{self, Rights};
 
 /// The pauses between attempts: short enough that a restart is hardly noticed, long enough not to be a load.
 const FIRST_PAUSE: Duration = Duration::from_millis(5);
@@ -45,27 +48,37 @@ const LAST_PAUSE: Duration = Duration::from_millis(200);
 pub struct Connect {
     address: Address,
     deadline: Duration,
+    rights: Rights,
 }
 
 impl Connect {
     /// An address known as a value; one from the service manager cannot be connected to.
     pub fn to(address: Address) -> Self {
-        Self { address, deadline: Duration::ZERO }
+        Self { address, deadline: Duration::ZERO, rights: Rights::Refused }
     }
 
     /// A name in the file system, of up to 4095 bytes.
     pub fn path(path: impl Into<PathBuf>) -> Self {
-        Self { address: Address::Path(path.into()), deadline: Duration::ZERO }
+        Self::to(Address::Path(path.into()))
     }
 
     /// A name of 1 to 107 bytes in the abstract table of the network namespace.
     pub fn abstract_name(name: impl Into<Vec<u8>>) -> Self {
-        Self { address: Address::Abstract(name.into()), deadline: Duration::ZERO }
+        Self::to(Address::Abstract(name.into()))
     }
 
     /// How long to try for, counted from the call; zero unless set, which means once.
     pub fn deadline(mut self, deadline: Duration) -> Self {
         self.deadline = deadline;
+        self
+    }
+
+    /// Lets the server send descriptors (`SCM_RIGHTS`), for a connection that becomes
+    /// [`Actor::pass_descriptors`](crate::Actor::pass_descriptors).
+    ///
+    /// Without it the kernel refuses descriptors with `EPERM` where they are sent (`SO_PASSRIGHTS`, Linux 6.16).
+    pub fn pass_descriptors(mut self) -> Self {
+        self.rights = Rights::Accepted;
         self
     }
 
@@ -84,19 +97,54 @@ impl Connect {
     /// # Panics
     /// In a tokio runtime that was built without I/O, or without time if there is a deadline.
     pub async fn connect(&self) -> Result<UnixStream> {
+        UnixStream::from_std(StdStream::from(self.reached(SocketKind::Stream).await?))
+            .map_err(|source| self.failed(source))
+    }
+
+    /// Connects to a seqpacket socket.
+    ///
+    /// # Errors
+    /// As [`connect`](Self::connect).
+    ///
+    /// # Cancel safety
+    /// As [`connect`](Self::connect).
+    ///
+    /// # Panics
+    /// As [`connect`](Self::connect).
+    pub async fn connect_seqpacket(&self) -> Result<Seqpacket> {
+        Seqpacket::from_socket(self.reached(SocketKind::Seqpacket).await?).map_err(|source| self.failed(source))
+    }
+
+    /// Has a new datagram socket, without a name of its own, send to this address. Nobody can send to it, and the receiver
+    /// does not notice it until it sends. [`Error::QueueFull`] does not occur: connecting takes no place in the queue.
+    ///
+    /// # Errors
+    /// As [`connect`](Self::connect).
+    ///
+    /// # Cancel safety
+    /// As [`connect`](Self::connect).
+    ///
+    /// # Panics
+    /// As [`connect`](Self::connect).
+    pub async fn connect_datagram(&self) -> Result<UnixDatagram> {
+        UnixDatagram::from_std(self.reached(SocketKind::Datagram).await?.into()).map_err(|source| self.failed(source))
+    }
+
+    async fn reached(&self, kind: SocketKind) -> Result<OwnedFd> {
         if tokio::runtime::Handle::try_current().is_err() {
             return Err(Error::NoRuntime);
         }
         let mut attempts = Attempts::new(self.deadline);
         loop {
-            match self.attempt() {
-                Ok(socket) => {
-                    return UnixStream::from_std(StdStream::from(socket))
-                        .map_err(|source| Error::Connect { address: self.address.clone(), source });
-                }
+            match self.attempt(kind) {
+                Ok(socket) => return Ok(socket),
                 Err(error) => tokio::time::sleep(attempts.pause_after(error)?).await,
             }
         }
+    }
+
+    fn failed(&self, source: std::io::Error) -> Error {
+        Error::Connect { address: self.address.clone(), source }
     }
 
     /// The same on the calling thread and without a runtime; the stream blocks.
@@ -106,12 +154,10 @@ impl Connect {
     pub fn connect_blocking(&self) -> Result<StdStream> {
         let mut attempts = Attempts::new(self.deadline);
         loop {
-            match self.attempt() {
+            match self.attempt(SocketKind::Stream) {
                 Ok(socket) => {
                     let stream = StdStream::from(socket);
-                    stream
-                        .set_nonblocking(false)
-                        .map_err(|source| Error::Connect { address: self.address.clone(), source })?;
+                    stream.set_nonblocking(false).map_err(|source| self.failed(source))?;
                     return Ok(stream);
                 }
                 Err(error) => thread::sleep(attempts.pause_after(error)?),
@@ -119,32 +165,33 @@ impl Connect {
         }
     }
 
-    fn attempt(&self) -> Result<OwnedFd> {
+    fn attempt(&self, kind: SocketKind) -> Result<OwnedFd> {
         match &self.address {
             Address::Path(path) => {
                 check(path)?;
-                self.reach_path(path).map_err(|errno| diagnose(path, errno))
+                self.reach_path(path, kind).map_err(|errno| diagnose(path, kind, errno))
             }
             Address::Abstract(name) => {
                 let address = abstract_address(name)?;
-                self.reach(&address).map_err(|errno| from_errno(self.address.clone(), errno))
+                self.reach(&address, kind).map_err(|errno| from_errno(self.address.clone(), kind, errno))
             }
-            Address::Systemd(_) => Err(from_errno(self.address.clone(), Errno::AFNOSUPPORT)),
+            Address::Systemd(_) => Err(from_errno(self.address.clone(), kind, Errno::AFNOSUPPORT)),
         }
     }
 
-    fn reach_path(&self, path: &Path) -> rustix::io::Result<OwnedFd> {
+    fn reach_path(&self, path: &Path, kind: SocketKind) -> rustix::io::Result<OwnedFd> {
         if fits(path) {
-            return self.reach(&SocketAddrUnix::new(path)?);
+            return self.reach(&SocketAddrUnix::new(path)?, kind);
         }
         // Any path can be opened, and what is open can be named in a few bytes.
         let file = openat(CWD, path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty())?;
-        self.reach(&SocketAddrUnix::new(descriptor_path(file.as_fd()))?)
+        self.reach(&SocketAddrUnix::new(descriptor_path(file.as_fd()))?, kind)
     }
 
-    fn reach(&self, address: &SocketAddrUnix) -> rustix::io::Result<OwnedFd> {
+    fn reach(&self, address: &SocketAddrUnix, kind: SocketKind) -> rustix::io::Result<OwnedFd> {
         let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
-        let socket = socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None)?;
+        let socket = socket_with(AddressFamily::UNIX, kind.to_system(), flags, None)?;
+        sys::set_rights(socket.as_fd(), self.rights);
         loop {
             match connect(&socket, address) {
                 Ok(()) => return Ok(socket),
@@ -156,8 +203,8 @@ impl Connect {
 }
 
 /// What a failed attempt to reach `path` means, looking at what is there.
-pub(crate) fn diagnose(path: &Path, errno: Errno) -> Error {
-    let other = |errno| from_errno(Address::Path(path.to_owned()), errno);
+pub(crate) fn diagnose(path: &Path, wanted: SocketKind, errno: Errno) -> Error {
+    let other = |errno| from_errno(Address::Path(path.to_owned()), wanted, errno);
     match errno {
         Errno::NOENT => {
             let missing = missing(path).unwrap_or_else(|| path.to_owned());
@@ -173,11 +220,11 @@ pub(crate) fn diagnose(path: &Path, errno: Errno) -> Error {
     }
 }
 
-fn from_errno(address: Address, errno: Errno) -> Error {
+fn from_errno(address: Address, wanted: SocketKind, errno: Errno) -> Error {
     match errno {
         Errno::CONNREFUSED => Error::NobodyListening { address, waited: Duration::ZERO },
         Errno::AGAIN => Error::QueueFull { address, waited: Duration::ZERO },
-        Errno::PROTOTYPE => Error::WrongType { address },
+        Errno::PROTOTYPE => Error::WrongType { address, wanted },
         errno => Error::Connect { address, source: errno.into() },
     }
 }

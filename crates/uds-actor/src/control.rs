@@ -11,6 +11,7 @@ use tokio::sync::watch;
 use crate::{
     Peer,
     inbox::Inbox,
+    packet::TurnedAway,
     report::{Ending, Report},
     sync::{Mutex, MutexGuard},
     waiters::Parked,
@@ -43,6 +44,12 @@ impl Control {
     #[must_use]
     pub const fn peer(&self) -> Option<&Peer> {
         self.peer.as_ref()
+    }
+
+    /// What was read so far and not received, without an end to it: on datagram sockets.
+    #[must_use]
+    pub fn turned_away(&self) -> TurnedAway {
+        self.desk.lock().turned_away.clone()
     }
 
     /// Closes in an orderly way: takes no more frames, writes what is queued, closes our direction, and goes on
@@ -82,7 +89,7 @@ impl Control {
         let ending = ending.wait_for(Option::is_some).await;
         let ending =
             ending.ok().and_then(|ending| ending.clone()).expect("the task tells how it ended even when dropped");
-        ending.report(self.peer.clone(), self.inbox.counts())
+        ending.report(self.peer.clone(), self.inbox.counts(), self.turned_away())
     }
 }
 
@@ -96,6 +103,7 @@ pub(crate) struct Desk {
 struct State {
     request: Option<Request>,
     actor: Parked,
+    turned_away: TurnedAway,
 }
 
 /// What an actor may be asked to do; later ones in this list overrule earlier ones.
@@ -133,6 +141,11 @@ impl Desk {
         let mut state = self.lock();
         state.actor.park(cx);
         state.request.take()
+    }
+
+    /// Leaves word for whoever holds a handle: what the actor did not take in.
+    pub(crate) fn turn_away(&self, note: impl FnOnce(&mut TurnedAway)) {
+        note(&mut self.lock().turned_away);
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {

@@ -5,7 +5,7 @@ use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::address::{Address, FileKind};
+use crate::address::{Address, FileKind, SocketKind};
 use crate::bind::probe::Liveness;
 
 /// This crate's result.
@@ -158,13 +158,18 @@ pub enum Error {
         count: usize,
     },
 
-    /// What the service manager passed under this name is not a listening Unix stream socket.
-    #[error("descriptor {fd} passed as {name:?} is not a listening Unix stream socket")]
+    /// What the service manager passed under this name is not a Unix socket of the kind asked for, or does not listen.
+    #[error(
+        "descriptor {fd} passed as {name:?} is not a {}Unix {wanted} socket",
+        if *.wanted == SocketKind::Datagram { "" } else { "listening " }
+    )]
     NotAListener {
         /// The name asked for.
         name: String,
         /// The descriptor's number.
         fd: i32,
+        /// What was asked for.
+        wanted: SocketKind,
     },
 
     /// There is no tokio runtime with I/O here that could own the socket.
@@ -218,11 +223,13 @@ pub enum Error {
         gid: u32,
     },
 
-    /// The socket is a datagram or seqpacket socket, and a stream was asked for.
-    #[error("{address} is a datagram or seqpacket socket, not a stream")]
+    /// The socket is of another kind than was asked for.
+    #[error("{address} is not a {wanted} socket")]
     WrongType {
         /// The socket.
         address: Address,
+        /// What was asked for.
+        wanted: SocketKind,
     },
 
     /// Connecting failed in a way that has no better name here.

@@ -127,6 +127,12 @@ impl Inbox {
         self.lock().receiver_gone
     }
 
+    /// Whether nothing can be read because the receiver has not taken, or not let go of, what was.
+    pub(crate) fn is_full(&self) -> bool {
+        let state = self.lock();
+        !state.receiver_gone && state.held >= self.bytes
+    }
+
     /// Received and delivered so far, and what is lost because nobody is left to take it.
     pub(crate) fn counts(&self) -> (Count, Count, Count) {
         let state = self.lock();

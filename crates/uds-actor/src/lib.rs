@@ -49,8 +49,10 @@
 //! | to | take |
 //! |---|---|
 //! | own a connection | [`Actor`], or [`spawn_with_channels`] for two plain channels |
+//! | own a socket that keeps messages apart | [`packet::Actor`], over a [`Seqpacket`] connection or datagrams |
+//! | pass descriptors with frames | [`Actor::pass_descriptors`], see [`fds`]; everything else here refuses them |
 //! | exchange messages without a runtime | [`Channel`]: blocking with timeouts, or in your own event loop |
-//! | offer a path | [`Bind`] and its [`Listener`]: locked, published when ready, drained at the end, nobody else's file touched |
+//! | offer a path | [`Bind`] and its [`Listener`] or [`BoundDatagram`]: locked, published when ready, drained at the end, nobody else's file touched |
 //! | reach a path | [`Connect`]: waits for a server up to a deadline, says what is in the way |
 //! | know who is there | [`Peer`] and [`Admit`]: from the kernel, without name-service look-ups |
 //!
@@ -75,12 +77,14 @@ mod connect;
 mod control;
 mod denied;
 mod error;
+pub mod fds;
 mod inbox;
 mod listener;
 #[cfg(all(test, loom_check))]
 mod loom_check;
 mod mode;
 mod outbox;
+pub mod packet;
 mod path;
 mod peer;
 mod quiet;
@@ -97,7 +101,7 @@ mod waiters;
 
 pub use crate::{
     actor::Actor,
-    address::{Address, FileKind},
+    address::{Address, FileKind, SocketKind},
     admit::Admit,
     bind::{
         Bind,
@@ -109,9 +113,10 @@ pub use crate::{
     connect::Connect,
     control::Control,
     error::{Error, LockFault, PathFault, Result},
-    listener::{AcceptStats, Draining, Listener},
+    listener::{AcceptStats, Acceptable, Draining, Listener, SeqpacketListener},
     mode::Mode,
     outbox::{Overflow, Refusal},
+    packet::{BoundDatagram, Seqpacket, TurnedAway},
     peer::Peer,
     receiver::Receiver,
     report::{Count, Reason, Report},

@@ -3,38 +3,74 @@
 mod queue;
 mod stats;
 
-use std::os::fd::{AsFd, BorrowedFd};
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use rustix::io::Errno;
-use rustix::net::{Shutdown, SocketFlags, accept_with, shutdown};
-use tokio::net::{UnixListener, UnixStream};
+use rustix::net::{Shutdown, shutdown};
+use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
+use tokio::net::UnixStream;
 
 use self::queue::Queue;
 pub use self::stats::AcceptStats;
-use crate::address::Address;
+use crate::address::{Address, SocketKind};
 use crate::admit::Admit;
 use crate::bind::lock::LockFile;
 use crate::bind::publish::{Published, Withdrawal};
 use crate::error::Result;
+use crate::packet::Seqpacket;
 use crate::peer::Peer;
+use crate::sys;
+
+/// A kind of connection that a [`Listener`] gives out: a [`UnixStream`] or a [`Seqpacket`].
+pub trait Acceptable: AsFd + Sized + Send {
+    /// The kind of its socket.
+    const KIND: SocketKind;
+
+    /// Hands a connected, non-blocking socket of this kind over to the current runtime.
+    ///
+    /// # Errors
+    /// When the runtime cannot watch it; the socket is closed then.
+    ///
+    /// # Panics
+    /// Outside a tokio runtime with I/O enabled.
+    fn from_socket(socket: OwnedFd) -> io::Result<Self>;
+}
+
+impl Acceptable for UnixStream {
+    const KIND: SocketKind = SocketKind::Stream;
+
+    fn from_socket(socket: OwnedFd) -> io::Result<Self> {
+        Self::from_std(socket.into())
+    }
+}
+
+/// A listener for connections that keep packets apart.
+pub type SeqpacketListener = Listener<Seqpacket>;
 
 /// A listening socket and the name it was given.
 ///
-/// Made by [`Bind::listen`](crate::Bind::listen). Dropping it takes the name back, closes the socket — which *resets
+/// Made by [`Bind::listen`](crate::Bind::listen) and [`Bind::listen_seqpacket`](crate::Bind::listen_seqpacket). Dropping it takes the name back, closes the socket — which *resets
 /// the connections that nobody accepted, with what was sent on them* — and lets go of the lock, in this order.
 /// [`into_draining`](Self::into_draining) loses none.
 #[derive(Debug)]
-pub struct Listener {
+pub struct Listener<S = UnixStream> {
     // Fields are dropped in this order, and it matters: the open socket keeps the inode number ours while the name is
     // taken back, and the lock keeps others away from the name until all is over.
     name: Option<Published>,
-    queue: Queue,
+    queue: Queue<S>,
     lock: Option<LockFile>,
 }
 
-impl Listener {
+impl<S: Acceptable> Listener<S> {
+    /// Hands a listening, non-blocking socket over to the runtime.
+    pub(crate) fn watch(socket: OwnedFd) -> io::Result<AsyncFd<OwnedFd>> {
+        sys::watch(socket, Interest::READABLE)
+    }
+
     pub(crate) fn new(
-        socket: UnixListener,
+        socket: AsyncFd<OwnedFd>,
         address: Address,
         admit: Admit,
         name: Option<Published>,
@@ -65,7 +101,7 @@ impl Listener {
     ///
     /// # Panics
     /// When a pause is needed in a tokio runtime that was built without time.
-    pub async fn accept(&mut self) -> Result<(UnixStream, Peer)> {
+    pub async fn accept(&mut self) -> Result<(S, Peer)> {
         self.queue.accept().await
     }
 
@@ -78,7 +114,7 @@ impl Listener {
     /// in the queue can still be had, with all that was sent on them.
     ///
     /// A socket of the service manager is left as it is, its queue to the next instance.
-    pub fn into_draining(self) -> Draining {
+    pub fn into_draining(self) -> Draining<S> {
         let Self { name, queue, lock } = self;
         let withdrawal = name.map_or(Withdrawal::NoName, Published::withdraw);
         let is_ours = !matches!(queue.address, Address::Systemd(_));
@@ -91,7 +127,7 @@ impl Listener {
     }
 }
 
-impl AsFd for Listener {
+impl<S> AsFd for Listener<S> {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.queue.socket.as_fd()
     }
@@ -125,15 +161,15 @@ impl AsFd for Listener {
 /// # }
 /// ```
 #[derive(Debug)]
-pub struct Draining {
+pub struct Draining<S = UnixStream> {
     // Dropped in this order: the lock last.
-    queue: Queue,
+    queue: Queue<S>,
     withdrawal: Withdrawal,
     has_more: bool,
     _lock: Option<LockFile>,
 }
 
-impl Draining {
+impl<S: Acceptable> Draining<S> {
     /// The next connection of those that were waiting, `None` when there are no more.
     ///
     /// Admission is as before. In a shortage of descriptors it pauses until there are some again; nobody is shed.
@@ -143,11 +179,11 @@ impl Draining {
     ///
     /// # Cancel safety
     /// Dropping the future loses no connection.
-    pub async fn accept(&mut self) -> Result<Option<(UnixStream, Peer)>> {
+    pub async fn accept(&mut self) -> Result<Option<(S, Peer)>> {
         while self.has_more {
             self.queue.resume().await;
-            match accept_with(&self.queue.socket, SocketFlags::CLOEXEC | SocketFlags::NONBLOCK) {
-                Ok(socket) => match UnixStream::from_std(socket.into()) {
+            match self.queue.accept_now() {
+                Ok(socket) => match S::from_socket(socket) {
                     Ok(stream) => {
                         self.queue.recovered();
                         if let Some(accepted) = self.queue.admitted(stream) {

@@ -1,9 +1,14 @@
 //! What senders hand over and the actor writes: bounded in bytes, one short lock per message.
 //!
-//! A lone message is written by its sender, which saves a turn of the actor. Only who holds the *token* may: the actor
+//! While the actor has nothing in hand, senders may write themselves, in two cases:
+//!
+//! A *lone* message is written by its sender, which saves a turn of the actor. Only who holds the *token* may: the actor
 //! lays it down when it parks with nothing to write, a sender takes it, and it is not laid down again before the actor has
 //! been idle again. "The queue is empty" would not do: in a loop of sends it always is, and each message would be a system
 //! call of its own.
+//!
+//! A full *block* is written by the sender who filled it. It is still in that processor's cache, and memory stays at one
+//! block as long as the kernel takes what comes.
 
 use std::{
     fmt,
@@ -17,9 +22,10 @@ use frame_codec::{Batch, Encoder, Framing, Limits, Written};
 
 use crate::{
     control::{Desk, Request},
+    fds::Attachment,
     sync::{Mutex, MutexGuard},
     transport::WriteShared,
-    waiters::{Parked, Ticket, Waiters},
+    waiters::{Parked, Ticket, Waiters, Woken},
 };
 
 /// The senders' side of an outbox, whatever its framing.
@@ -52,6 +58,28 @@ pub(crate) trait Outlet: Send + Sync + fmt::Debug {
 pub(crate) enum Payload<'a> {
     Lent(&'a [u8]),
     Shared(&'a Bytes),
+    /// Lent, with descriptors that travel with its first byte.
+    Attached(&'a Attachment<'a>),
+}
+
+impl Payload<'_> {
+    #[inline]
+    pub(crate) const fn len(&self) -> usize {
+        match self {
+            Self::Lent(payload) => payload.len(),
+            Self::Shared(payload) => payload.len(),
+            Self::Attached(attachment) => attachment.payload().len(),
+        }
+    }
+
+    /// The payload by itself, copied only if it was lent.
+    pub(crate) fn to_bytes(self) -> Bytes {
+        match self {
+            Self::Lent(payload) => Bytes::copy_from_slice(payload),
+            Self::Shared(payload) => payload.clone(),
+            Self::Attached(attachment) => Bytes::copy_from_slice(attachment.payload()),
+        }
+    }
 }
 
 /// Why a frame was not queued.
@@ -67,6 +95,14 @@ pub enum Refusal {
     /// The framing cannot carry this payload.
     #[error(transparent)]
     Unsendable(frame_codec::Error),
+    /// No frame can carry so many descriptors.
+    #[error("a frame carries at most {max} descriptors, not {count}")]
+    TooManyDescriptors {
+        /// How many were given.
+        count: usize,
+        /// The most there can be, `SCM_MAX_FD`.
+        max: usize,
+    },
 }
 
 impl Refusal {
@@ -75,7 +111,7 @@ impl Refusal {
     pub const fn is_retryable(&self) -> bool {
         match self {
             Self::Full => true,
-            Self::Closed | Self::Unsendable(_) => false,
+            Self::Closed | Self::Unsendable(_) | Self::TooManyDescriptors { .. } => false,
         }
     }
 }
@@ -93,6 +129,15 @@ pub enum Overflow {
     /// It drops this message, and succeeds; the report counts it as dropped.
     DropNewest,
 }
+
+/// Entries of one vectored write from the sender's side.
+const SLICES: usize = 32;
+
+/// So much is written by whoever completed it: enough that the system call does not count, and within the nearest caches.
+const BLOCK: usize = 128 << 10;
+
+/// After so many bytes that senders wrote themselves one of them gives the other tasks of its thread a turn.
+const TURN: usize = 4 * BLOCK;
 
 /// Both halves and a frame that goes alone come back in one batch, which is shorter than 4 GiB.
 const LARGEST_HALF: usize = 1 << 30;
@@ -115,9 +160,14 @@ struct State<F> {
     written: u64,
     /// The actor, when it found nothing to write.
     actor: Parked,
-    /// The token: there while the actor is idle and the stream can be written to by others.
+    /// Whether the actor has nothing in hand, and the kernel took everything that senders have written since.
+    open: bool,
+    /// The token for a lone message.
     token: bool,
+    /// How senders write, if the stream can be written to by others.
     writer: Option<Arc<dyn WriteShared>>,
+    /// Bytes written by senders since one of them gave way.
+    run: usize,
     waiting: Waiters,
     /// Frames that the framing cannot carry.
     refused: u64,
@@ -175,8 +225,10 @@ impl<F: Framing> Outbox<F> {
                 pushed: 0,
                 written: 0,
                 actor: Parked::default(),
+                open: false,
                 token: false,
                 writer,
+                run: 0,
                 waiting: Waiters::default(),
                 refused: 0,
                 dropped: 0,
@@ -193,6 +245,7 @@ impl<F: Framing> Outbox<F> {
         let mut state = self.lock();
         if state.filling.has_pending() {
             std::mem::swap(&mut state.filling, drained);
+            (state.open, state.token) = (false, false);
             let waiting = state.waiting.take();
             drop(state);
             waiting.wake();
@@ -200,8 +253,7 @@ impl<F: Framing> Outbox<F> {
         }
         if state.phase == Phase::Open {
             state.actor.park(cx);
-            state.filling.release();
-            state.token = state.writer.is_some();
+            (state.open, state.token) = (true, true);
             Taken::Nothing
         } else {
             Taken::Last
@@ -254,46 +306,114 @@ impl<F: Framing> Outbox<F> {
         waiting.wake();
     }
 
-    fn push(&self, state: &mut State<F>, payload: Payload<'_>) -> Result<Option<Waker>, Refusal> {
-        if state.phase != Phase::Open {
-            return Err(Refusal::Closed);
-        }
-        let len = match payload {
-            Payload::Lent(payload) => payload.len(),
-            Payload::Shared(payload) => payload.len(),
-        };
+    /// The bytes ever pushed, and the memory the senders' side takes.
+    pub(crate) fn usage(&self) -> (u64, usize) {
+        let state = self.lock();
+        (state.pushed, state.filling.memory_len())
+    }
+
+    /// Gives back memory that nothing waits in.
+    pub(crate) fn release(&self) {
+        self.lock().filling.release();
+    }
+
+    /// Whether there is room for a payload, and for what is attached to it.
+    #[inline]
+    fn has_room(&self, state: &State<F>, payload: Payload<'_>) -> bool {
         let before = state.filling.pending_bytes();
         // A frame larger than the whole bound goes alone.
-        if before > 0 && before + len > self.half {
-            return Err(Refusal::Full);
+        (before == 0 || before + payload.len() <= self.half)
+            && !matches!(payload, Payload::Attached(attachment) if !attachment.has_room())
+    }
+
+    /// What becomes of a frame that cannot be queued now.
+    #[cold]
+    fn poll_wait(
+        &self,
+        mut state: MutexGuard<'_, State<F>>,
+        cx: &Context<'_>,
+        ticket: &mut Ticket,
+    ) -> Poll<Result<(), Refusal>> {
+        if state.phase != Phase::Open {
+            return Poll::Ready(Err(Refusal::Closed));
         }
-        match payload {
+        if state.run >= TURN {
+            state.run = 0;
+            drop(state);
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        match self.overflow {
+            Overflow::Wait => {
+                state.waiting.register(ticket, cx);
+                Poll::Pending
+            }
+            Overflow::Disconnect => {
+                state.phase = Phase::Closed;
+                drop(state);
+                self.desk.ask(Request::Overflow);
+                Poll::Ready(Err(Refusal::Closed))
+            }
+            Overflow::DropNewest => {
+                state.dropped += 1;
+                Poll::Ready(Ok(()))
+            }
+        }
+    }
+
+    /// Queues what there is room for, and sees to it that it is written: by us, or by the actor.
+    #[inline]
+    fn accept(mut state: MutexGuard<'_, State<F>>, payload: Payload<'_>) -> Result<(), Refusal> {
+        let before = state.filling.pending_bytes();
+        let pushed = match payload {
+            Payload::Shared(payload) if payload.len() >= Encoder::<F>::SHARE_FROM => {
+                state.filling.push_shared(payload.clone())
+            }
+            Payload::Shared(payload) => state.filling.push(payload),
             Payload::Lent(payload) => state.filling.push(payload),
-            Payload::Shared(payload) => state.filling.push_shared(payload.clone()),
-        }
-        .map_err(|error| {
+            Payload::Attached(attachment) => {
+                let begin = state.pushed;
+                state.filling.push(attachment.payload()).map(|()| attachment.begin_at(begin))
+            }
+        };
+        if let Err(error) = pushed {
             state.refused += 1;
-            Refusal::Unsendable(error)
-        })?;
-        state.pushed += (state.filling.pending_bytes() - before) as u64;
-        if std::mem::take(&mut state.token) && state.write_directly() {
-            return Ok(None);
+            return Err(Refusal::Unsendable(error));
         }
-        Ok(state.actor.take())
+        let pending = state.filling.pending_bytes();
+        state.pushed += (pending - before) as u64;
+        if state.open && (state.token || pending >= BLOCK) {
+            write_directly(state);
+        } else {
+            let actor = state.actor.take();
+            drop(state);
+            wake(actor);
+        }
+        Ok(())
     }
 }
 
-impl<F> State<F> {
-    /// Writes what was just pushed, if the kernel takes all of it; the actor sees to the rest, and to any error.
-    fn write_directly(&mut self) -> bool {
-        let Some(writer) = &self.writer else { return false };
-        let mut slices = [IoSlice::new(&[]); 4];
-        let used = self.filling.io_slices(&mut slices);
-        let Ok(count) = writer.try_write_vectored(slices.get(..used).unwrap_or_default()) else { return false };
-        self.filling.consume(count);
-        self.written += count as u64;
-        !self.filling.has_pending()
+/// Writes what is queued from the sender's side; the actor sees to what the kernel does not take, and to any error.
+#[inline(never)]
+fn write_directly<F: Framing>(mut state: MutexGuard<'_, State<F>>) {
+    state.token = false;
+    let State { filling, writer, .. } = &mut *state;
+    let mut count = 0;
+    if let Some(writer) = writer {
+        let mut slices = [IoSlice::new(&[]); SLICES];
+        let used = filling.io_slices(&mut slices);
+        count = writer.try_write_vectored(slices.get(..used).unwrap_or_default()).unwrap_or(0);
+        filling.consume(count);
     }
+    state.written += count as u64;
+    state.run += count;
+    state.open = !state.filling.has_pending();
+    let actor = if state.open { None } else { state.actor.take() };
+    // Those who wait for a flush.
+    let waiting = if count > 0 { state.waiting.take() } else { Woken::default() };
+    drop(state);
+    waiting.wake();
+    wake(actor);
 }
 
 impl<F> Outbox<F> {
@@ -305,39 +425,22 @@ impl<F> Outbox<F> {
 
 impl<F: Framing + Send> Outlet for Outbox<F> {
     fn poll_push(&self, cx: &Context<'_>, ticket: &mut Ticket, payload: Payload<'_>) -> Poll<Result<(), Refusal>> {
-        let mut state = self.lock();
-        match self.push(&mut state, payload) {
-            Ok(actor) => {
-                drop(state);
-                wake(actor);
-                Poll::Ready(Ok(()))
-            }
-            Err(Refusal::Full) => match self.overflow {
-                Overflow::Wait => {
-                    state.waiting.register(ticket, cx);
-                    Poll::Pending
-                }
-                Overflow::Disconnect => {
-                    state.phase = Phase::Closed;
-                    drop(state);
-                    self.desk.ask(Request::Overflow);
-                    Poll::Ready(Err(Refusal::Closed))
-                }
-                Overflow::DropNewest => {
-                    state.dropped += 1;
-                    Poll::Ready(Ok(()))
-                }
-            },
-            Err(refusal) => Poll::Ready(Err(refusal)),
+        let state = self.lock();
+        if state.phase == Phase::Open && state.run < TURN && self.has_room(&state, payload) {
+            return Poll::Ready(Self::accept(state, payload));
         }
+        self.poll_wait(state, cx, ticket)
     }
 
     fn try_push(&self, payload: Payload<'_>) -> Result<(), Refusal> {
-        let mut state = self.lock();
-        let actor = self.push(&mut state, payload)?;
-        drop(state);
-        wake(actor);
-        Ok(())
+        let state = self.lock();
+        if state.phase != Phase::Open {
+            return Err(Refusal::Closed);
+        }
+        if !self.has_room(&state, payload) {
+            return Err(Refusal::Full);
+        }
+        Self::accept(state, payload)
     }
 
     fn mark(&self) -> u64 {

@@ -42,3 +42,39 @@ impl Quiet {
         false
     }
 }
+
+/// How long nothing moves before memory is given back, at least; at most twice as long.
+const REST: Duration = Duration::from_millis(100);
+
+/// Less memory than this is not worth a timer, in bytes.
+const LITTLE: usize = 2 << 10;
+
+/// Notices that a connection has come to rest with memory to give back.
+///
+/// A busy connection pays for it by one look at a timer in a turn; one at rest has no timer.
+#[derive(Default)]
+pub(crate) struct Rest {
+    timer: Option<Pin<Box<Sleep>>>,
+    /// The count when the timer was set.
+    seen: u64,
+}
+
+impl Rest {
+    /// Whether `moved`, which only grows, has stood still for long enough, with so much memory held; true once each time.
+    pub(crate) fn poll(&mut self, cx: &mut Context<'_>, moved: u64, memory: usize) -> bool {
+        if self.timer.is_none() && moved != self.seen && memory > LITTLE {
+            self.seen = moved;
+            self.timer = Some(Box::pin(sleep(REST)));
+        }
+        let Some(timer) = &mut self.timer else { return false };
+        while timer.as_mut().poll(cx).is_ready() {
+            if moved == self.seen {
+                self.timer = None;
+                return true;
+            }
+            self.seen = moved;
+            timer.as_mut().reset(Instant::now() + REST);
+        }
+        false
+    }
+}

@@ -8,7 +8,12 @@ use std::{
 
 use frame_codec::Batch;
 
-use crate::Peer;
+use crate::{
+    Peer,
+    fds::{Account, Fault},
+    inbox::Inbox,
+    packet::TurnedAway,
+};
 
 /// A number of frames and of their payload bytes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -84,6 +89,10 @@ pub struct Report {
     pub lost: Count,
     /// Bytes received of a frame whose rest never came.
     pub cut_receiving: usize,
+    /// Packets that were read and not received, on datagram sockets.
+    pub turned_away: TurnedAway,
+    /// What became of descriptors, if the connection [passes them](crate::Actor::pass_descriptors).
+    pub descriptors: Option<Account>,
 }
 
 /// What the actor itself knows at its end; the receiver's part is added when a report is asked for.
@@ -96,10 +105,16 @@ pub(crate) struct Ending {
     pub(crate) dropped: u64,
     pub(crate) cut_sending: usize,
     pub(crate) cut_receiving: usize,
+    pub(crate) descriptors: Option<Account>,
 }
 
 impl Ending {
-    pub(crate) fn report(&self, peer: Option<Peer>, (received, delivered, lost): (Count, Count, Count)) -> Report {
+    pub(crate) fn report(
+        &self,
+        peer: Option<Peer>,
+        (received, delivered, lost): (Count, Count, Count),
+        turned_away: TurnedAway,
+    ) -> Report {
         Report {
             peer,
             reason: self.reason.clone(),
@@ -112,6 +127,8 @@ impl Ending {
             delivered,
             lost,
             cut_receiving: self.cut_receiving,
+            turned_away,
+            descriptors: self.descriptors.clone(),
         }
     }
 }
@@ -126,6 +143,12 @@ impl fmt::Display for Report {
         if self.cut_sending > 0 {
             write!(f, "; a frame went out cut by {} bytes", self.cut_sending)?;
         }
+        if !self.turned_away.is_empty() {
+            write!(f, "; {}", self.turned_away)?;
+        }
+        if let Some(descriptors) = &self.descriptors {
+            write!(f, "; descriptors: {descriptors}")?;
+        }
         Ok(())
     }
 }
@@ -138,25 +161,53 @@ pub enum Reason {
     Closed,
     /// The socket failed: the peer reset it, or vanished while there was something to write.
     Failed(Arc<io::Error>),
-    /// The peer broke the framing.
+    /// The peer broke the framing, or sent a packet over the limit.
     Malformed(frame_codec::Error),
+    /// The socket that datagrams were sent to is gone: its process ended, restarted, or stopped receiving. A new
+    /// connection may find a new one; [how to go on](crate::packet#when-the-receiver-of-datagrams-was-restarted).
+    ReceiverGone,
+    /// Descriptors and frames do not fit together, or could not be passed.
+    Descriptors(Fault),
     /// The outbox was full, and [`Overflow::Disconnect`](crate::Overflow::Disconnect) was chosen for that case.
     Overflow,
     /// The peer sent nothing for longer than [`Actor::idle_timeout`](crate::Actor::idle_timeout) allows.
     Idle,
-    /// [`Control::close`](crate::Control::close) ran out of time before the peer did its part.
+    /// The time to close or drain in ran out before the peer had done its part: read what was sent, closed its own
+    /// direction, or paused.
     DeadlineExceeded,
+    /// The time to close or drain in ran out while the inbox was full: our own receiver had not taken what was there, and
+    /// what the peer would have done is not known.
+    InboxFull,
     /// [`Control::abort`](crate::Control::abort), or the runtime was shut down.
     Aborted,
 }
 
 impl Reason {
+    /// Why a connection ended whose time ran out; a full inbox keeps us from hearing whether the peer did its part.
+    pub(crate) fn at_deadline(inbox: &Inbox) -> Self {
+        if inbox.is_full() { Self::InboxFull } else { Self::DeadlineExceeded }
+    }
+
+    /// A stream's failure; what ours has to say about descriptors comes in an `io::Error`, as everything from a stream.
+    pub(crate) fn of(error: io::Error) -> Self {
+        match error.get_ref().and_then(|inner| inner.downcast_ref::<Fault>()) {
+            Some(fault) => Self::Descriptors(fault.clone()),
+            None => Self::Failed(Arc::new(error)),
+        }
+    }
+
     /// Whether the other side caused an end that was not orderly.
     #[must_use]
     pub const fn is_peer_fault(&self) -> bool {
         match self {
-            Self::Failed(_) | Self::Malformed(_) | Self::Overflow | Self::Idle | Self::DeadlineExceeded => true,
-            Self::Closed | Self::Aborted => false,
+            Self::Failed(_)
+            | Self::Malformed(_)
+            | Self::ReceiverGone
+            | Self::Overflow
+            | Self::Idle
+            | Self::DeadlineExceeded => true,
+            Self::Descriptors(fault) => fault.is_peer_fault(),
+            Self::Closed | Self::InboxFull | Self::Aborted => false,
         }
     }
 }
@@ -167,9 +218,12 @@ impl fmt::Display for Reason {
             Self::Closed => f.write_str("closed"),
             Self::Failed(error) => write!(f, "failed: {error}"),
             Self::Malformed(error) => write!(f, "malformed: {error}"),
+            Self::ReceiverGone => f.write_str("the receiver of the datagrams is gone; connect again to find a new one"),
+            Self::Descriptors(fault) => write!(f, "descriptors: {fault}"),
             Self::Overflow => f.write_str("the peer did not keep up"),
             Self::Idle => f.write_str("the peer was silent for too long"),
             Self::DeadlineExceeded => f.write_str("deadline exceeded"),
+            Self::InboxFull => f.write_str("deadline exceeded while the receiver did not take what was there"),
             Self::Aborted => f.write_str("aborted"),
         }
     }

@@ -2,6 +2,7 @@
 
 use std::{
     future::poll_fn,
+    pin::Pin,
     sync::Arc,
     task::{Context, Poll},
 };
@@ -12,6 +13,7 @@ use frame_codec::Batch;
 use crate::{
     SendSink,
     control::Lease,
+    fds::Descriptors,
     outbox::{Outlet, Payload, Refusal},
     waiters::Ticket,
 };
@@ -47,9 +49,13 @@ impl Sender {
     /// # Cancel safety
     ///
     /// Cancel safe: a dropped future has queued nothing, and the payload is still the caller's.
-    pub async fn send(&self, payload: &[u8]) -> Result<(), Refusal> {
-        let mut waiting = self.waiting();
-        poll_fn(|cx| self.outlet.poll_push(cx, &mut waiting.ticket, Payload::Lent(payload))).await
+    pub fn send<'a>(&'a self, payload: &'a [u8]) -> impl Future<Output = Result<(), Refusal>> + Send + use<'a> {
+        self.push(Payload::Lent(payload))
+    }
+
+    #[inline]
+    fn push<'a>(&'a self, payload: Payload<'a>) -> Push<'a> {
+        Push { outlet: &*self.outlet, payload, ticket: Ticket::new() }
     }
 
     /// Queues a frame whose payload is shared: from 4 KiB on it is written from where it lies.
@@ -63,10 +69,7 @@ impl Sender {
     /// Cancel safe in that nothing is half sent; but the payload is dropped with the future. Keep a clone, which costs
     /// nothing, to have it back.
     pub async fn send_shared(&self, payload: Bytes) -> Result<(), Unsent<Bytes>> {
-        let mut waiting = self.waiting();
-        poll_fn(|cx| self.outlet.poll_push(cx, &mut waiting.ticket, Payload::Shared(&payload)))
-            .await
-            .map_err(|reason| Unsent { message: payload, reason })
+        self.push(Payload::Shared(&payload)).await.map_err(|reason| Unsent { message: payload, reason })
     }
 
     /// Queues every frame of a batch, in order, waiting for room as often as it takes.
@@ -140,6 +143,21 @@ impl Sender {
         poll_fn(|cx| self.outlet.poll_written(cx, &mut waiting.ticket, mark)).await
     }
 
+    /// Queues a frame with the descriptors that go with it, as soon as there is room for all of it.
+    pub(crate) async fn send_attached(&self, descriptors: &mut Descriptors<'_>) -> Result<(), Refusal> {
+        let mut waiting = self.waiting();
+        poll_fn(|cx| {
+            descriptors
+                .attach(|attachment| self.outlet.poll_push(cx, &mut waiting.ticket, Payload::Attached(attachment)))
+        })
+        .await
+    }
+
+    /// The same, now or not at all.
+    pub(crate) fn try_send_attached(&self, descriptors: &mut Descriptors<'_>) -> Result<(), Refusal> {
+        descriptors.attach(|attachment| self.outlet.try_push(Payload::Attached(attachment)))
+    }
+
     fn waiting(&self) -> Waiting<'_> {
         Waiting { outlet: &*self.outlet, ticket: Ticket::default() }
     }
@@ -170,6 +188,32 @@ impl Clone for Sender {
 impl Drop for Sender {
     fn drop(&mut self) {
         self.outlet.drop_sender();
+    }
+}
+
+/// A frame that waits for room; dropped, it waits no more. Not an `async fn`, because every message goes through it.
+struct Push<'a> {
+    outlet: &'a dyn Outlet,
+    payload: Payload<'a>,
+    ticket: Ticket,
+}
+
+impl Future for Push<'_> {
+    type Output = Result<(), Refusal>;
+
+    #[inline]
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), Refusal>> {
+        let Self { outlet, payload, ticket } = &mut *self;
+        outlet.poll_push(cx, ticket, *payload)
+    }
+}
+
+impl Drop for Push<'_> {
+    #[inline]
+    fn drop(&mut self) {
+        if self.ticket.is_used() {
+            self.outlet.forget(&self.ticket);
+        }
     }
 }
 

@@ -18,22 +18,53 @@ use tokio::{
     net::UnixStream,
 };
 
-use crate::{Peer, transport::WriteShared};
+use crate::{
+    Peer,
+    sys::{self, Rights},
+    transport::WriteShared,
+};
 
 /// A connected Unix stream socket in the hands of an actor.
 ///
 /// It never raises `SIGPIPE`, whatever the program that it runs in has done to that signal: every write is a `sendmsg(2)`
-/// with `MSG_NOSIGNAL`.
+/// with `MSG_NOSIGNAL`. It refuses descriptors (`SO_PASSRIGHTS`, Linux 6.16), because nobody would take them; what a kernel
+/// without that option lets through is closed when the bytes are read.
 pub struct Socket {
     shared: Arc<Shared>,
+    short_read: ShortRead,
 }
 
+/// What a read that does not fill its room says. The kernel ends each read behind bytes that descriptors came with, whatever
+/// there is behind them; where it does not refuse descriptors, that can happen at any time.
+///
+/// ```text
+///   Nothing                         descriptors may come
+///   NothingYet ──empty once──▶ Empty   they are refused; those that were sent before are gone, too
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum ShortRead {
+    Nothing,
+    NothingYet,
+    Empty,
+}
+
+/// What an actor and its senders share.
 #[derive(Debug)]
-struct Shared(UnixStream);
+pub(crate) struct Shared(pub(crate) UnixStream);
 
 impl Socket {
     pub(crate) fn new(stream: UnixStream) -> Self {
-        Self { shared: Arc::new(Shared(stream)) }
+        Self::with_rights(stream, Rights::Refused)
+    }
+
+    pub(crate) fn with_rights(stream: UnixStream, rights: Rights) -> Self {
+        let is_set = sys::set_rights(stream.as_fd(), rights);
+        let short_read = if is_set && rights == Rights::Refused { ShortRead::NothingYet } else { ShortRead::Nothing };
+        Self { shared: Arc::new(Shared(stream)), short_read }
+    }
+
+    pub(crate) const fn shared(&self) -> &Arc<Shared> {
+        &self.shared
     }
 
     pub(crate) fn peer(&self) -> Option<Peer> {
@@ -62,6 +93,22 @@ impl Socket {
     }
 }
 
+impl Shared {
+    /// Reads once. If a read that did not fill its room says that the socket is empty, it is not asked again before the kernel
+    /// says that there is more: a lone message costs one system call, not two.
+    fn read(&self, buf: &mut ReadBuf<'_>, short_read: ShortRead) -> io::Result<()> {
+        let room = buf.remaining();
+        let mut emptied = false;
+        let outcome = self.0.try_io(Interest::READABLE, || {
+            let count = self.0.try_read_buf(buf)?;
+            emptied = short_read == ShortRead::Empty && 0 < count && count < room;
+            // The readiness that is taken back is the one from before the read, so that nothing is forgotten that came since.
+            if emptied { Err(io::ErrorKind::WouldBlock.into()) } else { Ok(()) }
+        });
+        if emptied { Ok(()) } else { outcome }
+    }
+}
+
 impl WriteShared for Shared {
     fn try_write_vectored(&self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
         self.0.try_io(Interest::WRITABLE, || {
@@ -73,11 +120,16 @@ impl WriteShared for Shared {
 
 impl AsyncRead for Socket {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
         loop {
-            ready!(self.shared.0.poll_read_ready(cx))?;
-            match self.shared.0.try_read_buf(buf) {
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                outcome => return Poll::Ready(outcome.map(drop)),
+            ready!(this.shared.0.poll_read_ready(cx))?;
+            match this.shared.read(buf, this.short_read) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    if this.short_read == ShortRead::NothingYet {
+                        this.short_read = ShortRead::Empty;
+                    }
+                }
+                outcome => return Poll::Ready(outcome),
             }
         }
     }

@@ -1,10 +1,15 @@
-//! The system calls on sockets that no safe crate offers: who is at the other end, and descriptors known by
-//! number only.
+//! What no safe crate offers for sockets: who is at the other end, whether it may send descriptors, descriptors known by
+//! number only, and sockets that the runtime has no type for.
+
+mod credentials;
 
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 
 use rustix::io::{FdFlags, fcntl_dupfd_cloexec, fcntl_getfd, fcntl_setfd};
+use tokio::io::{Interest, unix::AsyncFd};
+
+pub(crate) use self::credentials::receive_with_credentials;
 
 /// `SO_PEERCRED` as the kernel gives it: the pid is 0 when the peer is outside our pid namespace.
 #[derive(Debug, Clone, Copy)]
@@ -61,6 +66,43 @@ pub(crate) fn peer_pidfd(socket: BorrowedFd<'_>) -> io::Result<Option<OwnedFd>> 
     Ok(Some(unsafe { OwnedFd::from_raw_fd(fd) }))
 }
 
+/// Has the current runtime watch a non-blocking socket, one that it has no type of its own for.
+pub(crate) fn watch(socket: OwnedFd, interest: Interest) -> io::Result<AsyncFd<OwnedFd>> {
+    // SAFETY: an `OwnedFd` names the same open descriptor as long as it lives, and the `AsyncFd` owns it from here on.
+    #[expect(unsafe_code, reason = "tokio cannot know that of every type, and has no constructor for this one")]
+    let watched = unsafe { AsyncFd::register_with_interest(socket, interest) };
+    Ok(watched?)
+}
+
+/// Whether the other end of a socket may send descriptors to us.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Rights {
+    /// `sendmsg(2)` over there fails with `EPERM`.
+    Refused,
+    Accepted,
+}
+
+/// Says whether descriptors are wanted on this socket, or on those that will be accepted from it (`SO_PASSRIGHTS`).
+///
+/// Kernels before Linux 6.16 do not know the option, and a sandbox may forbid it. Then descriptors that nobody wants can
+/// be sent, and are closed by the kernel when the bytes they came with are read: that is no reason to fail.
+/// Answers whether the kernel will do so.
+pub(crate) fn set_rights(socket: BorrowedFd<'_>, rights: Rights) -> bool {
+    set_flag(socket, SO_PASSRIGHTS, rights == Rights::Accepted).is_ok()
+}
+
+/// Has the kernel put nothing beside the bytes but what the peer sent: no credentials, no security label, and above all no
+/// pidfd, which is a descriptor too, whoever had asked for them.
+pub(crate) fn want_no_identities(socket: BorrowedFd<'_>) {
+    for option in [libc::SO_PASSCRED, libc::SO_PASSSEC, libc::SO_PASSPIDFD] {
+        // Not every kernel knows every one, and what it does not know it does not do.
+        let _ = set_flag(socket, option, false);
+    }
+}
+
+// The number in `asm-generic/socket.h`, and sparc's own.
+const SO_PASSRIGHTS: i32 = if cfg!(any(target_arch = "sparc", target_arch = "sparc64")) { 0x5c } else { 83 };
+
 /// A duplicate, closed on exec, of a descriptor this process was started with; the original is made so too.
 ///
 /// The original stays open and belongs to the process, so asking twice is harmless.
@@ -89,6 +131,25 @@ fn socket_option<'a, T: Word>(socket: BorrowedFd<'_>, option: i32, room: &'a mut
         return Err(io::Error::last_os_error());
     }
     Ok(room.get(..len as usize / size_of::<T>()).unwrap_or(room))
+}
+
+fn set_flag(socket: BorrowedFd<'_>, option: i32, on: bool) -> io::Result<()> {
+    let value = libc::c_int::from(on);
+    // SAFETY: the kernel reads the integer behind the pointer, whose size is given, and nothing else.
+    #[expect(unsafe_code, reason = "no SO_PASSRIGHTS and SO_PASSPIDFD in rustix")]
+    let result = unsafe {
+        libc::setsockopt(
+            socket.as_raw_fd(),
+            libc::SOL_SOCKET,
+            option,
+            (&raw const value).cast(),
+            size_of_val(&value) as libc::socklen_t,
+        )
+    };
+    if result != 0 {
+        return Err(io::Error::last_os_error());
+    }
+    Ok(())
 }
 
 /// Integers: every bit pattern is a value, so the kernel may write into them.

@@ -20,15 +20,17 @@ use tokio::{
 
 use crate::{
     control::{Desk, Request},
+    fds::Account,
     inbox::Inbox,
     outbox::{Outbox, Taken},
-    quiet::Quiet,
+    quiet::{Quiet, Rest},
     report::{Count, Ending, Reason},
     transport::Transport,
 };
 
-/// Bytes moved in one go, in either direction, before other tasks get their turn and the desk is looked at again.
-const BUDGET: usize = 256 << 10;
+/// Bytes moved in one go, in either direction, before other tasks get their turn and the desk is looked at again. One full
+/// read: whoever takes its frames then finds them in the nearest cache, and the block is free again for the next.
+const BUDGET: usize = 64 << 10;
 
 /// What each move costs at least: a system call takes about as long as copying this many bytes.
 const LEAST_COST: usize = 4 << 10;
@@ -54,6 +56,7 @@ pub(crate) struct Task<T: Transport, F: Framing> {
     pub(crate) draining: bool,
     /// Bytes taken from the outbox and not said to be written yet, framing included.
     pub(crate) in_flight: u64,
+    pub(crate) rest: Rest,
     pub(crate) idle: Option<Quiet>,
     pub(crate) keep_alive: Option<KeepAlive>,
     /// Why the write side failed, for the report if reading then ends in an orderly way.
@@ -107,7 +110,7 @@ impl<T: Transport, F: Framing + Send> Task<T, F> {
         if let Some(deadline) = &mut self.deadline
             && deadline.as_mut().poll(cx).is_ready()
         {
-            return Poll::Ready(Reason::DeadlineExceeded);
+            return Poll::Ready(Reason::at_deadline(&self.inbox));
         }
         self.keep_alive(cx);
         let mut budget = BUDGET;
@@ -120,13 +123,18 @@ impl<T: Transport, F: Framing + Send> Task<T, F> {
             match self.pump.poll_next(cx, intake) {
                 Poll::Ready(PumpEvent::Batch(batch)) => {
                     cost = cost.max(batch.memory_len());
-                    self.inbox.push(batch);
+                    if let Some(reason) = self.take_in(batch) {
+                        return Poll::Ready(reason);
+                    }
                 }
                 Poll::Ready(PumpEvent::Drained | PumpEvent::Finished) => cost = cost.max(self.note_written()),
                 Poll::Ready(PumpEvent::WriteFailed(error)) => {
                     self.note_written();
                     self.outbox.refuse();
-                    self.write_failed = Some(Reason::Failed(Arc::new(error)));
+                    let reason = Reason::of(error);
+                    // A peer that is not gone may never close; what it has said so far is still taken.
+                    self.draining |= matches!(reason, Reason::Descriptors(_));
+                    self.write_failed = Some(reason);
                 }
                 Poll::Ready(PumpEvent::End(end)) => match end {
                     End::Eof { .. } => {
@@ -137,7 +145,7 @@ impl<T: Transport, F: Framing + Send> Task<T, F> {
                             self.pump.close_writing();
                         }
                     }
-                    End::Failed { error, .. } => return Poll::Ready(Reason::Failed(Arc::new(error))),
+                    End::Failed { error, .. } => return Poll::Ready(Reason::of(error)),
                     End::Malformed { error, .. } => return Poll::Ready(Reason::Malformed(error)),
                     _ => unreachable!("the ends of a stream are these"),
                 },
@@ -151,10 +159,12 @@ impl<T: Transport, F: Framing + Send> Task<T, F> {
                 return Poll::Pending;
             }
         };
-        // Looked at when all that was there has been read, so that a late turn of ours is not taken for silence.
+        // Looked at when all that was there has been read, so that a late turn of ours is not taken for silence; nor
+        // is a peer silent whom we do not listen to.
         if let Some(idle) = &mut self.idle
             && !self.pump.is_read_ended()
             && idle.poll(cx, self.pump.bytes_read())
+            && intake == Intake::Open
         {
             return Poll::Ready(Reason::Idle);
         }
@@ -162,6 +172,12 @@ impl<T: Transport, F: Framing + Send> Task<T, F> {
         let receiving = !drained && !self.pump.is_read_ended() && !self.inbox.is_receiver_gone();
         if self.pump.is_write_closed() && !receiving {
             return Poll::Ready(self.write_failed.take().unwrap_or(Reason::Closed));
+        }
+        let (pushed, outbox_memory) = self.outbox.usage();
+        let moved = self.pump.bytes_read().wrapping_add(pushed);
+        if self.rest.poll(cx, moved, self.pump.memory_len() + outbox_memory) {
+            self.pump.release();
+            self.outbox.release();
         }
         Poll::Pending
     }
@@ -202,27 +218,42 @@ impl<T: Transport, F: Framing> Task<T, F> {
         usize::try_from(written).unwrap_or(usize::MAX)
     }
 
+    /// Gives frames to the receiver. Answers why there will be no more, if what the transport brought beside them does not
+    /// fit them.
+    fn take_in(&self, batch: Batch) -> Option<Reason> {
+        let end = self.pump.bytes_read() - self.pump.cut_len() as u64;
+        let (batch, fault) = T::sort(self.pump.stream(), batch, end);
+        if !batch.is_empty() {
+            self.inbox.push(batch);
+        }
+        fault
+    }
+
     /// Nothing is accepted any longer, and it is known what became of everything.
     fn close_books(&mut self, reason: Reason) {
         self.note_written();
         // Whatever ended it, frames that were read into the process are received.
         while let Some(batch) = self.pump.take_received() {
-            self.inbox.push(batch);
+            self.take_in(batch);
         }
         let (left_here, cut_sending) = self.pump.encoder().take_unsent();
         let written_here = self.pump.encoder().written();
         let there = self.outbox.close();
+        let unsent = Batch::concat([left_here, there.unsent]);
+        let (returned, descriptors) = T::account(self.pump.stream(), unsent);
+        let refused_here = descriptors.as_ref().map_or(0, Account::refused_bytes);
         let ending = Ending {
             reason,
             handed_to_kernel: Count {
                 frames: written_here.frames + there.written.frames,
                 bytes: written_here.bytes + there.written.bytes,
             },
-            returned: Batch::concat([left_here, there.unsent]),
+            returned,
             refused: there.refused,
             dropped: there.dropped,
             cut_sending: cut_sending + there.cut,
-            cut_receiving: self.pump.cut_len(),
+            cut_receiving: self.pump.cut_len() + refused_here,
+            descriptors,
         };
         self.verdict.ending = Some(Arc::new(ending));
     }

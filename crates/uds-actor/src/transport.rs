@@ -2,12 +2,13 @@
 
 use std::{fmt, io, io::IoSlice, sync::Arc};
 
+use frame_codec::Batch;
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::UnixStream,
 };
 
-use crate::{Peer, socket::Socket};
+use crate::{Peer, Reason, fds::Account, socket::Socket};
 
 mod owned;
 
@@ -36,6 +37,22 @@ pub trait Transport: Send + 'static {
     /// Whether the peer has closed both directions, so that nothing written can be read by anybody. A stream that cannot
     /// tell says no, and the next write finds out.
     fn is_hung_up(stream: &Self::Stream) -> bool;
+
+    /// Looks at frames as they arrive, for a transport that brings something beside the bytes which must fit them: gives
+    /// back those to be delivered and, when the connection cannot go on behind them, why.
+    ///
+    /// The block that the batch was cut from ends at this offset of the stream.
+    fn sort(stream: &Self::Stream, batch: Batch, end: u64) -> (Batch, Option<Reason>) {
+        let _ = (stream, end);
+        (batch, None)
+    }
+
+    /// The account of what a transport carried beside the bytes, at the end: of these frames no byte was written. They are
+    /// given back as their sender knew them.
+    fn account(stream: &Self::Stream, unsent: Batch) -> (Batch, Option<Account>) {
+        let _ = stream;
+        (unsent, None)
+    }
 
     /// A way to write while somebody else owns the stream, if it has one: a lone message then needs no turn of the actor.
     fn writer(stream: &Self::Stream) -> Option<Arc<dyn WriteShared>>;

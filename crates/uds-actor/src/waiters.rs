@@ -54,6 +54,7 @@ impl Waiters {
 }
 
 /// Those who waited.
+#[derive(Debug, Default)]
 #[must_use = "whoever is not woken waits for ever"]
 pub(crate) struct Woken(Vec<(u64, Waker)>);
 

@@ -1,7 +1,9 @@
 //! What an actor promises, on real sockets and on a stream that fails on cue.
 
+#[path = "support/soon.rs"]
+mod soon;
+
 use std::{
-    future::Future,
     io,
     pin::Pin,
     task::{Context, Poll},
@@ -18,15 +20,7 @@ use tokio::{
 };
 use uds_actor::{Actor, Owned, Reason, Receiver, Refusal, spawn_with_channels};
 
-const LONG: Duration = Duration::from_secs(20);
-
-/// A hang is a failure with a name.
-async fn soon<T>(what: &str, future: impl Future<Output = T>) -> T {
-    match timeout(LONG, future).await {
-        Ok(value) => value,
-        Err(_) => panic!("still waiting for {what}"),
-    }
-}
+use self::soon::{LONG, soon};
 
 async fn drain(receiver: &mut Receiver) -> Vec<String> {
     let mut frames = Vec::new();

@@ -1,5 +1,8 @@
 //! How connections end, and that the account is right whatever was half done: on a stream that does what it is told.
 
+#[path = "support/soon.rs"]
+mod soon;
+
 use std::{
     future::Future,
     io::{self, Write as _},
@@ -18,19 +21,10 @@ use tokio::{
     io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, ReadBuf},
     net::UnixStream,
     sync::mpsc,
-    time::timeout,
 };
 use uds_actor::{Actor, Control, Owned, Reason, Refusal, Sender, spawn_with_channels};
 
-const LONG: Duration = Duration::from_secs(20);
-
-/// A hang is a failure with a name.
-async fn soon<T>(what: &str, future: impl Future<Output = T>) -> T {
-    match timeout(LONG, future).await {
-        Ok(value) => value,
-        Err(_) => panic!("still waiting for {what}"),
-    }
-}
+use self::soon::{LONG, soon};
 
 /// A stream whose reads and writes are two functions. Whoever answers `Pending` wakes nobody.
 struct Puppet<R, W> {

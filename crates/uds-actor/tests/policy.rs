@@ -1,25 +1,19 @@
 //! What an actor does about peers that are silent or slow, and the sender as a sink.
 
-use std::{future::Future, time::Duration};
+#[path = "support/soon.rs"]
+mod soon;
+
+use std::time::Duration;
 
 use bytes::Bytes;
 use frame_codec::{Delimited, LengthPrefixed};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::UnixStream,
-    time::timeout,
 };
-use uds_actor::{Actor, Overflow, Reason, Receiver};
+use uds_actor::{Actor, Control, Overflow, Reason, Receiver};
 
-const LONG: Duration = Duration::from_secs(20);
-
-/// A hang is a failure with a name.
-async fn soon<T>(what: &str, future: impl Future<Output = T>) -> T {
-    match timeout(LONG, future).await {
-        Ok(value) => value,
-        Err(_) => panic!("still waiting for {what}"),
-    }
-}
+use self::soon::soon;
 
 async fn drain(receiver: &mut Receiver) -> Vec<String> {
     let mut frames = Vec::new();
@@ -109,4 +103,65 @@ async fn the_sender_as_a_sink_forwards_a_whole_stream() {
     let receiving = receiver.map(|batch| batch.len()).collect::<Vec<_>>();
     let ((), counts) = soon("the stream", async { tokio::join!(forwarding, receiving) }).await;
     assert_eq!(counts.iter().sum::<usize>(), 2000);
+}
+
+/// Who is to blame for a deadline that was missed, be it to close or to drain.
+#[tokio::test(start_paused = true)]
+async fn a_missed_deadline_is_the_peers_fault_only_if_we_listened() {
+    let minute = Duration::from_secs(60);
+    for drains in [false, true] {
+        let end = async |control: Control| {
+            if drains { control.drain(minute).await } else { control.close(minute).await }
+        };
+        // The peer has said all it had to say and closed; our own receiver takes nothing of it.
+        let (here, mut there) = UnixStream::pair().unwrap();
+        there.write_all(&b"a line\n".repeat(10_000)).await.unwrap();
+        drop(there);
+        let (_sender, _receiver, control) = Actor::new(here, Delimited::lines()).inbox_bytes(1).spawn();
+        let report = end(control).await;
+        assert!(matches!(report.reason, Reason::InboxFull), "{report}");
+        assert!(!report.reason.is_peer_fault());
+
+        // Taken, but not let go of: the memory is still ours.
+        let (here, mut there) = UnixStream::pair().unwrap();
+        there.write_all(b"a line\n").await.unwrap();
+        let (_sender, mut receiver, control) = Actor::new(here, Delimited::lines()).inbox_bytes(1).spawn();
+        let kept = receiver.recv_batch().await;
+        let report = end(control).await;
+        assert!(matches!(report.reason, Reason::InboxFull), "{report}");
+        drop(kept);
+
+        // Everything is taken, and the peer does not read what we send.
+        let (here, _there) = UnixStream::pair().unwrap();
+        let (sender, _receiver, control) = Actor::new(here, LengthPrefixed::u32_be()).spawn();
+        sender.send(&vec![0; 1_000_000]).await.unwrap();
+        let report = end(control).await;
+        assert!(matches!(report.reason, Reason::DeadlineExceeded), "{report}");
+        assert!(report.reason.is_peer_fault());
+    }
+    // Nobody receives any longer, so that only the writing is waited for.
+    let (here, mut there) = UnixStream::pair().unwrap();
+    there.write_all(&b"a line\n".repeat(10_000)).await.unwrap();
+    let (sender, receiver, control) = Actor::new(here, Delimited::lines()).inbox_bytes(1).spawn();
+    tokio::task::yield_now().await;
+    drop(receiver);
+    sender.send(&vec![0; 1_000_000]).await.unwrap();
+    let report = control.close(minute).await;
+    assert!(matches!(report.reason, Reason::DeadlineExceeded), "{report}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_peer_that_is_not_listened_to_is_not_called_silent() {
+    let (here, mut there) = UnixStream::pair().unwrap();
+    let second = Duration::from_secs(1);
+    let (_sender, mut receiver, control) =
+        Actor::new(here, Delimited::lines()).inbox_bytes(1).idle_timeout(10 * second).spawn();
+    there.write_all(&b"a line\n".repeat(10_000)).await.unwrap();
+    tokio::time::sleep(60 * second).await;
+    let mut lines = 0;
+    while lines < 10_000 {
+        lines += soon("a batch", receiver.recv_batch()).await.expect("it lives").len();
+    }
+    let report = soon("the end", control.finished()).await;
+    assert!(matches!(report.reason, Reason::Idle), "{report}");
 }

@@ -1,8 +1,11 @@
 //! The promises of an actor when its handles are on other threads: many short lives, each ended somewhere in the middle.
+
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+#[path = "support/soon.rs"]
+mod soon;
+
 use std::{
-    future::Future,
     io::{Read as _, Write as _},
     time::Duration,
 };
@@ -12,15 +15,7 @@ use frame_codec::{Delimited, LengthPrefixed};
 use tokio::{net::UnixStream, task::spawn_blocking, time::timeout};
 use uds_actor::{Actor, Reason, Receiver};
 
-const LONG: Duration = Duration::from_secs(60);
-
-/// A hang is a failure with a name.
-async fn soon<T>(what: &str, future: impl Future<Output = T>) -> T {
-    match timeout(LONG, future).await {
-        Ok(value) => value,
-        Err(_) => panic!("still waiting for {what}"),
-    }
-}
+use self::soon::{LONG, soon};
 
 /// One end for an actor, the other for a thread.
 fn pair() -> (UnixStream, std::os::unix::net::UnixStream) {

@@ -1,9 +1,9 @@
 //! Many connections that say nothing: what one of them costs.
 
-use std::{io::Write as _, os::unix::net::UnixStream, path::PathBuf, time::Duration};
+use std::{future::poll_fn, io::Write as _, os::unix::net::UnixStream, path::PathBuf, task::Poll, time::Duration};
 
 use anyhow::{Context as _, Result, ensure};
-use frame_codec::LengthPrefixed;
+use frame_codec::{Intake, LengthPrefixed, Limits as FrameLimits, Pump, PumpEvent};
 use futures_util::StreamExt as _;
 use mpsr_server::{Event, Funnel, Limits};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
@@ -29,13 +29,15 @@ const PAYLOAD: usize = 64;
 pub(crate) enum Contender {
     /// Connections of a funnel.
     Ours,
+    /// The buffers of as many connections and nothing else: what a `Pump` says it holds.
+    Buffers,
     /// A task per connection, with a `FramedRead` and a channel to one receiver.
     Framed,
     /// A task per connection that waits for the socket to be readable and holds no buffer: the floor.
     Bare,
 }
 
-pub(crate) const CONTENDERS: [Contender; 3] = [Contender::Ours, Contender::Framed, Contender::Bare];
+pub(crate) const CONTENDERS: [Contender; 4] = [Contender::Ours, Contender::Buffers, Contender::Framed, Contender::Bare];
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Load {
@@ -117,6 +119,7 @@ pub(crate) fn server(contender: Contender, load: Load) -> Result<()> {
     Flavour::CurrentThread.run(async move {
         match contender {
             Contender::Ours => funnel(load).await,
+            Contender::Buffers => buffers(load).await,
             Contender::Framed => framed(load).await,
             Contender::Bare => bare(load).await,
         }
@@ -142,6 +145,31 @@ async fn funnel(load: Load) -> Result<()> {
         messages += funnel.recv().await.context("the funnel goes on")?.batch().len();
     }
     quiet().await
+}
+
+async fn buffers(load: Load) -> Result<()> {
+    let listener = bind(&load)?;
+    let empty = begin().await?;
+    let mut pumps = Vec::with_capacity(load.connections);
+    for _ in 0..load.connections {
+        let (stream, _) = listener.accept().await?;
+        let mut pump = Pump::new(stream, LengthPrefixed::u32_be(), FrameLimits::default());
+        let waits = poll_fn(|cx| Poll::Ready(pump.poll_next(cx, Intake::Open).is_pending())).await;
+        ensure!(waits, "a client said something too early");
+        pumps.push(pump);
+    }
+    let held = |pumps: &[Pump<_, _>]| pumps.iter().map(|pump| pump.memory_len() as u64).sum::<u64>();
+    let resident = measure().await?.resident;
+    role::answer(&[Memory { heap: 0, ..empty }, Memory { heap: held(&pumps), resident }])?;
+    spawn_blocking(role::await_go).await??;
+    for pump in &mut pumps {
+        ensure!(matches!(pump.next().await, PumpEvent::Batch(_)), "each says one thing");
+        let waits = poll_fn(|cx| Poll::Ready(pump.poll_next(cx, Intake::Open).is_pending())).await;
+        ensure!(waits, "each says only one thing");
+        pump.release();
+    }
+    let resident = measure().await?.resident;
+    role::answer(&Memory { heap: held(&pumps), resident })
 }
 
 async fn framed(load: Load) -> Result<()> {
@@ -218,7 +246,7 @@ async fn quiet() -> Result<()> {
 
 async fn measure() -> Result<Memory> {
     // Nothing tells when a connection has become idle again; it does in far less than this.
-    tokio::time::sleep(Duration::from_millis(200)).await;
+    tokio::time::sleep(Duration::from_millis(500)).await;
     Ok(Memory { heap: heap(), resident: resident()? })
 }
 

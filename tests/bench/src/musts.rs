@@ -65,12 +65,9 @@ pub(crate) fn judge(results: &Results) -> Vec<Must> {
             must("lone message: kernel calls more than raw", Bound::AtMost(0.25), Some(more));
         }
     }
-    let finding = |contender| results.idle.iter().find(|finding| finding.contender == contender);
-    if let (Some(ours), Some(bare)) = (finding(idle::Contender::Ours), finding(idle::Contender::Bare)) {
-        let kept = |finding: &idle::Finding| finding.heap_fresh.max(finding.heap_quiet);
-        // Buffers are a part of it, 2 KiB at most; the allocator cannot tell them from the rest.
-        let beyond = Some(kept(ours) - kept(bare));
-        must("idle connection: heap beyond a bare task, bytes", Bound::AtMost(4096.0), beyond);
+    if let Some(idle) = results.idle.iter().find(|finding| finding.contender == idle::Contender::Buffers) {
+        let most = idle.heap_fresh.max(idle.heap_quiet);
+        must("idle connection: buffers, bytes", Bound::AtMost(2048.0), Some(most));
     }
     musts
 }

@@ -117,7 +117,8 @@ pub(crate) fn idle(findings: &[idle::Finding]) -> String {
     text.push_str("| contender | heap, silent so far | resident | heap, silent after one message | resident |\n|---|--:|--:|--:|--:|\n");
     for finding in findings {
         let name = match finding.contender {
-            idle::Contender::Ours => "ours (funnel)",
+            idle::Contender::Ours => "ours (funnel), state and all",
+            idle::Contender::Buffers => "ours, buffers alone",
             idle::Contender::Framed => "FramedRead in a task",
             idle::Contender::Bare => "bare task",
         };

@@ -52,6 +52,11 @@ pub struct LengthPrefixed {
     inclusive: bool,
     offset: u16,
     adjustment: i32,
+    // What follows from these, worked out once instead of for every frame.
+    /// What the number of bytes behind the length field is more than the length says.
+    surplus: i64,
+    /// How many bits the length field is shorter than a word: 0 to 56.
+    unused_bits: u32,
 }
 
 impl LengthPrefixed {
@@ -84,14 +89,22 @@ impl LengthPrefixed {
     #[must_use]
     pub const fn new(width: u8, order: ByteOrder) -> Self {
         assert!(width >= 1 && width <= 8, "a length field has 1 to 8 bytes");
-        Self { width, order, inclusive: false, offset: 0, adjustment: 0 }
+        let unused_bits = 64_u32.saturating_sub((width as u32).saturating_mul(8));
+        Self { width, order, inclusive: false, offset: 0, adjustment: 0, surplus: 0, unused_bits }
+    }
+
+    /// With what follows from the other fields.
+    const fn worked_out(mut self) -> Self {
+        let counted = if self.inclusive { self.lead() as i64 } else { 0 };
+        self.surplus = (self.adjustment as i64).saturating_sub(counted);
+        self
     }
 
     /// Makes the length count the whole frame: its own field, and what lies before that.
     #[must_use]
     pub const fn inclusive(mut self) -> Self {
         self.inclusive = true;
-        self
+        self.worked_out()
     }
 
     /// Says that the length field begins at this byte of the frame. Frames are then given out whole, see
@@ -99,14 +112,14 @@ impl LengthPrefixed {
     #[must_use]
     pub const fn at(mut self, offset: u16) -> Self {
         self.offset = offset;
-        self
+        self.worked_out()
     }
 
     /// Says that so many more bytes belong to the frame than the length counts; fewer if negative.
     #[must_use]
     pub const fn adjusted(mut self, by: i32) -> Self {
         self.adjustment = by;
-        self
+        self.worked_out()
     }
 
     /// Writes the length of `message` into its length field, for framings whose length field is [not in
@@ -135,46 +148,51 @@ impl LengthPrefixed {
         (self.offset as usize).saturating_add(self.width as usize)
     }
 
-    /// What the number of bytes behind the length field is more than the length says.
-    #[inline]
-    const fn surplus(&self) -> i64 {
-        let counted = if self.inclusive { self.lead() as i64 } else { 0 };
-        (self.adjustment as i64).saturating_sub(counted)
-    }
-
     /// The largest number the length field holds.
+    #[inline]
     const fn largest(&self) -> u64 {
-        u64::MAX >> (64_u32.saturating_sub((self.width as u32).saturating_mul(8)))
+        u64::MAX >> self.unused_bits
     }
 
     /// What the length field says about `behind` bytes that follow it, in a payload of `len` bytes.
     #[inline]
     fn said(&self, behind: u64, len: usize) -> Result<u64, Error> {
-        let surplus = self.surplus();
-        let Some(said) = behind.checked_add_signed(surplus.saturating_neg()) else {
-            // Fewer bytes than belong to every frame.
-            let least = surplus.unsigned_abs().saturating_add(if self.offset > 0 { self.lead() as u64 } else { 0 });
-            return Err(Error::WrongLength { len, expected: least });
-        };
-        if said > self.largest() {
-            let behind = self.largest().saturating_add_signed(surplus);
-            let max = if self.offset > 0 { behind.saturating_add(self.lead() as u64) } else { behind };
-            return Err(Error::PayloadTooLarge { len, max: usize::try_from(max).unwrap_or(usize::MAX) });
+        match behind.checked_add_signed(self.surplus.saturating_neg()) {
+            Some(said) if said <= self.largest() => Ok(said),
+            said => Err(self.unsayable(said.is_some(), len)),
         }
-        Ok(said)
+    }
+
+    /// Why a payload of `len` bytes has no length that the field can say: it is too long, or else too short.
+    #[cold]
+    fn unsayable(&self, is_too_long: bool, len: usize) -> Error {
+        let surplus = self.surplus;
+        let lead = if self.offset > 0 { self.lead() as u64 } else { 0 };
+        if is_too_long {
+            let max = self.largest().saturating_add_signed(surplus).saturating_add(lead);
+            Error::PayloadTooLarge { len, max: usize::try_from(max).unwrap_or(usize::MAX) }
+        } else {
+            // Fewer bytes than belong to every frame.
+            Error::WrongLength { len, expected: surplus.unsigned_abs().saturating_add(lead) }
+        }
     }
 
     /// The number in the length field of a frame that begins with `bytes`.
     #[inline]
     fn read(&self, bytes: &[u8]) -> Option<u64> {
-        let field = bytes.get(self.offset.into()..self.lead())?;
-        if let Ok(four) = <[u8; 4]>::try_from(field) {
-            // By far the most common width, without a loop over its bytes.
-            return Some(match self.order {
-                ByteOrder::BigEndian => u32::from_be_bytes(four).into(),
-                ByteOrder::LittleEndian => u32::from_le_bytes(four).into(),
-            });
-        }
+        let from_field = bytes.get(self.offset.into()..)?;
+        // Nearly always a word's worth of bytes is there, and then every width is read alike.
+        let Some(&word) = from_field.first_chunk() else { return self.read_near_end(from_field) };
+        Some(match self.order {
+            ByteOrder::BigEndian => u64::from_be_bytes(word).wrapping_shr(self.unused_bits),
+            ByteOrder::LittleEndian => u64::from_le_bytes(word) & self.largest(),
+        })
+    }
+
+    /// The same where fewer than eight bytes follow.
+    #[cold]
+    fn read_near_end(&self, from_field: &[u8]) -> Option<u64> {
+        let field = from_field.get(..self.width.into())?;
         Some(match self.order {
             ByteOrder::BigEndian => BigEndian::read_uint(field, field.len()),
             ByteOrder::LittleEndian => LittleEndian::read_uint(field, field.len()),
@@ -191,8 +209,8 @@ impl Framing for LengthPrefixed {
         };
         // What is given out begins behind the length field, or else with the frame.
         let start = if self.offset == 0 { lead } else { 0 };
-        let Some(behind) = said.checked_add_signed(self.surplus()) else {
-            return Err(if self.surplus() < 0 {
+        let Some(behind) = said.checked_add_signed(self.surplus) else {
+            return Err(if self.surplus < 0 {
                 Error::Malformed { what: "the length is smaller than what it counts" }
             } else {
                 Error::FrameTooLarge { len: said, max: max_payload }
@@ -217,14 +235,11 @@ impl Framing for LengthPrefixed {
             return self.check(payload).map(|()| Envelope::NONE);
         }
         let said = self.said(len as u64, len)?;
-        let mut field = [0; 8];
-        let width = self.width.into();
-        match self.order {
-            ByteOrder::BigEndian => BigEndian::write_uint(&mut field, said, width),
-            ByteOrder::LittleEndian => LittleEndian::write_uint(&mut field, said, width),
-        }
-        let head = field.get(..width).and_then(Head::new).expect("a length field is shorter than the longest head");
-        Ok(Envelope { head, tail: &[] })
+        let field = match self.order {
+            ByteOrder::BigEndian => said.wrapping_shl(self.unused_bits).to_be_bytes(),
+            ByteOrder::LittleEndian => said.to_le_bytes(),
+        };
+        Ok(Envelope { head: Head::from_word(field, self.width), tail: &[] })
     }
 }
 
@@ -234,7 +249,7 @@ impl LengthPrefixed {
         let len = message.len();
         let lead = self.lead() as u64;
         let said = self.read(message).ok_or(Error::WrongLength { len, expected: lead })?;
-        match said.checked_add_signed(self.surplus()).and_then(|behind| behind.checked_add(lead)) {
+        match said.checked_add_signed(self.surplus).and_then(|behind| behind.checked_add(lead)) {
             Some(whole) if whole == len as u64 => Ok(()),
             whole => Err(Error::WrongLength { len, expected: whole.unwrap_or(said) }),
         }

@@ -3,9 +3,10 @@
 use std::env;
 use std::os::fd::{OwnedFd, RawFd};
 
+use rustix::net::AddressFamily;
 use rustix::net::sockopt::{socket_acceptconn, socket_domain, socket_type};
-use rustix::net::{AddressFamily, SocketType};
 
+use crate::address::SocketKind;
 use crate::error::{Error, Result};
 use crate::sys::duplicate_inherited;
 
@@ -14,18 +15,18 @@ const FIRST: RawFd = 3;
 /// What a descriptor is called that was given no name.
 const UNNAMED: &str = "unknown";
 
-/// A descriptor of the listening Unix stream socket of that name; the environment stays as it is, because changing
+/// A descriptor of the Unix socket of that name and kind, which listens if its kind can; the environment stays as it is, because changing
 /// it is not safe while other threads run, and so that every part of a program can ask for its own name.
-pub(super) fn take(name: &str) -> Result<OwnedFd> {
+pub(super) fn take(name: &str, wanted: SocketKind) -> Result<OwnedFd> {
     let text = |key| env::var(key).ok();
     let passed = Passed::from(text("LISTEN_PID"), text("LISTEN_FDS"), text("LISTEN_FDNAMES"), std::process::id());
     let fd = passed.named(name)?;
-    let refused = || Error::NotAListener { name: name.to_owned(), fd };
+    let refused = || Error::NotAListener { name: name.to_owned(), fd, wanted };
     let socket = duplicate_inherited(fd).map_err(|_| refused())?;
-    let is_listener = socket_domain(&socket) == Ok(AddressFamily::UNIX)
-        && socket_type(&socket) == Ok(SocketType::STREAM)
-        && socket_acceptconn(&socket) == Ok(true);
-    if is_listener { Ok(socket) } else { Err(refused()) }
+    let is_it = socket_domain(&socket) == Ok(AddressFamily::UNIX)
+        && socket_type(&socket) == Ok(wanted.to_system())
+        && (wanted == SocketKind::Datagram || socket_acceptconn(&socket) == Ok(true));
+    if is_it { Ok(socket) } else { Err(refused()) }
 }
 
 /// The names of the descriptors that are for us, in order from [`FIRST`].

@@ -9,7 +9,7 @@ use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, connect, socket_with};
 use unix_diag::{Entry, FileId, Which};
 
-use crate::address::{Address, FileKind};
+use crate::address::{Address, FileKind, SocketKind};
 use crate::error::{Error, Result};
 use crate::path::{check, descriptor_path};
 
@@ -52,7 +52,7 @@ pub fn probe(path: impl AsRef<Path>) -> Result<Liveness> {
     let failed = |errno: Errno| Error::Connect { address: Address::Path(path.to_owned()), source: errno.into() };
     let file = match openat(CWD, path, OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty()) {
         Ok(file) => file,
-        Err(errno) => return Err(crate::connect::diagnose(path, errno)),
+        Err(errno) => return Err(crate::connect::diagnose(path, SocketKind::Stream, errno)),
     };
     match FileKind::of(&fstat(&file).map_err(failed)?) {
         FileKind::Socket => probe_inode(file.as_fd()).map_err(failed),

@@ -18,6 +18,7 @@ use super::{
     buffer::{Buffer, Room},
     error::passes,
 };
+use crate::sys::{self, Rights};
 
 /// The bytes of the length in front of each message.
 const HEAD: usize = 8;
@@ -73,6 +74,7 @@ pub(super) enum Filled {
 
 impl Framed {
     pub(super) fn new(socket: OwnedFd, buffers: Buffers) -> Self {
+        sys::set_rights(socket.as_fd(), Rights::Refused);
         Self {
             socket,
             framing: LengthPrefixed::sozu(),

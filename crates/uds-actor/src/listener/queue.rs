@@ -1,14 +1,17 @@
 //! The kernel's queue of connections: emptied through shortages, and only for whom we admit.
 
 use std::io;
+use std::marker::PhantomData;
 use std::os::fd::OwnedFd;
 use std::time::Duration;
 
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketFlags, SocketType, accept_with, socket_with};
-use tokio::net::{UnixListener, UnixStream};
+use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
 use tokio::time::{Instant, sleep_until};
 
+use super::Acceptable;
 use super::stats::AcceptStats;
 use crate::address::Address;
 use crate::admit::Admit;
@@ -22,8 +25,9 @@ const LAST_PAUSE: Duration = Duration::from_secs(1);
 
 /// The kernel's queue of connections, and what it takes to empty it.
 #[derive(Debug)]
-pub(super) struct Queue {
-    pub(super) socket: UnixListener,
+pub(super) struct Queue<S> {
+    pub(super) socket: AsyncFd<OwnedFd>,
+    connections: PhantomData<fn() -> S>,
     pub(super) address: Address,
     admit: Admit,
     /// A descriptor to give up when there are no others.
@@ -33,10 +37,11 @@ pub(super) struct Queue {
     pub(super) stats: AcceptStats,
 }
 
-impl Queue {
-    pub(super) fn new(socket: UnixListener, address: Address, admit: Admit) -> Self {
+impl<S: Acceptable> Queue<S> {
+    pub(super) fn new(socket: AsyncFd<OwnedFd>, address: Address, admit: Admit) -> Self {
         Self {
             socket,
+            connections: PhantomData,
             address,
             admit,
             spare: spare(),
@@ -46,11 +51,12 @@ impl Queue {
         }
     }
 
-    pub(super) async fn accept(&mut self) -> Result<(UnixStream, Peer)> {
+    pub(super) async fn accept(&mut self) -> Result<(S, Peer)> {
         loop {
             self.resume().await;
-            match self.socket.accept().await {
-                Ok((stream, _)) => {
+            let accepted = self.socket.async_io(Interest::READABLE, |socket| Ok(accept_from(socket)?)).await;
+            match accepted.and_then(S::from_socket) {
+                Ok(stream) => {
                     self.recovered();
                     if let Some(accepted) = self.admitted(stream) {
                         return Ok(accepted);
@@ -64,6 +70,11 @@ impl Queue {
                 }
             }
         }
+    }
+
+    /// The next connection that is in the queue, if there is one.
+    pub(super) fn accept_now(&self) -> rustix::io::Result<OwnedFd> {
+        accept_from(self.socket.get_ref())
     }
 
     /// Waits until the pause is over, if there is one.
@@ -81,7 +92,7 @@ impl Queue {
         }
     }
 
-    pub(super) fn admitted(&mut self, stream: UnixStream) -> Option<(UnixStream, Peer)> {
+    pub(super) fn admitted(&mut self, stream: S) -> Option<(S, Peer)> {
         let peer = Peer::of(&stream).ok();
         match peer {
             Some(peer) if self.admit.admits(&peer) => {
@@ -116,11 +127,15 @@ impl Queue {
         if self.spare.take().is_none() {
             return;
         }
-        if accept_with(&self.socket, SocketFlags::CLOEXEC).is_ok() {
+        if self.accept_now().is_ok() {
             self.stats.shed += 1;
         }
         self.spare = spare();
     }
+}
+
+fn accept_from(socket: &OwnedFd) -> rustix::io::Result<OwnedFd> {
+    accept_with(socket, SocketFlags::CLOEXEC | SocketFlags::NONBLOCK)
 }
 
 /// Why `accept` failed, where trying again helps (`accept(2)`).

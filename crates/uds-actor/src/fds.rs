@@ -1,0 +1,113 @@
+//! Frames that carry descriptors: which belong to which is counted, and none is lost or mixed up.
+//!
+//! A connection takes no descriptors unless it is told to, on both ends, with [`Actor::pass_descriptors`]. Then its frames
+//! come and go with the descriptors that were sent with them: open files, sockets, memory, whatever the sender had.
+//!
+//! ```
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! use std::{fs::File, io::{Read, Write}, os::fd::OwnedFd};
+//! use frame_codec::LengthPrefixed;
+//! use tokio::net::UnixStream;
+//! use uds_actor::{Actor, fds::Limits};
+//!
+//! let (here, there) = UnixStream::pair()?;
+//! let passing = |stream| Actor::new(stream, LengthPrefixed::u32_be()).pass_descriptors(Limits::default()).spawn();
+//! let (sender, _, _control) = passing(here);
+//! let (_, mut receiver, _control) = passing(there);
+//!
+//! let (reader, mut writer) = std::io::pipe()?;
+//! sender.send_with(b"read this", &mut vec![OwnedFd::from(reader)]).await?;
+//! write!(writer, "through a pipe that was passed")?;
+//! drop(writer);
+//!
+//! for message in receiver.recv_batch().await.expect("a frame was sent") {
+//!     assert_eq!(&message.payload[..], b"read this");
+//!     let mut text = String::new();
+//!     for descriptor in message.descriptors {
+//!         File::from(descriptor).read_to_string(&mut text)?;
+//!     }
+//!     assert_eq!(text, "through a pipe that was passed");
+//! }
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # On the wire
+//!
+//! ```text
+//!   ┌──────────────┬───────┬─────────────┐
+//!   │ framing head │ count │ payload     │   count: one byte, 0 to 253 (SCM_MAX_FD)
+//!   └──────────────┴───────┴─────────────┘
+//!   ▲ the sendmsg(2) that begins here has the descriptors, all of them in one SCM_RIGHTS control message
+//! ```
+//!
+//! What the framing carries is one byte, the number of descriptors, and then the payload, so that the largest payload is
+//! one byte less than [`Limits::max_frame`](frame_codec::Limits::max_frame), and the report counts one byte more for each frame
+//! that was read or is cut.
+//!
+//! A frame without descriptors has a count of 0 and may be written in any pieces, together with others. A frame with
+//! descriptors begins a `sendmsg` of its own: they are attached to its first byte. The same `sendmsg` may go on with more, up to
+//! the next frame that has descriptors. Whoever speaks this from another language keeps to that, and reads with `recvmsg` and
+//! `MSG_CMSG_CLOEXEC` into a control buffer for 253 descriptors: the kernel ends each read behind the bytes that descriptors
+//! came with.
+//!
+//! Take a framing that keeps frames apart and carries any byte: by length, varint, netstring, octet count. With lines, a frame with
+//! 10 descriptors is refused, because its count is a line feed; with a delimiter of NUL, every frame without any.
+//!
+//! # What is checked
+//!
+//! | what | then |
+//! |---|---|
+//! | a frame announces more or fewer than came with it | the connection ends: [`Fault::Missing`] |
+//! | descriptors come that no frame announces | they are closed, the connection ends: [`Fault::Unannounced`] |
+//! | `MSG_CTRUNC`: some were lost for want of free descriptors here | the rest is closed, the connection ends: [`Fault::CutOff`] |
+//! | the peer takes none (`SO_PASSRIGHTS`) | the frame comes back, the connection ends: [`Fault::Refused`] |
+//! | too many in flight for this user ([`Fault::InFlight`]) | tried again with growing pauses for 5 seconds, then as above |
+//! | more wait for the receiver than [`Limits::held`] | nothing more is read until it takes some |
+//!
+//! Frames that came before are delivered. A peer that announces what it does not send can at most have a frame taken for the owner
+//! of descriptors that it sent with the next: whose they are only it knows, and it might as well have attached them so.
+//!
+//! What is received is closed on exec from the beginning, owned, and closed when it is
+//! dropped, by whomever. The report has the [`Account`].
+//!
+//! A descriptor is a right given away: what a peer sends may be anything, a file that blocks on reading or on closing, a socket
+//! somebody else reads from too. Look at what it is (`fstat`) before using it.
+
+mod account;
+mod batch;
+mod books;
+mod carrier;
+mod fault;
+mod incoming;
+mod limits;
+mod outgoing;
+mod passing;
+mod receiver;
+mod sender;
+mod socket;
+
+pub(crate) use self::outgoing::{Attachment, Descriptors};
+pub use self::{
+    account::Account,
+    batch::{Batch, Given, Lent, Message},
+    fault::Fault,
+    limits::Limits,
+    passing::Passing,
+    receiver::Receiver,
+    sender::Sender,
+};
+#[cfg(doc)]
+use crate::Actor;
+
+/// The most descriptors that one control message can have (`SCM_MAX_FD`, `unix(7)`).
+pub const MAX_PER_FRAME: usize = 253;
+
+/// A payload behind the number of its descriptors.
+fn counted(count: u8, payload: &[u8]) -> Vec<u8> {
+    let mut frame = Vec::with_capacity(payload.len() + 1);
+    frame.push(count);
+    frame.extend_from_slice(payload);
+    frame
+}

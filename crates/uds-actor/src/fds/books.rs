@@ -1,0 +1,38 @@
+//! What stream, handles and report share: the descriptors on their way, and what became of the others.
+
+use std::{
+    fmt,
+    sync::{MutexGuard, PoisonError},
+};
+
+use super::{Limits, incoming::Incoming, outgoing::Outgoing};
+
+/// Outlives the socket, because a report does; so it must not hold it.
+pub(super) struct Books {
+    outgoing: std::sync::Mutex<Outgoing>,
+    incoming: std::sync::Mutex<Incoming>,
+}
+
+impl Books {
+    pub(super) fn new(limits: Limits) -> Self {
+        Self {
+            outgoing: std::sync::Mutex::new(Outgoing::new(limits.queued())),
+            incoming: std::sync::Mutex::new(Incoming::new(limits.held())),
+        }
+    }
+
+    pub(super) fn outgoing(&self) -> MutexGuard<'_, Outgoing> {
+        // Nothing that runs under these locks leaves them half changed, so a panic elsewhere does not spoil them.
+        self.outgoing.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn incoming(&self) -> MutexGuard<'_, Incoming> {
+        self.incoming.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl fmt::Debug for Books {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Books").finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,63 @@
+//! What can go wrong with descriptors.
+
+use super::MAX_PER_FRAME;
+
+/// Why a connection that passes descriptors could not go on.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Fault {
+    /// The kernel had descriptors for us and could not give us all of them (`MSG_CTRUNC`); what did arrive is closed.
+    #[error(
+        "the kernel cut descriptors off, {arrived} of them arrived: this process is at its limit of open files \
+         (RLIMIT_NOFILE), raise it or hold fewer"
+    )]
+    CutOff {
+        /// How many arrived nevertheless.
+        arrived: usize,
+    },
+    /// A frame announces another number of descriptors than came with it.
+    #[error("a frame announces {announced} descriptors and came with {arrived}")]
+    Missing {
+        /// The count in the frame.
+        announced: usize,
+        /// How many were attached to it.
+        arrived: usize,
+    },
+    /// Descriptors came that no frame announces; they are closed.
+    #[error("{count} descriptors came that no frame announces")]
+    Unannounced {
+        /// How many.
+        count: usize,
+    },
+    /// A frame does not begin with a count from 0 to 253: the peer does not speak this.
+    #[error("a frame has no count of descriptors in front: both ends must pass descriptors")]
+    NoCount,
+    /// The peer takes no descriptors; the frame was not sent.
+    #[error("the peer takes no descriptors (SO_PASSRIGHTS): both ends must pass them")]
+    Refused,
+    /// More descriptors of this user are in flight than one of its processes may have open; the frame was not sent.
+    #[error(
+        "too many descriptors of this user are sent and not received yet (ETOOMANYREFS): the limit is that of open files, \
+         RLIMIT_NOFILE"
+    )]
+    InFlight,
+}
+
+impl Fault {
+    /// Whether the other side broke a rule.
+    #[must_use]
+    pub const fn is_peer_fault(&self) -> bool {
+        match self {
+            Self::Missing { .. } | Self::Unannounced { .. } | Self::NoCount | Self::Refused => true,
+            Self::CutOff { .. } | Self::InFlight => false,
+        }
+    }
+
+    /// The count at the front of a frame.
+    pub(super) fn count_of(frame: &[u8]) -> Result<usize, Self> {
+        match frame.first() {
+            Some(&count) if usize::from(count) <= MAX_PER_FRAME => Ok(usize::from(count)),
+            _ => Err(Self::NoCount),
+        }
+    }
+}

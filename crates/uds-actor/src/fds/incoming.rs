@@ -1,0 +1,306 @@
+//! Descriptors that have arrived: matched with the frames that announce them, then waiting for the receiver.
+#![warn(clippy::indexing_slicing, clippy::arithmetic_side_effects)]
+
+use std::{
+    collections::VecDeque,
+    mem,
+    os::fd::OwnedFd,
+    task::{Context, Waker},
+};
+
+use frame_codec::Batch;
+
+use super::Fault;
+use crate::waiters::Parked;
+
+/// Two queues: what was read and belongs to a frame that is not complete yet, and what belongs to frames on their way to
+/// the receiver.
+///
+/// A read ends behind the bytes that descriptors came with (`unix(7)`), so it brings one lot at most; but it may begin with
+/// bytes sent before them. Where in the read their frame begins is therefore not known to the byte, only that it does.
+#[derive(Debug)]
+pub(super) struct Incoming {
+    unmatched: VecDeque<Lot>,
+    matched: VecDeque<Vec<OwnedFd>>,
+    /// Descriptors that are matched and not taken, and how many there may be for another read.
+    waiting: usize,
+    limit: usize,
+    /// Everything before this offset of the stream is in frames that were looked at.
+    matched_to: u64,
+    fault: Option<Fault>,
+    receiver_gone: bool,
+    /// The actor, when too many wait.
+    actor: Parked,
+    /// Payload bytes of frames that were not delivered because of a fault.
+    pub(super) refused_bytes: usize,
+    pub(super) received: u64,
+    pub(super) delivered: u64,
+}
+
+/// What one read brought.
+#[derive(Debug)]
+struct Lot {
+    /// The read, as offsets of the stream.
+    from: u64,
+    to: u64,
+    descriptors: Vec<OwnedFd>,
+    cut_off: bool,
+}
+
+/// A frame of a batch that has its descriptors.
+#[derive(Clone, Copy, Debug)]
+struct Claim {
+    frame: usize,
+    /// Where the read ended that brought them.
+    read_to: u64,
+}
+
+/// Whether the actor may read.
+#[derive(Debug)]
+pub(super) enum Intake {
+    Open,
+    /// Too many wait; the actor is woken when some were taken.
+    Full,
+    Broken(Fault),
+}
+
+impl Incoming {
+    pub(super) fn new(limit: usize) -> Self {
+        Self {
+            unmatched: VecDeque::new(),
+            matched: VecDeque::new(),
+            waiting: 0,
+            limit,
+            matched_to: 0,
+            fault: None,
+            receiver_gone: false,
+            actor: Parked::default(),
+            refused_bytes: 0,
+            received: 0,
+            delivered: 0,
+        }
+    }
+
+    pub(super) fn intake(&mut self, cx: &Context<'_>) -> Intake {
+        // All complete frames were looked at since the last read, so what is unmatched came with an incomplete one, which
+        // has one first byte.
+        if let Some(lot) = self.unmatched.get(1) {
+            return Intake::Broken(Fault::Unannounced { count: lot.len() });
+        }
+        if let Some(lot) = self.unmatched.front()
+            && lot.cut_off
+        {
+            return Intake::Broken(Fault::CutOff { arrived: lot.len() });
+        }
+        if self.waiting >= self.limit {
+            self.actor.park(cx);
+            return Intake::Full;
+        }
+        Intake::Open
+    }
+
+    /// Notes what a read of these bytes of the stream brought.
+    pub(super) fn arrived(&mut self, from: u64, to: u64, descriptors: Vec<OwnedFd>, cut_off: bool) {
+        self.received = self.received.saturating_add(descriptors.len() as u64);
+        if !descriptors.is_empty() || cut_off {
+            self.unmatched.push_back(Lot { from, to, descriptors, cut_off });
+        }
+    }
+
+    /// Finds the descriptors of these frames, whose block ends at this offset of the stream. Gives back the frames up to the
+    /// first that does not have its own.
+    pub(super) fn sort(&mut self, batch: Batch, end: u64) -> (Batch, Option<Fault>) {
+        let begin = mem::replace(&mut self.matched_to, end);
+        let mut behind = begin;
+        let mut whole: usize = 0;
+        let mut last: Option<Claim> = None;
+        while self.fault.is_none()
+            && let (Some(frame), Some(offset)) = (batch.get(whole), batch.offset(whole))
+        {
+            let payload = begin.saturating_add(offset as u64);
+            match self.claim(frame, behind, payload) {
+                Ok(read_to) => {
+                    last = read_to.map(|read_to| Claim { frame: whole, read_to }).or(last);
+                    whole = whole.saturating_add(1);
+                }
+                Err(fault) => {
+                    if let (Fault::Missing { arrived: 0, .. }, Some(claim)) = (&fault, last)
+                        && behind < claim.read_to
+                    {
+                        // Both begin in the same read, which brought one lot: whose it is cannot be known.
+                        whole = claim.frame;
+                        self.unclaim();
+                    }
+                    self.fault = Some(fault);
+                }
+            }
+            behind = payload.saturating_add(frame.len() as u64);
+        }
+        if self.fault.is_none()
+            && let Some(lot) = self.unmatched.front()
+            && lot.to <= end
+        {
+            self.fault = Some(Fault::Unannounced { count: lot.len() });
+        }
+        if self.fault.is_none() {
+            return (batch, None);
+        }
+        self.unmatched.clear();
+        let refused: usize = batch.iter().skip(whole).map(<[u8]>::len).sum();
+        self.refused_bytes = self.refused_bytes.saturating_add(refused);
+        let sound = Batch::concat(batch.into_frames().take(whole).map(Batch::single));
+        (sound, self.fault.clone())
+    }
+
+    /// Matches one frame. It begins between these two offsets: behind the payload before it, and in front of its own. Answers
+    /// where the read ended that brought its descriptors, if it has any.
+    fn claim(&mut self, frame: &[u8], behind: u64, payload: u64) -> Result<Option<u64>, Fault> {
+        if let Some(lot) = self.unmatched.front()
+            && lot.to <= behind
+        {
+            return Err(Fault::Unannounced { count: lot.len() });
+        }
+        let announced = Fault::count_of(frame)?;
+        if announced == 0 {
+            return Ok(None);
+        }
+        let begun = self.unmatched.front().is_some_and(|lot| lot.from <= payload);
+        let Some(lot) = (if begun { self.unmatched.pop_front() } else { None }) else {
+            return Err(Fault::Missing { announced, arrived: 0 });
+        };
+        let arrived = lot.len();
+        if lot.cut_off {
+            return Err(Fault::CutOff { arrived });
+        }
+        if arrived != announced {
+            return Err(Fault::Missing { announced, arrived });
+        }
+        if !self.receiver_gone {
+            self.waiting = self.waiting.saturating_add(arrived);
+            self.matched.push_back(lot.descriptors);
+        }
+        Ok(Some(lot.to))
+    }
+
+    /// Closes what was matched last: the frame is not delivered.
+    fn unclaim(&mut self) {
+        if let Some(descriptors) = self.matched.pop_back() {
+            self.waiting = self.waiting.saturating_sub(descriptors.len());
+        }
+    }
+
+    /// Takes the descriptors of frames that the receiver takes, which come in the order in which they were sorted. Gives the
+    /// actor's waker if it can go on.
+    pub(super) fn deliver(&mut self, frames: &Batch) -> (VecDeque<Vec<OwnedFd>>, Option<Waker>) {
+        let lots = frames.iter().filter(|frame| matches!(Fault::count_of(frame), Ok(1..))).count();
+        let rest = self.matched.split_off(lots.min(self.matched.len()));
+        let taken = mem::replace(&mut self.matched, rest);
+        let count: usize = taken.iter().map(Vec::len).sum();
+        self.waiting = self.waiting.saturating_sub(count);
+        self.delivered = self.delivered.saturating_add(count as u64);
+        let actor = if self.waiting < self.limit { self.actor.take() } else { None };
+        (taken, actor)
+    }
+
+    /// Nobody will take what waits. It is given back to be closed.
+    pub(super) fn abandon(&mut self) -> VecDeque<Vec<OwnedFd>> {
+        self.receiver_gone = true;
+        self.waiting = 0;
+        mem::take(&mut self.matched)
+    }
+
+    /// The stream has ended: what is unmatched belongs to a frame whose rest never came.
+    pub(super) fn end(&mut self) {
+        self.unmatched.clear();
+    }
+
+    /// Those that were received and are closed.
+    pub(super) fn closed(&self) -> u64 {
+        let open = self.unmatched.iter().map(Lot::len).sum::<usize>().saturating_add(self.waiting);
+        self.received.saturating_sub(self.delivered).saturating_sub(open as u64)
+    }
+}
+
+impl Lot {
+    const fn len(&self) -> usize {
+        self.descriptors.len()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+
+    use frame_codec::{Decoder, LengthPrefixed, Limits};
+
+    use super::*;
+
+    /// A stream as the kernel keeps it: messages, of which some have descriptors.
+    struct Kernel(VecDeque<(Vec<u8>, usize)>);
+
+    impl Kernel {
+        /// As much as there is room for, across messages, but no further than the first that has descriptors.
+        fn read(&mut self, room: usize) -> (Vec<u8>, usize) {
+            let mut bytes = Vec::new();
+            while bytes.len() < room
+                && let Some((message, count)) = self.0.front_mut()
+            {
+                let rest = message.split_off(message.len().min(room.saturating_sub(bytes.len())));
+                bytes.append(&mut mem::replace(message, rest));
+                let count = mem::take(count);
+                if message.is_empty() {
+                    self.0.pop_front();
+                }
+                if count > 0 {
+                    return (bytes, count);
+                }
+            }
+            (bytes, 0)
+        }
+    }
+
+    fn frame(count: usize, payload: &str) -> Vec<u8> {
+        let payload = super::super::counted(u8::try_from(count).unwrap(), payload.as_bytes());
+        [&u32::try_from(payload.len()).unwrap().to_be_bytes()[..], &payload].concat()
+    }
+
+    #[test]
+    fn reads_of_any_size_find_the_descriptors_of_each_frame() {
+        let frames = [(0, "first"), (2, "a pair"), (0, ""), (0, "between"), (1, ""), (3, "x"), (0, "last"), (1, "one")];
+        for (joined, room) in [false, true].into_iter().flat_map(|joined| (1..90).map(move |room| (joined, room))) {
+            // Each frame alone, or behind one that has descriptors whatever follows it up to the next.
+            let mut kernel = Kernel(VecDeque::new());
+            for (count, payload) in frames {
+                match kernel.0.back_mut() {
+                    Some((message, _)) if joined && count == 0 => message.extend(frame(count, payload)),
+                    _ => kernel.0.push_back((frame(count, payload), count)),
+                }
+            }
+            let mut incoming = Incoming::new(usize::MAX);
+            let mut decoder = Decoder::new(LengthPrefixed::u32_be(), Limits::default());
+            let (mut read, mut found) = (0_u64, Vec::new());
+            let cx = Context::from_waker(Waker::noop());
+            loop {
+                assert!(matches!(incoming.intake(&cx), Intake::Open), "{joined} {room}");
+                let (bytes, count) = kernel.read(room);
+                if bytes.is_empty() {
+                    break;
+                }
+                let from = read;
+                read += bytes.len() as u64;
+                decoder.feed(&bytes);
+                let descriptors = (0..count).map(|_| io::pipe().unwrap().0.into()).collect();
+                incoming.arrived(from, read, descriptors, false);
+                while let Some(batch) = decoder.next_batch().unwrap() {
+                    let (batch, fault) = incoming.sort(batch, read - decoder.cut_len() as u64);
+                    assert_eq!(fault, None, "{joined} {room}");
+                    let (lots, _) = incoming.deliver(&batch);
+                    let mut lots = lots.iter().map(Vec::len);
+                    found.extend(batch.iter().map(|frame| if frame[0] == 0 { 0 } else { lots.next().unwrap() }));
+                }
+            }
+            assert_eq!(found, frames.map(|(count, _)| count), "{joined} {room}");
+            assert_eq!((incoming.received, incoming.delivered, incoming.closed()), (7, 7, 0));
+        }
+    }
+}

@@ -1,0 +1,68 @@
+//! The handle that receives frames with descriptors.
+
+use std::{
+    future::poll_fn,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll, ready},
+};
+
+use futures_core::Stream;
+
+use super::{Batch, books::Books};
+
+/// Takes what arrives, batch by batch, each frame with its descriptors.
+///
+/// Dropping it leaves what has not been read in the kernel; what was read and not taken is lost, and its descriptors closed.
+///
+/// # Limits
+///
+/// Besides the bytes ([`Actor::inbox_bytes`](crate::Actor::inbox_bytes)), the descriptors that wait here are bounded
+/// ([`Limits::held`](super::Limits::held)). At either bound nothing more is read, and the kernel holds the peer back.
+#[derive(Debug)]
+pub struct Receiver {
+    receiver: crate::Receiver,
+    books: Arc<Books>,
+}
+
+impl Receiver {
+    pub(super) const fn new(receiver: crate::Receiver, books: Arc<Books>) -> Self {
+        Self { receiver, books }
+    }
+
+    /// Waits for the next batch; `None` when nothing will follow. [`Control::finished`](crate::Control::finished) says
+    /// why it ended.
+    ///
+    /// # Cancel safety
+    ///
+    /// Cancel safe: a dropped future has taken nothing.
+    pub async fn recv_batch(&mut self) -> Option<Batch> {
+        poll_fn(|cx| self.poll_recv_batch(cx)).await
+    }
+
+    /// The same for hand-written futures: `Pending` means that the task is woken when there is a batch.
+    pub fn poll_recv_batch(&mut self, cx: &mut Context<'_>) -> Poll<Option<Batch>> {
+        let Some(frames) = ready!(self.receiver.poll_recv_batch(cx)) else { return Poll::Ready(None) };
+        let (descriptors, actor) = self.books.incoming().deliver(&frames);
+        if let Some(actor) = actor {
+            actor.wake();
+        }
+        Poll::Ready(Some(Batch::new(frames, descriptors)))
+    }
+}
+
+impl Stream for Receiver {
+    type Item = Batch;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Batch>> {
+        self.poll_recv_batch(cx)
+    }
+}
+
+impl Drop for Receiver {
+    fn drop(&mut self) {
+        let waiting = self.books.incoming().abandon();
+        // Closing may take its time, and the lock is not needed for it.
+        drop(waiting);
+    }
+}

@@ -1,0 +1,123 @@
+//! The handle that sends frames with descriptors.
+
+use std::{os::fd::OwnedFd, sync::Arc};
+
+use super::{MAX_PER_FRAME, books::Books, counted, outgoing::Descriptors};
+use crate::Refusal;
+
+/// Puts frames on a connection, with descriptors or without. Clone it for more producers: frames of one clone keep their
+/// order.
+///
+/// Dropping the last clone is [`finish`](Self::finish).
+///
+/// # Limits
+///
+/// What waits to be written is bounded in bytes ([`Actor::outbox_bytes`](crate::Actor::outbox_bytes)) and in descriptors
+/// ([`Limits::queued`](super::Limits::queued)). At either bound `try_send` refuses, and `send` does what
+/// [`Actor::on_full`](crate::Actor::on_full) says.
+#[derive(Clone, Debug)]
+pub struct Sender {
+    sender: crate::Sender,
+    books: Arc<Books>,
+}
+
+impl Sender {
+    pub(super) const fn new(sender: crate::Sender, books: Arc<Books>) -> Self {
+        Self { sender, books }
+    }
+
+    /// Queues a frame without descriptors by copying the payload, as soon as there is room.
+    ///
+    /// # Errors
+    ///
+    /// [`Refusal::Closed`] or [`Refusal::Unsendable`]; nothing is queued.
+    ///
+    /// # Cancel safety
+    ///
+    /// Cancel safe: a dropped future has queued nothing, and the payload is still the caller's.
+    pub async fn send(&self, payload: &[u8]) -> Result<(), Refusal> {
+        self.sender.send(&counted(0, payload)).await
+    }
+
+    /// Queues a frame with these descriptors, as soon as there is room for both.
+    ///
+    /// When it is queued, `descriptors` is empty: they are the connection's, which sends them with the first byte of the frame
+    /// and then closes them. Whoever needs one of them afterwards gives a duplicate
+    /// ([`OwnedFd::try_clone`](std::os::fd::OwnedFd::try_clone)).
+    ///
+    /// # Errors
+    ///
+    /// As for [`send`](Self::send), and [`Refusal::TooManyDescriptors`] over [`MAX_PER_FRAME`]. Nothing is queued, and
+    /// `descriptors` is as it was.
+    ///
+    /// # Cancel safety
+    ///
+    /// Cancel safe: a dropped future has queued nothing, and payload and descriptors are still the caller's.
+    pub async fn send_with(&self, payload: &[u8], descriptors: &mut Vec<OwnedFd>) -> Result<(), Refusal> {
+        let frame = counted(count(descriptors)?, payload);
+        if descriptors.is_empty() {
+            return self.sender.send(&frame).await;
+        }
+        let mut descriptors = Descriptors::new(&self.books, &frame, descriptors);
+        self.sender.send_attached(&mut descriptors).await?;
+        descriptors.drop_rest();
+        Ok(())
+    }
+
+    /// Queues a frame without descriptors now, or not at all.
+    ///
+    /// # Errors
+    ///
+    /// [`Refusal::Full`] if there is no room now, and as for [`send`](Self::send).
+    pub fn try_send(&self, payload: &[u8]) -> Result<(), Refusal> {
+        self.sender.try_send(&counted(0, payload))
+    }
+
+    /// Queues a frame with these descriptors now, or not at all.
+    ///
+    /// # Errors
+    ///
+    /// [`Refusal::Full`] if there is no room now, and as for [`send_with`](Self::send_with).
+    pub fn try_send_with(&self, payload: &[u8], descriptors: &mut Vec<OwnedFd>) -> Result<(), Refusal> {
+        let frame = counted(count(descriptors)?, payload);
+        if descriptors.is_empty() {
+            return self.sender.try_send(&frame);
+        }
+        self.sender.try_send_attached(&mut Descriptors::new(&self.books, &frame, descriptors))
+    }
+
+    /// Waits until everything queued before this call, by whatever clone, is handed to the kernel.
+    ///
+    /// # Errors
+    ///
+    /// [`Refusal::Closed`] if the connection ended before; the report says what is returned.
+    ///
+    /// # Cancel safety
+    ///
+    /// Cancel safe.
+    pub async fn flush(&self) -> Result<(), Refusal> {
+        self.sender.flush().await
+    }
+
+    /// Takes no more frames from any clone, waits until what is queued is handed to the kernel, and has our direction
+    /// closed behind it. Receiving goes on.
+    ///
+    /// # Errors
+    ///
+    /// As for [`flush`](Self::flush).
+    ///
+    /// # Cancel safety
+    ///
+    /// Cancel safe; once polled, the connection finishes whether the future is kept or not.
+    pub async fn finish(self) -> Result<(), Refusal> {
+        self.sender.finish().await
+    }
+}
+
+fn count(descriptors: &[OwnedFd]) -> Result<u8, Refusal> {
+    let count = descriptors.len();
+    match u8::try_from(count) {
+        Ok(byte) if count <= MAX_PER_FRAME => Ok(byte),
+        _ => Err(Refusal::TooManyDescriptors { count, max: MAX_PER_FRAME }),
+    }
+}

@@ -1,0 +1,84 @@
+//! The actor of sockets that keep messages apart: one frame is one packet.
+//!
+//! ```text
+//!   seqpacket   a connection, as a stream is one: accepted, ordered, with an end and the peer's identity
+//!   datagrams   no connection: any number of senders and one bound receiver, or a pair
+//! ```
+//!
+//! Handles, bounds, report and ways to close are those of [`Actor`](crate::Actor); what differs is in the table.
+//!
+//! | | [`Seqpacket`] | tokio's [`UnixDatagram`](tokio::net::UnixDatagram), connected | [`BoundDatagram`] |
+//! |---|---|---|---|
+//! | made by | [`Connect::connect_seqpacket`](crate::Connect::connect_seqpacket), [`Bind::listen_seqpacket`](crate::Bind::listen_seqpacket) | [`Connect::connect_datagram`](crate::Connect::connect_datagram) | [`Bind::bind_datagram`](crate::Bind::bind_datagram) |
+//! | handles | all three | all three | [`Receiver`](crate::Receiver) and [`Control`](crate::Control) |
+//! | who is there | [`Control::peer`](crate::Control::peer), from the kernel | nobody knows | each datagram's sender is [admitted](crate::Bind::admit) or turned away; the receiver is not told which of the admitted it was |
+//! | a packet over the limit arrives | ends the connection: [`Reason::Malformed`](crate::Reason::Malformed) | is turned away and counted: [`Control::turned_away`](crate::Control::turned_away) | the same: a stranger must not end it for everyone |
+//! | a packet too large to send | [`Refusal::Unsendable`](crate::Refusal::Unsendable), that packet only | the same | – |
+//! | an empty packet | cannot be sent: a reader takes it for the end | is a packet | is a packet |
+//! | the peer ends | end of the stream | noticed by the next packet sent: [`Reason::ReceiverGone`](crate::Reason::ReceiverGone) | not noticed |
+//! | the peer is slow | the socket's send buffer fills | its queue of `net.unix.max_dgram_qlen` packets fills | – |
+//! | [`Control::close`](crate::Control::close) | waits for the peer's end | reads what has arrived, as [`Control::drain`](crate::Control::drain) does: there is no end to wait for | the same, and the name is taken back first |
+//! | descriptors | are refused (`SO_PASSRIGHTS`, Linux 6.16) or, by older kernels and on sockets made elsewhere, closed unseen | the same | the same |
+//!
+//! A received empty packet is a frame of no bytes. On a seqpacket connection it is told from the end by asking the kernel
+//! whether the peer has closed; empty packets right before the peer's end are indistinguishable from it, and taken for it.
+//!
+//! # When the receiver of datagrams was restarted
+//!
+//! A connected datagram socket stays connected to the socket that is gone. The connection ends with
+//! [`Reason::ReceiverGone`](crate::Reason::ReceiverGone), and the report returns what was not handed over. To go on: connect
+//! again, and send that first.
+//!
+//! ```
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # use std::time::Duration;
+//! use uds_actor::{Bind, Connect, Reason, packet};
+//! # let directory = tempfile::tempdir()?;
+//! # let path = directory.path().join("log.sock");
+//! # let old = Bind::path(&path).bind_datagram()?;
+//!
+//! let connect = Connect::path(&path).deadline(Duration::from_secs(5));
+//! let (sender, _receiver, control) = packet::Actor::new(connect.connect_datagram().await?).spawn();
+//! # drop(old);
+//! sender.send(b"a line of the log").await?;
+//!
+//! # let server = Bind::path(&path).bind_datagram()?;
+//! # let (mut receiver, _server) = packet::Actor::new(server).spawn_receiver();
+//! let report = control.finished().await;
+//! if matches!(report.reason, Reason::ReceiverGone) {
+//!     let (sender, _receiver, _control) = packet::Actor::new(connect.connect_datagram().await?).spawn();
+//!     sender.send_batch(&report.returned).await?;
+//!     sender.flush().await?;
+//! }
+//! # assert_eq!(receiver.recv_batch().await.expect("the line").get(0), Some(&b"a line of the log"[..]));
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! What the old receiver had in its queue and did not read is gone with it; a plain sender knows no more than that it was
+//! handed to the kernel.
+//!
+//! # Speed
+//!
+//! Each packet is a system call on either side, which the kernel offers no good way around. Packets are for
+//! records that must stay whole and for many writers of one socket; who wants speed takes a stream.
+
+mod actor;
+mod bound;
+mod datagram;
+mod incoming;
+mod outbox;
+mod outgoing;
+mod seqpacket;
+mod socket;
+mod task;
+mod turned_away;
+
+pub use self::{
+    actor::Actor,
+    bound::BoundDatagram,
+    seqpacket::Seqpacket,
+    socket::{Received, Semantics, Socket, TwoWay},
+    turned_away::TurnedAway,
+};

@@ -1,0 +1,199 @@
+//! How an actor of a packet socket is set up.
+
+use std::{fmt, sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use tokio::{sync::watch, task::unconstrained};
+
+use super::{
+    incoming::Incoming,
+    outbox::Outbox,
+    outgoing::Outgoing,
+    socket::{Socket, TwoWay},
+    task::Task,
+};
+use crate::{
+    Control, Overflow, Receiver, Sender,
+    control::{Desk, Lease},
+    inbox::Inbox,
+    outbox::Outlet,
+    quiet::Quiet,
+    task::{KeepAlive, Verdict},
+};
+
+/// A packet socket to be owned by a task: set its bounds, then [`spawn`](Self::spawn) it.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use uds_actor::{Bind, Connect, packet};
+///
+/// # let directory = tempfile::tempdir()?;
+/// # let path = directory.path().join("records.sock");
+/// let mut listener = Bind::path(&path).listen_seqpacket()?;
+/// let here = Connect::path(&path).connect_seqpacket().await?;
+/// let (there, peer) = listener.accept().await?;
+/// assert_eq!(peer.pid(), Some(std::process::id()));
+///
+/// let (sender, _receiver, _control) = packet::Actor::new(here).spawn();
+/// let (_sender, mut receiver, control) = packet::Actor::new(there).spawn();
+/// sender.send(b"a record\nof two lines").await?;
+/// sender.finish().await?;
+/// let batch = receiver.recv_batch().await.expect("a record was sent");
+/// assert_eq!(batch.get(0), Some(&b"a record\nof two lines"[..]));
+/// assert!(receiver.recv_batch().await.is_none());
+/// # Ok(())
+/// # }
+/// ```
+#[must_use = "an actor does nothing until it is spawned"]
+pub struct Actor<S> {
+    socket: S,
+    max_packet: usize,
+    outbox_bytes: usize,
+    inbox_bytes: usize,
+    linger: Duration,
+    overflow: Overflow,
+    idle_timeout: Option<Duration>,
+    keep_alive: Option<(Duration, Box<dyn Fn() -> Bytes + Send>)>,
+}
+
+impl<S: Socket> Actor<S> {
+    /// The largest packet unless another is set: 256 KiB. Send buffers of the usual size (`net.core.wmem_default`) take no
+    /// packet over 212,960 bytes.
+    pub const DEFAULT_MAX_PACKET: usize = 256 << 10;
+    /// The outbox's bound unless another is set: 1 MiB.
+    pub const DEFAULT_OUTBOX_BYTES: usize = 1 << 20;
+    /// The inbox's bound unless another is set: 1 MiB.
+    pub const DEFAULT_INBOX_BYTES: usize = 1 << 20;
+    /// How long an abandoned connection may go on sending unless another time is set: 5 seconds.
+    pub const DEFAULT_LINGER: Duration = Duration::from_secs(5);
+
+    /// An actor for this socket, with the default bounds.
+    pub fn new(socket: S) -> Self {
+        Self {
+            socket,
+            max_packet: Self::DEFAULT_MAX_PACKET,
+            outbox_bytes: Self::DEFAULT_OUTBOX_BYTES,
+            inbox_bytes: Self::DEFAULT_INBOX_BYTES,
+            linger: Self::DEFAULT_LINGER,
+            overflow: Overflow::default(),
+            idle_timeout: None,
+            keep_alive: None,
+        }
+    }
+
+    /// The largest packet that is received or sent, in bytes; clamped to 1 byte to 1 GiB. The kernel's limit for sending, the
+    /// socket's send buffer, holds as well.
+    ///
+    /// Each thread of the runtime keeps one buffer of this size to receive into.
+    pub fn max_packet(mut self, bytes: usize) -> Self {
+        self.max_packet = bytes.clamp(1, 1 << 30);
+        self
+    }
+
+    /// The most memory that received packets may hold, in bytes; at the bound nothing more is read. One packet may go
+    /// over, so that 0 bytes means one packet at a time.
+    pub fn inbox_bytes(mut self, bytes: usize) -> Self {
+        self.inbox_bytes = bytes;
+        self
+    }
+
+    /// Ends the connection when nothing has arrived for so long. Without it a silent peer is left in peace; so is, with it,
+    /// one that is not listened to because the inbox is full or the receiver gone.
+    pub fn idle_timeout(mut self, time: Duration) -> Self {
+        self.idle_timeout = Some(time);
+        self
+    }
+
+    /// Hands the socket to a task of the current runtime, only to receive. Of a socket that could send as well, that
+    /// direction is closed.
+    ///
+    /// # Panics
+    ///
+    /// Outside a tokio runtime with time enabled.
+    pub fn spawn_receiver(self) -> (Receiver, Control) {
+        let (_sender, receiver, control) = self.start();
+        (receiver, control)
+    }
+
+    fn start(self) -> (Sender, Receiver, Control) {
+        let peer = self.socket.peer();
+        let desk = Arc::new(Desk::default());
+        let lease = Arc::new(Lease(Arc::clone(&desk)));
+        let outbox = Arc::new(Outbox::new(
+            self.outbox_bytes,
+            self.max_packet.min(self.socket.largest()),
+            S::SEMANTICS,
+            self.overflow,
+            Arc::clone(&desk),
+        ));
+        let inbox = Arc::new(Inbox::new(self.inbox_bytes));
+        let (ending, told) = watch::channel(None);
+        let task = Task {
+            socket: self.socket,
+            outbox: Arc::clone(&outbox),
+            inbox: Arc::clone(&inbox),
+            desk: Arc::clone(&desk),
+            linger: self.linger,
+            deadline: None,
+            draining: false,
+            outgoing: Outgoing::default(),
+            incoming: Incoming::new(self.max_packet, self.inbox_bytes),
+            idle: self.idle_timeout.map(Quiet::new),
+            keep_alive: self.keep_alive.map(|(every, frame)| KeepAlive { quiet: Quiet::new(every), frame }),
+            verdict: Verdict { inbox: Arc::clone(&inbox), told: ending, ending: None },
+        };
+        // The task has a budget of its own, in bytes; tokio's would make it take "your turn is over" for "nothing left".
+        tokio::spawn(unconstrained(task.run()));
+        let sender = Sender::new(outbox as Arc<dyn Outlet>, Arc::clone(&lease));
+        let receiver = Receiver::new(Arc::clone(&inbox), Arc::clone(&lease));
+        (sender, receiver, Control::new(desk, inbox, told, peer, lease))
+    }
+}
+
+impl<S: TwoWay> Actor<S> {
+    /// The most that is queued for sending, in bytes, each packet counted with 64 more; at most 2 GiB. At the bound
+    /// [`Sender::send`] waits.
+    pub fn outbox_bytes(mut self, bytes: usize) -> Self {
+        self.outbox_bytes = bytes.min(2 << 30);
+        self
+    }
+
+    /// How long the connection may go on sending what is queued when the last handle is dropped, unless a deadline was
+    /// given before.
+    pub fn linger(mut self, time: Duration) -> Self {
+        self.linger = time;
+        self
+    }
+
+    /// What [`Sender::send`] does when the outbox is full; it waits unless told otherwise.
+    pub fn on_full(mut self, overflow: Overflow) -> Self {
+        self.overflow = overflow;
+        self
+    }
+
+    /// Sends what `packet` gives when nothing else has been sent for so long, so that the peer's idle timeout does not end
+    /// the connection. It is called in the actor's task and must not block.
+    pub fn keep_alive(mut self, every: Duration, packet: impl Fn() -> Bytes + Send + 'static) -> Self {
+        self.keep_alive = Some((every, Box::new(packet)));
+        self
+    }
+
+    /// Hands the socket to a task of the current runtime and gives out the handles.
+    ///
+    /// The task ends by [`Control::close`] or [`Control::abort`], by a broken connection, when both directions have
+    /// ended, or when every handle is dropped.
+    ///
+    /// # Panics
+    ///
+    /// Outside a tokio runtime with time enabled.
+    pub fn spawn(self) -> (Sender, Receiver, Control) {
+        self.start()
+    }
+}
+
+impl<S: fmt::Debug> fmt::Debug for Actor<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Actor").field("socket", &self.socket).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,95 @@
+//! tokio's datagram socket as one that an actor can own.
+
+use std::{
+    io,
+    os::fd::AsFd as _,
+    task::{Context, Poll, ready},
+};
+
+use rustix::{
+    event::PollFlags,
+    net::{Shutdown, shutdown},
+};
+use tokio::{io::Interest, net::UnixDatagram};
+
+use super::socket::{
+    Received, Semantics, Socket, TwoWay, asks, has_datagram, is_interrupted, largest, receive, sized, transmit,
+};
+use crate::Peer;
+
+/// Waits for a datagram and has `receive` take it.
+///
+/// Once no more can come in ([`Socket::close_intake`]) the runtime calls the socket ready for ever, so that an empty queue
+/// must be told from a closed one; and a closed one that is empty is at its end.
+pub(super) fn poll_datagram(
+    socket: &UnixDatagram,
+    cx: &mut Context<'_>,
+    room: &mut [u8],
+    receive: impl Fn(&UnixDatagram, &mut [u8]) -> io::Result<Received>,
+) -> Poll<io::Result<Received>> {
+    let mut is_closed = false;
+    loop {
+        ready!(socket.poll_recv_ready(cx))?;
+        match socket.try_io(Interest::READABLE, || receive(socket, room)) {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                if is_closed {
+                    return Poll::Ready(Ok(Received::End));
+                }
+                // Looked at before the queue is, for the last time: what was on its way may have arrived between.
+                is_closed = asks(socket.as_fd(), PollFlags::RDHUP).contains(PollFlags::RDHUP);
+            }
+            Err(error) if is_interrupted(&error) => {}
+            outcome => return Poll::Ready(outcome),
+        }
+    }
+}
+
+/// A connected one: from [`Connect::connect_datagram`](crate::Connect::connect_datagram), or of a pair.
+///
+/// The kernel knows who made a pair, but not who reads the socket that one is connected to: it has no
+/// [`peer`](Socket::peer).
+impl Socket for UnixDatagram {
+    const SEMANTICS: Semantics = Semantics::Datagrams;
+
+    fn peer(&self) -> Option<Peer> {
+        None
+    }
+
+    fn largest(&self) -> usize {
+        largest(self)
+    }
+
+    fn poll_recv(&self, cx: &mut Context<'_>, room: &mut [u8]) -> Poll<io::Result<Received>> {
+        poll_datagram(self, cx, room, |socket, room| receive(socket, room).map(|len| sized(len, room)))
+    }
+
+    fn poll_send(&self, cx: &mut Context<'_>, packet: &[u8]) -> Poll<io::Result<()>> {
+        loop {
+            ready!(self.poll_send_ready(cx))?;
+            match self.try_io(Interest::WRITABLE, || transmit(self, packet)) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock || is_interrupted(&error) => {}
+                outcome => return Poll::Ready(outcome),
+            }
+        }
+    }
+
+    fn has_unread(&self) -> bool {
+        has_datagram(self.as_fd())
+    }
+
+    /// Never: datagrams have no end that could be seen.
+    fn is_hung_up(&self) -> bool {
+        false
+    }
+
+    /// Nothing: datagrams have no end that could be shown.
+    fn finish(&self) {}
+
+    /// Who sends from now on is told by `EPIPE`; without that, it would fill a queue that nobody reads.
+    fn close_intake(&mut self) {
+        // It fails only for a socket without a peer, to which nobody sends.
+        let _ = shutdown(&*self, Shutdown::Read);
+    }
+}
+
+impl TwoWay for UnixDatagram {}

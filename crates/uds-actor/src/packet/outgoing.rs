@@ -1,0 +1,122 @@
+//! The sending side of a packet actor.
+
+use std::{
+    collections::VecDeque,
+    future::Future as _,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use rustix::io::Errno;
+use tokio::time::{Sleep, sleep};
+
+use super::{
+    outbox::{Outbox, Taken},
+    socket::{Semantics, Socket},
+    task::{BUDGET, LEAST_COST, Turn},
+};
+use crate::{
+    backoff::Backoff,
+    report::{Count, Reason},
+};
+
+/// The pauses after the kernel had no memory for a packet, which it does not tell the end of.
+const FIRST_PAUSE: Duration = Duration::from_millis(1);
+const LAST_PAUSE: Duration = Duration::from_millis(100);
+
+/// What is on its way to the kernel.
+#[derive(Default)]
+pub(super) struct Outgoing {
+    /// Taken from the outbox and not sent yet.
+    pub(super) taken: VecDeque<Bytes>,
+    pub(super) handed_to_kernel: Count,
+    /// Packets that turned out too large although they were not when they were queued.
+    pub(super) refused: u64,
+    pub(super) closed: bool,
+    /// Why it failed, for the report.
+    pub(super) failure: Option<Reason>,
+    shortage: Option<Shortage>,
+}
+
+impl Outgoing {
+    /// Whether there is a packet to send; if not, either the task is woken when there is, or there never will be.
+    pub(super) fn refill(&mut self, socket: &impl Socket, outbox: &Outbox, cx: &Context<'_>) -> bool {
+        if self.closed || !self.taken.is_empty() {
+            return !self.closed;
+        }
+        match outbox.take(&mut self.taken, cx) {
+            Taken::Packets => true,
+            Taken::Nothing => false,
+            Taken::Last => {
+                socket.finish();
+                self.closed = true;
+                false
+            }
+        }
+    }
+
+    /// Hands packets to the kernel, as far as it goes, and adds up those that are off our hands.
+    pub(super) fn hand_over<S: Socket>(
+        &mut self,
+        socket: &S,
+        outbox: &Outbox,
+        cx: &mut Context<'_>,
+        settled: &mut Count,
+    ) -> Turn {
+        let mut budget = BUDGET;
+        while budget > 0 {
+            if let Some(shortage) = &mut self.shortage
+                && shortage.pause.as_mut().poll(cx).is_pending()
+            {
+                return Turn::Waiting;
+            }
+            let Some(packet) = self.refill(socket, outbox, cx).then(|| self.taken.front()).flatten() else {
+                return Turn::Waiting;
+            };
+            let len = packet.len();
+            match socket.poll_send(cx, packet) {
+                Poll::Pending => return Turn::Waiting,
+                Poll::Ready(Ok(())) => {
+                    self.handed_to_kernel += Count { frames: 1, bytes: len as u64 };
+                    self.shortage = None;
+                }
+                Poll::Ready(Err(error)) => match Errno::from_io_error(&error) {
+                    // The send buffer has become smaller since the packet was queued.
+                    Some(Errno::MSGSIZE) => self.refused += 1,
+                    Some(Errno::NOBUFS | Errno::NOMEM) => {
+                        let mut backoff =
+                            self.shortage.take().map_or_else(|| Backoff::new(FIRST_PAUSE, LAST_PAUSE), |s| s.backoff);
+                        let pause = Box::pin(sleep(backoff.pause()));
+                        self.shortage = Some(Shortage { backoff, pause });
+                        continue;
+                    }
+                    errno => {
+                        self.failure = Some(match (S::SEMANTICS, errno) {
+                            (
+                                Semantics::Datagrams,
+                                Some(Errno::CONNREFUSED | Errno::NOTCONN | Errno::CONNRESET | Errno::PIPE),
+                            ) => Reason::ReceiverGone,
+                            _ => Reason::Failed(Arc::new(error)),
+                        });
+                        outbox.refuse();
+                        self.closed = true;
+                        return Turn::Waiting;
+                    }
+                },
+            }
+            self.taken.pop_front();
+            *settled += Count { frames: 1, bytes: len as u64 };
+            budget = budget.saturating_sub(len.max(LEAST_COST));
+        }
+        Turn::Spent
+    }
+}
+
+/// The kernel had no memory for a packet.
+struct Shortage {
+    backoff: Backoff,
+    pause: Pin<Box<Sleep>>,
+}

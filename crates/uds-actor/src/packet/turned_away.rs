@@ -1,0 +1,72 @@
+//! What a receiver of datagrams did not take in.
+
+use std::fmt;
+
+use crate::Peer;
+
+/// Packets that were read and not received, because of what they were or who sent them: on datagram sockets, where that is
+/// no reason to end. Display is one line.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct TurnedAway {
+    /// Packets longer than [`max_packet`](super::Actor::max_packet).
+    pub oversized: u64,
+    /// The length of the last of them in bytes.
+    pub last_oversized: usize,
+    /// Packets from processes that are not [admitted](crate::Bind::admit).
+    pub uninvited: u64,
+    /// Who sent the last of them.
+    pub last_uninvited: Option<Peer>,
+}
+
+impl TurnedAway {
+    /// Whether there is anything to tell.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.oversized == 0 && self.uninvited == 0
+    }
+
+    pub(super) const fn note_oversized(&mut self, len: usize) {
+        self.oversized += 1;
+        self.last_oversized = len;
+    }
+
+    pub(super) fn note_uninvited(&mut self, peer: Peer) {
+        self.uninvited += 1;
+        self.last_uninvited = Some(peer);
+    }
+}
+
+impl fmt::Display for TurnedAway {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { oversized, last_oversized, uninvited, last_uninvited } = self;
+        write!(f, "turned away {oversized} oversized")?;
+        if *oversized > 0 {
+            write!(f, " (last: {last_oversized} bytes)")?;
+        }
+        write!(f, ", {uninvited} uninvited")?;
+        match last_uninvited {
+            Some(peer) => write!(f, " (last: {peer})"),
+            None => Ok(()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_turned_away_is_one_line() {
+        let mut turned_away = TurnedAway::default();
+        assert!(turned_away.is_empty());
+        assert_eq!(turned_away.to_string(), "turned away 0 oversized, 0 uninvited");
+        turned_away.note_oversized(300_000);
+        turned_away.note_uninvited(Peer::new(7, 8, Some(9), []));
+        assert!(!turned_away.is_empty());
+        assert_eq!(
+            turned_away.to_string(),
+            "turned away 1 oversized (last: 300000 bytes), 1 uninvited (last: pid 9 (uid 7, gid 8))"
+        );
+    }
+}
