@@ -3,6 +3,8 @@
 use std::io;
 use std::path::PathBuf;
 
+use crate::event::Why;
+
 /// Why a directory could not be watched.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -12,6 +14,22 @@ pub enum Error {
     Missing {
         /// The directory as it was given.
         dir: PathBuf,
+    },
+    /// The directory is not there and could not be made.
+    #[error("cannot create {dir:?}: make it yourself, or wait for it")]
+    Create {
+        /// The directory as it was given.
+        dir: PathBuf,
+        /// What the operating system said.
+        source: io::Error,
+    },
+    /// The directory cannot be seen at present, so that nothing can be promised about it.
+    #[error("cannot see what is in {dir:?}: ask again when it can be read")]
+    Blind {
+        /// The directory as it was given.
+        dir: PathBuf,
+        /// Why not.
+        source: Why,
     },
     /// The path leads to a file, a socket or a device.
     #[error("{dir:?} is not a directory: name the directory that holds the sockets")]
@@ -48,7 +66,11 @@ impl Error {
     /// appear, permissions and limits may be lifted.
     pub fn is_retryable(&self) -> bool {
         match self {
-            Self::Missing { .. } | Self::Unreadable { .. } | Self::NoThread { .. } => true,
+            Self::Missing { .. }
+            | Self::Create { .. }
+            | Self::Blind { .. }
+            | Self::Unreadable { .. }
+            | Self::NoThread { .. } => true,
             Self::NotADirectory { .. } | Self::Stopped { .. } => false,
         }
     }
