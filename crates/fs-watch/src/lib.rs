@@ -79,6 +79,8 @@
 //!
 //! None. Linux is where it is tested.
 
+#[cfg(feature = "tokio")]
+pub mod attach;
 mod driver;
 mod error;
 mod event;
