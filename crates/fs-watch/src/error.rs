@@ -1,9 +1,9 @@
-//! What can go wrong when a watcher starts. Once it runs, trouble is an [`Event`](crate::Event).
+//! What can go wrong in a call. Once a watcher runs, trouble is an [`Event`](crate::Event).
 
 use std::io;
 use std::path::PathBuf;
 
-/// Why a directory could not be watched.
+/// Why a directory could not be watched, or a socket in it not be connected to.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
@@ -35,6 +35,65 @@ pub enum Error {
         /// What the operating system said.
         source: io::Error,
     },
+    /// Nothing has the path of the socket any more: its [`Removed`](crate::Event::Removed) is on its way.
+    #[error("{path:?} is gone")]
+    Gone {
+        /// The socket's path.
+        path: PathBuf,
+    },
+    /// Something else has the path of the socket: its [`Removed`](crate::Event::Removed) is on its way, and the `Added` of
+    /// its successor if that is a socket.
+    #[error("{path:?} is not the socket that was listed any more: wait for the next one")]
+    Replaced {
+        /// The socket's path.
+        path: PathBuf,
+    },
+    /// The socket's file belongs to somebody who was not expected to have one here.
+    #[error("{path:?} belongs to user {uid}: nothing was connected to")]
+    WrongOwner {
+        /// The socket's path.
+        path: PathBuf,
+        /// Whose it is.
+        uid: u32,
+    },
+    /// Nobody listens: not yet, or no more.
+    #[error("nobody listens on {path:?}")]
+    Refused {
+        /// The socket's path.
+        path: PathBuf,
+    },
+    /// Somebody listens and has as many connections waiting as may wait.
+    #[error("whoever listens on {path:?} does not accept: its queue is full")]
+    Busy {
+        /// The socket's path.
+        path: PathBuf,
+    },
+    /// This process may not connect.
+    #[error("may not connect to {path:?}: that takes permission to write to it")]
+    Denied {
+        /// The socket's path.
+        path: PathBuf,
+    },
+    /// Somebody serves there, and not a stream: datagrams or sequenced packets.
+    #[error("{path:?} is not a stream socket")]
+    WrongType {
+        /// The socket's path.
+        path: PathBuf,
+    },
+    /// There is no way to a file by its descriptor.
+    #[error("cannot reach {path:?} by its descriptor: mount /proc")]
+    NoProc {
+        /// The socket's path.
+        path: PathBuf,
+    },
+    /// Something else kept us from connecting.
+    #[error("cannot connect to {path:?}")]
+    Connect {
+        /// The socket's path.
+        path: PathBuf,
+        /// What the operating system said.
+        source: io::Error,
+    },
     /// The watching thread ended by itself: a [`Backend`](crate::Backend) panicked in it. Start anew.
     #[error("the thread that watched {dir:?} ended by itself: start a new watcher")]
     Stopped {
@@ -50,6 +109,10 @@ impl Error {
         match self {
             Self::Missing { .. } | Self::Unreadable { .. } | Self::NoThread { .. } => true,
             Self::NotADirectory { .. } | Self::Stopped { .. } => false,
+            Self::Refused { .. } | Self::Busy { .. } | Self::Denied { .. } | Self::Connect { .. } => true,
+            // What comes at this path is another socket, and announced as such.
+            Self::Gone { .. } | Self::Replaced { .. } => false,
+            Self::WrongOwner { .. } | Self::WrongType { .. } | Self::NoProc { .. } => false,
         }
     }
 }

@@ -81,6 +81,9 @@
 
 #[cfg(feature = "tokio")]
 pub mod attach;
+mod connect;
+#[cfg(feature = "tower")]
+mod discover;
 mod driver;
 mod error;
 mod event;
@@ -98,6 +101,9 @@ mod watcher;
 pub mod backend;
 
 pub use backend::Backend;
+pub use connect::{Owner, connect_at, connect_at_owned_by};
+#[cfg(feature = "tower")]
+pub use discover::Discover;
 pub use error::Error;
 pub use event::{Event, Reason, Why};
 pub use hints::Hints;
