@@ -3,7 +3,10 @@
 use std::io;
 use std::path::PathBuf;
 
-/// Why a directory could not be watched, or a socket in it not be connected to.
+use crate::directory::LockFault;
+use crate::event::Why;
+
+/// Why a directory could not be watched or looked after, or a socket in it not be connected to.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
@@ -12,6 +15,22 @@ pub enum Error {
     Missing {
         /// The directory as it was given.
         dir: PathBuf,
+    },
+    /// The directory is not there and could not be made.
+    #[error("cannot create {dir:?}: make it yourself, or wait for it")]
+    Create {
+        /// The directory as it was given.
+        dir: PathBuf,
+        /// What the operating system said.
+        source: io::Error,
+    },
+    /// The directory cannot be seen at present, so that nothing can be promised about it.
+    #[error("cannot see what is in {dir:?}: ask again when it can be read")]
+    Blind {
+        /// The directory as it was given.
+        dir: PathBuf,
+        /// Why not.
+        source: Why,
     },
     /// The path leads to a file, a socket or a device.
     #[error("{dir:?} is not a directory: name the directory that holds the sockets")]
@@ -94,6 +113,42 @@ pub enum Error {
         /// What the operating system said.
         source: io::Error,
     },
+    /// Another process manages the directory.
+    #[error("{dir:?} is managed by {}: it holds {lock:?}", holder(*pid))]
+    Locked {
+        /// The directory as it was given.
+        dir: PathBuf,
+        /// The file that is locked.
+        lock: PathBuf,
+        /// Who holds it, in its own pid namespace; not known if it has only just begun.
+        pid: Option<u32>,
+    },
+    /// What has the name of the lock is no lock of ours.
+    #[error("{lock:?} is not used as a lock, because {fault}: remove it, or take a directory of your own")]
+    ForeignLock {
+        /// What is in the way.
+        lock: PathBuf,
+        /// What is wrong with it.
+        fault: LockFault,
+    },
+    /// Others may rename and remove what is ours in this directory.
+    #[error("{dir:?} (mode {mode:o}) is writable by others and not sticky: take a directory of your own")]
+    SharedDirectory {
+        /// The directory as it was given.
+        dir: PathBuf,
+        /// Its permission bits.
+        mode: u32,
+    },
+    /// A system call in a directory failed.
+    #[error("cannot {doing} {path:?}")]
+    Housekeeping {
+        /// What was being done.
+        doing: &'static str,
+        /// To what.
+        path: PathBuf,
+        /// What the operating system said.
+        source: io::Error,
+    },
     /// The watching thread ended by itself: a [`Backend`](crate::Backend) panicked in it. Start anew.
     #[error("the thread that watched {dir:?} ended by itself: start a new watcher")]
     Stopped {
@@ -107,12 +162,22 @@ impl Error {
     /// appear, permissions and limits may be lifted.
     pub fn is_retryable(&self) -> bool {
         match self {
-            Self::Missing { .. } | Self::Unreadable { .. } | Self::NoThread { .. } => true,
+            Self::Missing { .. }
+            | Self::Create { .. }
+            | Self::Blind { .. }
+            | Self::Unreadable { .. }
+            | Self::NoThread { .. } => true,
             Self::NotADirectory { .. } | Self::Stopped { .. } => false,
             Self::Refused { .. } | Self::Busy { .. } | Self::Denied { .. } | Self::Connect { .. } => true,
             // What comes at this path is another socket, and announced as such.
             Self::Gone { .. } | Self::Replaced { .. } => false,
+            Self::Locked { .. } | Self::Housekeeping { .. } => true,
+            Self::ForeignLock { .. } | Self::SharedDirectory { .. } => false,
             Self::WrongOwner { .. } | Self::WrongType { .. } | Self::NoProc { .. } => false,
         }
     }
+}
+
+fn holder(pid: Option<u32>) -> String {
+    pid.map_or_else(|| "another process".to_owned(), |pid| format!("process {pid}"))
 }

@@ -4,21 +4,66 @@
 use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::io;
-use std::os::unix::fs::{FileTypeExt, MetadataExt};
+use std::os::unix::fs::{DirBuilderExt, FileTypeExt, MetadataExt};
 use std::path::Path;
+use std::time::{Duration, SystemTime};
 
 use crate::event::Why;
+use crate::filesystem::Filesystem;
 use crate::roster::{Listing, Sighting};
 use crate::socket::Facts;
 use crate::target::{Anchor, Identity, Target};
 
 /// Where the path leads now, following symbolic links.
 pub(crate) fn identify(dir: &Path) -> io::Result<Identity> {
-    let metadata = fs::metadata(dir)?;
+    identity(&fs::metadata(dir)?)
+}
+
+fn identity(metadata: &fs::Metadata) -> io::Result<Identity> {
     if !metadata.is_dir() {
         return Err(io::ErrorKind::NotADirectory.into());
     }
     Ok(Identity { device: metadata.dev(), inode: metadata.ino(), birth: metadata.created().ok() })
+}
+
+/// A directory and when it was changed last: an entry that comes, goes or is renamed changes it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Stamp {
+    identity: Identity,
+    modified: (i64, i64),
+    changed: (i64, i64),
+}
+
+impl Stamp {
+    /// So long before a look the last change must have been for its time to be told from that of any later one. Kernels
+    /// before 6.13 stamp files with a clock that ticks every few milliseconds.
+    const TICK: Duration = Duration::from_secs(1);
+
+    /// Whether this stamp proves that nothing has changed since a look that began at `at` and found `before`.
+    pub(crate) fn proves_rest_since(&self, before: &Self, at: SystemTime) -> bool {
+        let changed = crate::socket::timestamp(before.changed.0, before.changed.1);
+        self == before && at.duration_since(changed).is_ok_and(|age| age >= Self::TICK)
+    }
+}
+
+/// The directory's stamp now.
+pub(crate) fn stamp(dir: &Path) -> io::Result<Stamp> {
+    let metadata = fs::metadata(dir)?;
+    Ok(Stamp {
+        identity: identity(&metadata)?,
+        modified: (metadata.mtime(), metadata.mtime_nsec()),
+        changed: (metadata.ctime(), metadata.ctime_nsec()),
+    })
+}
+
+/// What kind of filesystem it is on.
+pub(crate) fn filesystem(dir: &Path) -> Filesystem {
+    rustix::fs::statfs(dir).map_or(Filesystem::Other, |facts| Filesystem::of(facts.f_type as u64))
+}
+
+/// Makes the directory and those above it that are missing.
+pub(crate) fn create(dir: &Path, mode: u32) -> io::Result<()> {
+    fs::DirBuilder::new().recursive(true).mode(mode).create(dir)
 }
 
 /// What to watch in order to watch `dir`, which is absolute. Always answers: of a directory that is not

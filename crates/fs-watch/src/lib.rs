@@ -82,17 +82,23 @@
 #[cfg(feature = "tokio")]
 pub mod attach;
 mod connect;
+pub mod directory;
 #[cfg(feature = "tower")]
 mod discover;
 mod driver;
 mod error;
 mod event;
 mod eyes;
+mod filesystem;
 mod health;
 mod hints;
+mod ladder;
+mod ledger;
+mod liveness;
 mod outbox;
 mod pace;
 mod plain;
+mod probe;
 mod roster;
 mod socket;
 mod target;
@@ -107,8 +113,9 @@ pub use discover::Discover;
 pub use error::Error;
 pub use event::{Event, Reason, Why};
 pub use hints::Hints;
+pub use liveness::{Answer, Evidence, Liveness, Probing, Verdict};
 pub use plain::{SocketEvent, watch_for_new_sockets};
 pub use roster::{Change, DotFiles, Listing, Roster, Sighting};
-pub use socket::{Facts, Generation, Socket, SocketId};
+pub use socket::{Facts, Generation, Kind, Socket, SocketId};
 pub use target::{Anchor, Target};
-pub use watcher::{Builder, Watcher};
+pub use watcher::{Builder, Missing, Watcher};

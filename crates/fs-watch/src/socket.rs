@@ -6,10 +6,9 @@ use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use crate::liveness::Liveness;
+
 /// A socket file in the watched directory.
-///
-/// More fields will come (what kind of socket it is, who listens), which is why a `Socket` is only
-/// built by this crate.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Socket {
@@ -18,15 +17,53 @@ pub struct Socket {
     pub path: PathBuf,
     /// Which of the sockets that have lived at `path` this one is.
     pub generation: Generation,
-    /// What `lstat` said when the socket was announced.
+    /// What `lstat` said when it was last looked at.
     pub facts: Facts,
+    /// What kind of socket it is. The file does not tell: unknown until the kernel's table or a connection has.
+    pub kind: Kind,
+    /// Whether somebody serves it, as far as has been asked. Seldom known yet in an [`Added`](crate::Event::Added),
+    /// always in a [`Ready`](crate::Event::Ready).
+    pub liveness: Liveness,
+}
+
+/// What kind of socket it is (`socket(2)`).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Kind {
+    /// `SOCK_STREAM`.
+    Stream,
+    /// `SOCK_DGRAM`.
+    Datagram,
+    /// `SOCK_SEQPACKET`.
+    SeqPacket,
+    /// Nobody who could tell has been asked yet, or it is another.
+    #[default]
+    Unknown,
+}
+
+impl From<unix_diag::Kind> for Kind {
+    fn from(kind: unix_diag::Kind) -> Self {
+        match kind {
+            unix_diag::Kind::Stream => Self::Stream,
+            unix_diag::Kind::Datagram => Self::Datagram,
+            unix_diag::Kind::SeqPacket => Self::SeqPacket,
+            _ => Self::Unknown,
+        }
+    }
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Stream => "stream",
+            Self::Datagram => "datagram",
+            Self::SeqPacket => "seqpacket",
+            Self::Unknown => "unknown",
+        })
+    }
 }
 
 impl Socket {
-    pub(crate) fn new(path: PathBuf, generation: Generation, facts: Facts) -> Self {
-        Self { path, generation, facts }
-    }
-
     /// The name under which a later [`Removed`](crate::Event::Removed) speaks of this socket.
     pub fn id(&self) -> SocketId {
         SocketId { path: self.path.clone(), generation: self.generation }
@@ -127,7 +164,7 @@ impl Facts {
 }
 
 /// `seconds` may be negative: a file can claim to be older than 1970.
-fn timestamp(seconds: i64, nanoseconds: i64) -> SystemTime {
+pub(crate) fn timestamp(seconds: i64, nanoseconds: i64) -> SystemTime {
     let whole = Duration::from_secs(seconds.unsigned_abs());
     let second = if seconds < 0 { UNIX_EPOCH.checked_sub(whole) } else { UNIX_EPOCH.checked_add(whole) };
     second.and_then(|second| second.checked_add(Duration::from_nanos(nanoseconds.unsigned_abs()))).unwrap_or(UNIX_EPOCH)

@@ -65,6 +65,11 @@ pub(crate) enum Object<'a> {
         #[serde(flatten)]
         socket: Socket,
     },
+    Ready {
+        #[serde(flatten)]
+        socket: Socket,
+        kind: String,
+    },
     Removed {
         #[serde(flatten)]
         path: PathText,

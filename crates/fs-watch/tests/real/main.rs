@@ -10,11 +10,12 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use fs_watch::backend::Polling;
-use fs_watch::{Builder, Watcher};
+use fs_watch::{Builder, Probing, Watcher};
 use tempfile::TempDir;
 
 mod directory;
 mod flow;
+mod liveness;
 mod mirror;
 mod scripted;
 mod sockets;
@@ -83,7 +84,8 @@ impl Rig {
     }
 
     fn builder_for(&self, dir: &Path) -> Builder {
-        let builder = Watcher::builder(dir).safety_interval(NEVER);
+        // Most tests are about files, and leave sockets behind that nobody serves.
+        let builder = Watcher::builder(dir).safety_interval(NEVER).probing(Probing::Off);
         match self.source {
             Source::Events => builder,
             Source::Polling => builder.backend(Polling::every(Duration::from_millis(5))),

@@ -41,6 +41,7 @@ impl Scene {
         while let Some(change) = self.roster.poll_change() {
             match change {
                 crate::Change::Added(socket) => self.posts.handle_added(socket, self.now),
+                crate::Change::Ready(_) => {}
                 crate::Change::Removed { id, .. } => self.posts.handle_removed(&id, self.now),
             }
         }
