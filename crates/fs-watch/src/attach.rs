@@ -22,7 +22,7 @@ use crate::watcher::Watcher;
 mod policy;
 mod posts;
 
-pub use policy::Policy;
+pub use policy::{Policy, Start};
 use posts::{Action, Ending, Posts};
 
 /// What a handler's task runs.
@@ -30,7 +30,8 @@ type Work<E> = Pin<Box<dyn Future<Output = Result<(), E>> + Send>>;
 
 /// A handler's task for each socket of a directory: from [`Watcher::attach`].
 ///
-/// Each socket, that is each (path, generation), has one handler. When the socket goes, its handler is
+/// Each socket, that is each (path, generation), has one handler, from the moment it is [there or
+/// served](Start). When the socket goes, its handler is
 /// [asked to stop](Stop) and aborted if it does not within the [patience](Policy::with_patience). The handler of the
 /// next socket at that path starts when it has ended: no two live at one path.
 ///
@@ -50,6 +51,7 @@ pub struct Attached<E> {
     /// None once it is being shut down.
     watcher: Option<Watcher>,
     handler: Arc<dyn Fn(Socket, Stop) -> Work<E> + Send + Sync>,
+    start_when: Start,
     posts: Posts,
     tasks: JoinSet<Result<(), E>>,
     by_path: HashMap<PathBuf, Task>,
@@ -193,6 +195,7 @@ impl Watcher {
         Attached {
             watcher: Some(self),
             handler: Arc::new(move |socket, stop| Box::pin(handler(socket, stop))),
+            start_when: policy.start,
             posts: Posts::new(policy),
             tasks: JoinSet::new(),
             by_path: HashMap::new(),
@@ -287,7 +290,12 @@ impl<E: Send + 'static> Attached<E> {
 
     fn handle_event(&mut self, event: Event) {
         match &event {
-            Event::InitApply(socket) | Event::Added(socket) => self.posts.handle_added(socket.clone(), Instant::now()),
+            Event::InitApply(socket) | Event::Added(socket) if self.start_when == Start::Added => {
+                self.posts.handle_added(socket.clone(), Instant::now());
+            }
+            Event::Ready(socket) if self.start_when == Start::Ready => {
+                self.posts.handle_added(socket.clone(), Instant::now());
+            }
             Event::Removed { id, .. } => self.posts.handle_removed(id, Instant::now()),
             _ => {}
         }

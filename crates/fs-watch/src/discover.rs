@@ -1,5 +1,6 @@
 //! The sockets of a directory as endpoints for tower's load balancers.
 
+use std::collections::HashSet;
 use std::fmt;
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -14,7 +15,8 @@ use crate::watcher::Watcher;
 
 /// A `tower::discover::Discover`: from [`Watcher::into_discover`].
 ///
-/// A stream of `Change::Insert` for each socket that comes and `Change::Remove` for each that goes. The key is the
+/// A stream of `Change::Insert` for each socket on which somebody [listens](crate::Event::Ready), and of `Change::Remove`
+/// when it is gone, or its server is. The key is the
 /// [`SocketId`], so that no key is ever used twice, and the `Remove` of a socket comes before the `Insert` of the one
 /// that has replaced it.
 ///
@@ -26,6 +28,7 @@ pub struct Discover<F> {
     /// None when its end has been told.
     watcher: Option<Watcher>,
     make: F,
+    inserted: HashSet<SocketId>,
 }
 
 impl Watcher {
@@ -33,12 +36,14 @@ impl Watcher {
     /// `tower::balance::p2c::Balance`.
     ///
     /// `make` is called while the stream is polled and should not wait for anything: let the service connect when it is
-    /// asked whether it is ready, or when it is first called. Nobody need be listening yet.
+    /// asked whether it is ready, or when it is first called.
+    ///
+    /// A watcher that does not [probe](crate::Builder::probing) never tells that somebody listens, and gives no endpoint.
     pub fn into_discover<F, S>(self, make: F) -> Discover<F>
     where
         F: FnMut(Socket) -> S,
     {
-        Discover { watcher: Some(self), make }
+        Discover { watcher: Some(self), make, inserted: HashSet::new() }
     }
 }
 
@@ -53,10 +58,11 @@ where
         let Some(watcher) = &mut this.watcher else { return Poll::Ready(None) };
         loop {
             let change = match std::task::ready!(Pin::new(&mut *watcher).poll_next(context)) {
-                Some(Event::InitApply(socket) | Event::Added(socket)) => {
+                Some(Event::Ready(socket)) => {
+                    this.inserted.insert(socket.id());
                     Ok(Change::Insert(socket.id(), (this.make)(socket)))
                 }
-                Some(Event::Removed { id, .. }) => Ok(Change::Remove(id)),
+                Some(Event::Removed { id, .. }) if this.inserted.remove(&id) => Ok(Change::Remove(id)),
                 Some(_) => continue,
                 None => {
                     let dir = watcher.dir().to_owned();

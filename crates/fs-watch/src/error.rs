@@ -11,7 +11,7 @@ use crate::event::Why;
 #[non_exhaustive]
 pub enum Error {
     /// The directory is not there.
-    #[error("no directory at {dir:?}: create it before watching it")]
+    #[error("no directory at {dir:?}: create it first")]
     Missing {
         /// The directory as it was given.
         dir: PathBuf,

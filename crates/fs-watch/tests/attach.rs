@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use fs_watch::attach::{Attached, End, News, Policy, Stop};
+use fs_watch::attach::{Attached, End, News, Policy, Start, Stop};
 use fs_watch::{Event, Socket, SocketId, Watcher};
 use tempfile::TempDir;
 
@@ -318,6 +318,34 @@ async fn directories_deleted_and_made_again_have_a_handler_for_each_socket() {
         let account = attached.shutdown().await;
         assert_eq!((account.started, account.finished, account.skipped), (100, 100, 0));
         assert!(census.nobody_lives());
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn if_so_wanted_a_handler_waits_until_somebody_listens() {
+    bounded(async {
+        let dir = directory();
+        let stale = dir.path().join("stale.sock");
+        drop(UnixListener::bind(stale).unwrap());
+        let late = dir.path().join("late.sock");
+        let listener = {
+            use rustix::net::{AddressFamily, SocketAddrUnix, SocketType, bind, socket};
+            let listener = socket(AddressFamily::UNIX, SocketType::STREAM, None).unwrap();
+            bind(&listener, &SocketAddrUnix::new(&late).unwrap()).unwrap();
+            listener
+        };
+        let watcher = Watcher::start(dir.path()).await.unwrap();
+        let mut attached = watcher.attach_with(Policy::default().with_start(Start::Ready), async |socket, _| {
+            fs_watch::connect_at(&socket).map(drop).map_err(|error| error.to_string())
+        });
+        while !matches!(attached.next().await, Some(News::Event(Event::InitDone))) {}
+        assert_eq!(attached.live(), 0);
+        rustix::net::listen(&listener, 8).unwrap();
+        let (id, end, ..) = ended(&mut attached).await;
+        assert_eq!((id.path, end), (late, End::Finished));
+        let account = attached.shutdown().await;
+        assert_eq!((account.started, account.failed), (1, 0));
     })
     .await;
 }

@@ -15,6 +15,18 @@ pub struct Policy {
     pub(super) settled: Duration,
     pub(super) grace: u32,
     pub(super) limit: usize,
+    pub(super) start: Start,
+}
+
+/// When a handler is started.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Start {
+    /// When the socket is there. Nobody need be listening yet: a handler that connects at once and fails is started again
+    /// after a pause.
+    #[default]
+    Added,
+    /// When somebody listens, as [`Event::Ready`](crate::Event::Ready) says; sockets on which nobody does have no handler.
+    Ready,
 }
 
 impl Default for Policy {
@@ -26,6 +38,7 @@ impl Default for Policy {
             settled: Duration::from_secs(10),
             grace: 16,
             limit: 16_384,
+            start: Start::default(),
         }
     }
 }
@@ -62,6 +75,12 @@ impl Policy {
     #[must_use]
     pub fn with_limit(self, limit: usize) -> Self {
         Self { limit: limit.max(1), ..self }
+    }
+
+    /// When to start handlers: when their socket is there, unless set.
+    #[must_use]
+    pub fn with_start(self, start: Start) -> Self {
+        Self { start, ..self }
     }
 
     /// The pause after so many short runs in a row.

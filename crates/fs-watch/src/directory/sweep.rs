@@ -18,8 +18,8 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use rustix::fs::{
-    AtFlags, FileType, FlockOperation, Mode, OFlags, RenameFlags, flock, fstat, openat, renameat, renameat_with,
-    statat, unlinkat,
+    Access, AtFlags, FileType, FlockOperation, Mode, OFlags, RenameFlags, accessat, flock, fstat, openat, renameat,
+    renameat_with, statat, unlinkat,
 };
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, bind, socket_with};
@@ -240,7 +240,12 @@ impl Examination<'_> {
         self.prove_filesystem()?;
         // It is old enough for whoever sweeps, which may be less than for others.
         liveness.verdict = Verdict::Stale;
-        if self.sweep.dry_run { Ok(Fate::WouldBeRemoved) } else { remove(self.handle, name, &held) }
+        if self.sweep.dry_run {
+            let needed = Access::WRITE_OK | Access::EXEC_OK;
+            let may = accessat(self.handle, c".", needed, AtFlags::EACCESS);
+            return may.map(|()| Fate::WouldBeRemoved).map_err(|errno| Kept::Failed(errno.into()));
+        }
+        remove(self.handle, name, &held)
     }
 
     /// That the table does not have a socket says nothing unless it would have it. One of our own shows.
