@@ -174,7 +174,8 @@ fn what_is_no_directory_is_said() {
 
 #[test]
 fn ten_thousand_sockets_are_listed_and_swept() {
-    let directory = directory();
+    // In memory where there is such a place: to make so many takes a disk longer than everything else here.
+    let directory = tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap();
     for number in 0..10_000 {
         leave(&directory.path().join(format!("{number:05}.sock")));
     }
