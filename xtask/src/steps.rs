@@ -15,6 +15,9 @@ pub(crate) const TESTS: &str = "tributary-tests";
 const PROP: &str = "prop";
 const ZOOKEEPER: &str = "zookeeper";
 
+/// Examples that need nobody, end by themselves, and end well only if what they show was so: package, name.
+const EXAMPLES: [(&str, &str); 2] = [("mpsr-server", "combined"), ("mpsr-server", "manager")];
+
 /// Cases of each property in `ci`; `cargo xtask prop` is for more.
 const CI_CASES: u32 = 128;
 
@@ -57,6 +60,7 @@ pub(crate) fn ci(workspace: &Workspace, machine: Machine, seed: u64) -> Vec<Step
         unit(workspace, machine),
     ];
     steps.extend(integration(workspace, machine));
+    steps.push(examples(workspace));
     steps.push(prop(workspace, machine, CI_CASES, seed));
     steps.push(fuzz::ci_step(workspace));
     steps.push(
@@ -133,6 +137,22 @@ fn tests(step: &str, workspace: &Workspace, machine: Machine, names: &[&str]) ->
         step.idle = Some("no such tests in the workspace".into());
         step.commands.clear();
     }
+    step
+}
+
+/// The examples that can be run without further ado.
+fn examples(workspace: &Workspace) -> Step {
+    let run = |(package, name): (&str, &str)| {
+        cargo(workspace, &["run", "--quiet", "--package", package, "--all-features", "--example", name])
+    };
+    let exists = |(package, name): &(&str, &str)| {
+        let targets = workspace.packages.iter().filter(|known| known.name == *package).flat_map(|known| &known.targets);
+        targets.into_iter().any(|target| target.kind == "example" && target.name == *name)
+    };
+    let commands: Vec<Command> = EXAMPLES.into_iter().filter(exists).map(run).collect();
+    let idle = commands.is_empty().then(|| "no such examples in the workspace".into());
+    let mut step = Step::new("examples", Group::Test, 10 * MINUTE, commands);
+    step.idle = idle;
     step
 }
 

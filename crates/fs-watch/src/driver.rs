@@ -32,6 +32,9 @@ use crate::pace::{Backoff, Pace};
 use crate::target::Target;
 use crate::watcher::Missing;
 
+/// Connections in a row, each of which takes some fifteen microseconds.
+const AT_ONCE: usize = 128;
+
 /// Everything the thread owns, and the books that it shares with the consumer.
 pub(crate) struct Driver {
     /// As it was given.
@@ -136,9 +139,10 @@ impl Driver {
                 }
             } else {
                 self.look_at_each(dirty.names);
-                if lock(&self.ledger).deadline().is_some_and(|due| due <= Instant::now()) {
+                if lock(&self.ledger).must_judge(Instant::now()) {
                     self.judge();
                 }
+                self.ask(AT_ONCE);
             }
         }
     }
@@ -146,7 +150,7 @@ impl Driver {
     /// When to do something if nothing happens.
     fn deadline(&self, asked: bool) -> Instant {
         let look = self.pace.deadline(asked);
-        lock(&self.ledger).deadline().map_or(look, |judge| judge.min(look))
+        lock(&self.ledger).deadline(Instant::now()).map_or(look, |judge| judge.min(look))
     }
 
     fn take_note(&mut self, dirty: &Dirty) {
@@ -216,7 +220,7 @@ impl Driver {
         }
     }
 
-    fn look_at_each(&mut self, names: HashSet<OsString>) {
+    fn look_at_each(&self, names: HashSet<OsString>) {
         let mut ledger = lock(&self.ledger);
         ledger.look_at_each(names);
         ledger.publish(Bulletin::SILENCE, &self.outbox);
@@ -229,16 +233,24 @@ impl Driver {
         if called || lock(&self.ledger).may_judge(Instant::now()) {
             self.judge();
         }
+        self.ask(if called { usize::MAX } else { AT_ONCE });
         self.outbox.push(after);
     }
 
     /// Asks who listens.
-    fn judge(&mut self) {
+    fn judge(&self) {
         let arrivals = lock(&self.ledger).roster().arrivals();
         // Not under the lock: the consumer may go on meanwhile.
         let poll = Poll::take(arrivals, self.probing);
         let mut ledger = lock(&self.ledger);
         ledger.judge(poll);
+        ledger.publish(Bulletin::SILENCE, &self.outbox);
+    }
+
+    /// Connects to those whom the table lacks, to so many at most before something else has its turn.
+    fn ask(&self, most: usize) {
+        let mut ledger = lock(&self.ledger);
+        ledger.ask(most);
         ledger.publish(Bulletin::SILENCE, &self.outbox);
     }
 }

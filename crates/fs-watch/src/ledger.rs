@@ -16,6 +16,7 @@ use crate::liveness::Probing;
 use crate::outbox::Outbox;
 use crate::probe;
 use crate::roster::{Change, Roster};
+use crate::socket::Facts;
 
 #[derive(Debug)]
 pub(crate) struct Ledger {
@@ -64,9 +65,14 @@ impl Ledger {
         self.roster.handle_sighting(name, sighting);
     }
 
-    /// When to [`judge`](Self::judge) on account of sockets that have come lately.
-    pub(crate) fn deadline(&self) -> Option<Instant> {
-        self.ladder.deadline()
+    /// When to [`judge`](Self::judge) on account of sockets that have come lately, or to [`ask`](Self::ask).
+    pub(crate) fn deadline(&self, now: Instant) -> Option<Instant> {
+        if self.roster.has_suspects() { Some(now) } else { self.ladder.deadline() }
+    }
+
+    /// Whether sockets that have come lately want to be judged now.
+    pub(crate) fn must_judge(&self, now: Instant) -> bool {
+        self.ladder.deadline().is_some_and(|due| due <= now)
     }
 
     /// Whether to judge with a look that nobody waits for.
@@ -74,19 +80,23 @@ impl Ledger {
         self.probing != Probing::Off && !self.ladder.is_resting(now)
     }
 
-    /// What the roster held when the table was asked for, and the table.
+    /// Takes in the kernel's table.
     pub(crate) fn judge(&mut self, Poll { arrivals, table, began }: Poll) {
-        let find = table
-            .as_ref()
-            .map(|table| |facts: &crate::socket::Facts| table.get(FileId::new(facts.device, facts.inode)).copied());
+        let find =
+            table.as_ref().map(|table| |facts: &Facts| table.get(FileId::new(facts.device, facts.inode)).copied());
         self.roster.handle_table(find, arrivals, began);
-        while let Some((name, facts)) = self.roster.poll_suspect() {
+        self.ladder.handle_round(began, Instant::now());
+    }
+
+    /// Connects to some of those whom the table lacks.
+    pub(crate) fn ask(&mut self, most: usize) {
+        for _ in 0..most {
+            let Some((name, facts)) = self.roster.poll_suspect() else { return };
             let path = self.dir.join(&name);
             let answer = (self.probing == Probing::TableAndConnect).then(|| probe::ask(&path, &facts));
             let age = SystemTime::now().duration_since(facts.ctime).unwrap_or_default();
             self.roster.handle_answer(&name, answer, age, Instant::now());
         }
-        self.ladder.handle_round(began, Instant::now());
     }
 
     /// The changes found since the last time, to be told.

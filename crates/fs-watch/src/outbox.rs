@@ -97,6 +97,10 @@ impl Outbox {
         let event = state.events.pop_front()?;
         let refill = state.starving && state.events.len() < LOW_WATER;
         state.starving &= !refill;
+        if state.events.is_empty() {
+            // After a burst.
+            state.events.shrink_to(HIGH_WATER);
+        }
         drop(state);
         if refill {
             self.hints.drained();

@@ -254,6 +254,11 @@ impl Roster {
         }
     }
 
+    /// Whether there are sockets to connect to.
+    pub fn has_suspects(&self) -> bool {
+        !self.suspects.is_empty()
+    }
+
     /// The next socket to connect to, in order to learn whether somebody listens.
     pub fn poll_suspect(&mut self) -> Option<(OsString, Facts)> {
         loop {

@@ -6,6 +6,8 @@ use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use rustix::fs::{Statx, StatxFlags, StatxTimestamp, makedev};
+
 use crate::liveness::Liveness;
 
 /// A socket file in the watched directory.
@@ -143,6 +145,20 @@ impl Facts {
         }
     }
 
+    pub(crate) fn of_statx(answer: &Statx) -> Self {
+        let has_birth = answer.stx_mask & StatxFlags::BTIME.bits() != 0;
+        let time = |time: &StatxTimestamp| timestamp(time.tv_sec, time.tv_nsec.into());
+        Self {
+            device: makedev(answer.stx_dev_major, answer.stx_dev_minor),
+            inode: answer.stx_ino,
+            birth: has_birth.then(|| time(&answer.stx_btime)),
+            ctime: time(&answer.stx_ctime),
+            mode: u32::from(answer.stx_mode) & 0o7777,
+            uid: answer.stx_uid,
+            gid: answer.stx_gid,
+        }
+    }
+
     /// Whether both speak of one inode, not merely of one inode number.
     ///
     /// The number alone proves nothing, since it is reused. The time of birth settles it, and unlike
@@ -184,6 +200,16 @@ mod tests {
             uid: 4,
             gid: 5,
         }
+    }
+
+    #[test]
+    fn both_ways_to_ask_give_the_same_facts() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a");
+        let _listener = std::os::unix::net::UnixListener::bind(&path).unwrap();
+        let asked = StatxFlags::BASIC_STATS | StatxFlags::BTIME;
+        let answer = rustix::fs::statx(rustix::fs::CWD, &path, rustix::fs::AtFlags::SYMLINK_NOFOLLOW, asked).unwrap();
+        assert_eq!(Facts::of_statx(&answer), Facts::of(&std::fs::symlink_metadata(&path).unwrap()));
     }
 
     #[test]

@@ -184,7 +184,7 @@ impl Watcher {
         };
         ledger.look_at_each(names);
         ledger.publish(Bulletin::SILENCE, &self.outbox);
-        if ledger.deadline().is_some() {
+        if ledger.deadline(Instant::now()).is_some() {
             self.hints.leave(HashSet::new());
         }
     }

@@ -17,6 +17,7 @@ mod directory;
 mod flow;
 mod liveness;
 mod mirror;
+mod model;
 mod scripted;
 mod sockets;
 
