@@ -28,6 +28,9 @@ use posts::{Action, Ending, Posts};
 /// What a handler's task runs.
 type Work<E> = Pin<Box<dyn Future<Output = Result<(), E>> + Send>>;
 
+/// However many handlers end by themselves, their sockets are looked at no more often than this.
+const BETWEEN_SUSPICIONS: Duration = Duration::from_millis(250);
+
 /// A handler's task for each socket of a directory: from [`Watcher::attach`].
 ///
 /// Each socket, that is each (path, generation), has one handler, from the moment it is [there or
@@ -40,6 +43,8 @@ type Work<E> = Pin<Box<dyn Future<Output = Result<(), E>> + Send>>;
 /// | returns `Ok` | it is done with this socket; the next one at this path gets a new one |
 /// | returns `Err`, or panics, while the socket stays | it is started again after a pause, see [`Policy`] |
 /// | ends in any way after it was asked to | that is all |
+///
+/// When one ends by itself, the watcher looks at once whether the server is gone, which no event of a filesystem tells.
 ///
 /// Nothing happens while nobody calls [`next`](Self::next): sockets are noticed, handlers started, stopped and accounted
 /// for in there. In return there is nothing to overflow and nothing to get lost. Who does not care for the news spawns
@@ -57,6 +62,9 @@ pub struct Attached<E> {
     by_path: HashMap<PathBuf, Task>,
     paths: HashMap<Id, PathBuf>,
     timer: Option<Pin<Box<Sleep>>>,
+    /// When to look at all because a handler has ended by itself, and when that was last done.
+    suspicion: Option<Instant>,
+    suspected: Option<Instant>,
     /// What one step has brought forth beyond the news it returns.
     news: VecDeque<News<E>>,
     account: Account,
@@ -201,6 +209,8 @@ impl Watcher {
             by_path: HashMap::new(),
             paths: HashMap::new(),
             timer: None,
+            suspicion: None,
+            suspected: None,
             news: VecDeque::new(),
             account: Account::default(),
         }
@@ -256,7 +266,7 @@ impl<E: Send + 'static> Attached<E> {
             if let Poll::Ready(Some(joined)) = self.tasks.poll_join_next_with_id(context) {
                 self.handle_joined(joined);
             } else if self.poll_alarm(context).is_ready() {
-                self.posts.handle_time(Instant::now());
+                self.handle_time(Instant::now());
             } else if let Some(watcher) = &mut self.watcher {
                 match Pin::new(watcher).poll_next(context) {
                     Poll::Ready(Some(event)) => self.handle_event(event),
@@ -276,7 +286,8 @@ impl<E: Send + 'static> Attached<E> {
 
     /// Ready when the time of the first alarm has come.
     fn poll_alarm(&mut self, context: &mut Context<'_>) -> Poll<()> {
-        let Some(at) = self.posts.alarm() else {
+        let suspicion = self.suspicion.filter(|_| self.watcher.is_some());
+        let Some(at) = self.posts.alarm().into_iter().chain(suspicion).min() else {
             self.timer = None;
             return Poll::Pending;
         };
@@ -323,6 +334,23 @@ impl<E: Send + 'static> Attached<E> {
         }
     }
 
+    /// A handler that ends by itself has often met the end of its server, of which no filesystem tells.
+    fn suspect(&mut self) {
+        let now = Instant::now();
+        let due = self.suspected.map_or(now, |last| now.max(last + BETWEEN_SUSPICIONS));
+        self.suspicion.get_or_insert(due);
+    }
+
+    fn handle_time(&mut self, now: Instant) {
+        self.posts.handle_time(now);
+        if let Some(watcher) = &self.watcher
+            && self.suspicion.take_if(|due| *due <= now).is_some()
+        {
+            watcher.hurry();
+            self.suspected = Some(now);
+        }
+    }
+
     fn start(&mut self, socket: Socket) {
         let id = socket.id();
         let (stop, asked) = watch::channel(false);
@@ -352,6 +380,9 @@ impl<E: Send + 'static> Attached<E> {
         *counter += 1;
         let followup = self.posts.handle_end(&path, ending, Instant::now());
         let posts::Followup { id, asked, again_in } = followup;
+        if !asked {
+            self.suspect();
+        }
         self.news.push_back(News::Ended { id, end, asked, again_in });
     }
 }

@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use fs_watch::attach::{Attached, End, News, Policy, Start, Stop};
-use fs_watch::{Event, Socket, SocketId, Watcher};
+use fs_watch::{Event, Reason, Socket, SocketId, Watcher};
 use tempfile::TempDir;
 
 const LIMIT: Duration = Duration::from_secs(50);
@@ -346,6 +346,34 @@ async fn if_so_wanted_a_handler_waits_until_somebody_listens() {
         assert_eq!((id.path, end), (late, End::Finished));
         let account = attached.shutdown().await;
         assert_eq!((account.started, account.failed), (1, 0));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn the_death_of_a_server_is_noticed_when_its_handler_ends() {
+    bounded(async {
+        let dir = directory();
+        let path = dir.path().join("a.sock");
+        let listener = tokio::net::UnixListener::bind(&path).unwrap();
+        let watcher = Watcher::builder(dir.path()).safety_interval(Duration::from_secs(86_400)).start().await.unwrap();
+        let mut attached = watcher.attach_with(Policy::default().with_start(Start::Ready), async |socket, _| {
+            let stream = fs_watch::connect_at(&socket).map_err(|error| error.to_string())?;
+            let mut stream = tokio::net::UnixStream::from_std(stream).map_err(|error| error.to_string())?;
+            let end = tokio::io::AsyncReadExt::read(&mut stream, &mut [0]).await;
+            end.map(drop).map_err(|error| error.to_string())
+        });
+        started(&mut attached).await;
+        let (connection, _) = listener.accept().await.unwrap();
+        drop((connection, listener));
+        // The file stays, so nothing but a question to the kernel can tell.
+        loop {
+            if let News::Event(Event::Removed { id, reason }) = attached.next().await.unwrap() {
+                assert_eq!((id.path, reason), (path, Reason::Stale));
+                break;
+            }
+        }
+        attached.shutdown().await;
     })
     .await;
 }
