@@ -205,6 +205,15 @@ async fn a_path_longer_than_an_address_is_reached() {
     listener.accept().unwrap();
 }
 
+/// Ends the other thread.
+struct SetWhenDropped<'a>(&'a AtomicBool);
+
+impl Drop for SetWhenDropped<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
 /// Two servers exchange their name without pause. Whoever is reached is the one that was listed.
 #[tokio::test]
 async fn swapping_the_name_leads_nowhere() {
@@ -224,6 +233,8 @@ async fn swapping_the_name_leads_nowhere() {
                 renameat_with(CWD, &path, CWD, &aside, RenameFlags::EXCHANGE).unwrap();
             }
         });
+        // Also when this thread panics.
+        let _over = SetWhenDropped(&over);
         let until = std::time::Instant::now() + Duration::from_secs(20);
         while (reached < 1000 || replaced < 1000) && std::time::Instant::now() < until {
             match connect_at(&socket) {
@@ -235,7 +246,6 @@ async fn swapping_the_name_leads_nowhere() {
                 Err(error) => panic!("{error}"),
             }
         }
-        over.store(true, Ordering::Relaxed);
     });
     let none = other.accept().unwrap_err();
     assert_eq!(none.kind(), std::io::ErrorKind::WouldBlock, "the other one was never connected to");

@@ -6,6 +6,7 @@ use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 
 use tempfile::TempDir;
+use unix_diag::{FileId, Table};
 
 mod lock;
 mod other;
@@ -36,7 +37,16 @@ impl Scene {
 
     /// A socket whose server is gone.
     fn leave(&self, name: impl AsRef<Path>) {
-        drop(self.listen(name));
+        drop(self.listen(&name));
+        self.wait_until_left(name);
+    }
+
+    /// Another test of this process may be starting a child, which has everything open that we have, for a moment.
+    fn wait_until_left(&self, name: impl AsRef<Path>) {
+        let file = FileId::of(&std::fs::symlink_metadata(self.path(name)).unwrap());
+        while Table::read().unwrap().get(file).is_some() {
+            std::thread::yield_now();
+        }
     }
 
     /// What is in the directory.
