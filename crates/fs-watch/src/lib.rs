@@ -73,11 +73,14 @@
 //!   are not followed.
 //! * A judge of life: a socket file tells neither that somebody listens (`bind` makes the file before
 //!   `listen`) nor that anybody still does. Connect, and be ready to be refused.
-//! * A client: it hands out paths and connects to none.
+//! * A client: it connects to what it has announced, with [`connect_at`], and leaves the rest to whoever reads and writes.
 //!
 //! # Features
 //!
-//! None. Linux is where it is tested.
+//! * `tokio`: `attach`, a task for each socket.
+//! * `tower`: `Discover`, endpoints for tower's balancers.
+//!
+//! Linux is where it is tested.
 
 #[cfg(feature = "tokio")]
 pub mod attach;
