@@ -98,7 +98,7 @@ impl Driver {
         let listed: Vec<_> = {
             let mut ledger = lock(&self.ledger);
             // The first listing tells these.
-            ledger.take_changes();
+            ledger.take_changes().for_each(drop);
             ledger.roster().sockets().map(Event::InitApply).collect()
         };
         let listing = std::iter::once(Event::Init).chain(listed).chain([Event::InitDone]);

@@ -94,9 +94,9 @@ fn anchor(path: &Path) -> Option<Anchor> {
 
 /// Passes once over the directory. The second value says what kept the pass from reaching the end.
 ///
-/// A directory that is not there has no sockets in it: that listing is complete, and empty.
-pub(crate) fn list(dir: &Path, admits: impl Fn(&OsStr) -> bool) -> (Listing, Option<Why>) {
-    let mut seen = Vec::new();
+/// A directory that is not there has no sockets in it: that listing is complete, and empty. About so many are `expected`.
+pub(crate) fn list(dir: &Path, expected: usize, admits: impl Fn(&OsStr) -> bool) -> (Listing, Option<Why>) {
+    let mut seen = Vec::with_capacity(expected);
     match read(dir, admits, &mut seen) {
         Ok(()) => (Listing::Complete(seen), None),
         Err(error) => match Why::from_listing(&error) {
@@ -178,7 +178,7 @@ mod tests {
         fs::write(dir.path().join("file"), "").unwrap();
         fs::create_dir(dir.path().join("dir")).unwrap();
         symlink("socket", dir.path().join("link")).unwrap();
-        let (listing, trouble) = list(dir.path(), |_| true);
+        let (listing, trouble) = list(dir.path(), 0, |_| true);
         assert_eq!(names(&listing), ["socket"]);
         assert_eq!(trouble, None);
         assert_eq!(look_at(dir.path(), "link".as_ref()), Sighting::Other);
@@ -189,13 +189,13 @@ mod tests {
     #[test]
     fn a_directory_that_is_not_there_is_empty_and_one_that_cannot_be_read_is_not() {
         let dir = tempfile::tempdir().unwrap();
-        let (listing, trouble) = list(&dir.path().join("none"), |_| true);
+        let (listing, trouble) = list(&dir.path().join("none"), 9, |_| true);
         assert_eq!((listing, trouble), (Listing::Complete(vec![]), Some(Why::Missing)));
 
         // A loop of links, because permissions do not stop a test that runs as root.
         let circle = dir.path().join("loop");
         symlink(&circle, &circle).unwrap();
-        let (listing, trouble) = list(&circle, |_| true);
+        let (listing, trouble) = list(&circle, 0, |_| true);
         assert_eq!(listing, Listing::Partial(vec![]));
         assert!(matches!(trouble, Some(Why::Unreadable { .. })), "{trouble:?}");
         assert_eq!(look_at(&circle, "a".as_ref()), Sighting::Unknown);

@@ -43,6 +43,7 @@ impl Ladder {
     /// It is known to be served, or gone.
     pub(crate) fn handle_settled(&mut self, path: &Path) {
         self.climbers.remove(path);
+        self.give_back();
     }
 
     /// All sockets have been asked about, which began and ended then. Who has not settled climbs on.
@@ -54,6 +55,14 @@ impl Ladder {
             }
             climber.due().is_some()
         });
+        self.give_back();
+    }
+
+    /// After a burst there is room for many and nobody in it.
+    fn give_back(&mut self) {
+        if self.climbers.is_empty() {
+            self.climbers.shrink_to(64);
+        }
     }
 
     /// When to ask next on account of the young; `None` while there are none.

@@ -38,7 +38,7 @@ impl Ledger {
 
     /// Lists the directory, and says what kept the listing from being complete.
     pub(crate) fn list(&mut self) -> Option<Why> {
-        let (listing, trouble) = eyes::list(&self.dir, |name| self.roster.admits(name));
+        let (listing, trouble) = eyes::list(&self.dir, self.roster.len(), |name| self.roster.admits(name));
         self.roster.handle_listing(listing);
         while let Some(doubtful) = self.roster.poll_doubt() {
             self.look_at(doubtful);
@@ -100,21 +100,19 @@ impl Ledger {
     }
 
     /// The changes found since the last time, to be told.
-    pub(crate) fn take_changes(&mut self) -> Vec<Event> {
+    pub(crate) fn take_changes(&mut self) -> impl Iterator<Item = Event> {
+        let Self { roster, ladder, probing, .. } = self;
         let now = Instant::now();
-        let mut events = Vec::new();
-        while let Some(change) = self.roster.poll_change() {
+        std::iter::from_fn(move || {
+            let change = roster.poll_change()?;
             match &change {
-                Change::Added(socket) if self.probing != Probing::Off => {
-                    self.ladder.handle_arrival(socket.path.clone(), now);
-                }
+                Change::Added(socket) if *probing != Probing::Off => ladder.handle_arrival(socket.path.clone(), now),
                 Change::Added(_) => {}
-                Change::Ready(socket) => self.ladder.handle_settled(&socket.path),
-                Change::Removed { id, .. } => self.ladder.handle_settled(&id.path),
+                Change::Ready(socket) => ladder.handle_settled(&socket.path),
+                Change::Removed { id, .. } => ladder.handle_settled(&id.path),
             }
-            events.push(change.into());
-        }
-        events
+            Some(change.into())
+        })
     }
 
     /// Tells the changes, and what is to be said before and after them.

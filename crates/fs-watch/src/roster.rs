@@ -15,7 +15,7 @@
 //! the time, if it is renamed meanwhile, or show it twice. Hence the rule that carries everything: what a
 //! listing shows is there, what it lacks is only *in doubt*, and an absence counts when `lstat` says so.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{HashMap, VecDeque};
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
@@ -103,7 +103,7 @@ pub enum Change {
 pub struct Roster {
     dir: PathBuf,
     dot_files: DotFiles,
-    known: BTreeMap<OsString, Known>,
+    known: HashMap<OsString, Known>,
     /// How many of them are stale, and therefore taken back.
     stale: usize,
     /// No path that is not in `known` has ever had this generation or a higher one.
@@ -166,12 +166,15 @@ impl Retry {
 }
 
 impl Roster {
+    /// For so many changes room is kept when there are none.
+    const CHANGES_KEPT: usize = 64;
+
     /// An empty roster. `dir` is only put in front of names; it is not looked at.
     pub fn new(dir: impl Into<PathBuf>, dot_files: DotFiles) -> Self {
         Self {
             dir: dir.into(),
             dot_files,
-            known: BTreeMap::new(),
+            known: HashMap::new(),
             stale: 0,
             unused: Generation::FIRST,
             round: 0,
@@ -202,6 +205,7 @@ impl Roster {
             Listing::Complete(seen) => (seen, true),
             Listing::Partial(seen) => (seen, false),
         };
+        self.known.reserve(seen.len().saturating_sub(self.known.len()));
         for (name, facts) in seen {
             if self.admits(&name) {
                 self.see(name, facts);
@@ -210,6 +214,7 @@ impl Roster {
         if complete {
             let lacking = self.known.iter().filter(|(_, known)| known.round != self.round);
             self.doubts.extend(lacking.map(|(name, _)| name.clone()));
+            self.doubts.make_contiguous().sort_unstable();
         }
     }
 
@@ -320,13 +325,20 @@ impl Roster {
 
     /// The next change, in the order in which it must be told.
     pub fn poll_change(&mut self) -> Option<Change> {
-        self.changes.pop_front()
+        let change = self.changes.pop_front();
+        if change.is_none() {
+            // After a burst.
+            self.changes.shrink_to(Self::CHANGES_KEPT);
+        }
+        change
     }
 
     /// All sockets now announced, by name. Changes not yet polled are already in it.
     pub fn sockets(&self) -> impl Iterator<Item = Socket> + '_ {
         let announced = self.known.iter().filter(|(_, known)| known.standing != Standing::Stale);
-        announced.map(|(name, known)| known.socket(self.dir.join(name)))
+        let mut announced: Vec<_> = announced.collect();
+        announced.sort_unstable_by_key(|(name, _)| *name);
+        announced.into_iter().map(|(name, known)| known.socket(self.dir.join(name)))
     }
 
     /// How many sockets are announced.

@@ -30,6 +30,9 @@ use crate::roster::{DotFiles, Roster};
 /// events, at most about a thousand wait; then the watcher pauses and later resumes with what has become
 /// of the directory meanwhile, so a slow consumer misses intermediate states and never a final one.
 ///
+/// It holds at most 512 bytes for each socket that is known, and its name. One that is idle wakes once in each safety
+/// interval.
+///
 /// Dropping it stops the thread without waiting; [`shutdown`](Self::shutdown) waits.
 #[derive(Debug)]
 #[must_use = "a watcher that is dropped watches nothing"]

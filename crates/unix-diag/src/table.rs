@@ -23,15 +23,6 @@ impl Table {
         dump(Which::Servers)?.collect()
     }
 
-    /// The same, of one device alone: enough for the sockets of one directory.
-    ///
-    /// # Errors
-    /// As [`read`](Self::read).
-    pub fn read_device(device: u32) -> Result<Self, Error> {
-        let is_there = |entry: &Entry| entry.file.is_some_and(|file| file.device == device);
-        dump(Which::Servers)?.filter(|entry| entry.as_ref().map_or(true, is_there)).collect()
-    }
-
     /// The socket bound to this file. That it has none does not prove that nobody serves there: see the front page.
     pub fn get(&self, file: FileId) -> Option<&Entry> {
         self.by_file.get(&file)

@@ -120,7 +120,7 @@ async fn a_chmod_is_looked_into(rig: Rig) {
     listen(&server, 1).unwrap();
     // What a server does last is often this.
     fs::set_permissions(rig.path("a"), fs::Permissions::from_mode(0o600)).unwrap();
-    if matches!(rig.source, crate::Source::Polling) {
+    if rig.is_polled() {
         mirror.sync().await;
     }
     mirror.until("it is ready", |mirror| mirror.is_ready(&rig.path("a"))).await;

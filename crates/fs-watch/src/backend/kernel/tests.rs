@@ -40,6 +40,15 @@ impl Quiet {
         Self { _root: root, dir }
     }
 
+    /// In memory, where many changes take little time.
+    fn quick() -> Self {
+        let memory = std::path::Path::new("/dev/shm");
+        let root = if memory.is_dir() { TempDir::new_in(memory) } else { TempDir::new() }.unwrap();
+        let dir = root.path().join("sockets");
+        std::fs::create_dir(&dir).unwrap();
+        Self { _root: root, dir }
+    }
+
     fn target(&self) -> Target {
         eyes::resolve(&self.dir)
     }
@@ -56,7 +65,7 @@ fn a_bind_is_hinted_at_and_our_own_listing_is_not() {
     let mut backend = KernelEvents::default();
     backend.arm(&quiet.target(), &hints).unwrap();
     for round in 0..100 {
-        eyes::list(&quiet.dir, |_| true);
+        eyes::list(&quiet.dir, 0, |_| true);
         let name = format!("{round}.sock");
         let _listener = quiet.bind(&name);
         // Events come in order: had the listing made one, it would be here before the name.
@@ -207,6 +216,52 @@ fn a_directory_that_is_not_there_yet_is_anchored() {
     std::fs::create_dir(&dir).unwrap();
     assert!(hints.wait(soon()).everywhere);
     backend.disarm();
+}
+
+#[test]
+fn trap_04_the_kernels_own_overflow_is_one_mark_and_is_told() {
+    let limit = std::fs::read_to_string("/proc/sys/fs/inotify/max_queued_events").unwrap();
+    let limit: usize = limit.trim().parse().unwrap();
+    let quiet = Quiet::quick();
+    let hints = Hints::default();
+    let (release, held) = mpsc::channel::<Infallible>();
+    let hub = Hub::start_with(|members, sentinel| Guarded {
+        callback: {
+            let members = members.clone();
+            move |event| {
+                // Until the test lets go: a thread that does not get to run, as far as the kernel can tell.
+                let _ = held.recv();
+                members.sort(event);
+            }
+        },
+        members,
+        sentinel,
+    })
+    .unwrap();
+    let seat = Seat::take(&hub, &quiet.target(), &hints);
+    seat.arm(&quiet.target()).unwrap();
+    for number in 0..limit / 2 + 100 {
+        // Two events each, and no two in a row alike.
+        let path = quiet.dir.join(number.to_string());
+        std::fs::create_dir(&path).unwrap();
+        std::fs::remove_dir(&path).unwrap();
+    }
+    drop(release);
+    let deadline = soon();
+    let mut overflows = 0;
+    let mut last = false;
+    while !last {
+        let dirty = hints.wait(deadline);
+        overflows += usize::from(dirty.overflowed);
+        // The mark is the last thing in the queue; this comes after.
+        last = dirty.names.contains(OsStr::new("last"));
+        if overflows > 0 && !last && !quiet.dir.join("last").exists() {
+            std::fs::write(quiet.dir.join("last"), "").unwrap();
+        }
+        assert!(Instant::now() < deadline, "the mark never came");
+    }
+    assert_eq!(overflows, 1);
+    seat.leave().wait();
 }
 
 #[test]
