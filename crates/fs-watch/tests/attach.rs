@@ -151,7 +151,12 @@ async fn nobody_waits_for_a_storm_of_replacements_and_the_last_one_is_served() {
         let (mut attached, census) = attach(watcher, Policy::default().with_grace(u32::MAX));
         let storm = std::thread::spawn({
             let path = path.clone();
-            move || (0..cycles(5000)).map(|_| rebind(&path)).last()
+            move || {
+                (0..cycles(5000)).fold(None, |before, _| {
+                    drop(before);
+                    Some(rebind(&path))
+                })
+            }
         });
         let mut announced = 0;
         let is_served = || census.served.load(Ordering::SeqCst) == fs::symlink_metadata(&path).unwrap().ino();

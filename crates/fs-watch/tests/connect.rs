@@ -75,8 +75,9 @@ async fn a_chmod_makes_no_other_socket_of_it() {
 
 #[tokio::test]
 async fn every_obstacle_has_its_error() {
-    type Prepare = fn(&Path);
-    let cases: [(&str, Prepare, fn(&Error) -> bool, bool); 8] = [
+    /// What it is, how it comes about, which error it has, and whether to try again.
+    type Case = (&'static str, fn(&Path), fn(&Error) -> bool, bool);
+    let cases: [Case; 8] = [
         ("nobody listens", |_| {}, |error| matches!(error, Error::Refused { .. }), true),
         ("gone", |path| fs::remove_file(path).unwrap(), |error| matches!(error, Error::Gone { .. }), false),
         (

@@ -6,7 +6,7 @@ use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, symlink};
 use std::os::unix::net::{UnixDatagram, UnixStream};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
@@ -199,7 +199,7 @@ fn a_server_that_takes_the_name_meanwhile_is_never_lost() {
     let over = AtomicBool::new(false);
     let mut removed = 0;
     let mut rounds = 0;
-    let mut harmed: Vec<PathBuf> = Vec::new();
+    let mut harmed = 0;
     std::thread::scope(|scope| {
         let sweeper = scope.spawn(|| {
             let mut removed = 0;
@@ -224,7 +224,7 @@ fn a_server_that_takes_the_name_meanwhile_is_never_lost() {
                 match fs::symlink_metadata(&path) {
                     Ok(metadata) if metadata.ino() == inode => turns += 1,
                     _ if Instant::now() > back => {
-                        harmed.push(path.clone());
+                        harmed += 1;
                         break;
                     }
                     _ => {}
@@ -235,7 +235,7 @@ fn a_server_that_takes_the_name_meanwhile_is_never_lost() {
         over.store(true, Ordering::Relaxed);
         removed = sweeper.join().unwrap();
     });
-    assert_eq!(harmed, [PathBuf::new(); 0], "a live server has lost its name");
+    assert_eq!(harmed, 0, "live servers have lost their name");
     assert!(removed > 0 && rounds > 10, "{removed} of {rounds}");
     assert!(scene.names().iter().all(|name| name == "a.sock"), "{:?}", scene.names());
 }
