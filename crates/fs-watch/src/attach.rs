@@ -1,6 +1,5 @@
 //! A task for each socket: started when it comes, stopped when it goes, started again when it fails.
 
-use std::any::Any;
 use std::collections::{HashMap, VecDeque};
 use std::fmt;
 use std::future::{Future, poll_fn};
@@ -16,14 +15,18 @@ use tokio::task::{AbortHandle, Id, JoinError, JoinSet};
 use tokio::time::Sleep;
 
 use crate::event::Event;
-use crate::socket::{Socket, SocketId};
+use crate::socket::Socket;
 use crate::watcher::Watcher;
 
+mod news;
 mod policy;
 mod posts;
+mod stop;
 
+pub use news::{Account, End, News};
 pub use policy::{Policy, Start};
 use posts::{Action, Ending, Posts};
+pub use stop::Stop;
 
 /// What a handler's task runs.
 type Work<E> = Pin<Box<dyn Future<Output = Result<(), E>> + Send>>;
@@ -73,84 +76,6 @@ pub struct Attached<E> {
 struct Task {
     stop: watch::Sender<bool>,
     abort: AbortHandle,
-}
-
-/// What [`Attached::next`] tells.
-#[derive(Debug)]
-#[non_exhaustive]
-pub enum News<E> {
-    /// The watcher said this. For a socket that came or went, what follows from it for handlers comes next.
-    Event(Event),
-    /// A handler has been started for this socket, the first or another one.
-    Started(SocketId),
-    /// A handler has ended.
-    Ended {
-        /// Whose it was.
-        id: SocketId,
-        /// In which way.
-        end: End<E>,
-        /// Whether it had been asked to stop, because its socket is gone.
-        asked: bool,
-        /// When the next one will be started for the same socket, if it stays so long.
-        again_in: Option<Duration>,
-    },
-    /// This socket was gone before a handler could be started: its predecessor's still lived, or a pause was on, or too
-    /// many were alive.
-    Skipped(SocketId),
-}
-
-/// How a handler has ended.
-#[derive(Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum End<E> {
-    /// It returned `Ok`.
-    Finished,
-    /// It returned this error.
-    Failed(E),
-    /// It panicked, with this message. Nothing else is affected.
-    Panicked(String),
-    /// It was asked to stop and did not within its time.
-    Aborted,
-}
-
-/// What has become of all handlers: from [`Attached::shutdown`].
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Account {
-    /// How many were started. The sum of those below, but for `skipped`.
-    pub started: u64,
-    /// Returned `Ok`.
-    pub finished: u64,
-    /// Returned an error.
-    pub failed: u64,
-    /// Panicked.
-    pub panicked: u64,
-    /// Did not stop in time.
-    pub aborted: u64,
-    /// Sockets that never had one.
-    pub skipped: u64,
-}
-
-/// Tells a handler that its socket is gone, or that everything ends.
-#[derive(Clone, Debug)]
-pub struct Stop(watch::Receiver<bool>);
-
-impl Stop {
-    /// Waits until the handler is asked to stop. From then on it has the [patience](Policy::with_patience) of its
-    /// [`Attached`] to say goodbye.
-    ///
-    /// # Cancel safety
-    ///
-    /// It may be dropped and awaited again any number of times.
-    pub async fn requested(&self) {
-        // An error means that the attachment is gone, which is as good a reason.
-        let _ = self.0.clone().wait_for(|asked| *asked).await;
-    }
-
-    /// Whether the handler has been asked to stop.
-    pub fn is_requested(&self) -> bool {
-        *self.0.borrow() || self.0.has_changed().is_err()
-    }
 }
 
 impl Watcher {
@@ -356,7 +281,7 @@ impl<E: Send + 'static> Attached<E> {
         let (stop, asked) = watch::channel(false);
         let handler = self.handler.clone();
         // The handler is called in the task, so that a panic in the call is the task's.
-        let abort = self.tasks.spawn(async move { handler(socket, Stop(asked)).await });
+        let abort = self.tasks.spawn(async move { handler(socket, Stop::new(asked)).await });
         self.paths.insert(abort.id(), id.path.clone());
         self.by_path.insert(id.path.clone(), Task { stop, abort });
         self.account.started += 1;
@@ -367,7 +292,7 @@ impl<E: Send + 'static> Attached<E> {
         let (task, end) = match joined {
             Ok((task, Ok(()))) => (task, End::Finished),
             Ok((task, Err(error))) => (task, End::Failed(error)),
-            Err(error) => (error.id(), unfinished(error)),
+            Err(error) => (error.id(), End::unfinished(error)),
         };
         let path = self.paths.remove(&task).expect("every task has a path");
         self.by_path.remove(&path);
@@ -385,18 +310,6 @@ impl<E: Send + 'static> Attached<E> {
         }
         self.news.push_back(News::Ended { id, end, asked, again_in });
     }
-}
-
-fn unfinished<E>(error: JoinError) -> End<E> {
-    match error.try_into_panic() {
-        Ok(panic) => End::Panicked(message(&*panic)),
-        Err(_) => End::Aborted,
-    }
-}
-
-fn message(panic: &(dyn Any + Send)) -> String {
-    let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
-    text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| "without a message".to_owned())
 }
 
 impl<E: Send + 'static> Stream for Attached<E> {
