@@ -101,11 +101,21 @@
 //! * A file watcher: it sees sockets, in one directory, and not what is in them. Symbolic links to sockets
 //!   are not followed.
 //! * A guarantee that a connection will be accepted: a server that listened a moment ago may be gone. Be ready to be refused.
+//! * A client: it connects to what it has announced, with [`connect_at`], and leaves the rest to whoever reads and writes.
 //!
 //! # Features
 //!
-//! None. Linux only.
+//! * `tokio`: `attach`, a task for each socket.
+//! * `tower`: `Discover`, endpoints for tower's balancers.
+//!
+//! Linux only.
 
+#[cfg(feature = "tokio")]
+pub mod attach;
+mod connect;
+pub mod directory;
+#[cfg(feature = "tower")]
+mod discover;
 mod driver;
 mod error;
 mod event;
@@ -128,6 +138,9 @@ mod watcher;
 pub mod backend;
 
 pub use backend::Backend;
+pub use connect::{Owner, connect_at, connect_at_owned_by};
+#[cfg(feature = "tower")]
+pub use discover::Discover;
 pub use error::Error;
 pub use event::{Event, Reason, Why};
 pub use hints::Hints;

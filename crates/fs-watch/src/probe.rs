@@ -1,6 +1,6 @@
 //! A connection that is made only to see what becomes of it.
 
-use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd};
 use std::path::Path;
 
 use rustix::fs::{CWD, Mode, OFlags, fstat, openat};
@@ -20,7 +20,7 @@ pub(crate) fn ask(path: &Path, facts: &Facts) -> (Answer, Kind) {
     if is_it { ask_file(&file) } else { (Answer::Failed, Kind::Unknown) }
 }
 
-fn ask_file(file: &OwnedFd) -> (Answer, Kind) {
+pub(crate) fn ask_file(file: impl AsFd) -> (Answer, Kind) {
     // Also shorter than the 107 bytes that a path may have in a socket's address.
     let Ok(address) = SocketAddrUnix::new(format!("/proc/self/fd/{}", file.as_fd().as_raw_fd())) else {
         return (Answer::Failed, Kind::Unknown);

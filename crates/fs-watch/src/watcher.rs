@@ -158,6 +158,12 @@ impl Watcher {
         }
     }
 
+    /// Has everything looked at and asked about as soon as may be, without waiting for it.
+    #[cfg(feature = "tokio")]
+    pub(crate) fn hurry(&self) {
+        self.hints.call_for_look();
+    }
+
     fn poll_event(&mut self, context: &Context<'_>) -> Poll<Option<Event>> {
         if let Some(event) = self.outbox.take_event() {
             return Poll::Ready(Some(event));
