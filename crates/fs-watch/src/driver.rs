@@ -15,31 +15,43 @@ use std::collections::HashSet;
 use std::ffi::OsString;
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::path::PathBuf;
-use std::sync::Arc;
-use std::time::Instant;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Instant, SystemTime};
 
 use crate::backend::Backend;
 use crate::error::Error;
 use crate::event::{Event, Why};
-use crate::eyes;
+use crate::eyes::{self, Stamp};
+use crate::filesystem::Filesystem;
 use crate::health::{Bulletin, Health};
 use crate::hints::{Dirty, Hints};
+use crate::ledger::{Ledger, Poll};
+use crate::liveness::Probing;
 use crate::outbox::Outbox;
 use crate::pace::{Backoff, Pace};
-use crate::roster::Roster;
 use crate::target::Target;
+use crate::watcher::Missing;
 
-/// Everything the thread owns.
+/// Connections in a row, each of which takes some fifteen microseconds.
+const AT_ONCE: usize = 128;
+
+/// Everything the thread owns, and the books that it shares with the consumer.
 pub(crate) struct Driver {
-    /// Absolute, so that a later change of the working directory does not matter.
+    /// As it was given.
     pub(crate) dir: PathBuf,
-    pub(crate) roster: Roster,
+    /// Absolute, so that a later change of the working directory does not matter.
+    pub(crate) absolute: PathBuf,
+    pub(crate) missing: Missing,
+    pub(crate) probing: Probing,
+    pub(crate) ledger: Arc<Mutex<Ledger>>,
     pub(crate) backend: Box<dyn Backend>,
     pub(crate) hints: Hints,
     pub(crate) outbox: Arc<Outbox>,
     pub(crate) pace: Pace,
     pub(crate) arming: Arming,
     pub(crate) health: Health,
+    /// The directory as the last complete look has left it, if that look saw well.
+    pub(crate) seen: Option<Seen>,
 }
 
 /// How the last attempt to arm the backend went, and when the next may be made.
@@ -47,6 +59,14 @@ pub(crate) struct Driver {
 pub(crate) struct Arming {
     trouble: Option<Why>,
     backoff: Backoff,
+}
+
+/// A directory at the beginning of a look.
+#[derive(Debug)]
+pub(crate) struct Seen {
+    stamp: Stamp,
+    at: SystemTime,
+    filesystem: Filesystem,
 }
 
 impl Driver {
@@ -61,15 +81,26 @@ impl Driver {
 
     /// Makes the first look and announces it. Says whether to go on.
     fn start(&mut self) -> bool {
-        let trouble = self.look(HashSet::new());
-        if let Some(why) = trouble.listing {
-            self.outbox.started(Err(refusal(self.roster.dir().to_owned(), why)));
+        if let Missing::Create { mode } = self.missing
+            && let Err(source) = eyes::create(&self.absolute, mode)
+        {
+            self.outbox.started(Err(Error::Create { dir: self.dir.clone(), source }));
             return false;
         }
-        // The first listing tells these.
-        while self.roster.poll_change().is_some() {}
-        let Bulletin { before, .. } = self.health.handle_look(trouble.arming);
-        let listed = self.roster.sockets().map(Event::InitApply);
+        let trouble = self.look(HashSet::new());
+        if let Some(why) = &trouble.listing
+            && !(self.missing == Missing::Wait && *why == Why::Missing)
+        {
+            self.outbox.started(Err(refusal(self.dir.clone(), why.clone())));
+            return false;
+        }
+        let Bulletin { before, .. } = self.health.handle_look(trouble.worst());
+        let listed: Vec<_> = {
+            let mut ledger = lock(&self.ledger);
+            // The first listing tells these.
+            ledger.take_changes().for_each(drop);
+            ledger.roster().sockets().map(Event::InitApply).collect()
+        };
         let listing = std::iter::once(Event::Init).chain(listed).chain([Event::InitDone]);
         self.outbox.push(before.into_iter().chain(listing));
         self.outbox.started(Ok(()));
@@ -79,28 +110,47 @@ impl Driver {
     fn watch(&mut self) {
         let mut asked = false;
         loop {
-            if !self.outbox.has_room() {
+            if !self.hints.is_called() && !self.outbox.has_room() {
                 if self.hints.wait_for_room() {
                     continue;
                 }
                 return;
             }
-            let dirty = self.hints.wait(self.pace.deadline(asked));
+            let dirty = self.hints.wait(self.deadline(asked));
             if dirty.stopped {
                 return;
             }
             self.take_note(&dirty);
             asked |= dirty.wants_full_look();
-            if Instant::now() >= self.pace.deadline(asked) {
+            let called = dirty.called;
+            if called.is_some() || Instant::now() >= self.pace.deadline(asked) {
+                let trouble = match self.glance(asked || called.is_some()) {
+                    Some(trouble) => {
+                        self.look_at_each(dirty.names);
+                        trouble
+                    }
+                    None => self.look(dirty.names),
+                };
                 asked = false;
-                let trouble = self.look(dirty.names);
-                let bulletin = self.health.handle_look(trouble.listing.or(trouble.arming));
-                self.announce(bulletin);
+                self.tell(trouble, called.is_some());
+                if let Some(ticket) = called {
+                    let blind = self.health.trouble().filter(|why| matches!(why, Why::Unreadable { .. }));
+                    self.outbox.looked(ticket, blind.cloned());
+                }
             } else {
                 self.look_at_each(dirty.names);
-                self.announce(Bulletin { before: None, after: None });
+                if lock(&self.ledger).must_judge(Instant::now()) {
+                    self.judge();
+                }
+                self.ask(AT_ONCE);
             }
         }
+    }
+
+    /// When to do something if nothing happens.
+    fn deadline(&self, asked: bool) -> Instant {
+        let look = self.pace.deadline(asked);
+        lock(&self.ledger).deadline(Instant::now()).map_or(look, |judge| judge.min(look))
     }
 
     fn take_note(&mut self, dirty: &Dirty) {
@@ -115,24 +165,46 @@ impl Driver {
         }
     }
 
+    /// A look that nobody asked for, at a directory whose change time proves that nothing has come or gone since the last
+    /// one. Listing it would tell the same, and the opening would wake whoever watches it, us among them.
+    fn glance(&mut self, asked: bool) -> Option<Trouble> {
+        let began = Instant::now();
+        let seen = self.seen.as_ref().filter(|_| !asked)?;
+        let stamp = eyes::stamp(&self.absolute).ok()?;
+        if !(seen.filesystem.keeps_change_times() && stamp.proves_rest_since(&seen.stamp, seen.at)) {
+            return None;
+        }
+        self.pace.handle_look(began, Instant::now(), true, spread());
+        Some(Trouble { listing: None, arming: None, filesystem: None })
+    }
+
     /// One complete look: at the path, the directory and every name in it.
     fn look(&mut self, names: HashSet<OsString>) -> Trouble {
         let began = Instant::now();
-        let target = eyes::resolve(&self.dir);
+        let at = SystemTime::now();
+        let stamp = eyes::stamp(&self.absolute);
+        let filesystem = eyes::filesystem(&self.absolute);
+        let target = eyes::resolve(&self.absolute);
         // Before the listing: what happens while it runs must leave a hint.
         self.arm(&target);
-        let (listing, trouble) = eyes::list(&self.dir, |name| self.roster.admits(name));
-        self.roster.handle_listing(listing);
-        while let Some(doubtful) = self.roster.poll_doubt() {
-            self.look_at(doubtful);
-        }
-        // A listing can miss a name that is there; one we were told of gets a look of its own.
-        self.look_at_each(names);
+        let listing = {
+            let mut ledger = lock(&self.ledger);
+            let trouble = ledger.list();
+            // A listing can miss a name that is there; one we were told of gets a look of its own.
+            ledger.look_at_each(names);
+            trouble
+        };
         // Was the directory that is armed the one that was listed, and is it still?
-        if eyes::identify(&self.dir).ok() != target.identity() {
+        if eyes::identify(&self.absolute).ok() != target.identity() {
             self.hints.directory();
         }
-        let trouble = Trouble { listing: trouble, arming: self.arming.trouble.clone() };
+        let trouble = Trouble { listing, arming: self.arming.trouble.clone(), filesystem: filesystem.trouble() };
+        self.seen = match stamp {
+            Ok(stamp) if trouble.is_none() => Some(Seen { stamp, at, filesystem }),
+            _ => None,
+        };
+        let is_direct = target.directory() == Some(&self.absolute);
+        self.hints.set_in_place(trouble.is_none() && is_direct && filesystem.is_in_memory());
         self.pace.handle_look(began, Instant::now(), trouble.is_none(), spread());
         trouble
     }
@@ -148,34 +220,60 @@ impl Driver {
         }
     }
 
-    fn look_at_each(&mut self, names: HashSet<OsString>) {
-        for name in names {
-            if self.roster.admits(&name) {
-                self.look_at(name);
-            }
+    fn look_at_each(&self, names: HashSet<OsString>) {
+        let mut ledger = lock(&self.ledger);
+        ledger.look_at_each(names);
+        ledger.publish(Bulletin::SILENCE, &self.outbox);
+    }
+
+    /// Tells what a complete look has found. `called` if somebody waits to hear who listens, too.
+    fn tell(&mut self, trouble: Trouble, called: bool) {
+        let Bulletin { before, after } = self.health.handle_look(trouble.worst());
+        lock(&self.ledger).publish(Bulletin { before, after: None }, &self.outbox);
+        if called || lock(&self.ledger).may_judge(Instant::now()) {
+            self.judge();
         }
+        self.ask(if called { usize::MAX } else { AT_ONCE });
+        self.outbox.push(after);
     }
 
-    fn look_at(&mut self, name: OsString) {
-        let sighting = eyes::look_at(&self.dir, &name);
-        self.roster.handle_sighting(name, sighting);
+    /// Asks who listens.
+    fn judge(&self) {
+        let arrivals = lock(&self.ledger).roster().arrivals();
+        // Not under the lock: the consumer may go on meanwhile.
+        let poll = Poll::take(arrivals, self.probing);
+        let mut ledger = lock(&self.ledger);
+        ledger.judge(poll);
+        ledger.publish(Bulletin::SILENCE, &self.outbox);
     }
 
-    fn announce(&mut self, Bulletin { before, after }: Bulletin) {
-        let changes = std::iter::from_fn(|| self.roster.poll_change()).map(Event::from);
-        self.outbox.push(before.into_iter().chain(changes).chain(after));
+    /// Connects to those whom the table lacks, to so many at most before something else has its turn.
+    fn ask(&self, most: usize) {
+        let mut ledger = lock(&self.ledger);
+        ledger.ask(most);
+        ledger.publish(Bulletin::SILENCE, &self.outbox);
     }
+}
+
+/// The books are whole whenever the lock is free, but for a panic of a backend's hint, which ends the thread anyway.
+pub(crate) fn lock(ledger: &Mutex<Ledger>) -> MutexGuard<'_, Ledger> {
+    ledger.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// What kept a look from being as good as it could be.
 struct Trouble {
     listing: Option<Why>,
     arming: Option<Why>,
+    filesystem: Option<Why>,
 }
 
 impl Trouble {
     fn is_none(&self) -> bool {
-        self.listing.is_none() && self.arming.is_none()
+        self.listing.is_none() && self.arming.is_none() && self.filesystem.is_none()
+    }
+
+    fn worst(self) -> Option<Why> {
+        self.listing.or(self.arming).or(self.filesystem)
     }
 }
 

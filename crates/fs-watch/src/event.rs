@@ -23,6 +23,9 @@ pub enum Event {
     /// A socket has come: bound here, renamed into the directory, or put in the place of another.
     /// Nobody need be listening on it yet: `bind` makes the file, `listen` comes later.
     Added(Socket),
+    /// Somebody listens on this socket, which was announced before by `InitApply` or `Added`; a datagram socket takes
+    /// messages. Comes at most once for each [`id`](Socket::id).
+    Ready(Socket),
     /// A socket is gone from its path. For one that was replaced this comes before the [`Added`] of its
     /// successor.
     ///
@@ -46,12 +49,13 @@ impl From<Change> for Event {
     fn from(change: Change) -> Self {
         match change {
             Change::Added(socket) => Self::Added(socket),
+            Change::Ready(socket) => Self::Ready(socket),
             Change::Removed { id, reason } => Self::Removed { id, reason },
         }
     }
 }
 
-/// How a socket left its path.
+/// How a socket left its path, or its server left it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Reason {
@@ -60,6 +64,10 @@ pub enum Reason {
     Gone,
     /// Another socket has its path; the `Added` of that one follows.
     Replaced,
+    /// Its file is still there, and nobody is behind it any more. Nobody can come back to it: a new server makes a new
+    /// file, which is announced. (Should it be served after all, by somebody in another network namespace who took more
+    /// than two seconds from `bind` to `listen`, it is `Added` again.)
+    Stale,
 }
 
 impl fmt::Display for Reason {
@@ -67,6 +75,7 @@ impl fmt::Display for Reason {
         f.write_str(match self {
             Self::Gone => "gone",
             Self::Replaced => "replaced",
+            Self::Stale => "stale",
         })
     }
 }
@@ -89,6 +98,13 @@ pub enum Why {
         kind: io::ErrorKind,
         /// The same, to read.
         message: String,
+    },
+    /// Servers on other machines, or a program behind the filesystem, may change the directory, and the kernel does not
+    /// hear of it. It is looked at four times a second, for as long as it is watched.
+    #[error("{filesystem} does not report what others change")]
+    EventsUnreliable {
+        /// What kind of filesystem it is.
+        filesystem: &'static str,
     },
     /// A limit of the kernel leaves no room for our watches. Changes are found by looking four times a
     /// second.
@@ -115,7 +131,10 @@ impl Why {
     pub fn is_blind(&self) -> bool {
         match self {
             Self::Missing | Self::NotADirectory | Self::Unreadable { .. } => true,
-            Self::LimitReached { .. } | Self::BackendStuck | Self::BackendFailed { .. } => false,
+            Self::EventsUnreliable { .. }
+            | Self::LimitReached { .. }
+            | Self::BackendStuck
+            | Self::BackendFailed { .. } => false,
         }
     }
 

@@ -4,21 +4,70 @@
 use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::io;
-use std::os::unix::fs::{FileTypeExt, MetadataExt};
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::{DirBuilderExt, FileTypeExt, MetadataExt};
 use std::path::Path;
+use std::time::{Duration, SystemTime};
+
+use rustix::fs::{AtFlags, FileType, Mode, OFlags, RawDir, StatxFlags, statx};
+use rustix::io::Errno;
 
 use crate::event::Why;
+use crate::filesystem::Filesystem;
 use crate::roster::{Listing, Sighting};
 use crate::socket::Facts;
 use crate::target::{Anchor, Identity, Target};
 
 /// Where the path leads now, following symbolic links.
 pub(crate) fn identify(dir: &Path) -> io::Result<Identity> {
-    let metadata = fs::metadata(dir)?;
+    identity(&fs::metadata(dir)?)
+}
+
+fn identity(metadata: &fs::Metadata) -> io::Result<Identity> {
     if !metadata.is_dir() {
         return Err(io::ErrorKind::NotADirectory.into());
     }
     Ok(Identity { device: metadata.dev(), inode: metadata.ino(), birth: metadata.created().ok() })
+}
+
+/// A directory and when it was changed last: an entry that comes, goes or is renamed changes it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Stamp {
+    identity: Identity,
+    modified: (i64, i64),
+    changed: (i64, i64),
+}
+
+impl Stamp {
+    /// So long before a look the last change must have been for its time to be told from that of any later one. Kernels
+    /// before 6.13 stamp files with a clock that ticks every few milliseconds.
+    const TICK: Duration = Duration::from_secs(1);
+
+    /// Whether this stamp proves that nothing has changed since a look that began at `at` and found `before`.
+    pub(crate) fn proves_rest_since(&self, before: &Self, at: SystemTime) -> bool {
+        let changed = crate::socket::timestamp(before.changed.0, before.changed.1);
+        self == before && at.duration_since(changed).is_ok_and(|age| age >= Self::TICK)
+    }
+}
+
+/// The directory's stamp now.
+pub(crate) fn stamp(dir: &Path) -> io::Result<Stamp> {
+    let metadata = fs::metadata(dir)?;
+    Ok(Stamp {
+        identity: identity(&metadata)?,
+        modified: (metadata.mtime(), metadata.mtime_nsec()),
+        changed: (metadata.ctime(), metadata.ctime_nsec()),
+    })
+}
+
+/// What kind of filesystem it is on.
+pub(crate) fn filesystem(dir: &Path) -> Filesystem {
+    rustix::fs::statfs(dir).map_or(Filesystem::Other, |facts| Filesystem::of(facts.f_type as u64))
+}
+
+/// Makes the directory and those above it that are missing.
+pub(crate) fn create(dir: &Path, mode: u32) -> io::Result<()> {
+    fs::DirBuilder::new().recursive(true).mode(mode).create(dir)
 }
 
 /// What to watch in order to watch `dir`, which is absolute. Always answers: of a directory that is not
@@ -45,9 +94,9 @@ fn anchor(path: &Path) -> Option<Anchor> {
 
 /// Passes once over the directory. The second value says what kept the pass from reaching the end.
 ///
-/// A directory that is not there has no sockets in it: that listing is complete, and empty.
-pub(crate) fn list(dir: &Path, admits: impl Fn(&OsStr) -> bool) -> (Listing, Option<Why>) {
-    let mut seen = Vec::new();
+/// A directory that is not there has no sockets in it: that listing is complete, and empty. About so many are `expected`.
+pub(crate) fn list(dir: &Path, expected: usize, admits: impl Fn(&OsStr) -> bool) -> (Listing, Option<Why>) {
+    let mut seen = Vec::with_capacity(expected);
     match read(dir, admits, &mut seen) {
         Ok(()) => (Listing::Complete(seen), None),
         Err(error) => match Why::from_listing(&error) {
@@ -57,23 +106,38 @@ pub(crate) fn list(dir: &Path, admits: impl Fn(&OsStr) -> bool) -> (Listing, Opt
     }
 }
 
+/// As many entries as a system call gives. The longest name takes less than 300 bytes.
+const PIECE: usize = 32 << 10;
+
 fn read(dir: &Path, admits: impl Fn(&OsStr) -> bool, seen: &mut Vec<(OsString, Facts)>) -> io::Result<()> {
-    for entry in fs::read_dir(dir)? {
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let descriptor = rustix::fs::open(dir, flags, Mode::empty())?;
+    let mut piece = Vec::with_capacity(PIECE);
+    let mut entries = RawDir::new(&descriptor, piece.spare_capacity_mut());
+    while let Some(entry) = entries.next() {
         let entry = entry?;
         // Mostly known from the listing itself; one call more where the filesystem does not say.
-        let plainly_other = entry.file_type().is_ok_and(|kind| !kind.is_socket());
-        if plainly_other || !admits(&entry.file_name()) {
+        if !matches!(entry.file_type(), FileType::Socket | FileType::Unknown) {
             continue;
         }
-        match entry.metadata() {
-            Ok(metadata) if metadata.file_type().is_socket() => {
-                seen.push((entry.file_name(), Facts::of(&metadata)));
+        let name = OsStr::from_bytes(entry.file_name().to_bytes());
+        if !admits(name) {
+            continue;
+        }
+        let asked = StatxFlags::BASIC_STATS | StatxFlags::BTIME;
+        match statx(&descriptor, entry.file_name(), AtFlags::SYMLINK_NOFOLLOW, asked) {
+            Ok(answer) if FileType::from_raw_mode(answer.stx_mode.into()) == FileType::Socket => {
+                seen.push((name.to_owned(), Facts::of_statx(&answer)));
             }
             // Something else by now, or gone since it was listed: if it was known, it is in doubt.
-            Ok(_) => {}
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-            // It is there and cannot be examined, so the rest must not be taken for everything.
-            Err(error) => return Err(error),
+            Ok(_) | Err(Errno::NOENT) => {}
+            // Some sandboxes refuse the call and allow older ones.
+            Err(error) => match look_at(dir, name) {
+                Sighting::Socket(facts) => seen.push((name.to_owned(), facts)),
+                Sighting::Other | Sighting::Absent => {}
+                // It is there and cannot be examined, so the rest must not be taken for everything.
+                Sighting::Unknown => return Err(error.into()),
+            },
         }
     }
     Ok(())
@@ -114,7 +178,7 @@ mod tests {
         fs::write(dir.path().join("file"), "").unwrap();
         fs::create_dir(dir.path().join("dir")).unwrap();
         symlink("socket", dir.path().join("link")).unwrap();
-        let (listing, trouble) = list(dir.path(), |_| true);
+        let (listing, trouble) = list(dir.path(), 0, |_| true);
         assert_eq!(names(&listing), ["socket"]);
         assert_eq!(trouble, None);
         assert_eq!(look_at(dir.path(), "link".as_ref()), Sighting::Other);
@@ -125,13 +189,13 @@ mod tests {
     #[test]
     fn a_directory_that_is_not_there_is_empty_and_one_that_cannot_be_read_is_not() {
         let dir = tempfile::tempdir().unwrap();
-        let (listing, trouble) = list(&dir.path().join("none"), |_| true);
+        let (listing, trouble) = list(&dir.path().join("none"), 9, |_| true);
         assert_eq!((listing, trouble), (Listing::Complete(vec![]), Some(Why::Missing)));
 
         // A loop of links, because permissions do not stop a test that runs as root.
         let circle = dir.path().join("loop");
         symlink(&circle, &circle).unwrap();
-        let (listing, trouble) = list(&circle, |_| true);
+        let (listing, trouble) = list(&circle, 0, |_| true);
         assert_eq!(listing, Listing::Partial(vec![]));
         assert!(matches!(trouble, Some(Why::Unreadable { .. })), "{trouble:?}");
         assert_eq!(look_at(&circle, "a".as_ref()), Sighting::Unknown);

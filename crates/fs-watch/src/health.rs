@@ -25,7 +25,16 @@ pub(crate) struct Bulletin {
     pub(crate) after: Option<Event>,
 }
 
+impl Bulletin {
+    pub(crate) const SILENCE: Self = Self { before: None, after: None };
+}
+
 impl Health {
+    /// What was in the way of the last look.
+    pub(crate) fn trouble(&self) -> Option<&Why> {
+        self.trouble.as_ref()
+    }
+
     pub(crate) fn handle_gap(&mut self) {
         self.gap = true;
     }
@@ -49,7 +58,7 @@ mod tests {
     fn trouble_is_told_once_and_its_end_once() {
         let degraded = |why| Bulletin { before: Some(Event::Degraded(why)), after: None };
         let resynced = || Bulletin { before: None, after: Some(Event::Resynced) };
-        let silence = || Bulletin { before: None, after: None };
+        let silence = || Bulletin::SILENCE;
         let mut health = Health::default();
         for (trouble, expected) in [
             (None, silence()),

@@ -7,6 +7,7 @@
 use std::collections::HashSet;
 use std::ffi::OsString;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Waker};
 use std::time::Instant;
 
 /// Beyond so many names, looking at all of them is cheaper than remembering which.
@@ -40,8 +41,16 @@ pub(crate) struct Dirty {
     pub(crate) lost: bool,
     /// The watcher was told to stop. Stays.
     pub(crate) stopped: bool,
+    /// The last ticket that [`Hints::call_for_look`] has given out, if that is news.
+    pub(crate) called: Option<u64>,
     /// The consumer has taken events and there is room for more.
     drained: bool,
+    /// The consumer has found sockets that are to be asked about, or names that it leaves to the thread.
+    left_over: bool,
+    /// Single names are the consumer's, not the thread's.
+    in_place: bool,
+    tickets: u64,
+    consumer: Option<Waker>,
 }
 
 impl Dirty {
@@ -50,22 +59,52 @@ impl Dirty {
         self.everywhere || self.overflowed || self.lost
     }
 
+    /// Whether the thread has nothing to do.
     fn is_empty(&self) -> bool {
-        self.names.is_empty() && !self.wants_full_look() && !self.stopped
+        let names_are_ours = !self.in_place || self.left_over;
+        (self.names.is_empty() || !names_are_ours)
+            && !self.wants_full_look()
+            && !self.stopped
+            && !self.left_over
+            && self.called.is_none()
+    }
+
+    /// Leaves what stays.
+    fn take(&mut self) -> Self {
+        let rest = Self {
+            stopped: self.stopped,
+            in_place: self.in_place,
+            tickets: self.tickets,
+            consumer: self.consumer.take(),
+            ..Self::default()
+        };
+        std::mem::replace(self, rest)
     }
 }
 
 impl Hints {
     /// Something happened to this name in the directory.
     pub fn name(&self, name: impl Into<OsString>) {
-        let mut dirty = self.lock();
-        // Kept even if everything is to be looked at: a listing can miss a name, a look at it cannot.
-        dirty.names.insert(name.into());
-        if dirty.names.len() > MAX_NAMES {
-            dirty.names.clear();
-            dirty.everywhere = true;
+        let consumer = {
+            let mut dirty = self.lock();
+            // Kept even if everything is to be looked at: a listing can miss a name, a look at it cannot.
+            dirty.names.insert(name.into());
+            if dirty.names.len() > MAX_NAMES {
+                dirty.names.clear();
+                dirty.everywhere = true;
+            }
+            if dirty.is_empty() {
+                // The consumer's. One that does not wait will come by itself.
+                dirty.consumer.take()
+            } else {
+                self.shared.changed.notify_one();
+                None
+            }
+        };
+        // After the lock is free: a waker is foreign code.
+        if let Some(consumer) = consumer {
+            consumer.wake();
         }
-        self.shared.changed.notify_one();
     }
 
     /// Something happened to the directory itself or to the path that leads to it.
@@ -92,6 +131,19 @@ impl Hints {
         self.change(|dirty| dirty.drained = true);
     }
 
+    /// Asks for a complete look that begins after this call, and gives the number under which its end will be told.
+    pub(crate) fn call_for_look(&self) -> u64 {
+        let mut ticket = 0;
+        self.change(|dirty| {
+            dirty.tickets += 1;
+            ticket = dirty.tickets;
+            dirty.called = Some(ticket);
+        });
+        ticket
+    }
+
+    // The thread's side.
+
     /// Waits for a hint, or for `deadline`, and takes what there is.
     pub(crate) fn wait(&self, deadline: Instant) -> Dirty {
         let mut dirty = self.lock();
@@ -105,18 +157,60 @@ impl Hints {
                 Err(poisoned) => poisoned.into_inner().0,
             };
         }
-        let stopped = dirty.stopped;
-        std::mem::replace(&mut *dirty, Dirty { stopped, ..Dirty::default() })
+        dirty.take()
     }
 
-    /// Waits until the consumer has made room, leaving all hints where they are. Says whether to go on.
+    /// Waits until the consumer has made room or calls for a look, leaving all hints where they are. Says whether to
+    /// go on.
     pub(crate) fn wait_for_room(&self) -> bool {
         let mut dirty = self.lock();
-        while !dirty.drained && !dirty.stopped {
+        while !dirty.drained && !dirty.stopped && dirty.called.is_none() {
             dirty = self.shared.changed.wait(dirty).unwrap_or_else(PoisonError::into_inner);
         }
         dirty.drained = false;
         !dirty.stopped
+    }
+
+    /// Whether somebody has called for a look.
+    pub(crate) fn is_called(&self) -> bool {
+        self.lock().called.is_some()
+    }
+
+    /// From now on single names are for the consumer to look at, or no longer.
+    pub(crate) fn set_in_place(&self, in_place: bool) {
+        self.lock().in_place = in_place;
+    }
+
+    // The consumer's side, while single names are its own.
+
+    /// Takes up to `most` names, unless something greater is to be done, which is the thread's. Without any, the task
+    /// will be woken when there are.
+    pub(crate) fn take_few(&self, most: usize, context: &Context<'_>) -> HashSet<OsString> {
+        let mut dirty = self.lock();
+        if !dirty.in_place {
+            return HashSet::new();
+        }
+        if dirty.names.is_empty() || !dirty.is_empty() {
+            match &mut dirty.consumer {
+                Some(waker) => waker.clone_from(context.waker()),
+                none => *none = Some(context.waker().clone()),
+            }
+            return HashSet::new();
+        }
+        if dirty.names.len() > most {
+            dirty.left_over = true;
+            self.shared.changed.notify_one();
+            return HashSet::new();
+        }
+        std::mem::take(&mut dirty.names)
+    }
+
+    /// The thread is to go on with what the consumer has begun: with these names, and with sockets to ask about.
+    pub(crate) fn leave(&self, names: HashSet<OsString>) {
+        self.change(|dirty| {
+            dirty.names.extend(names);
+            dirty.left_over = true;
+        });
     }
 
     fn change(&self, apply: impl FnOnce(&mut Dirty)) {

@@ -47,8 +47,9 @@
 //! looking, in a value that does no I/O, the [`Roster`].
 //!
 //! ```text
-//!  Backend ──hint: "name"──► dirty names ──► lstat ──► Roster ──► Added, Removed ──► Watcher (a Stream)
-//!  clock ──every 5 s───────► everything ──► list + lstat ──┘
+//!  Backend ──hint: "name"──► dirty names ──► lstat ──┐
+//!  clock ──every 5 s───────► everything ──► list + lstat ──► Roster ──► Added, Ready, Removed ──► Watcher (a Stream)
+//!        └─0 … 250 ms, 5 s─► the kernel's table of sockets ──┘
 //! ```
 //!
 //! | it happens that … | and then |
@@ -58,36 +59,77 @@
 //! | a listing fails: no permission, no descriptors left | [`Degraded`](Event::Degraded); nothing is removed |
 //! | a socket is replaced, even with the same inode number | [`Removed`](Event::Removed), then [`Added`](Event::Added) with the next generation |
 //! | a socket is renamed into, out of, or over another | as if made, removed, or replaced |
+//! | somebody begins to listen, of which no filesystem tells | [`Ready`](Event::Ready), a millisecond later if it is soon after `bind`, else with the next look |
+//! | a server dies and leaves its file | `Removed` as [stale](Reason::Stale), with the next look |
 //! | the kernel's queue overflows | one complete look, then [`Resynced`](Event::Resynced) |
-//! | the directory is deleted, made again, moved, or a link to it is turned elsewhere | `Degraded` while there is none; its sockets go and those of the new one come |
+//! | the directory is deleted, made again, moved, mounted over, or a link to it is turned elsewhere | `Degraded` while there is none; its sockets go and those of the new one come |
+//! | it is not there to begin with | an error, or [waited for, or made](Missing) |
 //! | a consumer does not read | the watcher waits; nothing piles up but names, and nothing is lost |
+//! | a consumer must know that it knows everything | [`Watcher::sync`] |
 //! | the source of hints dies or hangs | it is replaced; until then four looks a second |
+//! | the filesystem is one that others change (NFS, 9p, FUSE, …) | `Degraded`, and four looks a second |
 //! | none of this is reported by the filesystem at all | the look every five seconds finds it; or use [`backend::Polling`] |
 //!
 //! A socket that comes and goes faster than anybody looks is not announced: there was nothing left to
 //! announce.
 //!
+//! # Who listens
+//!
+//! A socket's file tells neither that somebody listens nor that anybody still does. The kernel's table of sockets does, for
+//! all at once and without disturbing anybody (the crate `unix-diag`); but only for servers in our own network namespace.
+//! What it lacks is connected to, and closed again at once: see [`Probing`] and [`Liveness`], which has four verdicts
+//! and the evidence for each.
+//!
+//! | the table | a connection | verdict |
+//! |---|---|---|
+//! | listening, or a datagram socket | is not made | [`Listening`](Verdict::Listening) |
+//! | bound | is not made | [`Bound`](Verdict::Bound) |
+//! | no longer | refused | [`Stale`](Verdict::Stale) |
+//! | never | accepted, or finds the queue full | `Listening`, by somebody in another namespace |
+//! | never | refused | `Stale` if the file is two seconds old, until then [`Unknown`](Verdict::Unknown) |
+//! | never | not permitted | `Unknown` |
+//!
+//! # What it costs
+//!
+//! One thread for each watcher, and two more and one inotify instance for all watchers of a process. At rest one wake-up
+//! in each safety interval, which asks for the directory's change time and lists nothing if that has not moved. Half a kilobyte
+//! for each socket. On a filesystem in memory (`/run`, `/dev/shm`) a single name is looked at by the task that waits for
+//! it, so that an event comes as soon as from a plain channel. `docs/benchmarks.md` has figures.
+//!
 //! # What this crate is not
 //!
 //! * A file watcher: it sees sockets, in one directory, and not what is in them. Symbolic links to sockets
 //!   are not followed.
-//! * A judge of life: a socket file tells neither that somebody listens (`bind` makes the file before
-//!   `listen`) nor that anybody still does. Connect, and be ready to be refused.
-//! * A client: it hands out paths and connects to none.
+//! * A guarantee that a connection will be accepted: a server that listened a moment ago may be gone. Be ready to be refused.
+//! * A client: it connects to what it has announced, with [`connect_at`], and leaves the rest to whoever reads and writes.
 //!
 //! # Features
 //!
-//! None. Linux is where it is tested.
+//! * `tokio`: `attach`, a task for each socket.
+//! * `tower`: `Discover`, endpoints for tower's balancers.
+//!
+//! Linux only.
 
+#[cfg(feature = "tokio")]
+pub mod attach;
+mod connect;
+pub mod directory;
+#[cfg(feature = "tower")]
+mod discover;
 mod driver;
 mod error;
 mod event;
 mod eyes;
+mod filesystem;
 mod health;
 mod hints;
+mod ladder;
+mod ledger;
+mod liveness;
 mod outbox;
 mod pace;
 mod plain;
+mod probe;
 mod roster;
 mod socket;
 mod target;
@@ -96,11 +138,15 @@ mod watcher;
 pub mod backend;
 
 pub use backend::Backend;
+pub use connect::{Owner, connect_at, connect_at_owned_by};
+#[cfg(feature = "tower")]
+pub use discover::Discover;
 pub use error::Error;
 pub use event::{Event, Reason, Why};
 pub use hints::Hints;
+pub use liveness::{Answer, Evidence, Liveness, Probing, Verdict};
 pub use plain::{SocketEvent, watch_for_new_sockets};
 pub use roster::{Change, DotFiles, Listing, Roster, Sighting};
-pub use socket::{Facts, Generation, Socket, SocketId};
+pub use socket::{Facts, Generation, Kind, Socket, SocketId};
 pub use target::{Anchor, Target};
-pub use watcher::{Builder, Watcher};
+pub use watcher::{Builder, Missing, Watcher};

@@ -5,7 +5,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 
 use crate::error::Error;
-use crate::event::Event;
+use crate::event::{Event, Why};
 use crate::hints::Hints;
 
 /// With so many events waiting, the thread stops looking until the consumer has caught up. What happens
@@ -17,7 +17,7 @@ const HIGH_WATER: usize = 1024;
 const LOW_WATER: usize = HIGH_WATER / 2;
 
 /// A queue between one thread and one task. Bounded by [`HIGH_WATER`] plus what one look can find, which
-/// is at most two events per socket.
+/// is at most three events per socket; and as much again for each look that the consumer has called for and not taken.
 #[derive(Debug)]
 pub(crate) struct Outbox {
     state: Mutex<State>,
@@ -32,6 +32,10 @@ struct State {
     finished: bool,
     starving: bool,
     consumer: Option<Waker>,
+    /// The last look called for that has ended, and what was in its way.
+    looked: (u64, Option<Why>),
+    /// Who waits for that.
+    caller: Option<Waker>,
 }
 
 impl Outbox {
@@ -60,9 +64,21 @@ impl Outbox {
         !state.starving
     }
 
+    /// The look called for under this number, and all before, have ended: what they found is in the queue.
+    pub(crate) fn looked(&self, ticket: u64, trouble: Option<Why>) {
+        let caller = {
+            let mut state = self.lock();
+            state.looked = (ticket, trouble);
+            state.caller.take()
+        };
+        caller.into_iter().for_each(Waker::wake);
+    }
+
     /// The thread is at its end.
     pub(crate) fn finish(&self) {
         self.change(|state| state.finished = true);
+        let caller = self.lock().caller.take();
+        caller.into_iter().for_each(Waker::wake);
     }
 
     // The consumer's side.
@@ -75,21 +91,48 @@ impl Outbox {
         })
     }
 
-    /// `None` when the thread has ended and all it left has been taken.
-    pub(crate) fn poll_event(&self, context: &Context<'_>) -> Poll<Option<Event>> {
-        let mut refill = false;
-        let polled = self.poll(context, |state| match state.events.pop_front() {
-            Some(event) => {
-                refill = state.starving && state.events.len() < LOW_WATER;
-                state.starving &= !refill;
-                Some(Some(event))
-            }
-            None => state.finished.then_some(None),
-        });
+    /// An event, if there is one.
+    pub(crate) fn take_event(&self) -> Option<Event> {
+        let mut state = self.lock();
+        let event = state.events.pop_front()?;
+        let refill = state.starving && state.events.len() < LOW_WATER;
+        state.starving &= !refill;
+        if state.events.is_empty() {
+            // After a burst.
+            state.events.shrink_to(HIGH_WATER);
+        }
+        drop(state);
         if refill {
             self.hints.drained();
         }
-        polled
+        Some(event)
+    }
+
+    /// `None` when the thread has ended and all it left has been taken.
+    pub(crate) fn poll_event(&self, context: &Context<'_>) -> Poll<Option<Event>> {
+        if let Some(event) = self.take_event() {
+            return Poll::Ready(Some(event));
+        }
+        // One may have come since.
+        let mut more = false;
+        let ended = self.poll(context, |state| {
+            more = !state.events.is_empty();
+            (more || state.finished).then_some(())
+        });
+        ended.map(|()| if more { self.take_event() } else { None })
+    }
+
+    /// `None` if the thread ended before it has looked; otherwise what kept it from seeing.
+    pub(crate) fn poll_looked(&self, ticket: u64, context: &Context<'_>) -> Poll<Option<Option<Why>>> {
+        let mut state = self.lock();
+        if state.looked.0 >= ticket {
+            Poll::Ready(Some(state.looked.1.clone()))
+        } else if state.finished {
+            Poll::Ready(None)
+        } else {
+            store(&mut state.caller, context);
+            Poll::Pending
+        }
     }
 
     pub(crate) fn poll_finished(&self, context: &Context<'_>) -> Poll<()> {
@@ -101,10 +144,7 @@ impl Outbox {
         match take(&mut state) {
             Some(value) => Poll::Ready(value),
             None => {
-                match &mut state.consumer {
-                    Some(waker) => waker.clone_from(context.waker()),
-                    none => *none = Some(context.waker().clone()),
-                }
+                store(&mut state.consumer, context);
                 Poll::Pending
             }
         }
@@ -124,6 +164,13 @@ impl Outbox {
 
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn store(slot: &mut Option<Waker>, context: &Context<'_>) {
+    match slot {
+        Some(waker) => waker.clone_from(context.waker()),
+        none => *none = Some(context.waker().clone()),
     }
 }
 

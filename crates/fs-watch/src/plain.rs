@@ -13,7 +13,7 @@ use crate::watcher::Watcher;
 pub enum SocketEvent {
     /// A socket is at this path: found there at the start, or new. Nobody need be listening yet.
     NewSocket(PathBuf),
-    /// The socket at this path is gone. If another took its place, `NewSocket` follows.
+    /// The socket at this path is gone, or its server is. If another took its place, `NewSocket` follows.
     SocketClosed(PathBuf),
 }
 
@@ -43,7 +43,7 @@ pub async fn watch_for_new_sockets(dir: impl Into<PathBuf>, sender: mpsc::Sender
         let event = match event {
             Some(Event::InitApply(socket) | Event::Added(socket)) => SocketEvent::NewSocket(socket.path),
             Some(Event::Removed { id, .. }) => SocketEvent::SocketClosed(id.path),
-            Some(Event::Init | Event::InitDone | Event::Degraded(_) | Event::Resynced) => continue,
+            Some(Event::Init | Event::InitDone | Event::Ready(_) | Event::Degraded(_) | Event::Resynced) => continue,
             None => {
                 break Err(Error::Stopped { dir: watcher.dir().to_owned() });
             }

@@ -5,7 +5,9 @@
 //!
 //! ```text
 //!   handle_listing ──►┌────────┐──► poll_doubt    names to `lstat`: the listing lacked them
-//!  handle_sighting ──►│ Roster │──► poll_change   what to tell the consumer
+//!  handle_sighting ──►│        │
+//!     handle_table ──►│ Roster │──► poll_suspect  sockets to connect to: the table lacked them
+//!    handle_answer ──►│        │──► poll_change   what to tell the consumer
 //!                     └────────┘
 //! ```
 //!
@@ -13,13 +15,17 @@
 //! the time, if it is renamed meanwhile, or show it twice. Hence the rule that carries everything: what a
 //! listing shows is there, what it lacks is only *in doubt*, and an absence counts when `lstat` says so.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{HashMap, VecDeque};
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use unix_diag::Entry;
 
 use crate::event::Reason;
-use crate::socket::{Facts, Generation, Socket, SocketId};
+use crate::liveness::{Answer, Evidence, Liveness, Verdict};
+use crate::socket::{Facts, Generation, Kind, Socket, SocketId};
 
 #[cfg(test)]
 mod tests;
@@ -62,6 +68,8 @@ pub enum Listing {
 pub enum Change {
     /// A socket to announce.
     Added(Socket),
+    /// Somebody listens on an announced socket.
+    Ready(Socket),
     /// An announced socket to take back.
     Removed {
         /// Which one.
@@ -73,7 +81,7 @@ pub enum Change {
 
 /// The sockets of one directory, as far as looks have shown.
 ///
-/// Memory: one entry per socket that is there, nothing for those that are gone.
+/// Memory: one entry per socket file that is there, nothing for those that are gone.
 ///
 /// ```
 /// use std::time::UNIX_EPOCH;
@@ -95,11 +103,15 @@ pub enum Change {
 pub struct Roster {
     dir: PathBuf,
     dot_files: DotFiles,
-    known: BTreeMap<OsString, Known>,
+    known: HashMap<OsString, Known>,
+    /// How many of them are stale, and therefore taken back.
+    stale: usize,
     /// No path that is not in `known` has ever had this generation or a higher one.
     unused: Generation,
     round: u64,
+    arrivals: u64,
     doubts: VecDeque<OsString>,
+    suspects: VecDeque<OsString>,
     changes: VecDeque<Change>,
 }
 
@@ -107,20 +119,68 @@ pub struct Roster {
 struct Known {
     generation: Generation,
     facts: Facts,
+    kind: Kind,
+    liveness: Liveness,
+    standing: Standing,
     /// The last listing that showed it.
     round: u64,
+    /// Its place among all that ever came.
+    arrival: u64,
+    retry: Retry,
+}
+
+/// What the consumer has been told of it last.
+///
+/// ```text
+///   Present ──► Ready          each arrow to Stale: Removed; the one back, which a server in another
+///      ▲  ╲      │             network namespace may need: Added
+///      └───► Stale ◄
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Standing {
+    Present,
+    Ready,
+    Stale,
+}
+
+/// When the table lacks a socket: how often that was so, and when it may be connected to.
+#[derive(Clone, Copy, Debug, Default)]
+struct Retry {
+    /// Tables in a row that lacked a socket which an earlier one had.
+    absences: u8,
+    connections: u8,
+    not_before: Option<Instant>,
+}
+
+impl Retry {
+    /// Milliseconds between one connection and the next.
+    const PAUSES: [u64; 7] = [250, 2_000, 5_000, 10_000, 20_000, 40_000, 60_000];
+
+    fn handle_answer(&mut self, answer: Answer, now: Instant) {
+        // A server that accepted is a server that was disturbed.
+        let least = if answer == Answer::Accepted { 2 } else { 0 };
+        let step = usize::from(self.connections).clamp(least, Self::PAUSES.len() - 1);
+        self.connections = (step + 1) as u8;
+        self.not_before = Some(now + Duration::from_millis(Self::PAUSES[step]));
+    }
 }
 
 impl Roster {
+    /// For so many changes room is kept when there are none.
+    const CHANGES_KEPT: usize = 64;
+
     /// An empty roster. `dir` is only put in front of names; it is not looked at.
     pub fn new(dir: impl Into<PathBuf>, dot_files: DotFiles) -> Self {
         Self {
             dir: dir.into(),
             dot_files,
-            known: BTreeMap::new(),
+            known: HashMap::new(),
+            stale: 0,
             unused: Generation::FIRST,
             round: 0,
+            arrivals: 0,
             doubts: VecDeque::new(),
+            suspects: VecDeque::new(),
             changes: VecDeque::new(),
         }
     }
@@ -132,10 +192,7 @@ impl Roster {
 
     /// Whether a socket of this name would be announced.
     pub fn admits(&self, name: &OsStr) -> bool {
-        match self.dot_files {
-            DotFiles::Ignored => name.as_bytes().first() != Some(&b'.'),
-            DotFiles::Reported => true,
-        }
+        self.dot_files.admit(name)
     }
 
     /// Takes in what one pass over the directory has shown.
@@ -148,6 +205,7 @@ impl Roster {
             Listing::Complete(seen) => (seen, true),
             Listing::Partial(seen) => (seen, false),
         };
+        self.known.reserve(seen.len().saturating_sub(self.known.len()));
         for (name, facts) in seen {
             if self.admits(&name) {
                 self.see(name, facts);
@@ -156,6 +214,7 @@ impl Roster {
         if complete {
             let lacking = self.known.iter().filter(|(_, known)| known.round != self.round);
             self.doubts.extend(lacking.map(|(name, _)| name.clone()));
+            self.doubts.make_contiguous().sort_unstable();
         }
     }
 
@@ -171,6 +230,93 @@ impl Roster {
         }
     }
 
+    /// How many sockets have come so far: what a table read after this can tell of.
+    pub fn arrivals(&self) -> u64 {
+        self.arrivals
+    }
+
+    /// Takes in the kernel's table of sockets, or that there is none to be had.
+    ///
+    /// `find` looks a file up in it. Sockets that came after the first `arrivals` are not judged by it, because
+    /// it may be older than they are. Those it lacks are suspects if it is time to connect to them.
+    pub fn handle_table(&mut self, find: Option<impl Fn(&Facts) -> Option<Entry>>, arrivals: u64, now: Instant) {
+        self.suspects.clear();
+        for (name, known) in self.known.iter_mut().filter(|(_, known)| known.arrival <= arrivals) {
+            if let Some(entry) = find.as_ref().and_then(|find| find(&known.facts)) {
+                known.kind = entry.kind.into();
+                known.retry = Retry::default();
+                Self::judge(&self.dir, name, known, Liveness::of_entry(&entry), &mut self.stale, &mut self.changes);
+                continue;
+            }
+            let is_time = match known.liveness.is_from_table() {
+                // Without a table nothing has vanished from it.
+                true => find.is_some(),
+                false => known.retry.not_before.is_none_or(|time| time <= now),
+            };
+            if is_time {
+                self.suspects.push_back(name.clone());
+            }
+        }
+    }
+
+    /// Whether there are sockets to connect to.
+    pub fn has_suspects(&self) -> bool {
+        !self.suspects.is_empty()
+    }
+
+    /// The next socket to connect to, in order to learn whether somebody listens.
+    pub fn poll_suspect(&mut self) -> Option<(OsString, Facts)> {
+        loop {
+            let name = self.suspects.pop_front()?;
+            if let Some(known) = self.known.get(&name) {
+                return Some((name, known.facts));
+            }
+        }
+    }
+
+    /// Takes in what came of connecting to a [suspect](Self::poll_suspect), whose file is `age` old; `None` if it was not
+    /// connected to because that is not wanted.
+    ///
+    /// A socket that the table had, that two in a row have no more, and that cannot be connected to is stale.
+    pub fn handle_answer(&mut self, name: &OsStr, answer: Option<(Answer, Kind)>, age: Duration, now: Instant) {
+        let Some(known) = self.known.get_mut(name) else { return };
+        let was_in_table = known.liveness.is_from_table();
+        let is_told = !matches!(answer, None | Some((Answer::Denied | Answer::Failed, _)));
+        if let Some((answer, _)) = answer {
+            known.retry.handle_answer(answer, now);
+        }
+        let liveness = match answer {
+            _ if was_in_table && !is_told => {
+                known.retry.absences = known.retry.absences.saturating_add(1);
+                if known.retry.absences < 2 {
+                    return;
+                }
+                let evidence = answer.map_or(Evidence::Vanished, |(answer, _)| Evidence::Connect(answer));
+                Liveness { verdict: Verdict::Stale, evidence }
+            }
+            Some((answer, kind)) => {
+                if kind != Kind::Unknown {
+                    known.kind = kind;
+                }
+                Liveness::of_answer(answer, was_in_table, age)
+            }
+            None => return,
+        };
+        Self::judge(&self.dir, name, known, liveness, &mut self.stale, &mut self.changes);
+    }
+
+    /// Something may have happened to this socket. Says whether it is one that is not known to be served; if so it may be
+    /// connected to again.
+    pub fn handle_stir(&mut self, name: &OsStr) -> bool {
+        match self.known.get_mut(name) {
+            Some(known) if known.standing != Standing::Ready => {
+                known.retry = Retry::default();
+                true
+            }
+            _ => false,
+        }
+    }
+
     /// The next name whose absence from a complete listing wants to be confirmed. A doubt nobody answers
     /// removes nothing.
     pub fn poll_doubt(&mut self) -> Option<OsString> {
@@ -179,22 +325,30 @@ impl Roster {
 
     /// The next change, in the order in which it must be told.
     pub fn poll_change(&mut self) -> Option<Change> {
-        self.changes.pop_front()
+        let change = self.changes.pop_front();
+        if change.is_none() {
+            // After a burst.
+            self.changes.shrink_to(Self::CHANGES_KEPT);
+        }
+        change
     }
 
-    /// All sockets now believed to be there, by name. Changes not yet polled are already in it.
+    /// All sockets now announced, by name. Changes not yet polled are already in it.
     pub fn sockets(&self) -> impl Iterator<Item = Socket> + '_ {
-        self.known.iter().map(|(name, known)| Socket::new(self.dir.join(name), known.generation, known.facts))
+        let announced = self.known.iter().filter(|(_, known)| known.standing != Standing::Stale);
+        let mut announced: Vec<_> = announced.collect();
+        announced.sort_unstable_by_key(|(name, _)| *name);
+        announced.into_iter().map(|(name, known)| known.socket(self.dir.join(name)))
     }
 
-    /// How many sockets are believed to be there.
+    /// How many sockets are announced.
     pub fn len(&self) -> usize {
-        self.known.len()
+        self.known.len() - self.stale
     }
 
-    /// Whether no socket is believed to be there.
+    /// Whether no socket is announced.
     pub fn is_empty(&self) -> bool {
-        self.known.is_empty()
+        self.len() == 0
     }
 
     fn see(&mut self, name: OsString, facts: Facts) {
@@ -207,24 +361,89 @@ impl Roster {
                 return;
             }
             Some(known) => {
-                let id = SocketId { path: self.dir.join(&name), generation: known.generation };
-                self.changes.push_back(Change::Removed { id, reason: Reason::Replaced });
+                if known.standing == Standing::Stale {
+                    self.stale -= 1;
+                } else {
+                    let id = SocketId { path: self.dir.join(&name), generation: known.generation };
+                    self.changes.push_back(Change::Removed { id, reason: Reason::Replaced });
+                }
                 known.generation.next()
             }
             None => self.unused,
         };
-        let socket = Socket::new(self.dir.join(&name), generation, facts);
-        self.changes.push_back(Change::Added(socket));
-        self.known.insert(name, Known { generation, facts, round });
+        self.arrivals += 1;
+        let known = Known {
+            generation,
+            facts,
+            kind: Kind::Unknown,
+            liveness: Liveness::UNASKED,
+            standing: Standing::Present,
+            round,
+            arrival: self.arrivals,
+            retry: Retry::default(),
+        };
+        self.changes.push_back(Change::Added(known.socket(self.dir.join(&name))));
+        self.known.insert(name, known);
     }
 
     fn forget(&mut self, name: &OsStr) {
-        if let Some(Known { generation, .. }) = self.known.remove(name) {
-            // One number for all paths that are gone, instead of one for each: whatever comes next, at
-            // whichever path, lies above every generation that path has had.
-            self.unused = self.unused.max(generation.next());
-            let id = SocketId { path: self.dir.join(name), generation };
+        let Some(known) = self.known.remove(name) else { return };
+        // One number for all paths that are gone, instead of one for each: whatever comes next, at
+        // whichever path, lies above every generation that path has had.
+        self.unused = self.unused.max(known.generation.next());
+        if known.standing == Standing::Stale {
+            self.stale -= 1;
+        } else {
+            let id = SocketId { path: self.dir.join(name), generation: known.generation };
             self.changes.push_back(Change::Removed { id, reason: Reason::Gone });
+        }
+    }
+
+    /// What a verdict makes of a socket.
+    fn judge(
+        dir: &Path,
+        name: &OsStr,
+        known: &mut Known,
+        liveness: Liveness,
+        stale: &mut usize,
+        changes: &mut VecDeque<Change>,
+    ) {
+        known.liveness = liveness;
+        match (known.standing, liveness.verdict) {
+            (Standing::Present | Standing::Ready, Verdict::Stale) => {
+                known.standing = Standing::Stale;
+                *stale += 1;
+                let id = SocketId { path: dir.join(name), generation: known.generation };
+                changes.push_back(Change::Removed { id, reason: Reason::Stale });
+            }
+            (Standing::Stale, Verdict::Listening | Verdict::Bound) => {
+                known.standing = Standing::Present;
+                *stale -= 1;
+                known.generation = known.generation.next();
+                changes.push_back(Change::Added(known.socket(dir.join(name))));
+            }
+            _ => {}
+        }
+        if known.standing == Standing::Present && liveness.verdict == Verdict::Listening {
+            known.standing = Standing::Ready;
+            changes.push_back(Change::Ready(known.socket(dir.join(name))));
+        }
+    }
+}
+
+impl Known {
+    fn socket(&self, path: PathBuf) -> Socket {
+        let Self { generation, facts, kind, liveness, .. } = *self;
+        Socket { path, generation, facts, kind, liveness }
+    }
+}
+
+impl DotFiles {
+    /// Whether a file of this name counts.
+    pub fn admit(self, name: &OsStr) -> bool {
+        match self {
+            Self::Ignored => name.as_bytes().first() != Some(&b'.'),
+            Self::Reported => true,
         }
     }
 }

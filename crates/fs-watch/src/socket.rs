@@ -6,10 +6,11 @@ use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use rustix::fs::{Statx, StatxFlags, StatxTimestamp, makedev};
+
+use crate::liveness::Liveness;
+
 /// A socket file in the watched directory.
-///
-/// More fields will come (what kind of socket it is, who listens), which is why a `Socket` is only
-/// built by this crate.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Socket {
@@ -18,15 +19,53 @@ pub struct Socket {
     pub path: PathBuf,
     /// Which of the sockets that have lived at `path` this one is.
     pub generation: Generation,
-    /// What `lstat` said when the socket was announced.
+    /// What `lstat` said when it was last looked at.
     pub facts: Facts,
+    /// What kind of socket it is. The file does not tell: unknown until the kernel's table or a connection has.
+    pub kind: Kind,
+    /// Whether somebody serves it, as far as has been asked. Seldom known yet in an [`Added`](crate::Event::Added),
+    /// always in a [`Ready`](crate::Event::Ready).
+    pub liveness: Liveness,
+}
+
+/// What kind of socket it is (`socket(2)`).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Kind {
+    /// `SOCK_STREAM`.
+    Stream,
+    /// `SOCK_DGRAM`.
+    Datagram,
+    /// `SOCK_SEQPACKET`.
+    SeqPacket,
+    /// Nobody who could tell has been asked yet, or it is another.
+    #[default]
+    Unknown,
+}
+
+impl From<unix_diag::Kind> for Kind {
+    fn from(kind: unix_diag::Kind) -> Self {
+        match kind {
+            unix_diag::Kind::Stream => Self::Stream,
+            unix_diag::Kind::Datagram => Self::Datagram,
+            unix_diag::Kind::SeqPacket => Self::SeqPacket,
+            _ => Self::Unknown,
+        }
+    }
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Stream => "stream",
+            Self::Datagram => "datagram",
+            Self::SeqPacket => "seqpacket",
+            Self::Unknown => "unknown",
+        })
+    }
 }
 
 impl Socket {
-    pub(crate) fn new(path: PathBuf, generation: Generation, facts: Facts) -> Self {
-        Self { path, generation, facts }
-    }
-
     /// The name under which a later [`Removed`](crate::Event::Removed) speaks of this socket.
     pub fn id(&self) -> SocketId {
         SocketId { path: self.path.clone(), generation: self.generation }
@@ -106,6 +145,20 @@ impl Facts {
         }
     }
 
+    pub(crate) fn of_statx(answer: &Statx) -> Self {
+        let has_birth = answer.stx_mask & StatxFlags::BTIME.bits() != 0;
+        let time = |time: &StatxTimestamp| timestamp(time.tv_sec, time.tv_nsec.into());
+        Self {
+            device: makedev(answer.stx_dev_major, answer.stx_dev_minor),
+            inode: answer.stx_ino,
+            birth: has_birth.then(|| time(&answer.stx_btime)),
+            ctime: time(&answer.stx_ctime),
+            mode: u32::from(answer.stx_mode) & 0o7777,
+            uid: answer.stx_uid,
+            gid: answer.stx_gid,
+        }
+    }
+
     /// Whether both speak of one inode, not merely of one inode number.
     ///
     /// The number alone proves nothing, since it is reused. The time of birth settles it, and unlike
@@ -127,7 +180,7 @@ impl Facts {
 }
 
 /// `seconds` may be negative: a file can claim to be older than 1970.
-fn timestamp(seconds: i64, nanoseconds: i64) -> SystemTime {
+pub(crate) fn timestamp(seconds: i64, nanoseconds: i64) -> SystemTime {
     let whole = Duration::from_secs(seconds.unsigned_abs());
     let second = if seconds < 0 { UNIX_EPOCH.checked_sub(whole) } else { UNIX_EPOCH.checked_add(whole) };
     second.and_then(|second| second.checked_add(Duration::from_nanos(nanoseconds.unsigned_abs()))).unwrap_or(UNIX_EPOCH)
@@ -147,6 +200,16 @@ mod tests {
             uid: 4,
             gid: 5,
         }
+    }
+
+    #[test]
+    fn both_ways_to_ask_give_the_same_facts() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a");
+        let _listener = std::os::unix::net::UnixListener::bind(&path).unwrap();
+        let asked = StatxFlags::BASIC_STATS | StatxFlags::BTIME;
+        let answer = rustix::fs::statx(rustix::fs::CWD, &path, rustix::fs::AtFlags::SYMLINK_NOFOLLOW, asked).unwrap();
+        assert_eq!(Facts::of_statx(&answer), Facts::of(&std::fs::symlink_metadata(&path).unwrap()));
     }
 
     #[test]

@@ -1,10 +1,12 @@
 //! The consumer's handle: a stream of events, and the options it starts with.
 
+use std::collections::HashSet;
+use std::ffi::OsString;
 use std::future::poll_fn;
 use std::path::{Path, PathBuf};
 use std::pin::Pin;
-use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::sync::{Arc, Mutex, PoisonError, TryLockError};
+use std::task::{Context, Poll, Waker};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
@@ -14,8 +16,10 @@ use crate::backend::{Backend, KernelEvents};
 use crate::driver::{Arming, Driver};
 use crate::error::Error;
 use crate::event::Event;
-use crate::health::Health;
+use crate::health::{Bulletin, Health};
 use crate::hints::Hints;
+use crate::ledger::Ledger;
+use crate::liveness::Probing;
 use crate::outbox::Outbox;
 use crate::pace::Pace;
 use crate::roster::{DotFiles, Roster};
@@ -26,6 +30,9 @@ use crate::roster::{DotFiles, Roster};
 /// events, at most about a thousand wait; then the watcher pauses and later resumes with what has become
 /// of the directory meanwhile, so a slow consumer misses intermediate states and never a final one.
 ///
+/// It holds at most 512 bytes for each socket that is known, and its name. One that is idle wakes once in each safety
+/// interval.
+///
 /// Dropping it stops the thread without waiting; [`shutdown`](Self::shutdown) waits.
 #[derive(Debug)]
 #[must_use = "a watcher that is dropped watches nothing"]
@@ -33,6 +40,9 @@ pub struct Watcher {
     dir: PathBuf,
     hints: Hints,
     outbox: Arc<Outbox>,
+    ledger: Arc<Mutex<Ledger>>,
+    /// Sockets have been found in place, about whom the thread is to ask.
+    unasked: bool,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -42,7 +52,31 @@ pub struct Builder {
     dir: PathBuf,
     safety_interval: Duration,
     dot_files: DotFiles,
+    missing: Missing,
+    probing: Probing,
     backend: Box<dyn Backend>,
+}
+
+/// So many names at most are looked at by the consumer itself, which takes some microseconds.
+const IN_PLACE: usize = 16;
+
+/// So many times in one poll.
+const TURNS: usize = 4;
+
+/// What to do about a directory that is not there when the watching starts.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Missing {
+    /// Refuse to start, with [`Error::Missing`].
+    #[default]
+    Refuse,
+    /// Start, say that the directory is [missing](crate::Why::Missing), and wait until somebody makes it.
+    Wait,
+    /// Make it, and the directories above it that are missing, with this mode less the process's umask.
+    /// If it is deleted later it is not made again, but waited for.
+    Create {
+        /// Permission bits: `0o700` and the like.
+        mode: u32,
+    },
 }
 
 impl Watcher {
@@ -67,6 +101,8 @@ impl Watcher {
             dir: dir.into(),
             safety_interval: Self::SAFETY_INTERVAL,
             dot_files: DotFiles::default(),
+            missing: Missing::default(),
+            probing: Probing::default(),
             backend: Box::new(KernelEvents::default()),
         }
     }
@@ -83,7 +119,87 @@ impl Watcher {
     ///
     /// An event is taken in the same poll that returns it, so dropping the future loses nothing.
     pub async fn next(&mut self) -> Option<Event> {
-        poll_fn(|context| self.outbox.poll_event(context)).await
+        poll_fn(|context| self.poll_event(context)).await
+    }
+
+    /// The next event if there is one already, without waiting.
+    pub fn try_next(&mut self) -> Option<Event> {
+        match self.poll_event(&Context::from_waker(Waker::noop())) {
+            Poll::Ready(event) => event,
+            Poll::Pending => None,
+        }
+    }
+
+    /// Waits until everything that happened before this call has been seen: its events are then in the stream, and
+    /// [`try_next`](Self::try_next) gives them until it gives `None`.
+    ///
+    /// It is a complete look, which begins after the call and which nothing holds up, neither the pause after the last
+    /// one nor events that nobody has taken; and one question to the kernel's table of sockets, so that `Ready` and
+    /// `Stale` are true too. It needs no help from the filesystem, therefore it holds on all of them and with any
+    /// backend. It costs what a look costs: about a microsecond per entry of the directory. What came and went before
+    /// the call, between two looks, has not been seen and is not told.
+    ///
+    /// A consumer that calls this again and again and takes nothing makes the stream grow by what each look finds.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Blind`] if the directory could not be read; that it does not exist is no error, for then there is
+    /// nothing in it. [`Error::Stopped`] if the watching thread has ended by itself.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future loses no event; the look is made all the same.
+    pub async fn sync(&self) -> Result<(), Error> {
+        let ticket = self.hints.call_for_look();
+        match poll_fn(|context| self.outbox.poll_looked(ticket, context)).await {
+            Some(None) => Ok(()),
+            Some(Some(source)) => Err(Error::Blind { dir: self.dir.clone(), source }),
+            None => Err(Error::Stopped { dir: self.dir.clone() }),
+        }
+    }
+
+    /// Has everything looked at and asked about as soon as may be, without waiting for it.
+    #[cfg(feature = "tokio")]
+    pub(crate) fn hurry(&self) {
+        self.hints.call_for_look();
+    }
+
+    fn poll_event(&mut self, context: &Context<'_>) -> Poll<Option<Event>> {
+        if let Some(event) = self.outbox.take_event() {
+            return Poll::Ready(Some(event));
+        }
+        for _ in 0..TURNS {
+            let names = self.hints.take_few(IN_PLACE, context);
+            if names.is_empty() {
+                if std::mem::take(&mut self.unasked) {
+                    // Not before: to wake a thread takes longer than to look, and what it finds is taken here.
+                    self.hints.leave(HashSet::new());
+                }
+                // And the task is woken for the next.
+                return self.outbox.poll_event(context);
+            }
+            self.look_in_place(names);
+            if let Some(event) = self.outbox.take_event() {
+                return Poll::Ready(Some(event));
+            }
+        }
+        // Somebody touches sockets without end. Let others have their turn.
+        context.waker().wake_by_ref();
+        self.outbox.poll_event(context)
+    }
+
+    /// On a filesystem in memory a look waits for nobody, and the shortest way from a hint to an event is to look here
+    /// instead of waking a thread that looks.
+    fn look_in_place(&mut self, names: HashSet<OsString>) {
+        let mut ledger = match self.ledger.try_lock() {
+            Ok(ledger) => ledger,
+            Err(TryLockError::Poisoned(poisoned)) => PoisonError::into_inner(poisoned),
+            // The thread looks at everything or asks about it: this is one thing more.
+            Err(TryLockError::WouldBlock) => return self.hints.leave(names),
+        };
+        ledger.look_at_each(names);
+        ledger.publish(Bulletin::SILENCE, &self.outbox);
+        self.unasked |= ledger.deadline(Instant::now()).is_some();
     }
 
     /// Stops watching, and returns when the thread, and everything the backend has started, are gone.
@@ -109,8 +225,8 @@ impl Watcher {
 impl Stream for Watcher {
     type Item = Event;
 
-    fn poll_next(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Event>> {
-        self.outbox.poll_event(context)
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Event>> {
+        self.poll_event(context)
     }
 }
 
@@ -136,6 +252,19 @@ impl Builder {
         self
     }
 
+    /// What to do about a directory that is not there. Unless this is set, `start` fails.
+    pub fn missing(mut self, missing: Missing) -> Self {
+        self.missing = missing;
+        self
+    }
+
+    /// How much to do in order to know whether somebody listens. Unless this is set, the kernel's table of sockets is
+    /// asked, and what it does not have is connected to.
+    pub fn probing(mut self, probing: Probing) -> Self {
+        self.probing = probing;
+        self
+    }
+
     /// Where hints come from, if not from the kernel's events.
     pub fn backend(mut self, backend: impl Backend) -> Self {
         self.backend = Box::new(backend);
@@ -155,27 +284,33 @@ impl Builder {
     ///
     /// Dropping the future stops what it has started.
     pub async fn start(self) -> Result<Watcher, Error> {
-        let Self { dir, safety_interval, dot_files, backend } = self;
+        let Self { dir, safety_interval, dot_files, missing, probing, backend } = self;
         let absolute = std::path::absolute(&dir).map_err(|source| Error::Unreadable { dir: dir.clone(), source })?;
         let hints = Hints::default();
         let outbox = Arc::new(Outbox::new(hints.clone()));
         let interval = backend.look_every().map_or(safety_interval, |own| own.min(safety_interval));
         let interval = interval.clamp(Duration::from_millis(1), Duration::from_secs(86_400));
+        let ledger = Ledger::new(absolute.clone(), Roster::new(&dir, dot_files), probing);
+        let ledger = Arc::new(Mutex::new(ledger));
         let driver = Driver {
-            dir: absolute,
-            roster: Roster::new(&dir, dot_files),
+            dir: dir.clone(),
+            absolute,
+            missing,
+            probing,
+            ledger: ledger.clone(),
             backend,
             hints: hints.clone(),
             outbox: outbox.clone(),
             pace: Pace::new(interval, Instant::now()),
             arming: Arming::default(),
             health: Health::default(),
+            seen: None,
         };
         let thread = thread::Builder::new()
             .name("fs-watch".into())
             .spawn(move || driver.run())
             .map_err(|source| Error::NoThread { dir: dir.clone(), source })?;
-        let watcher = Watcher { dir, hints, outbox, thread: Some(thread) };
+        let watcher = Watcher { dir, hints, outbox, ledger, unasked: false, thread: Some(thread) };
         match poll_fn(|context| watcher.outbox.poll_started(context)).await {
             Some(Ok(())) => Ok(watcher),
             Some(Err(error)) => Err(error),

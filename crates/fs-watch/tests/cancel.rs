@@ -79,3 +79,80 @@ fn start_dropped_half_way_does_not_disturb_the_next() {
     let survey = std::iter::repeat_with(check).find(|survey| *survey != Err(Error::Vacuous));
     passes(survey.expect("it is repeated until then"));
 }
+
+#[cfg(feature = "tokio")]
+mod attached {
+    use fs_watch::attach::{Attached, End, News};
+
+    use super::*;
+
+    /// Takes news up to the end of a handler, and says in words what they were.
+    async fn until_ended(drops: &Drops, attached: &mut Attached<String>) -> Vec<String> {
+        let mut told = Vec::new();
+        loop {
+            let (what, id) = match drops.drive(async || attached.next().await).await.expect("it goes on") {
+                News::Event(_) => continue,
+                News::Started(id) => ("started", id),
+                News::Ended { id, end: End::Finished, .. } => ("finished", id),
+                other => panic!("nothing goes wrong here: {other:?}"),
+            };
+            told.push(format!("{what} {}", id.path.file_name().expect("a name").to_string_lossy()));
+            if what == "finished" {
+                return told;
+            }
+        }
+    }
+
+    #[test]
+    fn next_tells_all_news_once() {
+        passes(Check::new().run_in_tokio(HANG, async |drops: Drops| {
+            let dir = directory();
+            let watcher = Watcher::start(dir.path()).await.expect("it can be watched");
+            let mut attached = watcher.attach(async |socket, stop| {
+                if !socket.path.ends_with("first") {
+                    stop.requested().await;
+                }
+                Ok(())
+            });
+            let mut told = until_ended(&drops, &mut attached).await;
+            let path = dir.path().join("second");
+            let mut coming = tokio::spawn(async move { bind(&path) });
+            let mut seen = false;
+            // Gone once it has a handler.
+            while !seen {
+                let news = drops.drive(async || attached.next().await).await.expect("it goes on");
+                seen = matches!(news, News::Started(_));
+            }
+            (&mut coming).await.expect("no panic");
+            let path = dir.path().join("second");
+            let going = tokio::spawn(async move { std::fs::remove_file(path).expect("it is there") });
+            told.extend(until_ended(&drops, &mut attached).await);
+            going.await.expect("no panic");
+            let account = attached.shutdown().await;
+            (told, account.started, account.finished).0
+        }));
+    }
+
+    #[test]
+    fn stop_may_be_waited_for_again_and_again() {
+        passes(Check::new().run_in_tokio(HANG, async |drops: Drops| {
+            let dir = directory();
+            let watcher = Watcher::start(dir.path()).await.expect("it can be watched");
+            let (hand_out, mut handed_out) = tokio::sync::mpsc::channel(1);
+            let mut attached: Attached<String> = watcher.attach(move |_, stop| {
+                let hand_out = hand_out.clone();
+                async move {
+                    hand_out.send(stop.clone()).await.map_err(|_| "nobody takes it".to_owned())?;
+                    stop.requested().await;
+                    Ok(())
+                }
+            });
+            while !matches!(attached.next().await, Some(News::Started(_))) {}
+            let stop = handed_out.recv().await.expect("the handler runs");
+            let ending = tokio::spawn(attached.shutdown());
+            drops.drive(async || stop.requested().await).await;
+            let account = ending.await.expect("no panic");
+            vec![format!("{account:?}")]
+        }));
+    }
+}

@@ -28,7 +28,7 @@ async fn without_descriptors_nothing_is_removed() {
     let _listener = UnixListener::bind(dir.path().join("a")).unwrap();
     let polling = Polling::every(Duration::from_millis(5));
     let mut watcher = Watcher::builder(dir.path()).backend(polling).start().await.unwrap();
-    while next(&mut watcher).await != Event::InitDone {}
+    while !matches!(next(&mut watcher).await, Event::Ready(_)) {}
 
     let taken = take_all_descriptors();
     let degraded = next(&mut watcher).await;

@@ -211,6 +211,7 @@ impl Consumer {
                     let before = self.sockets.insert(socket.path.clone(), socket);
                     assert_eq!(before, None, "what is there was added");
                 }
+                Change::Ready(_) => panic!("nobody was asked who listens"),
                 Change::Removed { id, reason } => {
                     assert_eq!(replaced, None, "a replacement must be followed by its successor");
                     let before = self.sockets.remove(&id.path);

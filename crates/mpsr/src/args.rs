@@ -48,6 +48,16 @@ pub(crate) enum Command {
     Send(Send),
     /// Show the sockets of a directory, now and as they come and go.
     Watch(Watch),
+    /// List the sockets of a directory, and who listens on each.
+    ///
+    /// A socket that the kernel's table does not have is connected to, to tell a stale one from one in another network
+    /// namespace. Only root sees the processes of others.
+    Ls(Ls),
+    /// Remove the sockets of a directory that are proven stale, and say of each other one why it is kept.
+    ///
+    /// Removed is what is old enough, belongs to this user or root, has no lock held beside it, is not in the kernel's
+    /// table of sockets, and refuses a connection. Servers in other network namespaces are told by the connection alone.
+    Sweep(Sweep),
 }
 
 #[derive(Debug, ClapArgs)]
@@ -111,6 +121,38 @@ pub(crate) struct Watch {
     /// The directory, with or without "dir:" in front.
     #[arg(value_name = "DIR", value_parser = directory)]
     pub(crate) directory: PathBuf,
+    /// Print one JSON object per line.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Ls {
+    /// The directory, with or without "dir:" in front.
+    #[arg(value_name = "DIR", value_parser = directory)]
+    pub(crate) directory: PathBuf,
+    /// Connect to nothing: what the kernel's table does not have is "unknown".
+    #[arg(long)]
+    pub(crate) no_connect: bool,
+    /// Print one JSON object per line.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Sweep {
+    /// The directory, with or without "dir:" in front.
+    #[arg(value_name = "DIR", value_parser = directory)]
+    pub(crate) directory: PathBuf,
+    /// Only say what would be removed.
+    #[arg(long, short = 'n')]
+    pub(crate) dry_run: bool,
+    /// Keep what was made or changed less than so long ago, in seconds.
+    #[arg(long, value_name = "SECONDS", default_value = "60", value_parser = seconds)]
+    pub(crate) min_age: Duration,
+    /// Remove sockets of every user, and not only one's own and root's.
+    #[arg(long)]
+    pub(crate) any_owner: bool,
     /// Print one JSON object per line.
     #[arg(long)]
     pub(crate) json: bool,
@@ -200,6 +242,11 @@ mod tests {
             "mpsr send dir:/tmp",
             "mpsr send unix:/x --wait -1",
             "mpsr watch dir:",
+            "mpsr ls",
+            "mpsr ls dir:",
+            "mpsr sweep",
+            "mpsr sweep /tmp --min-age soon",
+            "mpsr sweep /tmp --min-age -1",
             "mpsr listen unix:/x --framing csv",
         ] {
             let parsed = Args::try_parse_from(line.split(' '));

@@ -5,7 +5,7 @@ use std::path::Path;
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use serde::Serialize;
 
-/// What `listen` and `watch` print.
+/// What the commands print.
 #[derive(Debug, Serialize)]
 #[serde(tag = "event", rename_all = "kebab-case")]
 pub(crate) enum Object<'a> {
@@ -65,6 +65,11 @@ pub(crate) enum Object<'a> {
         #[serde(flatten)]
         socket: Socket,
     },
+    Ready {
+        #[serde(flatten)]
+        socket: Socket,
+        kind: String,
+    },
     Removed {
         #[serde(flatten)]
         path: PathText,
@@ -75,6 +80,28 @@ pub(crate) enum Object<'a> {
         text: String,
     },
     Resynced,
+    Socket {
+        #[serde(flatten)]
+        path: PathText,
+        state: &'static str,
+        kind: String,
+        evidence: String,
+        mode: String,
+        uid: u32,
+        gid: u32,
+        age: f64,
+        backlog: Option<Backlog>,
+        processes: Vec<Process>,
+    },
+    Swept {
+        #[serde(flatten)]
+        path: PathText,
+        fate: &'static str,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        reason: Option<&'static str>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        text: Option<String>,
+    },
 }
 
 impl Object<'_> {
@@ -126,6 +153,22 @@ pub(crate) struct Socket {
     pub(crate) mode: String,
     pub(crate) uid: u32,
     pub(crate) gid: u32,
+}
+
+/// A listener's queue.
+#[derive(Debug, Serialize)]
+pub(crate) struct Backlog {
+    pub(crate) waiting: u32,
+    pub(crate) limit: u32,
+}
+
+/// A process that has a socket open. What is not UTF-8 in its names is replaced.
+#[derive(Debug, Serialize)]
+pub(crate) struct Process {
+    pub(crate) pid: u32,
+    pub(crate) uid: u32,
+    pub(crate) name: String,
+    pub(crate) command: Vec<String>,
 }
 
 #[cfg(test)]

@@ -5,9 +5,12 @@ mod args;
 mod descriptors;
 mod json;
 mod listen;
+mod ls;
 mod output;
 mod send;
 mod signals;
+mod sweep;
+mod table;
 mod text;
 mod watch;
 
@@ -30,6 +33,8 @@ fn main() -> ExitCode {
             Command::Listen(args) => listen::run(args).await,
             Command::Send(args) => send::run(args).await,
             Command::Watch(args) => watch::run(args).await,
+            Command::Ls(args) => ls::run(&args),
+            Command::Sweep(args) => sweep::run(&args),
         }
     });
     // A thread that still waits for standard input is not waited for.

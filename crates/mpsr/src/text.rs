@@ -21,6 +21,11 @@ pub(crate) fn escaped(bytes: &[u8]) -> String {
     text
 }
 
+/// The same for a cell of a table, where a tab has no place either.
+pub(crate) fn escaped_cell(bytes: &[u8]) -> String {
+    escaped(bytes).replace('\t', "\\t")
+}
+
 /// The same for a line of JSON, which stays the same JSON: what is escaped here can only be inside its strings.
 pub(crate) fn escaped_json(line: &str) -> String {
     let mut text = String::with_capacity(line.len());

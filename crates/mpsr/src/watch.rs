@@ -39,6 +39,7 @@ fn object(event: Event) -> Option<Object<'static>> {
         Event::InitApply(found) => Object::Present { socket: socket(&found) },
         Event::InitDone => Object::InitDone,
         Event::Added(found) => Object::Added { socket: socket(&found) },
+        Event::Ready(found) => Object::Ready { socket: socket(&found), kind: found.kind.to_string() },
         Event::Removed { id, reason } => Object::Removed {
             path: PathText::new(&id.path),
             generation: id.generation.value(),
@@ -79,6 +80,9 @@ fn line(event: &Event) -> Option<String> {
         Event::InitApply(found) => describe('=', found),
         Event::InitDone => "-- watching; from here on changes".to_owned(),
         Event::Added(found) => describe('+', found),
+        Event::Ready(found) => {
+            format!("! {}  {} socket, ready, generation {}", path(&found.path), found.kind, found.generation)
+        }
         Event::Removed { id, reason } => format!("- {}  {reason}, generation {}", path(&id.path), id.generation),
         Event::Degraded(why) => format!("?? {}", escaped(why.to_string().as_bytes())),
         Event::Resynced => "-- complete again".to_owned(),

@@ -25,6 +25,11 @@ pub struct Entry {
 }
 
 impl Entry {
+    /// A socket without a file, for whoever tests what is done with a table.
+    pub fn new(kind: Kind, state: State, inode: u32) -> Self {
+        Self { kind, state, inode, file: None, backlog: None, uid: None }
+    }
+
     /// Whether somebody serves at its file: it listens, or is a datagram socket, which takes messages as it is.
     pub fn is_served(&self) -> bool {
         match (self.state, self.kind) {
@@ -134,7 +139,7 @@ mod tests {
 
     #[test]
     fn a_listener_and_a_datagram_socket_serve() {
-        let entry = |kind, state| Entry { kind, state, inode: 1, file: None, backlog: None, uid: None };
+        let entry = |kind, state| Entry::new(kind, state, 1);
         assert!(entry(Kind::Stream, State::Listening).is_served());
         assert!(entry(Kind::SeqPacket, State::Listening).is_served());
         assert!(entry(Kind::Datagram, State::Unconnected).is_served());

@@ -105,14 +105,7 @@ fn refusal(body: &[u8]) -> i32 {
 }
 
 fn entry(body: &[u8]) -> Option<Entry> {
-    let mut entry = Entry {
-        kind: Kind::from(*body.get(1)?),
-        state: State::from(*body.get(2)?),
-        inode: u32_at(body, 4)?,
-        file: None,
-        backlog: None,
-        uid: None,
-    };
+    let mut entry = Entry::new(Kind::from(*body.get(1)?), State::from(*body.get(2)?), u32_at(body, 4)?);
     let mut attributes = body.get(UNIX_DIAG_MSG..)?;
     while attributes.len() >= 4 {
         let len = usize::from(u16_at(attributes, 0)?);
@@ -165,14 +158,8 @@ mod tests {
 
     #[test]
     fn a_listener_is_read() {
-        let entry = Entry {
-            kind: Kind::Stream,
-            state: State::Listening,
-            inode: 77,
-            file: Some(FileId { inode: 7, device: 9 }),
-            backlog: None,
-            uid: None,
-        };
+        let entry =
+            Entry { file: Some(FileId { inode: 7, device: 9 }), ..Entry::new(Kind::Stream, State::Listening, 77) };
         let answer = [listener(), message(NLMSG_DONE, &[0; 4])].concat();
         assert_eq!(parse(&answer).collect::<Vec<_>>(), [Message::Socket(entry), Message::Done]);
     }

@@ -12,7 +12,15 @@ use crate::workspace::{self, Workspace};
 const PURE_CRATES: &[&str] = &["cancel-kit", "frame-codec", "packetizer", "zk-proto"];
 
 /// Pure modules of crates that are not: the decisions beside the loop.
-const PURE_FILES: &[&str] = &["crates/fs-watch/src/roster.rs"];
+const PURE_FILES: &[&str] = &[
+    "crates/fs-watch/src/roster.rs",
+    "crates/fs-watch/src/liveness.rs",
+    "crates/fs-watch/src/ladder.rs",
+    "crates/fs-watch/src/pace.rs",
+    "crates/fs-watch/src/health.rs",
+    "crates/fs-watch/src/filesystem.rs",
+    "crates/unix-diag/src/wire.rs",
+];
 
 /// Never below a pure crate.
 const NOT_BELOW: &[&str] = &["tokio", "mio", "notify"];

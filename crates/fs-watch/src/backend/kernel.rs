@@ -4,306 +4,103 @@
 //! for the consumer and a consumer that calls `watch` therefore wait for each other for ever. Two rules
 //! make that impossible here:
 //!
-//! * the callback only puts names into a set ([`Hints`]), which never waits;
+//! * the callback only puts names into a set ([`Hints`]) and wakes, which never waits;
 //! * creating, watching, unwatching and dropping happen on a thread of their own, and whoever ordered them
 //!   stops waiting after [`PATIENCE`].
+//!
+//! A user of the system has 128 inotify instances. All watchers of a process therefore share one, the [`Hub`]'s,
+//! which begins with the first of them and ends with the last.
 
-use std::any::Any;
-use std::collections::BTreeSet;
-use std::convert::Infallible;
-use std::fmt;
-use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{self, RecvTimeoutError};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::thread::{self, JoinHandle};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
-
-use ::notify::event::EventKind;
-use ::notify::{EventHandler, RecommendedWatcher, RecursiveMode, Watcher as _};
 
 use super::Backend;
 use crate::event::Why;
 use crate::hints::Hints;
 use crate::target::Target;
 
+mod control;
+mod hub;
 #[cfg(test)]
 mod tests;
+
+use hub::{Hub, Seat};
 
 /// How long a control call may take before the whole machinery is taken for stuck and left behind. An
 /// ordinary one takes a tenth of a millisecond.
 const PATIENCE: Duration = Duration::from_secs(1);
 
-/// Hints from the kernel. The default backend.
+/// The hub that watchers of this process join.
+static SHARED: Mutex<Option<Arc<Hub>>> = Mutex::new(None);
+
+/// Hints from the kernel. The default backend. All that are in use in a process share one source.
 #[derive(Debug, Default)]
 pub struct KernelEvents {
-    control: Option<Control>,
-}
-
-/// The thread that owns the `notify` watcher, and what has been ordered of it.
-struct Control {
-    orders: mpsc::Sender<Order>,
-    thread: JoinHandle<()>,
-    /// Disconnects when the control thread is at its end.
-    ended: mpsc::Receiver<Infallible>,
-    /// Disconnects when the callback is dropped, which is the last thing notify's own thread does.
-    callback_gone: mpsc::Receiver<Infallible>,
-    /// What the callback sorts paths by.
-    target: Arc<Mutex<Target>>,
-    /// Whether the callback's end would be news: it is in use, and not because of us at its end.
-    in_use: Arc<AtomicBool>,
-    armed: Option<Target>,
-}
-
-struct Order {
-    unwatch: Vec<PathBuf>,
-    watch: Vec<Watch>,
-    reply: mpsc::Sender<Result<(), Why>>,
-}
-
-struct Watch {
-    path: PathBuf,
-    /// Hints from there speed things up, but looking finds the same. Its parent may be closed to us.
-    optional: bool,
+    seat: Option<Seat>,
 }
 
 impl Backend for KernelEvents {
     fn arm(&mut self, target: &Target, hints: &Hints) -> Result<(), Why> {
-        let control = match &mut self.control {
-            Some(control) => control,
-            none => none.insert(Control::start(target, hints)?),
-        };
-        let answer = control.arm(target);
-        // Trouble with the directory is the directory's; all else is better begun anew.
-        if answer.as_ref().is_err_and(|why| !why.is_blind()) {
-            self.control.take().into_iter().for_each(Control::abandon);
+        if self.seat.as_ref().is_some_and(|seat| seat.hub().is_retired()) {
+            self.leave(|seat| drop(seat.leave()));
         }
-        answer
+        let seat = match &mut self.seat {
+            Some(seat) => seat,
+            none => none.insert(join(target, hints)?),
+        };
+        let answer = seat.arm(target);
+        match answer {
+            // The same directory under another path: the kernel reports what happens in it under one of them.
+            Err(Why::BackendFailed { ref message }) if message == control::ALIAS => {
+                self.leave(|seat| drop(seat.leave()));
+                let seat = self.seat.insert(Seat::take(&Hub::start()?, target, hints));
+                seat.arm(target)
+            }
+            // All else but the directory's own trouble, and a want of watches, is better begun anew, by everybody.
+            Err(Why::BackendStuck | Why::BackendFailed { .. }) => {
+                self.leave(|seat| {
+                    drop(seat.leave());
+                    seat.hub().retire();
+                });
+                answer
+            }
+            answer => answer,
+        }
     }
 
     fn disarm(&mut self) {
-        self.control.take().into_iter().for_each(Control::end);
+        self.leave(|seat| seat.leave().wait());
+    }
+}
+
+impl KernelEvents {
+    fn leave(&mut self, leave: impl FnOnce(Seat)) {
+        if let Some(seat) = self.seat.take() {
+            leave(seat);
+        }
     }
 }
 
 impl Drop for KernelEvents {
     fn drop(&mut self) {
-        self.control.take().into_iter().for_each(Control::abandon);
+        // What is left then ends by itself, if it ever does.
+        self.leave(|seat| drop(seat.leave()));
     }
 }
 
-impl Control {
-    fn start(target: &Target, hints: &Hints) -> Result<Self, Why> {
-        let target = Arc::new(Mutex::new(target.clone()));
-        let sorted_by = target.clone();
-        let into = hints.clone();
-        Self::start_with(target, hints, |sentinel| Guarded {
-            callback: move |event| sort(event, &sorted_by, &into),
-            sentinel,
-        })
-    }
-
-    /// `handler` is given the sentinel to keep.
-    fn start_with<H: EventHandler>(
-        target: Arc<Mutex<Target>>,
-        hints: &Hints,
-        handler: impl FnOnce(Sentinel) -> H,
-    ) -> Result<Self, Why> {
-        let (orders, inbox) = mpsc::channel();
-        let (alive, ended) = mpsc::channel();
-        let (callback_alive, callback_gone) = mpsc::channel();
-        let in_use = Arc::new(AtomicBool::new(false));
-        let handler = handler(Sentinel { hints: hints.clone(), in_use: in_use.clone(), _alive: callback_alive });
-        let created = in_use.clone();
-        let thread = thread::Builder::new()
-            .name("fs-watch control".into())
-            .spawn(move || {
-                let _alive = alive;
-                obey(&inbox, handler, &created);
-            })
-            .map_err(|error| Why::BackendFailed { message: format!("no thread: {error}") })?;
-        Ok(Self { orders, thread, ended, callback_gone, target, in_use, armed: None })
-    }
-
-    fn arm(&mut self, target: &Target) -> Result<(), Why> {
-        // First, so that no event about the new target is passed over.
-        *self.target.lock().unwrap_or_else(PoisonError::into_inner) = target.clone();
-        let wanted = Watched::of(target);
-        let mut unwatch = Vec::new();
-        if let Some(armed) = &self.armed {
-            let before = Watched::of(armed);
-            let stale_directory = before.directory.filter(|_| !armed.is_same_directory(target)).map(Path::to_owned);
-            unwatch.extend(stale_directory);
-            unwatch.extend(before.parents.difference(&wanted.parents).map(|path| path.to_path_buf()));
-        }
-        let parents = wanted.parents.iter().map(|path| Watch { path: path.to_path_buf(), optional: true });
-        let directory = wanted.directory.map(|path| Watch { path: path.to_path_buf(), optional: false });
-        let (reply, answer) = mpsc::channel();
-        let order = Order { unwatch, watch: parents.chain(directory).collect(), reply };
-        // Taken for armed even if it fails: what is then watched too little is watched next time.
-        self.armed = Some(target.clone());
-        let dead = || Why::BackendFailed { message: "its thread is gone".into() };
-        self.orders.send(order).map_err(|_| dead())?;
-        match answer.recv_timeout(PATIENCE) {
-            Ok(answer) => answer,
-            Err(RecvTimeoutError::Timeout) => Err(Why::BackendStuck),
-            Err(RecvTimeoutError::Disconnected) => Err(dead()),
-        }
-    }
-
-    /// Ends everything and waits for it, but not for ever.
-    fn end(self) {
-        self.in_use.store(false, Ordering::Relaxed);
-        drop(self.orders);
-        let gone = |receiver: &mpsc::Receiver<Infallible>| {
-            matches!(receiver.recv_timeout(PATIENCE), Err(RecvTimeoutError::Disconnected))
-        };
-        if gone(&self.ended) && gone(&self.callback_gone) {
-            // Its last act was to drop `alive`, so this does not wait; a panic of its own was handled.
-            let _ = self.thread.join();
-        }
-    }
-
-    /// Leaves everything to end by itself, if it ever does.
-    fn abandon(self) {
-        self.in_use.store(false, Ordering::Relaxed);
-    }
+fn shared() -> MutexGuard<'static, Option<Arc<Hub>>> {
+    SHARED.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-impl fmt::Debug for Control {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Control").field("armed", &self.armed).finish_non_exhaustive()
-    }
-}
-
-/// The directories a target needs watched. Two that are one file must not both be watched: the kernel
-/// would report all of it under the path given last.
-struct Watched<'a> {
-    directory: Option<&'a Path>,
-    parents: BTreeSet<&'a Path>,
-}
-
-impl<'a> Watched<'a> {
-    fn of(target: &'a Target) -> Self {
-        let directory = target.directory();
-        let parents = target.anchors().iter().map(|anchor| anchor.parent.as_path());
-        Self { directory, parents: parents.filter(|parent| Some(*parent) != directory).collect() }
-    }
-}
-
-/// The control thread: owns the notify watcher, obeys until nobody can order any more.
-fn obey(inbox: &mpsc::Receiver<Order>, handler: impl EventHandler, in_use: &AtomicBool) {
-    let created = catch_unwind(AssertUnwindSafe(|| RecommendedWatcher::new(handler, ::notify::Config::default())));
-    let created = match created {
-        Ok(created) => created.map_err(|error| explain(&error)),
-        Err(panic) => Err(panicked(&*panic)),
+/// Joins the hub of the process, which this may start.
+fn join(target: &Target, hints: &Hints) -> Result<Seat, Why> {
+    let mut shared = shared();
+    let hub = match shared.take().filter(|hub| !hub.is_retired()) {
+        Some(hub) => hub,
+        None => Hub::start()?,
     };
-    let mut watcher = match created {
-        Ok(watcher) => watcher,
-        Err(why) => {
-            // Answers the order that is on its way, then ends: the next one starts anew.
-            if let Ok(order) = inbox.recv() {
-                let _ = order.reply.send(Err(why));
-            }
-            return;
-        }
-    };
-    in_use.store(true, Ordering::Relaxed);
-    while let Ok(order) = inbox.recv() {
-        let answer = catch_unwind(AssertUnwindSafe(|| execute(&mut watcher, &order)));
-        // Nobody waits for it any more if it took too long.
-        let _ = order.reply.send(answer.unwrap_or_else(|panic| Err(panicked(&*panic))));
-    }
-    // Panics if notify's thread has died.
-    let _ = catch_unwind(AssertUnwindSafe(|| drop(watcher)));
-}
-
-fn execute(watcher: &mut RecommendedWatcher, order: &Order) -> Result<(), Why> {
-    for path in &order.unwatch {
-        // Fails for what the kernel has dropped by itself, which is what was wanted.
-        let _ = watcher.unwatch(path);
-    }
-    for watch in &order.watch {
-        if let Err(error) = watcher.watch(&watch.path, RecursiveMode::NonRecursive) {
-            let why = explain(&error);
-            if !watch.optional || matches!(why, Why::LimitReached { .. }) {
-                return Err(why);
-            }
-        }
-    }
-    Ok(())
-}
-
-fn explain(error: &::notify::Error) -> Why {
-    match &error.kind {
-        ::notify::ErrorKind::MaxFilesWatch => Why::LimitReached { limit: "fs.inotify.max_user_watches" },
-        ::notify::ErrorKind::Io(error) if error.raw_os_error() == Some(EMFILE) => {
-            Why::LimitReached { limit: "fs.inotify.max_user_instances, or the limit of open files," }
-        }
-        ::notify::ErrorKind::PathNotFound => Why::Missing,
-        ::notify::ErrorKind::Io(error) => Why::from_listing(error),
-        _ => Why::BackendFailed { message: error.to_string() },
-    }
-}
-
-/// `EMFILE` of errno.h, the same number on every Unix; the standard library has no name for it.
-const EMFILE: i32 = 24;
-
-fn panicked(panic: &(dyn Any + Send)) -> Why {
-    let message = panic
-        .downcast_ref::<String>()
-        .map(String::as_str)
-        .or_else(|| panic.downcast_ref::<&str>().copied())
-        .unwrap_or("a panic");
-    Why::BackendFailed { message: message.to_owned() }
-}
-
-/// What notify calls for each event: keeps a panic from killing notify's thread.
-struct Guarded<F> {
-    callback: F,
-    sentinel: Sentinel,
-}
-
-impl<F: FnMut(::notify::Result<::notify::Event>) + Send + 'static> EventHandler for Guarded<F> {
-    fn handle_event(&mut self, event: ::notify::Result<::notify::Event>) {
-        if catch_unwind(AssertUnwindSafe(|| (self.callback)(event))).is_err() {
-            // What the event said is lost, that there was one is not.
-            self.sentinel.hints.overflow();
-        }
-    }
-}
-
-/// Lives as long as notify's thread, whose handle is not to be had, and reports an end that comes
-/// unwanted.
-struct Sentinel {
-    hints: Hints,
-    in_use: Arc<AtomicBool>,
-    _alive: mpsc::Sender<Infallible>,
-}
-
-impl Drop for Sentinel {
-    fn drop(&mut self) {
-        if self.in_use.load(Ordering::Relaxed) {
-            self.hints.lost();
-        }
-    }
-}
-
-/// Makes hints of one event.
-fn sort(event: ::notify::Result<::notify::Event>, target: &Mutex<Target>, hints: &Hints) {
-    match event {
-        // Before anything else: the mark of an overflow carries neither a path nor a telling kind.
-        Ok(event) if event.need_rescan() => hints.overflow(),
-        // Opening and closing change nothing, and our own listing would wake us.
-        Ok(event) if matches!(event.kind, EventKind::Access(_)) => {}
-        Ok(event) => {
-            let target = target.lock().unwrap_or_else(PoisonError::into_inner);
-            for path in &event.paths {
-                target.hint(path, hints);
-            }
-        }
-        // It cannot read its events any more, and would try again without pause.
-        Err(_) => hints.lost(),
-    }
+    // Under the lock, so that whoever leaves last cannot take the hub for empty.
+    let seat = Seat::take(&hub, target, hints);
+    *shared = Some(hub);
+    Ok(seat)
 }

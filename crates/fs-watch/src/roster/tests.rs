@@ -2,6 +2,8 @@
 
 use std::time::{Duration, UNIX_EPOCH};
 
+use unix_diag::State;
+
 use super::*;
 
 fn born(inode: u64, second: u64) -> Facts {
@@ -21,12 +23,15 @@ fn partial(entries: &[(&str, Facts)]) -> Listing {
     Listing::Partial(entries.iter().map(|(name, facts)| (name.into(), *facts)).collect())
 }
 
-/// `+name@generation`, `-name@generation` and the reason.
+/// `+name@generation`, `!` when somebody listens, `-` with the reason.
 fn changes(roster: &mut Roster) -> Vec<String> {
     std::iter::from_fn(|| roster.poll_change())
         .map(|change| match change {
             Change::Added(socket) => {
                 format!("+{}@{}", socket.path.file_name().unwrap().display(), socket.generation)
+            }
+            Change::Ready(socket) => {
+                format!("!{}@{}", socket.path.file_name().unwrap().display(), socket.generation)
             }
             Change::Removed { id, reason } => {
                 format!("-{}@{} {reason}", id.path.file_name().unwrap().display(), id.generation)
@@ -151,4 +156,135 @@ fn a_name_shown_twice_by_a_torn_listing_is_announced_once() {
     roster.handle_listing(complete(&[("a", born(1, 1)), ("a", born(1, 1))]));
     assert_eq!(changes(&mut roster), ["+a@1"]);
     assert_eq!(roster.poll_doubt(), None);
+}
+
+/// A table in which the socket with this inode number is in this state.
+fn table(inode: u64, state: State) -> Option<impl Fn(&Facts) -> Option<Entry>> {
+    Some(move |facts: &Facts| (facts.inode == inode).then(|| Entry::new(unix_diag::Kind::Stream, state, 99)))
+}
+
+fn empty_table() -> Option<impl Fn(&Facts) -> Option<Entry>> {
+    Some(|_: &Facts| None)
+}
+
+fn suspects(roster: &mut Roster) -> Vec<String> {
+    std::iter::from_fn(|| roster.poll_suspect()).map(|(name, _)| name.into_string().unwrap()).collect()
+}
+
+const OLD: Duration = Duration::from_secs(60);
+
+/// One socket, announced.
+fn with_a() -> Roster {
+    let mut roster = roster();
+    roster.handle_listing(complete(&[("a", born(1, 1))]));
+    changes(&mut roster);
+    roster
+}
+
+#[test]
+fn a_socket_is_ready_once_when_it_listens() {
+    let (mut roster, now) = (with_a(), Instant::now());
+    roster.handle_table(table(1, State::Unconnected), 1, now);
+    assert_eq!(changes(&mut roster), [""; 0]);
+    assert_eq!(roster.sockets().next().unwrap().liveness.verdict, Verdict::Bound);
+    roster.handle_table(table(1, State::Listening), 1, now);
+    roster.handle_table(table(1, State::Listening), 1, now);
+    assert_eq!(changes(&mut roster), ["!a@1"]);
+    assert_eq!(roster.sockets().next().unwrap().kind, Kind::Stream);
+    assert_eq!(suspects(&mut roster), [""; 0], "what the table has is not connected to");
+}
+
+#[test]
+fn a_table_older_than_a_socket_says_nothing_of_it() {
+    let (mut roster, now) = (with_a(), Instant::now());
+    let before = roster.arrivals();
+    roster.handle_sighting("b".into(), Sighting::Socket(born(2, 1)));
+    roster.handle_table(empty_table(), before, now);
+    assert_eq!(suspects(&mut roster), ["a"]);
+}
+
+#[test]
+fn a_server_that_the_table_has_lost_is_stale_when_a_connection_confirms_it() {
+    let (mut roster, now) = (with_a(), Instant::now());
+    roster.handle_table(table(1, State::Listening), 1, now);
+    roster.handle_table(empty_table(), 1, now);
+    assert_eq!(changes(&mut roster), ["!a@1"]);
+    assert_eq!(suspects(&mut roster), ["a"]);
+    roster.handle_answer("a".as_ref(), Some((Answer::Refused, Kind::Unknown)), Duration::ZERO, now);
+    assert_eq!(changes(&mut roster), ["-a@1 stale"]);
+    assert!(roster.is_empty());
+    // Its file may go unremarked, and whoever comes next has the next generation.
+    roster.handle_sighting("a".into(), Sighting::Socket(born(2, 2)));
+    assert_eq!(changes(&mut roster), ["+a@2"]);
+    assert_eq!(roster.len(), 1);
+}
+
+#[test]
+fn a_stale_file_that_is_unlinked_is_not_told_twice() {
+    let (mut roster, now) = (with_a(), Instant::now());
+    roster.handle_answer("a".as_ref(), Some((Answer::Refused, Kind::Unknown)), OLD, now);
+    assert_eq!(changes(&mut roster), ["-a@1 stale"]);
+    roster.handle_sighting("a".into(), Sighting::Absent);
+    roster.handle_sighting("a".into(), Sighting::Socket(born(1, 9)));
+    assert_eq!(changes(&mut roster), ["+a@2"]);
+}
+
+#[test]
+fn a_young_socket_that_refuses_is_not_stale() {
+    let (mut roster, now) = (with_a(), Instant::now());
+    roster.handle_answer("a".as_ref(), Some((Answer::Refused, Kind::Unknown)), Duration::ZERO, now);
+    assert_eq!(changes(&mut roster), [""; 0]);
+    assert_eq!(roster.sockets().next().unwrap().liveness.verdict, Verdict::Unknown);
+}
+
+#[test]
+fn a_server_thought_stale_that_is_found_serving_comes_anew() {
+    let (mut roster, now) = (with_a(), Instant::now());
+    roster.handle_answer("a".as_ref(), Some((Answer::Refused, Kind::Unknown)), OLD, now);
+    roster.handle_answer("a".as_ref(), Some((Answer::Accepted, Kind::SeqPacket)), OLD, now);
+    assert_eq!(changes(&mut roster), ["-a@1 stale", "+a@2", "!a@2"]);
+    assert_eq!(roster.sockets().next().unwrap().kind, Kind::SeqPacket);
+}
+
+#[test]
+fn without_a_table_nothing_has_vanished_from_it() {
+    let (mut roster, now) = (with_a(), Instant::now());
+    roster.handle_table(table(1, State::Listening), 1, now);
+    roster.handle_table(None::<fn(&Facts) -> Option<Entry>>, 1, now);
+    assert_eq!(suspects(&mut roster), [""; 0]);
+}
+
+#[test]
+fn a_server_elsewhere_is_connected_to_ever_more_seldom() {
+    let (mut roster, start) = (with_a(), Instant::now());
+    let mut now = start;
+    let mut connections = Vec::new();
+    while now < start + Duration::from_secs(600) {
+        roster.handle_table(empty_table(), 1, now);
+        while let Some((name, _)) = roster.poll_suspect() {
+            connections.push((now - start).as_secs());
+            roster.handle_answer(&name, Some((Answer::Accepted, Kind::Stream)), OLD, now);
+        }
+        now += Duration::from_secs(1);
+    }
+    assert_eq!(connections[..7], [0, 5, 15, 35, 75, 135, 195]);
+    assert_eq!(changes(&mut roster), ["!a@1"]);
+}
+
+#[test]
+fn what_may_not_be_connected_to_is_stale_when_two_tables_lack_it() {
+    for answer in [None, Some((Answer::Denied, Kind::Unknown))] {
+        let (mut roster, now) = (with_a(), Instant::now());
+        // What no table ever had stays unknown.
+        roster.handle_answer("a".as_ref(), answer, OLD, now);
+        roster.handle_answer("a".as_ref(), answer, OLD, now);
+        roster.handle_table(table(1, State::Listening), 1, now);
+        assert_eq!(changes(&mut roster), ["!a@1"]);
+        for expected in [vec![], vec!["-a@1 stale"]] {
+            roster.handle_table(empty_table(), 1, now);
+            assert_eq!(suspects(&mut roster), ["a"]);
+            roster.handle_answer("a".as_ref(), answer, OLD, now);
+            assert_eq!(changes(&mut roster), expected, "{answer:?}");
+        }
+    }
 }

@@ -1,15 +1,21 @@
 //! What happens to the directory itself.
 
 use std::fs;
-use std::os::unix::fs::symlink;
+use std::os::unix::fs::{PermissionsExt, symlink};
 use std::os::unix::net::{UnixListener, UnixStream};
 
-use fs_watch::{Error, Reason, Watcher, Why};
+use fs_watch::{Error, Missing, Reason, Watcher, Why};
+use rustix::fs::{CWD, RenameFlags, renameat_with};
 
 use crate::mirror::Mirror;
 use crate::{Rig, everywhere};
 
 everywhere![
+    a_directory_that_is_not_there_can_be_waited_for,
+    a_directory_that_is_not_there_can_be_made,
+    a_directory_that_cannot_be_made_is_an_error,
+    directories_exchanged_are_told_apart,
+    a_barrier_shows_the_directory_as_it_was_left,
     a_directory_that_is_not_there_is_refused,
     a_path_that_is_no_directory_is_refused,
     a_directory_deleted_and_made_again_while_its_sockets_live_is_followed,
@@ -21,6 +27,83 @@ everywhere![
     a_path_that_cannot_be_followed_removes_nothing,
     a_file_in_the_directorys_place_ends_its_sockets,
 ];
+
+async fn a_directory_that_is_not_there_can_be_waited_for(rig: Rig) {
+    let dir = rig.beside("later").join("below");
+    let mut mirror = Mirror::start(rig.builder_for(&dir).missing(Missing::Wait)).await;
+    assert_eq!(mirror.trouble, Some(Why::Missing));
+    fs::create_dir_all(&dir).unwrap();
+    let _listener = UnixListener::bind(dir.join("a")).unwrap();
+    mirror.until_there(&dir.join("a")).await;
+    mirror.until_resynced().await;
+    // What is in the way of a directory is not waited for to go.
+    fs::write(rig.beside("file"), "").unwrap();
+    let error = rig.builder_for(&rig.beside("file")).missing(Missing::Wait).start().await.unwrap_err();
+    assert!(matches!(error, Error::NotADirectory { .. }), "{error:?}");
+}
+
+async fn a_directory_that_is_not_there_can_be_made(rig: Rig) {
+    let dir = rig.beside("made").join("below");
+    let mut mirror = Mirror::start(rig.builder_for(&dir).missing(Missing::Create { mode: 0o700 })).await;
+    assert_eq!(fs::metadata(&dir).unwrap().permissions().mode() & 0o7777, 0o700);
+    let _listener = UnixListener::bind(dir.join("a")).unwrap();
+    mirror.until_there(&dir.join("a")).await;
+    // One that is there is taken as it is.
+    let again = rig.builder_for(&dir).missing(Missing::Create { mode: 0o755 }).start().await.unwrap();
+    assert_eq!(fs::metadata(&dir).unwrap().permissions().mode() & 0o7777, 0o700);
+    again.shutdown().await;
+    // Somebody who deletes it means it.
+    fs::remove_dir_all(&dir).unwrap();
+    mirror.until("its end is known", |mirror| mirror.trouble == Some(Why::Missing)).await;
+    assert!(!dir.exists());
+}
+
+async fn a_directory_that_cannot_be_made_is_an_error(rig: Rig) {
+    fs::write(rig.beside("file"), "").unwrap();
+    let dir = rig.beside("file").join("below");
+    let error = rig.builder_for(&dir).missing(Missing::Create { mode: 0o700 }).start().await.unwrap_err();
+    assert!(matches!(&error, Error::Create { dir: named, .. } if *named == dir), "{error:?}");
+}
+
+async fn directories_exchanged_are_told_apart(rig: Rig) {
+    let other = rig.beside("other");
+    fs::create_dir(&other).unwrap();
+    let _here = rig.bind("here");
+    let _there = UnixListener::bind(other.join("there")).unwrap();
+    let mut mirror = Mirror::start(rig.builder()).await;
+    for round in 0..20 {
+        renameat_with(CWD, rig.dir(), CWD, &other, RenameFlags::EXCHANGE).unwrap();
+        let name = if round % 2 == 0 { "there" } else { "here" };
+        mirror.until("the other one is listed", |mirror| mirror.names() == [name]).await;
+    }
+    let _late = rig.bind("late");
+    mirror.until_there(&rig.path("late")).await;
+}
+
+async fn a_barrier_shows_the_directory_as_it_was_left(rig: Rig) {
+    let mut mirror = Mirror::start(rig.builder()).await;
+    for round in 0..50 {
+        let name = format!("{round}");
+        let listener = rig.bind(&name);
+        mirror.sync().await;
+        assert_eq!(mirror.names(), [name.as_str()]);
+        drop(listener);
+        match round % 3 {
+            0 => fs::remove_file(rig.path(&name)).unwrap(),
+            1 => fs::rename(rig.path(&name), rig.beside(&name)).unwrap(),
+            _ => {
+                fs::remove_dir_all(rig.dir()).unwrap();
+                fs::create_dir(rig.dir()).unwrap();
+            }
+        }
+        mirror.sync().await;
+        assert_eq!(mirror.names(), [""; 0]);
+    }
+    // That there is no directory is the truth, too.
+    fs::remove_dir(rig.dir()).unwrap();
+    mirror.sync().await;
+    assert_eq!(mirror.trouble, Some(Why::Missing));
+}
 
 async fn a_directory_that_is_not_there_is_refused(rig: Rig) {
     let dir = rig.beside("none").join("below");

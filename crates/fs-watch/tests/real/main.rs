@@ -1,5 +1,29 @@
 //! Real sockets in real directories: on the disk's filesystem and on tmpfs, with the kernel's events and
 //! with polling alone. The promise is the same everywhere; only how soon differs.
+//!
+//! Fifteen traps are known in which watchers of directories have been caught. Each has its test:
+//!
+//! | trap | tests |
+//! |---|---|
+//! | 1 arming, scanning, torn scans | `sockets::a_listing_torn_by_renames_removes_nobody_else`, `scripted::a_directory_replaced_between_arming_and_listing_is_armed_again`, `permissions.rs` `a_name_that_was_hinted_at_is_found_although_the_listing_lacks_it` |
+//! | 2 callback and control wait for each other | `cycles::trap_02_…`, `flow::a_consumer_that_sleeps_while_the_directory_is_remade_hangs_nobody`, `backend/kernel/tests.rs` `a_hub_that_does_not_answer_is_left_behind_by_all` |
+//! | 3 a dead backend | `backend/kernel/tests.rs` `a_callback_that_panics_is_survived`, `the_death_of_notifys_thread_is_noticed_and_harms_nobody`; `scripted::a_lost_backend_is_replaced_and_the_gap_is_mended` |
+//! | 4 overflow | `backend/kernel/tests.rs` `trap_04_…`, `scripted::an_overflow_is_one_look_at_everything_and_one_resync` |
+//! | 5 `bind` before `listen` | `liveness::trap_05_…` |
+//! | 6 stale, live or unknown | `src/probe.rs` `every_condition_has_its_answer`, `liveness`, `permissions.rs` and `namespaces.rs` `trap_06_…` |
+//! | 7 replacement without removal | `cycles::trap_07_…`, `sockets::a_socket_renamed_over_another_replaces_it` |
+//! | 8 the directory deleted while sockets live | `cycles::trap_08_…` |
+//! | 9 the path leads elsewhere | `directory`, `namespaces.rs` `trap_09_…` |
+//! | 10 renames are neither creation nor removal | `sockets::a_socket_renamed_…`, `model` |
+//! | 11 an event is not a state | `model`, `sockets::what_is_no_socket_is_ignored`, `sockets::a_name_need_not_be_utf8` |
+//! | 12 events of our own making | `idle.rs` `trap_12_…`, `backend/kernel/tests.rs` `a_bind_is_hinted_at_and_our_own_listing_is_not` |
+//! | 13 failure taken for emptiness | `permissions.rs` `trap_13_…`, `exhausted.rs`, `directory::a_path_that_cannot_be_followed_removes_nothing` |
+//! | 14 handlers' lives | `flow::a_watcher_can_be_dropped_at_any_time`, `shutdown.rs` |
+//! | 15 filesystems that lie, limits | every test here by polling, `src/filesystem.rs`, `scripted::a_backend_that_cannot_arm_leaves_a_watcher_that_looks_often`, `permissions.rs` `trap_15_…`, `shutdown.rs` |
+//!
+//! And the hangs of others: `cycles::trap_02_…` (a bounded channel, and `watch` by its consumer),
+//! `flow::a_waiting_watcher_lets_other_tasks_run` (a blocking receive in a runtime of one thread),
+//! `flow::a_runtime_can_end_while_a_watcher_waits` (a blocking receive in the runtime's pool).
 
 #![expect(clippy::unwrap_used, reason = "a test may")]
 #![expect(clippy::print_stderr, reason = "what is skipped is said")]
@@ -10,12 +34,15 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use fs_watch::backend::Polling;
-use fs_watch::{Builder, Watcher};
+use fs_watch::{Builder, Probing, Watcher};
 use tempfile::TempDir;
 
+mod cycles;
 mod directory;
 mod flow;
+mod liveness;
 mod mirror;
+mod model;
 mod scripted;
 mod sockets;
 
@@ -78,12 +105,17 @@ impl Rig {
         UnixListener::bind(self.path(name)).unwrap()
     }
 
+    fn is_polled(&self) -> bool {
+        matches!(self.source, Source::Polling)
+    }
+
     fn builder(&self) -> Builder {
         self.builder_for(&self.dir())
     }
 
     fn builder_for(&self, dir: &Path) -> Builder {
-        let builder = Watcher::builder(dir).safety_interval(NEVER);
+        // Most tests are about files, and leave sockets behind that nobody serves.
+        let builder = Watcher::builder(dir).safety_interval(NEVER).probing(Probing::Off);
         match self.source {
             Source::Events => builder,
             Source::Polling => builder.backend(Polling::every(Duration::from_millis(5))),

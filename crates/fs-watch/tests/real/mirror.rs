@@ -1,10 +1,10 @@
 //! A consumer that keeps a map of what it was told, and checks that it was told it properly.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use fs_watch::{Builder, Event, Generation, Reason, Socket, Watcher, Why};
+use fs_watch::{Builder, Event, Generation, Reason, Socket, SocketId, Verdict, Watcher, Why};
 use tokio::time::Instant;
 
 pub(crate) struct Mirror {
@@ -13,6 +13,7 @@ pub(crate) struct Mirror {
     pub(crate) trouble: Option<Why>,
     pub(crate) resyncs: usize,
     pub(crate) removals: Vec<Reason>,
+    pub(crate) ready: BTreeSet<SocketId>,
     highest: BTreeMap<PathBuf, Generation>,
     log: Vec<Event>,
 }
@@ -26,6 +27,7 @@ impl Mirror {
             trouble: None,
             resyncs: 0,
             removals: Vec::new(),
+            ready: BTreeSet::new(),
             highest: BTreeMap::new(),
             log: Vec::new(),
         };
@@ -46,6 +48,18 @@ impl Mirror {
             };
             self.apply(event.expect("the watcher lives"));
         }
+    }
+
+    /// Takes everything that has happened until now.
+    pub(crate) async fn sync(&mut self) {
+        self.watcher.sync().await.unwrap();
+        while let Some(event) = self.watcher.try_next() {
+            self.apply(event);
+        }
+    }
+
+    pub(crate) fn is_ready(&self, path: &Path) -> bool {
+        self.sockets.get(path).is_some_and(|socket| self.ready.contains(&socket.id()))
     }
 
     /// Takes what comes within this time.
@@ -89,7 +103,15 @@ impl Mirror {
             Event::Removed { id, reason } => {
                 let before = self.sockets.remove(&id.path).expect("what is not there was removed");
                 assert_eq!(before.id(), id);
+                self.ready.remove(&id);
                 self.removals.push(reason);
+            }
+            Event::Ready(socket) => {
+                let announced = self.sockets.get_mut(&socket.path).expect("a socket is announced before it is ready");
+                assert_eq!(announced.id(), socket.id());
+                assert_eq!(socket.liveness.verdict, Verdict::Listening);
+                assert!(self.ready.insert(socket.id()), "one was ready twice");
+                *announced = socket;
             }
             Event::Degraded(why) => {
                 assert_ne!(self.trouble.as_ref(), Some(&why), "the same trouble was told twice");

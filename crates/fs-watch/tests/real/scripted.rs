@@ -1,5 +1,7 @@
 //! What the watcher makes of a backend that stays silent, fails, dies or panics.
 
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use fs_watch::backend::{Polling, Scripted};
@@ -154,4 +156,41 @@ async fn a_backend_that_panics_ends_the_stream_and_nothing_else() {
     let end = async { while watcher.next().await.is_some() {} };
     tokio::time::timeout(LIMIT, end).await.expect("the stream must end");
     watcher.shutdown().await;
+}
+
+/// Puts another directory in the place of the one that it is told to arm, once.
+struct Swapper {
+    dir: PathBuf,
+    armed: Arc<Mutex<Vec<Target>>>,
+}
+
+impl Backend for Swapper {
+    fn arm(&mut self, target: &Target, _hints: &Hints) -> Result<(), Why> {
+        let mut armed = self.armed.lock().unwrap();
+        if armed.is_empty() {
+            std::fs::rename(&self.dir, self.dir.with_extension("away")).unwrap();
+            std::fs::create_dir(&self.dir).unwrap();
+        }
+        armed.push(target.clone());
+        Ok(())
+    }
+
+    fn disarm(&mut self) {}
+}
+
+#[tokio::test]
+async fn a_directory_replaced_between_arming_and_listing_is_armed_again() {
+    let rig = rig();
+    let armed = Arc::new(Mutex::new(Vec::new()));
+    let mirror = Mirror::start(rig.builder().backend(Swapper { dir: rig.dir(), armed: armed.clone() })).await;
+    // Nobody hints, and no look is due for a day.
+    let again = async {
+        while armed.lock().unwrap().len() < 2 {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    };
+    tokio::time::timeout(LIMIT, again).await.expect("the directory that is there must be armed");
+    let armed = armed.lock().unwrap();
+    assert!(!armed[0].is_same_directory(&armed[1]));
+    drop(mirror);
 }

@@ -10,6 +10,7 @@ mod admission;
 mod clients;
 mod ending;
 mod framings;
+mod housekeeping;
 mod listen;
 mod output;
 mod pressure;

@@ -48,10 +48,12 @@ fn sockets_are_seen_as_they_come_and_go() {
     assert_eq!(watch.next()["event"], "init");
     let first = watch.expect("present", &at("present.sock"));
     assert_eq!(watch.next()["event"], "init-done");
+    assert_eq!(watch.expect("ready", &at("present.sock")), first);
 
-    // Bound.
+    // Bound, and listened on.
     let _late = UnixListener::bind(at("late.sock")).unwrap();
     let late = watch.expect("added", &at("late.sock"));
+    assert_eq!(watch.expect("ready", &at("late.sock")), late);
     // What is not a socket, or hidden, is none of its business.
     fs::write(at("other-file"), "").unwrap();
     let _hidden = UnixListener::bind(at(".hidden.sock")).unwrap();
@@ -61,18 +63,19 @@ fn sockets_are_seen_as_they_come_and_go() {
     drop(present);
     // Renamed.
     fs::rename(at("late.sock"), at("renamed.sock")).unwrap();
-    let mut events = [watch.next(), watch.next()];
+    let mut events = [watch.next(), watch.next(), watch.next()];
     events.sort_by_key(|event| event["event"].to_string());
-    assert_eq!([&events[0]["event"], &events[1]["event"]], ["added", "removed"]);
+    assert_eq!([&events[0]["event"], &events[1]["event"], &events[2]["event"]], ["added", "ready", "removed"]);
     assert_eq!(events[0]["path"], at("renamed.sock").to_str().unwrap());
-    assert_eq!(events[1]["path"], at("late.sock").to_str().unwrap());
-    assert_eq!(events[1]["generation"], late);
+    assert_eq!(events[2]["path"], at("late.sock").to_str().unwrap());
+    assert_eq!(events[2]["generation"], late);
     let renamed = events[0]["generation"].as_u64().unwrap();
     // Replaced in one step by another socket: the name is the same, the socket is not.
     let _new = UnixListener::bind(at(".new")).unwrap();
     fs::rename(at(".new"), at("renamed.sock")).unwrap();
     assert_eq!(watch.expect("removed", &at("renamed.sock")), renamed);
     assert_ne!(watch.expect("added", &at("renamed.sock")), renamed);
+    watch.expect("ready", &at("renamed.sock"));
 
     watch.running.signal(Signal::INT);
     assert_eq!(watch.running.wait(), Some(0));

@@ -1,0 +1,80 @@
+//! What can be expected of a filesystem, by the number that `statfs(2)` has for it.
+
+use crate::event::Why;
+
+/// Kinds of filesystems, as far as they make a difference to us.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Filesystem {
+    /// In this machine's memory: no question to it waits for anything.
+    Memory,
+    /// On this machine's disks, and known to keep times as it should.
+    Disk,
+    /// Others may change it without our kernel knowing.
+    Foreign(&'static str),
+    /// One that nothing is known of.
+    Other,
+}
+
+impl Filesystem {
+    /// From `f_type`; the numbers are those of `linux/magic.h` and the kernel's sources.
+    pub(crate) fn of(magic: u64) -> Self {
+        match magic as u32 {
+            0x0102_1994 | 0x8584_58f6 => Self::Memory,                      // tmpfs, ramfs
+            0xef53 | 0x5846_5342 | 0x9123_683e | 0xf2f5_2010 => Self::Disk, // ext4, xfs, btrfs, f2fs
+            0x6969 => Self::Foreign("NFS"),
+            0x0102_1997 => Self::Foreign("9p"),
+            0x6573_5546 => Self::Foreign("FUSE"),
+            0x517b | 0xff53_4d42 | 0xfe53_4d42 => Self::Foreign("SMB"),
+            0x00c3_6400 => Self::Foreign("Ceph"),
+            0x5346_414f | 0x6b41_4653 => Self::Foreign("AFS"),
+            0x0bd0_0bd0 => Self::Foreign("Lustre"),
+            0x0116_1970 => Self::Foreign("GFS2"),
+            0x7461_636f => Self::Foreign("OCFS2"),
+            0x786f_4256 => Self::Foreign("a VirtualBox folder"),
+            0xbacb_acbc => Self::Foreign("a VMware folder"),
+            _ => Self::Other,
+        }
+    }
+
+    /// Whether a look can be had from anywhere, a task of a runtime too.
+    pub(crate) fn is_in_memory(self) -> bool {
+        self == Self::Memory
+    }
+
+    /// Whether a directory's change time changes with every change of its entries.
+    pub(crate) fn keeps_change_times(self) -> bool {
+        matches!(self, Self::Memory | Self::Disk)
+    }
+
+    /// What to say of it.
+    pub(crate) fn trouble(self) -> Option<Why> {
+        match self {
+            Self::Foreign(filesystem) => Some(Why::EventsUnreliable { filesystem }),
+            Self::Memory | Self::Disk | Self::Other => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_others_may_change_is_said() {
+        for (magic, name) in [(0x6969, "NFS"), (0x0102_1997, "9p"), (0x6573_5546, "FUSE"), (0xff53_4d42, "SMB")] {
+            let filesystem = Filesystem::of(magic);
+            assert_eq!(filesystem.trouble(), Some(Why::EventsUnreliable { filesystem: name }));
+            assert!(!filesystem.is_in_memory() && !filesystem.keeps_change_times());
+        }
+        // statfs has a signed field on some machines.
+        assert_eq!(Filesystem::of(0xff53_4d42_u32 as i32 as u64), Filesystem::of(0xff53_4d42));
+    }
+
+    #[test]
+    fn only_memory_never_makes_anybody_wait() {
+        assert!(Filesystem::of(0x0102_1994).is_in_memory());
+        for magic in [0xef53, 0x6969, 0x794c_7630, 0] {
+            assert!(!Filesystem::of(magic).is_in_memory(), "{magic:x}");
+        }
+    }
+}

@@ -1,0 +1,116 @@
+//! Who is behind each socket.
+
+use std::ffi::OsStr;
+use std::fs;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::symlink;
+use std::os::unix::net::{UnixDatagram, UnixListener, UnixStream};
+
+use fs_watch::directory::{Found, Survey, survey};
+use fs_watch::{Answer, Error, Evidence, Kind, Liveness, Probing, Verdict};
+
+use crate::Scene;
+use crate::other::Other;
+
+fn found<'a>(survey: &'a Survey, name: &str) -> &'a Found {
+    survey.sockets.iter().find(|found| found.path.ends_with(name)).unwrap_or_else(|| panic!("no {name}: {survey:?}"))
+}
+
+#[test]
+fn each_socket_is_told_with_whoever_holds_it() {
+    let scene = Scene::new();
+    let _mine = scene.listen("mine");
+    let other = Other::start("listen", &scene.path("other"));
+    scene.leave("stale");
+    let _datagrams = UnixDatagram::bind(scene.path("datagrams")).unwrap();
+    let survey = survey(scene.dir(), Probing::TableAndConnect).unwrap();
+    assert!(survey.no_table.is_none() && survey.hidden.is_some());
+    let names: Vec<_> = survey.sockets.iter().map(|found| found.path.file_name().unwrap()).collect();
+    assert_eq!(names, ["datagrams", "mine", "other", "stale"]);
+
+    for (name, pid) in [("mine", std::process::id()), ("other", other.pid()), ("datagrams", std::process::id())] {
+        let found = found(&survey, name);
+        assert_eq!(found.liveness.verdict, Verdict::Listening, "{name}");
+        let process = found.processes.iter().find(|process| process.pid == pid);
+        let process = process.unwrap_or_else(|| panic!("{name}: {found:?}"));
+        assert_eq!(process.uid, rustix::process::geteuid().as_raw(), "{name}");
+        assert_eq!(process.command[0], std::env::args_os().next().unwrap());
+        assert!(!process.name.is_empty());
+    }
+    assert_eq!(found(&survey, "mine").kind, Kind::Stream);
+    assert_eq!(found(&survey, "datagrams").kind, Kind::Datagram);
+
+    let stale = found(&survey, "stale");
+    // So young a file may be of a server that we do not see and that has not got to listening yet.
+    assert_eq!(stale.liveness.evidence, Evidence::Connect(Answer::Refused));
+    assert!(stale.processes.is_empty());
+}
+
+#[test]
+fn without_probing_nobody_is_connected_to_and_only_the_table_tells() {
+    let scene = Scene::new();
+    let listener = scene.listen("mine");
+    scene.leave("stale");
+    listener.set_nonblocking(true).unwrap();
+    for (probing, mine) in [(Probing::TableOnly, Verdict::Listening), (Probing::Off, Verdict::Unknown)] {
+        let survey = survey(scene.dir(), probing).unwrap();
+        assert_eq!(found(&survey, "mine").liveness.verdict, mine);
+        assert_eq!(found(&survey, "stale").liveness, Liveness::UNASKED);
+    }
+    survey(scene.dir(), Probing::TableAndConnect).unwrap();
+    let none = listener.accept().unwrap_err();
+    assert_eq!(none.kind(), std::io::ErrorKind::WouldBlock, "what the table has is not connected to");
+}
+
+#[test]
+fn the_backlog_is_told() {
+    let scene = Scene::new();
+    let _listener = scene.listen("mine");
+    let _waiting: Vec<_> = (0..3).map(|_| UnixStream::connect(scene.path("mine")).unwrap()).collect();
+    let survey = survey(scene.dir(), Probing::TableOnly).unwrap();
+    match found(&survey, "mine").liveness.evidence {
+        Evidence::Table { backlog: Some(backlog), .. } => assert_eq!(backlog.waiting, 3),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn what_is_no_socket_is_not_listed_and_names_are_bytes() {
+    let scene = Scene::new();
+    fs::write(scene.path("file.sock"), "").unwrap();
+    fs::create_dir(scene.path("directory.sock")).unwrap();
+    let _hidden = scene.listen(".hidden.sock");
+    symlink(scene.path(".hidden.sock"), scene.path("link.sock")).unwrap();
+    assert!(survey(scene.dir(), Probing::TableAndConnect).unwrap().sockets.is_empty());
+
+    let strange: [&[u8]; 3] = [b"new\nline\x1b[2J", b"\xff\xfe", b" "];
+    let _listeners: Vec<_> = strange.iter().map(|name| scene.listen(OsStr::from_bytes(name))).collect();
+    let survey = survey(scene.dir(), Probing::TableAndConnect).unwrap();
+    let mut names: Vec<_> = survey.sockets.iter().map(|found| found.path.file_name().unwrap().as_bytes()).collect();
+    names.sort();
+    assert_eq!(names, [b" ", strange[0], strange[1]]);
+    assert!(survey.sockets.iter().all(|found| found.liveness.verdict == Verdict::Listening));
+}
+
+#[test]
+fn no_directory_is_said() {
+    let scene = Scene::new();
+    assert!(matches!(survey(scene.path("none"), Probing::Off), Err(Error::Missing { .. })));
+    let _socket = scene.listen("socket");
+    assert!(matches!(survey(scene.path("socket"), Probing::Off), Err(Error::NotADirectory { .. })));
+}
+
+#[test]
+fn a_socket_that_several_hold_has_them_all() {
+    let scene = Scene::new();
+    let listener = UnixListener::bind(scene.path("shared")).unwrap();
+    rustix::io::fcntl_setfd(&listener, rustix::io::FdFlags::empty()).unwrap();
+    let mut child = std::process::Command::new("sleep").arg("100").spawn().unwrap();
+    rustix::io::fcntl_setfd(&listener, rustix::io::FdFlags::CLOEXEC).unwrap();
+    let survey = survey(scene.dir(), Probing::TableOnly).unwrap();
+    child.kill().unwrap();
+    child.wait().unwrap();
+    let pids: Vec<u32> = found(&survey, "shared").processes.iter().map(|process| process.pid).collect();
+    assert!(pids.is_sorted() && pids.contains(&std::process::id()) && pids.contains(&child.id()), "{pids:?}");
+    assert!(found(&survey, "shared").processes.iter().any(|process| process.name == "sleep"));
+}

@@ -1,0 +1,257 @@
+//! Only what is proven stale goes.
+
+use std::ffi::OsStr;
+use std::fs;
+use std::os::fd::OwnedFd;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, symlink};
+use std::os::unix::net::{UnixDatagram, UnixStream};
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use fs_watch::directory::{Fate, Kept, Sweep, Swept};
+use fs_watch::{Owner, Verdict};
+use rustix::fs::{FlockOperation, flock};
+use rustix::net::{AddressFamily, SocketAddrUnix, SocketType, bind, listen, socket};
+
+use crate::Scene;
+use crate::other::Other;
+
+/// What has just been made is old enough.
+fn sweep() -> Sweep {
+    Sweep::default().min_age(Duration::ZERO)
+}
+
+#[track_caller]
+fn fate<'a>(swept: &'a Swept, name: &str) -> &'a Fate {
+    let finding = swept.findings.iter().find(|finding| finding.path.ends_with(name));
+    &finding.unwrap_or_else(|| panic!("no {name}: {swept:?}")).fate
+}
+
+/// Ends the other thread also when this one panics.
+struct SetWhenDropped<'a>(&'a AtomicBool);
+
+impl Drop for SetWhenDropped<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
+fn of(kind: SocketType, path: &Path) -> OwnedFd {
+    let socket = socket(AddressFamily::UNIX, kind, None).unwrap();
+    bind(&socket, &SocketAddrUnix::new(path).unwrap()).unwrap();
+    socket
+}
+
+#[test]
+fn the_stale_go_and_everything_else_stays() {
+    let scene = Scene::new();
+    let killed = Other::start("listen", &scene.path("killed"));
+    let living = Other::start("listen", &scene.path("living"));
+    killed.kill();
+    scene.leave("closed");
+    drop(UnixDatagram::bind(scene.path("datagrams-closed")).unwrap());
+    scene.wait_until_left("datagrams-closed");
+    let _mine = scene.listen("mine");
+    let _bound = of(SocketType::STREAM, &scene.path("bound"));
+    let _datagrams = of(SocketType::DGRAM, &scene.path("datagrams"));
+    let packets = of(SocketType::SEQPACKET, &scene.path("packets"));
+    listen(&packets, 1).unwrap();
+    let full = of(SocketType::STREAM, &scene.path("full"));
+    listen(&full, 0).unwrap();
+    let _waiting = UnixStream::connect(scene.path("full")).unwrap();
+    scene.leave(".hidden");
+    fs::write(scene.path("file.sock"), "precious").unwrap();
+    fs::create_dir(scene.path("directory.sock")).unwrap();
+    scene.leave(".target");
+    symlink(".target", scene.path("link.sock")).unwrap();
+
+    let before = scene.names();
+    let dry = sweep().dry_run(true).run(scene.dir()).unwrap();
+    assert_eq!(scene.names(), before, "a dry run removes nothing and leaves nothing");
+    let swept = sweep().run(scene.dir()).unwrap();
+    assert_eq!((dry.removed(), swept.removed()), (0, 3));
+    for name in ["killed", "closed", "datagrams-closed"] {
+        assert!(matches!(fate(&dry, name), Fate::WouldBeRemoved), "{name}: {dry:?}");
+        assert!(matches!(fate(&swept, name), Fate::Removed), "{name}: {swept:?}");
+    }
+    for name in ["living", "mine", "bound", "datagrams", "packets", "full"] {
+        assert!(matches!(fate(&swept, name), Fate::Kept(Kept::InUse)), "{name}: {swept:?}");
+    }
+    let gone = ["closed", "datagrams-closed", "killed"];
+    let rest: Vec<_> = before.into_iter().filter(|name| !gone.contains(&&**name)).collect();
+    assert_eq!(scene.names(), rest);
+    assert_eq!(swept.findings.len(), 9, "each socket once, and nothing else: {swept:?}");
+    drop(living);
+}
+
+#[test]
+fn the_young_stay_and_nobody_connects_to_them() {
+    let scene = Scene::new();
+    scene.leave("young");
+    let swept = Sweep::default().run(scene.dir()).unwrap();
+    assert!(matches!(fate(&swept, "young"), Fate::Kept(Kept::Young(age)) if age.as_secs() < 60), "{swept:?}");
+    assert_eq!(swept.findings[0].liveness.verdict, Verdict::Unknown);
+    // A clock that was set back does not make it old.
+    assert!(scene.path("young").exists());
+}
+
+#[test]
+fn whoever_holds_the_lock_of_uds_actor_is_left_alone() {
+    let scene = Scene::new();
+    for name in ["held", "free"] {
+        scene.leave(name);
+        fs::write(scene.path(format!(".{name}.lock")), "4711\n").unwrap();
+    }
+    let lock = fs::File::open(scene.path(".held.lock")).unwrap();
+    flock(&lock, FlockOperation::NonBlockingLockExclusive).unwrap();
+    let swept = sweep().run(scene.dir()).unwrap();
+    assert!(matches!(fate(&swept, "held"), Fate::Kept(Kept::Locked(Some(4711)))), "{swept:?}");
+    assert!(matches!(fate(&swept, "free"), Fate::Removed), "{swept:?}");
+    assert_eq!(scene.names(), [".free.lock", ".held.lock", "held"]);
+    // The other lock was let go of.
+    let lock = fs::File::open(scene.path(".free.lock")).unwrap();
+    flock(&lock, FlockOperation::NonBlockingLockExclusive).unwrap();
+}
+
+#[test]
+fn a_lock_that_is_none_proves_nothing() {
+    let scene = Scene::new();
+    for name in ["directory", "link", "pipe"] {
+        scene.leave(name);
+    }
+    fs::create_dir(scene.path(".directory.lock")).unwrap();
+    symlink("/dev/null", scene.path(".link.lock")).unwrap();
+    assert!(std::process::Command::new("mkfifo").arg(scene.path(".pipe.lock")).status().unwrap().success());
+    let swept = sweep().run(scene.dir()).unwrap();
+    assert_eq!(swept.removed(), 0, "{swept:?}");
+    assert!(swept.findings.iter().all(|finding| matches!(finding.fate, Fate::Kept(Kept::Unproven(_)))), "{swept:?}");
+}
+
+#[test]
+fn sockets_of_others_stay_unless_asked_for() {
+    let scene = Scene::new();
+    scene.leave("a");
+    let own = fs::symlink_metadata(scene.path("a")).unwrap().uid();
+    let swept = sweep().owner(Owner::Uid(own + 1)).run(scene.dir()).unwrap();
+    assert!(matches!(fate(&swept, "a"), Fate::Kept(Kept::Foreign(uid)) if *uid == own), "{swept:?}");
+    let swept = sweep().owner(Owner::Anybody).run(scene.dir()).unwrap();
+    assert!(matches!(fate(&swept, "a"), Fate::Removed), "{swept:?}");
+}
+
+#[test]
+fn what_a_killed_sweep_left_goes_with_the_next() {
+    let scene = Scene::new();
+    scene.leave(".fs-watch.swept-1-0");
+    let _live = scene.listen(".fs-watch.swept-1-1");
+    let swept = Sweep::default().run(scene.dir()).unwrap();
+    assert_eq!(swept.removed(), 1);
+    assert_eq!(scene.names(), [".fs-watch.swept-1-1"]);
+}
+
+#[test]
+fn names_may_be_any_bytes_and_as_long_as_names_can_be() {
+    let scene = Scene::new();
+    let names = [&b"new\nline"[..], b"\xff\xfe", b" ", b"-rf"];
+    for name in names {
+        scene.leave(OsStr::from_bytes(name));
+    }
+    scene.leave("x");
+    fs::rename(scene.path("x"), scene.path("n".repeat(255))).unwrap();
+    assert_eq!(sweep().run(scene.dir()).unwrap().removed(), names.len() + 1);
+    assert_eq!(scene.names(), [""; 0]);
+}
+
+#[test]
+fn a_directory_with_a_path_longer_than_an_address_is_swept() {
+    let scene = Scene::new();
+    scene.leave("x");
+    let deep = scene.path("d".repeat(200));
+    fs::create_dir(&deep).unwrap();
+    fs::rename(scene.path("x"), deep.join("x")).unwrap();
+    assert_eq!(sweep().run(&deep).unwrap().removed(), 1);
+    assert!(fs::read_dir(&deep).unwrap().next().is_none());
+}
+
+#[test]
+fn many_are_swept_at_once() {
+    let scene = Scene::new();
+    for number in 0..2000 {
+        drop(scene.listen(number.to_string()));
+    }
+    for number in 0..2000 {
+        if number % 100 == 0 {
+            scene.wait_until_left(number.to_string());
+        }
+    }
+    let _live: Vec<_> = (0..100).map(|number| scene.listen(format!("live-{number}"))).collect();
+    let swept = sweep().run(scene.dir()).unwrap();
+    assert_eq!((swept.removed(), swept.findings.len()), (2000, 2100));
+    assert_eq!(scene.names().len(), 100);
+}
+
+/// Servers start without pause under a name with a stale socket, each by a `rename` over it. No sweep harms one.
+#[test]
+fn a_server_that_takes_the_name_meanwhile_is_never_lost() {
+    let scene = Scene::new();
+    let path = scene.path("a.sock");
+    let over = AtomicBool::new(false);
+    let mut removed = 0;
+    let mut rounds = 0;
+    let mut harmed = 0;
+    std::thread::scope(|scope| {
+        let sweeper = scope.spawn(|| {
+            let mut removed = 0;
+            while !over.load(Ordering::Relaxed) {
+                removed += sweep().run(scene.dir()).unwrap().removed();
+            }
+            removed
+        });
+        let _over = SetWhenDropped(&over);
+        let until = Instant::now() + Duration::from_secs(3);
+        while Instant::now() < until {
+            rounds += 1;
+            let _ = fs::remove_file(&path);
+            drop(scene.listen("a.sock"));
+            let server = scene.listen(".fresh");
+            let inode = fs::symlink_metadata(scene.path(".fresh")).unwrap().ino();
+            fs::rename(scene.path(".fresh"), &path).unwrap();
+            // It may be looked at aside for a moment, and is back then.
+            let back = Instant::now() + Duration::from_secs(5);
+            let mut turns = 0;
+            while turns < 20 {
+                match fs::symlink_metadata(&path) {
+                    Ok(metadata) if metadata.ino() == inode => turns += 1,
+                    _ if Instant::now() > back => {
+                        harmed += 1;
+                        break;
+                    }
+                    _ => {}
+                }
+            }
+            drop(server);
+        }
+        over.store(true, Ordering::Relaxed);
+        removed = sweeper.join().unwrap();
+    });
+    assert_eq!(harmed, 0, "live servers have lost their name");
+    assert!(removed > 0 && rounds > 10, "{removed} of {rounds}");
+    assert!(scene.names().iter().all(|name| name == "a.sock"), "{:?}", scene.names());
+}
+
+#[test]
+fn a_directory_that_may_not_be_written_to_is_left_as_it_is() {
+    let scene = Scene::new();
+    scene.leave("stale");
+    fs::set_permissions(scene.dir(), fs::Permissions::from_mode(0o500)).unwrap();
+    let swept = sweep().run(scene.dir()).unwrap();
+    // Root may write there all the same.
+    let is_root = rustix::process::geteuid().is_root();
+    match fate(&swept, "stale") {
+        Fate::Removed => assert!(is_root),
+        Fate::Kept(Kept::Failed(_)) => assert!(!is_root),
+        other => panic!("{other:?}"),
+    }
+    fs::set_permissions(scene.dir(), fs::Permissions::from_mode(0o700)).unwrap();
+}

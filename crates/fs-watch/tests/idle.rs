@@ -1,0 +1,65 @@
+//! A watcher of a directory in which nothing happens wakes once in each safety interval, and nothing it does wakes it
+//! again. In a program of its own, because it counts what the kernel says of the process's threads.
+
+#![cfg(target_os = "linux")]
+#![expect(clippy::unwrap_used, reason = "a test may")]
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::os::unix::net::UnixListener;
+use std::time::{Duration, Instant};
+
+use fs_watch::{Event, Watcher};
+
+const SOCKETS: usize = 1_000;
+const INTERVAL: Duration = Duration::from_millis(100);
+const INTERVALS: u32 = 20;
+
+/// How often each of our threads has gone to sleep, by the kernel's count.
+fn sleeps() -> BTreeMap<String, u64> {
+    let mut sleeps = BTreeMap::new();
+    for task in fs::read_dir("/proc/self/task").unwrap() {
+        let status = fs::read_to_string(task.unwrap().path().join("status")).unwrap();
+        let field = |name: &str| {
+            let line = status.lines().find_map(|line| line.strip_prefix(name));
+            line.unwrap().trim_start_matches(':').trim().to_owned()
+        };
+        let name = field("Name");
+        if name.starts_with("fs-watch") || name.starts_with("notify") {
+            *sleeps.entry(name).or_default() += field("voluntary_ctxt_switches").parse::<u64>().unwrap();
+        }
+    }
+    sleeps
+}
+
+#[tokio::test]
+async fn trap_12_an_idle_watcher_wakes_once_an_interval_and_never_on_its_own_account() {
+    let dir = tempfile::tempdir().unwrap();
+    // Beside nothing else: what happens next to the directory itself concerns a watcher.
+    let dir = dir.path().join("sockets");
+    fs::create_dir(&dir).unwrap();
+    let listeners: Vec<_> =
+        (0..SOCKETS).map(|number| UnixListener::bind(dir.join(number.to_string())).unwrap()).collect();
+    let mut watcher = Watcher::builder(&dir).safety_interval(INTERVAL).start().await.unwrap();
+    let mut ready = 0;
+    while ready < SOCKETS {
+        let event = tokio::time::timeout(Duration::from_secs(20), watcher.next()).await;
+        ready += usize::from(matches!(event.expect("all are ready soon").unwrap(), Event::Ready(_)));
+    }
+    // The times of what was just made cannot be told from those of what is being made.
+    tokio::time::sleep(Duration::from_millis(1_500)).await;
+
+    let (before, began) = (sleeps(), Instant::now());
+    tokio::time::sleep(INTERVAL * INTERVALS).await;
+    let (after, took) = (sleeps(), began.elapsed());
+
+    let woken: BTreeMap<_, _> = after.iter().map(|(name, count)| (name.as_str(), count - before[name])).collect();
+    // Each interval comes up to a tenth early.
+    let ticks = took.as_millis() as u64 / (INTERVAL.as_millis() as u64 * 9 / 10) + 1;
+    assert!((1..=ticks).contains(&woken["fs-watch"]), "{woken:?} in {took:?}");
+    let others: u64 = woken.iter().filter(|(name, _)| **name != "fs-watch").map(|(_, count)| count).sum();
+    assert_eq!(others, 0, "the kernel has told us of our own doings: {woken:?}");
+    assert_eq!(watcher.try_next(), None);
+    watcher.shutdown().await;
+    drop(listeners);
+}

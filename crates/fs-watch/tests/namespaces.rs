@@ -1,0 +1,208 @@
+//! What only other namespaces show: filesystems mounted over a watched directory and taken from under it, a directory with
+//! two paths, and servers that the kernel's table of sockets does not show us.
+//!
+//! Each runs a role of this program under `unshare`, which needs root or user namespaces.
+
+#![expect(clippy::unwrap_used, reason = "a test may")]
+#![expect(clippy::print_stderr, reason = "what is skipped is said")]
+
+use std::fs;
+use std::future::Future;
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::os::unix::net::UnixListener;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use fs_watch::{Answer, Event, Evidence, Verdict, Watcher};
+
+const LIMIT: Duration = Duration::from_secs(30);
+
+/// A role of this program in namespaces of its own.
+fn unshared(flags: &[&str], role: &str) -> Option<Command> {
+    let is_allowed = Command::new("unshare").args(flags).arg("true").stderr(Stdio::null()).status();
+    if !is_allowed.is_ok_and(|status| status.success()) {
+        eprintln!("SKIPPED: no permission for `unshare {}`", flags.join(" "));
+        return None;
+    }
+    let mut command = Command::new("unshare");
+    command.args(flags).arg(std::env::current_exe().unwrap());
+    command.args([role, "--exact", "--ignored", "--nocapture", "--test-threads=1"]);
+    Some(command)
+}
+
+fn passes(flags: &[&str], role: &str) {
+    if let Some(mut command) = unshared(flags, role) {
+        let output = command.output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        assert!(String::from_utf8_lossy(&output.stdout).contains("1 passed"), "there is no role {role}");
+    }
+}
+
+fn bounded(test: impl Future<Output = ()>) {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async { tokio::time::timeout(LIMIT, test).await.expect("the test hangs") });
+}
+
+/// Takes events until the paths announced are these.
+async fn until(watcher: &mut Watcher, here: &mut Vec<PathBuf>, wanted: &[PathBuf]) {
+    while here != wanted {
+        match watcher.next().await.unwrap() {
+            Event::InitApply(socket) | Event::Added(socket) => here.push(socket.path),
+            Event::Removed { id, .. } => here.retain(|path| *path != id.path),
+            _ => {}
+        }
+        here.sort();
+    }
+}
+
+fn run(program: &str, arguments: &[&str], path: &Path) {
+    assert!(Command::new(program).args(arguments).arg(path).status().unwrap().success(), "{program}");
+}
+
+#[test]
+fn trap_09_a_directory_mounted_over_and_uncovered_again_is_followed() {
+    passes(&["-m"], "role_mounts_over");
+}
+
+#[test]
+#[ignore = "a role, for a mount namespace of its own"]
+fn role_mounts_over() {
+    bounded(async {
+        let root = tempfile::tempdir().unwrap();
+        let dir = root.path().join("sockets");
+        fs::create_dir(&dir).unwrap();
+        let _below = UnixListener::bind(dir.join("below")).unwrap();
+        // A mount makes no event. Looking at the path itself does not need one.
+        let builder = Watcher::builder(&dir).safety_interval(Duration::from_millis(20));
+        let (mut watcher, mut here) = (builder.start().await.unwrap(), Vec::new());
+        until(&mut watcher, &mut here, &[dir.join("below")]).await;
+
+        run("mount", &["-t", "tmpfs", "none"], &dir);
+        until(&mut watcher, &mut here, &[]).await;
+        let above = UnixListener::bind(dir.join("above")).unwrap();
+        until(&mut watcher, &mut here, &[dir.join("above")]).await;
+
+        drop(above);
+        run("umount", &[], &dir);
+        until(&mut watcher, &mut here, &[dir.join("below")]).await;
+        let _also = UnixListener::bind(dir.join("also")).unwrap();
+        until(&mut watcher, &mut here, &[dir.join("also"), dir.join("below")]).await;
+        watcher.shutdown().await;
+    });
+}
+
+#[test]
+fn a_watcher_does_not_keep_a_filesystem_from_being_unmounted() {
+    passes(&["-m"], "role_unmounts");
+}
+
+#[test]
+#[ignore = "a role, for a mount namespace of its own"]
+fn role_unmounts() {
+    bounded(async {
+        let root = tempfile::tempdir().unwrap();
+        let mount = root.path().join("mount");
+        fs::create_dir(&mount).unwrap();
+        run("mount", &["-t", "tmpfs", "none"], &mount);
+        let dir = mount.join("sockets");
+        fs::create_dir(&dir).unwrap();
+        drop(UnixListener::bind(dir.join("a")).unwrap());
+        let builder = Watcher::builder(&dir).safety_interval(Duration::from_millis(20));
+        let (mut watcher, mut here) = (builder.probing(fs_watch::Probing::Off).start().await.unwrap(), Vec::new());
+        until(&mut watcher, &mut here, &[dir.join("a")]).await;
+        // Not lazily: with a descriptor of ours open it would be busy.
+        run("umount", &[], &mount);
+        until(&mut watcher, &mut here, &[]).await;
+        watcher.shutdown().await;
+    });
+}
+
+#[test]
+fn one_directory_under_two_paths_is_watched_under_both() {
+    passes(&["-m"], "role_has_two_paths");
+}
+
+#[test]
+#[ignore = "a role, for a mount namespace of its own"]
+fn role_has_two_paths() {
+    bounded(async {
+        let root = tempfile::tempdir().unwrap();
+        let dirs = ["one", "other"].map(|name| root.path().join(name));
+        dirs.iter().for_each(|dir| fs::create_dir(dir).unwrap());
+        let status = Command::new("mount").arg("--bind").args(&dirs).status().unwrap();
+        assert!(status.success());
+        // By events alone. The kernel has one watch for one directory and would tell all under one path.
+        let never = Duration::from_secs(86_400);
+        let mut watchers = Vec::new();
+        for dir in &dirs {
+            watchers.push((Watcher::builder(dir).safety_interval(never).start().await.unwrap(), Vec::new()));
+        }
+        let mut listeners = Vec::new();
+        let mut names = Vec::new();
+        for name in ["a", "b"] {
+            names.push(name);
+            listeners.push(UnixListener::bind(dirs[0].join(name)).unwrap());
+            for ((watcher, here), dir) in watchers.iter_mut().zip(&dirs) {
+                let wanted: Vec<_> = names.iter().map(|name| dir.join(name)).collect();
+                until(watcher, here, &wanted).await;
+            }
+        }
+        for (watcher, _) in watchers {
+            watcher.shutdown().await;
+        }
+    });
+}
+
+/// Ends with its test.
+struct Server(Child);
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.0.kill().unwrap();
+        self.0.wait().unwrap();
+    }
+}
+
+#[test]
+fn trap_06_a_server_in_another_network_namespace_is_found_and_left_in_peace() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("foreign");
+    let Some(mut command) = unshared(&["-n"], "role_serves_and_counts") else { return };
+    let mut server = Server(command.env("SERVE", &path).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap());
+    let mut lines = BufReader::new(server.0.stdout.take().unwrap()).lines();
+    let mut hear =
+        move || lines.by_ref().map(Result::unwrap).find_map(|line| Some(line.strip_prefix("> ")?.to_owned()));
+    assert_eq!(hear().unwrap(), "serving");
+    bounded(async {
+        let mut watcher = Watcher::start(dir.path()).await.unwrap();
+        let socket = loop {
+            if let Event::Ready(socket) = watcher.next().await.unwrap() {
+                break socket;
+            }
+        };
+        assert_eq!(socket.liveness.verdict, Verdict::Listening);
+        assert_eq!(socket.liveness.evidence, Evidence::Connect(Answer::Accepted));
+        // Whatever else is asked, it is not asked of the server again so soon.
+        for _ in 0..20 {
+            watcher.sync().await.unwrap();
+        }
+        let _own = std::os::unix::net::UnixStream::connect(&path).unwrap().write_all(b"!");
+        assert_eq!(hear().unwrap(), "2 connections");
+        watcher.shutdown().await;
+    });
+}
+
+#[test]
+#[ignore = "a role, for a network namespace of its own"]
+fn role_serves_and_counts() {
+    let listener = UnixListener::bind(std::env::var_os("SERVE").unwrap()).unwrap();
+    println!("\n> serving");
+    for connections in 1.. {
+        let (mut stream, _) = listener.accept().unwrap();
+        // The test's own says something.
+        if std::io::Read::read(&mut stream, &mut [0]).unwrap() > 0 {
+            println!("\n> {connections} connections");
+        }
+    }
+}

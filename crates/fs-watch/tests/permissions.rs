@@ -1,0 +1,171 @@
+//! Permissions that are taken away and given back. Root is not stopped by any, so this is nobody in particular.
+
+#![expect(clippy::unwrap_used, reason = "a test may")]
+
+use std::fs::{self, Permissions};
+use std::future::Future;
+use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::net::UnixListener;
+use std::path::Path;
+use std::sync::mpsc;
+use std::time::Duration;
+
+use fs_watch::backend::{Polling, Scripted};
+use fs_watch::{Answer, Error, Event, Evidence, Probing, Verdict, Watcher, Why};
+use rustix::fs::{Gid, Uid};
+
+const NOBODY: u32 = 65_534;
+
+/// On a thread that is nobody in particular, if this process is root: Linux keeps credentials per thread.
+fn as_nobody(test: impl Future<Output = ()> + Send) {
+    std::thread::scope(|scope| {
+        let thread = scope.spawn(|| {
+            if rustix::process::geteuid().is_root() {
+                let (uid, gid) = (Uid::from_raw(NOBODY), Gid::from_raw(NOBODY));
+                rustix::thread::set_thread_groups(&[]).unwrap();
+                rustix::thread::set_thread_res_gid(gid, gid, gid).unwrap();
+                rustix::thread::set_thread_res_uid(uid, uid, uid).unwrap();
+            }
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+            runtime.block_on(async {
+                tokio::time::timeout(Duration::from_secs(30), test).await.expect("the test hangs");
+            });
+        });
+        thread.join().unwrap();
+    });
+}
+
+fn chmod(path: &Path, mode: u32) {
+    fs::set_permissions(path, Permissions::from_mode(mode)).unwrap();
+}
+
+/// A directory of its own below one that everybody may pass.
+fn directory() -> (tempfile::TempDir, std::path::PathBuf) {
+    let root = tempfile::tempdir().unwrap();
+    chmod(root.path(), 0o755);
+    let dir = root.path().join("sockets");
+    fs::create_dir(&dir).unwrap();
+    chmod(&dir, 0o755);
+    (root, dir)
+}
+
+/// A thread that has given nothing up, and changes the directory's mode when told.
+struct Owner {
+    modes: mpsc::Sender<(u32, mpsc::Sender<()>)>,
+}
+
+impl Owner {
+    fn start(dir: &Path) -> Self {
+        let (modes, wanted) = mpsc::channel::<(u32, mpsc::Sender<()>)>();
+        let dir = dir.to_owned();
+        std::thread::spawn(move || {
+            for (mode, done) in wanted {
+                chmod(&dir, mode);
+                done.send(()).unwrap();
+            }
+        });
+        Self { modes }
+    }
+
+    fn chmod(&self, mode: u32) {
+        let (done, wait) = mpsc::channel();
+        self.modes.send((mode, done)).unwrap();
+        wait.recv().unwrap();
+    }
+}
+
+async fn next(watcher: &mut Watcher) -> Event {
+    watcher.next().await.unwrap()
+}
+
+#[test]
+fn trap_13_a_directory_closed_to_us_removes_nothing_until_it_is_open_again() {
+    let (_root, dir) = directory();
+    let _listener = UnixListener::bind(dir.join("a")).unwrap();
+    let owner = Owner::start(&dir);
+    as_nobody(async move {
+        for builder in
+            [Watcher::builder(&dir), Watcher::builder(&dir).backend(Polling::every(Duration::from_millis(5)))]
+        {
+            let mut watcher = builder.probing(Probing::Off).start().await.unwrap();
+            while next(&mut watcher).await != Event::InitDone {}
+            owner.chmod(0o000);
+            let degraded = next(&mut watcher).await;
+            assert!(matches!(degraded, Event::Degraded(Why::Unreadable { .. })), "{degraded:?}");
+            assert!(matches!(watcher.sync().await, Err(Error::Blind { .. })));
+            owner.chmod(0o755);
+            assert_eq!(next(&mut watcher).await, Event::Resynced);
+            watcher.sync().await.unwrap();
+            assert_eq!(watcher.try_next(), None);
+            watcher.shutdown().await;
+        }
+    });
+}
+
+#[test]
+fn a_name_that_was_hinted_at_is_found_although_the_listing_lacks_it() {
+    let (_root, dir) = directory();
+    let owner = Owner::start(&dir);
+    // Whoever links to a file must own it.
+    chmod(&dir, 0o1777);
+    let path = dir.join("a");
+    let bind = path.clone();
+    let listener = std::sync::OnceLock::new();
+    let (backend, script) = Scripted::new();
+    as_nobody(async {
+        // More than wait for a consumer before the watcher rests: so it hears of a name and of the barrier at once.
+        let _early = UnixListener::bind(dir.join("0")).unwrap();
+        for number in 1..1_100 {
+            fs::hard_link(dir.join("0"), dir.join(number.to_string())).unwrap();
+        }
+        let builder = Watcher::builder(&dir).backend(backend).probing(Probing::Off);
+        let mut watcher = builder.safety_interval(Duration::from_secs(86_400)).start().await.unwrap();
+        // It can be passed through, and not be listed: a listing that lacks everything, whatever the reason.
+        owner.chmod(0o1733);
+        listener.set(UnixListener::bind(bind).unwrap()).unwrap();
+        script.hints().unwrap().name("a");
+        assert!(matches!(watcher.sync().await, Err(Error::Blind { .. })));
+        while next(&mut watcher).await != Event::InitDone {}
+        let degraded = next(&mut watcher).await;
+        assert!(matches!(degraded, Event::Degraded(Why::Unreadable { .. })), "{degraded:?}");
+        let added = next(&mut watcher).await;
+        assert!(matches!(&added, Event::Added(socket) if socket.path == path), "{added:?}");
+        watcher.shutdown().await;
+    });
+}
+
+#[test]
+fn trap_15_a_directory_that_cannot_be_read_is_refused_with_words() {
+    let (_root, dir) = directory();
+    chmod(&dir, 0o711);
+    as_nobody(async move {
+        let error = Watcher::start(&dir).await.unwrap_err();
+        assert!(matches!(&error, Error::Unreadable { .. }) && error.to_string().contains("permission"), "{error}");
+    });
+}
+
+#[test]
+fn trap_06_a_socket_that_may_not_be_written_to_is_unknown_unless_the_table_has_it() {
+    let (_root, dir) = directory();
+    let living = UnixListener::bind(dir.join("living")).unwrap();
+    drop(UnixListener::bind(dir.join("dead")).unwrap());
+    chmod(&dir.join("living"), 0o600);
+    chmod(&dir.join("dead"), 0o600);
+    as_nobody(async move {
+        let mut watcher = Watcher::start(&dir).await.unwrap();
+        watcher.sync().await.unwrap();
+        let events: Vec<_> = std::iter::from_fn(|| watcher.try_next()).collect();
+        let ready =
+            events.iter().filter(|event| matches!(event, Event::Ready(socket) if socket.path == dir.join("living")));
+        assert_eq!(ready.count(), 1);
+        assert!(!events.iter().any(|event| matches!(event, Event::Removed { .. })), "{events:?}");
+        let unknown = events.iter().any(|event| match event {
+            Event::InitApply(socket) => socket.liveness.verdict == Verdict::Unknown,
+            Event::Ready(socket) => socket.liveness.evidence == Evidence::Connect(Answer::Denied),
+            _ => false,
+        });
+        assert!(unknown);
+        watcher.shutdown().await;
+    });
+    drop(living);
+}

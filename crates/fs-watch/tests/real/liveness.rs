@@ -1,0 +1,150 @@
+//! Who listens, who does not yet, and who does no more.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::{UnixDatagram, UnixListener, UnixStream};
+use std::time::Duration;
+
+use fs_watch::{Evidence, Kind, Probing, Reason, Verdict};
+use rustix::net::{AddressFamily, SocketAddrUnix, SocketType, bind, listen, socket};
+
+use crate::mirror::Mirror;
+use crate::{Rig, everywhere};
+
+everywhere![
+    a_server_is_ready_after_it_is_added,
+    trap_05_a_server_slow_to_listen_is_ready_when_it_does_and_never_stale,
+    every_kind_of_socket_is_told,
+    a_server_that_dies_is_stale_and_its_successor_is_added,
+    a_server_there_at_the_start_is_ready_and_a_dead_one_is_stale,
+    nobody_is_connected_to_whom_the_table_has,
+    a_chmod_is_looked_into,
+    without_connecting_a_vanished_server_is_stale_all_the_same,
+    who_is_not_to_be_asked_is_not,
+];
+
+impl Rig {
+    fn judged(&self) -> fs_watch::Builder {
+        self.builder().probing(Probing::default())
+    }
+
+    fn bind_only(&self, name: &str, kind: SocketType) -> std::os::fd::OwnedFd {
+        let socket = socket(AddressFamily::UNIX, kind, None).unwrap();
+        bind(&socket, &SocketAddrUnix::new(self.path(name)).unwrap()).unwrap();
+        socket
+    }
+}
+
+async fn a_server_is_ready_after_it_is_added(rig: Rig) {
+    let mut mirror = Mirror::start(rig.judged()).await;
+    let _listener = rig.bind("a");
+    mirror.until("it is ready", |mirror| mirror.is_ready(&rig.path("a"))).await;
+    let socket = &mirror.sockets[&rig.path("a")];
+    assert_eq!(socket.kind, Kind::Stream);
+    assert!(matches!(socket.liveness.evidence, Evidence::Table { backlog: Some(_), .. }), "{socket:?}");
+}
+
+async fn trap_05_a_server_slow_to_listen_is_ready_when_it_does_and_never_stale(rig: Rig) {
+    let mut mirror = Mirror::start(rig.judged()).await;
+    let mut servers = Vec::new();
+    for pause in [0, 3, 40, 200] {
+        let name = format!("{pause}");
+        let server = rig.bind_only(&name, SocketType::STREAM);
+        mirror.until_there(&rig.path(&name)).await;
+        tokio::time::sleep(Duration::from_millis(pause)).await;
+        assert!(!mirror.is_ready(&rig.path(&name)));
+        listen(&server, 8).unwrap();
+        servers.push(server);
+        mirror.until("it is ready", |mirror| mirror.is_ready(&rig.path(&name))).await;
+    }
+    assert_eq!(mirror.removals, []);
+}
+
+async fn every_kind_of_socket_is_told(rig: Rig) {
+    let _datagrams = UnixDatagram::bind(rig.path("datagrams")).unwrap();
+    let packets = rig.bind_only("packets", SocketType::SEQPACKET);
+    listen(&packets, 1).unwrap();
+    let mut mirror = Mirror::start(rig.judged()).await;
+    mirror.until("both are ready", |mirror| mirror.ready.len() == 2).await;
+    assert_eq!(mirror.sockets[&rig.path("datagrams")].kind, Kind::Datagram);
+    assert_eq!(mirror.sockets[&rig.path("packets")].kind, Kind::SeqPacket);
+}
+
+async fn a_server_that_dies_is_stale_and_its_successor_is_added(rig: Rig) {
+    let listener = rig.bind("a");
+    let mut mirror = Mirror::start(rig.judged()).await;
+    // A connection that it accepted outlives it and does not make it live.
+    let _client = UnixStream::connect(rig.path("a")).unwrap();
+    let _accepted = listener.accept().unwrap();
+    mirror.until("it is ready", |mirror| mirror.is_ready(&rig.path("a"))).await;
+    let first = mirror.sockets[&rig.path("a")].generation;
+    drop(listener);
+    mirror.sync().await;
+    assert_eq!((mirror.names(), &mirror.removals[..]), (vec![], &[Reason::Stale][..]));
+
+    fs::remove_file(rig.path("a")).unwrap();
+    let _successor = rig.bind("a");
+    mirror.until("the successor is ready", |mirror| mirror.is_ready(&rig.path("a"))).await;
+    assert!(mirror.sockets[&rig.path("a")].generation > first);
+    assert_eq!(mirror.removals, [Reason::Stale]);
+}
+
+async fn a_server_there_at_the_start_is_ready_and_a_dead_one_is_stale(rig: Rig) {
+    let _living = rig.bind("living");
+    let dead = rig.bind("dead");
+    let mut mirror = Mirror::start(rig.judged()).await;
+    mirror.until("both are ready", |mirror| mirror.ready.len() == 2).await;
+    drop(dead);
+    mirror.sync().await;
+    assert_eq!(mirror.names(), ["living"]);
+    assert!(mirror.is_ready(&rig.path("living")));
+}
+
+async fn nobody_is_connected_to_whom_the_table_has(rig: Rig) {
+    let listener = rig.bind("a");
+    listener.set_nonblocking(true).unwrap();
+    let mut mirror = Mirror::start(rig.judged()).await;
+    mirror.until("it is ready", |mirror| mirror.is_ready(&rig.path("a"))).await;
+    for _ in 0..20 {
+        mirror.sync().await;
+    }
+    let accepted = listener.accept();
+    assert_eq!(accepted.unwrap_err().kind(), std::io::ErrorKind::WouldBlock);
+}
+
+async fn a_chmod_is_looked_into(rig: Rig) {
+    let server = rig.bind_only("a", SocketType::STREAM);
+    let mut mirror = Mirror::start(rig.judged()).await;
+    // Longer than a new socket is waited for.
+    tokio::time::sleep(Duration::from_millis(400)).await;
+    listen(&server, 1).unwrap();
+    // What a server does last is often this.
+    fs::set_permissions(rig.path("a"), fs::Permissions::from_mode(0o600)).unwrap();
+    if rig.is_polled() {
+        mirror.sync().await;
+    }
+    mirror.until("it is ready", |mirror| mirror.is_ready(&rig.path("a"))).await;
+}
+
+async fn without_connecting_a_vanished_server_is_stale_all_the_same(rig: Rig) {
+    let listener = rig.bind("a");
+    let mut mirror = Mirror::start(rig.builder().probing(Probing::TableOnly)).await;
+    mirror.until("it is ready", |mirror| mirror.is_ready(&rig.path("a"))).await;
+    drop(listener);
+    // The second table confirms the first.
+    mirror.sync().await;
+    mirror.sync().await;
+    assert_eq!(mirror.removals, [Reason::Stale]);
+}
+
+async fn who_is_not_to_be_asked_is_not(rig: Rig) {
+    let _listener = rig.bind("a");
+    let mut mirror = Mirror::start(rig.builder().probing(Probing::Off)).await;
+    mirror.sync().await;
+    assert_eq!(mirror.names(), ["a"]);
+    assert_eq!(mirror.sockets[&rig.path("a")].liveness.verdict, Verdict::Unknown);
+    assert!(mirror.ready.is_empty());
+    drop(UnixListener::bind(rig.path("b")).unwrap());
+    mirror.sync().await;
+    assert_eq!(mirror.names(), ["a", "b"]);
+}

@@ -1,0 +1,161 @@
+//! A manager: watches a directory, gives each socket in it an actor, and has one receiver for all of them.
+//!
+//! What [`mpsr_server::Funnel`] does in one line is done by hand here, out of `fs-watch` and `uds-actor`, for managers that
+//! do more than receive. Its producers are processes of their own: this program, started again.
+//!
+//! ```sh
+//! cargo run -p mpsr-server --example manager
+//! ```
+#![expect(clippy::print_stdout, reason = "an example shows what it does")]
+
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use frame_codec::{Batch, Delimited};
+use fs_watch::{
+    Event, Socket, Watcher,
+    attach::{News, Policy, Start, Stop},
+    connect_at,
+    directory::{Lock, Sweep},
+};
+use tokio::{
+    net::UnixStream,
+    process::{Child, Command},
+    sync::mpsc,
+};
+use uds_actor::{Actor, Bind};
+
+type Result<T = ()> = std::result::Result<T, Box<dyn std::error::Error + Send + Sync>>;
+
+const PRODUCERS: u64 = 4;
+const LINES: u64 = 1000;
+/// So long at most a connection is drained whose socket is gone.
+const GOODBYE: Duration = Duration::from_secs(2);
+
+#[tokio::main]
+async fn main() -> Result {
+    let mut arguments = std::env::args_os().skip(1);
+    match (arguments.next(), arguments.next()) {
+        (None, _) => manage().await,
+        (Some(role), Some(path)) if role == "produce" => produce(&path).await,
+        (Some(role), Some(path)) if role == "hang" => hang(&path).await,
+        _ => Err("it takes no arguments".into()),
+    }
+}
+
+async fn manage() -> Result {
+    let place = tempfile::tempdir()?;
+    let directory = place.path();
+    // Whoever manages this directory as well is told our pid, and does not start.
+    let _lock = Lock::take(directory)?;
+
+    // Four say something and end; the fifth never says a word, and is killed.
+    let mut children = Vec::new();
+    for number in 0..PRODUCERS {
+        children.push(start("produce", &directory.join(format!("{number}.sock")))?);
+    }
+    let silent = directory.join("silent.sock");
+    let mut hanging = start("hang", &silent)?;
+
+    // The one receiver. Its channel is bounded, and so are the actors behind it: who is not read from, waits.
+    let (funnel, mut receiver) = mpsc::channel::<(PathBuf, Batch)>(16);
+    let policy = Policy::default().with_start(Start::Ready);
+    let watcher = Watcher::start(directory).await?;
+    let mut attached = watcher.attach_with(policy, move |socket, stop| receive(socket, stop, funnel.clone()));
+
+    let mut lines = BTreeMap::<PathBuf, u64>::new();
+    let mut silent_is_gone = false;
+    while lines.values().sum::<u64>() < PRODUCERS * LINES || !silent_is_gone {
+        tokio::select! {
+            Some((path, batch)) = receiver.recv() => *lines.entry(path).or_default() += batch.len() as u64,
+            Some(news) = attached.next() => match news {
+                News::Started(id) => {
+                    println!("+ {}", name(&id.path));
+                    if id.path == silent {
+                        hanging.kill().await?;
+                    }
+                }
+                News::Ended { id, end, again_in, .. } => println!("- {}: {end:?}, again in {again_in:?}", name(&id.path)),
+                News::Event(Event::Removed { id, reason }) => {
+                    println!("  {} is {reason}", name(&id.path));
+                    silent_is_gone |= id.path == silent;
+                }
+                News::Event(Event::Degraded(why)) => println!("! {why}"),
+                _ => {}
+            },
+        }
+    }
+    for child in &mut children {
+        assert!(child.wait().await?.success(), "a producer has failed");
+    }
+    let account = attached.shutdown().await;
+    println!("{account:?}");
+    for (path, lines) in &lines {
+        println!("{}: {lines} lines", name(path));
+        assert_eq!(*lines, LINES);
+    }
+    assert_eq!((lines.len() as u64, account.panicked, account.aborted), (PRODUCERS, 0, 0));
+
+    // The others have taken their sockets away. What the killed one left is proven stale and goes.
+    let swept = Sweep::default().min_age(Duration::ZERO).run(directory)?;
+    for finding in &swept.findings {
+        println!("{}: {}", name(&finding.path), finding.fate);
+    }
+    assert_eq!(swept.removed(), 1);
+    Ok(())
+}
+
+/// The handler of one socket: connects, and passes on what comes.
+async fn receive(socket: Socket, stop: Stop, funnel: mpsc::Sender<(PathBuf, Batch)>) -> Result {
+    // The very socket that was announced, and ours or root's.
+    let stream = UnixStream::from_std(connect_at(&socket)?)?;
+    let (_sender, mut receiver, control) = Actor::new(stream, Delimited::lines()).spawn();
+    loop {
+        tokio::select! {
+            batch = receiver.recv_batch() => match batch {
+                Some(batch) => funnel.send((socket.path.clone(), batch)).await?,
+                None => return Ok(()),
+            },
+            () = stop.requested() => break,
+        }
+    }
+    // That its name is gone does not mean that all it has said was read.
+    let rest = async {
+        while let Some(batch) = receiver.recv_batch().await {
+            funnel.send((socket.path.clone(), batch)).await?;
+        }
+        Result::Ok(())
+    };
+    tokio::join!(control.drain(GOODBYE), rest).1
+}
+
+fn start(role: &str, path: &Path) -> Result<Child> {
+    Ok(Command::new(std::env::current_exe()?).arg(role).arg(path).kill_on_drop(true).spawn()?)
+}
+
+/// A producer offers a socket, and speaks to the first who connects.
+async fn produce(path: impl AsRef<Path>) -> Result {
+    let mut listener = Bind::path(path.as_ref()).listen()?;
+    let (stream, _who) = listener.accept().await?;
+    let (sender, _receiver, control) = Actor::new(stream, Delimited::lines()).spawn();
+    for line in 0..LINES {
+        sender.send(format!("line {line}").as_bytes()).await?;
+    }
+    sender.finish().await?;
+    control.finished().await;
+    Ok(())
+}
+
+/// This one offers a socket and does nothing more.
+async fn hang(path: impl AsRef<Path>) -> Result {
+    let mut listener = Bind::path(path.as_ref()).listen()?;
+    let _connection = listener.accept().await?;
+    std::future::pending().await
+}
+
+fn name(path: &Path) -> String {
+    path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().escape_debug().to_string()
+}

@@ -1,0 +1,82 @@
+//! Rows of text as a table, the first column as wide as the rest of the line leaves it.
+
+/// As wide as a terminal is at least.
+const WIDTH: usize = 80;
+/// Between columns.
+const GAP: usize = 2;
+/// The first column is not made narrower than this.
+const NARROW: usize = 12;
+
+/// Lines of the table: the heads, then the rows.
+///
+/// Columns are as wide as what is in them. Where that is too much for a line, long cells of the first column have a line
+/// of their own, with the rest of the row below: nothing is cut off.
+pub(crate) fn lines<const N: usize>(heads: [&str; N], rows: &[[String; N]]) -> Vec<String> {
+    let width = |column: usize| {
+        let cells = rows.iter().map(|row| row[column].chars().count());
+        cells.chain([heads[column].chars().count()]).max().unwrap_or(0)
+    };
+    let mut widths: Vec<usize> = (0..N).map(width).collect();
+    let others: usize = widths.iter().skip(1).map(|width| width + GAP).sum();
+    if let Some(first) = widths.first_mut() {
+        *first = (*first).min(WIDTH.saturating_sub(others).max(NARROW));
+    }
+    let head = line(heads.map(str::to_owned), &widths);
+    [head].into_iter().chain(rows.iter().map(|row| line(row.clone(), &widths))).collect()
+}
+
+fn line<const N: usize>(cells: [String; N], widths: &[usize]) -> String {
+    let mut text = String::new();
+    let mut end = 0;
+    for (number, (cell, width)) in cells.iter().zip(widths).enumerate() {
+        text.push_str(cell);
+        let len = cell.chars().count();
+        if number == 0 && len > *width {
+            text.push('\n');
+            text.extend(std::iter::repeat_n(' ', *width));
+        } else {
+            text.extend(std::iter::repeat_n(' ', width.saturating_sub(len)));
+        }
+        end = if cell.is_empty() { end } else { text.trim_end().len() };
+        text.extend(std::iter::repeat_n(' ', GAP));
+    }
+    text.truncate(end);
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn table(rows: &[[&str; 3]]) -> String {
+        let rows: Vec<_> = rows.iter().map(|row| row.map(str::to_owned)).collect();
+        lines(["NAME", "PID", "WHAT"], &rows).join("\n")
+    }
+
+    #[test]
+    fn columns_are_aligned() {
+        assert_eq!(
+            table(&[["a", "1", "x"], ["longer", "12345", ""]]),
+            "NAME    PID    WHAT\n\
+             a       1      x\n\
+             longer  12345"
+        );
+    }
+
+    #[test]
+    fn a_cell_that_is_too_long_has_a_line_of_its_own() {
+        let long = "n".repeat(100);
+        let shown = table(&[[&long, "1", "x"], ["a", "2", "y"]]);
+        let lines: Vec<_> = shown.lines().collect();
+        assert_eq!(lines.len(), 4, "{shown}");
+        assert_eq!(lines[1], long);
+        assert_eq!(lines[2].find('1'), lines[0].find("PID"), "{shown}");
+        assert_eq!(lines[3].find('2'), lines[0].find("PID"), "{shown}");
+        assert!(lines.iter().all(|line| line.len() <= WIDTH || **line == long), "{shown}");
+    }
+
+    #[test]
+    fn an_empty_table_has_its_heads() {
+        assert_eq!(table(&[]), "NAME  PID  WHAT");
+    }
+}
