@@ -86,6 +86,7 @@ mod mode;
 mod outbox;
 pub mod packet;
 mod path;
+mod payload;
 mod peer;
 mod quiet;
 mod receiver;

@@ -20,7 +20,8 @@ use loom::{future::block_on, model::Builder, thread};
 use crate::{
     control::Desk,
     inbox::Inbox,
-    outbox::{BLOCK, Outbox, Outlet as _, Overflow, Payload, Taken},
+    outbox::{BLOCK, Outbox, Outlet as _, Overflow, Taken},
+    payload::Payload,
     sync::Mutex,
     transport::WriteShared,
     waiters::Ticket,
@@ -105,7 +106,7 @@ fn act(outbox: &Outbox<Delimited>, wire: &Wire) {
 
 fn send(outbox: &Outbox<Delimited>, line: &str) {
     let mut ticket = Ticket::new();
-    block_on(poll_fn(|cx| outbox.poll_push(cx, &mut ticket, Payload::Lent(line.as_bytes())))).unwrap();
+    block_on(poll_fn(|cx| outbox.poll_push(cx, &mut ticket, Payload::lent(line.as_bytes())))).unwrap();
 }
 
 /// Every line once, and those of one sender in their order.

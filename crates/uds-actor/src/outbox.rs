@@ -17,12 +17,11 @@ use std::{
     task::{Context, Poll, Waker},
 };
 
-use bytes::Bytes;
 use frame_codec::{Batch, Encoder, Framing, Limits, Written};
 
 use crate::{
     control::{Desk, Request},
-    fds::Attachment,
+    payload::{Besides, Payload},
     quiet::LITTLE,
     sync::{Mutex, MutexGuard},
     transport::WriteShared,
@@ -52,35 +51,6 @@ pub(crate) trait Outlet: Send + Sync + fmt::Debug {
     fn add_sender(&self);
 
     fn drop_sender(&self);
-}
-
-/// A payload, lent or given.
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum Payload<'a> {
-    Lent(&'a [u8]),
-    Shared(&'a Bytes),
-    /// Lent, with descriptors that travel with its first byte.
-    Attached(&'a Attachment<'a>),
-}
-
-impl Payload<'_> {
-    #[inline]
-    pub(crate) const fn len(&self) -> usize {
-        match self {
-            Self::Lent(payload) => payload.len(),
-            Self::Shared(payload) => payload.len(),
-            Self::Attached(attachment) => attachment.payload().len(),
-        }
-    }
-
-    /// The payload by itself, copied only if it was lent.
-    pub(crate) fn to_bytes(self) -> Bytes {
-        match self {
-            Self::Lent(payload) => Bytes::copy_from_slice(payload),
-            Self::Shared(payload) => payload.clone(),
-            Self::Attached(attachment) => Bytes::copy_from_slice(attachment.payload()),
-        }
-    }
 }
 
 /// Why a frame was not queued.
@@ -334,8 +304,11 @@ impl<F: Framing> Outbox<F> {
     fn has_room(&self, state: &State<F>, payload: Payload<'_>) -> bool {
         let before = state.filling.pending_bytes();
         // A frame larger than the whole bound goes alone.
-        (before == 0 || before + payload.len() <= self.half)
-            && !matches!(payload, Payload::Attached(attachment) if !attachment.has_room())
+        (before == 0 || before + payload.bytes.len() <= self.half)
+            && payload.besides.is_none_or(|besides| match besides {
+                Besides::Shared(_) => true,
+                Besides::Attached(attachment) => attachment.has_room(),
+            })
     }
 
     /// What becomes of a frame that cannot be queued now.
@@ -377,16 +350,9 @@ impl<F: Framing> Outbox<F> {
     #[inline]
     fn accept(mut state: MutexGuard<'_, State<F>>, payload: Payload<'_>) -> Result<(), Refusal> {
         let before = state.filling.pending_bytes();
-        let pushed = match payload {
-            Payload::Shared(payload) if payload.len() >= Encoder::<F>::SHARE_FROM => {
-                state.filling.push_shared(payload.clone())
-            }
-            Payload::Shared(payload) => state.filling.push(payload),
-            Payload::Lent(payload) => state.filling.push(payload),
-            Payload::Attached(attachment) => {
-                let begin = state.pushed;
-                state.filling.push(attachment.payload()).map(|()| attachment.begin_at(begin))
-            }
+        let pushed = match payload.besides {
+            None => state.filling.push(payload.bytes),
+            Some(besides) => state.push_with(payload.bytes, besides),
         };
         if let Err(error) = pushed {
             state.refused += 1;
@@ -402,6 +368,22 @@ impl<F: Framing> Outbox<F> {
             wake(actor);
         }
         Ok(())
+    }
+}
+
+impl<F: Framing> State<F> {
+    #[inline(never)]
+    fn push_with(&mut self, payload: &[u8], besides: Besides<'_>) -> Result<(), frame_codec::Error> {
+        match besides {
+            Besides::Shared(bytes) if bytes.len() >= Encoder::<F>::SHARE_FROM => {
+                self.filling.push_shared(bytes.clone())
+            }
+            Besides::Shared(_) => self.filling.push(payload),
+            Besides::Attached(attachment) => {
+                let begin = self.pushed;
+                self.filling.push(payload).map(|()| attachment.begin_at(begin))
+            }
+        }
     }
 }
 

@@ -14,7 +14,8 @@ use crate::{
     SendSink,
     control::Lease,
     fds::Descriptors,
-    outbox::{Outlet, Payload, Refusal},
+    outbox::{Outlet, Refusal},
+    payload::Payload,
     waiters::Ticket,
 };
 
@@ -50,7 +51,7 @@ impl Sender {
     ///
     /// Cancel safe: a dropped future has queued nothing, and the payload is still the caller's.
     pub fn send<'a>(&'a self, payload: &'a [u8]) -> impl Future<Output = Result<(), Refusal>> + Send + use<'a> {
-        self.push(Payload::Lent(payload))
+        self.push(Payload::lent(payload))
     }
 
     #[inline]
@@ -69,7 +70,7 @@ impl Sender {
     /// Cancel safe in that nothing is half sent; but the payload is dropped with the future. Keep a clone, which costs
     /// nothing, to have it back.
     pub async fn send_shared(&self, payload: Bytes) -> Result<(), Unsent<Bytes>> {
-        self.push(Payload::Shared(&payload)).await.map_err(|reason| Unsent { message: payload, reason })
+        self.push(Payload::shared(&payload)).await.map_err(|reason| Unsent { message: payload, reason })
     }
 
     /// Queues every frame of a batch, in order, waiting for room as often as it takes.
@@ -94,7 +95,7 @@ impl Sender {
     ///
     /// [`Refusal::Full`] if there is no room now, and as for [`send`](Self::send).
     pub fn try_send(&self, payload: &[u8]) -> Result<(), Refusal> {
-        self.outlet.try_push(Payload::Lent(payload))
+        self.outlet.try_push(Payload::lent(payload))
     }
 
     /// The same handle with the face of a `Sink`.
@@ -109,7 +110,7 @@ impl Sender {
         ticket: &mut Ticket,
         payload: &Bytes,
     ) -> Poll<Result<(), Refusal>> {
-        self.outlet.poll_push(cx, ticket, Payload::Shared(payload))
+        self.outlet.poll_push(cx, ticket, Payload::shared(payload))
     }
 
     pub(crate) fn mark(&self) -> u64 {
@@ -148,14 +149,14 @@ impl Sender {
         let mut waiting = self.waiting();
         poll_fn(|cx| {
             descriptors
-                .attach(|attachment| self.outlet.poll_push(cx, &mut waiting.ticket, Payload::Attached(attachment)))
+                .attach(|attachment| self.outlet.poll_push(cx, &mut waiting.ticket, Payload::attached(attachment)))
         })
         .await
     }
 
     /// The same, now or not at all.
     pub(crate) fn try_send_attached(&self, descriptors: &mut Descriptors<'_>) -> Result<(), Refusal> {
-        descriptors.attach(|attachment| self.outlet.try_push(Payload::Attached(attachment)))
+        descriptors.attach(|attachment| self.outlet.try_push(Payload::attached(attachment)))
     }
 
     fn waiting(&self) -> Waiting<'_> {

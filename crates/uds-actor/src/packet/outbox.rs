@@ -14,7 +14,8 @@ use super::socket::Semantics;
 use crate::{
     Overflow, Refusal,
     control::{Desk, Request},
-    outbox::{Outlet, Payload},
+    outbox::Outlet,
+    payload::Payload,
     report::Count,
     sync::{Mutex, MutexGuard},
     waiters::{Parked, Ticket, Waiters},
@@ -178,7 +179,7 @@ impl Outbox {
         if state.phase != Phase::Open {
             return Err(Refusal::Closed);
         }
-        let len = payload.len();
+        let len = payload.bytes.len();
         self.check(len).map_err(|error| {
             state.refused += 1;
             Refusal::Unsendable(error)

@@ -1,0 +1,44 @@
+//! What a sender hands over to be queued.
+
+use bytes::Bytes;
+
+use crate::fds::Attachment;
+
+/// A payload, and what there is besides its bytes. Most have nothing, and take the short way.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Payload<'a> {
+    pub(crate) bytes: &'a [u8],
+    pub(crate) besides: Option<Besides<'a>>,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Besides<'a> {
+    /// The memory of the bytes, to be written from where it lies if that pays.
+    Shared(&'a Bytes),
+    /// Descriptors that travel with the first byte.
+    Attached(&'a Attachment<'a>),
+}
+
+impl<'a> Payload<'a> {
+    /// Bytes to be copied.
+    #[inline]
+    pub(crate) const fn lent(bytes: &'a [u8]) -> Self {
+        Self { bytes, besides: None }
+    }
+
+    pub(crate) fn shared(bytes: &'a Bytes) -> Self {
+        Self { bytes, besides: Some(Besides::Shared(bytes)) }
+    }
+
+    pub(crate) fn attached(attachment: &'a Attachment<'a>) -> Self {
+        Self { bytes: attachment.payload(), besides: Some(Besides::Attached(attachment)) }
+    }
+
+    /// The bytes to keep: shared if they are, else copied.
+    pub(crate) fn to_bytes(self) -> Bytes {
+        match self.besides {
+            Some(Besides::Shared(bytes)) => bytes.clone(),
+            Some(Besides::Attached(_)) | None => Bytes::copy_from_slice(self.bytes),
+        }
+    }
+}
