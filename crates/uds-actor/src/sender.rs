@@ -41,7 +41,9 @@ impl Sender {
 
     /// Queues a frame by copying the payload, as soon as there is room.
     ///
-    /// That it is queued does not mean that it is written: [`flush`](Self::flush) waits for that.
+    /// That it is queued does not mean that it is written: [`flush`](Self::flush) waits for that. While the actor has nothing
+    /// in hand, a lone frame, and what fills a block of 128 KiB, is written within this call; after four such blocks it gives
+    /// the other tasks of its thread a turn.
     ///
     /// # Errors
     ///
@@ -90,6 +92,9 @@ impl Sender {
     }
 
     /// Queues a frame now, or not at all.
+    ///
+    /// It gives no other task a turn, neither the actor nor the peer, if they share this thread: whoever calls it in a loop
+    /// sees to that.
     ///
     /// # Errors
     ///

@@ -1,7 +1,5 @@
 //! What arrives is read, though a read that does not fill its room is taken to say that nothing is left.
 
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
-
 #[path = "support/soon.rs"]
 mod soon;
 
