@@ -11,7 +11,8 @@ use crate::{
     control::{Desk, Lease},
     fds::{self, Passing},
     inbox::Inbox,
-    outbox::{Outbox, Outlet},
+    outbox::Outbox,
+    outlet::Outlet,
     quiet::{Quiet, Rest},
     task::{KeepAlive, Task, Verdict},
 };

@@ -84,6 +84,7 @@ mod listener;
 mod loom_check;
 mod mode;
 mod outbox;
+mod outlet;
 pub mod packet;
 mod path;
 mod payload;
@@ -116,7 +117,7 @@ pub use crate::{
     error::{Error, LockFault, PathFault, Result},
     listener::{AcceptStats, Acceptable, Draining, Listener, SeqpacketListener},
     mode::Mode,
-    outbox::{Overflow, Refusal},
+    outlet::{Overflow, Refusal},
     packet::{BoundDatagram, Seqpacket, TurnedAway},
     peer::Peer,
     receiver::Receiver,

@@ -18,9 +18,11 @@ use frame_codec::{Batch, Delimited, Encoder, Intake, Limits};
 use loom::{future::block_on, model::Builder, thread};
 
 use crate::{
+    Overflow,
     control::Desk,
     inbox::Inbox,
-    outbox::{BLOCK, Outbox, Outlet as _, Overflow, Taken},
+    outbox::{BLOCK, Outbox, Taken},
+    outlet::Outlet as _,
     payload::Payload,
     sync::Mutex,
     transport::WriteShared,

@@ -20,86 +20,15 @@ use std::{
 use frame_codec::{Batch, Encoder, Framing, Limits, Written};
 
 use crate::{
+    Overflow, Refusal,
     control::{Desk, Request},
+    outlet::Outlet,
     payload::{Besides, Payload},
     quiet::LITTLE,
     sync::{Mutex, MutexGuard},
     transport::WriteShared,
     waiters::{Parked, Ticket, Waiters, Woken},
 };
-
-/// The senders' side of an outbox, whatever its framing.
-pub(crate) trait Outlet: Send + Sync + fmt::Debug {
-    /// Queues a frame if there is room; otherwise `Pending`, and the task is woken when there may be.
-    fn poll_push(&self, cx: &Context<'_>, ticket: &mut Ticket, payload: Payload<'_>) -> Poll<Result<(), Refusal>>;
-
-    /// Queues a frame now or not at all.
-    fn try_push(&self, payload: Payload<'_>) -> Result<(), Refusal>;
-
-    /// Where the queue ends now, to wait for with [`poll_written`](Self::poll_written).
-    fn mark(&self) -> u64;
-
-    /// Whether everything up to `mark` is handed to the kernel; an error if it never will be.
-    fn poll_written(&self, cx: &Context<'_>, ticket: &mut Ticket, mark: u64) -> Poll<Result<(), Refusal>>;
-
-    /// Nobody waits with this ticket any longer.
-    fn forget(&self, ticket: &Ticket);
-
-    /// Takes no more frames; what is queued is still written, then our direction is closed.
-    fn finish(&self);
-
-    fn add_sender(&self);
-
-    fn drop_sender(&self);
-}
-
-/// Why a frame was not queued.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum Refusal {
-    /// The outbox has no room now.
-    #[error("the outbox is full")]
-    Full,
-    /// The actor takes nothing more: it was told to finish or close, or the peer is gone.
-    #[error("the connection is closed for sending")]
-    Closed,
-    /// The framing cannot carry this payload.
-    #[error(transparent)]
-    Unsendable(frame_codec::Error),
-    /// No frame can carry so many descriptors.
-    #[error("a frame carries at most {max} descriptors, not {count}")]
-    TooManyDescriptors {
-        /// How many were given.
-        count: usize,
-        /// The most there can be, `SCM_MAX_FD`.
-        max: usize,
-    },
-}
-
-impl Refusal {
-    /// Whether the same frame may be accepted later.
-    #[must_use]
-    pub const fn is_retryable(&self) -> bool {
-        match self {
-            Self::Full => true,
-            Self::Closed | Self::Unsendable(_) | Self::TooManyDescriptors { .. } => false,
-        }
-    }
-}
-
-/// What [`Sender::send`](crate::Sender::send) does when the outbox is full.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Overflow {
-    /// It waits until there is room.
-    #[default]
-    Wait,
-    /// It ends the connection: a peer that cannot keep up is not worth the memory. The report says
-    /// [`Reason::Overflow`](crate::Reason::Overflow).
-    Disconnect,
-    /// It drops this message, and succeeds; the report counts it as dropped.
-    DropNewest,
-}
 
 /// Entries of one vectored write from the sender's side.
 const SLICES: usize = 32;

@@ -14,7 +14,7 @@ use crate::{
     SendSink,
     control::Lease,
     fds::Descriptors,
-    outbox::{Outlet, Refusal},
+    outlet::{Outlet, Refusal},
     payload::Payload,
     waiters::Ticket,
 };

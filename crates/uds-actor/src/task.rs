@@ -185,7 +185,7 @@ impl<T: Transport, F: Framing + Send> Task<T, F> {
 
     /// Queues the application's sign of life if nothing else has been sent for a while.
     fn keep_alive(&mut self, cx: &mut Context<'_>) {
-        use crate::outbox::Outlet as _;
+        use crate::outlet::Outlet as _;
         if let Some(KeepAlive { quiet, frame }) = &mut self.keep_alive
             && quiet.poll(cx, self.outbox.mark())
         {
@@ -205,7 +205,7 @@ impl<T: Transport, F: Framing + Send> Task<T, F> {
     }
 
     fn end_within(&mut self, time: Duration) {
-        use crate::outbox::Outlet as _;
+        use crate::outlet::Outlet as _;
         self.outbox.finish();
         self.deadline = Some(Box::pin(sleep(time)));
     }

@@ -16,7 +16,7 @@ use crate::{
     Control, Overflow, Receiver, Sender,
     control::{Desk, Lease},
     inbox::Inbox,
-    outbox::Outlet,
+    outlet::Outlet,
     quiet::Quiet,
     task::{KeepAlive, Verdict},
 };

@@ -14,7 +14,7 @@ use super::socket::Semantics;
 use crate::{
     Overflow, Refusal,
     control::{Desk, Request},
-    outbox::Outlet,
+    outlet::Outlet,
     payload::Payload,
     report::Count,
     sync::{Mutex, MutexGuard},

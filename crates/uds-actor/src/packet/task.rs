@@ -21,7 +21,7 @@ use super::{
 use crate::{
     control::{Desk, Request},
     inbox::Inbox,
-    outbox::Outlet as _,
+    outlet::Outlet as _,
     quiet::Quiet,
     report::{Count, Ending, Reason},
     task::{KeepAlive, Verdict},

@@ -1,0 +1,118 @@
+//! Single cases; the laws are in `tests/prop.rs`.
+
+use super::*;
+use crate::{Delimited, LengthPrefixed, Raw, UntilEof};
+
+#[test]
+fn frames_before_a_broken_one_are_given_out_and_the_error_stays() {
+    let mut decoder = Decoder::new(LengthPrefixed::u32_be(), Limits::default().with_max_frame(4));
+    decoder.feed(b"\0\0\0\x02ok\0\0\0\x05");
+    assert_eq!(decoder.next_batch().unwrap().unwrap().get(0), Some(&b"ok"[..]));
+    let error = Error::FrameTooLarge { len: 5, max: 4 };
+    assert_eq!(decoder.next_batch().unwrap_err(), error);
+    decoder.feed(b"\0\0\0\x01x");
+    assert_eq!(decoder.next_batch().unwrap_err(), error);
+    assert_eq!(decoder.finish().unwrap_err(), error);
+}
+
+#[test]
+fn a_length_that_is_only_claimed_reserves_nothing() {
+    let mut decoder = Decoder::new(LengthPrefixed::u32_be(), Limits::default().with_max_frame(1 << 30));
+    decoder.feed(&[0x3f, 0xff, 0xff, 0xff]);
+    assert!(decoder.next_batch().unwrap().is_none());
+    let _ = decoder.room();
+    assert!(decoder.unread.capacity() < 64 << 10, "{} bytes for a 4-byte header", decoder.unread.capacity());
+}
+
+#[test]
+fn small_frames_that_are_kept_do_not_keep_the_read_buffer() {
+    let mut decoder = Decoder::new(Delimited::lines(), Limits::default());
+    let mut kept = Vec::new();
+    let mut buffers = std::collections::HashSet::new();
+    for _ in 0..1000 {
+        let mut room = decoder.room();
+        buffers.insert(room.chunk_mut().as_mut_ptr() as usize >> 12);
+        room.put_slice(b"x\n");
+        drop(room);
+        kept.push(decoder.next_batch().unwrap().unwrap());
+    }
+    assert!(buffers.len() <= 4, "{} pages were read into", buffers.len());
+    assert!(kept.iter().all(|batch| batch.get(0) == Some(b"x")));
+}
+
+#[test]
+fn a_flood_that_thins_to_a_trickle_leaves_no_more_than_the_block_in_use() {
+    let mut decoder = Decoder::new(Delimited::lines(), Limits::default());
+    let line = b"a line of text\n";
+    let mut recent = std::collections::VecDeque::new();
+    let mut read = |most: usize| {
+        let mut room = decoder.room();
+        let len = most.min(room.remaining_mut());
+        room.put_slice(&line.repeat(1 + len / line.len())[..len]);
+        drop(room);
+        // Whoever takes frames is a little behind.
+        recent.push_back(decoder.next_batch().unwrap());
+        if recent.len() > 2 {
+            recent.pop_front();
+        }
+        decoder.memory_len()
+    };
+    let flooded = (0..50).map(|_| read(usize::MAX)).max().unwrap();
+    assert!((128 << 10..=512 << 10).contains(&flooded), "{flooded} bytes");
+    let trickled = (0..50).map(|_| read(1)).last().unwrap();
+    assert!(trickled <= 128 << 10, "{trickled} bytes");
+}
+
+#[test]
+fn an_unterminated_last_line_is_delivered_at_the_orderly_end() {
+    let mut decoder = Decoder::new(Delimited::lines(), Limits::default());
+    decoder.feed(b"Hello from producer 1");
+    assert!(decoder.next_batch().unwrap().is_none());
+    assert_eq!(decoder.finish().unwrap().unwrap().get(0), Some(&b"Hello from producer 1"[..]));
+    assert_eq!((decoder.finish().unwrap().is_none(), decoder.cut_len()), (true, 0));
+}
+
+#[test]
+fn a_length_prefixed_remainder_is_cut_at_the_end() {
+    let mut decoder = Decoder::new(LengthPrefixed::u32_be(), Limits::default());
+    decoder.feed(b"\0\0\0\x01a\0\0\0\x05ab");
+    assert_eq!(decoder.next_batch().unwrap().unwrap().len(), 1);
+    assert!(decoder.finish().unwrap().is_none());
+    assert_eq!(decoder.cut_len(), 6);
+}
+
+#[test]
+fn a_silent_connection_carries_no_message() {
+    let mut decoder = Decoder::new(UntilEof, Limits::default());
+    assert!(decoder.finish().unwrap().is_none());
+    assert_eq!(decoder.cut_len(), 0);
+}
+
+#[test]
+fn a_flood_of_empty_lines_comes_in_bounded_batches() {
+    let mut decoder = Decoder::new(Delimited::lines(), Limits::default());
+    decoder.feed(&[b'\n'; 20_000]);
+    let batches: Vec<_> = std::iter::from_fn(|| decoder.next_batch().unwrap()).collect();
+    assert_eq!(batches.iter().map(Batch::len).sum::<usize>(), 20_000);
+    assert!(batches.iter().all(|batch| batch.len() <= 1200), "{batches:?}");
+}
+
+#[test]
+fn a_block_has_an_end_however_much_is_fed_at_once() {
+    let mut decoder = Decoder::new(LengthPrefixed::u32_be(), Limits::default());
+    let mut frame = vec![7; 4 + (1 << 20)];
+    frame[..4].copy_from_slice(&(1_u32 << 20).to_be_bytes());
+    for _ in 0..70 {
+        decoder.feed(&frame);
+    }
+    let sizes: Vec<_> = std::iter::from_fn(|| decoder.next_batch().unwrap()).map(|batch| batch.len()).collect();
+    assert_eq!(sizes, [64, 6]);
+}
+
+#[test]
+fn raw_gives_what_arrived_in_pieces_no_larger_than_the_limit() {
+    let mut decoder = Decoder::new(Raw, Limits::default().with_max_frame(4));
+    decoder.feed(b"abcdef");
+    let batch = decoder.next_batch().unwrap().unwrap();
+    assert_eq!(batch.iter().collect::<Vec<_>>(), [&b"abcd"[..], b"ef"]);
+}
