@@ -56,6 +56,10 @@ fn the_stale_go_and_everything_else_stays() {
     let _mine = scene.listen("mine");
     let _bound = of(SocketType::STREAM, &scene.path("bound"));
     let _datagrams = of(SocketType::DGRAM, &scene.path("datagrams"));
+    // Whom somebody has connected to is a connected one in the kernel's table.
+    let _receiver = of(SocketType::DGRAM, &scene.path("receiver"));
+    let sender = UnixDatagram::bind(scene.path("sender")).unwrap();
+    sender.connect(scene.path("receiver")).unwrap();
     let packets = of(SocketType::SEQPACKET, &scene.path("packets"));
     listen(&packets, 1).unwrap();
     let full = of(SocketType::STREAM, &scene.path("full"));
@@ -76,13 +80,13 @@ fn the_stale_go_and_everything_else_stays() {
         assert!(matches!(fate(&dry, name), Fate::WouldBeRemoved), "{name}: {dry:?}");
         assert!(matches!(fate(&swept, name), Fate::Removed), "{name}: {swept:?}");
     }
-    for name in ["living", "mine", "bound", "datagrams", "packets", "full"] {
+    for name in ["living", "mine", "bound", "datagrams", "receiver", "sender", "packets", "full"] {
         assert!(matches!(fate(&swept, name), Fate::Kept(Kept::InUse)), "{name}: {swept:?}");
     }
     let gone = ["closed", "datagrams-closed", "killed"];
     let rest: Vec<_> = before.into_iter().filter(|name| !gone.contains(&&**name)).collect();
     assert_eq!(scene.names(), rest);
-    assert_eq!(swept.findings.len(), 9, "each socket once, and nothing else: {swept:?}");
+    assert_eq!(swept.findings.len(), 11, "each socket once, and nothing else: {swept:?}");
     drop(living);
 }
 
