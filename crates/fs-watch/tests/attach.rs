@@ -303,6 +303,34 @@ async fn dropping_it_aborts_all_and_panics_nowhere() {
     .await;
 }
 
+/// Neither with one thread nor with several is there anything in it to wait for.
+#[test]
+fn a_runtime_can_end_while_handlers_work() {
+    let (done, ended) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        for mut builder in [tokio::runtime::Builder::new_current_thread(), tokio::runtime::Builder::new_multi_thread()]
+        {
+            let dir = directory();
+            let _socket = rebind(&dir.path().join("a"));
+            let runtime = builder.enable_all().build().unwrap();
+            let census = runtime.block_on(async {
+                let watcher = Watcher::start(dir.path()).await.unwrap();
+                let (mut attached, census) = attach(watcher, Policy::default());
+                started(&mut attached).await;
+                tokio::spawn(async move { while attached.next().await.is_some() {} });
+                let watcher = Watcher::start(dir.path()).await.unwrap();
+                tokio::spawn(async move { while watcher.sync().await.is_ok() {} });
+                tokio::task::yield_now().await;
+                census
+            });
+            drop(runtime);
+            assert!(census.nobody_lives());
+        }
+        done.send(()).unwrap();
+    });
+    ended.recv_timeout(Duration::from_secs(60)).expect("the runtime must end, and nothing in it panic");
+}
+
 #[tokio::test]
 async fn directories_deleted_and_made_again_have_a_handler_for_each_socket() {
     bounded(async {
