@@ -115,7 +115,7 @@ async fn a_socket_replaced_again_and_again_has_a_handler_for_each_generation() {
             let path = dir.path().join("a.sock");
             let watcher = Watcher::start(dir.path()).await.unwrap();
             let (mut attached, census) = attach(watcher, Policy::default().with_grace(u32::MAX));
-            let cycles = cycles(1000);
+            let cycles = cycles(10_000);
             let mut generations = Vec::new();
             let mut listener = None;
             for cycle in 0..cycles {
