@@ -176,9 +176,12 @@ impl Hints {
         self.lock().called.is_some()
     }
 
-    /// From now on single names are for the consumer to look at, or no longer.
+    /// From now on single names are for the consumer to look at, or no longer. Those that have come by then, of which it
+    /// was not told, are still the thread's.
     pub(crate) fn set_in_place(&self, in_place: bool) {
-        self.lock().in_place = in_place;
+        let mut dirty = self.lock();
+        dirty.left_over |= in_place && !dirty.in_place && !dirty.names.is_empty();
+        dirty.in_place = in_place;
     }
 
     // The consumer's side, while single names are its own.
@@ -187,10 +190,8 @@ impl Hints {
     /// will be woken when there are.
     pub(crate) fn take_few(&self, most: usize, context: &Context<'_>) -> HashSet<OsString> {
         let mut dirty = self.lock();
-        if !dirty.in_place {
-            return HashSet::new();
-        }
-        if dirty.names.is_empty() || !dirty.is_empty() {
+        // Also while names are the thread's: that may change while the task waits.
+        if !dirty.in_place || dirty.names.is_empty() || !dirty.is_empty() {
             match &mut dirty.consumer {
                 Some(waker) => waker.clone_from(context.waker()),
                 none => *none = Some(context.waker().clone()),
@@ -226,6 +227,8 @@ impl Hints {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::task::Wake;
     use std::time::Duration;
 
     use super::*;
@@ -262,6 +265,39 @@ mod tests {
         let dirty = hints.wait(far());
         assert!(dirty.everywhere);
         assert!(dirty.names.len() <= MAX_NAMES);
+    }
+
+    /// Counts its wakings.
+    #[derive(Default)]
+    struct Bell(AtomicUsize);
+
+    impl Wake for Bell {
+        fn wake(self: Arc<Self>) {
+            self.0.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    #[test]
+    fn a_consumer_that_waits_already_is_woken_when_names_become_its_own() {
+        let (hints, bell) = (Hints::default(), Arc::new(Bell::default()));
+        let waker = Waker::from(bell.clone());
+        assert!(hints.take_few(9, &Context::from_waker(&waker)).is_empty());
+        hints.set_in_place(true);
+        hints.name("a");
+        assert_eq!(bell.0.load(Ordering::Relaxed), 1);
+        assert_eq!(hints.take_few(9, &Context::from_waker(&waker)).len(), 1);
+    }
+
+    #[test]
+    fn names_that_came_before_they_became_the_consumers_are_the_threads() {
+        let hints = Hints::default();
+        hints.name("a");
+        hints.set_in_place(true);
+        assert!(!hints.lock().is_empty(), "the thread has something to do");
+        assert_eq!(hints.wait(far()).names.len(), 1);
+        hints.name("b");
+        hints.set_in_place(true);
+        assert!(hints.lock().is_empty(), "it was told of this one");
     }
 
     #[test]

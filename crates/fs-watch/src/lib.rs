@@ -85,6 +85,7 @@
 //! | listening, or a datagram socket | is not made | [`Listening`](Verdict::Listening) |
 //! | bound | is not made | [`Bound`](Verdict::Bound) |
 //! | no longer | refused | [`Stale`](Verdict::Stale) |
+//! | no longer, twice in a row | not permitted, or not wanted | `Stale` |
 //! | never | accepted, or finds the queue full | `Listening`, by somebody in another namespace |
 //! | never | refused | `Stale` if the file is two seconds old, until then [`Unknown`](Verdict::Unknown) |
 //! | never | not permitted | `Unknown` |

@@ -1,6 +1,6 @@
 //! Events on their way from the watching thread to the consumer's task.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 
@@ -34,8 +34,8 @@ struct State {
     consumer: Option<Waker>,
     /// The last look called for that has ended, and what was in its way.
     looked: (u64, Option<Why>),
-    /// Who waits for that.
-    caller: Option<Waker>,
+    /// Who waits for which. Whoever has ceased to is dropped with the end of that look.
+    callers: BTreeMap<u64, Waker>,
 }
 
 impl Outbox {
@@ -66,19 +66,20 @@ impl Outbox {
 
     /// The look called for under this number, and all before, have ended: what they found is in the queue.
     pub(crate) fn looked(&self, ticket: u64, trouble: Option<Why>) {
-        let caller = {
+        let waiting = {
             let mut state = self.lock();
             state.looked = (ticket, trouble);
-            state.caller.take()
+            let later = state.callers.split_off(&(ticket + 1));
+            std::mem::replace(&mut state.callers, later)
         };
-        caller.into_iter().for_each(Waker::wake);
+        waiting.into_values().for_each(Waker::wake);
     }
 
     /// The thread is at its end.
     pub(crate) fn finish(&self) {
         self.change(|state| state.finished = true);
-        let caller = self.lock().caller.take();
-        caller.into_iter().for_each(Waker::wake);
+        let waiting = std::mem::take(&mut self.lock().callers);
+        waiting.into_values().for_each(Waker::wake);
     }
 
     // The consumer's side.
@@ -130,7 +131,7 @@ impl Outbox {
         } else if state.finished {
             Poll::Ready(None)
         } else {
-            store(&mut state.caller, context);
+            state.callers.insert(ticket, context.waker().clone());
             Poll::Pending
         }
     }

@@ -115,7 +115,7 @@ async fn a_socket_replaced_again_and_again_has_a_handler_for_each_generation() {
             let path = dir.path().join("a.sock");
             let watcher = Watcher::start(dir.path()).await.unwrap();
             let (mut attached, census) = attach(watcher, Policy::default().with_grace(u32::MAX));
-            let cycles = cycles(1000);
+            let cycles = cycles(10_000);
             let mut generations = Vec::new();
             let mut listener = None;
             for cycle in 0..cycles {
@@ -301,6 +301,34 @@ async fn dropping_it_aborts_all_and_panics_nowhere() {
         assert!(census.nobody_lives());
     })
     .await;
+}
+
+/// Neither with one thread nor with several is there anything in it to wait for.
+#[test]
+fn a_runtime_can_end_while_handlers_work() {
+    let (done, ended) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        for mut builder in [tokio::runtime::Builder::new_current_thread(), tokio::runtime::Builder::new_multi_thread()]
+        {
+            let dir = directory();
+            let _socket = rebind(&dir.path().join("a"));
+            let runtime = builder.enable_all().build().unwrap();
+            let census = runtime.block_on(async {
+                let watcher = Watcher::start(dir.path()).await.unwrap();
+                let (mut attached, census) = attach(watcher, Policy::default());
+                started(&mut attached).await;
+                tokio::spawn(async move { while attached.next().await.is_some() {} });
+                let watcher = Watcher::start(dir.path()).await.unwrap();
+                tokio::spawn(async move { while watcher.sync().await.is_ok() {} });
+                tokio::task::yield_now().await;
+                census
+            });
+            drop(runtime);
+            assert!(census.nobody_lives());
+        }
+        done.send(()).unwrap();
+    });
+    ended.recv_timeout(Duration::from_secs(60)).expect("the runtime must end, and nothing in it panic");
 }
 
 #[tokio::test]

@@ -40,4 +40,23 @@ async fn without_descriptors_nothing_is_removed() {
     assert_eq!(next(&mut watcher).await, Event::Resynced);
     std::fs::remove_file(dir.path().join("a")).unwrap();
     assert!(matches!(next(&mut watcher).await, Event::Removed { .. }));
+
+    // By events single names are seen all the same; who asks for all of them is told that it cannot be had.
+    let _early = UnixListener::bind(dir.path().join("early")).unwrap();
+    let mut watcher = Watcher::builder(dir.path()).safety_interval(Duration::from_secs(86_400)).start().await.unwrap();
+    while !matches!(next(&mut watcher).await, Event::Ready(_)) {}
+    let mut taken = take_all_descriptors();
+    taken.pop();
+    let _late = UnixListener::bind(dir.path().join("b")).unwrap();
+    assert!(File::open("/dev/null").is_err());
+    let added = next(&mut watcher).await;
+    assert!(matches!(&added, Event::Added(socket) if socket.path.ends_with("b")), "{added:?}");
+    let error = tokio::time::timeout(Duration::from_secs(20), watcher.sync()).await.unwrap().unwrap_err();
+    assert!(matches!(error, Error::Blind { .. }), "{error:?}");
+    drop(taken);
+    tokio::time::timeout(Duration::from_secs(20), watcher.sync()).await.unwrap().unwrap();
+    let rest: Vec<_> = std::iter::from_fn(|| watcher.try_next()).collect();
+    assert!(rest.iter().any(|event| matches!(event, Event::Ready(socket) if socket.path.ends_with("b"))), "{rest:?}");
+    assert!(!rest.iter().any(|event| matches!(event, Event::Removed { .. })), "{rest:?}");
+    watcher.shutdown().await;
 }

@@ -58,16 +58,16 @@ async fn a_process_has_one_inotify_instance_and_after_shutdown_nothing() {
             gone().await;
         }
 
-        let dirs: Vec<_> = (0..20).map(|number| dir.path().join(number.to_string())).collect();
+        let dirs: Vec<_> = (0..100).map(|number| dir.path().join(number.to_string())).collect();
         let mut watchers = Vec::new();
         for dir in &dirs {
             fs::create_dir(dir).unwrap();
             watchers.push(Watcher::start(dir).await.unwrap());
         }
         assert_eq!(inotify_instances(), 1);
-        assert_eq!(threads().len(), 22, "one each, and two for all: {:?}", threads());
+        assert_eq!(threads().len(), 102, "one each, and two for all: {:?}", threads());
         // Their directories, and the one above.
-        assert_eq!(inotify_watches(), 21);
+        assert_eq!(inotify_watches(), 101);
         while let Some(watcher) = watchers.pop() {
             watcher.shutdown().await;
             let left = watchers.len();

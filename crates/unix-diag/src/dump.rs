@@ -5,7 +5,7 @@ use std::os::fd::OwnedFd;
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, netlink, recv, send, socket_with};
 
-use crate::entry::Entry;
+use crate::entry::{Entry, Kind, State};
 use crate::error::Error;
 use crate::wire::{Message, Messages, parse, request};
 
@@ -15,11 +15,21 @@ const PIECE: usize = 32 << 10;
 /// Which sockets to be told of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Which {
-    /// Those that listen, and those that are neither connected nor listening: whoever serves at a file is among them, but
-    /// for a datagram socket with a default receiver.
+    /// Whoever may serve at a file: those that listen, those that are neither connected nor listening, and all that take
+    /// datagrams, in whatever state: the first `connect` to one turns it into a [connected](crate::State::Connected) one.
     Servers,
     /// Connections too, which are often the most.
     All,
+}
+
+impl Which {
+    /// The kernel sorts by state alone, so connections come along with datagram sockets and are left out here.
+    fn includes(self, entry: &Entry) -> bool {
+        match self {
+            Self::All => true,
+            Self::Servers => entry.state != State::Connected || entry.kind == Kind::Datagram,
+        }
+    }
 }
 
 /// Asks for the table of the caller's network namespace.
@@ -32,13 +42,14 @@ pub fn dump(which: Which) -> Result<Dump, Error> {
     let open = socket_with(AddressFamily::NETLINK, SocketType::DGRAM, SocketFlags::CLOEXEC, Some(netlink::SOCK_DIAG));
     let socket = open.map_err(|errno| Error::Open { source: errno.into() })?;
     send(&socket, &request(which), SendFlags::empty()).map_err(|errno| Error::Ask { source: errno.into() })?;
-    Ok(Dump { socket, piece: vec![0; PIECE], unread: 0..0, ended: false })
+    Ok(Dump { socket, which, piece: vec![0; PIECE], unread: 0..0, ended: false })
 }
 
 /// The table: an iterator over its sockets. Ends after the first error.
 #[derive(Debug)]
 pub struct Dump {
     socket: OwnedFd,
+    which: Which,
     piece: Vec<u8>,
     unread: std::ops::Range<usize>,
     ended: bool,
@@ -50,7 +61,11 @@ impl Iterator for Dump {
     fn next(&mut self) -> Option<Self::Item> {
         while !self.ended {
             match self.message() {
-                Some(Message::Socket(entry)) => return Some(Ok(entry)),
+                Some(Message::Socket(entry)) => {
+                    if self.which.includes(&entry) {
+                        return Some(Ok(entry));
+                    }
+                }
                 Some(Message::Done) => self.ended = true,
                 Some(Message::Refused(number)) => {
                     self.ended = true;

@@ -76,7 +76,7 @@ impl From<u8> for Kind {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum State {
-    /// It is one end of a connection, or a datagram socket with a default receiver.
+    /// It is one end of a connection; or a datagram socket that has a default receiver, or is that of another.
     Connected,
     /// Neither connected nor listening; if it has a file, it is bound there.
     Unconnected,

@@ -29,7 +29,8 @@
 //! | `bind` | [`State::Unconnected`] |
 //! | `listen` | [`State::Listening`], and how many connections wait of how many that may |
 //! | the file is renamed, or linked to again | the same: the table goes by inode, not by name |
-//! | the listener is closed, a connection that it accepted lives | [`State::Connected`] |
+//! | somebody connects to a bound datagram socket | [`State::Connected`], from then on: it serves as before |
+//! | the listener is closed, a connection that it accepted lives | [`State::Connected`]; [`Table::read`] leaves it out |
 //! | the server is gone | nothing |
 //! | the server is in another network namespace | nothing |
 //!

@@ -82,7 +82,7 @@ impl Iterator for Messages<'_> {
 /// One `nlmsghdr` and one `unix_diag_req`.
 pub(crate) fn request(which: Which) -> Vec<u8> {
     let states = match which {
-        Which::Servers => 1 << State::LISTENING | 1 << State::UNCONNECTED,
+        Which::Servers => 1 << State::LISTENING | 1 << State::UNCONNECTED | 1 << State::CONNECTED,
         Which::All => u32::MAX,
     };
     let mut request = Vec::with_capacity(40);

@@ -45,21 +45,33 @@ fn a_socket_is_found_by_its_file_in_every_state() {
 fn every_kind_is_told() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("datagrams");
-    let datagrams = UnixDatagram::bind(&path).unwrap();
+    let _datagrams = UnixDatagram::bind(&path).unwrap();
     assert_eq!(at(&path).map(|entry| (entry.kind, entry.is_served())), Some((Kind::Datagram, true)));
-    // With a default receiver it is no longer among the servers.
-    let other = directory.path().join("other");
-    let _other = UnixDatagram::bind(&other).unwrap();
-    datagrams.connect(&other).unwrap();
-    assert_eq!(at(&path), None);
-    let all: Table = dump(Which::All).unwrap().collect::<Result<_, _>>().unwrap();
-    assert!(all.get(FileId::of(&symlink_metadata(&path).unwrap())).unwrap().is_served());
-
     let path = directory.path().join("packets");
     let packets = socket(AddressFamily::UNIX, SocketType::SEQPACKET, None).unwrap();
     bind(&packets, &SocketAddrUnix::new(&path).unwrap()).unwrap();
     listen(&packets, 8).unwrap();
     assert_eq!(at(&path).map(|entry| (entry.kind, entry.state)), Some((Kind::SeqPacket, State::Listening)));
+}
+
+/// To connect to a datagram socket changes the state of both, and neither serves the less.
+#[test]
+fn a_datagram_socket_serves_whoever_has_connected() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = |name: &str| directory.path().join(name);
+    let receiver = UnixDatagram::bind(path("receiver")).unwrap();
+    let sender = UnixDatagram::bind(path("sender")).unwrap();
+    sender.connect(path("receiver")).unwrap();
+    for name in ["receiver", "sender"] {
+        let found = at(&path(name)).map(|entry| (entry.kind, entry.state, entry.is_served()));
+        assert_eq!(found, Some((Kind::Datagram, State::Connected, true)), "{name}");
+    }
+    // Nor when the other is gone.
+    drop(sender);
+    assert!(at(&path("receiver")).unwrap().is_served());
+    assert_eq!(at(&path("sender")), None);
+    drop(receiver);
+    assert_eq!(at(&path("receiver")), None);
 }
 
 #[test]

@@ -9,17 +9,15 @@
 //! ```
 
 use std::ffi::{OsStr, OsString};
-use std::fmt;
-use std::io;
+use std::hash::{BuildHasher, Hasher, RandomState};
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
-use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::path::Path;
 use std::time::Duration;
 
 use rustix::fs::{
-    Access, AtFlags, FileType, FlockOperation, Mode, OFlags, RenameFlags, accessat, flock, fstat, openat, renameat,
-    renameat_with, statat, unlinkat,
+    Access, AtFlags, FileType, FlockOperation, Mode, OFlags, RenameFlags, accessat, flock, fstat, linkat, openat,
+    renameat, renameat_with, statat, unlinkat,
 };
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, bind, socket_with};
@@ -30,11 +28,18 @@ use super::survey::{age, ask, file_id, is_refused};
 use super::{Handle, Held};
 use crate::connect::Owner;
 use crate::error::Error;
-use crate::liveness::{Liveness, Verdict};
+use crate::liveness::{GRACE, Liveness, Verdict};
 use crate::roster::DotFiles;
 use crate::socket::Facts;
 
-/// How names begin under which a socket waits to be unlinked. A crash leaves one at most, and the next sweep takes it.
+mod finding;
+#[cfg(test)]
+mod tests;
+
+pub use finding::{Doubt, Fate, Finding, Kept, Swept};
+
+/// How names begin under which a socket waits to be unlinked. A crash leaves one at most, and the next sweep after
+/// two seconds takes it.
 const ASIDE: &str = ".fs-watch.swept-";
 
 /// How to sweep a directory.
@@ -82,77 +87,6 @@ impl Default for Sweep {
     }
 }
 
-/// What became of a directory's sockets.
-#[derive(Debug)]
-#[non_exhaustive]
-pub struct Swept {
-    /// One for each socket, in the order of the names.
-    pub findings: Vec<Finding>,
-}
-
-/// What became of one socket.
-#[derive(Debug)]
-#[non_exhaustive]
-pub struct Finding {
-    /// The directory as it was given, joined with the socket's name.
-    pub path: PathBuf,
-    /// What `lstat` said of it.
-    pub facts: Facts,
-    /// Whether somebody listens, as far as that has been asked.
-    pub liveness: Liveness,
-    /// Whether it is still there.
-    pub fate: Fate,
-}
-
-/// Whether a socket is still there.
-#[derive(Debug)]
-#[non_exhaustive]
-pub enum Fate {
-    /// It was stale and is gone.
-    Removed,
-    /// It is stale and would be gone, had the sweep not been a [dry run](Sweep::dry_run).
-    WouldBeRemoved,
-    /// It is still there.
-    Kept(Kept),
-}
-
-/// Why a socket was kept.
-#[derive(Debug)]
-#[non_exhaustive]
-pub enum Kept {
-    /// Somebody has it.
-    InUse,
-    /// It is younger than the minimal age.
-    Young(Duration),
-    /// It belongs to this user, who is not one whose sockets are to be swept.
-    Foreign(u32),
-    /// Somebody holds the lock beside it: who starts, runs or ends there. With the pid, if it is known.
-    Locked(Option<u32>),
-    /// Its staleness could not be proven, and why not.
-    Unproven(Doubt),
-    /// It was gone, or another file had its name, when it was to be removed.
-    Changed,
-    /// Something came to have its name in the moment in which it was looked at aside, and could not be put back: it is
-    /// now here.
-    Displaced(PathBuf),
-    /// It is stale and could not be removed.
-    Failed(io::Error),
-}
-
-/// Why staleness could not be proven.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Doubt {
-    /// The kernel's table of sockets cannot be read.
-    NoTable,
-    /// The table does not know sockets on this filesystem by the numbers that `lstat` tells (btrfs, some overlays).
-    UnknownFilesystem,
-    /// A connection was neither made nor refused.
-    NoAnswer,
-    /// The lock beside it cannot be examined.
-    Lock,
-}
-
 impl Sweep {
     /// Leave alone what was made or changed less than this ago. A minute unless set.
     pub fn min_age(self, min_age: Duration) -> Self {
@@ -188,13 +122,6 @@ impl Sweep {
     }
 }
 
-impl Swept {
-    /// How many were removed.
-    pub fn removed(&self) -> usize {
-        self.findings.iter().filter(|finding| matches!(finding.fate, Fate::Removed)).count()
-    }
-}
-
 struct Examination<'a> {
     sweep: &'a Sweep,
     handle: &'a Handle,
@@ -218,7 +145,9 @@ impl Examination<'_> {
             return Err(Kept::InUse);
         }
         let age = age(facts);
-        if age < self.sweep.min_age && !is_aside(name) {
+        // What waits to be unlinked has been old enough; but it may be somebody's who is being looked at just now.
+        let least = if is_aside(name) { self.sweep.min_age.min(GRACE) } else { self.sweep.min_age };
+        if age < least {
             return Err(Kept::Young(age));
         }
         if !self.sweep.owner.admits(facts.uid) {
@@ -291,7 +220,7 @@ fn remove(handle: &Handle, name: &OsStr, held: &Held) -> Result<Fate, Kept> {
 fn remove_aside(handle: &Handle, name: &OsStr, held: &Held) -> Result<Fate, Kept> {
     let failed = |errno: Errno| Kept::Failed(errno.into());
     let aside = aside();
-    match move_to_free(handle, name, &aside) {
+    match move_aside(handle, name, &aside) {
         Ok(()) => {}
         Err(Errno::NOENT) => return Err(Kept::Changed),
         Err(errno) => return Err(failed(errno)),
@@ -302,34 +231,43 @@ fn remove_aside(handle: &Handle, name: &OsStr, held: &Held) -> Result<Fate, Kept
             // Another sweep, that has come to the same end.
             Ok(()) | Err(Errno::NOENT) => Ok(Fate::Removed),
             Err(errno) => {
-                let _ = move_to_free(handle, &aside, name);
+                let _ = put_back(handle, &aside, name);
                 Err(failed(errno))
             }
         };
     }
-    match move_to_free(handle, &aside, name) {
+    match put_back(handle, &aside, name) {
         Ok(()) if is_it => Err(Kept::InUse),
         Ok(()) | Err(Errno::NOENT) => Err(Kept::Changed),
         Err(_) => Err(Kept::Displaced(handle.path_of(&aside))),
     }
 }
 
-fn move_to_free(handle: &Handle, from: &OsStr, to: &OsStr) -> Result<(), Errno> {
-    match renameat_with(handle, from, handle, to, RenameFlags::NOREPLACE) {
-        // The filesystem cannot do it in one step.
-        Err(Errno::INVAL | Errno::NOSYS) => match handle.number_of(to)? {
-            None => renameat(handle, from, handle, to),
-            Some(_) => Err(Errno::EXIST),
-        },
+fn move_aside(handle: &Handle, name: &OsStr, aside: &OsStr) -> Result<(), Errno> {
+    match renameat_with(handle, name, handle, aside, RenameFlags::NOREPLACE) {
+        // The filesystem cannot; but of such a name there is no other.
+        Err(Errno::INVAL | Errno::NOSYS) => renameat(handle, name, handle, aside),
         result => result,
     }
 }
 
-/// A name that nothing has.
+/// Replaces nothing that has come to have the name.
+fn put_back(handle: &Handle, aside: &OsStr, name: &OsStr) -> Result<(), Errno> {
+    match renameat_with(handle, aside, handle, name, RenameFlags::NOREPLACE) {
+        Err(Errno::INVAL | Errno::NOSYS) => put_back_by_link(handle, aside, name),
+        result => result,
+    }
+}
+
+/// The same where the filesystem cannot do it in one step. A second name is not given to what has one.
+fn put_back_by_link(handle: &Handle, aside: &OsStr, name: &OsStr) -> Result<(), Errno> {
+    linkat(handle, aside, handle, name, AtFlags::empty())?;
+    unlinkat(handle, aside, AtFlags::empty())
+}
+
+/// A name that nothing has: not by the pid, which in a container is the same with every start.
 fn aside() -> OsString {
-    static NUMBER: AtomicU32 = AtomicU32::new(0);
-    let number = NUMBER.fetch_add(1, Ordering::Relaxed);
-    format!("{ASIDE}{}-{number}", std::process::id()).into()
+    format!("{ASIDE}{}-{:016x}", std::process::id(), RandomState::new().build_hasher().finish()).into()
 }
 
 fn is_aside(name: &OsStr) -> bool {
@@ -372,103 +310,5 @@ impl Guard {
         let stat = guard.0.as_ref().map(fstat).transpose().map_err(unproven)?;
         let number = stat.map(|stat| (stat.st_dev, stat.st_ino));
         if handle.number_of(&name).map_err(unproven)? == number { Ok(guard) } else { Err(Kept::Locked(None)) }
-    }
-}
-
-impl fmt::Display for Fate {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Removed => f.write_str("removed"),
-            Self::WouldBeRemoved => f.write_str("would be removed"),
-            Self::Kept(why) => write!(f, "kept: {why}"),
-        }
-    }
-}
-
-impl fmt::Display for Kept {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::InUse => f.write_str("somebody has it"),
-            Self::Young(age) => write!(f, "it is only {age:.0?} old"),
-            Self::Foreign(uid) => write!(f, "it belongs to user {uid}"),
-            Self::Locked(Some(pid)) => write!(f, "process {pid} holds its lock"),
-            Self::Locked(None) => f.write_str("somebody holds its lock"),
-            Self::Unproven(doubt) => write!(f, "not proven stale, {doubt}"),
-            Self::Changed => f.write_str("its name changed hands"),
-            Self::Displaced(at) => write!(f, "its name was taken meanwhile, it is now {at:?}"),
-            Self::Failed(error) => write!(f, "it could not be removed: {error}"),
-        }
-    }
-}
-
-impl fmt::Display for Doubt {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::NoTable => "the kernel's table of sockets cannot be read",
-            Self::UnknownFilesystem => "the kernel's table does not know this filesystem",
-            Self::NoAnswer => "a connection was neither made nor refused",
-            Self::Lock => "the lock beside it cannot be examined",
-        })
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::fs;
-    use std::os::unix::net::UnixListener;
-
-    use rustix::net::listen;
-    use tempfile::TempDir;
-
-    use super::*;
-
-    /// A directory with one socket, bound and not listening, held as if it had been found stale.
-    fn scene() -> (TempDir, Handle, Held, OwnedFd) {
-        let dir = tempfile::tempdir().unwrap();
-        let socket = socket_with(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None).unwrap();
-        bind(&socket, &SocketAddrUnix::new(dir.path().join("a")).unwrap()).unwrap();
-        let handle = Handle::open(dir.path()).unwrap();
-        let held = handle.find(OsStr::new("a")).unwrap().unwrap();
-        (dir, handle, held, socket)
-    }
-
-    fn names(dir: &TempDir) -> Vec<OsString> {
-        fs::read_dir(dir.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect()
-    }
-
-    #[test]
-    fn what_has_taken_the_name_meanwhile_is_put_back() {
-        let (dir, handle, held, _socket) = scene();
-        fs::remove_file(dir.path().join("a")).unwrap();
-        fs::write(dir.path().join("a"), "precious").unwrap();
-        assert!(matches!(remove(&handle, OsStr::new("a"), &held), Err(Kept::Changed)));
-        // The first look passed: it still was the one. The second one decides.
-        assert!(matches!(remove_aside(&handle, OsStr::new("a"), &held), Err(Kept::Changed)));
-        assert_eq!(names(&dir), ["a"]);
-        assert_eq!(fs::read_to_string(dir.path().join("a")).unwrap(), "precious");
-    }
-
-    #[test]
-    fn one_that_turns_out_to_listen_is_put_back() {
-        let (dir, handle, held, socket) = scene();
-        listen(&socket, 8).unwrap();
-        assert!(matches!(remove(&handle, OsStr::new("a"), &held), Err(Kept::InUse)));
-        assert_eq!(names(&dir), ["a"]);
-        assert_eq!(handle.number_of(OsStr::new("a")), Ok(Some(held.number())));
-    }
-
-    #[test]
-    fn moving_replaces_nothing() {
-        let (dir, handle, _, _socket) = scene();
-        drop(UnixListener::bind(dir.path().join("b")).unwrap());
-        assert_eq!(move_to_free(&handle, OsStr::new("a"), OsStr::new("b")), Err(Errno::EXIST));
-        assert_eq!(names(&dir).len(), 2);
-    }
-
-    #[test]
-    fn the_table_knows_this_filesystem_and_asking_leaves_nothing() {
-        let (dir, handle, _, _socket) = scene();
-        assert_eq!(is_told_of(&handle), Ok(true));
-        assert_eq!(names(&dir), ["a"]);
     }
 }

@@ -4,8 +4,9 @@ use std::io::{BufRead as _, BufReader};
 use std::os::unix::net::UnixListener;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
+use std::time::Duration;
 
-use fs_watch::directory::Lock;
+use fs_watch::directory::{Lock, Sweep};
 
 const WHAT: &str = "FS_WATCH_TEST_OTHER";
 const WHERE: &str = "FS_WATCH_TEST_PLACE";
@@ -49,6 +50,12 @@ fn is_another_process() {
     let _held: Box<dyn std::any::Any> = match &*what {
         "listen" => Box::new(UnixListener::bind(place).unwrap()),
         "lock" => Box::new(Lock::take(place).unwrap()),
+        "sweep" => {
+            println!("done");
+            loop {
+                Sweep::default().min_age(Duration::ZERO).run(place).unwrap();
+            }
+        }
         other => panic!("nobody can {other}"),
     };
     println!("done");

@@ -46,6 +46,21 @@ fn each_socket_is_told_with_whoever_holds_it() {
     assert!(stale.processes.is_empty());
 }
 
+/// To connect to a datagram socket makes it a connected one in the kernel's table. It takes datagrams as before.
+#[test]
+fn a_datagram_socket_is_served_whoever_has_connected() {
+    let scene = Scene::new();
+    let _receiver = UnixDatagram::bind(scene.path("receiver")).unwrap();
+    let sender = UnixDatagram::unbound().unwrap();
+    sender.connect(scene.path("receiver")).unwrap();
+    for probing in [Probing::TableOnly, Probing::TableAndConnect] {
+        let survey = survey(scene.dir(), probing).unwrap();
+        let receiver = found(&survey, "receiver");
+        assert_eq!((receiver.liveness.verdict, receiver.kind), (Verdict::Listening, Kind::Datagram));
+        assert!(receiver.processes.iter().any(|process| process.pid == std::process::id()), "{receiver:?}");
+    }
+}
+
 #[test]
 fn without_probing_nobody_is_connected_to_and_only_the_table_tells() {
     let scene = Scene::new();

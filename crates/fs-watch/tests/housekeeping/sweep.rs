@@ -56,6 +56,10 @@ fn the_stale_go_and_everything_else_stays() {
     let _mine = scene.listen("mine");
     let _bound = of(SocketType::STREAM, &scene.path("bound"));
     let _datagrams = of(SocketType::DGRAM, &scene.path("datagrams"));
+    // Whom somebody has connected to is a connected one in the kernel's table.
+    let _receiver = of(SocketType::DGRAM, &scene.path("receiver"));
+    let sender = UnixDatagram::bind(scene.path("sender")).unwrap();
+    sender.connect(scene.path("receiver")).unwrap();
     let packets = of(SocketType::SEQPACKET, &scene.path("packets"));
     listen(&packets, 1).unwrap();
     let full = of(SocketType::STREAM, &scene.path("full"));
@@ -76,13 +80,13 @@ fn the_stale_go_and_everything_else_stays() {
         assert!(matches!(fate(&dry, name), Fate::WouldBeRemoved), "{name}: {dry:?}");
         assert!(matches!(fate(&swept, name), Fate::Removed), "{name}: {swept:?}");
     }
-    for name in ["living", "mine", "bound", "datagrams", "packets", "full"] {
+    for name in ["living", "mine", "bound", "datagrams", "receiver", "sender", "packets", "full"] {
         assert!(matches!(fate(&swept, name), Fate::Kept(Kept::InUse)), "{name}: {swept:?}");
     }
     let gone = ["closed", "datagrams-closed", "killed"];
     let rest: Vec<_> = before.into_iter().filter(|name| !gone.contains(&&**name)).collect();
     assert_eq!(scene.names(), rest);
-    assert_eq!(swept.findings.len(), 9, "each socket once, and nothing else: {swept:?}");
+    assert_eq!(swept.findings.len(), 11, "each socket once, and nothing else: {swept:?}");
     drop(living);
 }
 
@@ -143,11 +147,39 @@ fn sockets_of_others_stay_unless_asked_for() {
 #[test]
 fn what_a_killed_sweep_left_goes_with_the_next() {
     let scene = Scene::new();
-    scene.leave(".fs-watch.swept-1-0");
-    let _live = scene.listen(".fs-watch.swept-1-1");
+    let _live = scene.listen(".fs-watch.swept-1-live");
+    // In a container the next sweep has the same pid.
+    let names: Vec<_> = (0..3).map(|number| format!(".fs-watch.swept-{}-{number}", std::process::id())).collect();
+    for name in &names {
+        scene.leave(name);
+    }
+    // Somebody may be looking at it just now.
     let swept = Sweep::default().run(scene.dir()).unwrap();
-    assert_eq!(swept.removed(), 1);
-    assert_eq!(scene.names(), [".fs-watch.swept-1-1"]);
+    assert!(names.iter().all(|name| matches!(fate(&swept, name), Fate::Kept(Kept::Young(_)))), "{swept:?}");
+    let swept = sweep().run(scene.dir()).unwrap();
+    assert_eq!(swept.removed(), names.len(), "{swept:?}");
+    assert_eq!(scene.names(), [".fs-watch.swept-1-live"]);
+}
+
+#[test]
+fn a_sweep_killed_at_any_moment_harms_nobody_and_leaves_nothing_for_long() {
+    let scene = Scene::new();
+    let live: Vec<_> = (0..5).map(|number| scene.listen(format!("live-{number}"))).collect();
+    for round in 0..20 {
+        for number in 0..200 {
+            drop(scene.listen(number.to_string()));
+        }
+        let other = Other::start("sweep", scene.dir());
+        let until = Instant::now() + Duration::from_micros(700 * round);
+        while Instant::now() < until {
+            std::hint::spin_loop();
+        }
+        other.kill();
+        let aside = scene.names().into_iter().filter(|name| name.starts_with('.')).count();
+        assert!(aside <= 1, "round {round}: {:?}", scene.names());
+        while sweep().run(scene.dir()).unwrap().findings.len() > live.len() {}
+        assert_eq!(scene.names(), ["live-0", "live-1", "live-2", "live-3", "live-4"], "round {round}");
+    }
 }
 
 #[test]

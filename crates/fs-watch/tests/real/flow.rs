@@ -4,11 +4,12 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::os::unix::net::UnixListener;
 use std::pin::pin;
-use std::sync::mpsc as std_mpsc;
+use std::sync::{Arc, mpsc as std_mpsc};
 
 use fs_watch::{Event, SocketEvent, Watcher, watch_for_new_sockets};
 use futures_util::{FutureExt, StreamExt};
 use tokio::sync::mpsc;
+use tokio::task::JoinSet;
 
 use crate::mirror::Mirror;
 use crate::{LIMIT, Rig, everywhere};
@@ -20,6 +21,8 @@ everywhere![
     the_stream_says_what_next_says,
     a_watcher_can_be_dropped_at_any_time,
     shutdown_ends_with_events_untaken,
+    a_sync_ends_however_many_wait_for_one,
+    a_sync_ends_when_the_directory_does,
 ];
 
 const BURST: usize = 2_000;
@@ -107,6 +110,41 @@ async fn shutdown_ends_with_events_untaken(rig: Rig) {
     let watcher = rig.builder().start().await.unwrap();
     drop(rig.bind("late"));
     watcher.shutdown().await;
+}
+
+async fn a_sync_ends_however_many_wait_for_one(rig: Rig) {
+    let watcher = Arc::new(rig.builder().start().await.unwrap());
+    let mut waiting = JoinSet::new();
+    for _ in 0..100 {
+        let of_task = watcher.clone();
+        waiting.spawn(async move { of_task.sync().await });
+        // And some who do not wait until the end.
+        drop(pin!(watcher.sync()).now_or_never());
+    }
+    while let Some(synced) = waiting.join_next().await {
+        synced.unwrap().unwrap();
+    }
+}
+
+/// Of what is not there all is known.
+async fn a_sync_ends_when_the_directory_does(rig: Rig) {
+    let mut mirror = Mirror::start(rig.builder()).await;
+    for round in 0..20 {
+        let _listener = rig.bind("a");
+        mirror.sync().await;
+        assert_eq!(mirror.names(), ["a"], "round {round}");
+        {
+            let mut synced = pin!(mirror.watcher.sync());
+            let begun = synced.as_mut().now_or_never();
+            fs::remove_dir_all(rig.dir()).unwrap();
+            if begun.is_none() {
+                synced.await.unwrap();
+            }
+        }
+        mirror.sync().await;
+        assert_eq!(mirror.names(), [""; 0], "round {round}");
+        fs::create_dir(rig.dir()).unwrap();
+    }
 }
 
 #[tokio::test]

@@ -15,6 +15,7 @@ everywhere![
     a_server_is_ready_after_it_is_added,
     trap_05_a_server_slow_to_listen_is_ready_when_it_does_and_never_stale,
     every_kind_of_socket_is_told,
+    a_datagram_socket_is_served_whoever_has_connected,
     a_server_that_dies_is_stale_and_its_successor_is_added,
     a_server_there_at_the_start_is_ready_and_a_dead_one_is_stale,
     nobody_is_connected_to_whom_the_table_has,
@@ -68,6 +69,35 @@ async fn every_kind_of_socket_is_told(rig: Rig) {
     mirror.until("both are ready", |mirror| mirror.ready.len() == 2).await;
     assert_eq!(mirror.sockets[&rig.path("datagrams")].kind, Kind::Datagram);
     assert_eq!(mirror.sockets[&rig.path("packets")].kind, Kind::SeqPacket);
+}
+
+/// To connect to a datagram socket makes it a connected one in the kernel's table. It takes datagrams as before.
+async fn a_datagram_socket_is_served_whoever_has_connected(rig: Rig) {
+    for probing in [Probing::TableOnly, Probing::TableAndConnect] {
+        let path = rig.path(&format!("{probing:?}"));
+        let receiver = UnixDatagram::bind(&path).unwrap();
+        let mut mirror = Mirror::start(rig.builder().probing(probing)).await;
+        mirror.until("it is ready", |mirror| mirror.is_ready(&path)).await;
+        let sender = UnixDatagram::unbound().unwrap();
+        sender.connect(&path).unwrap();
+        for _ in 0..3 {
+            mirror.sync().await;
+        }
+        assert_eq!(mirror.removals, [], "{probing:?}");
+        assert!(matches!(mirror.sockets[&path].liveness.evidence, Evidence::Table { .. }), "{probing:?}");
+        // Nor to whoever starts now.
+        let mut late = Mirror::start(rig.builder().probing(probing)).await;
+        late.sync().await;
+        assert!(late.is_ready(&path), "{probing:?}");
+        assert!(matches!(late.sockets[&path].liveness.evidence, Evidence::Table { .. }), "{probing:?}");
+
+        drop((sender, receiver));
+        for _ in 0..2 {
+            mirror.sync().await;
+        }
+        assert_eq!(mirror.removals, [Reason::Stale], "{probing:?}");
+        fs::remove_file(&path).unwrap();
+    }
 }
 
 async fn a_server_that_dies_is_stale_and_its_successor_is_added(rig: Rig) {

@@ -1,6 +1,12 @@
 //! `mpsr watch`: which sockets are in a directory, now and from now on.
 
-use std::{fs, os::unix::net::UnixListener, path::Path, process::Stdio};
+use std::{
+    ffi::OsStr,
+    fs,
+    os::unix::{ffi::OsStrExt as _, net::UnixListener},
+    path::Path,
+    process::Stdio,
+};
 
 use rustix::process::Signal;
 use serde_json::Value;
@@ -110,4 +116,27 @@ fn it_ends_when_nobody_reads_any_longer() {
     let _one = UnixListener::bind(directory.path().join("one.sock")).unwrap();
     let _two = UnixListener::bind(directory.path().join("two.sock")).unwrap();
     assert_eq!(running.wait(), Some(1));
+}
+
+#[test]
+fn names_cannot_command_the_terminal_nor_break_the_lines() {
+    let directory = directory();
+    let mut command = mpsr(["watch"]);
+    let mut running = Running::start(command.arg(directory.path()).stdin(Stdio::null()).stdout(Stdio::piped()));
+    let lines = running.stdout();
+    assert!(lines.next().expect("it runs").starts_with("-- watching"));
+    for (name, shown) in
+        [(&b"a\n- b  gone"[..], r"a\n- b  gone"), (b"clear\x1b[2J", r"clear\u{1b}[2J"), (b"\xff", r"\xff")]
+    {
+        let _listener = UnixListener::bind(directory.path().join(OsStr::from_bytes(name))).unwrap();
+        for sign in ["+ ", "! "] {
+            let line = lines.next().expect("it runs");
+            assert!(line.starts_with(sign) && line.contains(shown), "{line:?}");
+            assert!(!line.contains(char::is_control), "{line:?}");
+        }
+        fs::remove_file(directory.path().join(OsStr::from_bytes(name))).unwrap();
+        assert!(lines.next().expect("it runs").starts_with("- "));
+    }
+    running.signal(Signal::INT);
+    assert_eq!(running.wait(), Some(0));
 }

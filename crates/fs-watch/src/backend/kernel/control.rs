@@ -73,9 +73,9 @@ struct Watches {
 impl Watches {
     fn execute(&mut self, member: u64, wanted: &[Watch]) -> Result<(), Why> {
         let unwanted = self.by_path.iter_mut().filter_map(|(path, watched)| {
-            let was_member = watched.members.remove(&member);
-            (was_member && watched.members.is_empty() && wanted.iter().all(|watch| watch.path != *path))
-                .then(|| path.clone())
+            watched.members.remove(&member);
+            // Also one that nobody has had since it could not be watched again.
+            (watched.members.is_empty() && wanted.iter().all(|watch| watch.path != *path)).then(|| path.clone())
         });
         for path in unwanted.collect::<Vec<_>>() {
             self.unwatch(&path);

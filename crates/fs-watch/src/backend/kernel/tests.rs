@@ -147,9 +147,11 @@ fn a_hub_that_does_not_answer_is_left_behind_by_all() {
     let (hints, others) = (Hints::default(), Hints::default());
     let armed = quiet.target();
     let (release, stuck) = mpsc::channel::<Infallible>();
+    let (called, is_called) = mpsc::channel();
     let hub = Hub::start_with(|_, sentinel| {
         move |_| {
             let _kept = &sentinel;
+            let _ = called.send(());
             // What a callback must never do: it waits for somebody else.
             let _ = stuck.recv();
         }
@@ -159,6 +161,7 @@ fn a_hub_that_does_not_answer_is_left_behind_by_all() {
     let _other = Seat::take(&hub, &armed, &others);
     backend.arm(&armed, &hints).unwrap();
     let _listener = quiet.bind("a.sock");
+    is_called.recv_timeout(Duration::from_secs(10)).unwrap();
     assert_eq!(backend.arm(&armed, &hints), Err(Why::BackendStuck));
     assert!(others.wait(soon()).lost);
     // The next attempt has a hub of its own.
