@@ -8,7 +8,7 @@
 //! | 1 arming, scanning, torn scans | `sockets::a_listing_torn_by_renames_removes_nobody_else`, `scripted::a_directory_replaced_between_arming_and_listing_is_armed_again`, `permissions.rs` `a_name_that_was_hinted_at_is_found_although_the_listing_lacks_it` |
 //! | 2 callback and control wait for each other | `cycles::trap_02_…`, `flow::a_consumer_that_sleeps_while_the_directory_is_remade_hangs_nobody`, `backend/kernel/tests.rs` `a_hub_that_does_not_answer_is_left_behind_by_all` |
 //! | 3 a dead backend | `backend/kernel/tests.rs` `a_callback_that_panics_is_survived`, `the_death_of_notifys_thread_is_noticed_and_harms_nobody`; `scripted::a_lost_backend_is_replaced_and_the_gap_is_mended` |
-//! | 4 overflow | `backend/kernel/tests.rs` `trap_04_…`, `scripted::an_overflow_is_one_look_at_everything_and_one_resync` |
+//! | 4 overflow | `overflow::trap_04_…` (polling has no queue: the end state alone), `backend/kernel/tests.rs` `trap_04_…`, `scripted::an_overflow_is_one_look_at_everything_and_one_resync` |
 //! | 5 `bind` before `listen` | `liveness::trap_05_…` |
 //! | 6 stale, live or unknown | `src/probe.rs` `every_condition_has_its_answer`, `liveness`, `permissions.rs` and `namespaces.rs` `trap_06_…`, `deaths.rs` |
 //! | 7 replacement without removal | `cycles::trap_07_…`, `sockets::a_socket_renamed_over_another_replaces_it` |
@@ -43,6 +43,7 @@ mod flow;
 mod liveness;
 mod mirror;
 mod model;
+mod overflow;
 mod scripted;
 mod sockets;
 
@@ -51,6 +52,9 @@ const LIMIT: Duration = Duration::from_secs(60);
 
 /// So far away that it plays no part: what is seen with it is seen by events.
 const NEVER: Duration = Duration::from_secs(86_400);
+
+/// How often those look who are told nothing.
+const EVERY: Duration = Duration::from_millis(5);
 
 #[derive(Clone, Copy, Debug)]
 enum Place {
@@ -114,11 +118,17 @@ impl Rig {
     }
 
     fn builder_for(&self, dir: &Path) -> Builder {
+        self.source.builder(dir)
+    }
+}
+
+impl Source {
+    fn builder(self, dir: &Path) -> Builder {
         // Most tests are about files, and leave sockets behind that nobody serves.
         let builder = Watcher::builder(dir).safety_interval(NEVER).probing(Probing::Off);
-        match self.source {
-            Source::Events => builder,
-            Source::Polling => builder.backend(Polling::every(Duration::from_millis(5))),
+        match self {
+            Self::Events => builder,
+            Self::Polling => builder.backend(Polling::every(EVERY)),
         }
     }
 }
