@@ -6,12 +6,12 @@ use std::fs::{self, Permissions};
 use std::future::Future;
 use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::net::UnixListener;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::mpsc;
 use std::time::Duration;
 
 use fs_watch::backend::{Polling, Scripted};
-use fs_watch::{Answer, Error, Event, Evidence, Probing, Verdict, Watcher, Why};
+use fs_watch::{Answer, Builder, Error, Event, Evidence, Probing, Verdict, Watcher, Why};
 use rustix::fs::{Gid, Uid};
 
 const NOBODY: u32 = 65_534;
@@ -39,9 +39,22 @@ fn chmod(path: &Path, mode: u32) {
     fs::set_permissions(path, Permissions::from_mode(mode)).unwrap();
 }
 
+/// On the disk's filesystem and on the one in memory.
+fn everywhere(test: fn(&Path)) {
+    let places = [std::env::temp_dir(), PathBuf::from("/dev/shm")];
+    for place in places.iter().filter(|place| place.is_dir()) {
+        test(place);
+    }
+}
+
+/// With the kernel's events, and by polling alone.
+fn builders(dir: &Path) -> [Builder; 2] {
+    [Watcher::builder(dir), Watcher::builder(dir).backend(Polling::every(Duration::from_millis(5)))]
+}
+
 /// A directory of its own below one that everybody may pass.
-fn directory() -> (tempfile::TempDir, std::path::PathBuf) {
-    let root = tempfile::tempdir().unwrap();
+fn directory(place: &Path) -> (tempfile::TempDir, PathBuf) {
+    let root = tempfile::tempdir_in(place).unwrap();
     chmod(root.path(), 0o755);
     let dir = root.path().join("sockets");
     fs::create_dir(&dir).unwrap();
@@ -80,13 +93,15 @@ async fn next(watcher: &mut Watcher) -> Event {
 
 #[test]
 fn trap_13_a_directory_closed_to_us_removes_nothing_until_it_is_open_again() {
-    let (_root, dir) = directory();
+    everywhere(a_directory_closed_to_us_removes_nothing_until_it_is_open_again);
+}
+
+fn a_directory_closed_to_us_removes_nothing_until_it_is_open_again(place: &Path) {
+    let (_root, dir) = directory(place);
     let _listener = UnixListener::bind(dir.join("a")).unwrap();
     let owner = Owner::start(&dir);
     as_nobody(async move {
-        for builder in
-            [Watcher::builder(&dir), Watcher::builder(&dir).backend(Polling::every(Duration::from_millis(5)))]
-        {
+        for builder in builders(&dir) {
             let mut watcher = builder.probing(Probing::Off).start().await.unwrap();
             while next(&mut watcher).await != Event::InitDone {}
             owner.chmod(0o000);
@@ -104,7 +119,7 @@ fn trap_13_a_directory_closed_to_us_removes_nothing_until_it_is_open_again() {
 
 #[test]
 fn a_name_that_was_hinted_at_is_found_although_the_listing_lacks_it() {
-    let (_root, dir) = directory();
+    let (_root, dir) = directory(&std::env::temp_dir());
     let owner = Owner::start(&dir);
     // Whoever links to a file must own it.
     chmod(&dir, 0o1777);
@@ -136,36 +151,49 @@ fn a_name_that_was_hinted_at_is_found_although_the_listing_lacks_it() {
 
 #[test]
 fn trap_15_a_directory_that_cannot_be_read_is_refused_with_words() {
-    let (_root, dir) = directory();
+    everywhere(a_directory_that_cannot_be_read_is_refused_with_words);
+}
+
+fn a_directory_that_cannot_be_read_is_refused_with_words(place: &Path) {
+    let (_root, dir) = directory(place);
     chmod(&dir, 0o711);
     as_nobody(async move {
-        let error = Watcher::start(&dir).await.unwrap_err();
-        assert!(matches!(&error, Error::Unreadable { .. }) && error.to_string().contains("permission"), "{error}");
+        for builder in builders(&dir) {
+            let error = builder.start().await.unwrap_err();
+            assert!(matches!(&error, Error::Unreadable { .. }) && error.to_string().contains("permission"), "{error}");
+        }
     });
 }
 
 #[test]
 fn trap_06_a_socket_that_may_not_be_written_to_is_unknown_unless_the_table_has_it() {
-    let (_root, dir) = directory();
+    everywhere(a_socket_that_may_not_be_written_to_is_unknown_unless_the_table_has_it);
+}
+
+fn a_socket_that_may_not_be_written_to_is_unknown_unless_the_table_has_it(place: &Path) {
+    let (_root, dir) = directory(place);
     let living = UnixListener::bind(dir.join("living")).unwrap();
     drop(UnixListener::bind(dir.join("dead")).unwrap());
     chmod(&dir.join("living"), 0o600);
     chmod(&dir.join("dead"), 0o600);
     as_nobody(async move {
-        let mut watcher = Watcher::start(&dir).await.unwrap();
-        watcher.sync().await.unwrap();
-        let events: Vec<_> = std::iter::from_fn(|| watcher.try_next()).collect();
-        let ready =
-            events.iter().filter(|event| matches!(event, Event::Ready(socket) if socket.path == dir.join("living")));
-        assert_eq!(ready.count(), 1);
-        assert!(!events.iter().any(|event| matches!(event, Event::Removed { .. })), "{events:?}");
-        let unknown = events.iter().any(|event| match event {
-            Event::InitApply(socket) => socket.liveness.verdict == Verdict::Unknown,
-            Event::Ready(socket) => socket.liveness.evidence == Evidence::Connect(Answer::Denied),
-            _ => false,
-        });
-        assert!(unknown);
-        watcher.shutdown().await;
+        for builder in builders(&dir) {
+            let mut watcher = builder.start().await.unwrap();
+            watcher.sync().await.unwrap();
+            let events: Vec<_> = std::iter::from_fn(|| watcher.try_next()).collect();
+            let ready = events
+                .iter()
+                .filter(|event| matches!(event, Event::Ready(socket) if socket.path == dir.join("living")));
+            assert_eq!(ready.count(), 1);
+            assert!(!events.iter().any(|event| matches!(event, Event::Removed { .. })), "{events:?}");
+            let unknown = events.iter().any(|event| match event {
+                Event::InitApply(socket) => socket.liveness.verdict == Verdict::Unknown,
+                Event::Ready(socket) => socket.liveness.evidence == Evidence::Connect(Answer::Denied),
+                _ => false,
+            });
+            assert!(unknown);
+            watcher.shutdown().await;
+        }
     });
     drop(living);
 }

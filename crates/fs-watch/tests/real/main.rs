@@ -7,7 +7,7 @@
 //! |---|---|
 //! | 1 arming, scanning, torn scans | `sockets::a_listing_torn_by_renames_removes_nobody_else`, `scripted::a_directory_replaced_between_arming_and_listing_is_armed_again`, `permissions.rs` `a_name_that_was_hinted_at_is_found_although_the_listing_lacks_it` |
 //! | 2 callback and control wait for each other | `cycles::trap_02_…`, `flow::a_consumer_that_sleeps_while_the_directory_is_remade_hangs_nobody`, `backend/kernel/tests.rs` `a_hub_that_does_not_answer_is_left_behind_by_all` |
-//! | 3 a dead backend | `backend/kernel/tests.rs` `a_callback_that_panics_is_survived`, `the_death_of_notifys_thread_is_noticed_and_harms_nobody`; `scripted::a_lost_backend_is_replaced_and_the_gap_is_mended` |
+//! | 3 a dead backend | `faults::trap_03_…` (polling has no thread to die: a backend that says it is lost, around it), `backend/kernel/tests.rs` `a_callback_that_panics_is_survived`, `the_death_of_notifys_thread_is_noticed_and_harms_nobody`; `scripted::a_lost_backend_is_replaced_and_the_gap_is_mended` |
 //! | 4 overflow | `overflow::trap_04_…` (polling has no queue: the end state alone), `backend/kernel/tests.rs` `trap_04_…`, `scripted::an_overflow_is_one_look_at_everything_and_one_resync` |
 //! | 5 `bind` before `listen` | `liveness::trap_05_…` |
 //! | 6 stale, live or unknown | `src/probe.rs` `every_condition_has_its_answer`, `liveness`, `permissions.rs` and `namespaces.rs` `trap_06_…`, `deaths.rs` |
@@ -18,8 +18,8 @@
 //! | 11 an event is not a state | `model`, `sockets::what_is_no_socket_is_ignored`, `sockets::a_name_need_not_be_utf8` |
 //! | 12 events of our own making | `idle.rs` `trap_12_…`, `backend/kernel/tests.rs` `a_bind_is_hinted_at_and_our_own_listing_is_not` |
 //! | 13 failure taken for emptiness | `permissions.rs` `trap_13_…`, `exhausted.rs`, `directory::a_path_that_cannot_be_followed_removes_nothing` |
-//! | 14 handlers' lives | `attach.rs`, `src/attach/posts/tests.rs`, `cancel.rs` `next_tells_all_news_once`; `flow::a_watcher_can_be_dropped_at_any_time`, `shutdown.rs` |
-//! | 15 filesystems that lie, limits | every test here by polling, `src/filesystem.rs`, `scripted::a_backend_that_cannot_arm_leaves_a_watcher_that_looks_often`, `permissions.rs` `trap_15_…`, `shutdown.rs` |
+//! | 14 handlers' lives | `handlers::trap_14_…`, `attach.rs`, `src/attach/posts/tests.rs`, `cancel.rs` `next_tells_all_news_once`; `flow::a_watcher_can_be_dropped_at_any_time`, `shutdown.rs` |
+//! | 15 filesystems that lie, limits | every test here by polling, `faults::trap_15_…`, `src/filesystem.rs`, `scripted::a_backend_that_cannot_arm_leaves_a_watcher_that_looks_often`, `permissions.rs` `trap_15_…`, `shutdown.rs` |
 //!
 //! And the hangs of others: `cycles::trap_02_…` (a bounded channel, and `watch` by its consumer),
 //! `flow::a_waiting_watcher_lets_other_tasks_run` (a blocking receive in a runtime of one thread),
@@ -39,7 +39,10 @@ use tempfile::TempDir;
 
 mod cycles;
 mod directory;
+mod faults;
 mod flow;
+#[cfg(feature = "tokio")]
+mod handlers;
 mod liveness;
 mod mirror;
 mod model;
