@@ -5,6 +5,7 @@
 
 use std::fs::File;
 use std::os::unix::net::UnixListener;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use fs_watch::backend::Polling;
@@ -24,7 +25,14 @@ fn take_all_descriptors() -> Vec<File> {
 async fn without_descriptors_nothing_is_removed() {
     let hard = getrlimit(Resource::Nofile);
     setrlimit(Resource::Nofile, Rlimit { current: Some(128), ..hard }).unwrap();
-    let dir = tempfile::tempdir().unwrap();
+    let places = [std::env::temp_dir(), PathBuf::from("/dev/shm")];
+    for place in places.iter().filter(|place| place.is_dir()) {
+        nothing_is_removed(place).await;
+    }
+}
+
+async fn nothing_is_removed(place: &Path) {
+    let dir = tempfile::tempdir_in(place).unwrap();
     let _listener = UnixListener::bind(dir.path().join("a")).unwrap();
     let polling = Polling::every(Duration::from_millis(5));
     let mut watcher = Watcher::builder(dir.path()).backend(polling).start().await.unwrap();

@@ -14,9 +14,23 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use fs_watch::{Answer, Event, Evidence, Verdict, Watcher};
+use fs_watch::backend::Polling;
+use fs_watch::{Answer, Builder, Event, Evidence, Probing, Verdict, Watcher};
 
 const LIMIT: Duration = Duration::from_secs(30);
+
+/// A mount makes no event. Looking at the path itself does not need one.
+const SOON: Duration = Duration::from_millis(20);
+
+/// On the disk's filesystem and on the one in memory.
+fn places() -> impl Iterator<Item = PathBuf> {
+    [std::env::temp_dir(), PathBuf::from("/dev/shm")].into_iter().filter(|place| place.is_dir())
+}
+
+/// With the kernel's events, and by polling alone.
+fn builders(dir: &Path) -> [Builder; 2] {
+    [Watcher::builder(dir), Watcher::builder(dir).backend(Polling::every(SOON))]
+}
 
 /// A role of this program in namespaces of its own.
 fn unshared(flags: &[&str], role: &str) -> Option<Command> {
@@ -68,28 +82,34 @@ fn trap_09_a_directory_mounted_over_and_uncovered_again_is_followed() {
 #[test]
 #[ignore = "a role, for a mount namespace of its own"]
 fn role_mounts_over() {
-    bounded(async {
-        let root = tempfile::tempdir().unwrap();
+    for place in places() {
+        let root = tempfile::tempdir_in(place).unwrap();
         let dir = root.path().join("sockets");
         fs::create_dir(&dir).unwrap();
         let _below = UnixListener::bind(dir.join("below")).unwrap();
-        // A mount makes no event. Looking at the path itself does not need one.
-        let builder = Watcher::builder(&dir).safety_interval(Duration::from_millis(20));
-        let (mut watcher, mut here) = (builder.start().await.unwrap(), Vec::new());
-        until(&mut watcher, &mut here, &[dir.join("below")]).await;
+        for builder in builders(&dir) {
+            bounded(mounts_over(&dir, builder.safety_interval(SOON)));
+        }
+    }
+}
 
-        run("mount", &["-t", "tmpfs", "none"], &dir);
-        until(&mut watcher, &mut here, &[]).await;
-        let above = UnixListener::bind(dir.join("above")).unwrap();
-        until(&mut watcher, &mut here, &[dir.join("above")]).await;
+async fn mounts_over(dir: &Path, builder: Builder) {
+    let (mut watcher, mut here) = (builder.start().await.unwrap(), Vec::new());
+    until(&mut watcher, &mut here, &[dir.join("below")]).await;
 
-        drop(above);
-        run("umount", &[], &dir);
-        until(&mut watcher, &mut here, &[dir.join("below")]).await;
-        let _also = UnixListener::bind(dir.join("also")).unwrap();
-        until(&mut watcher, &mut here, &[dir.join("also"), dir.join("below")]).await;
-        watcher.shutdown().await;
-    });
+    run("mount", &["-t", "tmpfs", "none"], dir);
+    until(&mut watcher, &mut here, &[]).await;
+    let above = UnixListener::bind(dir.join("above")).unwrap();
+    until(&mut watcher, &mut here, &[dir.join("above")]).await;
+
+    drop(above);
+    run("umount", &[], dir);
+    until(&mut watcher, &mut here, &[dir.join("below")]).await;
+    let also = UnixListener::bind(dir.join("also")).unwrap();
+    until(&mut watcher, &mut here, &[dir.join("also"), dir.join("below")]).await;
+    watcher.shutdown().await;
+    drop(also);
+    fs::remove_file(dir.join("also")).unwrap();
 }
 
 #[test]
@@ -100,22 +120,27 @@ fn a_watcher_does_not_keep_a_filesystem_from_being_unmounted() {
 #[test]
 #[ignore = "a role, for a mount namespace of its own"]
 fn role_unmounts() {
-    bounded(async {
-        let root = tempfile::tempdir().unwrap();
+    for place in places() {
+        let root = tempfile::tempdir_in(place).unwrap();
         let mount = root.path().join("mount");
-        fs::create_dir(&mount).unwrap();
-        run("mount", &["-t", "tmpfs", "none"], &mount);
         let dir = mount.join("sockets");
-        fs::create_dir(&dir).unwrap();
-        drop(UnixListener::bind(dir.join("a")).unwrap());
-        let builder = Watcher::builder(&dir).safety_interval(Duration::from_millis(20));
-        let (mut watcher, mut here) = (builder.probing(fs_watch::Probing::Off).start().await.unwrap(), Vec::new());
-        until(&mut watcher, &mut here, &[dir.join("a")]).await;
-        // Not lazily: with a descriptor of ours open it would be busy.
-        run("umount", &[], &mount);
-        until(&mut watcher, &mut here, &[]).await;
-        watcher.shutdown().await;
-    });
+        fs::create_dir(&mount).unwrap();
+        for builder in builders(&dir) {
+            bounded(unmounts(&mount, &dir, builder.safety_interval(SOON).probing(Probing::Off)));
+        }
+    }
+}
+
+async fn unmounts(mount: &Path, dir: &Path, builder: Builder) {
+    run("mount", &["-t", "tmpfs", "none"], mount);
+    fs::create_dir(dir).unwrap();
+    drop(UnixListener::bind(dir.join("a")).unwrap());
+    let (mut watcher, mut here) = (builder.start().await.unwrap(), Vec::new());
+    until(&mut watcher, &mut here, &[dir.join("a")]).await;
+    // Not lazily: with a descriptor of ours open it would be busy.
+    run("umount", &[], mount);
+    until(&mut watcher, &mut here, &[]).await;
+    watcher.shutdown().await;
 }
 
 #[test]
@@ -126,32 +151,36 @@ fn one_directory_under_two_paths_is_watched_under_both() {
 #[test]
 #[ignore = "a role, for a mount namespace of its own"]
 fn role_has_two_paths() {
-    bounded(async {
-        let root = tempfile::tempdir().unwrap();
-        let dirs = ["one", "other"].map(|name| root.path().join(name));
-        dirs.iter().for_each(|dir| fs::create_dir(dir).unwrap());
-        let status = Command::new("mount").arg("--bind").args(&dirs).status().unwrap();
-        assert!(status.success());
-        // By events alone. The kernel has one watch for one directory and would tell all under one path.
-        let never = Duration::from_secs(86_400);
-        let mut watchers = Vec::new();
-        for dir in &dirs {
-            watchers.push((Watcher::builder(dir).safety_interval(never).start().await.unwrap(), Vec::new()));
+    places().for_each(|place| bounded(has_two_paths(place)));
+}
+
+async fn has_two_paths(place: PathBuf) {
+    let root = tempfile::tempdir_in(place).unwrap();
+    let dirs = ["one", "other"].map(|name| root.path().join(name));
+    dirs.iter().for_each(|dir| fs::create_dir(dir).unwrap());
+    let status = Command::new("mount").arg("--bind").args(&dirs).status().unwrap();
+    assert!(status.success());
+    // By events alone. The kernel has one watch for one directory and would tell all under one path.
+    let never = Duration::from_secs(86_400);
+    let mut watchers = Vec::new();
+    for dir in &dirs {
+        watchers.push((Watcher::builder(dir).safety_interval(never).start().await.unwrap(), Vec::new()));
+    }
+    let mut listeners = Vec::new();
+    let mut names = Vec::new();
+    for name in ["a", "b"] {
+        names.push(name);
+        listeners.push(UnixListener::bind(dirs[0].join(name)).unwrap());
+        for ((watcher, here), dir) in watchers.iter_mut().zip(&dirs) {
+            let wanted: Vec<_> = names.iter().map(|name| dir.join(name)).collect();
+            until(watcher, here, &wanted).await;
         }
-        let mut listeners = Vec::new();
-        let mut names = Vec::new();
-        for name in ["a", "b"] {
-            names.push(name);
-            listeners.push(UnixListener::bind(dirs[0].join(name)).unwrap());
-            for ((watcher, here), dir) in watchers.iter_mut().zip(&dirs) {
-                let wanted: Vec<_> = names.iter().map(|name| dir.join(name)).collect();
-                until(watcher, here, &wanted).await;
-            }
-        }
-        for (watcher, _) in watchers {
-            watcher.shutdown().await;
-        }
-    });
+    }
+    for (watcher, _) in watchers {
+        watcher.shutdown().await;
+    }
+    // Or it stays for ever.
+    run("umount", &[], &dirs[1]);
 }
 
 /// Ends with its test.
@@ -166,8 +195,16 @@ impl Drop for Server {
 
 #[test]
 fn trap_06_a_server_in_another_network_namespace_is_found_and_left_in_peace() {
-    let dir = tempfile::tempdir().unwrap();
-    let path = dir.path().join("foreign");
+    for place in places() {
+        let dir = tempfile::tempdir_in(place).unwrap();
+        for builder in builders(dir.path()) {
+            a_foreign_server_is_found_and_left_in_peace(dir.path(), builder);
+        }
+    }
+}
+
+fn a_foreign_server_is_found_and_left_in_peace(dir: &Path, builder: Builder) {
+    let path = dir.join("foreign");
     let Some(mut command) = unshared(&["-n"], "role_serves_and_counts") else { return };
     let mut server = Server(command.env("SERVE", &path).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap());
     let mut lines = BufReader::new(server.0.stdout.take().unwrap()).lines();
@@ -175,7 +212,7 @@ fn trap_06_a_server_in_another_network_namespace_is_found_and_left_in_peace() {
         move || lines.by_ref().map(Result::unwrap).find_map(|line| Some(line.strip_prefix("> ")?.to_owned()));
     assert_eq!(hear().unwrap(), "serving");
     bounded(async {
-        let mut watcher = Watcher::start(dir.path()).await.unwrap();
+        let mut watcher = builder.start().await.unwrap();
         let socket = loop {
             if let Event::Ready(socket) = watcher.next().await.unwrap() {
                 break socket;
@@ -191,6 +228,7 @@ fn trap_06_a_server_in_another_network_namespace_is_found_and_left_in_peace() {
         assert_eq!(hear().unwrap(), "2 connections");
         watcher.shutdown().await;
     });
+    fs::remove_file(path).unwrap();
 }
 
 #[test]

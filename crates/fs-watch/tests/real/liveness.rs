@@ -22,6 +22,7 @@ everywhere![
     a_chmod_is_looked_into,
     without_connecting_a_vanished_server_is_stale_all_the_same,
     who_is_not_to_be_asked_is_not,
+    trap_06_each_condition_has_its_verdict,
 ];
 
 impl Rig {
@@ -177,4 +178,38 @@ async fn who_is_not_to_be_asked_is_not(rig: Rig) {
     drop(UnixListener::bind(rig.path("b")).unwrap());
     mirror.sync().await;
     assert_eq!(mirror.names(), ["a", "b"]);
+}
+
+async fn trap_06_each_condition_has_its_verdict(rig: Rig) {
+    let _listening = rig.bind("listening");
+    let _bound = rig.bind_only("bound", SocketType::STREAM);
+    let _datagrams = UnixDatagram::bind(rig.path("datagrams")).unwrap();
+    // Whoever knocks now is sent away, and somebody is in all the same.
+    let full = rig.bind_only("full", SocketType::STREAM);
+    listen(&full, 0).unwrap();
+    let _waiting = UnixStream::connect(rig.path("full")).unwrap();
+    let [closed, gone, shut] = ["closed", "gone", "shut"].map(|name| rig.bind(name));
+    fs::write(rig.path("file"), "").unwrap();
+    std::os::unix::fs::symlink(rig.path("nowhere"), rig.path("dangling")).unwrap();
+    fs::set_permissions(rig.path("shut"), fs::Permissions::from_mode(0o000)).unwrap();
+
+    let mut mirror = Mirror::start(rig.judged()).await;
+    mirror.sync().await;
+    let ready = |mirror: &Mirror| -> Vec<String> {
+        let names = mirror.names().into_iter().filter(|name| mirror.is_ready(&rig.path(name)));
+        names.map(str::to_owned).collect()
+    };
+    assert_eq!(mirror.names(), ["bound", "closed", "datagrams", "full", "gone", "listening", "shut"]);
+    assert_eq!(ready(&mirror), ["closed", "datagrams", "full", "gone", "listening", "shut"]);
+    assert_eq!(mirror.sockets[&rig.path("full")].liveness.verdict, Verdict::Listening);
+    assert_ne!(mirror.sockets[&rig.path("bound")].liveness.verdict, Verdict::Listening);
+
+    drop((closed, gone));
+    fs::remove_file(rig.path("gone")).unwrap();
+    mirror.until_gone(&rig.path("gone")).await;
+    mirror.sync().await;
+    assert_eq!(ready(&mirror), ["datagrams", "full", "listening", "shut"]);
+    assert!(!mirror.sockets.contains_key(&rig.path("closed")));
+    assert_eq!(mirror.removals.len(), 2);
+    drop(shut);
 }
