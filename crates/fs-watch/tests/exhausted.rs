@@ -2,6 +2,7 @@
 //! of its own, because it takes all of them.
 
 #![cfg(target_os = "linux")]
+#![expect(clippy::unwrap_used, reason = "a test may")]
 
 use std::fs::File;
 use std::os::unix::net::UnixListener;

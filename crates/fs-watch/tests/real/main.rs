@@ -7,7 +7,7 @@
 //! |---|---|
 //! | 1 arming, scanning, torn scans | `sockets::a_listing_torn_by_renames_removes_nobody_else`, `scripted::a_directory_replaced_between_arming_and_listing_is_armed_again`, `permissions.rs` `a_name_that_was_hinted_at_is_found_although_the_listing_lacks_it` |
 //! | 2 callback and control wait for each other | `cycles::trap_02_…`, `flow::a_consumer_that_sleeps_while_the_directory_is_remade_hangs_nobody`, `backend/kernel/tests.rs` `a_hub_that_does_not_answer_is_left_behind_by_all` |
-//! | 3 a dead backend | `faults::trap_03_…` (polling has no thread to die: a backend that says it is lost, around it), `backend/kernel/tests.rs` `a_callback_that_panics_is_survived`, `the_death_of_notifys_thread_is_noticed_and_harms_nobody`; `scripted::a_lost_backend_is_replaced_and_the_gap_is_mended` |
+//! | 3 a dead backend | `faults::trap_03_…` (around either source, for polling has no thread of its own that could die), `backend/kernel/tests.rs` `a_callback_that_panics_is_survived`, `the_death_of_notifys_thread_is_noticed_and_harms_nobody`; `scripted::a_lost_backend_is_replaced_and_the_gap_is_mended` |
 //! | 4 overflow | `overflow::trap_04_…` (polling has no queue: the end state alone), `backend/kernel/tests.rs` `trap_04_…`, `scripted::an_overflow_is_one_look_at_everything_and_one_resync` |
 //! | 5 `bind` before `listen` | `liveness::trap_05_…` |
 //! | 6 stale, live or unknown | `liveness::trap_06_…`, `src/probe.rs` `every_condition_has_its_answer`, `liveness`, `permissions.rs` and `namespaces.rs` `trap_06_…`, `deaths.rs` |
@@ -21,9 +21,10 @@
 //! | 14 handlers' lives | `handlers::trap_14_…`, `attach.rs`, `src/attach/posts/tests.rs`, `cancel.rs` `next_tells_all_news_once`; `flow::a_watcher_can_be_dropped_at_any_time`, `shutdown.rs` |
 //! | 15 filesystems that lie, limits | every test here by polling, `faults::trap_15_…`, `src/filesystem.rs`, `scripted::a_backend_that_cannot_arm_leaves_a_watcher_that_looks_often`, `permissions.rs` `trap_15_…`, `shutdown.rs` |
 //!
-//! Here each test runs in all four circumstances, but for those in `scripted`, whose source of hints is the test itself.
-//! `permissions.rs`, `namespaces.rs`, `exhausted.rs` and `idle.rs` go through the four in one test where it says
-//! `trap_…`; what they need (root, a mount, all descriptors, all threads of the process) a program has once.
+//! Here each test runs in all four circumstances, but for `scripted`, whose source of hints is the
+//! test itself, and for the plain view in `flow`.
+//! The tests named above of `permissions.rs`, `namespaces.rs`, `exhausted.rs` and `idle.rs` go through the four by
+//! themselves: what they need (root, a mount, all descriptors, all threads of the process) a program has once.
 //! `backend/kernel/tests.rs` is about the kernel's events, of which polling has none.
 //!
 //! And the hangs of others: `cycles::trap_02_…` (a bounded channel, and `watch` by its consumer),
