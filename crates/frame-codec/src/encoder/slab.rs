@@ -7,7 +7,7 @@ use bytes::{Buf as _, Bytes, BytesMut};
 use crate::Head;
 
 /// A slab that has grown beyond this is given back once it is drained.
-const KEEP: usize = 256 << 10;
+const KEEP: usize = 1 << 20;
 
 /// So much is initialised at least, if it is there.
 const PAGE: usize = 4 << 10;
