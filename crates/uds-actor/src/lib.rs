@@ -93,6 +93,7 @@ mod quiet;
 mod receiver;
 mod report;
 mod sender;
+mod settings;
 mod sink;
 mod socket;
 mod sync;
