@@ -83,6 +83,12 @@ fn outbox(bytes: usize, writer: Option<Arc<dyn WriteShared>>) -> Arc<Outbox<Deli
     Arc::new(Outbox::new(Delimited::lines(), limits, bytes, Overflow::Wait, desk, writer))
 }
 
+/// The actor, in a thread of its own.
+fn start(outbox: &Arc<Outbox<Delimited>>, wire: &Arc<Wire>) -> thread::JoinHandle<()> {
+    let (outbox, wire) = (Arc::clone(outbox), Arc::clone(wire));
+    thread::spawn(move || act(&outbox, &wire))
+}
+
 /// What the task does with an outbox, until that is finished and empty.
 fn act(outbox: &Outbox<Delimited>, wire: &Wire) {
     let mut taken = Encoder::new(Delimited::lines(), Limits::default());
@@ -123,10 +129,7 @@ fn a_sender_that_waits_for_room_is_woken_and_keeps_its_order() {
     explore(|| {
         let wire = Wire::new(usize::MAX);
         let outbox = outbox(8, None); // room for one of these lines at a time
-        let actor = thread::spawn({
-            let (outbox, wire) = (Arc::clone(&outbox), Arc::clone(&wire));
-            move || act(&outbox, &wire)
-        });
+        let actor = start(&outbox, &wire);
         send(&outbox, "a1");
         send(&outbox, "a2");
         outbox.drop_sender();
@@ -148,10 +151,7 @@ fn of_two_senders_that_want_the_same_room_neither_is_forgotten() {
                 outbox.drop_sender();
             }
         });
-        let actor = thread::spawn({
-            let (outbox, wire) = (Arc::clone(&outbox), Arc::clone(&wire));
-            move || act(&outbox, &wire)
-        });
+        let actor = start(&outbox, &wire);
         send(&outbox, "a1");
         outbox.drop_sender();
         other.join().unwrap();
@@ -173,10 +173,7 @@ fn whoever_holds_the_token_writes_alone_and_nothing_is_torn() {
             let wire = Wire::telling_of_blocks(at_once, &told);
             let outbox = outbox(1 << 10, Some(Arc::clone(&wire) as Arc<dyn WriteShared>));
             outbox.add_sender();
-            let actor = thread::spawn({
-                let (outbox, wire) = (Arc::clone(&outbox), Arc::clone(&wire));
-                move || act(&outbox, &wire)
-            });
+            let actor = start(&outbox, &wire);
             let other = thread::spawn({
                 let outbox = Arc::clone(&outbox);
                 move || {
@@ -201,10 +198,7 @@ fn a_flush_ends_when_its_line_is_on_the_wire_and_not_before() {
     explore(|| {
         let wire = Wire::new(2);
         let outbox = outbox(1 << 10, Some(Arc::clone(&wire) as Arc<dyn WriteShared>));
-        let actor = thread::spawn({
-            let (outbox, wire) = (Arc::clone(&outbox), Arc::clone(&wire));
-            move || act(&outbox, &wire)
-        });
+        let actor = start(&outbox, &wire);
         send(&outbox, "mine");
         let mark = outbox.mark();
         let mut ticket = Ticket::new();
@@ -223,10 +217,7 @@ fn a_flush_ends_when_another_sender_has_written_its_line() {
         let wire = Wire::telling_of_blocks(usize::MAX, &told);
         let outbox = outbox(1 << 10, Some(Arc::clone(&wire) as Arc<dyn WriteShared>));
         outbox.add_sender();
-        let actor = thread::spawn({
-            let (outbox, wire) = (Arc::clone(&outbox), Arc::clone(&wire));
-            move || act(&outbox, &wire)
-        });
+        let actor = start(&outbox, &wire);
         let other = thread::spawn({
             let outbox = Arc::clone(&outbox);
             move || {
