@@ -104,7 +104,7 @@ mod waiters;
 
 pub use crate::{
     actor::Actor,
-    address::{Address, FileKind, SocketKind},
+    address::{Address, SocketKind},
     admit::Admit,
     bind::{
         Bind,
@@ -115,7 +115,7 @@ pub use crate::{
     channels::spawn_with_channels,
     connect::Connect,
     control::Control,
-    error::{Error, LockFault, PathFault, Result},
+    error::{Error, PathFault, Result},
     listener::{AcceptStats, Acceptable, Draining, Listener, SeqpacketListener},
     mode::Mode,
     outlet::{Overflow, Refusal},
@@ -128,3 +128,5 @@ pub use crate::{
     socket::Socket,
     transport::{Owned, Transport, WriteShared},
 };
+#[doc(inline)]
+pub use lock_file::{Fault as LockFault, FileKind};

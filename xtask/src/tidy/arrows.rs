@@ -20,12 +20,13 @@ const fn arrows(name: &'static str, may_use: &'static [&'static str]) -> Crate {
 /// Every crate there is or will be, lowest first.
 const GRAPH: &[Crate] = &[
     arrows("frame-codec", &[]),
+    arrows("lock-file", &[]),
     arrows("unix-diag", &[]),
-    arrows("fs-watch", &["unix-diag"]),
+    arrows("fs-watch", &["lock-file", "unix-diag"]),
     arrows("endpoint", &[]),
     arrows("cancel-kit", &[]),
     arrows("packetizer", &["frame-codec"]),
-    arrows("uds-actor", &["frame-codec", "unix-diag"]),
+    arrows("uds-actor", &["frame-codec", "lock-file", "unix-diag"]),
     Crate {
         name: "mpsr-server",
         may_use: &["uds-actor", "frame-codec", "endpoint"],
