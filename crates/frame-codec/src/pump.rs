@@ -51,8 +51,8 @@ const TURN: usize = 256 << 10;
 /// # Limits
 ///
 /// Reading is bounded by the [`Decoder`]'s limits and by asking: each call reads until frames are complete, or 256 KiB, so
-/// what the caller does not take stays in the kernel and holds the peer back. What is pushed to [`encoder`](Self::encoder) is the caller's to
-/// bound.
+/// what the caller does not take stays in the kernel and holds the peer back. What is pushed to
+/// [`encoder`](Self::encoder) is the caller's to bound.
 pub struct Pump<S, F> {
     stream: S,
     decoder: Decoder<F>,

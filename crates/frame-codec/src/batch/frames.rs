@@ -6,7 +6,7 @@ use bytes::Bytes;
 
 use super::index::Span;
 
-/// Lends the frames of a [`Batch`].
+/// Lends the frames of a [`Batch`](super::Batch).
 #[derive(Clone)]
 pub struct Frames<'a> {
     pub(super) block: &'a [u8],
@@ -42,7 +42,7 @@ impl fmt::Debug for Frames<'_> {
     }
 }
 
-/// Gives the frames of a [`Batch`] away.
+/// Gives the frames of a [`Batch`](super::Batch) away.
 pub struct IntoFrames {
     pub(super) block: Bytes,
     pub(super) spans: vec::IntoIter<Span>,

@@ -2,11 +2,9 @@
 
 use std::io;
 
-#[cfg(doc)]
-use super::Pump;
 use crate::{Batch, Error};
 
-/// What [`Pump::next`] has to say.
+/// What [`Pump::next`](super::Pump::next) has to say.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum PumpEvent {
@@ -18,7 +16,7 @@ pub enum PumpEvent {
     Drained,
     /// Nothing more will be read. Writing may go on: the peer can have closed one direction only.
     End(End),
-    /// [`Pump::finish`] is done: everything is written and our direction is closed.
+    /// [`Pump::finish`](super::Pump::finish) is done: everything is written and our direction is closed.
     Finished,
     /// Nothing more can be written. Reading may go on: what the peer sent before is still to come.
     WriteFailed(io::Error),
@@ -49,7 +47,7 @@ pub enum End {
     },
 }
 
-/// Whether a call to [`Pump::poll_next`] may read.
+/// Whether a call to [`Pump::poll_next`](super::Pump::poll_next) may read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Intake {
     /// Read if there is something.
