@@ -25,6 +25,7 @@ const GRAPH: &[Crate] = &[
     arrows("fs-watch", &["lock-file", "unix-diag"]),
     arrows("endpoint", &[]),
     arrows("cancel-kit", &[]),
+    arrows("heap-kit", &[]),
     arrows("packetizer", &["frame-codec"]),
     arrows("uds-actor", &["frame-codec", "lock-file", "unix-diag"]),
     Crate {
@@ -57,7 +58,7 @@ const GRAPH: &[Crate] = &[
 const BINARIES: &[&str] = &["mpsr", "zk"];
 
 /// Anyone may test with these.
-const FOR_TESTS: &[&str] = &["cancel-kit"];
+const FOR_TESTS: &[&str] = &["cancel-kit", "heap-kit"];
 
 /// Not crates of ours but members: they see everything.
 const OUTSIDE: &[&str] = &["xtask", "tributary-tests"];
