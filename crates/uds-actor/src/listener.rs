@@ -51,9 +51,9 @@ pub type SeqpacketListener = Listener<Seqpacket>;
 
 /// A listening socket and the name it was given.
 ///
-/// Made by [`Bind::listen`](crate::Bind::listen) and [`Bind::listen_seqpacket`](crate::Bind::listen_seqpacket). Dropping it takes the name back, closes the socket — which *resets
-/// the connections that nobody accepted, with what was sent on them* — and lets go of the lock, in this order.
-/// [`into_draining`](Self::into_draining) loses none.
+/// Made by [`Bind::listen`](crate::Bind::listen) and [`Bind::listen_seqpacket`](crate::Bind::listen_seqpacket). Dropping
+/// it takes the name back, closes the socket — which *resets the connections that nobody accepted, with what was sent on
+/// them* — and lets go of the lock, in this order. [`into_draining`](Self::into_draining) loses none.
 #[derive(Debug)]
 pub struct Listener<S = UnixStream> {
     // Fields are dropped in this order, and it matters: the open socket keeps the inode number ours while the name is
