@@ -11,7 +11,7 @@ use crate::{
     control::{Desk, Lease},
     fds::{self, Passing},
     inbox::Inbox,
-    outbox::Outbox,
+    outbox::{Outbox, frames::Frames},
     outlet::Outlet,
     quiet::Rest,
     settings::{Settings, Sign},
@@ -122,14 +122,8 @@ impl<T: Transport, F: Framing + Clone + Send + 'static> Actor<T, F> {
         let peer = T::peer(&stream);
         let desk = Arc::new(Desk::default());
         let lease = Arc::new(Lease(Arc::clone(&desk)));
-        let outbox = Arc::new(Outbox::new(
-            self.framing.clone(),
-            self.limits,
-            self.settings.outbox_bytes,
-            self.settings.overflow,
-            Arc::clone(&desk),
-            T::writer(&stream),
-        ));
+        let frames = Frames::new(self.framing.clone(), self.limits, self.settings.outbox_bytes, T::writer(&stream));
+        let outbox = Arc::new(Outbox::new(frames, self.settings.overflow, Arc::clone(&desk)));
         let inbox = Arc::new(Inbox::new(self.settings.inbox_bytes));
         let (ending, told) = watch::channel(None);
         let task = Task::<T, F> {
