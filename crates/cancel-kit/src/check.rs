@@ -84,8 +84,8 @@ impl Check {
     /// Runs the scenario under every plan, each time by `run`: a runtime's `block_on`, for scenarios with tasks, timers
     /// or sockets.
     ///
-    /// For tokio there is `run_in_tokio`. How long a run may take is for `run` to limit, with a timeout around the future. The number of polls may vary from
-    /// run to run; only the outcome must not.
+    /// For tokio there is `run_in_tokio`. How long a run may take is for `run` to limit, with a timeout around the
+    /// future. The number of polls may vary from run to run; only the outcome must not.
     ///
     /// ```
     /// use cancel_kit::{Check, Drops};

@@ -2,7 +2,8 @@
 //!
 //! `cargo bench -p frame-codec` prints medians of seven rounds; figures are for comparing rows of one run, not runs of
 //! different machines. Time is the CPU's where one thread does all the work, so that a busy machine disturbs it less;
-//! the socket section measures wall time and wants an idle machine. With a word after `--` only the sections whose name contains it run.
+//! the socket section measures wall time and wants an idle machine. With a word after `--` only the sections whose name
+//! contains it run.
 #![expect(clippy::print_stdout, reason = "a table is what it makes")]
 
 use std::{

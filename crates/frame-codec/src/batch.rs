@@ -1,22 +1,20 @@
 //! Many frames in one block of memory.
 
-use std::{fmt, iter::FusedIterator, slice};
+use std::fmt;
 
 use bytes::{Bytes, BytesMut};
 
 mod builder;
+mod frames;
+mod index;
 
-pub use builder::BatchBuilder;
+pub(crate) use index::Index;
+pub use {
+    builder::BatchBuilder,
+    frames::{Frames, IntoFrames},
+};
 
-/// Where one frame's payload lies in its block.
-///
-/// 32 bits suffice: a block holds at most one frame of [`Limits::LARGEST_MAX_FRAME`](crate::Limits::LARGEST_MAX_FRAME)
-/// bytes, or one read.
-#[derive(Clone, Copy)]
-struct Span {
-    start: u32,
-    end: u32,
-}
+use index::Span;
 
 /// What a batch costs however little is in it: itself, its place in a queue, a permit, and what the allocator adds to each.
 const OVERHEAD: usize = 256;
@@ -100,7 +98,7 @@ impl Batch {
     #[must_use]
     #[inline]
     pub fn get(&self, index: usize) -> Option<&[u8]> {
-        self.frames.get(index).map(|span| lend(&self.block, *span))
+        self.frames.get(index).map(|span| span.of(&self.block))
     }
 
     /// Where the payload of the frame at this position begins, in bytes from the beginning of the block that the batch was
@@ -199,126 +197,6 @@ impl IntoIterator for Batch {
 
     fn into_iter(self) -> IntoFrames {
         self.into_frames()
-    }
-}
-
-/// Lends the frames of a [`Batch`].
-#[derive(Clone)]
-pub struct Frames<'a> {
-    block: &'a [u8],
-    spans: slice::Iter<'a, Span>,
-}
-
-impl<'a> Iterator for Frames<'a> {
-    type Item = &'a [u8];
-
-    #[inline]
-    fn next(&mut self) -> Option<&'a [u8]> {
-        self.spans.next().map(|span| lend(self.block, *span))
-    }
-
-    #[inline]
-    fn size_hint(&self) -> (usize, Option<usize>) {
-        self.spans.size_hint()
-    }
-}
-
-impl DoubleEndedIterator for Frames<'_> {
-    fn next_back(&mut self) -> Option<Self::Item> {
-        self.spans.next_back().map(|span| lend(self.block, *span))
-    }
-}
-
-impl ExactSizeIterator for Frames<'_> {}
-impl FusedIterator for Frames<'_> {}
-
-impl fmt::Debug for Frames<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_list().entries(self.clone().map(|frame| frame.escape_ascii().to_string())).finish()
-    }
-}
-
-/// Gives the frames of a [`Batch`] away.
-pub struct IntoFrames {
-    block: Bytes,
-    spans: std::vec::IntoIter<Span>,
-}
-
-impl Iterator for IntoFrames {
-    type Item = Bytes;
-
-    fn next(&mut self) -> Option<Bytes> {
-        self.spans.next().map(|span| self.block.slice(span.start as usize..span.end as usize))
-    }
-
-    fn size_hint(&self) -> (usize, Option<usize>) {
-        self.spans.size_hint()
-    }
-}
-
-impl ExactSizeIterator for IntoFrames {}
-impl FusedIterator for IntoFrames {}
-
-impl fmt::Debug for IntoFrames {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("IntoFrames").field("left", &self.spans.len()).finish()
-    }
-}
-
-#[inline]
-fn lend(block: &[u8], span: Span) -> &[u8] {
-    &block[span.start as usize..span.end as usize]
-}
-
-/// The frames found so far in a block that is still being scanned.
-pub(crate) struct Index {
-    frames: Vec<Span>,
-    byte_len: usize,
-    /// How many frames to make room for with the first one.
-    expected: usize,
-}
-
-impl Index {
-    /// An index for about so many frames; takes no memory until the first.
-    pub(crate) const fn expecting(frames: usize) -> Self {
-        Self { frames: Vec::new(), byte_len: 0, expected: frames }
-    }
-
-    #[inline]
-    pub(crate) fn push(&mut self, start: usize, end: usize) {
-        debug_assert!(start <= end, "a frame ends behind its beginning");
-        if self.frames.len() == self.frames.capacity() {
-            self.make_room();
-        }
-        #[expect(clippy::cast_possible_truncation, reason = "a block is shorter than 4 GiB, see `into_batch`")]
-        self.frames.push(Span { start: start as u32, end: end as u32 });
-        self.byte_len += end - start;
-    }
-
-    #[cold]
-    fn make_room(&mut self) {
-        let more = if self.frames.is_empty() { self.expected.max(1) } else { self.frames.len() };
-        self.frames.reserve_exact(more);
-    }
-
-    pub(crate) const fn len(&self) -> usize {
-        self.frames.len()
-    }
-
-    /// The memory it takes, in bytes.
-    #[inline]
-    pub(crate) const fn memory_len(&self) -> usize {
-        self.frames.len() * size_of::<Span>()
-    }
-
-    /// The batch of these frames over their block.
-    pub(crate) fn into_batch(mut self, block: Bytes) -> Batch {
-        if self.frames.capacity() / 2 > self.frames.len() {
-            // More were expected; a batch may be held for long.
-            self.frames.shrink_to_fit();
-        }
-        assert!(u32::try_from(block.len()).is_ok(), "a block is shorter than 4 GiB");
-        Batch { block, frames: self.frames, byte_len: self.byte_len }
     }
 }
 

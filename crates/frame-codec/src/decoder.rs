@@ -50,9 +50,9 @@ const SHARE_OF_BUFFER: usize = 4;
 /// The buffer grows with what has arrived, at most doubling, never to a length that a header merely claims. It holds at
 /// most one incomplete frame ([`Limits::max_frame`]) and one read: 64 KiB, or as much again as has come of that frame. Beside
 /// it up to three blocks of at most 128 KiB are remembered that were read into before, while reads are large enough to use
-/// them again. It is never full: frames that were taken make room. A batch that fills less than a quarter of it is copied out, so that messages that trickle in do not each keep a
-/// buffer. Whoever waits for more calls [`release`](Self::release), after which a connection that is
-/// idle between frames holds at most 1 KiB.
+/// them again. It is never full: frames that were taken make room. A batch that fills less than a quarter of it is copied
+/// out, so that messages that trickle in do not each keep a buffer. Whoever waits for more calls
+/// [`release`](Self::release), after which a connection that is idle between frames holds at most 1 KiB.
 pub struct Decoder<F> {
     framing: F,
     limits: Limits,

@@ -1,67 +1,11 @@
 //! What hostile peers and idle connections cost, counted by the allocator.
-//!
-//! The process counts every byte that is allocated and not freed. Tests in this file run one at a time within a process:
-//! each takes the lock.
-#![expect(unsafe_code, reason = "an allocator that counts; it hands every call on to the system's")]
-
-use std::{
-    alloc::{GlobalAlloc, Layout, System},
-    cell::Cell,
-};
 
 use bytes::BufMut as _;
 use frame_codec::{
     Batch, ByteOrder, Decoder, Delimited, Encoder, Framing, LengthPrefixed, Limits, Netstring, OctetCount, Raw,
     UntilEof, Varint, Whole,
 };
-
-struct Counting;
-
-thread_local! {
-    static LIVE: Cell<isize> = const { Cell::new(0) };
-    static PEAK: Cell<isize> = const { Cell::new(0) };
-}
-
-fn count(change: isize) {
-    // A thread that is ending has no counters any more; nothing is measured there.
-    let _ = LIVE.try_with(|live| {
-        live.set(live.get() + change);
-        PEAK.with(|peak| peak.set(peak.get().max(live.get())));
-    });
-}
-
-// SAFETY: every call goes to `System` with the arguments it came with; counting allocates nothing.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        count(layout.size() as isize);
-        // SAFETY: the caller keeps `alloc`'s contract.
-        unsafe { System.alloc(layout) }
-    }
-
-    // Memory that grows where it is, as large blocks do (`mremap(2)`), is counted once.
-    unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, size: usize) -> *mut u8 {
-        count(size as isize - layout.size() as isize);
-        // SAFETY: the caller keeps `realloc`'s contract.
-        unsafe { System.realloc(pointer, layout, size) }
-    }
-
-    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        count(-(layout.size() as isize));
-        // SAFETY: the caller keeps `dealloc`'s contract.
-        unsafe { System.dealloc(pointer, layout) }
-    }
-}
-
-#[global_allocator]
-static COUNTING: Counting = Counting;
-
-/// The most bytes that were live at once in `work`, beyond those that were before.
-fn peak(work: impl FnOnce()) -> usize {
-    let before = LIVE.get();
-    PEAK.set(before);
-    work();
-    (PEAK.get() - before) as usize
-}
+use heap_kit::{in_thread, peak_in_thread};
 
 /// Feeds `wire` in pieces through a decoder whose batches are given to `keep`; answers how many bytes it took.
 fn feed(framing: &dyn Framing, wire: &[u8], piece: usize, mut keep: impl FnMut(Batch)) -> usize {
@@ -123,7 +67,7 @@ fn a_decoder_allocates_at_most_twice_what_arrived() {
             // Every beginning of the stream has to keep the bound, too.
             for len in [wire.len(), wire.len() / 2, wire.len() / 3, wire.len() / 5, wire.len() / 17] {
                 let mut arrived = 0;
-                let used = peak(|| arrived = feed(&*framing, &wire[..len], piece, drop));
+                let used = peak_in_thread(|| arrived = feed(&*framing, &wire[..len], piece, drop));
                 let allowed = 2 * arrived + (16 << 10);
                 assert!(used <= allowed, "{name}, {piece} bytes at once: {used} bytes for {arrived} that arrived");
             }
@@ -137,7 +81,7 @@ fn batches_that_are_held_take_at_most_four_times_what_they_count() {
         for piece in [1, 2, 100, 1500, 70_000, usize::MAX] {
             let mut arrived = 0;
             let mut held = Vec::with_capacity(wire.len());
-            let used = peak(|| arrived = feed(&*framing, &wire, piece, |batch| held.push(batch)));
+            let used = peak_in_thread(|| arrived = feed(&*framing, &wire, piece, |batch| held.push(batch)));
             let counted: usize = held.iter().map(Batch::memory_len).sum();
             let allowed = 4 * counted + 2 * arrived + (16 << 10);
             assert!(
@@ -151,27 +95,23 @@ fn batches_that_are_held_take_at_most_four_times_what_they_count() {
 #[test]
 fn a_hundred_idle_connections_hold_less_than_two_kibibytes_each() {
     let mut connections = Vec::with_capacity(100);
-    let used = peak(|| {
-        for at in 0..100 {
-            let mut decoder = Decoder::new(Delimited::lines(), Limits::default());
-            let mut encoder = Encoder::new(Delimited::lines(), Limits::default());
-            let mut line = vec![b'x'; at * 3000];
-            encoder.push(&line).unwrap();
-            line.push(b'\n');
-            decoder.feed(&line);
-            decoder.feed(b"the beginning of another");
-            assert_eq!(decoder.next_batch().unwrap().unwrap().byte_len(), at * 3000);
-            encoder.consume(line.len());
-            drop(decoder.room());
-            decoder.release();
-            encoder.release();
-            drop(line);
-            connections.push((decoder, encoder));
-            if at == 99 {
-                PEAK.set(LIVE.get());
-            }
-        }
-    });
+    let before = in_thread();
+    for at in 0..100 {
+        let mut decoder = Decoder::new(Delimited::lines(), Limits::default());
+        let mut encoder = Encoder::new(Delimited::lines(), Limits::default());
+        let mut line = vec![b'x'; at * 3000];
+        encoder.push(&line).unwrap();
+        line.push(b'\n');
+        decoder.feed(&line);
+        decoder.feed(b"the beginning of another");
+        assert_eq!(decoder.next_batch().unwrap().unwrap().byte_len(), at * 3000);
+        encoder.consume(line.len());
+        drop(decoder.room());
+        decoder.release();
+        encoder.release();
+        connections.push((decoder, encoder));
+    }
+    let used = in_thread() - before;
     assert!(used / 100 <= 2048, "{} bytes each", used / 100);
     for (decoder, _) in &mut connections {
         decoder.feed(b" line\n");

@@ -11,6 +11,7 @@
 
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
+use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::FileTypeExt;
@@ -27,7 +28,9 @@ mod processes;
 mod survey;
 mod sweep;
 
-pub use lock::{Lock, LockFault};
+pub use lock::Lock;
+#[doc(inline)]
+pub use lock_file::{Fault as LockFault, FileKind};
 pub use processes::Process;
 pub use survey::{Found, Survey, survey};
 pub use sweep::{Doubt, Fate, Finding, Kept, Sweep, Swept};
@@ -113,8 +116,8 @@ impl Handle {
         Path::new("/proc/self/fd").join(self.fd.as_raw_fd().to_string()).join(name)
     }
 
-    fn failed(&self, doing: &'static str, name: &OsStr, errno: Errno) -> Error {
-        Error::Housekeeping { doing, path: self.path_of(name), source: errno.into() }
+    fn failed(&self, doing: &'static str, name: &OsStr, source: impl Into<io::Error>) -> Error {
+        Error::Housekeeping { doing, path: self.path_of(name), source: source.into() }
     }
 }
 

@@ -3,8 +3,8 @@
 use std::io;
 use std::path::PathBuf;
 
-use crate::directory::LockFault;
 use crate::event::Why;
+use lock_file::Fault as LockFault;
 
 /// Why a directory could not be watched or looked after, or a socket in it not be connected to.
 #[derive(Debug, thiserror::Error)]

@@ -1,46 +1,12 @@
 //! What a watcher holds for each socket, counted by the allocator.
 //!
-//! In a program of its own: it counts every byte that the process has allocated and not freed.
-#![expect(unsafe_code, reason = "an allocator that counts; it hands every call on to the system's")]
+//! In a program of its own: it counts what all threads of the process hold.
 
-use std::alloc::{GlobalAlloc, Layout, System};
 use std::fs;
 use std::os::unix::net::UnixListener;
-use std::sync::atomic::{AtomicIsize, Ordering};
 
 use fs_watch::Watcher;
-
-struct Counting;
-
-static LIVE: AtomicIsize = AtomicIsize::new(0);
-
-fn count(change: isize) {
-    LIVE.fetch_add(change, Ordering::Relaxed);
-}
-
-// SAFETY: every call goes to `System` with the arguments it came with; counting allocates nothing.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        count(layout.size() as isize);
-        // SAFETY: the caller keeps `alloc`'s contract.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, size: usize) -> *mut u8 {
-        count(size as isize - layout.size() as isize);
-        // SAFETY: the caller keeps `realloc`'s contract.
-        unsafe { System.realloc(pointer, layout, size) }
-    }
-
-    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        count(-(layout.size() as isize));
-        // SAFETY: the caller keeps `dealloc`'s contract.
-        unsafe { System.dealloc(pointer, layout) }
-    }
-}
-
-#[global_allocator]
-static COUNTING: Counting = Counting;
+use heap_kit::in_process;
 
 /// What the documentation of the watcher states.
 const BYTES_PER_SOCKET: isize = 512;
@@ -56,7 +22,7 @@ async fn a_watcher_at_rest_holds_half_a_kilobyte_for_each_socket() {
         // A hard link to a socket is a socket.
         fs::hard_link(path(0), path(number)).expect("the name is free");
     }
-    let before = LIVE.load(Ordering::Relaxed);
+    let before = in_process();
     let mut watcher = Watcher::start(dir.path()).await.expect("it can be watched");
     watcher.sync().await.expect("it can be read");
     let mut events = 0;
@@ -65,9 +31,9 @@ async fn a_watcher_at_rest_holds_half_a_kilobyte_for_each_socket() {
     }
     // Announced, and ready.
     assert_eq!(events, 2 * SOCKETS + 2);
-    let held = (LIVE.load(Ordering::Relaxed) - before) / SOCKETS as isize;
+    let held = (in_process() - before) / SOCKETS as isize;
     assert!((64..=BYTES_PER_SOCKET).contains(&held), "{held} bytes for each socket");
     watcher.shutdown().await;
-    let left = LIVE.load(Ordering::Relaxed) - before;
+    let left = in_process() - before;
     assert!(left < 64 << 10, "{left} bytes are left");
 }

@@ -1,8 +1,10 @@
 //! A funnel at its limits and at its end: nobody takes another's place, and no state keeps it from ending.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+#[path = "support/soon.rs"]
+mod soon;
+
 use std::{
-    future::Future,
     io::{Read as _, Write as _},
     os::{fd::OwnedFd, unix::net::UnixStream as StdStream},
     path::{Path, PathBuf},
@@ -16,19 +18,10 @@ use tokio::{
     io::AsyncWriteExt as _,
     net::{UnixListener, UnixStream},
     sync::mpsc,
-    time::timeout,
 };
 use uds_actor::{Address, Bind};
 
-const LONG: Duration = Duration::from_secs(20);
-
-/// A hang is a failure with a name.
-async fn soon<T>(what: &str, future: impl Future<Output = T>) -> T {
-    match timeout(LONG, future).await {
-        Ok(value) => value,
-        Err(_) => panic!("still waiting for {what}"),
-    }
-}
+use self::soon::{LONG, soon};
 
 fn one_connection() -> Limits {
     let mut limits = Limits::default();

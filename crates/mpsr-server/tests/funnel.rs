@@ -1,7 +1,10 @@
 //! A funnel with real sockets: who comes, what arrives, and what the account says.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use std::{future::Future, os::unix::net::UnixListener as StdListener, path::PathBuf, time::Duration};
+#[path = "support/soon.rs"]
+mod soon;
+
+use std::{os::unix::net::UnixListener as StdListener, path::PathBuf, time::Duration};
 
 use frame_codec::{Delimited, LengthPrefixed, Raw, UntilEof};
 use futures_util::stream;
@@ -9,19 +12,10 @@ use mpsr_server::{Account, Endpoint, Error, Event, Funnel, Limits, Membership, P
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::{UnixListener, UnixStream},
-    time::timeout,
 };
 use uds_actor::{Address, Bind};
 
-const LONG: Duration = Duration::from_secs(20);
-
-/// A hang is a failure with a name.
-async fn soon<T>(what: &str, future: impl Future<Output = T>) -> T {
-    match timeout(LONG, future).await {
-        Ok(value) => value,
-        Err(_) => panic!("still waiting for {what}"),
-    }
-}
+use self::soon::{LONG, soon};
 
 struct Spot {
     _dir: tempfile::TempDir,

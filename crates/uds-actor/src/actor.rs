@@ -13,8 +13,9 @@ use crate::{
     inbox::Inbox,
     outbox::{Outbox, frames::Frames},
     outlet::Outlet,
-    quiet::{Quiet, Rest},
-    task::{KeepAlive, Task, Verdict},
+    quiet::Rest,
+    settings::{Settings, Sign},
+    task::{Task, Verdict},
 };
 
 /// A connection to be owned by a task: set its bounds, then [`spawn`](Self::spawn) it.
@@ -45,35 +46,20 @@ pub struct Actor<T, F> {
     stream: T,
     framing: F,
     limits: Limits,
-    outbox_bytes: usize,
-    inbox_bytes: usize,
-    linger: Duration,
-    overflow: Overflow,
-    idle_timeout: Option<Duration>,
-    keep_alive: Option<(Duration, Box<dyn Fn() -> Bytes + Send>)>,
+    settings: Settings,
 }
 
 impl<T: Transport, F: Framing + Clone + Send + 'static> Actor<T, F> {
     /// The outbox's bound unless another is set: 1 MiB.
-    pub const DEFAULT_OUTBOX_BYTES: usize = 1 << 20;
+    pub const DEFAULT_OUTBOX_BYTES: usize = Settings::OUTBOX_BYTES;
     /// The inbox's bound unless another is set: 1 MiB.
-    pub const DEFAULT_INBOX_BYTES: usize = 1 << 20;
+    pub const DEFAULT_INBOX_BYTES: usize = Settings::INBOX_BYTES;
     /// How long an abandoned connection may go on writing unless another time is set: 5 seconds.
-    pub const DEFAULT_LINGER: Duration = Duration::from_secs(5);
+    pub const DEFAULT_LINGER: Duration = Settings::LINGER;
 
     /// An actor for this stream, with the default bounds.
     pub fn new(stream: T, framing: F) -> Self {
-        Self {
-            stream,
-            framing,
-            limits: Limits::default(),
-            outbox_bytes: Self::DEFAULT_OUTBOX_BYTES,
-            inbox_bytes: Self::DEFAULT_INBOX_BYTES,
-            linger: Self::DEFAULT_LINGER,
-            overflow: Overflow::default(),
-            idle_timeout: None,
-            keep_alive: None,
-        }
+        Self { stream, framing, limits: Limits::default(), settings: Settings::default() }
     }
 
     /// The limits of single frames, in both directions.
@@ -85,41 +71,41 @@ impl<T: Transport, F: Framing + Clone + Send + 'static> Actor<T, F> {
     /// The most that is queued for writing, in bytes with framing; at most 2 GiB. At the bound
     /// [`Sender::send`] waits.
     pub fn outbox_bytes(mut self, bytes: usize) -> Self {
-        self.outbox_bytes = bytes;
+        self.settings.outbox_bytes = bytes;
         self
     }
 
     /// The most memory that received frames may hold, in bytes; at the bound nothing more is read. One read may go
     /// over, so that 0 bytes means one read at a time.
     pub fn inbox_bytes(mut self, bytes: usize) -> Self {
-        self.inbox_bytes = bytes;
+        self.settings.inbox_bytes = bytes;
         self
     }
 
     /// How long the connection may go on writing what is queued when the last handle is dropped, unless a
     /// deadline was given before.
     pub fn linger(mut self, time: Duration) -> Self {
-        self.linger = time;
+        self.settings.linger = time;
         self
     }
 
     /// What [`Sender::send`] does when the outbox is full; it waits unless told otherwise.
     pub fn on_full(mut self, overflow: Overflow) -> Self {
-        self.overflow = overflow;
+        self.settings.overflow = overflow;
         self
     }
 
     /// Ends the connection when the peer has sent no byte for so long. Without it a silent peer is left in peace; so is,
     /// with it, one that is not listened to because the inbox is full or the receiver gone.
     pub fn idle_timeout(mut self, time: Duration) -> Self {
-        self.idle_timeout = Some(time);
+        self.settings.idle_timeout = Some(time);
         self
     }
 
     /// Sends what `frame` gives when nothing else has been sent for so long, so that the peer's idle timeout, or a
     /// middlebox's, does not end the connection. It is called in the actor's task and must not block.
     pub fn keep_alive(mut self, every: Duration, frame: impl Fn() -> Bytes + Send + 'static) -> Self {
-        self.keep_alive = Some((every, Box::new(frame)));
+        self.settings.keep_alive = Some((every, Box::new(frame)));
         self
     }
 
@@ -131,27 +117,27 @@ impl<T: Transport, F: Framing + Clone + Send + 'static> Actor<T, F> {
     /// # Panics
     ///
     /// Outside a tokio runtime with time enabled.
-    pub fn spawn(self) -> (Sender, Receiver, Control) {
+    pub fn spawn(mut self) -> (Sender, Receiver, Control) {
         let stream = self.stream.into_stream();
         let peer = T::peer(&stream);
         let desk = Arc::new(Desk::default());
         let lease = Arc::new(Lease(Arc::clone(&desk)));
-        let frames = Frames::new(self.framing.clone(), self.limits, self.outbox_bytes, T::writer(&stream));
-        let outbox = Arc::new(Outbox::new(frames, self.overflow, Arc::clone(&desk)));
-        let inbox = Arc::new(Inbox::new(self.inbox_bytes));
+        let frames = Frames::new(self.framing.clone(), self.limits, self.settings.outbox_bytes, T::writer(&stream));
+        let outbox = Arc::new(Outbox::new(frames, self.settings.overflow, Arc::clone(&desk)));
+        let inbox = Arc::new(Inbox::new(self.settings.inbox_bytes));
         let (ending, told) = watch::channel(None);
         let task = Task::<T, F> {
             pump: Pump::new(stream, self.framing, self.limits),
             outbox: Arc::clone(&outbox),
             inbox: Arc::clone(&inbox),
             desk: Arc::clone(&desk),
-            linger: self.linger,
+            linger: self.settings.linger,
             deadline: None,
             draining: false,
             in_flight: 0,
             rest: Rest::default(),
-            idle: self.idle_timeout.map(Quiet::new),
-            keep_alive: self.keep_alive.map(|(every, frame)| KeepAlive { quiet: Quiet::new(every), frame }),
+            idle: self.settings.idle(),
+            keep_alive: self.settings.keep_alive(),
             write_failed: None,
             verdict: Verdict { inbox: Arc::clone(&inbox), told: ending, ending: None },
         };
@@ -173,20 +159,15 @@ impl<F: Framing + Clone + Send + 'static> Actor<UnixStream, F> {
 impl<T, F> Actor<T, F> {
     /// The same actor over what `carry` makes of its stream, sending what `mark` makes of its signs of life.
     pub(crate) fn over<U>(self, carry: impl FnOnce(T) -> U, mark: fn(&[u8]) -> Bytes) -> Actor<U, F> {
-        let keep_alive = self.keep_alive.map(|(every, frame)| {
-            let marked: Box<dyn Fn() -> Bytes + Send> = Box::new(move || mark(&frame()));
+        let keep_alive = self.settings.keep_alive.map(|(every, sign)| {
+            let marked: Sign = Box::new(move || mark(&sign()));
             (every, marked)
         });
         Actor {
             stream: carry(self.stream),
             framing: self.framing,
             limits: self.limits,
-            outbox_bytes: self.outbox_bytes,
-            inbox_bytes: self.inbox_bytes,
-            linger: self.linger,
-            overflow: self.overflow,
-            idle_timeout: self.idle_timeout,
-            keep_alive,
+            settings: Settings { keep_alive, ..self.settings },
         }
     }
 }

@@ -1,9 +1,8 @@
-//! Where a socket is, and what may be there instead.
+//! Where a socket is, and of what kind.
 
 use std::fmt;
 use std::path::PathBuf;
 
-use rustix::fs::FileType;
 use rustix::net::{SocketAddrUnix, SocketType};
 
 use crate::error::{Error, Result};
@@ -30,54 +29,6 @@ impl fmt::Display for Address {
             Self::Abstract(name) => write!(f, "unix:@{}", name.escape_ascii()),
             Self::Systemd(name) => write!(f, "systemd:{}", name.escape_debug()),
         }
-    }
-}
-
-/// What a name in the file system is; Display has the article: "a regular file".
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum FileKind {
-    /// A regular file.
-    Regular,
-    /// A directory.
-    Directory,
-    /// A symbolic link, wherever it leads.
-    Symlink,
-    /// A named pipe.
-    Fifo,
-    /// A character or block device.
-    Device,
-    /// A socket.
-    Socket,
-    /// Something this crate has no name for.
-    Unknown,
-}
-
-impl FileKind {
-    pub(crate) fn of(stat: &rustix::fs::Stat) -> Self {
-        match FileType::from_raw_mode(stat.st_mode) {
-            FileType::RegularFile => Self::Regular,
-            FileType::Directory => Self::Directory,
-            FileType::Symlink => Self::Symlink,
-            FileType::Fifo => Self::Fifo,
-            FileType::CharacterDevice | FileType::BlockDevice => Self::Device,
-            FileType::Socket => Self::Socket,
-            FileType::Unknown => Self::Unknown,
-        }
-    }
-}
-
-impl fmt::Display for FileKind {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Regular => "a regular file",
-            Self::Directory => "a directory",
-            Self::Symlink => "a symbolic link",
-            Self::Fifo => "a named pipe",
-            Self::Device => "a device",
-            Self::Socket => "a socket",
-            Self::Unknown => "a file of unknown kind",
-        })
     }
 }
 

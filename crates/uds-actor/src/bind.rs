@@ -2,13 +2,13 @@
 
 mod activation;
 mod directory;
-pub(crate) mod lock;
 pub(crate) mod probe;
 pub(crate) mod publish;
 
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::PathBuf;
 
+use lock_file::Lock;
 use rustix::fs::{Gid, Uid};
 use rustix::io::ioctl_fionbio;
 use rustix::net::sockopt::set_socket_passcred;
@@ -16,7 +16,6 @@ use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, socket_with};
 use tokio::net::{UnixDatagram, UnixStream};
 
 use self::directory::Directory;
-use self::lock::LockFile;
 use self::publish::{Fresh, Published};
 use crate::address::{Address, SocketKind, abstract_address};
 use crate::admit::Admit;
@@ -78,7 +77,7 @@ struct Taken<W> {
     address: Address,
     admit: Admit,
     name: Option<Published>,
-    lock: Option<LockFile>,
+    lock: Option<Lock>,
 }
 
 /// What the socket's file shall be like; nothing set means [`Mode::USER_ONLY`] and this process's user and group.
@@ -261,10 +260,10 @@ impl Bind {
     }
 
     /// All that is done before the name can be given.
-    fn prepare(&self, kind: SocketKind, path: PathBuf) -> Result<(OwnedFd, Fresh, LockFile)> {
+    fn prepare(&self, kind: SocketKind, path: PathBuf) -> Result<(OwnedFd, Fresh, Lock)> {
         let directory = Directory::open(SocketPath::new(path)?)?;
         directory.refuse_other_kinds()?;
-        let lock = LockFile::take(&directory)?;
+        let lock = directory.lock()?;
         directory.sweep()?;
         directory.stale_or_free()?;
         let socket = self.socket(kind)?;

@@ -6,12 +6,13 @@ use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use lock_file::FileKind;
 use rustix::fs::{AtFlags, CWD, Mode, OFlags, openat, statat};
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, connect, socket_with};
 use tokio::net::{UnixDatagram, UnixStream};
 
-use crate::address::{Address, FileKind, SocketKind, abstract_address};
+use crate::address::{Address, SocketKind, abstract_address};
 use crate::backoff::{Backoff, chance};
 use crate::denied::{denied, missing};
 use crate::error::{Error, Result};
@@ -212,7 +213,7 @@ pub(crate) fn diagnose(path: &Path, wanted: SocketKind, errno: Errno) -> Error {
         }
         Errno::ACCESS => denied(path).unwrap_or_else(|| other(errno)),
         // A regular file refuses connections like a dead socket.
-        Errno::CONNREFUSED => match statat(CWD, path, AtFlags::empty()).map(|stat| FileKind::of(&stat)) {
+        Errno::CONNREFUSED => match statat(CWD, path, AtFlags::empty()).map(|stat| FileKind::of_mode(stat.st_mode)) {
             Ok(FileKind::Socket) | Err(_) => other(errno),
             Ok(kind) => Error::NotASocket { path: path.to_owned(), kind },
         },

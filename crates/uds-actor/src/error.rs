@@ -5,7 +5,9 @@ use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::address::{Address, FileKind, SocketKind};
+use lock_file::{Fault as LockFault, FileKind};
+
+use crate::address::{Address, SocketKind};
 use crate::bind::probe::Liveness;
 
 /// This crate's result.
@@ -338,28 +340,6 @@ impl fmt::Display for PathFault {
             Self::Nul => "it contains a zero byte",
             Self::NamesADirectory => "it names a directory",
         })
-    }
-}
-
-/// Why a lock file is not one this process could have made.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum LockFault {
-    /// It belongs to somebody else.
-    Owner(u32),
-    /// It has other names, so that somebody may hold it under one of them.
-    Links,
-    /// It is not a regular file.
-    Kind(FileKind),
-}
-
-impl fmt::Display for LockFault {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Owner(uid) => write!(f, "it belongs to uid {uid}"),
-            Self::Links => f.write_str("it has further names (hard links)"),
-            Self::Kind(kind) => write!(f, "it is {kind}"),
-        }
     }
 }
 

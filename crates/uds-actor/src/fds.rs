@@ -52,8 +52,9 @@
 //! `MSG_CMSG_CLOEXEC` into a control buffer for 253 descriptors: the kernel ends each read behind the bytes that descriptors
 //! came with.
 //!
-//! Take a framing that keeps frames apart and carries any byte: by length, varint, netstring, octet count. With lines, a frame with
-//! 10 descriptors is refused, because its count is a line feed; with a delimiter of NUL, every frame without any.
+//! Take a framing that keeps frames apart and carries any byte: by length, varint, netstring, octet count. With lines, a
+//! frame with 10 descriptors is refused, because its count is a line feed; with a delimiter of NUL, every frame without
+//! any.
 //!
 //! # What is checked
 //!

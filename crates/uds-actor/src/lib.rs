@@ -93,6 +93,7 @@ mod quiet;
 mod receiver;
 mod report;
 mod sender;
+mod settings;
 mod sink;
 mod socket;
 mod sync;
@@ -103,7 +104,7 @@ mod waiters;
 
 pub use crate::{
     actor::Actor,
-    address::{Address, FileKind, SocketKind},
+    address::{Address, SocketKind},
     admit::Admit,
     bind::{
         Bind,
@@ -114,7 +115,7 @@ pub use crate::{
     channels::spawn_with_channels,
     connect::Connect,
     control::Control,
-    error::{Error, LockFault, PathFault, Result},
+    error::{Error, PathFault, Result},
     listener::{AcceptStats, Acceptable, Draining, Listener, SeqpacketListener},
     mode::Mode,
     outlet::{Overflow, Refusal},
@@ -127,3 +128,5 @@ pub use crate::{
     socket::Socket,
     transport::{Owned, Transport, WriteShared},
 };
+#[doc(inline)]
+pub use lock_file::{Fault as LockFault, FileKind};

@@ -6,6 +6,7 @@ mod stats;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
+use lock_file::Lock;
 use rustix::io::Errno;
 use rustix::net::{Shutdown, shutdown};
 use tokio::io::Interest;
@@ -16,7 +17,6 @@ use self::queue::Queue;
 pub use self::stats::AcceptStats;
 use crate::address::{Address, SocketKind};
 use crate::admit::Admit;
-use crate::bind::lock::LockFile;
 use crate::bind::publish::{Published, Withdrawal};
 use crate::error::Result;
 use crate::packet::Seqpacket;
@@ -51,16 +51,16 @@ pub type SeqpacketListener = Listener<Seqpacket>;
 
 /// A listening socket and the name it was given.
 ///
-/// Made by [`Bind::listen`](crate::Bind::listen) and [`Bind::listen_seqpacket`](crate::Bind::listen_seqpacket). Dropping it takes the name back, closes the socket — which *resets
-/// the connections that nobody accepted, with what was sent on them* — and lets go of the lock, in this order.
-/// [`into_draining`](Self::into_draining) loses none.
+/// Made by [`Bind::listen`](crate::Bind::listen) and [`Bind::listen_seqpacket`](crate::Bind::listen_seqpacket). Dropping
+/// it takes the name back, closes the socket — which *resets the connections that nobody accepted, with what was sent on
+/// them* — and lets go of the lock, in this order. [`into_draining`](Self::into_draining) loses none.
 #[derive(Debug)]
 pub struct Listener<S = UnixStream> {
     // Fields are dropped in this order, and it matters: the open socket keeps the inode number ours while the name is
     // taken back, and the lock keeps others away from the name until all is over.
     name: Option<Published>,
     queue: Queue<S>,
-    lock: Option<LockFile>,
+    lock: Option<Lock>,
 }
 
 impl<S: Acceptable> Listener<S> {
@@ -74,7 +74,7 @@ impl<S: Acceptable> Listener<S> {
         address: Address,
         admit: Admit,
         name: Option<Published>,
-        lock: Option<LockFile>,
+        lock: Option<Lock>,
     ) -> Self {
         let queue = Queue::new(socket, address, admit);
         Self { name, queue, lock }
@@ -166,7 +166,7 @@ pub struct Draining<S = UnixStream> {
     queue: Queue<S>,
     withdrawal: Withdrawal,
     has_more: bool,
-    _lock: Option<LockFile>,
+    _lock: Option<Lock>,
 }
 
 impl<S: Acceptable> Draining<S> {

@@ -86,6 +86,12 @@ fn outbox(bytes: usize, writer: Option<Arc<dyn WriteShared>>) -> Arc<Outbox<Fram
     Arc::new(Outbox::new(frames, Overflow::Wait, Arc::new(Desk::default())))
 }
 
+/// The actor, in a thread of its own.
+fn start(outbox: &Arc<Outbox<Frames<Delimited>>>, wire: &Arc<Wire>) -> thread::JoinHandle<()> {
+    let (outbox, wire) = (Arc::clone(outbox), Arc::clone(wire));
+    thread::spawn(move || act(&outbox, &wire))
+}
+
 /// What the task does with an outbox, until that is finished and empty.
 fn act(outbox: &Outbox<Frames<Delimited>>, wire: &Wire) {
     let mut taken = Encoder::new(Delimited::lines(), Limits::default());
@@ -126,10 +132,7 @@ fn a_sender_that_waits_for_room_is_woken_and_keeps_its_order() {
     explore(|| {
         let wire = Wire::new(usize::MAX);
         let outbox = outbox(8, None); // room for one of these lines at a time
-        let actor = thread::spawn({
-            let (outbox, wire) = (Arc::clone(&outbox), Arc::clone(&wire));
-            move || act(&outbox, &wire)
-        });
+        let actor = start(&outbox, &wire);
         send(&outbox, "a1");
         send(&outbox, "a2");
         outbox.drop_sender();
@@ -151,10 +154,7 @@ fn of_two_senders_that_want_the_same_room_neither_is_forgotten() {
                 outbox.drop_sender();
             }
         });
-        let actor = thread::spawn({
-            let (outbox, wire) = (Arc::clone(&outbox), Arc::clone(&wire));
-            move || act(&outbox, &wire)
-        });
+        let actor = start(&outbox, &wire);
         send(&outbox, "a1");
         outbox.drop_sender();
         other.join().unwrap();
@@ -176,10 +176,7 @@ fn whoever_holds_the_token_writes_alone_and_nothing_is_torn() {
             let wire = Wire::telling_of_blocks(at_once, &told);
             let outbox = outbox(1 << 10, Some(Arc::clone(&wire) as Arc<dyn WriteShared>));
             outbox.add_sender();
-            let actor = thread::spawn({
-                let (outbox, wire) = (Arc::clone(&outbox), Arc::clone(&wire));
-                move || act(&outbox, &wire)
-            });
+            let actor = start(&outbox, &wire);
             let other = thread::spawn({
                 let outbox = Arc::clone(&outbox);
                 move || {
@@ -204,10 +201,7 @@ fn a_flush_ends_when_its_line_is_on_the_wire_and_not_before() {
     explore(|| {
         let wire = Wire::new(2);
         let outbox = outbox(1 << 10, Some(Arc::clone(&wire) as Arc<dyn WriteShared>));
-        let actor = thread::spawn({
-            let (outbox, wire) = (Arc::clone(&outbox), Arc::clone(&wire));
-            move || act(&outbox, &wire)
-        });
+        let actor = start(&outbox, &wire);
         send(&outbox, "mine");
         let mark = outbox.mark();
         let mut ticket = Ticket::new();
@@ -226,10 +220,7 @@ fn a_flush_ends_when_another_sender_has_written_its_line() {
         let wire = Wire::telling_of_blocks(usize::MAX, &told);
         let outbox = outbox(1 << 10, Some(Arc::clone(&wire) as Arc<dyn WriteShared>));
         outbox.add_sender();
-        let actor = thread::spawn({
-            let (outbox, wire) = (Arc::clone(&outbox), Arc::clone(&wire));
-            move || act(&outbox, &wire)
-        });
+        let actor = start(&outbox, &wire);
         let other = thread::spawn({
             let outbox = Arc::clone(&outbox);
             move || {

@@ -18,10 +18,11 @@ mod refusal;
 mod rules;
 #[path = "fds/shortage.rs"]
 mod shortage;
+#[path = "support/soon.rs"]
+mod soon;
 
 use std::{
     fs,
-    future::Future,
     io::Read as _,
     os::fd::{AsRawFd as _, OwnedFd},
     time::Duration,
@@ -36,7 +37,6 @@ use rustix::{
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::UnixStream,
-    time::timeout,
 };
 use uds_actor::{
     Actor, Bind, Connect, Control, Overflow, Reason, Refusal, Report,
@@ -47,17 +47,8 @@ use uds_actor::{
 use self::{
     descriptors::{can_refuse, file, frame, receive, send, text, texts, watched},
     process::{Watchdog, as_nobody},
+    soon::soon,
 };
-
-const LONG: Duration = Duration::from_secs(20);
-
-/// A hang is a failure with a name.
-async fn soon<T>(what: &str, future: impl Future<Output = T>) -> T {
-    match timeout(LONG, future).await {
-        Ok(value) => value,
-        Err(_) => panic!("still waiting for {what}"),
-    }
-}
 
 fn spawn(stream: UnixStream) -> (Sender, Receiver, Control) {
     spawn_with(stream, Limits::default())

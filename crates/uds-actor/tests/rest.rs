@@ -1,18 +1,14 @@
 //! What a connection holds when it has come to rest, counted by the allocator: next to nothing, whatever it did before.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
-#![expect(unsafe_code, reason = "an allocator that counts; it hands every call on to the system's")]
 
 #[path = "support/soon.rs"]
 mod soon;
 
-use std::{
-    alloc::{GlobalAlloc, Layout, System},
-    cell::Cell,
-    time::Duration,
-};
+use std::time::Duration;
 
 use bytes::Bytes;
 use frame_codec::LengthPrefixed;
+use heap_kit::in_thread;
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::UnixStream,
@@ -21,35 +17,6 @@ use tokio::{
 use uds_actor::{Actor, Receiver, Sender};
 
 use self::soon::soon;
-
-struct Counting;
-
-thread_local! {
-    static LIVE: Cell<isize> = const { Cell::new(0) };
-}
-
-fn count(change: isize) {
-    // A thread that is ending has no counter any more; nothing is measured there.
-    let _ = LIVE.try_with(|live| live.set(live.get() + change));
-}
-
-// SAFETY: every call goes to `System` with the arguments it came with; counting allocates nothing.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        count(layout.size() as isize);
-        // SAFETY: the caller keeps `alloc`'s contract.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        count(-(layout.size() as isize));
-        // SAFETY: the caller keeps `dealloc`'s contract.
-        unsafe { System.dealloc(pointer, layout) }
-    }
-}
-
-#[global_allocator]
-static COUNTING: Counting = Counting;
 
 /// Longer than it takes a connection to notice that it is at rest.
 const REST: Duration = Duration::from_secs(1);
@@ -68,10 +35,10 @@ async fn held_after(work: impl AsyncFnOnce(&Sender, &mut Receiver, &mut UnixStre
     let (here, mut there) = UnixStream::pair().unwrap();
     let (sender, mut receiver, control) = Actor::new(here, LengthPrefixed::u32_be()).spawn();
     sleep(REST).await;
-    let before = LIVE.get();
+    let before = in_thread();
     work(&sender, &mut receiver, &mut there).await;
     sleep(REST).await;
-    let held = LIVE.get() - before;
+    let held = in_thread() - before;
     drop(control);
     held
 }

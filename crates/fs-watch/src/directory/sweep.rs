@@ -10,20 +10,16 @@
 
 use std::ffi::{OsStr, OsString};
 use std::hash::{BuildHasher, Hasher, RandomState};
-use std::os::fd::OwnedFd;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::Path;
 use std::time::Duration;
 
-use rustix::fs::{
-    Access, AtFlags, FileType, FlockOperation, Mode, OFlags, RenameFlags, accessat, flock, fstat, linkat, openat,
-    renameat, renameat_with, statat, unlinkat,
-};
+use lock_file::Lock;
+use rustix::fs::{Access, AtFlags, RenameFlags, accessat, linkat, renameat, renameat_with, unlinkat};
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, bind, socket_with};
 use unix_diag::Table;
 
-use super::lock::written_pid;
 use super::survey::{age, ask, file_id, is_refused};
 use super::{Handle, Held};
 use crate::connect::Owner;
@@ -159,7 +155,7 @@ impl Examination<'_> {
             Ok(_) => return Err(Kept::Changed),
             Err(errno) => return Err(Kept::Failed(errno.into())),
         };
-        let _guard = Guard::take(self.handle, name)?;
+        let _guard = guard(self.handle, name)?;
         *liveness = ask(&held).0;
         match liveness.verdict {
             Verdict::Listening | Verdict::Bound => return Err(Kept::InUse),
@@ -274,41 +270,14 @@ fn is_aside(name: &OsStr) -> bool {
     name.as_bytes().starts_with(ASIDE.as_bytes())
 }
 
-/// The lock that `uds-actor` keeps beside a socket, held, so that nobody who heeds it starts there meanwhile.
+/// Takes the lock that `uds-actor` keeps beside a socket, so that nobody who heeds it starts there meanwhile.
 ///
 /// Where there is none, none is made: it would stay.
-struct Guard(Option<OwnedFd>);
-
-impl Drop for Guard {
-    /// Closing is not enough while another thread is between fork and exec: its child has it open as well.
-    fn drop(&mut self) {
-        if let Some(file) = &self.0 {
-            let _ = flock(file, FlockOperation::NonBlockingUnlock);
-        }
-    }
-}
-
-impl Guard {
-    fn take(handle: &Handle, name: &OsStr) -> Result<Self, Kept> {
-        let unproven = |_| Kept::Unproven(Doubt::Lock);
-        let name = OsString::from_vec([b".", name.as_bytes(), b".lock"].concat());
-        let file = match statat(handle, &name, AtFlags::SYMLINK_NOFOLLOW) {
-            Err(Errno::NOENT | Errno::NAMETOOLONG) => return Ok(Self(None)),
-            Ok(stat) if FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile => {
-                let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NONBLOCK | OFlags::NOCTTY;
-                openat(handle, &name, flags, Mode::empty()).map_err(unproven)?
-            }
-            _ => return Err(Kept::Unproven(Doubt::Lock)),
-        };
-        match flock(&file, FlockOperation::NonBlockingLockExclusive) {
-            Ok(()) => {}
-            Err(Errno::WOULDBLOCK) => return Err(Kept::Locked(written_pid(&file))),
-            Err(errno) => return Err(unproven(errno)),
-        }
-        let guard = Self(Some(file));
-        // Locked, but is it still the file of that name?
-        let stat = guard.0.as_ref().map(fstat).transpose().map_err(unproven)?;
-        let number = stat.map(|stat| (stat.st_dev, stat.st_ino));
-        if handle.number_of(&name).map_err(unproven)? == number { Ok(guard) } else { Err(Kept::Locked(None)) }
-    }
+fn guard(handle: &Handle, name: &OsStr) -> Result<Option<Lock>, Kept> {
+    let name = OsString::from_vec([b".", name.as_bytes(), b".lock"].concat());
+    Lock::take_if_there(handle, &name).map_err(|error| match error {
+        lock_file::Error::Held { pid } => Kept::Locked(pid),
+        lock_file::Error::Contended { .. } => Kept::Locked(None),
+        _ => Kept::Unproven(Doubt::Lock),
+    })
 }

@@ -15,8 +15,8 @@ const FIRST: RawFd = 3;
 /// What a descriptor is called that was given no name.
 const UNNAMED: &str = "unknown";
 
-/// A descriptor of the Unix socket of that name and kind, which listens if its kind can; the environment stays as it is, because changing
-/// it is not safe while other threads run, and so that every part of a program can ask for its own name.
+/// A descriptor of the Unix socket of that name and kind, which listens if its kind can; the environment stays as it is,
+/// because changing it is not safe while other threads run, and so that every part of a program can ask for its own name.
 pub(super) fn take(name: &str, wanted: SocketKind) -> Result<OwnedFd> {
     let text = |key| env::var(key).ok();
     let passed = Passed::from(text("LISTEN_PID"), text("LISTEN_FDS"), text("LISTEN_FDNAMES"), std::process::id());

@@ -1,9 +1,11 @@
 //! The directory a socket is in, held open, and what is found in it.
 
 use std::ffi::OsStr;
+use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::PathBuf;
 
+use lock_file::{FileKind, Lock};
 use rustix::fs::{
     AtFlags, CWD, Mode, OFlags, RenameFlags, Stat, chmodat, chownat, fchmod, fstat, linkat, open, openat,
     renameat_with, statat, unlinkat,
@@ -13,7 +15,7 @@ use rustix::io::Errno;
 use super::FileOptions;
 use super::probe::{Liveness, probe_inode};
 use super::publish::Fresh;
-use crate::address::{Address, FileKind};
+use crate::address::Address;
 use crate::denied::denied;
 use crate::error::{Error, Result};
 use crate::path::{SocketPath, descriptor_path};
@@ -73,6 +75,20 @@ impl Directory {
 
     pub(crate) fn path(&self) -> &SocketPath {
         &self.path
+    }
+
+    /// Takes the lock beside the socket, or says who has it: whoever holds it may replace and remove the name.
+    pub(crate) fn lock(&self) -> Result<Lock> {
+        let name = self.path.lock_name();
+        Lock::take(self, &name).map_err(|error| {
+            let lock = self.path.directory().join(&name);
+            match error {
+                lock_file::Error::Held { pid } => Error::Locked { path: self.path.as_path().to_owned(), lock, pid },
+                lock_file::Error::Foreign { fault } => Error::ForeignLock { lock, fault },
+                lock_file::Error::Contended { attempts } => self.contended(attempts),
+                error => self.failed("take the lock beside", error),
+            }
+        })
     }
 
     /// Refuses a name that is taken by something else than a socket, before anything is created beside it.
@@ -157,7 +173,7 @@ impl Directory {
     }
 
     fn expect_socket(&self, name: &OsStr, stat: &Stat) -> Result<()> {
-        match FileKind::of(stat) {
+        match FileKind::of_mode(stat.st_mode) {
             FileKind::Socket => Ok(()),
             kind => Err(Error::NotASocket { path: self.full_path(name), kind }),
         }
@@ -193,8 +209,8 @@ impl Directory {
         unlinkat(self, from, AtFlags::empty())
     }
 
-    pub(crate) fn failed(&self, doing: &'static str, errno: Errno) -> Error {
-        failed(&self.path, doing, errno)
+    pub(crate) fn failed(&self, doing: &'static str, source: impl Into<io::Error>) -> Error {
+        failed(&self.path, doing, source)
     }
 
     pub(crate) fn contended(&self, attempts: u32) -> Error {
@@ -202,8 +218,8 @@ impl Directory {
     }
 }
 
-fn failed(path: &SocketPath, doing: &'static str, errno: Errno) -> Error {
-    Error::Bind { address: Address::Path(path.as_path().to_owned()), doing, source: errno.into() }
+fn failed(path: &SocketPath, doing: &'static str, source: impl Into<io::Error>) -> Error {
+    Error::Bind { address: Address::Path(path.as_path().to_owned()), doing, source: source.into() }
 }
 
 /// A socket that was found, stale or not: its inode is held, so that the number cannot come to mean a newer one.

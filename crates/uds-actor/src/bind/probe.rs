@@ -4,12 +4,13 @@ use std::fmt;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::path::Path;
 
+use lock_file::FileKind;
 use rustix::fs::{CWD, Mode, OFlags, Stat, fstat, openat};
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, connect, socket_with};
 use unix_diag::{Entry, FileId, Which};
 
-use crate::address::{Address, FileKind, SocketKind};
+use crate::address::{Address, SocketKind};
 use crate::error::{Error, Result};
 use crate::path::{check, descriptor_path};
 
@@ -54,7 +55,7 @@ pub fn probe(path: impl AsRef<Path>) -> Result<Liveness> {
         Ok(file) => file,
         Err(errno) => return Err(crate::connect::diagnose(path, SocketKind::Stream, errno)),
     };
-    match FileKind::of(&fstat(&file).map_err(failed)?) {
+    match FileKind::of_mode(fstat(&file).map_err(failed)?.st_mode) {
         FileKind::Socket => probe_inode(file.as_fd()).map_err(failed),
         kind => Err(Error::NotASocket { path: path.to_owned(), kind }),
     }

@@ -18,8 +18,8 @@ use crate::{
     inbox::Inbox,
     outbox::Outbox,
     outlet::Outlet,
-    quiet::Quiet,
-    task::{KeepAlive, Verdict},
+    settings::Settings,
+    task::Verdict,
 };
 
 /// A packet socket to be owned by a task: set its bounds, then [`spawn`](Self::spawn) it.
@@ -50,12 +50,7 @@ use crate::{
 pub struct Actor<S> {
     socket: S,
     max_packet: usize,
-    outbox_bytes: usize,
-    inbox_bytes: usize,
-    linger: Duration,
-    overflow: Overflow,
-    idle_timeout: Option<Duration>,
-    keep_alive: Option<(Duration, Box<dyn Fn() -> Bytes + Send>)>,
+    settings: Settings,
 }
 
 impl<S: Socket> Actor<S> {
@@ -63,24 +58,15 @@ impl<S: Socket> Actor<S> {
     /// packet over 212,960 bytes.
     pub const DEFAULT_MAX_PACKET: usize = 256 << 10;
     /// The outbox's bound unless another is set: 1 MiB.
-    pub const DEFAULT_OUTBOX_BYTES: usize = 1 << 20;
+    pub const DEFAULT_OUTBOX_BYTES: usize = Settings::OUTBOX_BYTES;
     /// The inbox's bound unless another is set: 1 MiB.
-    pub const DEFAULT_INBOX_BYTES: usize = 1 << 20;
+    pub const DEFAULT_INBOX_BYTES: usize = Settings::INBOX_BYTES;
     /// How long an abandoned connection may go on sending unless another time is set: 5 seconds.
-    pub const DEFAULT_LINGER: Duration = Duration::from_secs(5);
+    pub const DEFAULT_LINGER: Duration = Settings::LINGER;
 
     /// An actor for this socket, with the default bounds.
     pub fn new(socket: S) -> Self {
-        Self {
-            socket,
-            max_packet: Self::DEFAULT_MAX_PACKET,
-            outbox_bytes: Self::DEFAULT_OUTBOX_BYTES,
-            inbox_bytes: Self::DEFAULT_INBOX_BYTES,
-            linger: Self::DEFAULT_LINGER,
-            overflow: Overflow::default(),
-            idle_timeout: None,
-            keep_alive: None,
-        }
+        Self { socket, max_packet: Self::DEFAULT_MAX_PACKET, settings: Settings::default() }
     }
 
     /// The largest packet that is received or sent, in bytes; clamped to 1 byte to 1 GiB. The kernel's limit for sending, the
@@ -95,14 +81,14 @@ impl<S: Socket> Actor<S> {
     /// The most memory that received packets may hold, in bytes; at the bound nothing more is read. One packet may go
     /// over, so that 0 bytes means one packet at a time.
     pub fn inbox_bytes(mut self, bytes: usize) -> Self {
-        self.inbox_bytes = bytes;
+        self.settings.inbox_bytes = bytes;
         self
     }
 
     /// Ends the connection when nothing has arrived for so long. Without it a silent peer is left in peace; so is, with it,
     /// one that is not listened to because the inbox is full or the receiver gone.
     pub fn idle_timeout(mut self, time: Duration) -> Self {
-        self.idle_timeout = Some(time);
+        self.settings.idle_timeout = Some(time);
         self
     }
 
@@ -117,28 +103,28 @@ impl<S: Socket> Actor<S> {
         (receiver, control)
     }
 
-    fn start(self) -> (Sender, Receiver, Control) {
+    fn start(mut self) -> (Sender, Receiver, Control) {
         self.socket.refuse_descriptors();
         let peer = self.socket.peer();
         let desk = Arc::new(Desk::default());
         let lease = Arc::new(Lease(Arc::clone(&desk)));
         let largest = self.max_packet.min(self.socket.largest());
-        let packets = Packets::new(self.outbox_bytes, largest, S::SEMANTICS);
-        let outbox = Arc::new(Outbox::new(packets, self.overflow, Arc::clone(&desk)));
-        let inbox = Arc::new(Inbox::new(self.inbox_bytes));
+        let packets = Packets::new(self.settings.outbox_bytes, largest, S::SEMANTICS);
+        let outbox = Arc::new(Outbox::new(packets, self.settings.overflow, Arc::clone(&desk)));
+        let inbox = Arc::new(Inbox::new(self.settings.inbox_bytes));
         let (ending, told) = watch::channel(None);
         let task = Task {
             socket: self.socket,
             outbox: Arc::clone(&outbox),
             inbox: Arc::clone(&inbox),
             desk: Arc::clone(&desk),
-            linger: self.linger,
+            linger: self.settings.linger,
             deadline: None,
             draining: false,
             outgoing: Outgoing::default(),
-            incoming: Incoming::new(self.max_packet, self.inbox_bytes),
-            idle: self.idle_timeout.map(Quiet::new),
-            keep_alive: self.keep_alive.map(|(every, frame)| KeepAlive { quiet: Quiet::new(every), frame }),
+            incoming: Incoming::new(self.max_packet, self.settings.inbox_bytes),
+            idle: self.settings.idle(),
+            keep_alive: self.settings.keep_alive(),
             verdict: Verdict { inbox: Arc::clone(&inbox), told: ending, ending: None },
         };
         // The task has a budget of its own, in bytes; tokio's would make it take "your turn is over" for "nothing left".
@@ -153,27 +139,27 @@ impl<S: TwoWay> Actor<S> {
     /// The most that is queued for sending, in bytes, each packet counted with 64 more; at most 2 GiB. At the bound
     /// [`Sender::send`] waits.
     pub fn outbox_bytes(mut self, bytes: usize) -> Self {
-        self.outbox_bytes = bytes.min(2 << 30);
+        self.settings.outbox_bytes = bytes.min(2 << 30);
         self
     }
 
     /// How long the connection may go on sending what is queued when the last handle is dropped, unless a deadline was
     /// given before.
     pub fn linger(mut self, time: Duration) -> Self {
-        self.linger = time;
+        self.settings.linger = time;
         self
     }
 
     /// What [`Sender::send`] does when the outbox is full; it waits unless told otherwise.
     pub fn on_full(mut self, overflow: Overflow) -> Self {
-        self.overflow = overflow;
+        self.settings.overflow = overflow;
         self
     }
 
     /// Sends what `packet` gives when nothing else has been sent for so long, so that the peer's idle timeout does not end
     /// the connection. It is called in the actor's task and must not block.
     pub fn keep_alive(mut self, every: Duration, packet: impl Fn() -> Bytes + Send + 'static) -> Self {
-        self.keep_alive = Some((every, Box::new(packet)));
+        self.settings.keep_alive = Some((every, Box::new(packet)));
         self
     }
 

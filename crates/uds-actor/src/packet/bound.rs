@@ -6,6 +6,7 @@ use std::{
     task::{Context, Poll},
 };
 
+use lock_file::Lock;
 use rustix::net::{Shutdown, shutdown};
 use tokio::net::UnixDatagram;
 
@@ -13,11 +14,7 @@ use super::{
     datagram::poll_datagram,
     socket::{Received, Semantics, Socket, has_datagram, sized},
 };
-use crate::{
-    Address, Admit, Peer,
-    bind::{lock::LockFile, publish::Published},
-    sys,
-};
+use crate::{Address, Admit, Peer, bind::publish::Published, sys};
 
 /// A datagram socket under a name, made by [`Bind::bind_datagram`](crate::Bind::bind_datagram).
 ///
@@ -36,7 +33,7 @@ pub struct BoundDatagram {
     socket: UnixDatagram,
     admit: Admit,
     address: Address,
-    _lock: Option<LockFile>,
+    _lock: Option<Lock>,
 }
 
 impl BoundDatagram {
@@ -45,7 +42,7 @@ impl BoundDatagram {
         address: Address,
         admit: Admit,
         name: Option<Published>,
-        lock: Option<LockFile>,
+        lock: Option<Lock>,
     ) -> Self {
         Self { name, socket, admit, address, _lock: lock }
     }

@@ -69,7 +69,7 @@ fn child_has_too_many_in_flight() {
             let (sender, _receiver, control) = spawn(here);
             let (_sender, mut receiver, _there) = spawn(there);
             sender.send_with(b"waits", &mut vec![file("patient")]).await.unwrap();
-            let waits = timeout(Duration::from_millis(50), receiver.recv_batch()).await;
+            let waits = tokio::time::timeout(Duration::from_millis(50), receiver.recv_batch()).await;
             assert!(waits.is_err(), "nothing can be in flight");
             let mut bytes = Vec::new();
             while bytes.len() < 3 && hoard.try_read_buf(&mut bytes).is_ok() {}

@@ -9,7 +9,6 @@ mod process;
 mod soon;
 
 mod bound;
-mod cancel;
 mod datagram;
 mod laws;
 mod names;

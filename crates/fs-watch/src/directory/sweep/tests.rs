@@ -1,6 +1,7 @@
 //! What becomes of a file that changes hands between being examined and being removed.
 
 use std::fs;
+use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixListener;
 
 use rustix::net::listen;

@@ -1,0 +1,70 @@
+//! The frames of a batch, one by one.
+
+use std::{fmt, iter::FusedIterator, slice, vec};
+
+use bytes::Bytes;
+
+use super::index::Span;
+
+/// Lends the frames of a [`Batch`](super::Batch).
+#[derive(Clone)]
+pub struct Frames<'a> {
+    pub(super) block: &'a [u8],
+    pub(super) spans: slice::Iter<'a, Span>,
+}
+
+impl<'a> Iterator for Frames<'a> {
+    type Item = &'a [u8];
+
+    #[inline]
+    fn next(&mut self) -> Option<&'a [u8]> {
+        self.spans.next().map(|span| span.of(self.block))
+    }
+
+    #[inline]
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        self.spans.size_hint()
+    }
+}
+
+impl DoubleEndedIterator for Frames<'_> {
+    fn next_back(&mut self) -> Option<Self::Item> {
+        self.spans.next_back().map(|span| span.of(self.block))
+    }
+}
+
+impl ExactSizeIterator for Frames<'_> {}
+impl FusedIterator for Frames<'_> {}
+
+impl fmt::Debug for Frames<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.clone().map(|frame| frame.escape_ascii().to_string())).finish()
+    }
+}
+
+/// Gives the frames of a [`Batch`](super::Batch) away.
+pub struct IntoFrames {
+    pub(super) block: Bytes,
+    pub(super) spans: vec::IntoIter<Span>,
+}
+
+impl Iterator for IntoFrames {
+    type Item = Bytes;
+
+    fn next(&mut self) -> Option<Bytes> {
+        self.spans.next().map(|span| self.block.slice(span.start as usize..span.end as usize))
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        self.spans.size_hint()
+    }
+}
+
+impl ExactSizeIterator for IntoFrames {}
+impl FusedIterator for IntoFrames {}
+
+impl fmt::Debug for IntoFrames {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("IntoFrames").field("left", &self.spans.len()).finish()
+    }
+}

@@ -1,0 +1,175 @@
+//! One holder at a time, and what is no lock of ours is left alone.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use std::{
+    fs::{self, File, Permissions},
+    os::unix::{
+        fs::{MetadataExt as _, PermissionsExt as _, chown, symlink},
+        net::UnixListener,
+    },
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+    sync::atomic::{AtomicBool, Ordering},
+};
+
+use lock_file::{Error, Fault, FileKind, Lock};
+use rustix::fs::{CWD, FlockOperation, Mode, flock, mkfifoat};
+use tempfile::TempDir;
+
+const NAME: &str = ".a.lock";
+
+struct Scene {
+    dir: TempDir,
+    open: File,
+}
+
+impl Scene {
+    fn new() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let open = File::open(dir.path()).unwrap();
+        Self { dir, open }
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
+    }
+
+    fn take(&self) -> Result<Lock, Error> {
+        Lock::take(&self.open, NAME)
+    }
+
+    fn take_if_there(&self) -> Result<Option<Lock>, Error> {
+        Lock::take_if_there(&self.open, NAME)
+    }
+}
+
+#[test]
+fn the_second_is_told_who_is_the_first() {
+    let scene = Scene::new();
+    let lock = scene.take().unwrap();
+    for refused in [scene.take().unwrap_err(), scene.take_if_there().unwrap_err()] {
+        assert!(matches!(refused, Error::Held { pid: Some(pid) } if pid == std::process::id()), "{refused}");
+        assert!(refused.is_retryable());
+    }
+    drop(lock);
+    drop(scene.take().unwrap());
+}
+
+#[test]
+fn a_holder_that_has_written_nothing_legible_is_nobody_in_particular() {
+    let scene = Scene::new();
+    for text in ["", "7", "\u{1b}[2J\n", "-7\n", "99999999999\n", "123456789012345678\n"] {
+        fs::write(scene.path(NAME), text).unwrap();
+        let holder = File::open(scene.path(NAME)).unwrap();
+        flock(&holder, FlockOperation::LockExclusive).unwrap();
+        assert!(matches!(scene.take(), Err(Error::Held { pid: None })), "{text:?}");
+    }
+}
+
+#[test]
+fn the_file_stays_and_is_the_same_for_everyone() {
+    let scene = Scene::new();
+    drop(scene.take().unwrap());
+    let first = fs::metadata(scene.path(NAME)).unwrap().ino();
+    drop(scene.take().unwrap());
+    assert_eq!(fs::metadata(scene.path(NAME)).unwrap().ino(), first);
+}
+
+#[test]
+fn it_is_private_whatever_was_there() {
+    let scene = Scene::new();
+    fs::write(scene.path(NAME), "a longer text than a process id").unwrap();
+    fs::set_permissions(scene.path(NAME), Permissions::from_mode(0o666)).unwrap();
+    let _lock = scene.take().unwrap();
+    assert_eq!(fs::metadata(scene.path(NAME)).unwrap().mode() & 0o7777, 0o600);
+    assert_eq!(fs::read_to_string(scene.path(NAME)).unwrap(), format!("{}\n", std::process::id()));
+}
+
+#[test]
+fn a_child_that_is_being_started_does_not_keep_it() {
+    let scene = Scene::new();
+    let over = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        for _ in 0..2 {
+            scope.spawn(|| {
+                while !over.load(Ordering::Relaxed) {
+                    let _ = Command::new("true").stdin(Stdio::null()).status();
+                }
+            });
+        }
+        let taken: Vec<_> = (0..200).map(|_| scene.take().map(drop)).collect();
+        over.store(true, Ordering::Relaxed);
+        for outcome in taken {
+            outcome.unwrap();
+        }
+    });
+}
+
+type Prepare = fn(&Path);
+
+/// What may have the name of a lock, and why it is none.
+const FOREIGN: [(Prepare, Fault); 4] = [
+    (|path| symlink("elsewhere", path).unwrap(), Fault::Kind(FileKind::Symlink)),
+    (|path| fs::create_dir(path).unwrap(), Fault::Kind(FileKind::Directory)),
+    (|path| drop(UnixListener::bind(path).unwrap()), Fault::Kind(FileKind::Socket)),
+    (|path| mkfifoat(CWD, path, Mode::RUSR | Mode::WUSR).unwrap(), Fault::Kind(FileKind::Fifo)),
+];
+
+#[test]
+fn what_is_no_lock_of_ours_is_refused_and_left_alone() {
+    for (prepare, expected) in FOREIGN {
+        let scene = Scene::new();
+        prepare(&scene.path(NAME));
+        let before = fs::symlink_metadata(scene.path(NAME)).unwrap();
+        for refused in [scene.take().unwrap_err(), scene.take_if_there().unwrap_err()] {
+            assert!(matches!(refused, Error::Foreign { fault } if fault == expected), "{expected}: {refused}");
+            assert!(!refused.is_retryable());
+        }
+        let after = fs::symlink_metadata(scene.path(NAME)).unwrap();
+        assert_eq!((before.ino(), before.mode()), (after.ino(), after.mode()), "{expected}");
+        assert!(!scene.path("elsewhere").exists());
+    }
+}
+
+#[test]
+fn a_file_with_two_names_is_refused_and_not_written_to() {
+    let scene = Scene::new();
+    fs::write(scene.path("precious"), "text").unwrap();
+    fs::set_permissions(scene.path("precious"), Permissions::from_mode(0o644)).unwrap();
+    fs::hard_link(scene.path("precious"), scene.path(NAME)).unwrap();
+    assert!(matches!(scene.take(), Err(Error::Foreign { fault: Fault::Links })));
+    assert_eq!(fs::read_to_string(scene.path("precious")).unwrap(), "text");
+    assert_eq!(fs::metadata(scene.path("precious")).unwrap().mode() & 0o7777, 0o644);
+}
+
+#[test]
+fn somebody_elses_file_is_refused() {
+    const NOBODY: u32 = 65_534;
+    let scene = Scene::new();
+    let (refused, owner) = if rustix::process::geteuid().is_root() {
+        fs::write(scene.path(NAME), "").unwrap();
+        chown(scene.path(NAME), Some(NOBODY), None).unwrap();
+        (scene.take(), NOBODY)
+    } else {
+        (Lock::take(File::open("/etc").unwrap(), "passwd"), 0)
+    };
+    assert!(matches!(refused, Err(Error::Foreign { fault: Fault::Owner(uid) }) if uid == owner), "{refused:?}");
+}
+
+#[test]
+fn a_lock_that_others_keep_is_taken_as_it_is() {
+    let scene = Scene::new();
+    assert!(scene.take_if_there().unwrap().is_none());
+    assert!(!scene.path(NAME).exists());
+    assert!(Lock::take_if_there(&scene.open, "x".repeat(300)).unwrap().is_none());
+
+    fs::write(scene.path(NAME), "theirs").unwrap();
+    fs::set_permissions(scene.path(NAME), Permissions::from_mode(0o644)).unwrap();
+    let lock = scene.take_if_there().unwrap().expect("it is there");
+    assert!(matches!(scene.take(), Err(Error::Held { .. })));
+    assert_eq!(fs::read_to_string(scene.path(NAME)).unwrap(), "theirs");
+    assert_eq!(fs::metadata(scene.path(NAME)).unwrap().mode() & 0o7777, 0o644);
+    drop(lock);
+    drop(scene.take().unwrap());
+}

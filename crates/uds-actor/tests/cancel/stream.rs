@@ -1,0 +1,123 @@
+//! The handles of a stream's actor.
+
+use bytes::Bytes;
+use cancel_kit::{Check, Drops, Pace, Wire};
+use frame_codec::Delimited;
+use uds_actor::{Actor, Control, Owned, Receiver, Report, Sender};
+
+use super::{HANG, account, passes, words};
+
+/// A tiny actor over a stream of which the test sees everything.
+fn spawn(wire: Wire) -> (Sender, Receiver, Control) {
+    Actor::new(Owned(wire), Delimited::lines()).outbox_bytes(2).inbox_bytes(64).spawn()
+}
+
+/// Checks a way of sending: what arrives must be every word once, and the account must say so.
+fn check_sending(send: impl AsyncFn(&Drops, &Sender, String)) {
+    let survey = Check::new().run_in_tokio(HANG, async |drops: Drops| {
+        let wire = Wire::new("", Pace::eager()).held_open().writing(Pace::bytes(3));
+        let tap = wire.tap();
+        let (sender, _receiver, control) = spawn(wire);
+        for word in words() {
+            send(&drops, &sender, word).await;
+        }
+        sender.finish().await.expect("nobody closes before");
+        tap.end();
+        let report = control.finished().await;
+        assert_eq!(account(&report), (12, 0, 0, 0));
+        String::from_utf8(tap.written()).expect("words")
+    });
+    passes(survey, 10);
+}
+
+#[test]
+fn send_queues_a_frame_once() {
+    check_sending(async |drops, sender, word| {
+        drops.drive(async || sender.send(word.as_bytes()).await).await.expect("room comes");
+    });
+}
+
+#[test]
+fn send_shared_queues_a_frame_once() {
+    check_sending(async |drops, sender, word| {
+        let word = Bytes::from(word);
+        drops.drive(async || sender.send_shared(word.clone()).await).await.expect("room comes");
+    });
+}
+
+#[test]
+fn flush_waits_for_what_was_queued_before_it() {
+    check_sending(async |drops, sender, word| {
+        sender.send(word.as_bytes()).await.expect("room comes");
+        drops.drive(async || sender.flush().await).await.expect("nobody closes before");
+    });
+}
+
+#[test]
+fn finish_once_polled_finishes() {
+    let survey = Check::new().run_in_tokio(HANG, async |drops: Drops| {
+        let wire = Wire::new("", Pace::bytes(3));
+        let tap = wire.tap();
+        let (sender, _receiver, control) = spawn(wire);
+        sender.send(b"first").await.expect("room");
+        sender.send(b"last").await.expect("room");
+        drops.drive(async || sender.clone().finish().await).await.expect("it is written");
+        let report = control.finished().await;
+        (String::from_utf8(tap.written()), tap.is_closed(), account(&report))
+    });
+    passes(survey, 1);
+}
+
+#[test]
+fn recv_batch_takes_a_frame_only_when_it_gives_it() {
+    let text: String = words().map(|word| word + "\n").collect();
+    let survey = Check::new().run_in_tokio(HANG, async |drops: Drops| {
+        let (_sender, mut receiver, control) = spawn(Wire::new(text.clone(), Pace::bytes(5)));
+        let mut received = Vec::new();
+        while let Some(batch) = drops.drive(async || receiver.recv_batch().await).await {
+            received.extend(batch.iter().map(<[u8]>::to_vec));
+        }
+        assert_eq!(received, words().map(String::into_bytes).collect::<Vec<_>>());
+        account(&control.abort().await)
+    });
+    passes(survey, 5);
+}
+
+/// Checks a way of ending a connection that has something queued: the account must be the same.
+fn check_ending(end: impl AsyncFn(&Drops, &Control) -> Report) {
+    let survey = Check::new().run_in_tokio(HANG, async |drops: Drops| {
+        let wire = Wire::new("question\n", Pace::eager()).writing(Pace::bytes(3));
+        let tap = wire.tap();
+        let (sender, mut receiver, control) = spawn(wire);
+        assert_eq!(receiver.recv_batch().await.map(|batch| batch.len()), Some(1));
+        sender.send(b"first").await.expect("room");
+        sender.send(b"last").await.expect("room");
+        let report = end(&drops, &control).await;
+        assert_eq!(account(&control.finished().await), account(&report), "it says the same to everybody");
+        (account(&report), report.cut_sending, tap.written())
+    });
+    passes(survey, 1);
+}
+
+#[test]
+fn close_is_asked_for_at_the_call_and_its_report_is_not_lost() {
+    check_ending(async |drops, control| drops.drive(|| control.close(HANG)).await);
+}
+
+#[test]
+fn drain_is_asked_for_at_the_call_and_its_report_is_not_lost() {
+    check_ending(async |drops, control| drops.drive(|| control.drain(HANG)).await);
+}
+
+#[test]
+fn abort_is_asked_for_at_the_call_and_its_report_is_not_lost() {
+    check_ending(async |drops, control| drops.drive(|| control.abort()).await);
+}
+
+#[test]
+fn finished_may_be_asked_again_and_again() {
+    check_ending(async |drops, control| {
+        drop(control.close(HANG));
+        drops.drive(|| control.finished()).await
+    });
+}
