@@ -106,8 +106,8 @@ struct State {
     turned_away: TurnedAway,
 }
 
-/// What an actor may be asked to do; later ones in this list overrule earlier ones.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+/// What an actor may be asked to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Request {
     /// Nobody holds a handle any longer.
     Abandon,
@@ -118,10 +118,23 @@ pub(crate) enum Request {
     Abort,
 }
 
+impl Request {
+    /// What has a higher rank is not overruled. Of one rank holds what was asked last, as it does when the actor has heard
+    /// what was asked before.
+    const fn rank(self) -> u8 {
+        match self {
+            Self::Abandon => 0,
+            Self::Drain(_) | Self::Close(_) => 1,
+            Self::Overflow => 2,
+            Self::Abort => 3,
+        }
+    }
+}
+
 impl Desk {
     pub(crate) fn ask(&self, request: Request) {
         let mut state = self.lock();
-        if state.request < Some(request) {
+        if state.request.is_none_or(|asked| asked.rank() <= request.rank()) {
             state.request = Some(request);
         }
         drop(state);

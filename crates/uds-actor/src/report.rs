@@ -11,7 +11,6 @@ use frame_codec::Batch;
 use crate::{
     Peer,
     fds::{Account, Fault},
-    inbox::Inbox,
     packet::TurnedAway,
 };
 
@@ -184,8 +183,8 @@ pub enum Reason {
 
 impl Reason {
     /// Why a connection ended whose time ran out; a full inbox keeps us from hearing whether the peer did its part.
-    pub(crate) fn at_deadline(inbox: &Inbox) -> Self {
-        if inbox.is_full() { Self::InboxFull } else { Self::DeadlineExceeded }
+    pub(crate) const fn at_deadline(is_full: bool) -> Self {
+        if is_full { Self::InboxFull } else { Self::DeadlineExceeded }
     }
 
     /// A stream's failure; what ours has to say about descriptors comes in an `io::Error`, as everything from a stream.

@@ -110,7 +110,8 @@ impl<T: Transport, F: Framing + Send> Task<T, F> {
         if let Some(deadline) = &mut self.deadline
             && deadline.as_mut().poll(cx).is_ready()
         {
-            return Poll::Ready(Reason::at_deadline(&self.inbox));
+            let is_full = self.inbox.is_full() || T::is_full(self.pump.stream());
+            return Poll::Ready(Reason::at_deadline(is_full));
         }
         self.keep_alive(cx);
         let mut budget = BUDGET;
@@ -166,6 +167,7 @@ impl<T: Transport, F: Framing + Send> Task<T, F> {
             && !self.pump.is_read_ended()
             && idle.poll(cx, self.pump.bytes_read())
             && intake == Intake::Open
+            && !T::is_full(self.pump.stream())
         {
             return Poll::Ready(Reason::Idle);
         }

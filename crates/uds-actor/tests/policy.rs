@@ -11,7 +11,7 @@ use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::UnixStream,
 };
-use uds_actor::{Actor, Control, Overflow, Reason, Receiver};
+use uds_actor::{Actor, Control, Overflow, Reason, Receiver, Refusal};
 
 use self::soon::soon;
 
@@ -103,6 +103,61 @@ async fn the_sender_as_a_sink_forwards_a_whole_stream() {
     let receiving = receiver.map(|batch| batch.len()).collect::<Vec<_>>();
     let ((), counts) = soon("the stream", async { tokio::join!(forwarding, receiving) }).await;
     assert_eq!(counts.iter().sum::<usize>(), 2000);
+}
+
+#[tokio::test]
+async fn a_sink_that_is_refused_for_good_still_has_the_message() {
+    use futures_util::SinkExt as _;
+    let (here, _there) = UnixStream::pair().unwrap();
+    let (sender, _receiver, control) = Actor::new(here, Delimited::lines()).spawn();
+    let mut sink = sender.into_sink();
+    sink.feed(Bytes::from_static(b"accepted")).await.unwrap();
+    soon("the end", control.abort()).await;
+    for _ in 0..2 {
+        assert_eq!(soon("the refusal", sink.flush()).await, Err(Refusal::Closed));
+    }
+    assert_eq!(sink.into_unqueued().as_deref(), Some(&b"accepted"[..]));
+}
+
+#[tokio::test]
+async fn a_sink_goes_on_behind_a_message_that_the_framing_refuses() {
+    use futures_util::SinkExt as _;
+    let (here, mut there) = UnixStream::pair().unwrap();
+    let (sender, _receiver, _control) = Actor::new(here, Delimited::lines()).spawn();
+    let mut sink = sender.into_sink();
+    sink.feed(Bytes::from_static(b"two\nlines")).await.unwrap();
+    assert!(matches!(sink.flush().await, Err(Refusal::Unsendable(_))));
+    sink.send(Bytes::from_static(b"one line")).await.unwrap();
+    soon("the close", sink.close()).await.unwrap();
+    let mut text = String::new();
+    soon("what was sent", there.read_to_string(&mut text)).await.unwrap();
+    assert_eq!(text, "one line\n");
+}
+
+/// What is asked last holds, whether or not the actor had heard what was asked before.
+#[tokio::test(start_paused = true)]
+async fn of_two_deadlines_the_one_given_last_holds() {
+    let (hour, second) = (Duration::from_secs(3600), Duration::from_secs(1));
+    for (first_drains, heard) in [(false, false), (false, true), (true, false), (true, true)] {
+        for (first, last) in [(hour, second), (second, hour)] {
+            let (here, _there) = UnixStream::pair().unwrap();
+            let (_sender, _receiver, control) = Actor::new(here, Delimited::lines()).spawn();
+            let began = tokio::time::Instant::now();
+            if first_drains {
+                // Nothing is there to be drained, but what is queued is never taken.
+                drop(control.drain(first));
+            } else {
+                drop(control.close(first));
+            }
+            if heard && !first_drains {
+                tokio::task::yield_now().await;
+            }
+            let report = control.close(last).await;
+            let took = began.elapsed();
+            assert!(matches!(report.reason, Reason::DeadlineExceeded), "{}", report.reason);
+            assert!(took >= last && took < last + second, "{took:?} for {last:?} after {first:?}, heard: {heard}");
+        }
+    }
 }
 
 /// Who is to blame for a deadline that was missed, be it to close or to drain.

@@ -84,7 +84,7 @@ impl<S: Socket> Task<S> {
         if let Some(deadline) = &mut self.deadline
             && deadline.as_mut().poll(cx).is_ready()
         {
-            return Poll::Ready(Reason::at_deadline(&self.inbox));
+            return Poll::Ready(Reason::at_deadline(self.inbox.is_full()));
         }
         self.keep_alive(cx);
         let received = match self.receive(cx) {
