@@ -6,6 +6,7 @@ use std::{
     time::Duration,
 };
 
+use frame_codec::Batch;
 use tokio::sync::watch;
 
 use crate::{
@@ -25,6 +26,8 @@ pub struct Control {
     desk: Arc<Desk>,
     inbox: Arc<Inbox>,
     ending: watch::Receiver<Option<Arc<Ending>>>,
+    /// What was on its way to the actor at its end, if somebody carries frames to it: told a little later.
+    left_outside: Option<watch::Receiver<Option<Batch>>>,
     peer: Option<Peer>,
     _lease: Arc<Lease>,
 }
@@ -37,7 +40,13 @@ impl Control {
         peer: Option<Peer>,
         lease: Arc<Lease>,
     ) -> Self {
-        Self { desk, inbox, ending, peer, _lease: lease }
+        Self { desk, inbox, ending, left_outside: None, peer, _lease: lease }
+    }
+
+    /// The same, for a report that waits to be told what came too late for the actor; not for ever, as whoever is to tell may
+    /// be gone.
+    pub(crate) fn awaiting(self, left_outside: watch::Receiver<Option<Batch>>) -> Self {
+        Self { left_outside: Some(left_outside), ..self }
     }
 
     /// Who is at the other end, if the kernel vouches for it.
@@ -89,7 +98,19 @@ impl Control {
         let ending = ending.wait_for(Option::is_some).await;
         let ending =
             ending.ok().and_then(|ending| ending.clone()).expect("the task tells how it ended even when dropped");
-        ending.report(self.peer.clone(), self.inbox.counts(), self.turned_away())
+        let mut report = ending.report(self.peer.clone(), self.inbox.counts(), self.turned_away());
+        if let Some(mut outside) = self.left_outside.clone()
+            && let Ok(left) = outside.wait_for(Option::is_some).await
+        {
+            report.returned = Batch::concat([report.returned].into_iter().chain(left.clone()));
+        }
+        report
+    }
+
+    /// Waits until the connection has ended and the socket is closed.
+    pub(crate) async fn ended(&self) {
+        // Who would tell is gone when the connection is.
+        let _ = self.ending.clone().wait_for(Option::is_some).await;
     }
 }
 
