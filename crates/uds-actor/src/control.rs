@@ -64,7 +64,9 @@ impl Control {
     /// Closes in an orderly way: takes no more frames, writes what is queued, closes our direction, and goes on
     /// receiving until the peer has closed its own — or until `deadline` has passed, and then ends at once.
     ///
-    /// It is asked for at the call; the future only waits for the account, and may be dropped.
+    /// # Cancel safety
+    ///
+    /// Cancel safe: it is asked for at the call, and the future only waits for the account. What is asked last holds.
     pub fn close(&self, deadline: Duration) -> impl Future<Output = Report> + Send + use<'_> {
         self.desk.ask(Request::Close(deadline));
         self.finished()
@@ -74,7 +76,9 @@ impl Control {
     /// received. Takes no more frames for sending, but writes what is queued. When `deadline` has passed — because the
     /// peer keeps sending, or the receiver does not take what is there — it ends at once.
     ///
-    /// It is asked for at the call; the future only waits for the account, and may be dropped.
+    /// # Cancel safety
+    ///
+    /// Cancel safe: it is asked for at the call, and the future only waits for the account. What is asked last holds.
     pub fn drain(&self, deadline: Duration) -> impl Future<Output = Report> + Send + use<'_> {
         self.desk.ask(Request::Drain(deadline));
         self.finished()
@@ -82,7 +86,9 @@ impl Control {
 
     /// Ends at once. What is queued comes back in the report.
     ///
-    /// It is asked for at the call; the future only waits for the account, and may be dropped.
+    /// # Cancel safety
+    ///
+    /// Cancel safe: it is asked for at the call, and the future only waits for the account.
     pub fn abort(&self) -> impl Future<Output = Report> + Send + use<'_> {
         self.desk.ask(Request::Abort);
         self.finished()

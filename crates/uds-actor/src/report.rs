@@ -136,6 +136,12 @@ impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: handed over {}, returned {}", self.reason, self.handed_to_kernel, Count::of(&self.returned))?;
         write!(f, "; received {}, delivered {}, lost {}", self.received, self.delivered, self.lost)?;
+        if self.refused > 0 {
+            write!(f, "; refused {}", self.refused)?;
+        }
+        if self.dropped > 0 {
+            write!(f, "; dropped {} for want of room", self.dropped)?;
+        }
         if self.cut_receiving > 0 {
             write!(f, "; {} bytes of a cut frame", self.cut_receiving)?;
         }
