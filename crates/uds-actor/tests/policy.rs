@@ -134,6 +134,44 @@ async fn a_sink_goes_on_behind_a_message_that_the_framing_refuses() {
     assert_eq!(text, "one line\n");
 }
 
+/// No sum of a moment and a time panics or wraps.
+#[tokio::test(start_paused = true)]
+async fn more_time_than_the_clock_can_count_is_for_ever() {
+    for time in [Duration::MAX, Duration::from_secs(u64::MAX / 2), Duration::from_secs(1 << 40)] {
+        let (here, mut there) = UnixStream::pair().unwrap();
+        let (sender, mut receiver, control) = Actor::new(here, Delimited::lines())
+            .idle_timeout(time)
+            .keep_alive(time, || Bytes::from_static(b"alive"))
+            .linger(time)
+            .spawn();
+        tokio::time::sleep(Duration::from_secs(3600)).await;
+        sender.send(b"a line").await.unwrap();
+        there.write_all(b"another\n").await.unwrap();
+        assert_eq!(receiver.recv_batch().await.unwrap().get(0), Some(&b"another"[..]));
+        let closing = control.close(time);
+        tokio::time::sleep(Duration::from_secs(3600)).await;
+        let mut text = String::new();
+        there.read_to_string(&mut text).await.unwrap();
+        drop(there);
+        assert_eq!(text, "a line\n");
+        assert!(matches!(closing.await.reason, Reason::Closed));
+    }
+}
+
+/// As little time as there is: nothing panics, and nobody is kept from a turn.
+#[tokio::test(start_paused = true)]
+async fn no_time_at_all_is_a_time_too() {
+    let (here, mut there) = UnixStream::pair().unwrap();
+    let (_sender, _receiver, control) =
+        Actor::new(here, Delimited::lines()).keep_alive(Duration::ZERO, || Bytes::from_static(b"x")).spawn();
+    soon("signs of life", there.read_exact(&mut [0; 20])).await.unwrap();
+    assert!(matches!(control.close(Duration::ZERO).await.reason, Reason::DeadlineExceeded));
+
+    let (here, _there) = UnixStream::pair().unwrap();
+    let (_sender, _receiver, control) = Actor::new(here, Delimited::lines()).idle_timeout(Duration::ZERO).spawn();
+    assert!(matches!(soon("the end", control.finished()).await.reason, Reason::Idle));
+}
+
 /// What is asked last holds, whether or not the actor had heard what was asked before.
 #[tokio::test(start_paused = true)]
 async fn of_two_deadlines_the_one_given_last_holds() {
