@@ -196,11 +196,14 @@ impl<T: Transport, F: Framing + Send> Task<T, F> {
         }
     }
 
-    /// Moves what senders queued to the pump.
+    /// Moves what senders queued to the pump, which has written all it had.
     fn refill(&mut self, cx: &Context<'_>) {
+        if self.in_flight > 0 {
+            // Not told yet, because there was something to read first. Who waits for it must not wait for what is taken now.
+            self.note_written();
+        }
         match self.outbox.take(self.pump.encoder(), cx) {
-            // What was taken before may be written and not told yet, because there was something to read first.
-            Taken::Frames => self.in_flight += self.pump.encoder().pending_bytes() as u64,
+            Taken::Frames => self.in_flight = self.pump.encoder().pending_bytes() as u64,
             Taken::Nothing => {}
             Taken::Last => self.pump.finish(),
         }

@@ -117,6 +117,48 @@ async fn a_flush_waits_for_what_was_taken_up_while_something_else_was_told() {
 }
 
 #[tokio::test]
+async fn a_flush_does_not_wait_for_what_was_taken_up_behind_it() {
+    type Flush = Pin<Box<dyn Future<Output = Result<(), Refusal>> + Send>>;
+    let slot: Arc<Mutex<Option<Sender>>> = Arc::default();
+    let flushing: Arc<Mutex<Option<Flush>>> = Arc::default();
+    let (senders, flushes) = (Arc::clone(&slot), Arc::clone(&flushing));
+    let mut writes = 0;
+    // As above; while the second frame is written, somebody waits for that and then another queues the third.
+    let write = move |bytes: &[u8]| {
+        writes += 1;
+        if writes > 2 {
+            return Poll::Pending;
+        }
+        let sender = senders.lock().unwrap().clone().unwrap();
+        if writes == 2 {
+            let waiting = sender.clone();
+            let mut flush: Flush = Box::pin(async move { waiting.flush().await });
+            assert!(flush.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
+            *flushes.lock().unwrap() = Some(flush);
+        }
+        sender.try_send(b"next").unwrap();
+        Poll::Ready(Ok(bytes.len()))
+    };
+    let mut lines = 5;
+    let read = move |buf: &mut ReadBuf<'_>| {
+        if lines == 0 {
+            return Poll::Pending;
+        }
+        lines -= 1;
+        buf.put_slice(b"line\n");
+        Poll::Ready(Ok(()))
+    };
+    let (sender, mut receiver, _control) = Actor::new(Owned(Puppet { read, write }), Delimited::lines()).spawn();
+    *slot.lock().unwrap() = Some(sender.clone());
+    sender.send(b"first").await.unwrap();
+    for _ in 0..5 {
+        soon("a line", receiver.recv_batch()).await.unwrap();
+    }
+    let flush = flushing.lock().unwrap().take().unwrap();
+    assert_eq!(soon("the flush", flush).await, Ok(()), "the kernel has the second frame");
+}
+
+#[tokio::test]
 async fn a_flush_of_what_was_written_succeeds_although_the_connection_breaks_behind_it() {
     let mut room = 6;
     let write = move |bytes: &[u8]| match bytes.len().min(room) {
