@@ -481,5 +481,7 @@ async fn messages_that_a_connection_ended_ahead_of_are_returned_behind_those_of_
 fn whole_frames(wire: &[u8]) -> u64 {
     let mut decoder = Decoder::new(LengthPrefixed::u32_be(), Limits::default());
     decoder.feed(wire);
-    std::iter::from_fn(|| decoder.next_batch().unwrap()).map(|batch| batch.len() as u64).sum()
+    std::iter::from_fn(|| decoder.next_batch().expect("whole frames were written"))
+        .map(|batch| batch.len() as u64)
+        .sum()
 }
