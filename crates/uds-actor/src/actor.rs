@@ -13,7 +13,7 @@ use crate::{
     inbox::Inbox,
     outbox::Outbox,
     outlet::Outlet,
-    quiet::{Quiet, Rest},
+    quiet::{Farewell, Quiet, Rest},
     task::{KeepAlive, Task, Verdict},
 };
 
@@ -127,6 +127,7 @@ impl<T: Transport, F: Framing + Clone + Send + 'static> Actor<T, F> {
     ///
     /// The task ends by [`Control::close`] or [`Control::abort`], by a broken connection, when both directions have
     /// ended, or when every handle is dropped.
+    /// A peer from which nothing is read any longer and that is gone is noticed within 5 seconds, also when nothing is sent.
     ///
     /// # Panics
     ///
@@ -156,6 +157,7 @@ impl<T: Transport, F: Framing + Clone + Send + 'static> Actor<T, F> {
             draining: false,
             in_flight: 0,
             rest: Rest::default(),
+            farewell: Farewell::default(),
             idle: self.idle_timeout.map(Quiet::new),
             keep_alive: self.keep_alive.map(|(every, frame)| KeepAlive { quiet: Quiet::new(every), frame }),
             write_failed: None,

@@ -23,7 +23,7 @@ use crate::{
     fds::Account,
     inbox::Inbox,
     outbox::{Outbox, Taken},
-    quiet::{Quiet, Rest},
+    quiet::{Farewell, Quiet, Rest},
     report::{Count, Ending, Reason},
     transport::Transport,
 };
@@ -57,6 +57,7 @@ pub(crate) struct Task<T: Transport, F: Framing> {
     /// Bytes taken from the outbox and not said to be written yet, framing included.
     pub(crate) in_flight: u64,
     pub(crate) rest: Rest,
+    pub(crate) farewell: Farewell,
     pub(crate) idle: Option<Quiet>,
     pub(crate) keep_alive: Option<KeepAlive>,
     /// Why the write side failed, for the report if reading then ends in an orderly way.
@@ -141,10 +142,7 @@ impl<T: Transport, F: Framing + Send> Task<T, F> {
                     End::Eof { .. } => {
                         self.inbox.end();
                         if T::is_hung_up(self.pump.stream()) {
-                            // Nobody is left to read what we would write; what is written is written.
-                            self.note_written();
-                            self.outbox.refuse();
-                            self.pump.close_writing();
+                            self.give_up_writing();
                         }
                     }
                     End::Failed { error, .. } => return Poll::Ready(Reason::of(error)),
@@ -172,7 +170,11 @@ impl<T: Transport, F: Framing + Send> Task<T, F> {
             return Poll::Ready(Reason::Idle);
         }
         let drained = self.draining && intake == Intake::Open && !T::has_unread(self.pump.stream());
-        let receiving = !drained && !self.pump.is_read_ended() && !self.inbox.is_receiver_gone();
+        let hears = !self.pump.is_read_ended() && !self.inbox.is_receiver_gone();
+        if !hears && !self.pump.is_write_closed() && self.farewell.poll(cx, || T::is_hung_up(self.pump.stream())) {
+            self.give_up_writing();
+        }
+        let receiving = !drained && hears;
         if self.pump.is_write_closed() && !receiving {
             return Poll::Ready(self.write_failed.take().unwrap_or(Reason::Closed));
         }
@@ -223,6 +225,13 @@ impl<T: Transport, F: Framing> Task<T, F> {
         let written = std::mem::replace(&mut self.in_flight, pending) - pending;
         self.outbox.note_written(written);
         usize::try_from(written).unwrap_or(usize::MAX)
+    }
+
+    /// Nobody is left to read what we would write; what is written is written.
+    fn give_up_writing(&mut self) {
+        self.note_written();
+        self.outbox.refuse();
+        self.pump.close_writing();
     }
 
     /// Gives frames to the receiver. Answers why there will be no more, if what the transport brought beside them does not

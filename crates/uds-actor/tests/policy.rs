@@ -134,6 +134,33 @@ async fn a_sink_goes_on_behind_a_message_that_the_framing_refuses() {
     assert_eq!(text, "one line\n");
 }
 
+/// A peer whose direction ended, or to which nobody listens, and which then is gone altogether, does not leave a connection
+/// behind that ends with the next frame sent, which may never be.
+#[tokio::test(start_paused = true)]
+async fn a_peer_that_leaves_later_than_its_last_word_is_noticed_though_nothing_is_sent() {
+    for listens in [true, false] {
+        let (here, mut there) = UnixStream::pair().unwrap();
+        let (_sender, receiver, control) = Actor::new(here, Delimited::lines()).spawn();
+        there.write_all(b"last words\n").await.unwrap();
+        if listens {
+            there.shutdown().await.unwrap();
+        }
+        let mut receiver = Some(receiver);
+        if listens {
+            assert_eq!(drain(receiver.as_mut().unwrap()).await, ["last words"]);
+        } else {
+            receiver = None;
+        }
+        // As long as it may read it is served.
+        tokio::time::sleep(Duration::from_secs(3600)).await;
+        assert!(tokio::time::timeout(Duration::from_secs(1), control.finished()).await.is_err());
+        drop(there);
+        let report = soon("the end", control.finished()).await;
+        assert!(matches!(report.reason, Reason::Closed), "{}", report.reason);
+        drop(receiver);
+    }
+}
+
 /// No sum of a moment and a time panics or wraps.
 #[tokio::test(start_paused = true)]
 async fn more_time_than_the_clock_can_count_is_for_ever() {

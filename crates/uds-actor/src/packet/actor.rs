@@ -17,7 +17,7 @@ use crate::{
     control::{Desk, Lease},
     inbox::Inbox,
     outlet::Outlet,
-    quiet::Quiet,
+    quiet::{Farewell, Quiet},
     task::{KeepAlive, Verdict},
 };
 
@@ -140,6 +140,7 @@ impl<S: Socket> Actor<S> {
             draining: false,
             outgoing: Outgoing::default(),
             incoming: Incoming::new(self.max_packet, self.inbox_bytes),
+            farewell: Farewell::default(),
             idle: self.idle_timeout.map(Quiet::new),
             keep_alive: self.keep_alive.map(|(every, frame)| KeepAlive { quiet: Quiet::new(every), frame }),
             verdict: Verdict { inbox: Arc::clone(&inbox), told: ending, ending: None },
@@ -184,6 +185,7 @@ impl<S: TwoWay> Actor<S> {
     ///
     /// The task ends by [`Control::close`] or [`Control::abort`], by a broken connection, when both directions have
     /// ended, or when every handle is dropped.
+    /// A peer from which nothing is read any longer and that is gone is noticed within 5 seconds, also when nothing is sent.
     ///
     /// # Panics
     ///
