@@ -71,6 +71,10 @@ impl Drops {
     /// assert_eq!(text, "abc");
     /// # text }).unwrap();
     /// ```
+    ///
+    /// # Cancel safety
+    ///
+    /// As cancel safe as the future that it drives: dropping this one drops that one, unplanned.
     pub async fn drive<T>(&self, mut make: impl AsyncFnMut() -> T) -> T {
         if self.plan == Plan::Unpolled {
             drop(make());

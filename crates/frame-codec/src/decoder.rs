@@ -302,8 +302,8 @@ impl<F: Framing> Decoder<F> {
 
     /// Says that the stream ended in an orderly way, and takes a last frame that needs no terminator, if there is one.
     ///
-    /// Call it when [`next_batch`](Self::next_batch) has answered `None`. What then remains is an incomplete frame:
-    /// [`cut_len`](Self::cut_len) bytes of it.
+    /// Frames that were complete before and [`next_batch`](Self::next_batch) was not asked for come first: call it until it
+    /// answers `None`. What then remains is an incomplete frame: [`cut_len`](Self::cut_len) bytes of it.
     ///
     /// # Errors
     ///
@@ -313,6 +313,10 @@ impl<F: Framing> Decoder<F> {
             State::Open => {}
             State::Finished => return Ok(None),
             State::Broken(error) => return Err(error.clone()),
+        }
+        // The end says what the rest is, and only that of which a scan did not know it.
+        if let Some(batch) = self.next_batch()? {
+            return Ok(Some(batch));
         }
         match self.framing.at_eof(&self.unread, self.limits.max_frame()) {
             Ok(Scan::Frame { payload, end }) => {

@@ -152,6 +152,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin, F: Framing> Pump<S, F> {
     fn poll_writing(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         if self.writing == Writing::Idle && self.encoder.has_pending() {
             self.writing = Writing::Busy;
+            // What was to be told of what had been pushed before would be taken for news of this.
+            self.news = None;
         }
         if matches!(self.writing, Writing::Idle | Writing::Closed) {
             return Poll::Ready(Ok(()));
@@ -387,6 +389,24 @@ mod tests {
         let paused = poll_fn(|cx| Poll::Ready(pump.poll_next(cx, Intake::Paused).is_pending())).await;
         assert!(paused);
         assert!(matches!(timeout(HANG, pump.next()).await.unwrap(), PumpEvent::Batch(_)));
+    }
+
+    #[tokio::test]
+    async fn what_was_pushed_after_the_queue_had_drained_is_not_told_to_be_written() {
+        let (here, mut there) = UnixStream::pair().unwrap();
+        let mut pump = Pump::new(here, Delimited::lines(), Limits::default());
+        pump.encoder().push(b"first").unwrap();
+        assert!(matches!(timeout(HANG, pump.next()).await.unwrap(), PumpEvent::Drained));
+        // The next to tell is the reading side, although the second line is written.
+        there.write_all(b"meanwhile\n").await.unwrap();
+        pump.stream().readable().await.unwrap();
+        pump.encoder().push(b"second").unwrap();
+        assert!(matches!(timeout(HANG, pump.next()).await.unwrap(), PumpEvent::Batch(_)));
+        // Far more than the socket takes while nobody reads.
+        pump.encoder().push(&vec![b'x'; 1 << 20]).unwrap();
+        let told = poll_fn(|cx| Poll::Ready(pump.poll_next(cx, Intake::Open))).await;
+        assert!(told.is_pending(), "{told:?} with {} bytes pending", pump.encoder().pending_bytes());
+        assert!(pump.encoder().has_pending());
     }
 
     #[tokio::test]

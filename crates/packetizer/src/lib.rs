@@ -44,7 +44,7 @@
 //!     }
 //!
 //!     fn decode(&mut self, (): (), frame: &[u8]) -> Result<String, Self::Error> {
-//!         std::str::from_utf8(&frame[1..]).map(str::to_owned)
+//!         std::str::from_utf8(frame.get(1..).unwrap_or_default()).map(str::to_owned)
 //!     }
 //! }
 //!
@@ -56,7 +56,7 @@
 //!
 //!     fn encode(&self, numbered: &mut Numbered, frame: &mut Vec<u8>)
 //!         -> Result<Ticket<(), u8, ()>, std::str::Utf8Error> {
-//!         numbered.0 += 1;
+//!         numbered.0 = numbered.0.wrapping_add(1);
 //!         frame.push(numbered.0);
 //!         frame.extend_from_slice(self.0.as_bytes());
 //!         Ok(Ticket { lane: (), tag: numbered.0, context: () })

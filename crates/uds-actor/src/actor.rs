@@ -13,7 +13,7 @@ use crate::{
     inbox::Inbox,
     outbox::{Outbox, frames::Frames},
     outlet::Outlet,
-    quiet::Rest,
+    quiet::{Farewell, Rest},
     settings::{Settings, Sign},
     task::{Task, Verdict},
 };
@@ -113,6 +113,7 @@ impl<T: Transport, F: Framing + Clone + Send + 'static> Actor<T, F> {
     ///
     /// The task ends by [`Control::close`] or [`Control::abort`], by a broken connection, when both directions have
     /// ended, or when every handle is dropped.
+    /// A peer from which nothing is read any longer and that is gone is noticed within 5 seconds, also when nothing is sent.
     ///
     /// # Panics
     ///
@@ -136,6 +137,7 @@ impl<T: Transport, F: Framing + Clone + Send + 'static> Actor<T, F> {
             draining: false,
             in_flight: 0,
             rest: Rest::default(),
+            farewell: Farewell::default(),
             idle: self.settings.idle(),
             keep_alive: self.settings.keep_alive(),
             write_failed: None,

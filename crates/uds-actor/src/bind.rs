@@ -127,7 +127,8 @@ impl Bind {
         Self::at(Address::Systemd(name.into()))
     }
 
-    fn at(address: Address) -> Self {
+    /// An address known as a value.
+    pub fn at(address: Address) -> Self {
         Self {
             address,
             file: FileOptions::default(),

@@ -208,8 +208,12 @@ impl<Tx: ?Sized, Rx, Mode, C: Codec<Tx, Rx>> Channel<Tx, Rx, Mode, C> {
     fn encode(&mut self, message: &Tx) -> Result<(), Error> {
         self.framed.check_sendable()?;
         self.scratch.clear();
-        self.codec.encode(message, &mut self.scratch).map_err(|source| Error::Encode { source })?;
-        self.framed.check_len(self.scratch.len())
+        let encoded = self.codec.encode(message, &mut self.scratch).map_err(|source| Error::Encode { source });
+        let sendable = encoded.and_then(|()| self.framed.check_len(self.scratch.len()));
+        if sendable.is_err() {
+            self.done_encoding();
+        }
+        sendable
     }
 
     /// Gives the memory of an unusually large message back.

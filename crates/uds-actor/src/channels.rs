@@ -1,10 +1,10 @@
 //! The plainest face of an actor: two channels of messages.
 
 use bytes::Bytes;
-use frame_codec::Framing;
-use tokio::sync::mpsc;
+use frame_codec::{Batch, Framing};
+use tokio::sync::{mpsc, watch};
 
-use crate::{Actor, Control, Count, Receiver, Sender, Transport};
+use crate::{Actor, Control, Count, Receiver, Refusal, Sender, Transport};
 
 /// Gives the stream to an actor that needs no handles: what arrives goes to `inbound`, what comes on `outbound` goes out,
 /// and everything is torn down in order.
@@ -15,6 +15,7 @@ use crate::{Actor, Control, Count, Receiver, Sender, Transport};
 /// | the peer closes | `inbound` is closed behind the last message |
 /// | the receiver of `inbound` is dropped | nothing more is read; what was not in the channel yet is lost |
 /// | all of it, or a failure | the connection ends; [`Control::finished`] gives the account |
+/// | it ends while messages wait in `outbound` | they are the last of [`Report::returned`](crate::Report::returned) |
 ///
 /// Both directions run on their own: a full `inbound` holds the peer back and never stops `outbound`.
 ///
@@ -50,26 +51,37 @@ pub fn spawn_with_channels<T: Transport, F: Framing + Clone + Send + 'static>(
     outbound: mpsc::Receiver<Bytes>,
 ) -> Control {
     let (sender, receiver, control) = Actor::new(stream, framing).spawn();
-    tokio::spawn(carry_out(outbound, sender, control.clone()));
+    let (left, left_outside) = watch::channel(None);
+    tokio::spawn(carry_out(outbound, sender, control.clone(), left));
     tokio::spawn(carry_in(receiver, inbound));
-    control
+    control.awaiting(left_outside)
 }
 
-/// Ends when the channel does, or with the connection: a queue that nobody fills must not keep a dead one alive.
-async fn carry_out(mut outbound: mpsc::Receiver<Bytes>, sender: Sender, control: Control) {
-    loop {
+/// Ends when the channel does, or with the connection: a queue that nobody fills must not keep a dead one alive. What it could
+/// not carry it leaves to the report.
+async fn carry_out(
+    mut outbound: mpsc::Receiver<Bytes>,
+    sender: Sender,
+    control: Control,
+    left: watch::Sender<Option<Batch>>,
+) {
+    let refused = loop {
         let message = tokio::select! {
             message = outbound.recv() => message,
-            _ = control.finished() => return,
+            () = control.ended() => break None,
         };
         let Some(message) = message else { return };
-        // A refused message is either unsendable, which its sender cannot hear of here, or too late; the report tells.
+        // One that the framing refuses is counted in the report; its sender cannot hear of it here.
         if let Err(unsent) = sender.send_shared(message).await
-            && unsent.reason == crate::Refusal::Closed
+            && unsent.reason == Refusal::Closed
         {
-            return;
+            break Some(unsent.message);
         }
-    }
+    };
+    outbound.close();
+    let waiting = std::iter::from_fn(|| outbound.try_recv().ok());
+    let messages = refused.into_iter().chain(waiting).map(Batch::single);
+    left.send_replace(Some(Batch::concat(messages)));
 }
 
 async fn carry_in(mut receiver: Receiver, inbound: mpsc::Sender<Bytes>) {

@@ -6,6 +6,7 @@ use std::{
     time::Duration,
 };
 
+use frame_codec::Batch;
 use tokio::sync::watch;
 
 use crate::{
@@ -25,6 +26,8 @@ pub struct Control {
     desk: Arc<Desk>,
     inbox: Arc<Inbox>,
     ending: watch::Receiver<Option<Arc<Ending>>>,
+    /// What was on its way to the actor at its end, if somebody carries frames to it: told a little later.
+    left_outside: Option<watch::Receiver<Option<Batch>>>,
     peer: Option<Peer>,
     _lease: Arc<Lease>,
 }
@@ -37,7 +40,13 @@ impl Control {
         peer: Option<Peer>,
         lease: Arc<Lease>,
     ) -> Self {
-        Self { desk, inbox, ending, peer, _lease: lease }
+        Self { desk, inbox, ending, left_outside: None, peer, _lease: lease }
+    }
+
+    /// The same, for a report that waits to be told what came too late for the actor; not for ever, as whoever is to tell may
+    /// be gone.
+    pub(crate) fn awaiting(self, left_outside: watch::Receiver<Option<Batch>>) -> Self {
+        Self { left_outside: Some(left_outside), ..self }
     }
 
     /// Who is at the other end, if the kernel vouches for it.
@@ -55,7 +64,9 @@ impl Control {
     /// Closes in an orderly way: takes no more frames, writes what is queued, closes our direction, and goes on
     /// receiving until the peer has closed its own — or until `deadline` has passed, and then ends at once.
     ///
-    /// It is asked for at the call; the future only waits for the account, and may be dropped.
+    /// # Cancel safety
+    ///
+    /// Cancel safe: it is asked for at the call, and the future only waits for the account. What is asked last holds.
     pub fn close(&self, deadline: Duration) -> impl Future<Output = Report> + Send + use<'_> {
         self.desk.ask(Request::Close(deadline));
         self.finished()
@@ -65,7 +76,9 @@ impl Control {
     /// received. Takes no more frames for sending, but writes what is queued. When `deadline` has passed — because the
     /// peer keeps sending, or the receiver does not take what is there — it ends at once.
     ///
-    /// It is asked for at the call; the future only waits for the account, and may be dropped.
+    /// # Cancel safety
+    ///
+    /// Cancel safe: it is asked for at the call, and the future only waits for the account. What is asked last holds.
     pub fn drain(&self, deadline: Duration) -> impl Future<Output = Report> + Send + use<'_> {
         self.desk.ask(Request::Drain(deadline));
         self.finished()
@@ -73,7 +86,9 @@ impl Control {
 
     /// Ends at once. What is queued comes back in the report.
     ///
-    /// It is asked for at the call; the future only waits for the account, and may be dropped.
+    /// # Cancel safety
+    ///
+    /// Cancel safe: it is asked for at the call, and the future only waits for the account.
     pub fn abort(&self) -> impl Future<Output = Report> + Send + use<'_> {
         self.desk.ask(Request::Abort);
         self.finished()
@@ -89,7 +104,19 @@ impl Control {
         let ending = ending.wait_for(Option::is_some).await;
         let ending =
             ending.ok().and_then(|ending| ending.clone()).expect("the task tells how it ended even when dropped");
-        ending.report(self.peer.clone(), self.inbox.counts(), self.turned_away())
+        let mut report = ending.report(self.peer.clone(), self.inbox.counts(), self.turned_away());
+        if let Some(mut outside) = self.left_outside.clone()
+            && let Ok(left) = outside.wait_for(Option::is_some).await
+        {
+            report.returned = Batch::concat([report.returned].into_iter().chain(left.clone()));
+        }
+        report
+    }
+
+    /// Waits until the connection has ended and the socket is closed.
+    pub(crate) async fn ended(&self) {
+        // Who would tell is gone when the connection is.
+        let _ = self.ending.clone().wait_for(Option::is_some).await;
     }
 }
 
@@ -106,8 +133,8 @@ struct State {
     turned_away: TurnedAway,
 }
 
-/// What an actor may be asked to do; later ones in this list overrule earlier ones.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+/// What an actor may be asked to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Request {
     /// Nobody holds a handle any longer.
     Abandon,
@@ -118,10 +145,23 @@ pub(crate) enum Request {
     Abort,
 }
 
+impl Request {
+    /// What has a higher rank is not overruled. Of one rank holds what was asked last, as it does when the actor has heard
+    /// what was asked before.
+    const fn rank(self) -> u8 {
+        match self {
+            Self::Abandon => 0,
+            Self::Drain(_) | Self::Close(_) => 1,
+            Self::Overflow => 2,
+            Self::Abort => 3,
+        }
+    }
+}
+
 impl Desk {
     pub(crate) fn ask(&self, request: Request) {
         let mut state = self.lock();
-        if state.request < Some(request) {
+        if state.request.is_none_or(|asked| asked.rank() <= request.rank()) {
             state.request = Some(request);
         }
         drop(state);

@@ -1,6 +1,8 @@
 //! Which component of a path denies the way, found by walking it as the kernel does.
 
+use std::ffi::OsStr;
 use std::io;
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{Access, AtFlags, CWD, accessat, readlink, stat};
@@ -42,7 +44,8 @@ fn walk(path: &Path, links: u32) -> Option<PathBuf> {
                 // All before it let us pass, so it is this one, or what it links to, or something on the way there.
                 return match readlink(&prefix, Vec::new()) {
                     Ok(target) if links > 0 => {
-                        let target = prefix.parent().unwrap_or(Path::new("")).join(target.to_str().ok()?);
+                        let target = OsStr::from_bytes(target.to_bytes());
+                        let target = prefix.parent().unwrap_or(Path::new("")).join(target);
                         walk(&target, links - 1).or(Some(prefix))
                     }
                     Ok(_) | Err(_) => Some(prefix),
@@ -120,6 +123,16 @@ mod tests {
         let link = top.path().join("link");
         symlink("a/b", &link).unwrap();
         assert_eq!(component(&link.join("x.sock")), Some((top.path().join("a"), 0o600)));
+
+        // Names are bytes, those of links and of what they lead to as well.
+        let odd = top.path().join(OsStr::from_bytes(b"odd \xff"));
+        fs::create_dir(&odd).unwrap();
+        fs::write(odd.join("x.sock"), "").unwrap();
+        let to_odd = top.path().join("to odd");
+        symlink(odd.file_name().unwrap(), &to_odd).unwrap();
+        set(&odd, 0o600);
+        assert_eq!(component(&to_odd.join("x.sock")), Some((odd.clone(), 0o600)));
+        set(&odd, 0o700);
         // Clean up as an ordinary user too.
         set(&top.path().join("a"), 0o700);
         set(&inner, 0o700);

@@ -179,23 +179,18 @@ impl<S: Acceptable> Draining<S> {
     ///
     /// # Cancel safety
     /// Dropping the future loses no connection.
+    ///
+    /// # Panics
+    /// When a pause is needed in a tokio runtime that was built without time.
     pub async fn accept(&mut self) -> Result<Option<(S, Peer)>> {
         while self.has_more {
             self.queue.resume().await;
             match self.queue.accept_now() {
-                Ok(socket) => match S::from_socket(socket) {
-                    Ok(stream) => {
-                        self.queue.recovered();
-                        if let Some(accepted) = self.queue.admitted(stream) {
-                            return Ok(Some(accepted));
-                        }
+                Ok(socket) => {
+                    if let Some(accepted) = self.queue.taken(socket)? {
+                        return Ok(Some(accepted));
                     }
-                    Err(error) => {
-                        // The runtime cannot watch any more sockets; the connection is closed already.
-                        self.queue.stats.shed += 1;
-                        self.queue.failed(error)?;
-                    }
-                },
+                }
                 Err(Errno::AGAIN) => self.has_more = false,
                 Err(errno) => {
                     self.queue.failed(errno.into())?;

@@ -43,6 +43,30 @@ impl Quiet {
     }
 }
 
+/// How often it is asked whether a peer that is not read from any longer is still there.
+const FAREWELL: Duration = Duration::from_secs(5);
+
+/// Notices that a peer is gone from which nothing is read any longer: no event tells of that, and the write that would may
+/// never come.
+#[derive(Default)]
+pub(crate) struct Farewell {
+    timer: Option<Pin<Box<Sleep>>>,
+}
+
+impl Farewell {
+    /// Whether it is gone; asked now and then, from the first call on.
+    pub(crate) fn poll(&mut self, cx: &mut Context<'_>, is_gone: impl Fn() -> bool) -> bool {
+        let timer = self.timer.get_or_insert_with(|| Box::pin(sleep(FAREWELL)));
+        while timer.as_mut().poll(cx).is_ready() {
+            if is_gone() {
+                return true;
+            }
+            timer.as_mut().reset(Instant::now() + FAREWELL);
+        }
+        false
+    }
+}
+
 /// How long nothing moves before memory is given back, at least; at most twice as long.
 const REST: Duration = Duration::from_millis(100);
 

@@ -11,7 +11,6 @@ use frame_codec::Batch;
 use crate::{
     Peer,
     fds::{Account, Fault},
-    inbox::Inbox,
     packet::TurnedAway,
 };
 
@@ -137,6 +136,12 @@ impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: handed over {}, returned {}", self.reason, self.handed_to_kernel, Count::of(&self.returned))?;
         write!(f, "; received {}, delivered {}, lost {}", self.received, self.delivered, self.lost)?;
+        if self.refused > 0 {
+            write!(f, "; refused {}", self.refused)?;
+        }
+        if self.dropped > 0 {
+            write!(f, "; dropped {} for want of room", self.dropped)?;
+        }
         if self.cut_receiving > 0 {
             write!(f, "; {} bytes of a cut frame", self.cut_receiving)?;
         }
@@ -184,8 +189,8 @@ pub enum Reason {
 
 impl Reason {
     /// Why a connection ended whose time ran out; a full inbox keeps us from hearing whether the peer did its part.
-    pub(crate) fn at_deadline(inbox: &Inbox) -> Self {
-        if inbox.is_full() { Self::InboxFull } else { Self::DeadlineExceeded }
+    pub(crate) const fn at_deadline(is_full: bool) -> Self {
+        if is_full { Self::InboxFull } else { Self::DeadlineExceeded }
     }
 
     /// A stream's failure; what ours has to say about descriptors comes in an `io::Error`, as everything from a stream.

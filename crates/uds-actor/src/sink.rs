@@ -12,8 +12,9 @@ use crate::{Refusal, Sender, waiters::Ticket};
 
 /// A [`Sender`] with the face of a [`Sink`], for combinators that want one.
 ///
-/// It holds at most one message that is accepted and not queued yet; [`into_unqueued`](Self::into_unqueued) gives it back.
-/// Closing it is [`Sender::finish`].
+/// It holds at most one message that is accepted and not queued yet; [`into_unqueued`](Self::into_unqueued) gives it back,
+/// also when the connection is [closed](Refusal::Closed). One that the framing cannot carry is dropped with that error, and
+/// counted in [`Report::refused`](crate::Report::refused). Closing the sink is [`Sender::finish`].
 #[derive(Debug)]
 pub struct SendSink {
     sender: Sender,
@@ -37,7 +38,9 @@ impl SendSink {
     fn poll_queue(&mut self, cx: &Context<'_>) -> Poll<Result<(), Refusal>> {
         let Some(message) = &self.accepted else { return Poll::Ready(Ok(())) };
         let outcome = ready!(self.sender.poll_send_shared(cx, &mut self.ticket, message));
-        self.accepted = None;
+        if outcome != Err(Refusal::Closed) {
+            self.accepted = None;
+        }
         Poll::Ready(outcome)
     }
 }

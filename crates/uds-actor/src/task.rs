@@ -24,7 +24,7 @@ use crate::{
     inbox::Inbox,
     outbox::{Outbox, Taken, frames::Frames},
     payload::Payload,
-    quiet::{Quiet, Rest},
+    quiet::{Farewell, Quiet, Rest},
     report::{Count, Ending, Reason},
     transport::Transport,
 };
@@ -58,6 +58,7 @@ pub(crate) struct Task<T: Transport, F: Framing> {
     /// Bytes taken from the outbox and not said to be written yet, framing included.
     pub(crate) in_flight: u64,
     pub(crate) rest: Rest,
+    pub(crate) farewell: Farewell,
     pub(crate) idle: Option<Quiet>,
     pub(crate) keep_alive: Option<KeepAlive>,
     /// Why the write side failed, for the report if reading then ends in an orderly way.
@@ -111,7 +112,8 @@ impl<T: Transport, F: Framing + Send> Task<T, F> {
         if let Some(deadline) = &mut self.deadline
             && deadline.as_mut().poll(cx).is_ready()
         {
-            return Poll::Ready(Reason::at_deadline(&self.inbox));
+            let is_full = self.inbox.is_full() || T::is_full(self.pump.stream());
+            return Poll::Ready(Reason::at_deadline(is_full));
         }
         self.keep_alive(cx);
         let mut budget = BUDGET;
@@ -141,10 +143,7 @@ impl<T: Transport, F: Framing + Send> Task<T, F> {
                     End::Eof { .. } => {
                         self.inbox.end();
                         if T::is_hung_up(self.pump.stream()) {
-                            // Nobody is left to read what we would write; what is written is written.
-                            self.note_written();
-                            self.outbox.refuse();
-                            self.pump.close_writing();
+                            self.give_up_writing();
                         }
                     }
                     End::Failed { error, .. } => return Poll::Ready(Reason::of(error)),
@@ -167,11 +166,16 @@ impl<T: Transport, F: Framing + Send> Task<T, F> {
             && !self.pump.is_read_ended()
             && idle.poll(cx, self.pump.bytes_read())
             && intake == Intake::Open
+            && !T::is_full(self.pump.stream())
         {
             return Poll::Ready(Reason::Idle);
         }
         let drained = self.draining && intake == Intake::Open && !T::has_unread(self.pump.stream());
-        let receiving = !drained && !self.pump.is_read_ended() && !self.inbox.is_receiver_gone();
+        let hears = !self.pump.is_read_ended() && !self.inbox.is_receiver_gone();
+        if !hears && !self.pump.is_write_closed() && self.farewell.poll(cx, || T::is_hung_up(self.pump.stream())) {
+            self.give_up_writing();
+        }
+        let receiving = !drained && hears;
         if self.pump.is_write_closed() && !receiving {
             return Poll::Ready(self.write_failed.take().unwrap_or(Reason::Closed));
         }
@@ -195,11 +199,14 @@ impl<T: Transport, F: Framing + Send> Task<T, F> {
         }
     }
 
-    /// Moves what senders queued to the pump.
+    /// Moves what senders queued to the pump, which has written all it had.
     fn refill(&mut self, cx: &Context<'_>) {
+        if self.in_flight > 0 {
+            // Not told yet, because there was something to read first. Who waits for it must not wait for what is taken now.
+            self.note_written();
+        }
         match self.outbox.take(self.pump.encoder(), cx) {
-            // What was taken before may be written and not told yet, because there was something to read first.
-            Taken::Messages => self.in_flight += self.pump.encoder().pending_bytes() as u64,
+            Taken::Messages => self.in_flight = self.pump.encoder().pending_bytes() as u64,
             Taken::Nothing => {}
             Taken::Last => self.pump.finish(),
         }
@@ -219,6 +226,13 @@ impl<T: Transport, F: Framing> Task<T, F> {
         let written = std::mem::replace(&mut self.in_flight, pending) - pending;
         self.outbox.note_written(written, |_| ());
         usize::try_from(written).unwrap_or(usize::MAX)
+    }
+
+    /// Nobody is left to read what we would write; what is written is written.
+    fn give_up_writing(&mut self) {
+        self.note_written();
+        self.outbox.refuse();
+        self.pump.close_writing();
     }
 
     /// Gives frames to the receiver. Answers why there will be no more, if what the transport brought beside them does not

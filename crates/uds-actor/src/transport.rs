@@ -38,6 +38,13 @@ pub trait Transport: Send + 'static {
     /// tell says no, and the next write finds out.
     fn is_hung_up(stream: &Self::Stream) -> bool;
 
+    /// Whether nothing is read right now because our own side has not taken what the transport brought beside the bytes. The
+    /// peer is then not to blame for silence.
+    fn is_full(stream: &Self::Stream) -> bool {
+        let _ = stream;
+        false
+    }
+
     /// Looks at frames as they arrive, for a transport that brings something beside the bytes which must fit them: gives
     /// back those to be delivered and, when the connection cannot go on behind them, why.
     ///

@@ -16,7 +16,8 @@ use std::{
     time::Duration,
 };
 
-use frame_codec::{Delimited, LengthPrefixed, Limits};
+use bytes::Bytes;
+use frame_codec::{Decoder, Delimited, LengthPrefixed, Limits};
 use tokio::{
     io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, ReadBuf},
     net::UnixStream,
@@ -113,6 +114,48 @@ async fn a_flush_waits_for_what_was_taken_up_while_something_else_was_told() {
     let report = soon("the report", control.abort()).await;
     assert_eq!((report.handed_to_kernel.frames, report.returned.len()), (2, 1));
     assert_eq!(soon("the flush", flushing).await.unwrap(), Err(Refusal::Closed), "one frame came back");
+}
+
+#[tokio::test]
+async fn a_flush_does_not_wait_for_what_was_taken_up_behind_it() {
+    type Flush = Pin<Box<dyn Future<Output = Result<(), Refusal>> + Send>>;
+    let slot: Arc<Mutex<Option<Sender>>> = Arc::default();
+    let flushing: Arc<Mutex<Option<Flush>>> = Arc::default();
+    let (senders, flushes) = (Arc::clone(&slot), Arc::clone(&flushing));
+    let mut writes = 0;
+    // As above; while the second frame is written, somebody waits for that and then another queues the third.
+    let write = move |bytes: &[u8]| {
+        writes += 1;
+        if writes > 2 {
+            return Poll::Pending;
+        }
+        let sender = senders.lock().unwrap().clone().unwrap();
+        if writes == 2 {
+            let waiting = sender.clone();
+            let mut flush: Flush = Box::pin(async move { waiting.flush().await });
+            assert!(flush.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
+            *flushes.lock().unwrap() = Some(flush);
+        }
+        sender.try_send(b"next").unwrap();
+        Poll::Ready(Ok(bytes.len()))
+    };
+    let mut lines = 5;
+    let read = move |buf: &mut ReadBuf<'_>| {
+        if lines == 0 {
+            return Poll::Pending;
+        }
+        lines -= 1;
+        buf.put_slice(b"line\n");
+        Poll::Ready(Ok(()))
+    };
+    let (sender, mut receiver, _control) = Actor::new(Owned(Puppet { read, write }), Delimited::lines()).spawn();
+    *slot.lock().unwrap() = Some(sender.clone());
+    sender.send(b"first").await.unwrap();
+    for _ in 0..5 {
+        soon("a line", receiver.recv_batch()).await.unwrap();
+    }
+    let flush = flushing.lock().unwrap().take().unwrap();
+    assert_eq!(soon("the flush", flush).await, Ok(()), "the kernel has the second frame");
 }
 
 #[tokio::test]
@@ -343,7 +386,7 @@ async fn messages_that_a_dropped_channel_did_not_take_are_lost_and_not_delivered
     let (here, mut there) = UnixStream::pair().unwrap();
     there.write_all(b"1\n2\n3\n4\n5\n").await.unwrap();
     let (inbound, mut messages) = mpsc::channel(1);
-    let (replies, outbound) = mpsc::channel::<bytes::Bytes>(1);
+    let (replies, outbound) = mpsc::channel::<Bytes>(1);
     let control = spawn_with_channels(here, Delimited::lines(), inbound, outbound);
     assert_eq!(soon("the first", messages.recv()).await.unwrap(), "1");
     tokio::task::yield_now().await; // the second takes its place in the channel
@@ -393,4 +436,52 @@ async fn what_the_actor_had_taken_comes_back_in_front_of_what_was_queued_behind_
     }
     let report = soon("the report", control.abort()).await;
     assert_eq!(report.returned.iter().collect::<Vec<_>>(), [b"one", b"two", b"six", b"ten"]);
+}
+
+#[tokio::test]
+async fn messages_that_a_connection_ended_ahead_of_are_returned_behind_those_of_the_actor() {
+    for closes in [false, true] {
+        // Nobody reads, so that the first fill the socket and the outbox, and the last their channel.
+        let (here, mut there) = UnixStream::pair().unwrap();
+        let (inbound, _messages) = mpsc::channel(1);
+        let (replies, outbound) = mpsc::channel(100);
+        let control = spawn_with_channels(here, LengthPrefixed::u32_be(), inbound, outbound);
+        let mut sent: u64 = 0;
+        while replies.capacity() > 50 {
+            // Whoever can carry something has a turn, and another.
+            for _ in 0..20 {
+                tokio::task::yield_now().await;
+            }
+            let mut message = vec![0; 20_000];
+            message[..8].copy_from_slice(&sent.to_be_bytes());
+            replies.try_send(Bytes::from(message)).unwrap();
+            sent += 1;
+        }
+        if !closes {
+            // The peer goes, with what nobody has read.
+            drop(there);
+            let report = soon("the report", control.finished()).await;
+            let cut = u64::from(report.cut_sending > 0);
+            assert_eq!(report.handed_to_kernel.frames + cut + report.returned.len() as u64, sent, "{report}");
+            assert!(report.returned.len() >= 50, "{report}");
+            continue;
+        }
+        let report = soon("the report", control.abort()).await;
+        let mut wire = Vec::new();
+        soon("what was written", there.read_to_end(&mut wire)).await.unwrap();
+        let read = whole_frames(&wire);
+        let returned = report.returned.iter().map(|frame| u64::from_be_bytes(*frame.first_chunk().unwrap()));
+        let cut = u64::from(report.cut_sending > 0);
+        let expected: Vec<u64> = (0..read).chain(read + cut..sent).collect();
+        assert_eq!((0..read).chain(returned).collect::<Vec<_>>(), expected, "{report}");
+    }
+}
+
+/// How many whole frames these bytes are.
+fn whole_frames(wire: &[u8]) -> u64 {
+    let mut decoder = Decoder::new(LengthPrefixed::u32_be(), Limits::default());
+    decoder.feed(wire);
+    std::iter::from_fn(|| decoder.next_batch().expect("whole frames were written"))
+        .map(|batch| batch.len() as u64)
+        .sum()
 }

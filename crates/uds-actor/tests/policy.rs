@@ -11,7 +11,7 @@ use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::UnixStream,
 };
-use uds_actor::{Actor, Control, Overflow, Reason, Receiver};
+use uds_actor::{Actor, Control, Overflow, Reason, Receiver, Refusal};
 
 use self::soon::soon;
 
@@ -103,6 +103,126 @@ async fn the_sender_as_a_sink_forwards_a_whole_stream() {
     let receiving = receiver.map(|batch| batch.len()).collect::<Vec<_>>();
     let ((), counts) = soon("the stream", async { tokio::join!(forwarding, receiving) }).await;
     assert_eq!(counts.iter().sum::<usize>(), 2000);
+}
+
+#[tokio::test]
+async fn a_sink_that_is_refused_for_good_still_has_the_message() {
+    use futures_util::SinkExt as _;
+    let (here, _there) = UnixStream::pair().unwrap();
+    let (sender, _receiver, control) = Actor::new(here, Delimited::lines()).spawn();
+    let mut sink = sender.into_sink();
+    sink.feed(Bytes::from_static(b"accepted")).await.unwrap();
+    soon("the end", control.abort()).await;
+    for _ in 0..2 {
+        assert_eq!(soon("the refusal", sink.flush()).await, Err(Refusal::Closed));
+    }
+    assert_eq!(sink.into_unqueued().as_deref(), Some(&b"accepted"[..]));
+}
+
+#[tokio::test]
+async fn a_sink_goes_on_behind_a_message_that_the_framing_refuses() {
+    use futures_util::SinkExt as _;
+    let (here, mut there) = UnixStream::pair().unwrap();
+    let (sender, _receiver, _control) = Actor::new(here, Delimited::lines()).spawn();
+    let mut sink = sender.into_sink();
+    sink.feed(Bytes::from_static(b"two\nlines")).await.unwrap();
+    assert!(matches!(sink.flush().await, Err(Refusal::Unsendable(_))));
+    sink.send(Bytes::from_static(b"one line")).await.unwrap();
+    soon("the close", sink.close()).await.unwrap();
+    let mut text = String::new();
+    soon("what was sent", there.read_to_string(&mut text)).await.unwrap();
+    assert_eq!(text, "one line\n");
+}
+
+/// A peer whose direction ended, or to which nobody listens, and which then is gone altogether, does not leave a connection
+/// behind that ends with the next frame sent, which may never be.
+#[tokio::test(start_paused = true)]
+async fn a_peer_that_leaves_later_than_its_last_word_is_noticed_though_nothing_is_sent() {
+    for listens in [true, false] {
+        let (here, mut there) = UnixStream::pair().unwrap();
+        let (_sender, receiver, control) = Actor::new(here, Delimited::lines()).spawn();
+        there.write_all(b"last words\n").await.unwrap();
+        if listens {
+            there.shutdown().await.unwrap();
+        }
+        let mut receiver = Some(receiver);
+        if listens {
+            assert_eq!(drain(receiver.as_mut().unwrap()).await, ["last words"]);
+        } else {
+            receiver = None;
+        }
+        // As long as it may read it is served.
+        tokio::time::sleep(Duration::from_secs(3600)).await;
+        assert!(tokio::time::timeout(Duration::from_secs(1), control.finished()).await.is_err());
+        drop(there);
+        let report = soon("the end", control.finished()).await;
+        assert!(matches!(report.reason, Reason::Closed), "{}", report.reason);
+        drop(receiver);
+    }
+}
+
+/// No sum of a moment and a time panics or wraps.
+#[tokio::test(start_paused = true)]
+async fn more_time_than_the_clock_can_count_is_for_ever() {
+    for time in [Duration::MAX, Duration::from_secs(u64::MAX / 2), Duration::from_secs(1 << 40)] {
+        let (here, mut there) = UnixStream::pair().unwrap();
+        let (sender, mut receiver, control) = Actor::new(here, Delimited::lines())
+            .idle_timeout(time)
+            .keep_alive(time, || Bytes::from_static(b"alive"))
+            .linger(time)
+            .spawn();
+        tokio::time::sleep(Duration::from_secs(3600)).await;
+        sender.send(b"a line").await.unwrap();
+        there.write_all(b"another\n").await.unwrap();
+        assert_eq!(receiver.recv_batch().await.unwrap().get(0), Some(&b"another"[..]));
+        let closing = control.close(time);
+        tokio::time::sleep(Duration::from_secs(3600)).await;
+        let mut text = String::new();
+        there.read_to_string(&mut text).await.unwrap();
+        drop(there);
+        assert_eq!(text, "a line\n");
+        assert!(matches!(closing.await.reason, Reason::Closed));
+    }
+}
+
+/// As little time as there is: nothing panics, and nobody is kept from a turn.
+#[tokio::test(start_paused = true)]
+async fn no_time_at_all_is_a_time_too() {
+    let (here, mut there) = UnixStream::pair().unwrap();
+    let (_sender, _receiver, control) =
+        Actor::new(here, Delimited::lines()).keep_alive(Duration::ZERO, || Bytes::from_static(b"x")).spawn();
+    soon("signs of life", there.read_exact(&mut [0; 20])).await.unwrap();
+    assert!(matches!(control.close(Duration::ZERO).await.reason, Reason::DeadlineExceeded));
+
+    let (here, _there) = UnixStream::pair().unwrap();
+    let (_sender, _receiver, control) = Actor::new(here, Delimited::lines()).idle_timeout(Duration::ZERO).spawn();
+    assert!(matches!(soon("the end", control.finished()).await.reason, Reason::Idle));
+}
+
+/// What is asked last holds, whether or not the actor had heard what was asked before.
+#[tokio::test(start_paused = true)]
+async fn of_two_deadlines_the_one_given_last_holds() {
+    let (hour, second) = (Duration::from_secs(3600), Duration::from_secs(1));
+    for (first_drains, heard) in [(false, false), (false, true), (true, false), (true, true)] {
+        for (first, last) in [(hour, second), (second, hour)] {
+            let (here, _there) = UnixStream::pair().unwrap();
+            let (_sender, _receiver, control) = Actor::new(here, Delimited::lines()).spawn();
+            let began = tokio::time::Instant::now();
+            if first_drains {
+                // Nothing is there to be drained, but what is queued is never taken.
+                drop(control.drain(first));
+            } else {
+                drop(control.close(first));
+            }
+            if heard && !first_drains {
+                tokio::task::yield_now().await;
+            }
+            let report = control.close(last).await;
+            let took = began.elapsed();
+            assert!(matches!(report.reason, Reason::DeadlineExceeded), "{}", report.reason);
+            assert!(took >= last && took < last + second, "{took:?} for {last:?} after {first:?}, heard: {heard}");
+        }
+    }
 }
 
 /// Who is to blame for a deadline that was missed, be it to close or to drain.

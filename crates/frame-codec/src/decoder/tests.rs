@@ -73,6 +73,21 @@ fn an_unterminated_last_line_is_delivered_at_the_orderly_end() {
 }
 
 #[test]
+fn the_end_is_no_reason_to_take_several_frames_for_one() {
+    let finished = |decoder: &mut Decoder<_>| decoder.finish().map(|batch| batch.map(|batch| batch.detach()));
+    let mut decoder = Decoder::new(Delimited::lines(), Limits::default().with_max_frame(5));
+    decoder.feed(b"one\ntwo\nthree");
+    assert_eq!(finished(&mut decoder).unwrap().unwrap().iter().collect::<Vec<_>>(), [b"one", b"two"]);
+    assert_eq!(finished(&mut decoder).unwrap().unwrap().iter().collect::<Vec<_>>(), [b"three"]);
+    assert!(finished(&mut decoder).unwrap().is_none());
+
+    let mut decoder = Decoder::new(Delimited::lines(), Limits::default().with_max_frame(5));
+    decoder.feed(b"one\nfourteen\n");
+    assert_eq!(finished(&mut decoder).unwrap().unwrap().get(0), Some(&b"one"[..]));
+    assert_eq!(finished(&mut decoder).unwrap_err(), Error::FrameTooLarge { len: 8, max: 5 });
+}
+
+#[test]
 fn a_length_prefixed_remainder_is_cut_at_the_end() {
     let mut decoder = Decoder::new(LengthPrefixed::u32_be(), Limits::default());
     decoder.feed(b"\0\0\0\x01a\0\0\0\x05ab");

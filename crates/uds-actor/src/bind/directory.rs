@@ -123,16 +123,24 @@ impl Directory {
             self.path.address_of(&name, self.as_fd()).map_err(|errno| self.failed("form the address of", errno))?;
         rustix::net::bind(socket, &address).map_err(|errno| self.failed("bind", errno))?;
 
-        // All by descriptor: in somebody else's directory the name may lead elsewhere the next moment.
-        let file = openat(&self, &name, OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty())
-            .map_err(|errno| self.failed("find the bound file of", errno))?;
-        let stat = fstat(&file).map_err(|errno| self.failed("look at the bound file of", errno))?;
+        // Looked at by name first, which takes no descriptor: whatever fails from here on, what was bound is taken away again.
+        let failed = |errno| self.failed("find the bound file of", errno);
+        let stat = statat(&self, &name, AtFlags::SYMLINK_NOFOLLOW).map_err(failed)?;
         self.expect_socket(&name, &stat)?;
         if stat.st_uid != rustix::process::geteuid().as_raw() || stat.st_nlink != 1 {
             return Err(self.contended(1));
         }
-        let fresh = Fresh::new(self, Identity::from(&stat));
+        let identity = Identity::from(&stat);
+        let fresh = Fresh::new(self, identity);
         let directory = fresh.directory();
+
+        // All by descriptor: in somebody else's directory the name may lead elsewhere the next moment.
+        let failed = |errno| directory.failed("open the bound file of", errno);
+        let file = openat(directory, &name, OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty());
+        let file = file.map_err(failed)?;
+        if Identity::from(&fstat(&file).map_err(failed)?) != identity {
+            return Err(directory.contended(1));
+        }
         if options.owner().is_some() || options.group().is_some() {
             chownat(&file, c"", options.owner(), options.group(), AtFlags::EMPTY_PATH)
                 .map_err(|errno| directory.failed("set the owner of", errno))?;

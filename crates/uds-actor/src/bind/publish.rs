@@ -18,7 +18,7 @@ pub(crate) struct Fresh(Published);
 
 impl Fresh {
     pub(crate) fn new(directory: Directory, identity: Identity) -> Self {
-        Self(Published { directory, identity, current: Current::Temporary })
+        Self(Published { directory, identity, current: Current::Temporary, pid: std::process::id() })
     }
 
     pub(crate) fn directory(&self) -> &Directory {
@@ -53,6 +53,8 @@ pub(crate) struct Published {
     directory: Directory,
     identity: Identity,
     current: Current,
+    /// Who gave the name.
+    pid: u32,
 }
 
 /// Under which of its names the socket is.
@@ -162,8 +164,11 @@ impl Published {
 }
 
 impl Drop for Published {
+    /// A copy of the process that gave the name (`fork(2)`) has it as well, and may end while the other serves.
     fn drop(&mut self) {
-        self.take_back();
+        if self.pid == std::process::id() {
+            self.take_back();
+        }
     }
 }
 
@@ -274,6 +279,15 @@ mod tests {
         fs::remove_file(&scene.path).unwrap();
         directory.link_if_free(&temporary, name).unwrap();
         assert!(!scene.temporary.exists());
+        UnixStream::connect(&scene.path).unwrap();
+    }
+
+    #[test]
+    fn a_copy_of_the_process_leaves_the_name_to_the_one_that_gave_it() {
+        let scene = scene();
+        let mut published = scene.fresh.publish().unwrap();
+        published.pid += 1;
+        drop(published);
         UnixStream::connect(&scene.path).unwrap();
     }
 

@@ -180,3 +180,13 @@ fn the_memory_of_an_unusual_message_is_given_back() {
     assert!(channel.framed.memory() <= 256, "{} bytes", channel.framed.memory());
     echoing.join().unwrap().unwrap();
 }
+
+#[test]
+fn a_message_that_is_refused_keeps_no_memory() {
+    let (mut channel, _there) = over_socket(Buffers::both(Capacity::growable(64, 1000)));
+    assert!(matches!(channel.send(&[0; 100_000]), Err(Error::TooLarge { len: 100_000, max: 992 })));
+    assert!(channel.scratch.capacity() <= 1000, "{} bytes", channel.scratch.capacity());
+    let mut channel = channel.into_nonblocking();
+    assert!(matches!(channel.queue(&[0; 100_000]), Err(Error::TooLarge { .. })));
+    assert!(channel.scratch.capacity() <= 1000, "{} bytes", channel.scratch.capacity());
+}

@@ -37,6 +37,10 @@ impl Transport for Carrier {
         stream.plain().is_hung_up()
     }
 
+    fn is_full(stream: &FdSocket) -> bool {
+        stream.books().incoming().is_full()
+    }
+
     fn sort(stream: &FdSocket, batch: Batch, end: u64) -> (Batch, Option<Reason>) {
         let (batch, fault) = stream.books().incoming().sort(batch, end);
         (batch, fault.map(Reason::Descriptors))

@@ -92,11 +92,16 @@ impl Incoming {
         {
             return Intake::Broken(Fault::CutOff { arrived: lot.len() });
         }
-        if self.waiting >= self.limit {
+        if self.is_full() {
             self.actor.park(cx);
             return Intake::Full;
         }
         Intake::Open
+    }
+
+    /// Whether the receiver has to take some before more are read.
+    pub(super) const fn is_full(&self) -> bool {
+        self.waiting >= self.limit
     }
 
     /// Notes what a read of these bytes of the stream brought.
@@ -198,7 +203,7 @@ impl Incoming {
         let count: usize = taken.iter().map(Vec::len).sum();
         self.waiting = self.waiting.saturating_sub(count);
         self.delivered = self.delivered.saturating_add(count as u64);
-        let actor = if self.waiting < self.limit { self.actor.take() } else { None };
+        let actor = if self.is_full() { None } else { self.actor.take() };
         (taken, actor)
     }
 

@@ -54,11 +54,9 @@ impl<S: Acceptable> Queue<S> {
     pub(super) async fn accept(&mut self) -> Result<(S, Peer)> {
         loop {
             self.resume().await;
-            let accepted = self.socket.async_io(Interest::READABLE, |socket| Ok(accept_from(socket)?)).await;
-            match accepted.and_then(S::from_socket) {
-                Ok(stream) => {
-                    self.recovered();
-                    if let Some(accepted) = self.admitted(stream) {
+            match self.socket.async_io(Interest::READABLE, |socket| Ok(accept_from(socket)?)).await {
+                Ok(socket) => {
+                    if let Some(accepted) = self.taken(socket)? {
                         return Ok(accepted);
                     }
                 }
@@ -68,6 +66,22 @@ impl<S: Acceptable> Queue<S> {
                         self.shed();
                     }
                 }
+            }
+        }
+    }
+
+    /// What becomes of a connection that was accepted; `None` if it is closed already, which is counted.
+    pub(super) fn taken(&mut self, socket: OwnedFd) -> Result<Option<(S, Peer)>> {
+        match S::from_socket(socket) {
+            Ok(stream) => {
+                self.recovered();
+                Ok(self.admitted(stream))
+            }
+            Err(error) => {
+                // The runtime cannot watch any more sockets.
+                self.stats.shed += 1;
+                self.failed(error)?;
+                Ok(None)
             }
         }
     }
@@ -85,14 +99,14 @@ impl<S: Acceptable> Queue<S> {
         }
     }
 
-    pub(super) fn recovered(&mut self) {
+    fn recovered(&mut self) {
         self.backoff.reset();
         if self.spare.is_none() {
             self.spare = spare();
         }
     }
 
-    pub(super) fn admitted(&mut self, stream: S) -> Option<(S, Peer)> {
+    fn admitted(&mut self, stream: S) -> Option<(S, Peer)> {
         let peer = Peer::of(&stream).ok();
         match peer {
             Some(peer) if self.admit.admits(&peer) => {
@@ -168,7 +182,43 @@ fn spare() -> Option<OwnedFd> {
 
 #[cfg(test)]
 mod tests {
+    use std::os::fd::{AsFd, BorrowedFd};
+    use std::os::unix::net::{UnixListener, UnixStream};
+
     use super::*;
+    use crate::address::SocketKind;
+    use crate::sys;
+
+    /// A connection that no runtime has room to watch.
+    struct Unwatched(OwnedFd);
+
+    impl AsFd for Unwatched {
+        fn as_fd(&self) -> BorrowedFd<'_> {
+            self.0.as_fd()
+        }
+    }
+
+    impl Acceptable for Unwatched {
+        const KIND: SocketKind = SocketKind::Stream;
+
+        fn from_socket(_: OwnedFd) -> io::Result<Self> {
+            Err(Errno::NOSPC.into())
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_connection_that_cannot_be_watched_is_counted_as_shed_and_not_for_ever_hurried_after() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("x.sock");
+        let listener = UnixListener::bind(&path).unwrap();
+        listener.set_nonblocking(true).unwrap();
+        let clients: Vec<_> = (0..3).map(|_| UnixStream::connect(&path).unwrap()).collect();
+        let socket = sys::watch(listener.into(), Interest::READABLE).unwrap();
+        let mut queue = Queue::<Unwatched>::new(socket, Address::Path(path), Admit::own());
+        assert!(tokio::time::timeout(Duration::from_secs(60), queue.accept()).await.is_err(), "nobody can be had");
+        let AcceptStats { accepted, refused, shed, failures, .. } = queue.stats;
+        assert_eq!((accepted, refused, shed, failures), (0, 0, 3, 3), "each of {} is closed once", clients.len());
+    }
 
     #[test]
     fn only_a_broken_socket_ends_the_accepting() {

@@ -13,7 +13,7 @@ pub struct AcceptStats {
     pub accepted: u64,
     /// Connections closed because their peer was not admitted, or the kernel would not say who it is.
     pub refused: u64,
-    /// Connections closed because there was no descriptor for them for too long.
+    /// Connections closed because there was no descriptor for them for too long, or the runtime could not watch them.
     pub shed: u64,
     /// Attempts that failed and were made again.
     pub failures: u64,

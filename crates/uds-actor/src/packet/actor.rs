@@ -18,6 +18,7 @@ use crate::{
     inbox::Inbox,
     outbox::Outbox,
     outlet::Outlet,
+    quiet::Farewell,
     settings::Settings,
     task::Verdict,
 };
@@ -123,6 +124,7 @@ impl<S: Socket> Actor<S> {
             draining: false,
             outgoing: Outgoing::default(),
             incoming: Incoming::new(self.max_packet, self.settings.inbox_bytes),
+            farewell: Farewell::default(),
             idle: self.settings.idle(),
             keep_alive: self.settings.keep_alive(),
             verdict: Verdict { inbox: Arc::clone(&inbox), told: ending, ending: None },
@@ -167,6 +169,7 @@ impl<S: TwoWay> Actor<S> {
     ///
     /// The task ends by [`Control::close`] or [`Control::abort`], by a broken connection, when both directions have
     /// ended, or when every handle is dropped.
+    /// A peer from which nothing is read any longer and that is gone is noticed within 5 seconds, also when nothing is sent.
     ///
     /// # Panics
     ///

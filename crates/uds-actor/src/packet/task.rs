@@ -24,7 +24,7 @@ use crate::{
     outbox::Outbox,
     outlet::Outlet as _,
     payload::Payload,
-    quiet::Quiet,
+    quiet::{Farewell, Quiet},
     report::{Count, Ending, Reason},
     task::{KeepAlive, Verdict},
 };
@@ -56,6 +56,7 @@ pub(super) struct Task<S: Socket> {
     pub(super) draining: bool,
     pub(super) outgoing: Outgoing,
     pub(super) incoming: Incoming,
+    pub(super) farewell: Farewell,
     pub(super) idle: Option<Quiet>,
     pub(super) keep_alive: Option<KeepAlive>,
     // Dropped last, and it matters: who has the report may rely on the socket being closed.
@@ -86,7 +87,7 @@ impl<S: Socket> Task<S> {
         if let Some(deadline) = &mut self.deadline
             && deadline.as_mut().poll(cx).is_ready()
         {
-            return Poll::Ready(Reason::at_deadline(&self.inbox));
+            return Poll::Ready(Reason::at_deadline(self.inbox.is_full()));
         }
         self.keep_alive(cx);
         let received = match self.receive(cx) {
@@ -112,7 +113,13 @@ impl<S: Socket> Task<S> {
         let has_read_all = received == Turn::Waiting && !self.socket.has_unread();
         let is_failed = self.outgoing.failure.is_some() && S::SEMANTICS == Semantics::Datagrams;
         let drained = (self.draining || is_failed) && has_read_all;
-        let receiving = !drained && !self.incoming.ended && !self.inbox.is_receiver_gone();
+        let hears = !self.incoming.ended && !self.inbox.is_receiver_gone();
+        if !hears && !self.outgoing.closed && self.farewell.poll(cx, || self.socket.is_hung_up()) {
+            // Nobody is left to read what we would send.
+            self.outbox.refuse();
+            self.outgoing.closed = true;
+        }
+        let receiving = !drained && hears;
         if self.outgoing.closed && !receiving {
             return Poll::Ready(self.reason());
         }

@@ -13,4 +13,5 @@ mod lock;
 mod modes;
 mod place;
 mod races;
+mod shortage;
 mod withdrawal;

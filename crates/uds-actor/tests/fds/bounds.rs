@@ -80,3 +80,34 @@ async fn a_full_outbox_leaves_descriptors_with_their_owner_or_does_what_was_chos
     assert!(matches!(soon("the report", control.finished()).await.reason, Reason::Overflow));
     assert_eq!(texts(&mine), ["mine"]);
 }
+
+/// A full inbox of descriptors keeps us from listening, as one of bytes does.
+#[tokio::test(start_paused = true)]
+async fn a_peer_that_is_not_listened_to_for_its_descriptors_is_not_called_silent_or_late() {
+    let minute = Duration::from_secs(60);
+    let stuffed = || {
+        let (here, there) = UnixStream::pair().unwrap();
+        let actor = Actor::new(here, LengthPrefixed::u32_be()).idle_timeout(minute);
+        let handles = actor.pass_descriptors(Limits::default().with_held(1)).spawn();
+        for _ in 0..3 {
+            send(&there, &frame(1, b"one"), &[file("x")]).unwrap();
+        }
+        (handles, there)
+    };
+    let ((_sender, mut receiver, control), there) = stuffed();
+    tokio::time::sleep(10 * minute).await;
+    for _ in 0..3 {
+        assert_eq!(soon("a batch", receiver.recv_batch()).await.unwrap().len(), 1);
+    }
+    // Listened to, it is silent for too long.
+    let report = control.finished().await;
+    assert!(matches!(report.reason, Reason::Idle), "{}", report.reason);
+    drop(there);
+
+    for drains in [false, true] {
+        let ((_sender, _receiver, control), _there) = stuffed();
+        let report = if drains { control.drain(minute).await } else { control.close(minute).await };
+        assert!(matches!(report.reason, Reason::InboxFull), "{}", report.reason);
+        assert!(!report.reason.is_peer_fault());
+    }
+}

@@ -349,3 +349,17 @@ async fn only_a_unix_seqpacket_socket_is_taken_for_one() {
     let (received, sent) = tokio::join!(soon("a packet", here.recv(&mut room)), there.send(b"four"));
     assert_eq!((received.unwrap(), sent.unwrap()), (Received::Packet(4), ()));
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_peer_that_leaves_later_than_its_last_packet_is_noticed_though_nothing_is_sent() {
+    let (here, there) = Seqpacket::pair().unwrap();
+    let (_sender, mut receiver, control) = Actor::new(here).spawn();
+    there.send(b"last words").await.unwrap();
+    rustix::net::shutdown(&there, rustix::net::Shutdown::Write).unwrap();
+    assert_eq!(soon("a packet", receiver.recv_batch()).await.unwrap().get(0), Some(&b"last words"[..]));
+    assert!(soon("the end", receiver.recv_batch()).await.is_none());
+    tokio::time::sleep(Duration::from_secs(3600)).await;
+    assert!(tokio::time::timeout(Duration::from_secs(1), control.finished()).await.is_err());
+    drop(there);
+    assert!(matches!(soon("the report", control.finished()).await.reason, Reason::Closed));
+}
