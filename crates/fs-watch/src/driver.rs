@@ -241,9 +241,13 @@ impl Driver {
     fn judge(&self) {
         let arrivals = lock(&self.ledger).roster().arrivals();
         // Not under the lock: the consumer may go on meanwhile.
-        let poll = Poll::take(arrivals, self.probing);
+        let mut poll = Poll::take(arrivals, self.probing);
+        let lacks_somebody = lock(&self.ledger).judge(&poll);
+        let reads_again = lacks_somebody && poll.take_again();
         let mut ledger = lock(&self.ledger);
-        ledger.judge(poll);
+        if reads_again {
+            ledger.judge(&poll);
+        }
         ledger.publish(Bulletin::SILENCE, &self.outbox);
     }
 
