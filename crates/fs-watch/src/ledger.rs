@@ -87,6 +87,9 @@ impl Ledger {
     pub(crate) fn judge(&mut self, poll: &Poll) -> bool {
         let find = poll.has_table().then_some(|facts: &Facts| poll.find(facts));
         self.roster.handle_table(find, poll.arrivals, poll.began);
+        while let Some(doubtful) = self.roster.poll_doubt() {
+            self.look_at(doubtful);
+        }
         self.ladder.handle_round(poll.began, Instant::now());
         self.roster.has_suspects()
     }

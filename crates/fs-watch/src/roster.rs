@@ -127,6 +127,8 @@ struct Known {
     /// Its place among all that ever came.
     arrival: u64,
     retry: Retry,
+    /// The table has this one at its file, which is another than before.
+    rival: Option<Box<Entry>>,
 }
 
 /// What the consumer has been told of it last.
@@ -239,14 +241,17 @@ impl Roster {
     ///
     /// `find` looks a file up in it. Sockets that came after the first `arrivals` are not judged by it, because
     /// it may be older than they are. Those it lacks are suspects if it is time to connect to them. One whose file has
-    /// another of the kernel's sockets than before is another, because a file is bound once.
+    /// another of the kernel's sockets than before comes into [doubt](Self::poll_doubt): if a look finds the same file, it is
+    /// another all the same, because a file is bound once.
     pub fn handle_table(&mut self, find: Option<impl Fn(&Facts) -> Option<Entry>>, arrivals: u64, now: Instant) {
         self.suspects.clear();
         for (name, known) in self.known.iter_mut().filter(|(_, known)| known.arrival <= arrivals) {
             if let Some(entry) = find.as_ref().and_then(|find| find(&known.facts)) {
                 if known.is_another(&entry) {
-                    self.arrivals += 1;
-                    known.succeed(self.dir.join(name), self.arrivals, &mut self.stale, &mut self.changes);
+                    // Most likely the file is another, too, which only has not been looked at since.
+                    known.rival = Some(Box::new(entry));
+                    self.doubts.push_back(name.clone());
+                    continue;
                 }
                 known.kind = entry.kind.into();
                 known.retry = Retry::default();
@@ -389,6 +394,13 @@ impl Roster {
             // Otherwise at most a chmod or chown: the same socket, described anew.
             known.facts = facts;
             known.round = round;
+            if let Some(entry) = known.rival.take() {
+                self.arrivals += 1;
+                known.succeed(self.dir.join(&name), self.arrivals, &mut self.stale, &mut self.changes);
+                known.kind = entry.kind.into();
+                let liveness = Liveness::of_entry(&entry);
+                Self::judge(&self.dir, &name, known, liveness, &mut self.stale, &mut self.changes);
+            }
             return;
         }
         self.arrivals += 1;
@@ -401,6 +413,7 @@ impl Roster {
             round,
             arrival: self.arrivals,
             retry: Retry::default(),
+            rival: None,
         };
         self.changes.push_back(Change::Added(known.socket(self.dir.join(&name))));
         self.known.insert(name, known);
@@ -475,6 +488,7 @@ impl Known {
             standing: Standing::Present,
             arrival,
             retry: Retry::default(),
+            rival: None,
             ..*self
         };
         changes.push_back(Change::Added(self.socket(path)));

@@ -260,9 +260,17 @@ fn a_replacement_that_looks_alike_is_told_by_the_table() {
     roster.handle_sighting("a".into(), Sighting::Socket(born(1, 1)));
     assert_eq!(changes(&mut roster), [""; 0]);
     roster.handle_table(table(71), roster.arrivals(), now);
+    assert_eq!(roster.poll_doubt(), Some("a".into()));
+    roster.handle_sighting("a".into(), Sighting::Socket(born(1, 1)));
     assert_eq!(changes(&mut roster), ["-a@1 replaced", "+a@2", "!a@2"]);
     roster.handle_table(table(71), roster.arrivals(), now);
-    assert_eq!(changes(&mut roster), [""; 0]);
+    assert_eq!((changes(&mut roster), roster.poll_doubt()), (vec![], None));
+    // One that a look can tell is told once.
+    roster.handle_table(table(72), roster.arrivals(), now);
+    roster.handle_sighting("a".into(), Sighting::Socket(born(1, 2)));
+    roster.handle_table(table(72), roster.arrivals(), now);
+    roster.handle_sighting("a".into(), Sighting::Socket(born(1, 2)));
+    assert_eq!(changes(&mut roster), ["-a@2 replaced", "+a@3", "!a@3"]);
     // A table from before says nothing of the second.
     roster.handle_table(table(70), 1, now);
     assert_eq!(changes(&mut roster), [""; 0]);

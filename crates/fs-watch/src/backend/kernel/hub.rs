@@ -18,6 +18,9 @@ use crate::event::Why;
 use crate::hints::Hints;
 use crate::target::Target;
 
+/// So many times the patience at most while nothing but events is dealt with: a storm of them may have no end.
+const DURING_EVENTS: u32 = 4;
+
 /// A notify watcher on its control thread, and the seats of those who use it.
 #[derive(Debug)]
 pub(super) struct Hub {
@@ -48,6 +51,8 @@ struct Shared {
     retired: AtomicBool,
     /// How many orders have been carried out.
     progress: AtomicU64,
+    /// How many events have been sorted.
+    events: AtomicU64,
 }
 
 #[derive(Debug, Default)]
@@ -219,15 +224,18 @@ impl Pending {
         (Self { answer, members: members.clone() }, members, reply)
     }
 
-    /// Waits for the answer, as long as orders are answered: there may be thousands before it.
+    /// Waits for the answer, as long as orders are answered, for there may be thousands before it; and a while longer than
+    /// otherwise if events are, which come first.
     pub(super) fn wait(&self) -> Result<(), Why> {
         let mut progress = self.members.progress();
+        let mut by_events_alone = 0;
         loop {
             match self.answer.recv_timeout(PATIENCE) {
                 Ok(answer) => return answer,
                 Err(RecvTimeoutError::Timeout) => {
                     let before = std::mem::replace(&mut progress, self.members.progress());
-                    if before == progress {
+                    by_events_alone = if before.0 == progress.0 { by_events_alone + 1 } else { 0 };
+                    if before == progress || by_events_alone > DURING_EVENTS {
                         return Err(Why::BackendStuck);
                     }
                 }
@@ -289,8 +297,9 @@ impl Members {
         self.shared.progress.fetch_add(1, Ordering::Relaxed);
     }
 
-    fn progress(&self) -> u64 {
-        self.shared.progress.load(Ordering::Relaxed)
+    /// How many orders and how many events.
+    fn progress(&self) -> (u64, u64) {
+        (self.shared.progress.load(Ordering::Relaxed), self.shared.events.load(Ordering::Relaxed))
     }
 
     /// These are to look at everything.
@@ -309,6 +318,7 @@ impl Members {
 
     /// Makes hints of one event.
     pub(super) fn sort(&self, event: ::notify::Result<::notify::Event>) {
+        self.shared.events.fetch_add(1, Ordering::Relaxed);
         match event {
             // Before anything else: the mark of an overflow carries neither a path nor a telling kind.
             Ok(event) if event.need_rescan() => self.overflow(),
