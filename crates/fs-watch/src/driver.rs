@@ -16,7 +16,7 @@ use std::ffi::OsString;
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Instant, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use crate::backend::Backend;
 use crate::error::Error;
@@ -67,6 +67,18 @@ pub(crate) struct Seen {
     stamp: Stamp,
     at: SystemTime,
     filesystem: Filesystem,
+}
+
+impl Seen {
+    /// A mount over a single file changes nothing in its directory: so often it is listed all the same.
+    const LONGEST: Duration = Duration::from_secs(60);
+
+    /// Whether a directory with this stamp now is as it was then.
+    fn vouches_for(&self, stamp: &Stamp, now: SystemTime) -> bool {
+        self.filesystem.keeps_change_times()
+            && stamp.proves_rest_since(&self.stamp, self.at)
+            && now.duration_since(self.at).is_ok_and(|age| age < Self::LONGEST)
+    }
 }
 
 impl Driver {
@@ -171,7 +183,7 @@ impl Driver {
         let began = Instant::now();
         let seen = self.seen.as_ref().filter(|_| !asked)?;
         let stamp = eyes::stamp(&self.absolute).ok()?;
-        if !(seen.filesystem.keeps_change_times() && stamp.proves_rest_since(&seen.stamp, seen.at)) {
+        if !seen.vouches_for(&stamp, SystemTime::now()) {
             return None;
         }
         self.pace.handle_look(began, Instant::now(), true, spread());
@@ -241,9 +253,13 @@ impl Driver {
     fn judge(&self) {
         let arrivals = lock(&self.ledger).roster().arrivals();
         // Not under the lock: the consumer may go on meanwhile.
-        let poll = Poll::take(arrivals, self.probing);
+        let mut poll = Poll::take(arrivals, self.probing);
+        let lacks_somebody = lock(&self.ledger).judge(&poll);
+        let reads_again = lacks_somebody && poll.take_again();
         let mut ledger = lock(&self.ledger);
-        ledger.judge(poll);
+        if reads_again {
+            ledger.judge(&poll);
+        }
         ledger.publish(Bulletin::SILENCE, &self.outbox);
     }
 
@@ -298,4 +314,26 @@ fn refusal(dir: PathBuf, why: Why) -> Error {
 /// A number from 0 to 1, another one each time.
 fn spread() -> f64 {
     RandomState::new().build_hasher().finish() as f64 / u64::MAX as f64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_directory_at_rest_is_not_listed_for_a_while_and_then_all_the_same() {
+        let dir = tempfile::tempdir().unwrap();
+        let stamp = eyes::stamp(dir.path()).unwrap();
+        let at = SystemTime::now() + Duration::from_secs(2);
+        let seen = Seen { stamp, at, filesystem: Filesystem::Memory };
+        for (seconds, vouches) in [(0, true), (59, true), (60, false), (600, false)] {
+            assert_eq!(seen.vouches_for(&stamp, at + Duration::from_secs(seconds)), vouches, "{seconds}");
+        }
+        // The clock was set back.
+        assert!(!seen.vouches_for(&stamp, at - Duration::from_secs(1)));
+        assert!(!Seen { filesystem: Filesystem::Other, ..seen }.vouches_for(&stamp, at));
+        std::fs::write(dir.path().join("file"), "").unwrap();
+        let seen = Seen { stamp, at, filesystem: Filesystem::Memory };
+        assert!(!seen.vouches_for(&eyes::stamp(dir.path()).unwrap(), at));
+    }
 }

@@ -145,7 +145,25 @@ fn read(dir: &Path, admits: impl Fn(&OsStr) -> bool, seen: &mut Vec<(OsString, F
 
 /// Looks at one name, not following a symbolic link.
 pub(crate) fn look_at(dir: &Path, name: &OsStr) -> Sighting {
-    sighting(fs::symlink_metadata(dir.join(name)))
+    match fs::symlink_metadata(dir.join(name)) {
+        Err(error) if error.kind() == io::ErrorKind::InvalidFilename => look_in(dir, name).unwrap_or(Sighting::Unknown),
+        answer => sighting(answer),
+    }
+}
+
+/// The same for a path that is longer than a system call takes, of a directory whose own is not.
+fn look_in(dir: &Path, name: &OsStr) -> io::Result<Sighting> {
+    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let directory = rustix::fs::open(dir, flags, Mode::empty())?;
+    let asked = StatxFlags::BASIC_STATS | StatxFlags::BTIME;
+    match statx(&directory, name, AtFlags::SYMLINK_NOFOLLOW, asked) {
+        Ok(answer) if FileType::from_raw_mode(answer.stx_mode.into()) == FileType::Socket => {
+            Ok(Sighting::Socket(Facts::of_statx(&answer)))
+        }
+        Ok(_) => Ok(Sighting::Other),
+        Err(Errno::NOENT) => Ok(Sighting::Absent),
+        Err(errno) => Err(errno.into()),
+    }
 }
 
 fn sighting(answer: io::Result<fs::Metadata>) -> Sighting {
@@ -184,6 +202,25 @@ mod tests {
         assert_eq!(look_at(dir.path(), "link".as_ref()), Sighting::Other);
         assert_eq!(look_at(dir.path(), "none".as_ref()), Sighting::Absent);
         assert_eq!(look_at(&dir.path().join("file"), "none".as_ref()), Sighting::Absent);
+    }
+
+    #[test]
+    fn a_name_whose_path_is_longer_than_a_path_may_be_is_looked_at() {
+        let root = tempfile::tempdir().unwrap();
+        let mut dir = root.path().to_owned();
+        while dir.as_os_str().len() < 3900 {
+            dir.push("d".repeat(100));
+        }
+        fs::create_dir_all(&dir).unwrap();
+        let name = "n".repeat(200);
+        let directory = rustix::fs::open(&dir, OFlags::PATH | OFlags::DIRECTORY, Mode::empty()).unwrap();
+        drop(UnixListener::bind(root.path().join("a")).unwrap());
+        rustix::fs::renameat(rustix::fs::CWD, root.path().join("a"), &directory, &name).unwrap();
+        assert_eq!(names(&list(&dir, 0, |_| true).0), [name.as_str()]);
+        assert!(matches!(look_at(&dir, name.as_ref()), Sighting::Socket(_)));
+        rustix::fs::unlinkat(&directory, &name, AtFlags::empty()).unwrap();
+        assert_eq!(look_at(&dir, name.as_ref()), Sighting::Absent);
+        assert_eq!(look_at(&dir, "x".repeat(256).as_ref()), Sighting::Unknown);
     }
 
     #[test]

@@ -2,21 +2,24 @@
 //! meanwhile.
 
 use std::collections::HashSet;
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
 use std::time::{Instant, SystemTime};
 
-use unix_diag::{FileId, Table};
+use unix_diag::{Entry, FileId, Table};
 
 use crate::event::{Event, Why};
 use crate::eyes;
 use crate::health::Bulletin;
 use crate::ladder::Ladder;
-use crate::liveness::Probing;
+use crate::liveness::{Probing, Verdict};
 use crate::outbox::Outbox;
 use crate::probe;
 use crate::roster::{Change, Roster};
 use crate::socket::Facts;
+
+/// So many sockets that the table lacks are asked for one by one.
+const FEW: usize = 64;
 
 #[derive(Debug)]
 pub(crate) struct Ledger {
@@ -80,22 +83,49 @@ impl Ledger {
         self.probing != Probing::Off && !self.ladder.is_resting(now)
     }
 
-    /// Takes in the kernel's table.
-    pub(crate) fn judge(&mut self, Poll { arrivals, table, began }: Poll) {
-        let find =
-            table.as_ref().map(|table| |facts: &Facts| table.get(FileId::new(facts.device, facts.inode)).copied());
-        self.roster.handle_table(find, arrivals, began);
-        self.ladder.handle_round(began, Instant::now());
+    /// Takes in the kernel's table. Says whether it lacks somebody who is now to be connected to.
+    pub(crate) fn judge(&mut self, poll: &Poll) -> bool {
+        let find = poll.has_table().then_some(|facts: &Facts| poll.find(facts));
+        self.roster.handle_table(find, poll.arrivals, poll.began);
+        while let Some(doubtful) = self.roster.poll_doubt() {
+            self.look_at(doubtful);
+        }
+        self.ladder.handle_round(poll.began, Instant::now());
+        self.roster.has_suspects()
     }
 
     /// Connects to some of those whom the table lacks.
     pub(crate) fn ask(&mut self, most: usize) {
         for _ in 0..most {
             let Some((name, facts)) = self.roster.poll_suspect() else { return };
+            if self.is_still_there(&name, &facts) {
+                continue;
+            }
             let path = self.dir.join(&name);
             let answer = (self.probing == Probing::TableAndConnect).then(|| probe::ask(&path, &facts));
             let age = SystemTime::now().duration_since(facts.ctime).unwrap_or_default();
             self.roster.handle_answer(&name, answer, age, Instant::now());
+        }
+    }
+
+    /// Whether a suspect is in the kernel's table all the same, asked for by its number: then it is left in peace, and a
+    /// refusal, which is what a socket says that is bound and does not listen, would prove nothing.
+    ///
+    /// A question costs as much as a table. When many have gone at once it is put for those alone to whom it makes a
+    /// difference.
+    fn is_still_there(&mut self, name: &OsStr, facts: &Facts) -> bool {
+        let Some((number, verdict)) = self.roster.last_entry(name) else { return false };
+        if verdict == Verdict::Listening && self.roster.suspects() > FEW {
+            return false;
+        }
+        match unix_diag::find(number) {
+            Ok(Some(entry)) if entry.file == Some(file_id(facts)) => {
+                self.roster.handle_entry(name, &entry);
+                true
+            }
+            Ok(_) => false,
+            // Nothing follows from a question that failed.
+            Err(_) => true,
         }
     }
 
@@ -125,7 +155,9 @@ impl Ledger {
 #[derive(Debug)]
 pub(crate) struct Poll {
     arrivals: u64,
-    table: Option<Table>,
+    /// What any of them has is there. A table that comes in several pieces may lack a socket whose neighbour was closed in
+    /// between.
+    tables: Vec<Table>,
     began: Instant,
 }
 
@@ -134,6 +166,26 @@ impl Poll {
     pub(crate) fn take(arrivals: u64, probing: Probing) -> Self {
         let began = Instant::now();
         let table = (probing != Probing::Off).then(Table::read).and_then(Result::ok);
-        Self { arrivals, table, began }
+        Self { arrivals, tables: table.into_iter().collect(), began }
     }
+
+    /// Reads it once more, and says whether that gave anything.
+    pub(crate) fn take_again(&mut self) -> bool {
+        let again = if self.has_table() { Table::read().ok() } else { None };
+        let len = self.tables.len();
+        self.tables.extend(again);
+        self.tables.len() > len
+    }
+
+    fn has_table(&self) -> bool {
+        !self.tables.is_empty()
+    }
+
+    fn find(&self, facts: &Facts) -> Option<Entry> {
+        self.tables.iter().find_map(|table| table.get(file_id(facts))).copied()
+    }
+}
+
+fn file_id(facts: &Facts) -> FileId {
+    FileId::new(facts.device, facts.inode)
 }

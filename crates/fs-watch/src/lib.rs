@@ -63,6 +63,7 @@
 //! | a server dies and leaves its file | `Removed` as [stale](Reason::Stale), with the next look |
 //! | the kernel's queue overflows | one complete look, then [`Resynced`](Event::Resynced) |
 //! | the directory is deleted, made again, moved, mounted over, or a link to it is turned elsewhere | `Degraded` while there is none; its sockets go and those of the new one come |
+//! | another is mounted over a single socket, of which nothing tells | it is seen within a minute, or by [`Watcher::sync`] |
 //! | it is not there to begin with | an error, or [waited for, or made](Missing) |
 //! | a consumer does not read | the watcher waits; nothing piles up but names, and nothing is lost |
 //! | a consumer must know that it knows everything | [`Watcher::sync`] |
@@ -93,8 +94,8 @@
 //! # What it costs
 //!
 //! One thread for each watcher, and two more and one inotify instance for all watchers of a process. At rest one wake-up
-//! in each safety interval, which asks for the directory's change time and lists nothing if that has not moved. Half a kilobyte
-//! for each socket. On a filesystem in memory (`/run`, `/dev/shm`) a single name is looked at by the task that waits for
+//! in each safety interval, which asks for the directory's change time and, but for once a minute, lists nothing if that has not
+//! moved. Half a kilobyte for each socket. On a filesystem in memory (`/run`, `/dev/shm`) a single name is looked at by the task that waits for
 //! it, so that an event comes as soon as from a plain channel. `docs/benchmarks.md` has figures.
 //!
 //! # What this crate is not

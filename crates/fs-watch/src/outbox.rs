@@ -1,12 +1,13 @@
 //! Events on their way from the watching thread to the consumer's task.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, HashSet, VecDeque};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 
 use crate::error::Error;
 use crate::event::{Event, Why};
 use crate::hints::Hints;
+use crate::socket::{Socket, SocketId};
 
 /// With so many events waiting, the thread stops looking until the consumer has caught up. What happens
 /// meanwhile leaves its mark in the hints, so nothing is lost; it is seen later, and what came and went in
@@ -17,7 +18,7 @@ const HIGH_WATER: usize = 1024;
 const LOW_WATER: usize = HIGH_WATER / 2;
 
 /// A queue between one thread and one task. Bounded by [`HIGH_WATER`] plus what one look can find, which
-/// is at most three events per socket; and as much again for each look that the consumer has called for and not taken.
+/// is at most three events per socket; twice as much if the consumer calls for looks and takes nothing.
 #[derive(Debug)]
 pub(crate) struct Outbox {
     state: Mutex<State>,
@@ -34,6 +35,8 @@ struct State {
     consumer: Option<Waker>,
     /// The last look called for that has ended, and what was in its way.
     looked: (u64, Option<Why>),
+    /// How many have ended since the consumer has taken something.
+    untaken: u32,
     /// Who waits for which. Whoever has ceased to is dropped with the end of that look.
     callers: BTreeMap<u64, Waker>,
 }
@@ -69,6 +72,10 @@ impl Outbox {
         let waiting = {
             let mut state = self.lock();
             state.looked = (ticket, trouble);
+            state.untaken = state.untaken.saturating_add(1);
+            if state.untaken > 1 && state.events.len() >= HIGH_WATER {
+                forget_episodes(&mut state.events);
+            }
             let later = state.callers.split_off(&(ticket + 1));
             std::mem::replace(&mut state.callers, later)
         };
@@ -96,6 +103,7 @@ impl Outbox {
     pub(crate) fn take_event(&self) -> Option<Event> {
         let mut state = self.lock();
         let event = state.events.pop_front()?;
+        state.untaken = 0;
         let refill = state.starving && state.events.len() < LOW_WATER;
         state.starving &= !refill;
         if state.events.is_empty() {
@@ -175,6 +183,35 @@ fn store(slot: &mut Option<Waker>, context: &Context<'_>) {
     }
 }
 
+/// Drops what came and went while nobody took anything, as if no look had met it, and trouble that others have followed.
+fn forget_episodes(events: &mut VecDeque<Event>) {
+    let came: HashSet<SocketId> = events.iter().filter_map(arrival).map(Socket::id).collect();
+    let went = events.iter().filter_map(|event| match event {
+        Event::Removed { id, .. } => came.get(id).cloned(),
+        _ => None,
+    });
+    let went: HashSet<SocketId> = went.collect();
+    let (mut degraded, mut resynced) = (false, false);
+    // From the back, so that of trouble the last is kept.
+    let kept = std::mem::take(events).into_iter().rev().filter(|event| match event {
+        Event::InitApply(socket) | Event::Added(socket) | Event::Ready(socket) => !went.contains(&socket.id()),
+        Event::Removed { id, .. } => !went.contains(id),
+        Event::Degraded(_) => !std::mem::replace(&mut degraded, true),
+        Event::Resynced => !std::mem::replace(&mut resynced, true),
+        Event::Init | Event::InitDone => true,
+    });
+    let mut kept: Vec<_> = kept.collect();
+    kept.reverse();
+    *events = kept.into();
+}
+
+fn arrival(event: &Event) -> Option<&Socket> {
+    match event {
+        Event::InitApply(socket) | Event::Added(socket) => Some(socket),
+        _ => None,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -195,6 +232,46 @@ mod tests {
         }
         assert!(hints.wait_for_room());
         assert!(outbox.has_room());
+    }
+
+    #[test]
+    fn looks_called_for_again_and_again_and_never_taken_do_not_pile_up() {
+        use crate::roster::{Change, DotFiles, Roster, Sighting};
+        use crate::socket::Facts;
+        let time = std::time::UNIX_EPOCH;
+        let mut roster = Roster::new("/d", DotFiles::Ignored);
+        let outbox = Outbox::new(Hints::default());
+        let mut look = |ticket: u64, names: &[&str], inode: u64| {
+            let facts = Facts { device: 1, inode, birth: Some(time), ctime: time, mode: 0o600, uid: 0, gid: 0 };
+            for name in ["a", "b", "c"] {
+                let is_there = names.contains(&name);
+                roster.handle_sighting(name.into(), if is_there { Sighting::Socket(facts) } else { Sighting::Absent });
+            }
+            let changes: Vec<Change> = std::iter::from_fn(|| roster.poll_change()).collect();
+            let trouble = [Event::Degraded(Why::Missing), Event::Resynced];
+            outbox.push(changes.into_iter().map(Event::from).chain(trouble));
+            outbox.looked(ticket, None);
+        };
+        look(1, &["a", "b"], 1);
+        while outbox.take_event().is_some() {}
+        for ticket in 2..10_000 {
+            look(ticket, if ticket % 2 == 0 { &["a", "c"] } else { &["a", "b"] }, ticket);
+            assert!(outbox.lock().events.len() <= HIGH_WATER + 16);
+        }
+        look(10_000, &["a", "c"], 10_000);
+        forget_episodes(&mut outbox.lock().events);
+        let rest: Vec<_> = std::iter::from_fn(|| outbox.take_event()).collect();
+        // What it knew is gone, what there is now has come, and each was said in that order.
+        let told = rest.iter().map(|event| match event {
+            Event::Removed { id, .. } => format!("-{}", id.path.display()),
+            Event::Added(socket) => format!("+{}", socket.path.display()),
+            Event::Degraded(_) => "degraded".to_owned(),
+            other => format!("{other:?}"),
+        });
+        let mut told: Vec<_> = told.collect();
+        assert_eq!(told[..2], ["-/d/a", "-/d/b"]);
+        told.sort();
+        assert_eq!(told, ["+/d/a", "+/d/c", "-/d/a", "-/d/b", "Resynced", "degraded"]);
     }
 
     #[test]

@@ -127,6 +127,8 @@ struct Known {
     /// Its place among all that ever came.
     arrival: u64,
     retry: Retry,
+    /// The table has this one at its file, which is another than before.
+    rival: Option<Box<Entry>>,
 }
 
 /// What the consumer has been told of it last.
@@ -238,11 +240,19 @@ impl Roster {
     /// Takes in the kernel's table of sockets, or that there is none to be had.
     ///
     /// `find` looks a file up in it. Sockets that came after the first `arrivals` are not judged by it, because
-    /// it may be older than they are. Those it lacks are suspects if it is time to connect to them.
+    /// it may be older than they are. Those it lacks are suspects if it is time to connect to them. One whose file has
+    /// another of the kernel's sockets than before comes into [doubt](Self::poll_doubt): if a look finds the same file, it is
+    /// another all the same, because a file is bound once.
     pub fn handle_table(&mut self, find: Option<impl Fn(&Facts) -> Option<Entry>>, arrivals: u64, now: Instant) {
         self.suspects.clear();
         for (name, known) in self.known.iter_mut().filter(|(_, known)| known.arrival <= arrivals) {
             if let Some(entry) = find.as_ref().and_then(|find| find(&known.facts)) {
+                if known.is_another(&entry) {
+                    // Most likely the file is another, too, which only has not been looked at since.
+                    known.rival = Some(Box::new(entry));
+                    self.doubts.push_back(name.clone());
+                    continue;
+                }
                 known.kind = entry.kind.into();
                 known.retry = Retry::default();
                 Self::judge(&self.dir, name, known, Liveness::of_entry(&entry), &mut self.stale, &mut self.changes);
@@ -259,9 +269,31 @@ impl Roster {
         }
     }
 
+    /// The number of the kernel's socket behind a suspect that the table had, and what was known of it.
+    pub(crate) fn last_entry(&self, name: &OsStr) -> Option<(u32, Verdict)> {
+        let Liveness { verdict, evidence } = self.known.get(name)?.liveness;
+        match evidence {
+            Evidence::Table { inode, .. } => Some((inode, verdict)),
+            _ => None,
+        }
+    }
+
+    /// A [suspect](Self::poll_suspect) has turned out to be in the kernel's table all the same.
+    pub(crate) fn handle_entry(&mut self, name: &OsStr, entry: &Entry) {
+        if let Some(known) = self.known.get_mut(name) {
+            known.retry = Retry::default();
+            Self::judge(&self.dir, name, known, Liveness::of_entry(entry), &mut self.stale, &mut self.changes);
+        }
+    }
+
     /// Whether there are sockets to connect to.
     pub fn has_suspects(&self) -> bool {
         !self.suspects.is_empty()
+    }
+
+    /// How many, at most.
+    pub(crate) fn suspects(&self) -> usize {
+        self.suspects.len()
     }
 
     /// The next socket to connect to, in order to learn whether somebody listens.
@@ -353,27 +385,27 @@ impl Roster {
 
     fn see(&mut self, name: OsString, facts: Facts) {
         let round = self.round;
-        let generation = match self.known.get_mut(&name) {
-            Some(known) if known.facts.is_same_file(&facts) => {
-                // At most a chmod or chown: the same socket, described anew.
+        if let Some(known) = self.known.get_mut(&name) {
+            if !known.facts.is_same_file(&facts) {
+                self.arrivals += 1;
                 known.facts = facts;
-                known.round = round;
-                return;
+                known.succeed(self.dir.join(&name), self.arrivals, &mut self.stale, &mut self.changes);
             }
-            Some(known) => {
-                if known.standing == Standing::Stale {
-                    self.stale -= 1;
-                } else {
-                    let id = SocketId { path: self.dir.join(&name), generation: known.generation };
-                    self.changes.push_back(Change::Removed { id, reason: Reason::Replaced });
-                }
-                known.generation.next()
+            // Otherwise at most a chmod or chown: the same socket, described anew.
+            known.facts = facts;
+            known.round = round;
+            if let Some(entry) = known.rival.take() {
+                self.arrivals += 1;
+                known.succeed(self.dir.join(&name), self.arrivals, &mut self.stale, &mut self.changes);
+                known.kind = entry.kind.into();
+                let liveness = Liveness::of_entry(&entry);
+                Self::judge(&self.dir, &name, known, liveness, &mut self.stale, &mut self.changes);
             }
-            None => self.unused,
-        };
+            return;
+        }
         self.arrivals += 1;
         let known = Known {
-            generation,
+            generation: self.unused,
             facts,
             kind: Kind::Unknown,
             liveness: Liveness::UNASKED,
@@ -381,6 +413,7 @@ impl Roster {
             round,
             arrival: self.arrivals,
             retry: Retry::default(),
+            rival: None,
         };
         self.changes.push_back(Change::Added(known.socket(self.dir.join(&name))));
         self.known.insert(name, known);
@@ -432,6 +465,35 @@ impl Roster {
 }
 
 impl Known {
+    /// Whether the table has another of the kernel's sockets at its file than before.
+    ///
+    /// That happens where the file of the next has the number of the last, and its time as well, because the clock had not
+    /// ticked in between.
+    fn is_another(&self, entry: &Entry) -> bool {
+        matches!(self.liveness.evidence, Evidence::Table { inode, .. } if inode != entry.inode)
+    }
+
+    /// Another socket has taken its path, which has these facts.
+    fn succeed(&mut self, path: PathBuf, arrival: u64, stale: &mut usize, changes: &mut VecDeque<Change>) {
+        if self.standing == Standing::Stale {
+            *stale -= 1;
+        } else {
+            let id = SocketId { path: path.clone(), generation: self.generation };
+            changes.push_back(Change::Removed { id, reason: Reason::Replaced });
+        }
+        *self = Self {
+            generation: self.generation.next(),
+            kind: Kind::Unknown,
+            liveness: Liveness::UNASKED,
+            standing: Standing::Present,
+            arrival,
+            retry: Retry::default(),
+            rival: None,
+            ..*self
+        };
+        changes.push_back(Change::Added(self.socket(path)));
+    }
+
     fn socket(&self, path: PathBuf) -> Socket {
         let Self { generation, facts, kind, liveness, .. } = *self;
         Socket { path, generation, facts, kind, liveness }

@@ -168,7 +168,7 @@ impl Facts {
     ///
     /// Linux before 6.13 stamps files with a clock that ticks every few milliseconds. There a socket
     /// that is seen, unlinked and bound again within one tick, and gets the same number, passes for
-    /// its predecessor.
+    /// its predecessor, until the kernel's table of sockets shows another behind it.
     pub fn is_same_file(&self, other: &Self) -> bool {
         let same_number = self.device == other.device && self.inode == other.inode;
         same_number

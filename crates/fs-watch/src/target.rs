@@ -33,7 +33,7 @@ pub struct Anchor {
 }
 
 /// Tells a directory from another one at the same path, also when the inode number is used again.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Identity {
     pub(crate) device: u64,
     pub(crate) inode: u64,

@@ -139,8 +139,8 @@ impl Watcher {
     /// backend. It costs what a look costs: about a microsecond per entry of the directory. What came and went before
     /// the call, between two looks, has not been seen and is not told.
     ///
-    /// Any number of tasks may wait at a time. A consumer that calls this again and again and takes nothing makes the
-    /// stream grow by what each look finds.
+    /// Any number of tasks may wait at a time. A consumer that calls this again and again and takes nothing is not told of
+    /// sockets that came and went in between.
     ///
     /// # Errors
     ///

@@ -8,6 +8,7 @@ use std::future::Future;
 use std::time::Duration;
 
 use fs_watch::Watcher;
+use rustix::fs::{CWD, RenameFlags};
 
 fn threads() -> Vec<String> {
     let tasks = fs::read_dir("/proc/self/task").unwrap();
@@ -68,6 +69,19 @@ async fn a_process_has_one_inotify_instance_and_after_shutdown_nothing() {
         assert_eq!(threads().len(), 102, "one each, and two for all: {:?}", threads());
         // Their directories, and the one above.
         assert_eq!(inotify_watches(), 101);
+        // Also when directories change places: each is then watched under the other's name.
+        for pair in [[0, 1], [1, 2], [0, 2]] {
+            let [one, other] = pair.map(|number| &dirs[number]);
+            rustix::fs::renameat_with(CWD, one, CWD, other, RenameFlags::EXCHANGE).unwrap();
+            for number in pair {
+                watchers[number].sync().await.unwrap();
+            }
+            // Whoever was told that its watch had gone to another name has armed again by now.
+            for number in pair {
+                watchers[number].sync().await.unwrap();
+            }
+            assert_eq!((inotify_instances(), inotify_watches()), (1, 101));
+        }
         while let Some(watcher) = watchers.pop() {
             watcher.shutdown().await;
             let left = watchers.len();

@@ -107,16 +107,19 @@ impl<F: Framing + Clone + Send + Sync + 'static> Builder<F> {
         };
         let listeners = self.listeners.into_iter().map(Bind::listen).collect::<Result<Vec<_>, _>>();
         let listeners = listeners.map_err(Error::Socket)?;
-        #[cfg_attr(not(feature = "dir"), expect(unused_mut, reason = "directories add to it"))]
-        let mut members: Vec<(Place, Members)> =
-            self.members.into_iter().map(|members| (Place::Members, members)).collect();
         #[cfg(feature = "dir")]
-        for directory in self.directories {
-            let watcher = fs_watch::Watcher::start(&directory.path).await.map_err(Error::Watch)?;
-            let own = directory.names_of(&listeners);
-            members.push((Place::Directory(directory.path), Box::pin(crate::directory::members(watcher, own))));
-        }
-        if listeners.is_empty() && members.is_empty() {
+        let watched = {
+            let mut watched = Vec::new();
+            for directory in self.directories {
+                let watcher = fs_watch::Watcher::start(&directory.path).await.map_err(Error::Watch)?;
+                let own = directory.names_of(&listeners);
+                watched.push((Place::Directory(directory.path), crate::directory::members(watcher, own)));
+            }
+            watched
+        };
+        #[cfg(not(feature = "dir"))]
+        let watched: Vec<(Place, Members)> = Vec::new();
+        if listeners.is_empty() && self.members.is_empty() && watched.is_empty() {
             return Err(Error::NoSource);
         }
         let listening = listeners.iter().map(|listener| listener.address().clone()).collect();
@@ -124,7 +127,10 @@ impl<F: Framing + Clone + Send + Sync + 'static> Builder<F> {
         for listener in listeners {
             sources.spawn(accept::run(listener, site()));
         }
-        for (place, members) in members {
+        for members in self.members {
+            sources.spawn(members::run(members, Place::Members, self.admit.clone(), site()));
+        }
+        for (place, members) in watched {
             sources.spawn(members::run(members, place, self.admit.clone(), site()));
         }
         Ok(Funnel {

@@ -1,22 +1,75 @@
 //! A directory of sockets as a stream of members.
 
-use std::{ffi::OsString, fs, path::PathBuf};
+use std::{ffi::OsString, fs, path::PathBuf, time::Duration};
 
-use fs_watch::{Event, SocketId, Watcher};
+use fs_watch::{Event, Owner, Socket, SocketId, Watcher, connect_at_owned_by};
 use futures_core::Stream;
 use futures_util::{StreamExt as _, future::ready};
-use uds_actor::{Address, Listener};
+use tokio::net::UnixStream;
+use uds_actor::{Address, Connect, Error, Listener, SocketKind};
 
-use crate::{Endpoint, Membership};
+use crate::{Endpoint, Membership, members::Member};
+
+/// A socket in a watched directory.
+#[derive(Debug)]
+pub(crate) struct Listed {
+    endpoint: Endpoint,
+    /// Not known of one that left.
+    socket: Option<Socket>,
+}
+
+/// The very socket that was listed: one that has taken its name since is another member, which would otherwise be
+/// connected to twice.
+impl Member for Listed {
+    fn endpoint(&self) -> &Endpoint {
+        &self.endpoint
+    }
+
+    async fn connect(&self) -> Result<UnixStream, Error> {
+        let address = &self.endpoint.address;
+        let by_name = || Connect::to(address.clone());
+        let Some(socket) = &self.socket else { return by_name().connect().await };
+        // Whose file it is does not matter: it is asked who listens.
+        match connect_at_owned_by(socket, Owner::Anybody) {
+            Ok(stream) => {
+                let stream = UnixStream::from_std(stream);
+                stream.map_err(|source| Error::Connect { address: address.clone(), source })
+            }
+            // There is no other way.
+            Err(fs_watch::Error::NoProc { .. }) => by_name().connect().await,
+            Err(fs_watch::Error::Refused { .. }) => {
+                Err(Error::NobodyListening { address: address.clone(), waited: Duration::ZERO })
+            }
+            Err(fs_watch::Error::Busy { .. }) => {
+                Err(Error::QueueFull { address: address.clone(), waited: Duration::ZERO })
+            }
+            Err(fs_watch::Error::WrongType { .. }) => {
+                Err(Error::WrongType { address: address.clone(), wanted: SocketKind::Stream })
+            }
+            Err(fs_watch::Error::Connect { source, .. }) => Err(Error::Connect { address: address.clone(), source }),
+            // What denies the way, the name shows.
+            Err(fs_watch::Error::Denied { .. }) => match by_name().connect().await {
+                Err(error) => Err(error),
+                Ok(_another) => Err(not_there(socket)),
+            },
+            // Replaced or gone: as the watcher will say, unless it is moved back.
+            Err(_) => Err(not_there(socket)),
+        }
+    }
+}
+
+fn not_there(socket: &Socket) -> Error {
+    Error::NotThere { path: socket.path.clone(), missing: socket.path.clone(), waited: Duration::ZERO }
+}
 
 /// Every socket in the watched directory is a member, but for those with names of `own`.
-pub(crate) fn members(watcher: Watcher, own: Vec<OsString>) -> impl Stream<Item = Membership<Endpoint>> {
+pub(crate) fn members(watcher: Watcher, own: Vec<OsString>) -> impl Stream<Item = Membership<Listed>> {
     watcher.filter_map(move |event| ready(member(event).filter(|change| !is_about(change, &own))))
 }
 
-fn is_about(change: &Membership<Endpoint>, names: &[OsString]) -> bool {
+fn is_about(change: &Membership<Listed>, names: &[OsString]) -> bool {
     match change {
-        Membership::Joined(endpoint) | Membership::Left(endpoint) => match &endpoint.address {
+        Membership::Joined(listed) | Membership::Left(listed) => match &listed.endpoint.address {
             Address::Path(path) => path.file_name().is_some_and(|name| names.iter().any(|own| own == name)),
             _ => false,
         },
@@ -24,18 +77,19 @@ fn is_about(change: &Membership<Endpoint>, names: &[OsString]) -> bool {
     }
 }
 
-fn member(event: Event) -> Option<Membership<Endpoint>> {
+fn member(event: Event) -> Option<Membership<Listed>> {
     match event {
-        Event::InitApply(socket) | Event::Added(socket) => Some(Membership::Joined(endpoint(socket.id()))),
-        Event::Removed { id, .. } => Some(Membership::Left(endpoint(id))),
+        Event::InitApply(socket) | Event::Added(socket) => Some(Membership::Joined(listed(socket.id(), Some(socket)))),
+        Event::Removed { id, .. } => Some(Membership::Left(listed(id, None))),
         Event::InitDone | Event::Resynced => Some(Membership::Synced),
         Event::Degraded(why) => Some(Membership::Degraded(why.to_string())),
         _ => None,
     }
 }
 
-fn endpoint(SocketId { path, generation }: SocketId) -> Endpoint {
-    Endpoint { address: Address::Path(path), generation: generation.value() }
+fn listed(SocketId { path, generation }: SocketId, socket: Option<Socket>) -> Listed {
+    let endpoint = Endpoint { address: Address::Path(path), generation: generation.value() };
+    Listed { endpoint, socket }
 }
 
 /// A directory to be watched, until the funnel starts.
@@ -56,5 +110,55 @@ impl Directory {
             path.file_name().filter(|_| is_here).map(OsString::from)
         };
         listeners.iter().filter_map(name_here).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::net::UnixListener;
+
+    use super::*;
+
+    async fn first(dir: &std::path::Path) -> Listed {
+        let mut watcher = Watcher::start(dir).await.unwrap();
+        loop {
+            if let Some(Membership::Joined(listed)) = member(watcher.next().await.unwrap()) {
+                return listed;
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn one_that_has_taken_the_name_since_is_not_connected_to() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a.sock");
+        let old = UnixListener::bind(&path).unwrap();
+        let listed = first(dir.path()).await;
+        drop(listed.connect().await.unwrap());
+
+        fs::rename(&path, dir.path().join("old.sock")).unwrap();
+        let error = listed.connect().await.unwrap_err();
+        assert!(matches!(error, Error::NotThere { .. }) && error.is_retryable(), "{error:?}");
+        let new = UnixListener::bind(&path).unwrap();
+        let error = listed.connect().await.unwrap_err();
+        assert!(matches!(error, Error::NotThere { .. }) && error.is_retryable(), "{error:?}");
+        new.set_nonblocking(true).unwrap();
+        assert_eq!(new.accept().unwrap_err().kind(), std::io::ErrorKind::WouldBlock);
+
+        // Moved back before anybody has looked, it is the one that was listed.
+        fs::rename(dir.path().join("old.sock"), &path).unwrap();
+        drop(listed.connect().await.unwrap());
+        drop(old);
+        let error = listed.connect().await.unwrap_err();
+        assert!(matches!(error, Error::NobodyListening { .. }), "{error:?}");
+    }
+
+    #[tokio::test]
+    async fn obstacles_are_told_in_the_words_of_a_connection_by_name() {
+        let dir = tempfile::tempdir().unwrap();
+        let _datagrams = std::os::unix::net::UnixDatagram::bind(dir.path().join("a.sock")).unwrap();
+        let listed = first(dir.path()).await;
+        let by_name = listed.endpoint.connect().await.unwrap_err();
+        assert_eq!(listed.connect().await.unwrap_err().to_string(), by_name.to_string());
     }
 }

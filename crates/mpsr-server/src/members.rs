@@ -11,7 +11,7 @@ use futures_core::Stream;
 use futures_util::StreamExt as _;
 use tokio::{net::UnixStream, sync::OwnedSemaphorePermit, task::JoinSet, time::sleep};
 use tokio_util::sync::CancellationToken;
-use uds_actor::{AcceptStats, Address, Admit, Connect, Peer};
+use uds_actor::{AcceptStats, Admit, Connect, Peer};
 
 use crate::{
     Endpoint, Error, Event, Membership, Place, Via,
@@ -29,11 +29,32 @@ const LAST_PAUSE: Duration = Duration::from_secs(1);
 /// How long a connection whose socket has vanished may take to give what has arrived.
 const LET_GO: Duration = Duration::from_secs(5);
 
-/// Keeps one task for each endpoint that is there.
-pub(crate) async fn run<F, S>(members: S, place: Place, admit: Admit, site: Site<F>) -> AcceptStats
+/// Who is announced, and how to come to them.
+pub(crate) trait Member: Send + Sync + 'static {
+    /// What tells this one from all others.
+    fn endpoint(&self) -> &Endpoint;
+
+    /// One attempt.
+    fn connect(&self) -> impl Future<Output = Result<UnixStream, uds_actor::Error>> + Send;
+}
+
+/// Whoever has the address.
+impl Member for Endpoint {
+    fn endpoint(&self) -> &Endpoint {
+        self
+    }
+
+    async fn connect(&self) -> Result<UnixStream, uds_actor::Error> {
+        Connect::to(self.address.clone()).connect().await
+    }
+}
+
+/// Keeps one task for each member that is there.
+pub(crate) async fn run<F, M, S>(members: S, place: Place, admit: Admit, site: Site<F>) -> AcceptStats
 where
     F: Framing + Clone + Send + Sync + 'static,
-    S: Stream<Item = Membership<Endpoint>> + Send,
+    M: Member,
+    S: Stream<Item = Membership<M>> + Send,
 {
     let mut members = std::pin::pin!(members);
     let site = Arc::new(site);
@@ -46,17 +67,16 @@ where
             Some(_) = attending.join_next() => continue,
         };
         let told = match change {
-            Some(Membership::Joined(endpoint)) => {
+            Some(Membership::Joined(member)) => {
                 // Who is there already and is announced again is still one producer.
-                if let Entry::Vacant(vacant) = present.entry(endpoint) {
-                    let address = vacant.key().address.clone();
+                if let Entry::Vacant(vacant) = present.entry(member.endpoint().clone()) {
                     let leaving = vacant.insert(CancellationToken::new()).clone();
-                    attending.spawn(attend(address, admit.clone(), leaving, Arc::clone(&site)));
+                    attending.spawn(attend(member, admit.clone(), leaving, Arc::clone(&site)));
                 }
                 Ok(())
             }
-            Some(Membership::Left(endpoint)) => {
-                if let Some(leaving) = present.remove(&endpoint) {
+            Some(Membership::Left(member)) => {
+                if let Some(leaving) = present.remove(member.endpoint()) {
                     leaving.cancel();
                 }
                 Ok(())
@@ -74,12 +94,12 @@ where
     AcceptStats::default()
 }
 
-/// Connects to one endpoint and stays with it until it leaves or its connection ends.
+/// Connects to one member and stays with it until it leaves or its connection ends.
 ///
 /// A connection that ended is not made again for the same socket: a server that hands its file to everybody who connects
 /// would hand it out over and over.
 async fn attend<F: Framing + Clone + Send + 'static>(
-    address: Address,
+    member: impl Member,
     admit: Admit,
     leaving: CancellationToken,
     site: Arc<Site<F>>,
@@ -87,8 +107,9 @@ async fn attend<F: Framing + Clone + Send + 'static>(
     let connected = tokio::select! {
         () = leaving.cancelled() => return,
         () = site.stop.asked() => return,
-        connected = connect(&address, &admit, &site) => connected,
+        connected = connect(&member, &admit, &site) => connected,
     };
+    let address = member.endpoint().address.clone();
     let Some((stream, peer, slot)) = connected else { return };
     // Not to be cancelled: from here on the connection has an actor that receives.
     let Ok(rope) = site.attach(stream, (address, Via::Directory, peer), slot).await else { return };
@@ -110,17 +131,18 @@ async fn attend<F: Framing + Clone + Send + 'static>(
 ///
 /// A slot is held for one attempt at a time: sockets that refuse do not take the place of those that serve.
 async fn connect<F: Framing + Clone + Send + 'static>(
-    address: &Address,
+    member: &impl Member,
     admit: &Admit,
     site: &Site<F>,
 ) -> Option<(UnixStream, Peer, OwnedSemaphorePermit)> {
+    let address = &member.endpoint().address;
     let place = Place::Socket(address.clone());
     let began = Instant::now();
     let mut told = false;
     let mut pause = FIRST_PAUSE;
     loop {
         let slot = site.slot().await;
-        let attempt = Connect::to(address.clone()).connect().await;
+        let attempt = member.connect().await;
         let error = match attempt.and_then(|stream| Peer::of(&stream).map(|peer| (stream, peer))) {
             Ok((stream, peer)) if admit.admits(&peer) => return Some((stream, peer, slot)),
             Ok((_, peer)) => Error::NotAdmitted { address: address.clone(), peer },

@@ -11,13 +11,10 @@ use crate::{
     args::Listen,
     descriptors::connections,
     json::{Object, Payload},
-    output::{Output, note},
+    output::{Output, last_word, note},
     signals::Signals,
     text::escaped,
 };
-
-/// How long the last word of an impatient end may take.
-const LAST_WORD: Duration = Duration::from_millis(200);
 
 pub(crate) async fn run(args: Listen) -> anyhow::Result<()> {
     let signals = Signals::catch()?;
@@ -51,9 +48,7 @@ async fn stop_on_signal(mut signals: Signals, handle: Handle, drain: Duration) {
     signals.next().await;
     handle.shutdown(drain);
     signals.next().await;
-    // Standard error may be as stuck as standard output is: this word is tried, not waited for.
-    let word = tokio::task::spawn_blocking(|| note("mpsr: ended by a second signal, without an account"));
-    let _ = tokio::time::timeout(LAST_WORD, word).await;
+    last_word("mpsr: ended by a second signal, without an account").await;
     std::process::exit(1);
 }
 

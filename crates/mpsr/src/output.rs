@@ -5,6 +5,7 @@ use std::{
     os::fd::AsFd as _,
     sync::Arc,
     thread,
+    time::Duration,
 };
 
 use anyhow::Context as _;
@@ -79,4 +80,14 @@ const GONE: &str = "cannot write to standard output";
 /// Writes a line to standard error, and does not mind if nobody reads it.
 pub(crate) fn note(line: &str) {
     let _ = writeln!(io::stderr(), "{line}");
+}
+
+/// How long the last word of an impatient end may take.
+const LAST_WORD: Duration = Duration::from_millis(200);
+
+/// The last line of a process that ends where it stands. Standard error may be as stuck as standard output is: this word is
+/// tried, not waited for.
+pub(crate) async fn last_word(line: &'static str) {
+    let word = tokio::task::spawn_blocking(|| note(line));
+    let _ = tokio::time::timeout(LAST_WORD, word).await;
 }

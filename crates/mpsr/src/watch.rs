@@ -1,25 +1,41 @@
 //! `mpsr watch`: the sockets of a directory, live.
 
+use std::{future::ready, sync::Arc, time::Duration};
+
 use anyhow::Context as _;
 use fs_watch::{Event, Socket, Watcher};
+use tokio::{sync::Notify, time::timeout};
 
 use crate::{
     args::Watch,
     json::{self, Object, PathText},
-    output::Output,
+    output::{Output, last_word},
     signals::Signals,
     text::escaped,
 };
 
+/// How long the printing may take to end after a signal: a reader that has stopped to read keeps it for ever.
+const PATIENCE: Duration = Duration::from_secs(1);
+
 pub(crate) async fn run(args: Watch) -> anyhow::Result<()> {
-    let mut signals = Signals::catch()?;
+    let signals = Signals::catch()?;
     let mut watcher = Watcher::start(&args.directory).await.context("cannot watch")?;
     let mut output = Output::new();
+    let asked = Arc::new(Notify::new());
+    tokio::spawn(end_on_signal(signals, Arc::clone(&asked)));
+    let mut is_written = true;
     loop {
         let event = tokio::select! {
-            event = watcher.next() => event,
-            () = signals.next() => break,
+            biased;
+            () = asked.notified() => break,
             gone = output.abandoned() => return Err(gone),
+            event = watcher.next() => event,
+            // Whenever nothing more is there to be told: a burst is written in blocks.
+            () = ready(()), if !is_written => {
+                output.flush()?;
+                is_written = true;
+                continue;
+            }
         };
         let Some(event) = event else { break };
         if args.json {
@@ -27,10 +43,19 @@ pub(crate) async fn run(args: Watch) -> anyhow::Result<()> {
         } else {
             line(&event).map_or(Ok(()), |line| output.line(line.as_bytes()))?;
         }
-        output.flush()?;
+        is_written = false;
     }
-    watcher.shutdown().await;
-    Ok(())
+    // The watcher is not waited for: a filesystem that does not answer would keep it.
+    output.flush()
+}
+
+/// In a task of its own, because the printing may be stuck.
+async fn end_on_signal(mut signals: Signals, asked: Arc<Notify>) {
+    signals.next().await;
+    asked.notify_one();
+    let _ = timeout(PATIENCE, signals.next()).await;
+    last_word("mpsr: ended by a signal while nobody read its output").await;
+    std::process::exit(1);
 }
 
 fn object(event: Event) -> Option<Object<'static>> {

@@ -7,7 +7,7 @@ use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, 
 
 use crate::entry::{Entry, Kind, State};
 use crate::error::Error;
-use crate::wire::{Message, Messages, parse, request};
+use crate::wire::{Message, Messages, parse, request, request_one};
 
 /// The kernel answers in datagrams of at most this many bytes.
 const PIECE: usize = 32 << 10;
@@ -39,10 +39,36 @@ impl Which {
 /// # Errors
 /// [`Error::Open`], [`Error::Ask`]; what goes wrong later is an item of the [`Dump`].
 pub fn dump(which: Which) -> Result<Dump, Error> {
+    let socket = ask(&request(which))?;
+    Ok(Dump { socket, which, piece: vec![0; PIECE], unread: 0..0, ended: false })
+}
+
+/// Asks for the one socket of the caller's network namespace that has this [number](Entry::inode); `None` if there is
+/// none, or no longer.
+///
+/// What this says is certain, which what a dump lacks is not. The kernel looks through all its sockets, so it costs as much
+/// as a dump but for the reading.
+///
+/// # Errors
+/// Whatever keeps the kernel from answering.
+pub fn find(inode: u32) -> Result<Option<Entry>, Error> {
+    // Zero would be any.
+    if inode == 0 {
+        return Ok(None);
+    }
+    let socket = ask(&request_one(inode))?;
+    let mut dump = Dump { socket, which: Which::All, piece: vec![0; PIECE], unread: 0..0, ended: false };
+    match dump.next() {
+        Some(Err(Error::Refused { source })) if source.raw_os_error() == Some(Errno::NOENT.raw_os_error()) => Ok(None),
+        answer => answer.transpose(),
+    }
+}
+
+fn ask(question: &[u8]) -> Result<OwnedFd, Error> {
     let open = socket_with(AddressFamily::NETLINK, SocketType::DGRAM, SocketFlags::CLOEXEC, Some(netlink::SOCK_DIAG));
     let socket = open.map_err(|errno| Error::Open { source: errno.into() })?;
-    send(&socket, &request(which), SendFlags::empty()).map_err(|errno| Error::Ask { source: errno.into() })?;
-    Ok(Dump { socket, which, piece: vec![0; PIECE], unread: 0..0, ended: false })
+    send(&socket, question, SendFlags::empty()).map_err(|errno| Error::Ask { source: errno.into() })?;
+    Ok(socket)
 }
 
 /// The table: an iterator over its sockets. Ends after the first error.

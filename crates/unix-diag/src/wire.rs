@@ -79,20 +79,31 @@ impl Iterator for Messages<'_> {
     }
 }
 
-/// One `nlmsghdr` and one `unix_diag_req`.
+/// The question for all of a kind.
 pub(crate) fn request(which: Which) -> Vec<u8> {
     let states = match which {
         Which::Servers => 1 << State::LISTENING | 1 << State::UNCONNECTED | 1 << State::CONNECTED,
         Which::All => u32::MAX,
     };
+    // Any inode of the socket itself.
+    question(NLM_F_REQUEST | NLM_F_DUMP, states, 0)
+}
+
+/// The question for one socket, by its own inode.
+pub(crate) fn request_one(inode: u32) -> Vec<u8> {
+    question(NLM_F_REQUEST, u32::MAX, inode)
+}
+
+/// One `nlmsghdr` and one `unix_diag_req`.
+fn question(flags: u16, states: u32, inode: u32) -> Vec<u8> {
     let mut request = Vec::with_capacity(40);
     request.extend(40_u32.to_ne_bytes());
     request.extend(SOCK_DIAG_BY_FAMILY.to_ne_bytes());
-    request.extend((NLM_F_REQUEST | NLM_F_DUMP).to_ne_bytes());
+    request.extend(flags.to_ne_bytes());
     request.extend([0; 8]); // sequence, port: one question, one socket
     request.extend([AF_UNIX, 0, 0, 0]);
     request.extend(states.to_ne_bytes());
-    request.extend(0_u32.to_ne_bytes()); // any inode of the socket itself
+    request.extend(inode.to_ne_bytes());
     request.extend((UDIAG_SHOW_VFS | UDIAG_SHOW_RQLEN | UDIAG_SHOW_UID).to_ne_bytes());
     request.extend([0xff; 8]); // no cookie
     request

@@ -14,7 +14,7 @@
 //! There is one post per path and at most one worker at it, whose end is always awaited. So no two handlers of one path
 //! live at a time, whatever the order of events.
 
-use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -60,8 +60,10 @@ pub(super) struct Posts {
     policy: Policy,
     by_path: HashMap<PathBuf, Post>,
     alarms: BTreeSet<(Instant, PathBuf)>,
-    /// Due to start when another has ended.
-    queue: VecDeque<PathBuf>,
+    /// Due to start when another has ended, in the order in which they came.
+    queue: BTreeMap<u64, PathBuf>,
+    /// The next place in the queue.
+    ticket: u64,
     /// Nothing is there; when the last run ended.
     idle: VecDeque<(Instant, PathBuf)>,
     working: usize,
@@ -78,7 +80,8 @@ struct Post {
     last_end: Option<Instant>,
     /// When patience or a pause is over.
     alarm: Option<Instant>,
-    is_queued: bool,
+    /// Its place in the queue.
+    queued: Option<u64>,
     is_idle: bool,
 }
 
@@ -109,7 +112,8 @@ impl Posts {
             policy,
             by_path: HashMap::new(),
             alarms: BTreeSet::new(),
-            queue: VecDeque::new(),
+            queue: BTreeMap::new(),
+            ticket: 0,
             idle: VecDeque::new(),
             working: 0,
             actions: VecDeque::new(),
@@ -136,6 +140,10 @@ impl Posts {
         if let Some(next) = post.next.take_if(|next| next.socket.generation == id.generation) {
             if next.is_new {
                 self.actions.push_back(Action::Skip(id.clone()));
+            }
+            // Nobody waits for a turn there any more.
+            if let Some(ticket) = post.queued.take() {
+                self.queue.remove(&ticket);
             }
             if post.worker.is_none() {
                 self.set_alarm(&id.path, None);
@@ -173,10 +181,10 @@ impl Posts {
         }
         self.retire(path);
         while self.working < self.policy.limit
-            && let Some(path) = self.queue.pop_front()
+            && let Some((_, path)) = self.queue.pop_first()
         {
             if let Some(post) = self.by_path.get_mut(&path) {
-                post.is_queued = false;
+                post.queued = None;
                 if post.alarm.is_none() {
                     self.start(&path, now);
                 }
@@ -263,9 +271,10 @@ impl Posts {
             return;
         };
         if !has_room {
-            if !post.is_queued {
-                post.is_queued = true;
-                self.queue.push_back(path.to_owned());
+            if post.queued.is_none() {
+                post.queued = Some(self.ticket);
+                self.queue.insert(self.ticket, path.to_owned());
+                self.ticket += 1;
             }
         } else if let Some(Next { socket, .. }) = post.next.take() {
             self.actions.push_back(Action::Start(socket.clone()));

@@ -38,6 +38,9 @@ pub use finding::{Doubt, Fate, Finding, Kept, Swept};
 /// two seconds takes it.
 const ASIDE: &str = ".fs-watch.swept-";
 
+/// Under ten thousand closes in a second one reading lacks one in two thousand sockets.
+const READINGS: usize = 3;
+
 /// How to sweep a directory.
 ///
 /// Only what is *proven* stale is removed: its file is [old enough](Self::min_age) and [ours](Self::owner); nobody holds
@@ -109,9 +112,9 @@ impl Sweep {
     pub fn run(&self, dir: impl AsRef<Path>) -> Result<Swept, Error> {
         let handle = Handle::open(dir.as_ref())?;
         let sockets = handle.sockets(|name| DotFiles::Ignored.admit(name) || is_aside(name))?;
-        // After the listing, so that they tell of all that was listed. Two, because one that comes in several pieces may
+        // After the listing, so that they tell of all that was listed. Several, because one that comes in several pieces may
         // lack a socket whose neighbour was closed in between.
-        let tables = Table::read().and_then(|first| Ok([first, Table::read()?])).ok();
+        let tables = (0..READINGS).map(|_| Table::read()).collect::<Result<Vec<_>, _>>().ok();
         let mut examination = Examination { sweep: self, handle: &handle, tables, is_known_filesystem: None };
         let findings = sockets.into_iter().map(|(name, facts)| examination.of(&name, facts)).collect();
         Ok(Swept { findings })
@@ -121,7 +124,7 @@ impl Sweep {
 struct Examination<'a> {
     sweep: &'a Sweep,
     handle: &'a Handle,
-    tables: Option<[Table; 2]>,
+    tables: Option<Vec<Table>>,
     /// Whether the table names files on this filesystem as `lstat` does, once that is known.
     is_known_filesystem: Option<bool>,
 }

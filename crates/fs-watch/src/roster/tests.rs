@@ -247,6 +247,36 @@ fn a_server_thought_stale_that_is_found_serving_comes_anew() {
 }
 
 #[test]
+fn a_replacement_that_looks_alike_is_told_by_the_table() {
+    let (mut roster, now) = (with_a(), Instant::now());
+    let table = |inode| {
+        let entry = Entry::new(unix_diag::Kind::Stream, State::Listening, inode);
+        Some(move |_: &Facts| Some(entry))
+    };
+    roster.handle_table(table(70), 1, now);
+    roster.handle_table(table(70), 1, now);
+    assert_eq!(changes(&mut roster), ["!a@1"]);
+    // The same number, born in the same tick: no look could tell.
+    roster.handle_sighting("a".into(), Sighting::Socket(born(1, 1)));
+    assert_eq!(changes(&mut roster), [""; 0]);
+    roster.handle_table(table(71), roster.arrivals(), now);
+    assert_eq!(roster.poll_doubt(), Some("a".into()));
+    roster.handle_sighting("a".into(), Sighting::Socket(born(1, 1)));
+    assert_eq!(changes(&mut roster), ["-a@1 replaced", "+a@2", "!a@2"]);
+    roster.handle_table(table(71), roster.arrivals(), now);
+    assert_eq!((changes(&mut roster), roster.poll_doubt()), (vec![], None));
+    // One that a look can tell is told once.
+    roster.handle_table(table(72), roster.arrivals(), now);
+    roster.handle_sighting("a".into(), Sighting::Socket(born(1, 2)));
+    roster.handle_table(table(72), roster.arrivals(), now);
+    roster.handle_sighting("a".into(), Sighting::Socket(born(1, 2)));
+    assert_eq!(changes(&mut roster), ["-a@2 replaced", "+a@3", "!a@3"]);
+    // A table from before says nothing of the second.
+    roster.handle_table(table(70), 1, now);
+    assert_eq!(changes(&mut roster), [""; 0]);
+}
+
+#[test]
 fn without_a_table_nothing_has_vanished_from_it() {
     let (mut roster, now) = (with_a(), Instant::now());
     roster.handle_table(table(1, State::Listening), 1, now);

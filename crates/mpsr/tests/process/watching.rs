@@ -8,13 +8,16 @@ use std::{
     process::Stdio,
 };
 
-use rustix::process::Signal;
+use rustix::{io::ioctl_fionread, process::Signal};
 use serde_json::Value;
 
 use crate::{
     listen::directory,
-    running::{Lines, Running, mpsr},
+    running::{Lines, Running, eventually, mpsr},
 };
+
+/// What a pipe holds at least, unless its user has too many (`pipe(7)`), but for a line that does not fit.
+const PIPE: u64 = 60 << 10;
 
 struct Watch {
     running: Running,
@@ -116,6 +119,24 @@ fn it_ends_when_nobody_reads_any_longer() {
     let _one = UnixListener::bind(directory.path().join("one.sock")).unwrap();
     let _two = UnixListener::bind(directory.path().join("two.sock")).unwrap();
     assert_eq!(running.wait(), Some(1));
+}
+
+#[test]
+fn a_signal_ends_it_although_nobody_reads_what_it_prints() {
+    let directory = directory();
+    // More than a pipe holds, and what waits to be written to it.
+    for number in 0..2000 {
+        drop(UnixListener::bind(directory.path().join(format!("{number:040}"))).unwrap());
+    }
+    let mut command = mpsr(["watch", "--json"]);
+    command.arg(directory.path()).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut running = Running::start(&mut command);
+    let errors = running.stderr();
+    let unread = running.child().stdout.take().expect("it is piped");
+    eventually("the pipe is full", || ioctl_fionread(&unread).unwrap() >= PIPE);
+    running.signal(Signal::TERM);
+    assert_eq!(running.wait(), Some(1));
+    assert!(errors.rest().concat().contains("nobody read"));
 }
 
 #[test]

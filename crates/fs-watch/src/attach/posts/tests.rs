@@ -211,6 +211,23 @@ fn those_beyond_the_limit_wait_for_their_turn() {
 }
 
 #[test]
+fn whoever_goes_while_waiting_for_a_turn_leaves_nothing_behind() {
+    let mut scene = Scene::new(Policy::default().with_limit(1));
+    scene.bind("a");
+    scene.bind("c");
+    for _ in 0..1000 {
+        scene.bind("b");
+        scene.bind("b");
+        scene.unlink("b");
+    }
+    assert_eq!((scene.posts.queue.len(), scene.posts.by_path.len()), (1, 2));
+    scene.actions();
+    scene.end("a", Ending::Finished);
+    assert_eq!(scene.actions(), ["start c 1"]);
+    assert_eq!(scene.posts.queue.len(), 0);
+}
+
+#[test]
 fn after_the_end_nothing_starts() {
     let mut scene = Scene::new(Policy::default().with_limit(1));
     scene.bind("a");

@@ -1,7 +1,7 @@
 //! The control thread: owns the notify watcher, and obeys until nobody can order any more.
 
 use std::any::Any;
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{HashMap, HashSet};
 use std::convert::Infallible;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
@@ -34,7 +34,7 @@ pub(super) struct Watch {
 struct Watched {
     /// Which directory it was then; the kernel watches that one, whatever the path leads to later.
     identity: Option<Identity>,
-    members: BTreeSet<u64>,
+    members: HashSet<u64>,
 }
 
 /// The thread's life.
@@ -45,7 +45,13 @@ pub(super) fn obey(inbox: &mpsc::Receiver<Order>, handler: impl EventHandler, me
         Err(panic) => Err(panicked(&*panic)),
     };
     let mut watches = match created {
-        Ok(watcher) => Watches { watcher, by_path: HashMap::new() },
+        Ok(watcher) => Watches {
+            watcher,
+            members,
+            by_path: HashMap::new(),
+            by_identity: HashMap::new(),
+            by_member: HashMap::new(),
+        },
         Err(why) => {
             members.retire();
             // Answers the order that is on its way, then ends: the next one starts anew.
@@ -57,6 +63,7 @@ pub(super) fn obey(inbox: &mpsc::Receiver<Order>, handler: impl EventHandler, me
     };
     while let Ok(Order { member, wanted, reply }) = inbox.recv() {
         let answer = catch_unwind(AssertUnwindSafe(|| watches.execute(member, &wanted)));
+        members.handle_progress();
         // Nobody waits for it any more if it took too long.
         let _ = reply.send(answer.unwrap_or_else(|panic| Err(panicked(&*panic))));
     }
@@ -65,38 +72,50 @@ pub(super) fn obey(inbox: &mpsc::Receiver<Order>, handler: impl EventHandler, me
     let _ = catch_unwind(AssertUnwindSafe(|| drop(watches.watcher)));
 }
 
-struct Watches {
+/// An order takes as long as what its member watches, however many others there are.
+struct Watches<'a> {
     watcher: RecommendedWatcher,
+    members: &'a Members,
     by_path: HashMap<PathBuf, Watched>,
+    /// Under which path a directory is watched.
+    by_identity: HashMap<Identity, PathBuf>,
+    by_member: HashMap<u64, Vec<PathBuf>>,
 }
 
-impl Watches {
+impl Watches<'_> {
     fn execute(&mut self, member: u64, wanted: &[Watch]) -> Result<(), Why> {
-        let unwanted = self.by_path.iter_mut().filter_map(|(path, watched)| {
-            watched.members.remove(&member);
-            // Also one that nobody has had since it could not be watched again.
-            (watched.members.is_empty() && wanted.iter().all(|watch| watch.path != *path)).then(|| path.clone())
-        });
-        for path in unwanted.collect::<Vec<_>>() {
-            self.unwatch(&path);
-        }
-        for watch in wanted {
-            if let Err(why) = self.watch(member, &watch.path)
-                && (!watch.optional || matches!(why, Why::LimitReached { .. }))
-            {
-                return Err(why);
+        let had = self.by_member.remove(&member).unwrap_or_default();
+        let (stay, go): (Vec<_>, Vec<_>) =
+            had.into_iter().partition(|path| wanted.iter().any(|watch| watch.path == *path));
+        // First, because there may be no room for more.
+        go.iter().for_each(|path| self.let_go(member, path));
+        let mut held = Vec::new();
+        let answer = wanted.iter().try_for_each(|watch| match self.watch(member, &watch.path) {
+            Ok(()) => {
+                held.push(watch.path.clone());
+                Ok(())
             }
+            Err(why) if watch.optional && !matches!(why, Why::LimitReached { .. }) => Ok(()),
+            Err(why) => Err(why),
+        });
+        // One that could not be watched again is watched no more.
+        stay.iter().filter(|path| !held.contains(path)).for_each(|path| self.let_go(member, path));
+        if !held.is_empty() {
+            self.by_member.insert(member, held);
         }
-        Ok(())
+        answer
     }
 
     fn watch(&mut self, member: u64, path: &PathBuf) -> Result<(), Why> {
         let identity = eyes::identify(path).ok();
-        let is_alias = |(other, watched): (&PathBuf, &Watched)| {
-            other != path && identity.is_some() && watched.identity == identity
-        };
-        if self.by_path.iter().any(is_alias) {
-            return Err(Why::BackendFailed { message: ALIAS.into() });
+        if let Some(identity) = identity
+            && let Some(other) = self.by_identity.get(&identity).filter(|other| *other != path).cloned()
+        {
+            if eyes::identify(&other).ok() == Some(identity) {
+                return Err(Why::BackendFailed { message: ALIAS.into() });
+            }
+            // It was there and has been moved here. The kernel knows it once, so the old name must go before the new comes.
+            self.abandon(&other);
         }
         if self.by_path.get(path).is_some_and(|watched| watched.identity != identity) {
             // Another directory than the one watched. The kernel would report both under this path.
@@ -104,16 +123,48 @@ impl Watches {
         }
         // Also what is watched already: notify drops a watch by itself when the directory is moved, even if it is moved back.
         self.watcher.watch(path, RecursiveMode::NonRecursive).map_err(|error| explain(&error))?;
-        let watched = self.by_path.entry(path.clone()).or_insert(Watched { identity, members: BTreeSet::new() });
-        watched.identity = identity;
+        let watched = self.by_path.entry(path.clone()).or_insert(Watched { identity, members: HashSet::new() });
+        let before = std::mem::replace(&mut watched.identity, identity);
         watched.members.insert(member);
+        if before != identity {
+            self.forget(before, path);
+        }
+        if let Some(identity) = identity {
+            self.by_identity.insert(identity, path.clone());
+        }
         Ok(())
     }
 
-    fn unwatch(&mut self, path: &PathBuf) {
-        self.by_path.remove(path);
+    fn let_go(&mut self, member: u64, path: &PathBuf) {
+        let Some(watched) = self.by_path.get_mut(path) else { return };
+        watched.members.remove(&member);
+        if watched.members.is_empty() {
+            self.unwatch(path);
+        }
+    }
+
+    /// The directory of this path is elsewhere, and with it the watch: whoever wants the path has to look again.
+    fn abandon(&mut self, path: &PathBuf) {
+        if let Some(watched) = self.unwatch(path) {
+            // What the kernel had to say of it is lost with the watch.
+            self.members.stir(&watched.members);
+        }
+    }
+
+    fn unwatch(&mut self, path: &PathBuf) -> Option<Watched> {
+        let watched = self.by_path.remove(path)?;
+        self.forget(watched.identity, path);
         // Fails for what the kernel has dropped by itself, which is what was wanted.
         let _ = self.watcher.unwatch(path);
+        Some(watched)
+    }
+
+    fn forget(&mut self, identity: Option<Identity>, path: &PathBuf) {
+        if let Some(identity) = identity
+            && self.by_identity.get(&identity) == Some(path)
+        {
+            self.by_identity.remove(&identity);
+        }
     }
 }
 

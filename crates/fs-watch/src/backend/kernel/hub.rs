@@ -1,10 +1,10 @@
 //! One source of events, and all who want to hear of it.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::convert::Infallible;
 use std::fmt;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
@@ -17,6 +17,9 @@ use super::{PATIENCE, shared};
 use crate::event::Why;
 use crate::hints::Hints;
 use crate::target::Target;
+
+/// So many times the patience at most while nothing but events is dealt with: a storm of them may have no end.
+const DURING_EVENTS: u32 = 4;
 
 /// A notify watcher on its control thread, and the seats of those who use it.
 #[derive(Debug)]
@@ -46,14 +49,20 @@ struct Shared {
     table: Mutex<Table>,
     /// No more events will come, or none are wanted any more.
     retired: AtomicBool,
+    /// How many orders have been carried out.
+    progress: AtomicU64,
+    /// How many events have been sorted.
+    events: AtomicU64,
 }
 
 #[derive(Debug, Default)]
 struct Table {
     last: u64,
     members: BTreeMap<u64, Arc<Member>>,
-    /// By the directories whose entries concern them.
-    by_directory: HashMap<PathBuf, Vec<u64>>,
+    /// By the directory whose every entry concerns them.
+    by_directory: HashMap<PathBuf, BTreeSet<u64>>,
+    /// By the single paths that do, such as the ways to that directory.
+    by_path: HashMap<PathBuf, BTreeSet<u64>>,
 }
 
 #[derive(Debug)]
@@ -116,14 +125,14 @@ impl Hub {
         self.members.lose();
     }
 
-    /// Puts an order; the receiver has the answer.
-    fn order(&self, order: impl FnOnce(mpsc::Sender<Result<(), Why>>) -> Order) -> mpsc::Receiver<Result<(), Why>> {
+    /// Puts an order.
+    fn order(&self, order: impl FnOnce(mpsc::Sender<Result<(), Why>>) -> Order) -> Pending {
         let (reply, answer) = mpsc::channel();
         if let Some(machinery) = &*self.machinery() {
             // If nobody takes it, the answer is the end of the channel.
             let _ = machinery.orders.send(order(reply));
         }
-        answer
+        Pending { answer, members: self.members.clone() }
     }
 
     /// Ends everything and waits for it, but not for ever.
@@ -150,14 +159,21 @@ pub(super) enum Left {
     /// Nobody uses it any more.
     Last(Arc<Hub>),
     /// Others do. The watches that only this one wanted are given up.
-    Others(mpsc::Receiver<Result<(), Why>>),
+    Others(Pending),
+}
+
+/// An order on its way.
+#[derive(Debug)]
+pub(super) struct Pending {
+    answer: mpsc::Receiver<Result<(), Why>>,
+    members: Members,
 }
 
 impl Left {
     /// Waits until everything is given up, but not for ever.
     pub(super) fn wait(self) {
         match self {
-            Self::Others(answer) => drop(wait(&answer)),
+            Self::Others(pending) => drop(pending.wait()),
             Self::Last(hub) => hub.end(),
         }
     }
@@ -181,7 +197,7 @@ impl Seat {
         let parents = parents.filter(|parent| Some(parent.as_path()) != target.directory());
         let parents = parents.map(|path| Watch { path: path.clone(), optional: true });
         let wanted = parents.chain(directory).collect();
-        wait(&self.hub.order(|reply| Order { member: self.number, wanted, reply }))
+        self.hub.order(|reply| Order { member: self.number, wanted, reply }).wait()
     }
 
     /// Gives it up, without waiting.
@@ -200,11 +216,34 @@ impl Seat {
     }
 }
 
-fn wait(answer: &mpsc::Receiver<Result<(), Why>>) -> Result<(), Why> {
-    match answer.recv_timeout(PATIENCE) {
-        Ok(answer) => answer,
-        Err(RecvTimeoutError::Timeout) => Err(Why::BackendStuck),
-        Err(RecvTimeoutError::Disconnected) => Err(Why::BackendFailed { message: "its thread is gone".into() }),
+impl Pending {
+    #[cfg(test)]
+    pub(super) fn new() -> (Self, Members, mpsc::Sender<Result<(), Why>>) {
+        let (reply, answer) = mpsc::channel();
+        let members = Members::default();
+        (Self { answer, members: members.clone() }, members, reply)
+    }
+
+    /// Waits for the answer, as long as orders are answered, for there may be thousands before it; and a while longer than
+    /// otherwise if events are, which come first.
+    pub(super) fn wait(&self) -> Result<(), Why> {
+        let mut progress = self.members.progress();
+        let mut by_events_alone = 0;
+        loop {
+            match self.answer.recv_timeout(PATIENCE) {
+                Ok(answer) => return answer,
+                Err(RecvTimeoutError::Timeout) => {
+                    let before = std::mem::replace(&mut progress, self.members.progress());
+                    by_events_alone = if before.0 == progress.0 { by_events_alone + 1 } else { 0 };
+                    if before == progress || by_events_alone > DURING_EVENTS {
+                        return Err(Why::BackendStuck);
+                    }
+                }
+                Err(RecvTimeoutError::Disconnected) => {
+                    return Err(Why::BackendFailed { message: "its thread is gone".into() });
+                }
+            }
+        }
     }
 }
 
@@ -223,11 +262,11 @@ impl Members {
     fn seat(&self, number: u64, target: &Target, hints: &Hints) {
         let mut table = self.table();
         table.remove(number);
-        for directory in target.directory().into_iter().chain(target.anchors().iter().map(|anchor| &*anchor.parent)) {
-            let numbers = table.by_directory.entry(directory.to_owned()).or_default();
-            if !numbers.contains(&number) {
-                numbers.push(number);
-            }
+        if let Some(directory) = target.directory() {
+            table.by_directory.entry(directory.to_owned()).or_default().insert(number);
+        }
+        for path in places(target) {
+            table.by_path.entry(path).or_default().insert(number);
         }
         table.members.insert(number, Arc::new(Member { target: target.clone(), hints: hints.clone() }));
     }
@@ -253,6 +292,25 @@ impl Members {
         }
     }
 
+    /// An order has been carried out.
+    pub(super) fn handle_progress(&self) {
+        self.shared.progress.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// How many orders and how many events.
+    fn progress(&self) -> (u64, u64) {
+        (self.shared.progress.load(Ordering::Relaxed), self.shared.events.load(Ordering::Relaxed))
+    }
+
+    /// These are to look at everything.
+    pub(super) fn stir(&self, numbers: &HashSet<u64>) {
+        let members: Vec<_> = {
+            let table = self.table();
+            numbers.iter().filter_map(|number| table.members.get(number).cloned()).collect()
+        };
+        members.iter().for_each(|member| member.hints.directory());
+    }
+
     /// Events have been dropped, nobody knows about what.
     pub(super) fn overflow(&self) {
         self.all().iter().for_each(|member| member.hints.overflow());
@@ -260,6 +318,7 @@ impl Members {
 
     /// Makes hints of one event.
     pub(super) fn sort(&self, event: ::notify::Result<::notify::Event>) {
+        self.shared.events.fetch_add(1, Ordering::Relaxed);
         match event {
             // Before anything else: the mark of an overflow carries neither a path nor a telling kind.
             Ok(event) if event.need_rescan() => self.overflow(),
@@ -280,10 +339,10 @@ impl Members {
 
     fn concerned(&self, path: &Path) -> Vec<Arc<Member>> {
         let table = self.table();
-        let of = |directory: &Path| table.by_directory.get(directory).map_or(&[][..], Vec::as_slice);
-        let above = path.parent().map_or(&[][..], of);
-        let itself = of(path).iter().filter(|number| !above.contains(number));
-        above.iter().chain(itself).filter_map(|number| table.members.get(number).cloned()).collect()
+        let above = path.parent().and_then(|directory| table.by_directory.get(directory));
+        let itself = table.by_path.get(path).into_iter().flatten();
+        let itself = itself.filter(|number| above.is_none_or(|above| !above.contains(number)));
+        above.into_iter().flatten().chain(itself).filter_map(|number| table.members.get(number).cloned()).collect()
     }
 
     fn all(&self) -> Vec<Arc<Member>> {
@@ -298,12 +357,28 @@ impl Members {
 impl Table {
     /// Says whether it was there.
     fn remove(&mut self, number: u64) -> bool {
-        self.by_directory.retain(|_, numbers| {
-            numbers.retain(|other| *other != number);
-            !numbers.is_empty()
-        });
-        self.members.remove(&number).is_some()
+        let Some(member) = self.members.remove(&number) else { return false };
+        if let Some(directory) = member.target.directory() {
+            strike(&mut self.by_directory, directory, number);
+        }
+        places(&member.target).for_each(|path| strike(&mut self.by_path, &path, number));
+        true
     }
+}
+
+fn strike(index: &mut HashMap<PathBuf, BTreeSet<u64>>, path: &Path, number: u64) {
+    if let Some(numbers) = index.get_mut(path) {
+        numbers.remove(&number);
+        if numbers.is_empty() {
+            index.remove(path);
+        }
+    }
+}
+
+/// The paths that [`Target::hint`] takes for a hint at everything; one may come twice.
+fn places(target: &Target) -> impl Iterator<Item = PathBuf> {
+    let anchors = target.anchors().iter().flat_map(|anchor| [anchor.parent.clone(), anchor.parent.join(&anchor.name)]);
+    target.directory().map(Path::to_owned).into_iter().chain(anchors)
 }
 
 impl fmt::Debug for Machinery {

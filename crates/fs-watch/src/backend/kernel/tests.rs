@@ -11,6 +11,7 @@ use ::notify::event::EventKind;
 use tempfile::TempDir;
 
 use super::control::{EMFILE, Guarded, explain};
+use super::hub::Pending;
 use super::*;
 use crate::eyes;
 use crate::hints::Dirty;
@@ -170,6 +171,21 @@ fn a_hub_that_does_not_answer_is_left_behind_by_all() {
     wait_until(&hints, |dirty| dirty.names.contains(OsStr::new("b.sock")));
     backend.disarm();
     drop(release);
+}
+
+#[test]
+fn a_hub_that_answers_others_first_is_waited_for() {
+    let (pending, members, reply) = Pending::new();
+    let began = Instant::now();
+    let others = std::thread::spawn(move || {
+        while began.elapsed() < 2 * PATIENCE {
+            members.handle_progress();
+            std::thread::yield_now();
+        }
+        reply.send(Ok(())).unwrap();
+    });
+    assert_eq!(pending.wait(), Ok(()));
+    others.join().unwrap();
 }
 
 #[test]
