@@ -35,8 +35,8 @@
 //! | the server is in another network namespace | nothing |
 //!
 //! So an entry is a proof, and the lack of one is none. It has a second reason: a table that does not fit into one
-//! answer of 32 KiB (some 500 sockets) comes in several, and sockets that close in between can hide one that does not. Who
-//! wants to call a file stale confirms it by a connection. On a filesystem whose `st_dev` is not its superblock's (btrfs,
+//! answer of 32 KiB (some 500 sockets) comes in several, and sockets that close in between can hide one that does not
+//! ([`Table::read_again`]). Who wants to call a file stale confirms it by a connection. On a filesystem whose `st_dev` is not its superblock's (btrfs,
 //! some overlays) nothing is found at all.
 //!
 //! # What this crate is not

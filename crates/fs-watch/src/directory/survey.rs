@@ -60,7 +60,13 @@ pub fn survey(dir: impl AsRef<Path>, probing: Probing) -> Result<Survey, Error> 
     let (table, no_table) = match probing {
         Probing::Off => (None, None),
         Probing::TableOnly | Probing::TableAndConnect => match Table::read() {
-            Ok(table) => (Some(table), None),
+            Ok(mut table) => {
+                if sockets.iter().any(|(_, facts)| table.get(file_id(facts)).is_none()) {
+                    // Before anybody is knocked at. If there is no second table, the first one has said what it has.
+                    let _ = table.read_again();
+                }
+                (Some(table), None)
+            }
             Err(error) => (None, Some(error)),
         },
     };
