@@ -7,11 +7,10 @@ use bytes::{Buf, Bytes, BytesMut};
 use crate::{Batch, Error, Framing, Head, Limits, Scan, batch::Index};
 
 mod lengths;
+mod slab;
 
 use lengths::Lengths;
-
-/// A slab that has grown beyond this is given back once it is drained.
-const KEEP_SLAB: usize = 256 << 10;
+use slab::Slab;
 
 /// An idle connection keeps at most this many bytes in each of slab and queues.
 const KEEP: usize = 256;
@@ -47,11 +46,7 @@ pub struct Encoder<F> {
     limits: Limits,
     /// What goes out before the slab: slabs that were sealed and payloads that are shared.
     sealed: VecDeque<Bytes>,
-    slab: BytesMut,
-    /// How much of the slab is written already; only while nothing is sealed.
-    slab_written: usize,
-    /// Whether the slab is the rest of a larger one, whose front is or was sealed.
-    is_rest: bool,
+    slab: Slab,
     pending_bytes: usize,
     /// Wire lengths of the frames that are not written yet, oldest first.
     lengths: Lengths,
@@ -85,9 +80,7 @@ impl<F: Framing> Encoder<F> {
             framing,
             limits,
             sealed: VecDeque::new(),
-            slab: BytesMut::new(),
-            slab_written: 0,
-            is_rest: false,
+            slab: Slab::default(),
             pending_bytes: 0,
             lengths: Lengths::default(),
             frame_written: 0,
@@ -100,19 +93,11 @@ impl<F: Framing> Encoder<F> {
     /// # Errors
     ///
     /// [`Error::PayloadTooLarge`] or [`Error::DelimiterInPayload`]; nothing is queued.
-    #[inline]
+    #[inline(always)]
     pub fn push(&mut self, payload: &[u8]) -> Result<(), Error> {
         self.check_len(payload.len())?;
         let envelope = self.framing.envelope(payload)?;
-        let len = envelope.head.as_ref().len() + payload.len() + envelope.tail.len();
-        if self.slab.capacity() - self.slab.len() < len + Head::MAX {
-            make_room(&mut self.slab, &mut self.slab_written, len + Head::MAX);
-        }
-        put_head(&mut self.slab, &envelope.head);
-        self.slab.extend_from_slice(payload);
-        if !envelope.tail.is_empty() {
-            self.slab.extend_from_slice(envelope.tail);
-        }
+        let len = self.slab.put(&envelope.head, payload, envelope.tail);
         self.note(len);
         Ok(())
     }
@@ -128,17 +113,16 @@ impl<F: Framing> Encoder<F> {
         }
         self.check_len(payload.len())?;
         let envelope = self.framing.envelope(&payload)?;
-        let head = envelope.head.as_ref();
-        let len = head.len() + payload.len() + envelope.tail.len();
-        self.slab.extend_from_slice(head);
-        let mut before = self.slab.split().freeze();
-        self.is_rest = true;
-        before.advance(std::mem::take(&mut self.slab_written));
+        let head = self.slab.put(&envelope.head, &[], &[]);
+        let before = self.slab.seal();
         if !before.is_empty() {
             self.sealed.push_back(before);
         }
+        let len = head + payload.len() + envelope.tail.len();
         self.sealed.push_back(payload);
-        self.slab.extend_from_slice(envelope.tail);
+        if !envelope.tail.is_empty() {
+            self.slab.put(&Head::EMPTY, envelope.tail, &[]);
+        }
         self.note(len);
         Ok(())
     }
@@ -210,9 +194,7 @@ impl<F> Encoder<F> {
         if self.pending_bytes > 0 {
             return;
         }
-        if self.slab.capacity() > KEEP {
-            self.slab = BytesMut::new();
-        }
+        self.slab.release(KEEP);
         self.sealed.shrink_to(KEEP / size_of::<Bytes>());
         self.lengths.shrink_to(KEEP);
     }
@@ -220,7 +202,7 @@ impl<F> Encoder<F> {
     /// The memory its buffers take, in bytes, not counting payloads that are shared.
     #[must_use]
     pub fn memory_len(&self) -> usize {
-        self.slab.capacity() + self.sealed.capacity() * size_of::<Bytes>() + self.lengths.memory_len()
+        self.slab.memory_len() + self.sealed.capacity() * size_of::<Bytes>() + self.lengths.memory_len()
     }
 
     /// Whether anything waits to be written.
@@ -254,7 +236,7 @@ impl<F> Encoder<F> {
     pub fn chunk(&self) -> &[u8] {
         match self.sealed.front() {
             Some(bytes) => bytes,
-            None => self.slab.get(self.slab_written..).unwrap_or_default(),
+            None => self.slab.bytes(),
         }
     }
 
@@ -262,7 +244,7 @@ impl<F> Encoder<F> {
     ///
     /// The kernel takes at most 1024 entries (`IOV_MAX`, `sysconf(3)`).
     pub fn io_slices<'a>(&'a self, slices: &mut [IoSlice<'a>]) -> usize {
-        let slab = self.slab.get(self.slab_written..).unwrap_or_default();
+        let slab = self.slab.bytes();
         let chunks = self.sealed.iter().map(|bytes| &**bytes).chain((!slab.is_empty()).then_some(slab));
         let mut used = 0;
         for (slice, chunk) in slices.iter_mut().zip(chunks) {
@@ -298,45 +280,7 @@ impl<F> Encoder<F> {
             left -= front.len();
             self.sealed.pop_front();
         }
-        self.slab_written += left;
-        if self.slab_written == self.slab.len() {
-            self.slab_written = 0;
-            self.slab.clear();
-            if std::mem::take(&mut self.is_rest) {
-                // Nobody holds what was in front any longer: all of the slab is there again, to be used and to be counted.
-                let _ = self.slab.try_reclaim(self.slab.capacity() + 1);
-            }
-            if self.slab.capacity() > KEEP_SLAB {
-                self.slab = BytesMut::new();
-            }
-        }
-    }
-}
-
-/// Makes room for `len` more bytes in a slab of which so many are written.
-#[cold]
-fn make_room(slab: &mut BytesMut, written: &mut usize, len: usize) {
-    if *written >= slab.len() / 2 {
-        // What is not written yet moves to the front. It is no more than what has been written since the last time, so each
-        // byte is moved at most once for each byte written.
-        let rest = slab.len() - *written;
-        slab.copy_within(*written.., 0);
-        slab.truncate(rest);
-        *written = 0;
-    }
-    slab.reserve(len);
-}
-
-/// Appends a head. There is room for the longest.
-#[inline(always)]
-fn put_head(slab: &mut BytesMut, head: &Head) {
-    if let Some(word) = head.word() {
-        // A copy of known size is an instruction or two, one of variable size a call.
-        let end = slab.len() + head.as_ref().len();
-        slab.extend_from_slice(word);
-        slab.truncate(end);
-    } else {
-        slab.extend_from_slice(head.as_ref());
+        self.slab.consume(left);
     }
 }
 
@@ -392,15 +336,12 @@ mod tests {
     fn a_slab_whose_front_was_sealed_is_given_back_whole() {
         let mut encoder = Encoder::new(Raw, Limits::default());
         encoder.push(&[1; 50_000]).unwrap();
-        while encoder.slab.capacity() - encoder.slab.len() > 200 {
-            encoder.push(&[1; 100]).unwrap();
-        }
         encoder.push_shared(Bytes::from(vec![2; 5000])).unwrap();
         let pending = encoder.pending_bytes();
         encoder.consume(pending);
         assert!(encoder.memory_len() >= 50_000, "{} bytes are known of", encoder.memory_len());
         encoder.release();
-        assert!(encoder.memory_len() < 1 << 10 && encoder.slab.capacity() == 0);
+        assert!(encoder.memory_len() < 1 << 10 && encoder.slab.memory_len() == 0);
     }
 
     #[test]
@@ -424,7 +365,7 @@ mod tests {
             encoder.consume(1000);
         }
         assert_eq!(encoder.pending_bytes(), 1000);
-        assert!(encoder.slab.capacity() < 16 << 10, "{} bytes for 1000", encoder.slab.capacity());
+        assert!(encoder.slab.memory_len() < 16 << 10, "{} bytes for 1000", encoder.slab.memory_len());
     }
 
     #[test]

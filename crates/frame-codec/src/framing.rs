@@ -132,7 +132,7 @@ impl Head {
     /// The first `len` of these bytes. As many instructions as it looks, on the path of every message.
     #[inline]
     pub(crate) const fn from_word(word: [u8; 8], len: u8) -> Self {
-        assert!(len <= 8, "a word has eight bytes");
+        debug_assert!(len <= 8, "a word has eight bytes");
         let [a, b, c, d, e, f, g, h] = word;
         let mut head = Self::EMPTY;
         head.bytes = [a, b, c, d, e, f, g, h, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
@@ -140,10 +140,15 @@ impl Head {
         head
     }
 
-    /// Its first eight bytes, if it has no more; those behind its end are zero.
+    /// It, and zeros up to the length of the longest.
     #[inline]
-    pub(crate) fn word(&self) -> Option<&[u8; 8]> {
-        if self.len <= 8 { self.bytes.first_chunk() } else { None }
+    pub(crate) const fn padded(&self) -> &[u8; Self::MAX] {
+        &self.bytes
+    }
+
+    #[inline]
+    pub(crate) const fn len(&self) -> usize {
+        self.len as usize
     }
 }
 

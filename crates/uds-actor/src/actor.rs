@@ -11,7 +11,7 @@ use crate::{
     control::{Desk, Lease},
     fds::{self, Passing},
     inbox::Inbox,
-    outbox::Outbox,
+    outbox::{Outbox, frames::Frames},
     outlet::Outlet,
     quiet::{Quiet, Rest},
     task::{KeepAlive, Task, Verdict},
@@ -136,14 +136,8 @@ impl<T: Transport, F: Framing + Clone + Send + 'static> Actor<T, F> {
         let peer = T::peer(&stream);
         let desk = Arc::new(Desk::default());
         let lease = Arc::new(Lease(Arc::clone(&desk)));
-        let outbox = Arc::new(Outbox::new(
-            self.framing.clone(),
-            self.limits,
-            self.outbox_bytes,
-            self.overflow,
-            Arc::clone(&desk),
-            T::writer(&stream),
-        ));
+        let frames = Frames::new(self.framing.clone(), self.limits, self.outbox_bytes, T::writer(&stream));
+        let outbox = Arc::new(Outbox::new(frames, self.overflow, Arc::clone(&desk)));
         let inbox = Arc::new(Inbox::new(self.inbox_bytes));
         let (ending, told) = watch::channel(None);
         let task = Task::<T, F> {

@@ -21,7 +21,10 @@ use crate::{
     Overflow,
     control::Desk,
     inbox::Inbox,
-    outbox::{BLOCK, Outbox, Taken},
+    outbox::{
+        Outbox, Taken,
+        frames::{BLOCK, Frames},
+    },
     outlet::Outlet as _,
     payload::Payload,
     sync::Mutex,
@@ -78,20 +81,20 @@ impl WriteShared for Wire {
     }
 }
 
-fn outbox(bytes: usize, writer: Option<Arc<dyn WriteShared>>) -> Arc<Outbox<Delimited>> {
-    let (limits, desk) = (Limits::default(), Arc::new(Desk::default()));
-    Arc::new(Outbox::new(Delimited::lines(), limits, bytes, Overflow::Wait, desk, writer))
+fn outbox(bytes: usize, writer: Option<Arc<dyn WriteShared>>) -> Arc<Outbox<Frames<Delimited>>> {
+    let frames = Frames::new(Delimited::lines(), Limits::default(), bytes, writer);
+    Arc::new(Outbox::new(frames, Overflow::Wait, Arc::new(Desk::default())))
 }
 
 /// What the task does with an outbox, until that is finished and empty.
-fn act(outbox: &Outbox<Delimited>, wire: &Wire) {
+fn act(outbox: &Outbox<Frames<Delimited>>, wire: &Wire) {
     let mut taken = Encoder::new(Delimited::lines(), Limits::default());
     block_on(poll_fn(|cx| {
         loop {
             match outbox.take(&mut taken, cx) {
                 Taken::Nothing => return Poll::Pending,
                 Taken::Last => return Poll::Ready(()),
-                Taken::Frames => {
+                Taken::Messages => {
                     let pending = taken.pending_bytes();
                     while taken.has_pending() {
                         let mut slices = [IoSlice::new(&[]); 4];
@@ -99,14 +102,14 @@ fn act(outbox: &Outbox<Delimited>, wire: &Wire) {
                         let count = wire.write(&slices[..used]);
                         taken.consume(count);
                     }
-                    outbox.note_written(pending as u64);
+                    outbox.note_written(pending as u64, |_| ());
                 }
             }
         }
     }));
 }
 
-fn send(outbox: &Outbox<Delimited>, line: &str) {
+fn send(outbox: &Outbox<Frames<Delimited>>, line: &str) {
     let mut ticket = Ticket::new();
     block_on(poll_fn(|cx| outbox.poll_push(cx, &mut ticket, Payload::lent(line.as_bytes())))).unwrap();
 }

@@ -1,93 +1,102 @@
 //! What senders hand over and the actor writes: bounded in bytes, one short lock per message.
 //!
-//! While the actor has nothing in hand, senders may write themselves, in two cases:
-//!
-//! A *lone* message is written by its sender, which saves a turn of the actor. Only who holds the *token* may: the actor
-//! lays it down when it parks with nothing to write, a sender takes it, and it is not laid down again before the actor has
-//! been idle again. "The queue is empty" would not do: in a loop of sends it always is, and each message would be a system
-//! call of its own.
-//!
-//! A full *block* is written by the sender who filled it. It is still in that processor's cache, and memory stays at one
-//! block as long as the kernel takes what comes.
+//! What waits is a [`Queue`]: the [frames] of a stream, or packets. Who waits for room or for a flush, who is told when
+//! it ends, and what is counted, is the same for both, and here.
 
 use std::{
     fmt,
-    io::IoSlice,
     sync::{Arc, PoisonError},
     task::{Context, Poll, Waker},
 };
-
-use frame_codec::{Batch, Encoder, Framing, Limits, Written};
 
 use crate::{
     Overflow, Refusal,
     control::{Desk, Request},
     outlet::Outlet,
-    payload::{Besides, Payload},
-    quiet::LITTLE,
+    payload::Payload,
     sync::{Mutex, MutexGuard},
-    transport::WriteShared,
     waiters::{Parked, Ticket, Waiters, Woken},
 };
 
-/// Entries of one vectored write from the sender's side.
-const SLICES: usize = 32;
+pub(crate) mod frames;
 
-/// So much is written by whoever completed it: enough that the system call does not count, and within the nearest caches.
-/// In loom's models two short lines are a block.
-pub(crate) const BLOCK: usize = if cfg!(all(test, loom_check)) { 6 } else { 128 << 10 };
+/// Messages in the order in which they go out.
+pub(crate) trait Queue {
+    /// Where the actor keeps what it has taken and not written yet.
+    type Hand;
+    /// What is given back at the end.
+    type Unsent;
+    /// Whether there is room as soon as the actor has taken what waited, or only when that is written.
+    const ROOM_WHEN_TAKEN: bool;
 
-/// After so many bytes that senders wrote themselves one of them gives the other tasks of its thread a turn. In loom's models
-/// each block is one too many.
-const TURN: usize = if cfg!(all(test, loom_check)) { BLOCK } else { 4 * BLOCK };
+    /// Whether a message may be appended, as far as room is concerned.
+    fn has_room(&self, payload: Payload<'_>) -> bool;
 
-/// Both halves and a frame that goes alone come back in one batch, which is shorter than 4 GiB.
-const LARGEST_HALF: usize = 1 << 30;
+    /// Appends a message, which begins at `mark`. Answers how far that moves the mark.
+    fn push(&mut self, payload: Payload<'_>, mark: u64) -> Result<u64, frame_codec::Error>;
 
-/// Two encoders take turns: senders fill one while the actor writes the other.
-pub(crate) struct Outbox<F> {
-    state: Mutex<State<F>>,
-    /// The most that waits in the encoder that is being filled. Its twin holds as much again.
-    half: usize,
+    /// Swaps the actor's empty hand for what waits, if anything does.
+    fn take(&mut self, hand: &mut Self::Hand) -> bool;
+
+    /// The actor has nothing in hand, and found nothing to take.
+    fn rest(&mut self, hand: &mut Self::Hand);
+
+    /// Nothing will be appended.
+    fn close(&mut self) {}
+
+    /// Gives back what was not taken by the actor.
+    fn unsent(&mut self) -> Self::Unsent;
+
+    /// Whether whoever appended the last message is to write what waits.
+    fn is_due(&self) -> bool {
+        false
+    }
+
+    /// Writes what waits, from the sender's side.
+    fn write(&mut self) -> Direct {
+        Direct::default()
+    }
+
+    /// Whether a sender has written so much that it is to give way to the other tasks of its thread.
+    fn is_turn_over(&self) -> bool {
+        false
+    }
+
+    /// It has given way.
+    fn begin_turn(&mut self) {}
+}
+
+/// How far a sender came that wrote by itself.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Direct {
+    /// How far the mark of what is written moves.
+    pub(crate) written: u64,
+    /// Whether there is something for the actor to do.
+    pub(crate) wakes_actor: bool,
+}
+
+/// A queue with senders at one end and the actor at the other.
+pub(crate) struct Outbox<Q> {
+    state: Mutex<State<Q>>,
     overflow: Overflow,
     desk: Arc<Desk>,
 }
 
-struct State<F> {
-    filling: Encoder<F>,
+struct State<Q> {
+    queue: Q,
     phase: Phase,
     senders: usize,
-    /// Bytes ever pushed, and how many of them were handed to the kernel when the actor last said so.
+    /// Where the queue ends, counted from the beginning of the connection: in bytes or in packets. And how much of that is
+    /// known to be written.
     pushed: u64,
     written: u64,
     /// The actor, when it found nothing to write.
     actor: Parked,
-    /// Whether the actor has nothing in hand, and the kernel took everything that senders have written since.
-    open: bool,
-    /// The token for a lone message.
-    token: bool,
-    /// How senders write, if the stream can be written to by others.
-    writer: Option<Arc<dyn WriteShared>>,
-    /// Bytes written by senders since one of them gave way.
-    run: usize,
-    /// Whether the actor knows of memory that it is to give back when the connection has come to rest.
-    heavy: bool,
     waiting: Waiters,
-    /// Frames that the framing cannot carry.
+    /// Messages that cannot be carried.
     refused: u64,
-    /// Frames dropped because there was no room.
+    /// Messages dropped because there was no room.
     dropped: u64,
-}
-
-/// What was left in the outbox at the end.
-#[derive(Debug)]
-pub(crate) struct Leftovers {
-    pub(crate) unsent: Batch,
-    pub(crate) written: Written,
-    /// Bytes missing of a frame that its sender wrote in part.
-    pub(crate) cut: usize,
-    pub(crate) refused: u64,
-    pub(crate) dropped: u64,
 }
 
 /// ```text
@@ -104,155 +113,104 @@ enum Phase {
 /// What the actor found in the outbox.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Taken {
-    /// Frames to write.
-    Frames,
+    /// Something to write.
+    Messages,
     /// Nothing; the actor is woken when there is something.
     Nothing,
     /// Nothing, and nothing more will come.
     Last,
 }
 
-impl<F: Framing> Outbox<F> {
-    pub(crate) fn new(
-        framing: F,
-        limits: Limits,
-        bytes: usize,
-        overflow: Overflow,
-        desk: Arc<Desk>,
-        writer: Option<Arc<dyn WriteShared>>,
-    ) -> Self {
-        Self {
-            state: Mutex::new(State {
-                filling: Encoder::new(framing, limits),
-                phase: Phase::Open,
-                senders: 1,
-                pushed: 0,
-                written: 0,
-                actor: Parked::default(),
-                open: false,
-                token: false,
-                writer,
-                run: 0,
-                heavy: false,
-                waiting: Waiters::default(),
-                refused: 0,
-                dropped: 0,
-            }),
-            half: (bytes / 2).min(LARGEST_HALF),
-            overflow,
-            desk,
-        }
+/// What was left in the outbox at the end.
+#[derive(Debug)]
+pub(crate) struct Leftovers<T> {
+    pub(crate) unsent: T,
+    pub(crate) refused: u64,
+    pub(crate) dropped: u64,
+}
+
+impl<Q: Queue> Outbox<Q> {
+    pub(crate) fn new(queue: Q, overflow: Overflow, desk: Arc<Desk>) -> Self {
+        let state = State {
+            queue,
+            phase: Phase::Open,
+            senders: 1,
+            pushed: 0,
+            written: 0,
+            actor: Parked::default(),
+            waiting: Waiters::default(),
+            refused: 0,
+            dropped: 0,
+        };
+        Self { state: Mutex::new(state), overflow, desk }
     }
 
-    /// Swaps the actor's drained encoder for the one that was filled meanwhile.
-    pub(crate) fn take(&self, drained: &mut Encoder<F>, cx: &Context<'_>) -> Taken {
-        debug_assert!(!drained.has_pending(), "the actor takes more when it has written what it took");
+    /// Gives the actor, whose hand is empty, what was queued meanwhile.
+    pub(crate) fn take(&self, hand: &mut Q::Hand, cx: &Context<'_>) -> Taken {
         let mut state = self.lock();
-        if state.filling.has_pending() {
-            std::mem::swap(&mut state.filling, drained);
-            (state.open, state.token) = (false, false);
-            let waiting = state.waiting.take();
+        if state.queue.take(hand) {
+            let waiting = if Q::ROOM_WHEN_TAKEN { state.waiting.take() } else { Woken::default() };
             drop(state);
             waiting.wake();
-            return Taken::Frames;
+            return Taken::Messages;
         }
-        if state.phase == Phase::Open {
-            state.actor.park(cx);
-            (state.open, state.token) = (true, true);
-            Taken::Nothing
-        } else {
-            Taken::Last
+        if state.phase != Phase::Open {
+            return Taken::Last;
         }
+        state.actor.park(cx);
+        state.queue.rest(hand);
+        Taken::Nothing
     }
 
-    /// Queues a frame of the actor's own, room or not: it sends one at a time, and rarely.
-    pub(crate) fn push_own(&self, payload: &[u8]) -> Result<(), Refusal> {
+    /// Queues a message of the actor's own, room or not: it sends one at a time, and rarely.
+    pub(crate) fn push_own(&self, payload: Payload<'_>) -> Result<(), Refusal> {
         let mut state = self.lock();
         if state.phase != Phase::Open {
             return Err(Refusal::Closed);
         }
-        let before = state.filling.pending_bytes();
-        state.filling.push(payload).map_err(Refusal::Unsendable)?;
-        state.pushed += (state.filling.pending_bytes() - before) as u64;
-        Ok(())
+        state.push(payload).map_err(Refusal::Unsendable)
     }
 
-    /// Says that this many bytes more of what the actor took are handed to the kernel.
-    pub(crate) fn note_written(&self, bytes: u64) {
+    /// Says that so much more of what the actor took is off our hands, and lets the queue know.
+    pub(crate) fn note_written(&self, more: u64, tell: impl FnOnce(&mut Q)) {
         let mut state = self.lock();
-        state.written += bytes;
+        state.written += more;
+        tell(&mut state.queue);
+        let waiting = state.waiting.take();
+        drop(state);
+        waiting.wake();
+    }
+
+    /// Takes nothing more, but keeps what is there: nobody is left to send it to, the rest is given back at the end.
+    pub(crate) fn refuse(&self) {
+        let mut state = self.lock();
+        state.phase = Phase::Closed;
+        state.queue.close();
         let waiting = state.waiting.take();
         drop(state);
         waiting.wake();
     }
 
     /// Takes nothing more, and gives back what was never taken by the actor.
-    pub(crate) fn close(&self) -> Leftovers {
+    pub(crate) fn close(&self) -> Leftovers<Q::Unsent> {
+        self.refuse();
         let mut state = self.lock();
-        state.phase = Phase::Closed;
-        // It holds the descriptor.
-        state.writer = None;
-        let written = state.filling.written();
-        let (unsent, cut) = state.filling.take_unsent();
-        let (refused, dropped) = (state.refused, state.dropped);
-        let waiting = state.waiting.take();
-        drop(state);
-        waiting.wake();
-        Leftovers { unsent, written, cut, refused, dropped }
+        Leftovers { unsent: state.queue.unsent(), refused: state.refused, dropped: state.dropped }
     }
 
-    /// Takes nothing more, but keeps what is there: the write side is gone, the rest is given back at the end.
-    pub(crate) fn refuse(&self) {
-        let mut state = self.lock();
-        state.phase = Phase::Closed;
-        state.writer = None;
-        let waiting = state.waiting.take();
-        drop(state);
-        waiting.wake();
-    }
-
-    /// The bytes ever pushed and the bytes ever written, added up, and the memory the senders' side takes.
-    pub(crate) fn usage(&self) -> (u64, usize) {
-        let mut state = self.lock();
-        let memory = state.filling.memory_len();
-        if memory <= LITTLE {
-            state.heavy = false;
-        }
-        (state.pushed.wrapping_add(state.written), memory)
-    }
-
-    /// Gives back memory that nothing waits in.
-    pub(crate) fn release(&self) {
-        let mut state = self.lock();
-        state.filling.release();
-        state.heavy = false;
-    }
-
-    /// Whether there is room for a payload, and for what is attached to it.
-    #[inline]
-    fn has_room(&self, state: &State<F>, payload: Payload<'_>) -> bool {
-        let before = state.filling.pending_bytes();
-        // A frame larger than the whole bound goes alone.
-        (before == 0 || before + payload.bytes.len() <= self.half)
-            && payload.besides.is_none_or(|besides| match besides {
-                Besides::Shared(_) => true,
-                Besides::Attached(attachment) => attachment.has_room(),
-            })
-    }
-
-    /// What becomes of a frame that cannot be queued now.
+    /// What becomes of a message that cannot be queued now.
     #[cold]
     fn poll_wait(
         &self,
-        mut state: MutexGuard<'_, State<F>>,
+        mut state: MutexGuard<'_, State<Q>>,
         cx: &Context<'_>,
         ticket: &mut Ticket,
-    ) -> Poll<Result<(), Refusal>> {
+    ) -> Poll<Result<(), Box<Refusal>>> {
         if state.phase != Phase::Open {
-            return Poll::Ready(Err(Refusal::Closed));
+            return Poll::Ready(Err(Box::new(Refusal::Closed)));
         }
-        if state.run >= TURN {
-            state.run = 0;
+        if state.queue.is_turn_over() {
+            state.queue.begin_turn();
             drop(state);
             cx.waker().wake_by_ref();
             return Poll::Pending;
@@ -266,7 +224,7 @@ impl<F: Framing> Outbox<F> {
                 state.phase = Phase::Closed;
                 drop(state);
                 self.desk.ask(Request::Overflow);
-                Poll::Ready(Err(Refusal::Closed))
+                Poll::Ready(Err(Box::new(Refusal::Closed)))
             }
             Overflow::DropNewest => {
                 state.dropped += 1;
@@ -274,99 +232,71 @@ impl<F: Framing> Outbox<F> {
             }
         }
     }
+}
 
-    /// Queues what there is room for, and sees to it that it is written: by us, or by the actor.
-    #[inline]
-    fn accept(mut state: MutexGuard<'_, State<F>>, payload: Payload<'_>) -> Result<(), Refusal> {
-        let before = state.filling.pending_bytes();
-        let pushed = match payload.besides {
-            None => state.filling.push(payload.bytes),
-            Some(besides) => state.push_with(payload.bytes, besides),
-        };
-        if let Err(error) = pushed {
-            state.refused += 1;
-            return Err(Refusal::Unsendable(error));
-        }
-        let pending = state.filling.pending_bytes();
-        state.pushed += (pending - before) as u64;
-        if state.open && (state.token || pending >= BLOCK) {
-            write_directly(state);
-        } else {
-            let actor = state.actor.take();
-            drop(state);
-            wake(actor);
-        }
+impl<Q: Queue> State<Q> {
+    #[inline(always)]
+    fn push(&mut self, payload: Payload<'_>) -> Result<(), frame_codec::Error> {
+        self.pushed += self.queue.push(payload, self.pushed)?;
         Ok(())
     }
 }
 
-impl<F: Framing> State<F> {
-    #[inline(never)]
-    fn push_with(&mut self, payload: &[u8], besides: Besides<'_>) -> Result<(), frame_codec::Error> {
-        match besides {
-            Besides::Shared(bytes) if bytes.len() >= Encoder::<F>::SHARE_FROM => {
-                self.filling.push_shared(bytes.clone())
-            }
-            Besides::Shared(_) => self.filling.push(payload),
-            Besides::Attached(attachment) => {
-                let begin = self.pushed;
-                self.filling.push(payload).map(|()| attachment.begin_at(begin))
-            }
-        }
+/// Queues what there is room for, and sees to it that it is written: by us, or by the actor.
+#[inline(always)]
+fn accept<Q: Queue>(mut state: MutexGuard<'_, State<Q>>, payload: Payload<'_>) -> Result<(), Box<Refusal>> {
+    if let Err(error) = state.push(payload) {
+        state.refused += 1;
+        return Err(Box::new(Refusal::Unsendable(error)));
     }
+    if state.queue.is_due() {
+        write(state);
+    } else {
+        let actor = state.actor.take();
+        drop(state);
+        wake(actor);
+    }
+    Ok(())
 }
 
-/// Writes what is queued from the sender's side; the actor sees to what the kernel does not take, and to any error.
+/// Writes from the sender's side; the actor sees to what the kernel does not take, and to any error.
 #[inline(never)]
-fn write_directly<F: Framing>(mut state: MutexGuard<'_, State<F>>) {
-    state.token = false;
-    let State { filling, writer, .. } = &mut *state;
-    let mut count = 0;
-    if let Some(writer) = writer {
-        let mut slices = [IoSlice::new(&[]); SLICES];
-        let used = filling.io_slices(&mut slices);
-        count = writer.try_write_vectored(slices.get(..used).unwrap_or_default()).unwrap_or(0);
-        filling.consume(count);
-    }
-    state.written += count as u64;
-    state.run += count;
-    state.open = !state.filling.has_pending();
-    // Memory that only senders have seen would never be given back: the actor notices rest in a turn of its own.
-    let is_news = !state.heavy && state.filling.memory_len() > LITTLE;
-    state.heavy |= is_news;
-    let actor = if state.open && !is_news { None } else { state.actor.take() };
+fn write<Q: Queue>(mut state: MutexGuard<'_, State<Q>>) {
+    let Direct { written, wakes_actor } = state.queue.write();
+    state.written += written;
+    let actor = if wakes_actor { state.actor.take() } else { None };
     // Those who wait for a flush.
-    let waiting = if count > 0 { state.waiting.take() } else { Woken::default() };
+    let waiting = if written > 0 { state.waiting.take() } else { Woken::default() };
     drop(state);
     waiting.wake();
     wake(actor);
 }
 
-impl<F> Outbox<F> {
-    fn lock(&self) -> MutexGuard<'_, State<F>> {
+impl<Q> Outbox<Q> {
+    fn lock(&self) -> MutexGuard<'_, State<Q>> {
         // Nothing that runs under this lock leaves the state half changed, so a panic elsewhere does not spoil it.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl<F: Framing + Send> Outlet for Outbox<F> {
-    fn poll_push(&self, cx: &Context<'_>, ticket: &mut Ticket, payload: Payload<'_>) -> Poll<Result<(), Refusal>> {
+impl<Q: Queue + Send> Outlet for Outbox<Q> {
+    fn poll_push(&self, cx: &Context<'_>, ticket: &mut Ticket, payload: Payload<'_>) -> Poll<Result<(), Box<Refusal>>> {
         let state = self.lock();
-        if state.phase == Phase::Open && state.run < TURN && self.has_room(&state, payload) {
-            return Poll::Ready(Self::accept(state, payload));
+        if state.phase == Phase::Open && !state.queue.is_turn_over() && state.queue.has_room(payload) {
+            return Poll::Ready(accept(state, payload));
         }
         self.poll_wait(state, cx, ticket)
     }
 
-    fn try_push(&self, payload: Payload<'_>) -> Result<(), Refusal> {
+    fn try_push(&self, payload: Payload<'_>) -> Result<(), Box<Refusal>> {
         let state = self.lock();
         if state.phase != Phase::Open {
-            return Err(Refusal::Closed);
+            return Err(Box::new(Refusal::Closed));
         }
-        if !self.has_room(&state, payload) {
-            return Err(Refusal::Full);
+        if !state.queue.has_room(payload) {
+            return Err(Box::new(Refusal::Full));
         }
-        Self::accept(state, payload)
+        accept(state, payload)
     }
 
     fn mark(&self) -> u64 {
@@ -415,9 +345,10 @@ impl<F: Framing + Send> Outlet for Outbox<F> {
     }
 }
 
-impl<F> fmt::Debug for Outbox<F> {
+impl<Q> fmt::Debug for Outbox<Q> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Outbox").field("pending_bytes", &self.lock().filling.pending_bytes()).finish_non_exhaustive()
+        let state = self.lock();
+        f.debug_struct("Outbox").field("pushed", &state.pushed).field("written", &state.written).finish_non_exhaustive()
     }
 }
 

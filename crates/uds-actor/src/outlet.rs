@@ -10,10 +10,10 @@ use crate::{payload::Payload, waiters::Ticket};
 /// The senders' side of an outbox, whatever its framing.
 pub(crate) trait Outlet: Send + Sync + fmt::Debug {
     /// Queues a frame if there is room; otherwise `Pending`, and the task is woken when there may be.
-    fn poll_push(&self, cx: &Context<'_>, ticket: &mut Ticket, payload: Payload<'_>) -> Poll<Result<(), Refusal>>;
+    fn poll_push(&self, cx: &Context<'_>, ticket: &mut Ticket, payload: Payload<'_>) -> Poll<Result<(), Box<Refusal>>>;
 
     /// Queues a frame now or not at all.
-    fn try_push(&self, payload: Payload<'_>) -> Result<(), Refusal>;
+    fn try_push(&self, payload: Payload<'_>) -> Result<(), Box<Refusal>>;
 
     /// Where the queue ends now, to wait for with [`poll_written`](Self::poll_written).
     fn mark(&self) -> u64;

@@ -19,6 +19,17 @@ pub(crate) enum Besides<'a> {
     Attached(&'a Attachment<'a>),
 }
 
+impl Besides<'_> {
+    /// Whether there is room for it, besides the bytes.
+    #[inline(never)]
+    pub(crate) fn has_room(self) -> bool {
+        match self {
+            Self::Shared(_) => true,
+            Self::Attached(attachment) => attachment.has_room(),
+        }
+    }
+}
+
 impl<'a> Payload<'a> {
     /// Bytes to be copied.
     #[inline]
@@ -40,5 +51,24 @@ impl<'a> Payload<'a> {
             Some(Besides::Shared(bytes)) => bytes.clone(),
             Some(Besides::Attached(_)) | None => Bytes::copy_from_slice(self.bytes),
         }
+    }
+}
+
+/// What a payload is made of for as long as a sender waits.
+pub(crate) trait Message {
+    fn payload(&self) -> Payload<'_>;
+}
+
+impl Message for &[u8] {
+    #[inline]
+    fn payload(&self) -> Payload<'_> {
+        Payload::lent(self)
+    }
+}
+
+impl Message for &Bytes {
+    #[inline]
+    fn payload(&self) -> Payload<'_> {
+        Payload::shared(self)
     }
 }

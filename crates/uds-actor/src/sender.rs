@@ -15,7 +15,7 @@ use crate::{
     control::Lease,
     fds::Descriptors,
     outlet::{Outlet, Refusal},
-    payload::Payload,
+    payload::{Message, Payload},
     waiters::Ticket,
 };
 
@@ -53,12 +53,12 @@ impl Sender {
     ///
     /// Cancel safe: a dropped future has queued nothing, and the payload is still the caller's.
     pub fn send<'a>(&'a self, payload: &'a [u8]) -> impl Future<Output = Result<(), Refusal>> + Send + use<'a> {
-        self.push(Payload::lent(payload))
+        self.push(payload)
     }
 
     #[inline]
-    fn push<'a>(&'a self, payload: Payload<'a>) -> Push<'a> {
-        Push { outlet: &*self.outlet, payload, ticket: Ticket::new() }
+    fn push<M: Message>(&self, message: M) -> Push<'_, M> {
+        Push { outlet: &*self.outlet, message, ticket: Ticket::new() }
     }
 
     /// Queues a frame whose payload is shared: from 4 KiB on it is written from where it lies.
@@ -72,7 +72,7 @@ impl Sender {
     /// Cancel safe in that nothing is half sent; but the payload is dropped with the future. Keep a clone, which costs
     /// nothing, to have it back.
     pub async fn send_shared(&self, payload: Bytes) -> Result<(), Unsent<Bytes>> {
-        self.push(Payload::shared(&payload)).await.map_err(|reason| Unsent { message: payload, reason })
+        self.push(&payload).await.map_err(|reason| Unsent { message: payload, reason })
     }
 
     /// Queues every frame of a batch, in order, waiting for room as often as it takes.
@@ -100,7 +100,7 @@ impl Sender {
     ///
     /// [`Refusal::Full`] if there is no room now, and as for [`send`](Self::send).
     pub fn try_send(&self, payload: &[u8]) -> Result<(), Refusal> {
-        self.outlet.try_push(Payload::lent(payload))
+        self.outlet.try_push(Payload::lent(payload)).map_err(|refusal| *refusal)
     }
 
     /// The same handle with the face of a `Sink`.
@@ -115,7 +115,7 @@ impl Sender {
         ticket: &mut Ticket,
         payload: &Bytes,
     ) -> Poll<Result<(), Refusal>> {
-        self.outlet.poll_push(cx, ticket, Payload::shared(payload))
+        self.outlet.poll_push(cx, ticket, Payload::shared(payload)).map_err(|refusal| *refusal)
     }
 
     pub(crate) fn mark(&self) -> u64 {
@@ -153,15 +153,18 @@ impl Sender {
     pub(crate) async fn send_attached(&self, descriptors: &mut Descriptors<'_>) -> Result<(), Refusal> {
         let mut waiting = self.waiting();
         poll_fn(|cx| {
-            descriptors
-                .attach(|attachment| self.outlet.poll_push(cx, &mut waiting.ticket, Payload::attached(attachment)))
+            descriptors.attach(|attachment| {
+                self.outlet
+                    .poll_push(cx, &mut waiting.ticket, Payload::attached(attachment))
+                    .map_err(|refusal| *refusal)
+            })
         })
         .await
     }
 
     /// The same, now or not at all.
     pub(crate) fn try_send_attached(&self, descriptors: &mut Descriptors<'_>) -> Result<(), Refusal> {
-        descriptors.attach(|attachment| self.outlet.try_push(Payload::attached(attachment)))
+        descriptors.attach(|attachment| self.outlet.try_push(Payload::attached(attachment)).map_err(|refusal| *refusal))
     }
 
     fn waiting(&self) -> Waiting<'_> {
@@ -198,23 +201,25 @@ impl Drop for Sender {
 }
 
 /// A frame that waits for room; dropped, it waits no more. Not an `async fn`, because every message goes through it.
-struct Push<'a> {
+///
+/// It is small, and what comes back fits registers, so that a message that need not wait costs no copies of either.
+struct Push<'a, M> {
     outlet: &'a dyn Outlet,
-    payload: Payload<'a>,
+    message: M,
     ticket: Ticket,
 }
 
-impl Future for Push<'_> {
+impl<M: Message + Unpin> Future for Push<'_, M> {
     type Output = Result<(), Refusal>;
 
     #[inline]
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), Refusal>> {
-        let Self { outlet, payload, ticket } = &mut *self;
-        outlet.poll_push(cx, ticket, *payload)
+        let Self { outlet, message, ticket } = &mut *self;
+        outlet.poll_push(cx, ticket, message.payload()).map_err(|refusal| *refusal)
     }
 }
 
-impl Drop for Push<'_> {
+impl<M> Drop for Push<'_, M> {
     #[inline]
     fn drop(&mut self) {
         if self.ticket.is_used() {

@@ -22,7 +22,8 @@ use crate::{
     control::{Desk, Request},
     fds::Account,
     inbox::Inbox,
-    outbox::{Outbox, Taken},
+    outbox::{Outbox, Taken, frames::Frames},
+    payload::Payload,
     quiet::{Quiet, Rest},
     report::{Count, Ending, Reason},
     transport::Transport,
@@ -46,7 +47,7 @@ const LEAST_COST: usize = 4 << 10;
 /// ```
 pub(crate) struct Task<T: Transport, F: Framing> {
     pub(crate) pump: Pump<T::Stream, F>,
-    pub(crate) outbox: Arc<Outbox<F>>,
+    pub(crate) outbox: Arc<Outbox<Frames<F>>>,
     pub(crate) inbox: Arc<Inbox>,
     pub(crate) desk: Arc<Desk>,
     /// How long a connection that nobody holds may take to write what is queued.
@@ -190,7 +191,7 @@ impl<T: Transport, F: Framing + Send> Task<T, F> {
             && quiet.poll(cx, self.outbox.mark())
         {
             // One that the framing refuses, or that comes too late, is no reason to end a connection.
-            let _ = self.outbox.push_own(&frame());
+            let _ = self.outbox.push_own(Payload::lent(&frame()));
         }
     }
 
@@ -198,7 +199,7 @@ impl<T: Transport, F: Framing + Send> Task<T, F> {
     fn refill(&mut self, cx: &Context<'_>) {
         match self.outbox.take(self.pump.encoder(), cx) {
             // What was taken before may be written and not told yet, because there was something to read first.
-            Taken::Frames => self.in_flight += self.pump.encoder().pending_bytes() as u64,
+            Taken::Messages => self.in_flight += self.pump.encoder().pending_bytes() as u64,
             Taken::Nothing => {}
             Taken::Last => self.pump.finish(),
         }
@@ -216,7 +217,7 @@ impl<T: Transport, F: Framing> Task<T, F> {
     fn note_written(&mut self) -> usize {
         let pending = self.pump.encoder().pending_bytes() as u64;
         let written = std::mem::replace(&mut self.in_flight, pending) - pending;
-        self.outbox.note_written(written);
+        self.outbox.note_written(written, |_| ());
         usize::try_from(written).unwrap_or(usize::MAX)
     }
 
@@ -241,19 +242,19 @@ impl<T: Transport, F: Framing> Task<T, F> {
         let (left_here, cut_sending) = self.pump.encoder().take_unsent();
         let written_here = self.pump.encoder().written();
         let there = self.outbox.close();
-        let unsent = Batch::concat([left_here, there.unsent]);
+        let unsent = Batch::concat([left_here, there.unsent.frames]);
         let (returned, descriptors) = T::account(self.pump.stream(), unsent);
         let refused_here = descriptors.as_ref().map_or(0, Account::refused_bytes);
         let ending = Ending {
             reason,
             handed_to_kernel: Count {
-                frames: written_here.frames + there.written.frames,
-                bytes: written_here.bytes + there.written.bytes,
+                frames: written_here.frames + there.unsent.written.frames,
+                bytes: written_here.bytes + there.unsent.written.bytes,
             },
             returned,
             refused: there.refused,
             dropped: there.dropped,
-            cut_sending: cut_sending + there.cut,
+            cut_sending: cut_sending + there.unsent.cut,
             cut_receiving: self.pump.cut_len() + refused_here,
             descriptors,
         };

@@ -1,6 +1,9 @@
 //! Tasks that wait for a condition guarded by somebody else's lock.
 
-use std::task::{Context, Waker};
+use std::{
+    num::NonZeroU64,
+    task::{Context, Waker},
+};
 
 /// Wakers of those who wait, oldest ticket first. One who gives up takes its waker back, so that there are never more than
 /// wait.
@@ -12,7 +15,7 @@ pub(crate) struct Waiters {
 
 /// Held by one who may come to wait.
 #[derive(Debug, Default)]
-pub(crate) struct Ticket(Option<u64>);
+pub(crate) struct Ticket(Option<NonZeroU64>);
 
 impl Ticket {
     pub(crate) const fn new() -> Self {
@@ -33,7 +36,7 @@ impl Waiters {
             return;
         }
         self.last += 1;
-        ticket.0 = Some(self.last);
+        ticket.0 = NonZeroU64::new(self.last);
         self.waiting.push((self.last, cx.waker().clone()));
     }
 
@@ -43,7 +46,7 @@ impl Waiters {
     }
 
     fn find(&self, ticket: &Ticket) -> Option<usize> {
-        let number = ticket.0?;
+        let number = ticket.0?.get();
         self.waiting.binary_search_by_key(&number, |(number, _)| *number).ok()
     }
 

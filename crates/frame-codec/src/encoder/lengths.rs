@@ -22,14 +22,17 @@ impl Lengths {
     #[inline]
     pub(super) fn push(&mut self, len: u32) {
         debug_assert!(len > 0, "a frame without a byte is never in a queue of bytes");
-        if self.newest.len != len || self.newest.count == u32::MAX {
+        if self.newest.len == len
+            && let Some(count) = self.newest.count.checked_add(1)
+        {
+            self.newest.count = count;
+        } else {
             self.begin(len);
         }
-        self.newest.count += 1;
     }
 
     fn begin(&mut self, len: u32) {
-        let before = mem::replace(&mut self.newest, Run { len, count: 0 });
+        let before = mem::replace(&mut self.newest, Run { len, count: 1 });
         if before.count > 0 {
             self.older.push_back(before);
         }

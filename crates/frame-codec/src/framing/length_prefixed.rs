@@ -55,8 +55,12 @@ pub struct LengthPrefixed {
     // What follows from these, worked out once instead of for every frame.
     /// What the number of bytes behind the length field is more than the length says.
     surplus: i64,
+    /// The fewest bytes behind the length field of which it can say the number.
+    fewest: u64,
     /// How many bits the length field is shorter than a word: 0 to 56.
     unused_bits: u32,
+    /// The largest number the length field holds.
+    largest: u64,
 }
 
 impl LengthPrefixed {
@@ -90,13 +94,15 @@ impl LengthPrefixed {
     pub const fn new(width: u8, order: ByteOrder) -> Self {
         assert!(width >= 1 && width <= 8, "a length field has 1 to 8 bytes");
         let unused_bits = 64_u32.saturating_sub((width as u32).saturating_mul(8));
-        Self { width, order, inclusive: false, offset: 0, adjustment: 0, surplus: 0, unused_bits }
+        let largest = u64::MAX >> unused_bits;
+        Self { width, order, inclusive: false, offset: 0, adjustment: 0, surplus: 0, fewest: 0, unused_bits, largest }
     }
 
     /// With what follows from the other fields.
     const fn worked_out(mut self) -> Self {
         let counted = if self.inclusive { self.lead() as i64 } else { 0 };
         self.surplus = (self.adjustment as i64).saturating_sub(counted);
+        self.fewest = if self.surplus > 0 { self.surplus.unsigned_abs() } else { 0 };
         self
     }
 
@@ -148,33 +154,26 @@ impl LengthPrefixed {
         (self.offset as usize).saturating_add(self.width as usize)
     }
 
-    /// The largest number the length field holds.
-    #[inline]
-    const fn largest(&self) -> u64 {
-        u64::MAX >> self.unused_bits
-    }
-
     /// What the length field says about `behind` bytes that follow it, in a payload of `len` bytes.
     #[inline]
     fn said(&self, behind: u64, len: usize) -> Result<u64, Error> {
-        match behind.checked_add_signed(self.surplus.saturating_neg()) {
-            Some(said) if said <= self.largest() => Ok(said),
-            said => Err(self.unsayable(said.is_some(), len)),
+        // A number of bytes in memory and 32 bits more do not overflow; what is too few does, in the other direction.
+        let said = behind.wrapping_add_signed(self.surplus.wrapping_neg());
+        if behind < self.fewest || said > self.largest {
+            return Err(self.unsayable(behind, len));
         }
+        Ok(said)
     }
 
-    /// Why a payload of `len` bytes has no length that the field can say: it is too long, or else too short.
+    /// Why the length field cannot say that so many bytes follow it, in a payload of `len` bytes.
     #[cold]
-    fn unsayable(&self, is_too_long: bool, len: usize) -> Error {
-        let surplus = self.surplus;
+    fn unsayable(&self, behind: u64, len: usize) -> Error {
         let lead = if self.offset > 0 { self.lead() as u64 } else { 0 };
-        if is_too_long {
-            let max = self.largest().saturating_add_signed(surplus).saturating_add(lead);
-            Error::PayloadTooLarge { len, max: usize::try_from(max).unwrap_or(usize::MAX) }
-        } else {
-            // Fewer bytes than belong to every frame.
-            Error::WrongLength { len, expected: surplus.unsigned_abs().saturating_add(lead) }
+        if behind < self.fewest {
+            return Error::WrongLength { len, expected: self.fewest.saturating_add(lead) };
         }
+        let max = self.largest.saturating_add_signed(self.surplus).saturating_add(lead);
+        Error::PayloadTooLarge { len, max: usize::try_from(max).unwrap_or(usize::MAX) }
     }
 
     /// The number in the length field of a frame that begins with `bytes`.
@@ -185,7 +184,7 @@ impl LengthPrefixed {
         let Some(&word) = from_field.first_chunk() else { return self.read_near_end(from_field) };
         Some(match self.order {
             ByteOrder::BigEndian => u64::from_be_bytes(word).wrapping_shr(self.unused_bits),
-            ByteOrder::LittleEndian => u64::from_le_bytes(word) & self.largest(),
+            ByteOrder::LittleEndian => u64::from_le_bytes(word) & self.largest,
         })
     }
 

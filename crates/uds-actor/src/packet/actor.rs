@@ -7,8 +7,8 @@ use tokio::{sync::watch, task::unconstrained};
 
 use super::{
     incoming::Incoming,
-    outbox::Outbox,
     outgoing::Outgoing,
+    packets::Packets,
     socket::{Socket, TwoWay},
     task::Task,
 };
@@ -16,6 +16,7 @@ use crate::{
     Control, Overflow, Receiver, Sender,
     control::{Desk, Lease},
     inbox::Inbox,
+    outbox::Outbox,
     outlet::Outlet,
     quiet::Quiet,
     task::{KeepAlive, Verdict},
@@ -121,13 +122,9 @@ impl<S: Socket> Actor<S> {
         let peer = self.socket.peer();
         let desk = Arc::new(Desk::default());
         let lease = Arc::new(Lease(Arc::clone(&desk)));
-        let outbox = Arc::new(Outbox::new(
-            self.outbox_bytes,
-            self.max_packet.min(self.socket.largest()),
-            S::SEMANTICS,
-            self.overflow,
-            Arc::clone(&desk),
-        ));
+        let largest = self.max_packet.min(self.socket.largest());
+        let packets = Packets::new(self.outbox_bytes, largest, S::SEMANTICS);
+        let outbox = Arc::new(Outbox::new(packets, self.overflow, Arc::clone(&desk)));
         let inbox = Arc::new(Inbox::new(self.inbox_bytes));
         let (ending, told) = watch::channel(None);
         let task = Task {

@@ -14,12 +14,13 @@ use rustix::io::Errno;
 use tokio::time::{Sleep, sleep};
 
 use super::{
-    outbox::{Outbox, Taken},
+    packets::Packets,
     socket::{Semantics, Socket},
     task::{BUDGET, LEAST_COST, Turn},
 };
 use crate::{
     backoff::Backoff,
+    outbox::{Outbox, Taken},
     report::{Count, Reason},
 };
 
@@ -43,12 +44,12 @@ pub(super) struct Outgoing {
 
 impl Outgoing {
     /// Whether there is a packet to send; if not, either the task is woken when there is, or there never will be.
-    pub(super) fn refill(&mut self, socket: &impl Socket, outbox: &Outbox, cx: &Context<'_>) -> bool {
+    pub(super) fn refill(&mut self, socket: &impl Socket, outbox: &Outbox<Packets>, cx: &Context<'_>) -> bool {
         if self.closed || !self.taken.is_empty() {
             return !self.closed;
         }
         match outbox.take(&mut self.taken, cx) {
-            Taken::Packets => true,
+            Taken::Messages => true,
             Taken::Nothing => false,
             Taken::Last => {
                 socket.finish();
@@ -62,7 +63,7 @@ impl Outgoing {
     pub(super) fn hand_over<S: Socket>(
         &mut self,
         socket: &S,
-        outbox: &Outbox,
+        outbox: &Outbox<Packets>,
         cx: &mut Context<'_>,
         settled: &mut Count,
     ) -> Turn {

@@ -14,14 +14,16 @@ use tokio::time::{Sleep, sleep};
 
 use super::{
     incoming::Incoming,
-    outbox::{self, Outbox},
     outgoing::Outgoing,
+    packets::{self, Packets},
     socket::{Semantics, Socket},
 };
 use crate::{
     control::{Desk, Request},
     inbox::Inbox,
+    outbox::Outbox,
     outlet::Outlet as _,
+    payload::Payload,
     quiet::Quiet,
     report::{Count, Ending, Reason},
     task::{KeepAlive, Verdict},
@@ -44,7 +46,7 @@ pub(super) const LEAST_COST: usize = 1 << 10;
 /// ```
 pub(super) struct Task<S: Socket> {
     pub(super) socket: S,
-    pub(super) outbox: Arc<Outbox>,
+    pub(super) outbox: Arc<Outbox<Packets>>,
     pub(super) inbox: Arc<Inbox>,
     pub(super) desk: Arc<Desk>,
     /// How long a connection that nobody holds may take to send what is queued.
@@ -148,7 +150,7 @@ impl<S: Socket> Task<S> {
             && quiet.poll(cx, self.outbox.mark())
         {
             // One that cannot be sent, or that comes too late, is no reason to end a connection.
-            let _ = self.outbox.push_own(frame());
+            let _ = self.outbox.push_own(Payload::shared(&frame()));
         }
     }
 
@@ -188,7 +190,9 @@ impl<S: Socket> Task<S> {
         }
         let mut settled = Count::default();
         let turn = self.outgoing.hand_over(&self.socket, &self.outbox, cx, &mut settled);
-        self.outbox.note_settled(settled);
+        if settled.frames > 0 {
+            self.outbox.note_written(settled.frames, |packets| packets.settle(settled));
+        }
         turn
     }
 
@@ -207,7 +211,7 @@ impl<S: Socket> Task<S> {
         let ending = Ending {
             reason,
             handed_to_kernel: self.outgoing.handed_to_kernel,
-            returned: outbox::batch(self.outgoing.taken.drain(..).chain(there.unsent)),
+            returned: packets::batch(self.outgoing.taken.drain(..).chain(there.unsent)),
             refused: there.refused + self.outgoing.refused,
             dropped: there.dropped,
             cut_sending: 0,

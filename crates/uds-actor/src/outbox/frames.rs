@@ -1,0 +1,189 @@
+//! The frames of a stream that wait to be written, as bytes.
+//!
+//! While the actor has nothing in hand, senders may write themselves, in two cases:
+//!
+//! A *lone* message is written by its sender, which saves a turn of the actor. Only who holds the *token* may: the actor
+//! lays it down when it parks with nothing to write, a sender takes it, and it is not laid down again before the actor has
+//! been idle again. "The queue is empty" would not do: in a loop of sends it always is, and each message would be a system
+//! call of its own.
+//!
+//! A full *block* is written by the sender who filled it. It is still in that processor's cache, and memory stays at one
+//! block as long as the kernel takes what comes.
+
+use std::{io::IoSlice, sync::Arc};
+
+use frame_codec::{Batch, Encoder, Error, Framing, Limits, Written};
+
+use super::{Direct, Outbox, Queue};
+use crate::{
+    payload::{Besides, Payload},
+    quiet::LITTLE,
+    transport::WriteShared,
+};
+
+/// Entries of one vectored write from the sender's side.
+const SLICES: usize = 32;
+
+/// So much is written by whoever completed it: enough that the system call does not count, and within the nearest caches.
+/// In loom's models two short lines are a block.
+pub(crate) const BLOCK: usize = if cfg!(all(test, loom_check)) { 6 } else { 128 << 10 };
+
+/// After so many bytes that senders wrote themselves one of them gives the other tasks of its thread a turn. In loom's models
+/// each block is one too many.
+const TURN: usize = if cfg!(all(test, loom_check)) { BLOCK } else { 4 * BLOCK };
+
+/// Both halves and a frame that goes alone come back in one batch, which is shorter than 4 GiB.
+const LARGEST_HALF: usize = 1 << 30;
+
+/// Two encoders take turns: senders fill this one while the actor writes the other.
+pub(crate) struct Frames<F> {
+    filling: Encoder<F>,
+    /// The most that waits here. The twin holds as much again.
+    half: usize,
+    /// Whether the actor has nothing in hand, and the kernel took everything that senders have written since.
+    open: bool,
+    /// The token for a lone message.
+    token: bool,
+    /// How senders write, if the stream can be written to by others.
+    writer: Option<Arc<dyn WriteShared>>,
+    /// Bytes written by senders since one of them gave way.
+    run: usize,
+    /// Whether the actor knows of memory that it is to give back when the connection has come to rest.
+    heavy: bool,
+}
+
+/// What never reached the actor.
+#[derive(Debug)]
+pub(crate) struct Unsent {
+    pub(crate) frames: Batch,
+    /// Bytes missing of a frame that its sender wrote in part.
+    pub(crate) cut: usize,
+    /// What senders wrote themselves.
+    pub(crate) written: Written,
+}
+
+impl<F: Framing> Frames<F> {
+    /// Room for `bytes` in both encoders together.
+    pub(crate) fn new(framing: F, limits: Limits, bytes: usize, writer: Option<Arc<dyn WriteShared>>) -> Self {
+        Self {
+            filling: Encoder::new(framing, limits),
+            half: (bytes / 2).min(LARGEST_HALF),
+            open: false,
+            token: false,
+            writer,
+            run: 0,
+            heavy: false,
+        }
+    }
+
+    /// Appends what is more than bytes to be copied.
+    #[inline(never)]
+    fn push_with(&mut self, payload: &[u8], besides: Besides<'_>, mark: u64) -> Result<(), Error> {
+        match besides {
+            Besides::Shared(bytes) if bytes.len() >= Encoder::<F>::SHARE_FROM => {
+                self.filling.push_shared(bytes.clone())
+            }
+            Besides::Shared(_) => self.filling.push(payload),
+            Besides::Attached(attachment) => self.filling.push(payload).map(|()| attachment.begin_at(mark)),
+        }
+    }
+}
+
+impl<F: Framing> Queue for Frames<F> {
+    type Hand = Encoder<F>;
+    type Unsent = Unsent;
+    const ROOM_WHEN_TAKEN: bool = true;
+
+    #[inline]
+    fn has_room(&self, payload: Payload<'_>) -> bool {
+        let before = self.filling.pending_bytes();
+        // A frame larger than the whole bound goes alone.
+        (before == 0 || before + payload.bytes.len() <= self.half)
+            && payload.besides.is_none_or(|besides| besides.has_room())
+    }
+
+    #[inline(always)]
+    fn push(&mut self, payload: Payload<'_>, mark: u64) -> Result<u64, Error> {
+        let before = self.filling.pending_bytes();
+        match payload.besides {
+            None => self.filling.push(payload.bytes)?,
+            Some(besides) => self.push_with(payload.bytes, besides, mark)?,
+        }
+        Ok((self.filling.pending_bytes() - before) as u64)
+    }
+
+    fn take(&mut self, drained: &mut Encoder<F>) -> bool {
+        debug_assert!(!drained.has_pending(), "the actor takes more when it has written what it took");
+        let is_any = self.filling.has_pending();
+        if is_any {
+            std::mem::swap(&mut self.filling, drained);
+            (self.open, self.token) = (false, false);
+        }
+        is_any
+    }
+
+    fn rest(&mut self, _: &mut Encoder<F>) {
+        (self.open, self.token) = (true, true);
+    }
+
+    fn close(&mut self) {
+        // It holds the descriptor.
+        self.writer = None;
+    }
+
+    fn unsent(&mut self) -> Unsent {
+        let written = self.filling.written();
+        let (frames, cut) = self.filling.take_unsent();
+        Unsent { frames, cut, written }
+    }
+
+    #[inline]
+    fn is_due(&self) -> bool {
+        self.open && (self.token || self.filling.pending_bytes() >= BLOCK)
+    }
+
+    fn write(&mut self) -> Direct {
+        self.token = false;
+        let mut count = 0;
+        if let Some(writer) = &self.writer {
+            let mut slices = [IoSlice::new(&[]); SLICES];
+            let used = self.filling.io_slices(&mut slices);
+            count = writer.try_write_vectored(slices.get(..used).unwrap_or_default()).unwrap_or(0);
+            self.filling.consume(count);
+        }
+        self.run += count;
+        self.open = !self.filling.has_pending();
+        // Memory that only senders have seen would never be given back: the actor notices rest in a turn of its own.
+        let is_news = !self.heavy && self.filling.memory_len() > LITTLE;
+        self.heavy |= is_news;
+        Direct { written: count as u64, wakes_actor: !self.open || is_news }
+    }
+
+    #[inline]
+    fn is_turn_over(&self) -> bool {
+        self.run >= TURN
+    }
+
+    fn begin_turn(&mut self) {
+        self.run = 0;
+    }
+}
+
+impl<F: Framing> Outbox<Frames<F>> {
+    /// The bytes ever pushed and the bytes ever written, added up, and the memory the senders' side takes.
+    pub(crate) fn usage(&self) -> (u64, usize) {
+        let mut state = self.lock();
+        let memory = state.queue.filling.memory_len();
+        if memory <= LITTLE {
+            state.queue.heavy = false;
+        }
+        (state.pushed.wrapping_add(state.written), memory)
+    }
+
+    /// Gives back memory that nothing waits in.
+    pub(crate) fn release(&self) {
+        let mut state = self.lock();
+        state.queue.filling.release();
+        state.queue.heavy = false;
+    }
+}

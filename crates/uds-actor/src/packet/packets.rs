@@ -1,0 +1,87 @@
+//! Packets that wait to be sent, one by one.
+
+use std::{collections::VecDeque, mem};
+
+use bytes::Bytes;
+use frame_codec::{Batch, Error};
+
+use super::socket::Semantics;
+use crate::{outbox::Queue, payload::Payload, report::Count};
+
+/// What a queued packet costs besides its bytes: its place in the queue, and what the allocator adds.
+const OVERHEAD: usize = 64;
+
+/// A queue of packets, bounded by what they cost until they are sent.
+pub(super) struct Packets {
+    queue: VecDeque<Bytes>,
+    /// What the packets cost that are queued, or taken by the actor and not settled.
+    held: usize,
+    /// The most of that.
+    bytes: usize,
+    /// The largest packet that is taken.
+    max_packet: usize,
+    semantics: Semantics,
+}
+
+impl Packets {
+    pub(super) const fn new(bytes: usize, max_packet: usize, semantics: Semantics) -> Self {
+        Self { queue: VecDeque::new(), held: 0, bytes, max_packet, semantics }
+    }
+
+    /// These are off our hands: handed to the kernel, or refused by it.
+    pub(super) fn settle(&mut self, packets: Count) {
+        self.held -= packets.bytes as usize + packets.frames as usize * OVERHEAD;
+    }
+
+    fn check(&self, len: usize) -> Result<(), Error> {
+        match len {
+            0 if self.semantics == Semantics::Connection => Err(Error::EmptyPayload),
+            len if len > self.max_packet => Err(Error::PayloadTooLarge { len, max: self.max_packet }),
+            _ => Ok(()),
+        }
+    }
+}
+
+impl Queue for Packets {
+    type Hand = VecDeque<Bytes>;
+    type Unsent = Vec<Bytes>;
+    const ROOM_WHEN_TAKEN: bool = false;
+
+    fn has_room(&self, payload: Payload<'_>) -> bool {
+        let len = payload.bytes.len();
+        // A packet larger than the whole bound goes alone; one that cannot be sent need not wait to be told so.
+        self.held == 0 || self.held + len + OVERHEAD <= self.bytes || self.check(len).is_err()
+    }
+
+    fn push(&mut self, payload: Payload<'_>, _: u64) -> Result<u64, Error> {
+        let len = payload.bytes.len();
+        self.check(len)?;
+        self.held += len + OVERHEAD;
+        self.queue.push_back(payload.to_bytes());
+        Ok(1)
+    }
+
+    fn take(&mut self, sent: &mut VecDeque<Bytes>) -> bool {
+        debug_assert!(sent.is_empty(), "the actor takes more when it has sent what it took");
+        let is_any = !self.queue.is_empty();
+        if is_any {
+            mem::swap(&mut self.queue, sent);
+        }
+        is_any
+    }
+
+    fn rest(&mut self, sent: &mut VecDeque<Bytes>) {
+        // An idle connection keeps no memory for what it once had to send.
+        self.queue = VecDeque::new();
+        *sent = VecDeque::new();
+    }
+
+    fn unsent(&mut self) -> Vec<Bytes> {
+        mem::take(&mut self.queue).into()
+    }
+}
+
+/// The packets of a queue as one batch.
+pub(super) fn batch(packets: impl IntoIterator<Item = Bytes>) -> Batch {
+    Batch::concat(packets.into_iter().map(Batch::single))
+}
