@@ -284,6 +284,10 @@ mod tests {
 
     /// Runs the demo on a shell script that stands in for `mpsr`; returns what went wrong.
     async fn failure_with(script: &str, limit: Duration) -> String {
+        // A child that another test starts while the script is being written has it open for writing, for a moment, and what
+        // is open for writing cannot be run.
+        static ALONE: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
+        let _alone = ALONE.lock().await;
         let dir = tempfile::tempdir().unwrap();
         let mpsr = dir.path().join("mpsr");
         fs::write(&mpsr, format!("#!/bin/sh\n{script}\n")).unwrap();

@@ -161,7 +161,7 @@ impl ZooKeeper {
     fn wait_until_ready(&self) -> Result<(), String> {
         let start = Instant::now();
         loop {
-            if self.four_letters("srvr").is_ok_and(|answer| answer.contains("\nMode: ")) {
+            if self.four_letters("srvr").is_ok_and(|answer| answer.contains("\nMode: ")) && self.is_ours()? {
                 return Ok(());
             }
             // There is no event for a port of another process being opened, so look now and then.
@@ -171,6 +171,18 @@ impl ZooKeeper {
                 let state = if ended { "it ended" } else { "it is not ready" };
                 return Err(format!("{state} after {:?}; its log: {log}", start.elapsed()));
             }
+        }
+    }
+
+    /// Whether the server at our port is the one that we have started: the port was free a moment ago, and another test run
+    /// on this machine may have been faster. Only the directory tells.
+    fn is_ours(&self) -> Result<bool, String> {
+        let Ok(conf) = self.four_letters("conf") else { return Ok(false) };
+        let ours = self.directory.path().to_string_lossy();
+        match conf.lines().find_map(|line| line.strip_prefix("dataDir=")) {
+            Some(directory) if directory.starts_with(&*ours) => Ok(true),
+            Some(directory) => Err(format!("port {} is that of another server, of {directory}", self.port)),
+            None => Ok(false),
         }
     }
 
@@ -253,7 +265,7 @@ fn packages() -> Result<PathBuf, Missing> {
     }
     let scratch = tempfile::tempdir_in(&cache).map_err(|error| cannot("target/zookeeper", &error))?;
     let mut download = Command::new("apt-get");
-    run(download.arg("download").args(PACKAGES).current_dir(scratch.path()))?;
+    run(download.args(["-o", "Acquire::Retries=3", "download"]).args(PACKAGES).current_dir(scratch.path()))?;
     let unpacked = scratch.path().join("root");
     for entry in fs::read_dir(scratch.path()).map_err(|error| cannot("packages", &error))?.flatten() {
         if entry.path().extension().is_some_and(|extension| extension == "deb") {

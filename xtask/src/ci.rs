@@ -235,12 +235,14 @@ mod tests {
 
     #[test]
     fn the_first_failure_stops_the_rest_unless_told_otherwise() {
-        let dir = std::env::temp_dir().join(format!("xtask-ci-{}", std::process::id()));
-        let touch = step(&format!("touch {}", dir.display()));
+        let file = std::env::temp_dir().join(format!("xtask-ci-{}", std::process::id()));
+        // Of an earlier run that failed, in a container with the same process ids.
+        let _ = std::fs::remove_file(&file);
+        let touch = step(&format!("touch {}", file.display()));
         let steps = [step("exit 1"), touch];
         assert_eq!(run_steps("probe", &steps, false).unwrap(), ExitCode::FAILURE);
-        assert!(!dir.exists(), "the second step ran");
+        assert!(!file.exists(), "the second step ran");
         assert_eq!(run_steps("probe", &steps, true).unwrap(), ExitCode::FAILURE);
-        std::fs::remove_file(&dir).unwrap();
+        std::fs::remove_file(&file).unwrap();
     }
 }

@@ -109,6 +109,8 @@ pub(crate) fn prop(workspace: &Workspace, machine: Machine, cases: u32, seed: u6
         *command = command
             .clone()
             .with_variable("PROPTEST_CASES", cases.to_string())
+            // As many for each case as there are by default, where the default is for 256.
+            .with_variable("PROPTEST_MAX_GLOBAL_REJECTS", cases.saturating_mul(4).max(1024).to_string())
             .with_variable("PROPTEST_RNG_SEED", seed.to_string());
     }
     step
@@ -326,7 +328,10 @@ mod tests {
         let step = prop(&workspace(vec![package(&[])]), MACHINE, 7, 42);
         assert_eq!(step.idle, None);
         let line = step.commands[0].to_string();
-        assert!(line.starts_with("PROPTEST_CASES=7 PROPTEST_RNG_SEED=42 cargo nextest run"), "{line}");
+        assert!(
+            line.starts_with("PROPTEST_CASES=7 ") && line.contains(" PROPTEST_RNG_SEED=42 cargo nextest run"),
+            "{line}"
+        );
         assert!(prop(&workspace(Vec::new()), MACHINE, 7, 42).idle.is_some());
     }
 }

@@ -246,3 +246,11 @@ proptest! {
         prop_assert_eq!(frames, payloads);
     }
 }
+
+/// Twice what arrived is not enough for a buffer that has just grown, however little is in it.
+#[test]
+fn a_frame_that_has_begun_keeps_the_buffer_it_grows_in() {
+    for (len, cuts) in [(5121, &[1025][..]), (4106, &[1024, 1, 1, 1026, 1, 2053])] {
+        testing::memory_follows_arrival(&UntilEof, 1 << 20, &vec![0; len], cuts).unwrap();
+    }
+}

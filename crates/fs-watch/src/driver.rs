@@ -15,7 +15,7 @@ use std::collections::HashSet;
 use std::ffi::OsString;
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant, SystemTime};
 
 use crate::backend::Backend;
@@ -25,7 +25,7 @@ use crate::eyes::{self, Stamp};
 use crate::filesystem::Filesystem;
 use crate::health::{Bulletin, Health};
 use crate::hints::{Dirty, Hints};
-use crate::ledger::{Ledger, Poll};
+use crate::ledger::{Ledger, Poll, lock};
 use crate::liveness::Probing;
 use crate::outbox::Outbox;
 use crate::pace::{Backoff, Pace};
@@ -253,14 +253,8 @@ impl Driver {
     fn judge(&self) {
         let arrivals = lock(&self.ledger).roster().arrivals();
         // Not under the lock: the consumer may go on meanwhile.
-        let mut poll = Poll::take(arrivals, self.probing);
-        let lacks_somebody = lock(&self.ledger).judge(&poll);
-        let reads_again = lacks_somebody && poll.take_again();
-        let mut ledger = lock(&self.ledger);
-        if reads_again {
-            ledger.judge(&poll);
-        }
-        ledger.publish(Bulletin::SILENCE, &self.outbox);
+        Ledger::judge(&self.ledger, Poll::take(arrivals, self.probing));
+        lock(&self.ledger).publish(Bulletin::SILENCE, &self.outbox);
     }
 
     /// Connects to those whom the table lacks, to so many at most before something else has its turn.
@@ -269,11 +263,6 @@ impl Driver {
         ledger.ask(most);
         ledger.publish(Bulletin::SILENCE, &self.outbox);
     }
-}
-
-/// The books are whole whenever the lock is free, but for a panic of a backend's hint, which ends the thread anyway.
-pub(crate) fn lock(ledger: &Mutex<Ledger>) -> MutexGuard<'_, Ledger> {
-    ledger.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// What kept a look from being as good as it could be.

@@ -4,9 +4,10 @@
 use std::collections::HashSet;
 use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Instant, SystemTime};
 
-use unix_diag::{Entry, FileId, Table};
+use unix_diag::{FileId, Table};
 
 use crate::event::{Event, Why};
 use crate::eyes;
@@ -83,15 +84,27 @@ impl Ledger {
         self.probing != Probing::Off && !self.ladder.is_resting(now)
     }
 
-    /// Takes in the kernel's table. Says whether it lacks somebody who is now to be connected to.
-    pub(crate) fn judge(&mut self, poll: &Poll) -> bool {
-        let find = poll.has_table().then_some(|facts: &Facts| poll.find(facts));
-        self.roster.handle_table(find, poll.arrivals, poll.began);
+    /// Takes in the kernel's table, and a second one before it takes for missing what the first one lacks.
+    ///
+    /// The lock is held only in between: the consumer may go on while a table is read.
+    pub(crate) fn judge(ledger: &Mutex<Self>, mut poll: Poll) {
+        let is_complete = |poll: &Poll| {
+            let mut ledger = lock(ledger);
+            ledger.take_in(poll);
+            !ledger.roster.has_suspects()
+        };
+        if !is_complete(&poll) && poll.read_again() {
+            is_complete(&poll);
+        }
+    }
+
+    fn take_in(&mut self, Poll { arrivals, table, began }: &Poll) {
+        let find = table.as_ref().map(|table| |facts: &Facts| table.get(file_id(facts)).copied());
+        self.roster.handle_table(find, *arrivals, *began);
         while let Some(doubtful) = self.roster.poll_doubt() {
             self.look_at(doubtful);
         }
-        self.ladder.handle_round(poll.began, Instant::now());
-        self.roster.has_suspects()
+        self.ladder.handle_round(*began, Instant::now());
     }
 
     /// Connects to some of those whom the table lacks.
@@ -151,13 +164,16 @@ impl Ledger {
     }
 }
 
+/// The books are whole whenever the lock is free, but for a panic of a backend's hint, which ends the thread anyway.
+pub(crate) fn lock(ledger: &Mutex<Ledger>) -> MutexGuard<'_, Ledger> {
+    ledger.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 /// The kernel's table at one moment.
 #[derive(Debug)]
 pub(crate) struct Poll {
     arrivals: u64,
-    /// What any of them has is there. A table that comes in several pieces may lack a socket whose neighbour was closed in
-    /// between.
-    tables: Vec<Table>,
+    table: Option<Table>,
     began: Instant,
 }
 
@@ -166,26 +182,55 @@ impl Poll {
     pub(crate) fn take(arrivals: u64, probing: Probing) -> Self {
         let began = Instant::now();
         let table = (probing != Probing::Off).then(Table::read).and_then(Result::ok);
-        Self { arrivals, tables: table.into_iter().collect(), began }
+        Self { arrivals, table, began }
     }
 
-    /// Reads it once more, and says whether that gave anything.
-    pub(crate) fn take_again(&mut self) -> bool {
-        let again = if self.has_table() { Table::read().ok() } else { None };
-        let len = self.tables.len();
-        self.tables.extend(again);
-        self.tables.len() > len
-    }
-
-    fn has_table(&self) -> bool {
-        !self.tables.is_empty()
-    }
-
-    fn find(&self, facts: &Facts) -> Option<Entry> {
-        self.tables.iter().find_map(|table| table.get(file_id(facts))).copied()
+    /// Adds what a second table has, and says whether there is one.
+    fn read_again(&mut self) -> bool {
+        self.table.as_mut().is_some_and(|table| table.read_again().is_ok())
     }
 }
 
 fn file_id(facts: &Facts) -> FileId {
     FileId::new(facts.device, facts.inode)
+}
+
+#[cfg(test)]
+mod tests {
+    use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, bind, socket_with};
+
+    use super::*;
+    use crate::liveness::Verdict;
+    use crate::roster::DotFiles;
+
+    /// A table in which a neighbour's end has hidden what is there.
+    fn torn(arrivals: u64) -> Poll {
+        Poll { arrivals, table: Some(Table::default()), began: Instant::now() }
+    }
+
+    #[test]
+    fn a_socket_that_one_table_lacks_is_looked_up_in_a_second_before_anybody_knocks() {
+        let dir = tempfile::tempdir().unwrap();
+        // Whoever knocks here is refused, and what was in the table and refuses is stale.
+        let socket = socket_with(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None).unwrap();
+        bind(&socket, &SocketAddrUnix::new(dir.path().join("a")).unwrap()).unwrap();
+        let roster = Roster::new(dir.path(), DotFiles::Ignored);
+        let ledger = Mutex::new(Ledger::new(dir.path().to_owned(), roster, Probing::default()));
+        assert_eq!(lock(&ledger).list(), None);
+        let arrivals = lock(&ledger).roster().arrivals();
+        let verdict = || lock(&ledger).roster().sockets().next().map(|socket| socket.liveness.verdict);
+        Ledger::judge(&ledger, Poll::take(arrivals, Probing::default()));
+        assert_eq!(verdict(), Some(Verdict::Bound));
+
+        Ledger::judge(&ledger, torn(arrivals));
+        assert!(!lock(&ledger).roster().has_suspects());
+        lock(&ledger).ask(usize::MAX);
+        assert_eq!(verdict(), Some(Verdict::Bound));
+
+        drop(socket);
+        Ledger::judge(&ledger, torn(arrivals));
+        assert!(lock(&ledger).roster().has_suspects(), "no table has it");
+        lock(&ledger).ask(usize::MAX);
+        assert_eq!(verdict(), None);
+    }
 }

@@ -12,7 +12,7 @@ use std::io::{BufRead as _, BufReader, Write as _};
 use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use fs_watch::backend::Polling;
 use fs_watch::{Answer, Builder, Event, Evidence, Probing, Verdict, Watcher};
@@ -74,6 +74,19 @@ fn run(program: &str, arguments: &[&str], path: &Path) {
     assert!(Command::new(program).args(arguments).arg(path).status().unwrap().success(), "{program}");
 }
 
+/// A look at everything has the directory open for a moment, in which it is busy. What is kept open is busy for ever.
+fn unmount(path: &Path) {
+    let deadline = Instant::now() + LIMIT / 2;
+    loop {
+        let output = Command::new("umount").arg(path).env("LC_ALL", "C").output().unwrap();
+        if output.status.success() {
+            return;
+        }
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(said.contains("busy") && Instant::now() < deadline, "{said}");
+    }
+}
+
 #[test]
 fn trap_09_a_directory_mounted_over_and_uncovered_again_is_followed() {
     passes(&["-m"], "role_mounts_over");
@@ -103,7 +116,7 @@ async fn mounts_over(dir: &Path, builder: Builder) {
     until(&mut watcher, &mut here, &[dir.join("above")]).await;
 
     drop(above);
-    run("umount", &[], dir);
+    unmount(dir);
     until(&mut watcher, &mut here, &[dir.join("below")]).await;
     let also = UnixListener::bind(dir.join("also")).unwrap();
     until(&mut watcher, &mut here, &[dir.join("also"), dir.join("below")]).await;
@@ -138,7 +151,7 @@ async fn unmounts(mount: &Path, dir: &Path, builder: Builder) {
     let (mut watcher, mut here) = (builder.start().await.unwrap(), Vec::new());
     until(&mut watcher, &mut here, &[dir.join("a")]).await;
     // Not lazily: with a descriptor of ours open it would be busy.
-    run("umount", &[], mount);
+    unmount(mount);
     until(&mut watcher, &mut here, &[]).await;
     watcher.shutdown().await;
 }
@@ -180,7 +193,7 @@ async fn has_two_paths(place: PathBuf) {
         watcher.shutdown().await;
     }
     // Or it stays for ever.
-    run("umount", &[], &dirs[1]);
+    unmount(&dirs[1]);
 }
 
 /// Ends with its test.
@@ -211,6 +224,7 @@ fn a_foreign_server_is_found_and_left_in_peace(dir: &Path, builder: Builder) {
     let mut hear =
         move || lines.by_ref().map(Result::unwrap).find_map(|line| Some(line.strip_prefix("> ")?.to_owned()));
     assert_eq!(hear().unwrap(), "serving");
+    let began = Instant::now();
     bounded(async {
         let mut watcher = builder.start().await.unwrap();
         let socket = loop {
@@ -224,8 +238,12 @@ fn a_foreign_server_is_found_and_left_in_peace(dir: &Path, builder: Builder) {
         for _ in 0..20 {
             watcher.sync().await.unwrap();
         }
+        // Five seconds later it may be, on a machine that takes so long.
+        let others = 1 + began.elapsed().as_secs() / 5;
         let _own = std::os::unix::net::UnixStream::connect(&path).unwrap().write_all(b"!");
-        assert_eq!(hear().unwrap(), "2 connections");
+        let said = hear().unwrap();
+        let connections: u64 = said.strip_suffix(" connections").unwrap().parse().unwrap();
+        assert!((2..=others + 1).contains(&connections), "{said}, of which one is the test's own");
         watcher.shutdown().await;
     });
     fs::remove_file(path).unwrap();

@@ -13,7 +13,9 @@ use std::path::Path;
 use std::task::{Context, Waker};
 use std::time::{Duration, Instant};
 
-use rustix::net::{AddressFamily, SocketAddrUnix, SocketType, bind, listen, socket};
+use rustix::net::{
+    AddressFamily, Shutdown, SocketAddrUnix, SocketFlags, SocketType, bind, listen, shutdown, socket_with,
+};
 use uds_actor::{Connect, Error, FileKind, Peer};
 
 use self::process::{Actor, Watchdog, as_nobody};
@@ -23,10 +25,16 @@ const LONG: Duration = Duration::from_secs(30);
 
 /// A listener on which nobody but the first gets into the queue.
 fn full(path: &Path) -> (UnixListener, std::os::unix::net::UnixStream) {
-    let listener = socket(AddressFamily::UNIX, SocketType::STREAM, None).unwrap();
+    let listener = socket_with(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None).unwrap();
     bind(&listener, &SocketAddrUnix::new(path).unwrap()).unwrap();
     listen(&listener, 0).unwrap();
     (listener.into(), Connect::path(path).connect_blocking().unwrap())
+}
+
+/// A socket on which nobody listens any more. A process that another test is starting has it too for a moment, and to that
+/// one nobody gets through either.
+fn leave(listener: UnixListener) {
+    shutdown(&listener, Shutdown::Both).unwrap();
 }
 
 #[tokio::test]
@@ -45,7 +53,7 @@ async fn without_a_deadline_a_failure_is_immediate_and_says_what_to_do() {
     let error = Connect::path(&nested).connect().await.unwrap_err();
     assert!(matches!(&error, Error::NotThere { missing, .. } if *missing == directory.path().join("a")), "{error}");
 
-    drop(UnixListener::bind(&path).unwrap());
+    leave(UnixListener::bind(&path).unwrap());
     let error = Connect::path(&path).connect().await.unwrap_err();
     assert!(matches!(error, Error::NobodyListening { .. }), "{error}");
 
@@ -116,7 +124,7 @@ async fn a_server_that_comes_back_is_waited_for_through_every_state() {
     let connect = Connect::path(&path).deadline(LONG);
     let mut client = std::pin::pin!(connect.connect());
     assert!(poll_once(client.as_mut()).is_none()); // no file
-    drop(UnixListener::bind(&path).unwrap());
+    leave(UnixListener::bind(&path).unwrap());
     assert!(poll_once(client.as_mut()).is_none()); // nobody listening
     fs::remove_file(&path).unwrap();
     let (listener, first) = full(&path);
@@ -208,7 +216,7 @@ fn a_long_path_is_reached_and_its_failures_are_named_too() {
     let listener = UnixListener::bind(&short).unwrap();
     fs::rename(&short, &path).unwrap();
     Connect::path(&path).connect_blocking().unwrap();
-    drop(listener);
+    leave(listener);
     let error = Connect::path(&path).connect_blocking().unwrap_err();
     assert!(matches!(error, Error::NobodyListening { .. }), "{error}");
     fs::remove_file(&path).unwrap();

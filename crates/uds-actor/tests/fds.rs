@@ -46,7 +46,7 @@ use uds_actor::{
 
 use self::{
     descriptors::{can_refuse, file, frame, receive, send, text, texts, watched},
-    process::{Watchdog, as_nobody},
+    process::Watchdog,
     soon::soon,
 };
 

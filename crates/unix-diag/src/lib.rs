@@ -36,8 +36,9 @@
 //!
 //! So an entry is a proof, and the lack of one is none. It has a second reason: a table that does not fit into one
 //! answer of 32 KiB (some 500 sockets) comes in several, and sockets that close in between can hide one that does not: among
-//! four thousand, while ten thousand others close in each second, about two of each reading. Who misses one that an earlier
-//! table had asks for it by its number ([`find`]); who wants to call a file stale confirms it by a connection. On a filesystem whose `st_dev` is not its superblock's (btrfs,
+//! four thousand, while ten thousand others close in each second, about two of each reading. So who misses one reads a
+//! second time ([`Table::read_again`]), or asks for it by the number that an earlier table gave it ([`find`]); and who wants
+//! to call a file stale confirms it by a connection. On a filesystem whose `st_dev` is not its superblock's (btrfs,
 //! some overlays) nothing is found at all.
 //!
 //! # What this crate is not

@@ -23,6 +23,17 @@ impl Table {
         dump(Which::Servers)?.collect()
     }
 
+    /// Reads once more, and adds what the first time has not shown: for whoever is about to conclude something from what
+    /// is missing. What both times lack was not there all the while between them. What has gone since the first stays.
+    ///
+    /// # Errors
+    /// As [`read`](Self::read); the table is then as it was.
+    pub fn read_again(&mut self) -> Result<(), Error> {
+        let second = Self::read()?;
+        self.extend(second.by_file.into_values());
+        Ok(())
+    }
+
     /// The socket bound to this file. That it has none does not prove that nobody serves there: see the front page.
     pub fn get(&self, file: FileId) -> Option<&Entry> {
         self.by_file.get(&file)

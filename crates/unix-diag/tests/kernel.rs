@@ -9,6 +9,7 @@ use std::os::unix::net::{UnixDatagram, UnixListener, UnixStream};
 use std::path::Path;
 
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketType, bind, listen, socket};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use unix_diag::{Backlog, Entry, FileId, Kind, State, Table, Which, dump, find};
 
 /// What any of several readings tells: other tests close sockets at the same time, which can hide one from a reading.
@@ -127,6 +128,11 @@ fn a_connection_that_outlives_its_listener_does_not_make_it_live() {
 
 #[test]
 fn a_table_longer_than_one_piece_is_read_to_its_end() {
+    // More descriptors than many shells allow before they are asked.
+    let limit = getrlimit(Resource::Nofile);
+    if limit.current.is_some_and(|current| current < 2_200) {
+        setrlimit(Resource::Nofile, Rlimit { current: Some(2_200), ..limit }).unwrap();
+    }
     let directory = tempfile::tempdir().unwrap();
     let paths: Vec<_> = (0..2000).map(|n| directory.path().join(n.to_string())).collect();
     let listeners: Vec<_> = paths.iter().map(|path| UnixListener::bind(path).unwrap()).collect();
@@ -136,4 +142,20 @@ fn a_table_longer_than_one_piece_is_read_to_its_end() {
         assert!(entry.is_some_and(Entry::is_served), "{path:?}");
     }
     drop(listeners);
+}
+
+#[test]
+fn a_second_reading_adds_what_the_first_lacked_and_forgets_nothing() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = |name: &str| directory.path().join(name);
+    let file = |name: &str| FileId::of(&symlink_metadata(path(name)).unwrap());
+    let early = UnixListener::bind(path("early")).unwrap();
+    let mut table = table(Which::Servers);
+    let _late = UnixListener::bind(path("late")).unwrap();
+    drop(early);
+    assert!(table.get(file("late")).is_none());
+    table.read_again().unwrap();
+    // Once more, for the sake of others on this machine.
+    table.read_again().unwrap();
+    assert!(table.get(file("late")).is_some_and(Entry::is_served) && table.get(file("early")).is_some());
 }

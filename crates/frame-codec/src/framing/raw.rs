@@ -13,14 +13,11 @@ pub struct Raw;
 impl Framing for Raw {
     #[inline]
     fn scan(&self, unread: &[u8], _scanned: usize, max_payload: usize) -> Result<Scan, Error> {
-        match unread.len() {
-            0 => Ok(Scan::More { at_least: 1, scanned: 0 }),
-            // In pieces of no bytes it would never come to an end.
-            len if max_payload == 0 => Err(Error::FrameTooLarge { len: len as u64, max: 0 }),
-            len => {
-                let len = len.min(max_payload);
-                Ok(Scan::Frame { payload: 0..len, end: len })
-            }
+        match unread.len().min(max_payload) {
+            0 if unread.is_empty() => Ok(Scan::More { at_least: 1, scanned: 0 }),
+            // Not in several frames either, and waiting for more would be for ever.
+            0 => Err(Error::FrameTooLarge { len: unread.len() as u64, max: max_payload }),
+            len => Ok(Scan::Frame { payload: 0..len, end: len }),
         }
     }
 
@@ -35,8 +32,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_limit_of_nothing_refuses_what_arrives_instead_of_waiting_for_it_for_ever() {
-        assert_eq!(Raw.scan(b"a", 0, 0), Err(Error::FrameTooLarge { len: 1, max: 0 }));
+    fn a_limit_of_nothing_is_over_the_limit_and_no_endless_wait() {
         assert_eq!(Raw.scan(b"", 0, 0), Ok(Scan::More { at_least: 1, scanned: 0 }));
+        assert_eq!(Raw.scan(b"ab", 0, 0), Err(Error::FrameTooLarge { len: 2, max: 0 }));
+        assert_eq!(Raw.scan(b"ab", 0, 1), Ok(Scan::Frame { payload: 0..1, end: 1 }));
     }
 }

@@ -57,21 +57,23 @@ pub fn survey(dir: impl AsRef<Path>, probing: Probing) -> Result<Survey, Error> 
     let handle = Handle::open(dir.as_ref())?;
     let sockets = handle.sockets(|name| DotFiles::Ignored.admit(name))?;
     // After the listing: a table that is older than a socket does not tell of it.
-    let (mut tables, no_table) = match probing {
-        Probing::Off => (Vec::new(), None),
+    let (table, no_table) = match probing {
+        Probing::Off => (None, None),
         Probing::TableOnly | Probing::TableAndConnect => match Table::read() {
-            Ok(table) => (vec![table], None),
-            Err(error) => (Vec::new(), Some(error)),
+            Ok(mut table) => {
+                if sockets.iter().any(|(_, facts)| table.get(file_id(facts)).is_none()) {
+                    // Before anybody is knocked at. If there is no second table, the first one has said what it has.
+                    let _ = table.read_again();
+                }
+                (Some(table), None)
+            }
+            Err(error) => (None, Some(error)),
         },
     };
-    // One that comes in several pieces may lack a socket whose neighbour was closed in between.
-    if tables.first().is_some_and(|table| sockets.iter().any(|(_, facts)| table.get(file_id(facts)).is_none())) {
-        tables.extend(Table::read());
-    }
     let mut found: Vec<Found> = sockets
         .into_iter()
         .map(|(name, facts)| {
-            let (liveness, kind) = match tables.iter().find_map(|table| table.get(file_id(&facts))) {
+            let (liveness, kind) = match table.as_ref().and_then(|table| table.get(file_id(&facts))) {
                 Some(entry) => (Liveness::of_entry(entry), entry.kind.into()),
                 None if probing == Probing::TableAndConnect => match handle.find(&name) {
                     Ok(Some(held)) if held.facts.is_same_file(&facts) => ask(&held),

@@ -112,19 +112,27 @@ impl Sweep {
     pub fn run(&self, dir: impl AsRef<Path>) -> Result<Swept, Error> {
         let handle = Handle::open(dir.as_ref())?;
         let sockets = handle.sockets(|name| DotFiles::Ignored.admit(name) || is_aside(name))?;
-        // After the listing, so that they tell of all that was listed. Several, because one that comes in several pieces may
-        // lack a socket whose neighbour was closed in between.
-        let tables = (0..READINGS).map(|_| Table::read()).collect::<Result<Vec<_>, _>>().ok();
-        let mut examination = Examination { sweep: self, handle: &handle, tables, is_known_filesystem: None };
+        // After the listing, so that it tells of all that was listed.
+        let table = read_table().ok();
+        let mut examination = Examination { sweep: self, handle: &handle, table, is_known_filesystem: None };
         let findings = sockets.into_iter().map(|(name, facts)| examination.of(&name, facts)).collect();
         Ok(Swept { findings })
     }
 }
 
+/// What any of several readings has: one that comes in several pieces may lack a socket whose neighbour was closed in between.
+fn read_table() -> Result<Table, unix_diag::Error> {
+    let mut table = Table::read()?;
+    for _ in 1..READINGS {
+        table.read_again()?;
+    }
+    Ok(table)
+}
+
 struct Examination<'a> {
     sweep: &'a Sweep,
     handle: &'a Handle,
-    tables: Option<Vec<Table>>,
+    table: Option<Table>,
     /// Whether the table names files on this filesystem as `lstat` does, once that is known.
     is_known_filesystem: Option<bool>,
 }
@@ -137,8 +145,8 @@ impl Examination<'_> {
     }
 
     fn fate_of(&mut self, name: &OsStr, facts: &Facts, liveness: &mut Liveness) -> Result<Fate, Kept> {
-        let tables = self.tables.as_ref().ok_or(Kept::Unproven(Doubt::NoTable))?;
-        if let Some(entry) = tables.iter().find_map(|table| table.get(file_id(facts))) {
+        let table = self.table.as_ref().ok_or(Kept::Unproven(Doubt::NoTable))?;
+        if let Some(entry) = table.get(file_id(facts)) {
             self.is_known_filesystem = Some(true);
             *liveness = Liveness::of_entry(entry);
             return Err(Kept::InUse);

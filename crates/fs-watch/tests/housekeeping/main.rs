@@ -41,10 +41,19 @@ impl Scene {
         self.wait_until_left(name);
     }
 
-    /// Another test of this process may be starting a child, which has everything open that we have, for a moment.
     fn wait_until_left(&self, name: impl AsRef<Path>) {
-        let file = FileId::of(&std::fs::symlink_metadata(self.path(name)).unwrap());
-        while Table::read().unwrap().get(file).is_some() {
+        self.wait_until_all_left([name]);
+    }
+
+    /// Another test of this process may be starting a child, which has everything open that we have, for a moment.
+    fn wait_until_all_left<P: AsRef<Path>>(&self, names: impl IntoIterator<Item = P>) {
+        let metadata = |name: P| std::fs::symlink_metadata(self.path(name)).unwrap();
+        let files: Vec<_> = names.into_iter().map(|name| FileId::of(&metadata(name))).collect();
+        // Two tables, because one may lack a socket whose neighbour is being closed.
+        while (0..2).any(|_| {
+            let table = Table::read().unwrap();
+            files.iter().any(|file| table.get(*file).is_some())
+        }) {
             std::thread::yield_now();
         }
     }

@@ -46,20 +46,26 @@ async fn trap_08_a_directory_remade_a_thousand_times_while_its_sockets_live_is_f
     let cycles = if rig.is_polled() { 100 } else { 1_000 };
     let mut mirror = Mirror::start(rig.builder().probing(Probing::Off)).await;
     let mut living = Vec::new();
-    let mut times = Vec::new();
+    let (mut times, mut turns) = (Vec::new(), Vec::new());
     for _ in 0..cycles {
         // Of the one before, the kernel does not report the end, because this lives.
         let began = Instant::now();
         living.push(rig.bind("a"));
         mirror.until_there(&rig.path("a")).await;
         times.push(began.elapsed());
+        // How long another thread waits for its turn on this machine just now.
+        let began = Instant::now();
+        std::thread::spawn(|| ()).join().unwrap();
+        turns.push(began.elapsed());
         fs::remove_dir_all(rig.dir()).unwrap();
         fs::create_dir(rig.dir()).unwrap();
         mirror.until_gone(&rig.path("a")).await;
     }
     times.sort_unstable();
-    let median = times[cycles / 2];
-    assert!(median < Duration::from_millis(100), "the first socket of a new directory is seen after {median:?}");
+    turns.sort_unstable();
+    let (median, turn) = (times[cycles / 2], turns[cycles / 2]);
+    let soon = Duration::from_millis(100) + 20 * turn;
+    assert!(median < soon, "the first socket of a new directory is seen after {median:?}, a turn takes {turn:?}");
 }
 
 async fn trap_02_watches_are_set_and_given_up_while_a_burst_waits_for_its_consumer(rig: Rig) {

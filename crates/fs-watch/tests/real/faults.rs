@@ -8,7 +8,7 @@ use fs_watch::backend::{KernelEvents, Polling};
 use fs_watch::{Backend, Error, Event, Hints, Target, Why};
 
 use crate::mirror::Mirror;
-use crate::{EVERY, LIMIT, Rig, Source, everywhere};
+use crate::{EVERY, Rig, SOON, Source, everywhere};
 
 everywhere![
     trap_03_a_backend_that_dies_is_replaced_and_what_it_missed_is_told,
@@ -108,7 +108,7 @@ async fn trap_03_a_backend_that_panics_ends_the_stream_and_hangs_nobody(rig: Rig
             assert!(!matches!(event, Event::Removed { .. }), "{event:?}");
         }
     };
-    tokio::time::timeout(LIMIT, end).await.expect("the stream must end");
+    tokio::time::timeout(SOON, end).await.expect("the stream must end");
     mirror.watcher.shutdown().await;
     // Another one is not harmed by it.
     let mut next = Mirror::start(rig.builder()).await;

@@ -12,7 +12,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
 use crate::mirror::Mirror;
-use crate::{LIMIT, Rig, everywhere};
+use crate::{Rig, SOON, everywhere};
 
 everywhere![
     a_burst_is_seen_whole_by_a_consumer_that_slept,
@@ -154,7 +154,7 @@ async fn the_plain_view_tells_paths_as_they_come_and_go() {
     let _early = UnixListener::bind(path("early")).unwrap();
     let (sender, mut receiver) = mpsc::channel(8);
     let watching = tokio::spawn(watch_for_new_sockets(dir.path().to_owned(), sender));
-    let mut next = async || tokio::time::timeout(LIMIT, receiver.recv()).await.unwrap().unwrap();
+    let mut next = async || tokio::time::timeout(SOON, receiver.recv()).await.unwrap().unwrap();
 
     assert_eq!(next().await, SocketEvent::NewSocket(path("early")));
     let _late = UnixListener::bind(path("late")).unwrap();
@@ -163,7 +163,7 @@ async fn the_plain_view_tells_paths_as_they_come_and_go() {
     assert_eq!(next().await, SocketEvent::SocketClosed(path("early")));
 
     drop(receiver);
-    tokio::time::timeout(LIMIT, watching).await.unwrap().unwrap().unwrap();
+    tokio::time::timeout(SOON, watching).await.unwrap().unwrap().unwrap();
 }
 
 #[tokio::test]
@@ -179,13 +179,13 @@ async fn the_plain_view_loses_nothing_to_a_channel_of_one() {
     }
     let mut there = BTreeSet::new();
     while there.len() < BURST {
-        match tokio::time::timeout(LIMIT, receiver.recv()).await.unwrap().unwrap() {
+        match tokio::time::timeout(SOON, receiver.recv()).await.unwrap().unwrap() {
             SocketEvent::NewSocket(path) => assert!(there.insert(path)),
             SocketEvent::SocketClosed(path) => assert!(there.remove(&path)),
         }
     }
     drop(receiver);
-    tokio::time::timeout(LIMIT, watching).await.unwrap().unwrap().unwrap();
+    tokio::time::timeout(SOON, watching).await.unwrap().unwrap().unwrap();
 }
 
 #[tokio::test]
@@ -196,9 +196,9 @@ async fn the_plain_view_ends_when_its_receiver_goes_while_the_channel_is_full() 
     }
     let (sender, mut receiver) = mpsc::channel(1);
     let watching = tokio::spawn(watch_for_new_sockets(dir.path().to_owned(), sender));
-    tokio::time::timeout(LIMIT, receiver.recv()).await.unwrap().unwrap();
+    tokio::time::timeout(SOON, receiver.recv()).await.unwrap().unwrap();
     drop(receiver);
-    tokio::time::timeout(LIMIT, watching).await.unwrap().unwrap().unwrap();
+    tokio::time::timeout(SOON, watching).await.unwrap().unwrap().unwrap();
 }
 
 #[tokio::test]
@@ -221,7 +221,7 @@ fn a_runtime_can_end_while_a_watcher_waits() {
         drop(runtime);
         done.send(()).unwrap();
     });
-    ended.recv_timeout(LIMIT).expect("the runtime must end");
+    ended.recv_timeout(SOON).expect("the runtime must end");
 }
 
 /// The consumer's task must yield to others while it waits, on a runtime with a single thread too.
@@ -249,5 +249,5 @@ fn a_waiting_watcher_lets_other_tasks_run() {
         });
         done.send(()).unwrap();
     });
-    ended.recv_timeout(LIMIT).expect("both must come to their end");
+    ended.recv_timeout(SOON).expect("both must come to their end");
 }

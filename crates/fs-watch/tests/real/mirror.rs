@@ -40,9 +40,8 @@ impl Mirror {
 
     /// Takes events until `condition` holds. The test's own limit bounds it.
     pub(crate) async fn until(&mut self, what: &str, condition: impl Fn(&Self) -> bool) {
-        let limit = crate::LIMIT / 3;
         while !condition(self) {
-            let Ok(event) = tokio::time::timeout(limit, self.watcher.next()).await else {
+            let Ok(event) = tokio::time::timeout(crate::SOON, self.watcher.next()).await else {
                 let tail = &self.log[self.log.len().saturating_sub(20)..];
                 panic!("waited in vain until {what}; last of all came {tail:#?}");
             };

@@ -14,7 +14,7 @@ use fs_watch::{Probing, Verdict};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 use rustix::fs::{CWD, RenameFlags, renameat_with};
-use rustix::net::{AddressFamily, SocketAddrUnix, SocketType, bind, listen, socket};
+use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, bind, listen, socket_with};
 use unix_diag::{FileId, Table};
 
 use crate::mirror::Mirror;
@@ -72,7 +72,7 @@ struct World<'a> {
 
 impl World<'_> {
     fn server(&mut self, path: &PathBuf, number: u8) -> bool {
-        let server = socket(AddressFamily::UNIX, SocketType::STREAM, None).unwrap();
+        let server = socket_with(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None).unwrap();
         let bound = bind(&server, &SocketAddrUnix::new(path).unwrap()).is_ok();
         if bound {
             self.servers.insert(number, server);

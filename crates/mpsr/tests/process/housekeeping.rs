@@ -5,17 +5,19 @@ use std::{
     fs,
     os::unix::{
         ffi::OsStrExt as _,
+        fs::PermissionsExt as _,
         net::{UnixDatagram, UnixListener, UnixStream},
     },
     path::Path,
     process::Stdio,
+    time::{Duration, Instant},
 };
 
 use rustix::process::Signal;
 use serde_json::Value;
 
 use crate::{
-    listen::{directory, unix},
+    listen::{bound, directory, unix},
     running::{Ended, Running, eventually, finish, mpsr},
 };
 
@@ -89,16 +91,18 @@ fn every_state_has_its_word() {
     let _live = UnixListener::bind(at("live")).unwrap();
     let _datagrams = UnixDatagram::bind(at("datagrams")).unwrap();
     leave(&at("left"));
-    let _bound = {
-        use rustix::net::{AddressFamily, SocketAddrUnix, SocketType, bind, socket};
-        let socket = socket(AddressFamily::UNIX, SocketType::STREAM, None).unwrap();
-        bind(&socket, &SocketAddrUnix::new(at("bound")).unwrap()).unwrap();
-        socket
-    };
+    let _bound = bound(&at("bound"));
     fs::write(at("file"), "").unwrap();
-    let listed = objects(&ran(&["ls", "--json"], directory.path()));
+    let listed = loop {
+        // So soon after its last change it might be about to listen where we cannot see it.
+        let changed = Instant::now();
+        fs::set_permissions(at("left"), fs::Permissions::from_mode(0o700)).unwrap();
+        let listed = objects(&ran(&["ls", "--json"], directory.path()));
+        if changed.elapsed() < Duration::from_secs(2) {
+            break listed;
+        }
+    };
     let states: Vec<_> = listed.iter().map(|(name, object)| (&**name, object["state"].as_str().unwrap())).collect();
-    // So soon after its end it might be about to listen where we cannot see it.
     assert_eq!(states, [("bound", "bound"), ("datagrams", "live"), ("left", "unknown"), ("live", "live")]);
     eventually("it counts as stale", || {
         let listed = objects(&ran(&["ls", "--json"], directory.path()));

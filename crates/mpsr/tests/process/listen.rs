@@ -1,8 +1,16 @@
 //! `mpsr listen --json` under test: its events, and its end.
 
-use std::{ffi::OsStr, path::PathBuf, process::Command, process::Stdio};
+use std::{
+    ffi::OsStr,
+    os::fd::OwnedFd,
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+};
 
-use rustix::process::Signal;
+use rustix::{
+    net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, bind, socket_with},
+    process::Signal,
+};
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -29,6 +37,13 @@ pub(crate) struct End {
 /// A directory for one test.
 pub(crate) fn directory() -> TempDir {
     tempfile::tempdir().expect("a temporary directory")
+}
+
+/// A socket that refuses: it is bound, and nobody listens on it.
+pub(crate) fn bound(path: &Path) -> OwnedFd {
+    let socket = socket_with(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None).expect("a socket");
+    bind(&socket, &SocketAddrUnix::new(path).expect("a short path")).expect("the name is free");
+    socket
 }
 
 /// `unix:PATH`

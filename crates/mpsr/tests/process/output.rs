@@ -7,7 +7,7 @@ use std::{
 
 use serde_json::{Value, json};
 
-use crate::listen::{Listen, directory, of_kind, unix};
+use crate::listen::{Listen, bound, directory, of_kind, unix};
 
 /// The names of its fields, in alphabetical order.
 fn fields(object: &Value) -> Vec<&str> {
@@ -51,7 +51,8 @@ fn each_event_has_its_documented_fields() {
 fn a_socket_in_the_directory_that_refuses_is_warned_of_and_others_are_received_from() {
     let directory = directory();
     let dead = directory.path().join("dead.sock");
-    drop(UnixListener::bind(&dead).unwrap());
+    // Bound and not listening, for as long as we live: one that nobody had would be taken for stale, and not be tried.
+    let _bound = bound(&dead);
     let live = UnixListener::bind(directory.path().join("live.sock")).unwrap();
     let mut listen = Listen::start([format!("dir:{}", directory.path().display())]);
     let (mut stream, _) = live.accept().unwrap();

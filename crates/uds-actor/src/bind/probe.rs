@@ -64,12 +64,9 @@ pub fn probe(path: impl AsRef<Path>) -> Result<Liveness> {
 /// The same for a socket's file that is open with `O_PATH`: the very inode, whatever its name leads to by now.
 pub(crate) fn probe_inode(file: BorrowedFd<'_>) -> rustix::io::Result<Liveness> {
     // If it is not found it may be in another network namespace, or there is no table to look in.
-    if let Ok(Some(entry)) = find(&fstat(file)?) {
-        return Ok(match entry {
-            entry if entry.is_full() => Liveness::Wedged,
-            entry if entry.is_served() => Liveness::Live,
-            _ => Liveness::Bound,
-        });
+    let stat = fstat(file)?;
+    if let Ok(Some(entry)) = find(&stat) {
+        return Ok(liveness_of(&entry));
     }
     let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
     let socket = socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None)?;
@@ -77,8 +74,21 @@ pub(crate) fn probe_inode(file: BorrowedFd<'_>) -> rustix::io::Result<Liveness> 
         // Of another type than asked for, but there.
         Ok(()) | Err(Errno::PROTOTYPE) => Ok(Liveness::Live),
         Err(Errno::AGAIN) => Ok(Liveness::Wedged),
-        Err(Errno::CONNREFUSED) => Ok(Liveness::Stale),
+        // Nobody listens. But whoever has bound it is in the table, and may have been hidden from the first by neighbours
+        // that closed while it was read.
+        Err(Errno::CONNREFUSED) => Ok(match find(&stat) {
+            Ok(Some(entry)) => liveness_of(&entry),
+            _ => Liveness::Stale,
+        }),
         Err(errno) => Err(errno),
+    }
+}
+
+fn liveness_of(entry: &Entry) -> Liveness {
+    match entry {
+        entry if entry.is_full() => Liveness::Wedged,
+        entry if entry.is_served() => Liveness::Live,
+        _ => Liveness::Bound,
     }
 }
 

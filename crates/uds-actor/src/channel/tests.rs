@@ -66,10 +66,12 @@ fn messages_that_are_buffered_cost_no_system_call() {
 fn a_peer_that_drips_cannot_make_the_wait_longer() {
     let (mut channel, mut there) = over_socket(Buffers::default());
     let timeout = Duration::from_millis(60);
+    let message = frame(&[b'x'; 4000]);
+    there.write_all(&message[..1]).unwrap();
     let dripping = thread::spawn(move || {
         // A byte at a time, each as soon as the last one was taken, until the other side has had enough.
-        for byte in frame(&[b'x'; 4000]) {
-            if there.write_all(&[byte]).is_err() {
+        for byte in &message[1..] {
+            if there.write_all(&[*byte]).is_err() {
                 return;
             }
             thread::sleep(Duration::from_millis(1));

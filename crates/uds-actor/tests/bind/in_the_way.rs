@@ -58,18 +58,18 @@ fn a_live_server_is_not_disturbed() {
 
 #[test]
 fn servers_of_every_kind_are_told_apart_from_stale_sockets() {
-    use rustix::net::{AddressFamily, SocketAddrUnix, SocketType, bind, listen, socket};
+    use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, bind, listen, socket_with};
     let place = Place::new();
 
     let _datagrams = UnixDatagram::bind(place.beside("datagrams")).unwrap();
     assert_eq!(probe(place.beside("datagrams")).unwrap(), Liveness::Live);
 
-    let seqpacket = socket(AddressFamily::UNIX, SocketType::SEQPACKET, None).unwrap();
+    let seqpacket = socket_with(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None).unwrap();
     bind(&seqpacket, &SocketAddrUnix::new(place.beside("seqpacket")).unwrap()).unwrap();
     listen(&seqpacket, 1).unwrap();
     assert_eq!(probe(place.beside("seqpacket")).unwrap(), Liveness::Live);
 
-    let slow = socket(AddressFamily::UNIX, SocketType::STREAM, None).unwrap();
+    let slow = socket_with(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None).unwrap();
     bind(&slow, &SocketAddrUnix::new(place.beside("slow")).unwrap()).unwrap();
     assert_eq!(probe(place.beside("slow")).unwrap(), Liveness::Bound);
     let error = place.refusal(place.beside("slow"));

@@ -56,7 +56,7 @@ fn too_many_in_flight_are_waited_for_and_then_named() {
 #[ignore = "a process that another test starts"]
 fn child_has_too_many_in_flight() {
     // Not root, who may have any number in flight.
-    as_nobody(|| {
+    process::as_somebody(|| {
         limit_open_files(64);
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         runtime.block_on(async {

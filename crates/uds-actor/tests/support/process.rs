@@ -128,10 +128,20 @@ pub(crate) fn say(line: impl std::fmt::Display) {
 
 /// Runs `f` on a thread that is nobody in particular, if this process is root: Linux keeps credentials per thread.
 pub(crate) fn as_nobody<T: Send>(f: impl FnOnce() -> T + Send) -> T {
+    as_user(NOBODY, f)
+}
+
+/// The same with a user whom no other process of these tests is, for what the kernel counts per user.
+pub(crate) fn as_somebody<T: Send>(f: impl FnOnce() -> T + Send) -> T {
+    // Among those that a container has, too.
+    as_user(20_000 + std::process::id() % 40_000, f)
+}
+
+fn as_user<T: Send>(user: u32, f: impl FnOnce() -> T + Send) -> T {
     std::thread::scope(|scope| {
         let thread = scope.spawn(|| {
             if rustix::process::geteuid().is_root() {
-                let (uid, gid) = (Uid::from_raw(NOBODY), Gid::from_raw(NOBODY));
+                let (uid, gid) = (Uid::from_raw(user), Gid::from_raw(user));
                 rustix::thread::set_thread_groups(&[]).unwrap();
                 rustix::thread::set_thread_res_gid(gid, gid, gid).unwrap();
                 rustix::thread::set_thread_res_uid(uid, uid, uid).unwrap();
