@@ -18,7 +18,7 @@ use rustix::net::{
 };
 use uds_actor::{Connect, Error, FileKind, Peer};
 
-use self::process::{Actor, Watchdog, as_nobody};
+use self::process::{Actor, Watchdog, as_nobody, public_directory};
 
 const SOON: Duration = Duration::from_millis(60);
 const LONG: Duration = Duration::from_secs(30);
@@ -172,8 +172,7 @@ async fn child_that_drops_attempts() {
 #[test]
 fn whoever_is_kept_out_learns_by_what() {
     let _watchdog = Watchdog::start();
-    let directory = tempfile::tempdir().unwrap();
-    fs::set_permissions(directory.path(), Permissions::from_mode(0o755)).unwrap();
+    let directory = public_directory();
     let inner = directory.path().join("inner");
     fs::create_dir(&inner).unwrap();
     let path = inner.join("x.sock");

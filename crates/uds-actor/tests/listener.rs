@@ -18,7 +18,7 @@ use tokio::net::UnixStream;
 use tokio::time::timeout;
 use uds_actor::{Admit, Bind, Connect, Draining, Error, Listener, Mode, Peer};
 
-use self::process::{Actor, NOBODY, Watchdog, as_nobody};
+use self::process::{Actor, NOBODY, Watchdog, as_nobody, public_directory};
 
 const A_MOMENT: Duration = Duration::from_millis(50);
 
@@ -104,8 +104,7 @@ async fn a_peer_that_is_not_admitted_is_closed_on_and_counted() {
 async fn strangers_are_refused_by_default_and_let_in_by_name_of_their_group() {
     let _watchdog = Watchdog::start();
     let is_root = rustix::process::geteuid().is_root();
-    let directory = tempfile::tempdir().unwrap();
-    fs::set_permissions(directory.path(), std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    let directory = public_directory();
     let path = directory.path().join("x.sock");
     let come = || as_nobody(|| drop(Connect::path(&path).connect_blocking().unwrap()));
 

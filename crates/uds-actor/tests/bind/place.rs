@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use tempfile::TempDir;
 use uds_actor::{Bind, Connect, Error, Listener, Liveness, Peer, probe};
 
-use super::process::Watchdog;
+use super::process::{Watchdog, public_directory};
 
 /// A directory of our own, a path in it, and a runtime that owns the sockets.
 pub(crate) struct Place {
@@ -19,8 +19,17 @@ pub(crate) struct Place {
 
 impl Place {
     pub(crate) fn new() -> Self {
+        Self::at(tempfile::tempdir().unwrap())
+    }
+
+    /// One that others may pass.
+    pub(crate) fn public() -> Self {
+        Self::at(public_directory())
+    }
+
+    fn at(directory: TempDir) -> Self {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        Self { directory: tempfile::tempdir().unwrap(), runtime, _watchdog: Watchdog::start() }
+        Self { directory, runtime, _watchdog: Watchdog::start() }
     }
 
     pub(crate) fn path(&self) -> PathBuf {

@@ -5,6 +5,8 @@
 
 use std::io::{BufRead, BufReader, Write};
 use std::os::fd::OwnedFd;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::sync::mpsc;
 use std::time::Duration;
@@ -124,6 +126,20 @@ fn arguments(role: &str) -> [&str; 5] {
 pub(crate) fn say(line: impl std::fmt::Display) {
     // A line of its own: the harness may have begun one.
     println!("\n> {line}");
+}
+
+/// A directory of our own that others may pass, which where temporary files usually go they may not always.
+pub(crate) fn public_directory() -> tempfile::TempDir {
+    let is_passable = |place: &Path| {
+        let passes = |part: &Path| part.metadata().is_ok_and(|metadata| metadata.permissions().mode() & 0o001 != 0);
+        place.canonicalize().is_ok_and(|place| place.ancestors().all(passes))
+    };
+    let places = [std::env::temp_dir(), "/tmp".into(), "/var/tmp".into(), "/dev/shm".into()];
+    let place =
+        places.iter().find(|place| is_passable(place)).expect("a place for temporary files that is for everybody");
+    let directory = tempfile::tempdir_in(place).unwrap();
+    std::fs::set_permissions(directory.path(), std::fs::Permissions::from_mode(0o755)).unwrap();
+    directory
 }
 
 /// Runs `f` on a thread that is nobody in particular, if this process is root: Linux keeps credentials per thread.
