@@ -118,6 +118,7 @@ mod connect;
 pub mod directory;
 #[cfg(feature = "tower")]
 mod discover;
+mod dot_files;
 mod driver;
 mod error;
 mod event;
@@ -143,12 +144,13 @@ pub use backend::Backend;
 pub use connect::{Owner, connect_at, connect_at_owned_by};
 #[cfg(feature = "tower")]
 pub use discover::Discover;
+pub use dot_files::DotFiles;
 pub use error::Error;
 pub use event::{Event, Reason, Why};
 pub use hints::Hints;
 pub use liveness::{Answer, Evidence, Liveness, Probing, Verdict};
 pub use plain::{SocketEvent, watch_for_new_sockets};
-pub use roster::{Change, DotFiles, Listing, Roster, Sighting};
+pub use roster::{Change, Listing, Roster, Sighting};
 pub use socket::{Facts, Generation, Kind, Socket, SocketId};
 pub use target::{Anchor, Target};
 pub use watcher::{Builder, Missing, Watcher};
