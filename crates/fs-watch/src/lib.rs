@@ -78,8 +78,8 @@
 //!
 //! A socket's file tells neither that somebody listens nor that anybody still does. The kernel's table of sockets does, for
 //! all at once and without disturbing anybody (the crate `unix-diag`); but only for servers in our own network namespace.
-//! What it lacks is connected to, and closed again at once: see [`Probing`] and [`Liveness`], which has four verdicts
-//! and the evidence for each.
+//! What two readings of it lack is connected to, and closed again at once: see [`Probing`] and [`Liveness`], which has four
+//! verdicts and the evidence for each.
 //!
 //! | the table | a connection | verdict |
 //! |---|---|---|
@@ -94,8 +94,8 @@
 //! # What it costs
 //!
 //! One thread for each watcher, and two more and one inotify instance for all watchers of a process. At rest one wake-up
-//! in each safety interval, which asks for the directory's change time and, but for once a minute, lists nothing if that has not
-//! moved. Half a kilobyte for each socket. On a filesystem in memory (`/run`, `/dev/shm`) a single name is looked at by the task that waits for
+//! in each safety interval, which reads the kernel's table once, asks for the directory's change time and, but for once a minute,
+//! lists nothing if that has not moved. Half a kilobyte for each socket. On a filesystem in memory (`/run`, `/dev/shm`) a single name is looked at by the task that waits for
 //! it, so that an event comes as soon as from a plain channel. `docs/benchmarks.md` has figures.
 //!
 //! # What this crate is not
