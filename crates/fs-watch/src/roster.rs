@@ -70,7 +70,7 @@ pub struct Roster {
     arrivals: u64,
     doubts: VecDeque<OsString>,
     suspects: VecDeque<OsString>,
-    /// Whether one of them was not missed before.
+    /// Whether one of them is missed for the first time.
     is_news: bool,
     changes: Changes,
 }
@@ -164,14 +164,15 @@ impl Roster {
                 false => known.retry.is_due(now),
             };
             if is_time {
-                self.is_news |= was_in_table || known.retry.is_first();
+                let is_first = find.is_some() && known.retry.handle_lack();
+                self.is_news |= was_in_table || is_first;
                 self.suspects.push_back(name.clone());
             }
         }
     }
 
-    /// Whether the table lacks a socket that was there, or that was not asked for before. Of all others it is known that they
-    /// are not in it: a file is bound once.
+    /// Whether the table lacks a socket that it had, or that it has not lacked before. All others are not in it for as long as
+    /// they are there: a file is bound once.
     pub(crate) fn misses_another(&self) -> bool {
         self.is_news
     }

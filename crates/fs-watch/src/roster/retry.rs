@@ -7,6 +7,7 @@ use crate::liveness::Answer;
 /// How often a socket was asked for that the table lacks, and when it may be again.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Retry {
+    is_lacked: bool,
     /// Tables in a row that lacked a socket which an earlier one had.
     absences: u8,
     /// Into [`PAUSES`](Self::PAUSES).
@@ -27,15 +28,15 @@ impl Retry {
         self.not_before = Some(now + Duration::from_millis(Self::PAUSES[step]));
     }
 
+    /// A table lacks it. Says whether that is so for the first time.
+    pub(super) fn handle_lack(&mut self) -> bool {
+        !std::mem::replace(&mut self.is_lacked, true)
+    }
+
     /// A table lacks what an earlier one had, and nobody else can tell. Says whether that is so for the second time.
     pub(super) fn handle_absence(&mut self) -> bool {
         self.absences = self.absences.saturating_add(1);
         self.absences >= 2
-    }
-
-    /// Whether it has not been asked for yet.
-    pub(super) fn is_first(&self) -> bool {
-        self.next == 0
     }
 
     pub(super) fn is_due(&self, now: Instant) -> bool {
