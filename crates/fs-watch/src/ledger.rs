@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Instant, SystemTime};
 
-use unix_diag::{FileId, Table};
+use unix_diag::Table;
 
 use crate::event::{Event, Why};
 use crate::eyes;
@@ -88,23 +88,21 @@ impl Ledger {
     ///
     /// The lock is held only in between: the consumer may go on while a table is read.
     pub(crate) fn judge(ledger: &Mutex<Self>, mut poll: Poll) {
-        let is_complete = |poll: &Poll| {
-            let mut ledger = lock(ledger);
-            ledger.take_in(poll);
-            !ledger.roster.has_suspects()
-        };
-        if !is_complete(&poll) && poll.read_again() {
-            is_complete(&poll);
+        let misses_another = lock(ledger).take_in(&poll);
+        if misses_another && poll.read_again() {
+            lock(ledger).take_in(&poll);
         }
     }
 
-    fn take_in(&mut self, Poll { arrivals, table, began }: &Poll) {
-        let find = table.as_ref().map(|table| |facts: &Facts| table.get(file_id(facts)).copied());
+    /// Says whether a second table is worth its price.
+    fn take_in(&mut self, Poll { arrivals, table, began }: &Poll) -> bool {
+        let find = table.as_ref().map(|table| |facts: &Facts| table.get(facts.file()).copied());
         self.roster.handle_table(find, *arrivals, *began);
         while let Some(doubtful) = self.roster.poll_doubt() {
             self.look_at(doubtful);
         }
         self.ladder.handle_round(*began, Instant::now());
+        self.roster.misses_another()
     }
 
     /// Connects to some of those whom the table lacks.
@@ -132,7 +130,7 @@ impl Ledger {
             return false;
         }
         match unix_diag::find(number) {
-            Ok(Some(entry)) if entry.file == Some(file_id(facts)) => {
+            Ok(Some(entry)) if entry.file == Some(facts.file()) => {
                 self.roster.handle_entry(name, &entry);
                 true
             }
@@ -191,17 +189,13 @@ impl Poll {
     }
 }
 
-fn file_id(facts: &Facts) -> FileId {
-    FileId::new(facts.device, facts.inode)
-}
-
 #[cfg(test)]
 mod tests {
     use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, bind, socket_with};
 
     use super::*;
+    use crate::dot_files::DotFiles;
     use crate::liveness::Verdict;
-    use crate::roster::DotFiles;
 
     /// A table in which a neighbour's end has hidden what is there.
     fn torn(arrivals: u64) -> Poll {
@@ -232,5 +226,25 @@ mod tests {
         assert!(lock(&ledger).roster().has_suspects(), "no table has it");
         lock(&ledger).ask(usize::MAX);
         assert_eq!(verdict(), None);
+    }
+
+    #[test]
+    fn what_is_in_no_table_costs_a_second_reading_once_and_not_with_every_look() {
+        let dir = tempfile::tempdir().unwrap();
+        drop(std::os::unix::net::UnixListener::bind(dir.path().join("a")).unwrap());
+        for probing in [Probing::TableAndConnect, Probing::TableOnly] {
+            let mut ledger = Ledger::new(dir.path().to_owned(), Roster::new(dir.path(), DotFiles::Ignored), probing);
+            assert_eq!(ledger.list(), None);
+            let mut poll = Poll::take(ledger.roster().arrivals(), probing);
+            for (looks, expected) in [(1, true), (100, false)] {
+                for _ in 0..looks {
+                    assert_eq!(ledger.take_in(&poll), expected, "{probing:?}");
+                    ledger.ask(usize::MAX);
+                    poll.began += std::time::Duration::from_secs(5);
+                }
+            }
+            ledger.look_at_each([OsString::from("a")].into());
+            assert!(ledger.take_in(&poll), "something may have happened");
+        }
     }
 }

@@ -78,8 +78,8 @@
 //!
 //! A socket's file tells neither that somebody listens nor that anybody still does. The kernel's table of sockets does, for
 //! all at once and without disturbing anybody (the crate `unix-diag`); but only for servers in our own network namespace.
-//! What it lacks is connected to, and closed again at once: see [`Probing`] and [`Liveness`], which has four verdicts
-//! and the evidence for each.
+//! What two readings of it lack is connected to, and closed again at once: see [`Probing`] and [`Liveness`], which has four
+//! verdicts and the evidence for each.
 //!
 //! | the table | a connection | verdict |
 //! |---|---|---|
@@ -94,8 +94,8 @@
 //! # What it costs
 //!
 //! One thread for each watcher, and two more and one inotify instance for all watchers of a process. At rest one wake-up
-//! in each safety interval, which asks for the directory's change time and, but for once a minute, lists nothing if that has not
-//! moved. Half a kilobyte for each socket. On a filesystem in memory (`/run`, `/dev/shm`) a single name is looked at by the task that waits for
+//! in each safety interval, which reads the kernel's table once, asks for the directory's change time and, but for once a minute,
+//! lists nothing if that has not moved. Half a kilobyte for each socket. On a filesystem in memory (`/run`, `/dev/shm`) a single name is looked at by the task that waits for
 //! it, so that an event comes as soon as from a plain channel. `docs/benchmarks.md` has figures.
 //!
 //! # What this crate is not
@@ -118,6 +118,7 @@ mod connect;
 pub mod directory;
 #[cfg(feature = "tower")]
 mod discover;
+mod dot_files;
 mod driver;
 mod error;
 mod event;
@@ -143,12 +144,13 @@ pub use backend::Backend;
 pub use connect::{Owner, connect_at, connect_at_owned_by};
 #[cfg(feature = "tower")]
 pub use discover::Discover;
+pub use dot_files::DotFiles;
 pub use error::Error;
 pub use event::{Event, Reason, Why};
 pub use hints::Hints;
 pub use liveness::{Answer, Evidence, Liveness, Probing, Verdict};
 pub use plain::{SocketEvent, watch_for_new_sockets};
-pub use roster::{Change, DotFiles, Listing, Roster, Sighting};
+pub use roster::{Change, Listing, Roster, Sighting};
 pub use socket::{Facts, Generation, Kind, Socket, SocketId};
 pub use target::{Anchor, Target};
 pub use watcher::{Builder, Missing, Watcher};

@@ -236,7 +236,8 @@ mod tests {
 
     #[test]
     fn looks_called_for_again_and_again_and_never_taken_do_not_pile_up() {
-        use crate::roster::{Change, DotFiles, Roster, Sighting};
+        use crate::dot_files::DotFiles;
+        use crate::roster::{Change, Roster, Sighting};
         use crate::socket::Facts;
         let time = std::time::UNIX_EPOCH;
         let mut roster = Roster::new("/d", DotFiles::Ignored);

@@ -17,67 +17,28 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::ffi::{OsStr, OsString};
-use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use unix_diag::Entry;
 
-use crate::event::Reason;
+use crate::dot_files::DotFiles;
 use crate::liveness::{Answer, Evidence, Liveness, Verdict};
-use crate::socket::{Facts, Generation, Kind, Socket, SocketId};
+use crate::socket::{Facts, Generation, Kind, Socket};
 
+mod change;
+mod known;
+mod look;
+mod retry;
 #[cfg(test)]
 mod tests;
 
-/// Whether names that begin with a dot count.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum DotFiles {
-    /// They are passed over: servers that publish a finished socket by renaming it bind it under such a
-    /// name first.
-    #[default]
-    Ignored,
-    /// They are sockets like all others.
-    Reported,
-}
+pub use change::Change;
+pub use look::{Listing, Sighting};
 
-/// The answer to a look at one name.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Sighting {
-    /// A socket has the name.
-    Socket(Facts),
-    /// Something that is not a socket has it. A symbolic link is not a socket, wherever it leads.
-    Other,
-    /// Nothing has it.
-    Absent,
-    /// The question could not be answered; so nothing follows from it.
-    Unknown,
-}
-
-/// The sockets one pass over the directory has shown, other files left out.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Listing {
-    /// The pass reached the end. Known sockets it lacks come into doubt.
-    Complete(Vec<(OsString, Facts)>),
-    /// The pass broke off. What it has shown is there; of the rest it says nothing.
-    Partial(Vec<(OsString, Facts)>),
-}
-
-/// A difference between what was announced and what is there.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Change {
-    /// A socket to announce.
-    Added(Socket),
-    /// Somebody listens on an announced socket.
-    Ready(Socket),
-    /// An announced socket to take back.
-    Removed {
-        /// Which one.
-        id: SocketId,
-        /// How it went.
-        reason: Reason,
-    },
-}
+use change::Changes;
+use known::Known;
+use retry::Retry;
 
 /// The sockets of one directory, as far as looks have shown.
 ///
@@ -101,95 +62,38 @@ pub enum Change {
 /// ```
 #[derive(Debug)]
 pub struct Roster {
-    dir: PathBuf,
     dot_files: DotFiles,
     known: HashMap<OsString, Known>,
-    /// How many of them are stale, and therefore taken back.
-    stale: usize,
     /// No path that is not in `known` has ever had this generation or a higher one.
     unused: Generation,
     round: u64,
     arrivals: u64,
     doubts: VecDeque<OsString>,
     suspects: VecDeque<OsString>,
-    changes: VecDeque<Change>,
-}
-
-#[derive(Debug)]
-struct Known {
-    generation: Generation,
-    facts: Facts,
-    kind: Kind,
-    liveness: Liveness,
-    standing: Standing,
-    /// The last listing that showed it.
-    round: u64,
-    /// Its place among all that ever came.
-    arrival: u64,
-    retry: Retry,
-    /// The table has this one at its file, which is another than before.
-    rival: Option<Box<Entry>>,
-}
-
-/// What the consumer has been told of it last.
-///
-/// ```text
-///   Present ──► Ready          each arrow to Stale: Removed; the one back, which a server in another
-///      ▲  ╲      │             network namespace may need: Added
-///      └───► Stale ◄
-/// ```
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Standing {
-    Present,
-    Ready,
-    Stale,
-}
-
-/// When the table lacks a socket: how often that was so, and when it may be connected to.
-#[derive(Clone, Copy, Debug, Default)]
-struct Retry {
-    /// Tables in a row that lacked a socket which an earlier one had.
-    absences: u8,
-    connections: u8,
-    not_before: Option<Instant>,
-}
-
-impl Retry {
-    /// Milliseconds between one connection and the next.
-    const PAUSES: [u64; 7] = [250, 2_000, 5_000, 10_000, 20_000, 40_000, 60_000];
-
-    fn handle_answer(&mut self, answer: Answer, now: Instant) {
-        // A server that accepted is a server that was disturbed.
-        let least = if answer == Answer::Accepted { 2 } else { 0 };
-        let step = usize::from(self.connections).clamp(least, Self::PAUSES.len() - 1);
-        self.connections = (step + 1) as u8;
-        self.not_before = Some(now + Duration::from_millis(Self::PAUSES[step]));
-    }
+    /// Whether one of them is missed for the first time.
+    is_news: bool,
+    changes: Changes,
 }
 
 impl Roster {
-    /// For so many changes room is kept when there are none.
-    const CHANGES_KEPT: usize = 64;
-
     /// An empty roster. `dir` is only put in front of names; it is not looked at.
     pub fn new(dir: impl Into<PathBuf>, dot_files: DotFiles) -> Self {
         Self {
-            dir: dir.into(),
             dot_files,
             known: HashMap::new(),
-            stale: 0,
             unused: Generation::FIRST,
             round: 0,
             arrivals: 0,
             doubts: VecDeque::new(),
             suspects: VecDeque::new(),
-            changes: VecDeque::new(),
+            is_news: false,
+            changes: Changes::new(dir.into()),
         }
     }
 
     /// The directory whose roster this is.
     pub fn dir(&self) -> &Path {
-        &self.dir
+        self.changes.dir()
     }
 
     /// Whether a socket of this name would be announced.
@@ -245,28 +149,32 @@ impl Roster {
     /// another all the same, because a file is bound once.
     pub fn handle_table(&mut self, find: Option<impl Fn(&Facts) -> Option<Entry>>, arrivals: u64, now: Instant) {
         self.suspects.clear();
+        self.is_news = false;
         for (name, known) in self.known.iter_mut().filter(|(_, known)| known.arrival <= arrivals) {
             if let Some(entry) = find.as_ref().and_then(|find| find(&known.facts)) {
-                if known.is_another(&entry) {
-                    // Most likely the file is another, too, which only has not been looked at since.
-                    known.rival = Some(Box::new(entry));
+                if known.handle_entry(name, &entry, &mut self.changes) {
                     self.doubts.push_back(name.clone());
-                    continue;
                 }
-                known.kind = entry.kind.into();
-                known.retry = Retry::default();
-                Self::judge(&self.dir, name, known, Liveness::of_entry(&entry), &mut self.stale, &mut self.changes);
                 continue;
             }
-            let is_time = match known.liveness.is_from_table() {
+            let was_in_table = known.liveness.is_from_table();
+            let is_time = match was_in_table {
                 // Without a table nothing has vanished from it.
                 true => find.is_some(),
-                false => known.retry.not_before.is_none_or(|time| time <= now),
+                false => known.retry.is_due(now),
             };
             if is_time {
+                let is_first = find.is_some() && known.retry.handle_lack();
+                self.is_news |= was_in_table || is_first;
                 self.suspects.push_back(name.clone());
             }
         }
+    }
+
+    /// Whether the table lacks a socket that it had, or that it has not lacked before. All others are not in it for as long as
+    /// they are there: a file is bound once.
+    pub(crate) fn misses_another(&self) -> bool {
+        self.is_news
     }
 
     /// The number of the kernel's socket behind a suspect that the table had, and what was known of it.
@@ -280,9 +188,10 @@ impl Roster {
 
     /// A [suspect](Self::poll_suspect) has turned out to be in the kernel's table all the same.
     pub(crate) fn handle_entry(&mut self, name: &OsStr, entry: &Entry) {
-        if let Some(known) = self.known.get_mut(name) {
-            known.retry = Retry::default();
-            Self::judge(&self.dir, name, known, Liveness::of_entry(entry), &mut self.stale, &mut self.changes);
+        if let Some(known) = self.known.get_mut(name)
+            && known.handle_entry(name, entry, &mut self.changes)
+        {
+            self.doubts.push_back(name.to_owned());
         }
     }
 
@@ -311,37 +220,16 @@ impl Roster {
     ///
     /// A socket that the table had, that two in a row have no more, and that cannot be connected to is stale.
     pub fn handle_answer(&mut self, name: &OsStr, answer: Option<(Answer, Kind)>, age: Duration, now: Instant) {
-        let Some(known) = self.known.get_mut(name) else { return };
-        let was_in_table = known.liveness.is_from_table();
-        let is_told = !matches!(answer, None | Some((Answer::Denied | Answer::Failed, _)));
-        if let Some((answer, _)) = answer {
-            known.retry.handle_answer(answer, now);
+        if let Some(known) = self.known.get_mut(name) {
+            known.handle_answer(name, answer, age, now, &mut self.changes);
         }
-        let liveness = match answer {
-            _ if was_in_table && !is_told => {
-                known.retry.absences = known.retry.absences.saturating_add(1);
-                if known.retry.absences < 2 {
-                    return;
-                }
-                let evidence = answer.map_or(Evidence::Vanished, |(answer, _)| Evidence::Connect(answer));
-                Liveness { verdict: Verdict::Stale, evidence }
-            }
-            Some((answer, kind)) => {
-                if kind != Kind::Unknown {
-                    known.kind = kind;
-                }
-                Liveness::of_answer(answer, was_in_table, age)
-            }
-            None => return,
-        };
-        Self::judge(&self.dir, name, known, liveness, &mut self.stale, &mut self.changes);
     }
 
     /// Something may have happened to this socket. Says whether it is one that is not known to be served; if so it may be
     /// connected to again.
     pub fn handle_stir(&mut self, name: &OsStr) -> bool {
         match self.known.get_mut(name) {
-            Some(known) if known.standing != Standing::Ready => {
+            Some(known) if !known.is_ready() => {
                 known.retry = Retry::default();
                 true
             }
@@ -357,25 +245,20 @@ impl Roster {
 
     /// The next change, in the order in which it must be told.
     pub fn poll_change(&mut self) -> Option<Change> {
-        let change = self.changes.pop_front();
-        if change.is_none() {
-            // After a burst.
-            self.changes.shrink_to(Self::CHANGES_KEPT);
-        }
-        change
+        self.changes.poll()
     }
 
     /// All sockets now announced, by name. Changes not yet polled are already in it.
     pub fn sockets(&self) -> impl Iterator<Item = Socket> + '_ {
-        let announced = self.known.iter().filter(|(_, known)| known.standing != Standing::Stale);
+        let announced = self.known.iter().filter(|(_, known)| known.is_announced());
         let mut announced: Vec<_> = announced.collect();
         announced.sort_unstable_by_key(|(name, _)| *name);
-        announced.into_iter().map(|(name, known)| known.socket(self.dir.join(name)))
+        announced.into_iter().map(|(name, known)| known.socket(name, &self.changes))
     }
 
     /// How many sockets are announced.
     pub fn len(&self) -> usize {
-        self.known.len() - self.stale
+        self.changes.announced()
     }
 
     /// Whether no socket is announced.
@@ -384,128 +267,25 @@ impl Roster {
     }
 
     fn see(&mut self, name: OsString, facts: Facts) {
-        let round = self.round;
-        if let Some(known) = self.known.get_mut(&name) {
-            if !known.facts.is_same_file(&facts) {
-                self.arrivals += 1;
-                known.facts = facts;
-                known.succeed(self.dir.join(&name), self.arrivals, &mut self.stale, &mut self.changes);
+        match self.known.get_mut(&name) {
+            Some(known) => {
+                known.round = self.round;
+                known.handle_facts(&name, facts, &mut self.arrivals, &mut self.changes);
             }
-            // Otherwise at most a chmod or chown: the same socket, described anew.
-            known.facts = facts;
-            known.round = round;
-            if let Some(entry) = known.rival.take() {
+            None => {
                 self.arrivals += 1;
-                known.succeed(self.dir.join(&name), self.arrivals, &mut self.stale, &mut self.changes);
-                known.kind = entry.kind.into();
-                let liveness = Liveness::of_entry(&entry);
-                Self::judge(&self.dir, &name, known, liveness, &mut self.stale, &mut self.changes);
+                let known = Known::new(facts, self.unused, self.arrivals, self.round);
+                known.announce(&name, &mut self.changes);
+                self.known.insert(name, known);
             }
-            return;
         }
-        self.arrivals += 1;
-        let known = Known {
-            generation: self.unused,
-            facts,
-            kind: Kind::Unknown,
-            liveness: Liveness::UNASKED,
-            standing: Standing::Present,
-            round,
-            arrival: self.arrivals,
-            retry: Retry::default(),
-            rival: None,
-        };
-        self.changes.push_back(Change::Added(known.socket(self.dir.join(&name))));
-        self.known.insert(name, known);
     }
 
     fn forget(&mut self, name: &OsStr) {
-        let Some(known) = self.known.remove(name) else { return };
-        // One number for all paths that are gone, instead of one for each: whatever comes next, at
-        // whichever path, lies above every generation that path has had.
-        self.unused = self.unused.max(known.generation.next());
-        if known.standing == Standing::Stale {
-            self.stale -= 1;
-        } else {
-            let id = SocketId { path: self.dir.join(name), generation: known.generation };
-            self.changes.push_back(Change::Removed { id, reason: Reason::Gone });
-        }
-    }
-
-    /// What a verdict makes of a socket.
-    fn judge(
-        dir: &Path,
-        name: &OsStr,
-        known: &mut Known,
-        liveness: Liveness,
-        stale: &mut usize,
-        changes: &mut VecDeque<Change>,
-    ) {
-        known.liveness = liveness;
-        match (known.standing, liveness.verdict) {
-            (Standing::Present | Standing::Ready, Verdict::Stale) => {
-                known.standing = Standing::Stale;
-                *stale += 1;
-                let id = SocketId { path: dir.join(name), generation: known.generation };
-                changes.push_back(Change::Removed { id, reason: Reason::Stale });
-            }
-            (Standing::Stale, Verdict::Listening | Verdict::Bound) => {
-                known.standing = Standing::Present;
-                *stale -= 1;
-                known.generation = known.generation.next();
-                changes.push_back(Change::Added(known.socket(dir.join(name))));
-            }
-            _ => {}
-        }
-        if known.standing == Standing::Present && liveness.verdict == Verdict::Listening {
-            known.standing = Standing::Ready;
-            changes.push_back(Change::Ready(known.socket(dir.join(name))));
-        }
-    }
-}
-
-impl Known {
-    /// Whether the table has another of the kernel's sockets at its file than before.
-    ///
-    /// That happens where the file of the next has the number of the last, and its time as well, because the clock had not
-    /// ticked in between.
-    fn is_another(&self, entry: &Entry) -> bool {
-        matches!(self.liveness.evidence, Evidence::Table { inode, .. } if inode != entry.inode)
-    }
-
-    /// Another socket has taken its path, which has these facts.
-    fn succeed(&mut self, path: PathBuf, arrival: u64, stale: &mut usize, changes: &mut VecDeque<Change>) {
-        if self.standing == Standing::Stale {
-            *stale -= 1;
-        } else {
-            let id = SocketId { path: path.clone(), generation: self.generation };
-            changes.push_back(Change::Removed { id, reason: Reason::Replaced });
-        }
-        *self = Self {
-            generation: self.generation.next(),
-            kind: Kind::Unknown,
-            liveness: Liveness::UNASKED,
-            standing: Standing::Present,
-            arrival,
-            retry: Retry::default(),
-            rival: None,
-            ..*self
-        };
-        changes.push_back(Change::Added(self.socket(path)));
-    }
-
-    fn socket(&self, path: PathBuf) -> Socket {
-        let Self { generation, facts, kind, liveness, .. } = *self;
-        Socket { path, generation, facts, kind, liveness }
-    }
-}
-
-impl DotFiles {
-    /// Whether a file of this name counts.
-    pub fn admit(self, name: &OsStr) -> bool {
-        match self {
-            Self::Ignored => name.as_bytes().first() != Some(&b'.'),
-            Self::Reported => true,
+        if let Some(known) = self.known.remove(name) {
+            // One number for all paths that are gone, instead of one for each: whatever comes next, at
+            // whichever path, lies above every generation that path has had.
+            self.unused = self.unused.max(known.leave(name, &mut self.changes));
         }
     }
 }

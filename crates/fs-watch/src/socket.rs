@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use rustix::fs::{Statx, StatxFlags, StatxTimestamp, makedev};
+use unix_diag::FileId;
 
 use crate::liveness::Liveness;
 
@@ -157,6 +158,11 @@ impl Facts {
             uid: answer.stx_uid,
             gid: answer.stx_gid,
         }
+    }
+
+    /// By what the kernel's table of sockets knows the file.
+    pub(crate) fn file(&self) -> FileId {
+        FileId::new(self.device, self.inode)
     }
 
     /// Whether both speak of one inode, not merely of one inode number.

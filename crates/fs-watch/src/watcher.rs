@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 use futures_core::Stream;
 
 use crate::backend::{Backend, KernelEvents};
+use crate::dot_files::DotFiles;
 use crate::driver::{Arming, Driver};
 use crate::error::Error;
 use crate::event::Event;
@@ -22,7 +23,7 @@ use crate::ledger::Ledger;
 use crate::liveness::Probing;
 use crate::outbox::Outbox;
 use crate::pace::Pace;
-use crate::roster::{DotFiles, Roster};
+use crate::roster::Roster;
 
 /// Watches one directory for sockets: a [`Stream`] of [`Event`]s.
 ///

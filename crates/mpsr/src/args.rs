@@ -47,11 +47,15 @@ pub(crate) enum Command {
     /// Send messages: the arguments, or the lines of standard input.
     Send(Send),
     /// Show the sockets of a directory, now and as they come and go.
+    ///
+    /// Each line begins with a sign: "=" was there already, "+" has come, "!" somebody listens on it, "-" is gone, was
+    /// replaced, or is stale (the file is there, nobody is behind it), "??" changes may be missed until "-- complete again".
     Watch(Watch),
     /// List the sockets of a directory, and who listens on each.
     ///
-    /// A socket that the kernel's table does not have is connected to, to tell a stale one from one in another network
-    /// namespace. Only root sees the processes of others.
+    /// A socket is live (somebody listens), full (live, its queue takes no more), bound (its owner does not listen yet), stale
+    /// (nobody has it) or unknown. One that the kernel's table does not have is connected to, to tell a stale one from one in
+    /// another network namespace. Only root sees the processes of others.
     Ls(Ls),
     /// Remove the sockets of a directory that are proven stale, and say of each other one why it is kept.
     ///

@@ -11,8 +11,9 @@ use crate::workspace::{self, Workspace};
 /// Crates that are pure when built without features.
 const PURE_CRATES: &[&str] = &["cancel-kit", "frame-codec", "packetizer", "zk-proto"];
 
-/// Pure modules of crates that are not: the decisions beside the loop.
+/// Pure modules of crates that are not, and what is below them: the decisions beside the loop.
 const PURE_FILES: &[&str] = &[
+    "crates/fs-watch/src/dot_files.rs",
     "crates/fs-watch/src/roster.rs",
     "crates/fs-watch/src/liveness.rs",
     "crates/fs-watch/src/ladder.rs",
@@ -62,10 +63,9 @@ fn below(name: &str, tree: &str) -> Vec<Problem> {
 
 /// Looks for forbidden names in the plain code of pure crates and modules.
 pub(super) fn check_code(tree: &Tree) -> Vec<Problem> {
-    let mut files: Vec<String> = PURE_FILES.iter().map(|&path| path.to_owned()).collect();
-    for name in PURE_CRATES {
-        files.extend(plain_files(tree, &format!("crates/{name}/src/lib.rs")));
-    }
+    let roots = PURE_CRATES.iter().map(|name| format!("crates/{name}/src/lib.rs"));
+    let roots = roots.chain(PURE_FILES.iter().map(|&path| path.to_owned()));
+    let files = roots.flat_map(|root| plain_files(tree, &root));
     let mut problems = Vec::new();
     for path in files {
         let Some(source) = tree.get(&path) else { continue };
@@ -183,7 +183,10 @@ mod tests {
 
     #[test]
     fn a_pure_module_of_an_impure_crate_is_looked_at() {
-        let tree = Tree::from([("crates/fs-watch/src/roster.rs", "//! R.\nuse std::fs;\n")]);
-        assert_eq!(check_code(&tree).len(), 1);
+        let tree = Tree::from([
+            ("crates/fs-watch/src/roster.rs", "//! R.\nmod known;\nuse std::fs;\n"),
+            ("crates/fs-watch/src/roster/known.rs", "//! K.\nuse std::net;\n"),
+        ]);
+        assert_eq!(check_code(&tree).len(), 2);
     }
 }

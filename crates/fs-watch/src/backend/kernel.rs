@@ -21,6 +21,7 @@ use crate::target::Target;
 
 mod control;
 mod hub;
+mod members;
 #[cfg(test)]
 mod tests;
 

@@ -4,14 +4,14 @@ use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
-use unix_diag::{FileId, Table};
+use unix_diag::Table;
 
 use super::processes::{self, Process};
 use super::{Handle, Held};
+use crate::dot_files::DotFiles;
 use crate::error::Error;
 use crate::liveness::{Answer, Evidence, Liveness, Probing, Verdict};
 use crate::probe;
-use crate::roster::DotFiles;
 use crate::socket::{Facts, Kind};
 
 /// What [`survey`] has found.
@@ -61,7 +61,7 @@ pub fn survey(dir: impl AsRef<Path>, probing: Probing) -> Result<Survey, Error> 
         Probing::Off => (None, None),
         Probing::TableOnly | Probing::TableAndConnect => match Table::read() {
             Ok(mut table) => {
-                if sockets.iter().any(|(_, facts)| table.get(file_id(facts)).is_none()) {
+                if sockets.iter().any(|(_, facts)| table.get(facts.file()).is_none()) {
                     // Before anybody is knocked at. If there is no second table, the first one has said what it has.
                     let _ = table.read_again();
                 }
@@ -73,7 +73,7 @@ pub fn survey(dir: impl AsRef<Path>, probing: Probing) -> Result<Survey, Error> 
     let mut found: Vec<Found> = sockets
         .into_iter()
         .map(|(name, facts)| {
-            let (liveness, kind) = match table.as_ref().and_then(|table| table.get(file_id(&facts))) {
+            let (liveness, kind) = match table.as_ref().and_then(|table| table.get(facts.file())) {
                 Some(entry) => (Liveness::of_entry(entry), entry.kind.into()),
                 None if probing == Probing::TableAndConnect => match handle.find(&name) {
                     Ok(Some(held)) if held.facts.is_same_file(&facts) => ask(&held),
@@ -101,10 +101,6 @@ impl Found {
             Evidence::None | Evidence::Connect(_) | Evidence::Vanished => None,
         }
     }
-}
-
-pub(super) fn file_id(facts: &Facts) -> FileId {
-    FileId::new(facts.device, facts.inode)
 }
 
 /// Connects to a socket that the table does not have.

@@ -15,17 +15,17 @@ use std::path::Path;
 use std::time::Duration;
 
 use lock_file::Lock;
-use rustix::fs::{Access, AtFlags, RenameFlags, accessat, linkat, renameat, renameat_with, unlinkat};
+use rustix::fs::{Access, AtFlags, RenameFlags, accessat, fstat, linkat, renameat, renameat_with, unlinkat};
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, bind, socket_with};
 use unix_diag::Table;
 
-use super::survey::{age, ask, file_id, is_refused};
+use super::survey::{age, ask, is_refused};
 use super::{Handle, Held};
 use crate::connect::Owner;
+use crate::dot_files::DotFiles;
 use crate::error::Error;
 use crate::liveness::{GRACE, Liveness, Verdict};
-use crate::roster::DotFiles;
 use crate::socket::Facts;
 
 mod finding;
@@ -146,7 +146,7 @@ impl Examination<'_> {
 
     fn fate_of(&mut self, name: &OsStr, facts: &Facts, liveness: &mut Liveness) -> Result<Fate, Kept> {
         let table = self.table.as_ref().ok_or(Kept::Unproven(Doubt::NoTable))?;
-        if let Some(entry) = table.get(file_id(facts)) {
+        if let Some(entry) = table.get(facts.file()) {
             self.is_known_filesystem = Some(true);
             *liveness = Liveness::of_entry(entry);
             return Err(Kept::InUse);
@@ -200,12 +200,15 @@ impl Examination<'_> {
 fn is_told_of(handle: &Handle) -> Result<bool, Errno> {
     let name = aside();
     let socket = socket_with(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None)?;
+    let number = u32::try_from(fstat(&socket)?.st_ino).map_err(|_| Errno::OVERFLOW)?;
     bind(&socket, &SocketAddrUnix::new(handle.short_path_of(&name))?)?;
-    // As long as the socket is open, its number is its own.
+    // Asked for by the number, it is not hidden as it may be in a table.
+    let entry = unix_diag::find(number).ok().flatten();
+    // As long as the socket is open, the number of its file is its own.
     let found = handle.find(&name);
     let is_told = found.as_ref().is_ok_and(|held| {
-        let file = held.as_ref().map(|held| file_id(&held.facts));
-        file.is_some_and(|file| Table::read().is_ok_and(|table| table.get(file).is_some()))
+        let file = held.as_ref().map(|held| held.facts.file());
+        file.is_some() && file == entry.and_then(|entry| entry.file)
     });
     if let Some(held) = found?
         && handle.number_of(&name)? == Some(held.number())

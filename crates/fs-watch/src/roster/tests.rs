@@ -318,3 +318,40 @@ fn what_may_not_be_connected_to_is_stale_when_two_tables_lack_it() {
         }
     }
 }
+
+#[test]
+fn a_second_table_is_wanted_for_whom_no_table_lacked_before() {
+    let (mut roster, start) = (with_a(), Instant::now());
+    let mut now = start;
+    // That there is no table says of nobody that it is not in it.
+    roster.handle_table(None::<fn(&Facts) -> Option<Entry>>, 1, now);
+    assert!(!roster.misses_another());
+    roster.handle_answer("a".as_ref(), None, OLD, now);
+    now += Duration::from_secs(5);
+    roster.handle_table(empty_table(), 1, now);
+    assert!(roster.misses_another());
+    // Nobody connects; nobody is asked for without end.
+    let mut suspected = 0;
+    while now < start + Duration::from_secs(600) {
+        for name in suspects(&mut roster) {
+            suspected += 1;
+            roster.handle_answer(name.as_ref(), None, OLD, now);
+        }
+        now += Duration::from_secs(5);
+        roster.handle_table(empty_table(), 1, now);
+        assert!(!roster.misses_another());
+    }
+    assert!((5..20).contains(&suspected), "{suspected}");
+    // It was there, and is not.
+    roster.handle_table(table(1, State::Listening), 1, now);
+    assert!(!roster.misses_another());
+    roster.handle_table(empty_table(), 1, now);
+    assert!(roster.misses_another());
+    // It is taken for gone, and its file stays.
+    for expected in [true, true, false, false] {
+        roster.handle_table(empty_table(), 1, now);
+        assert_eq!(roster.misses_another(), expected);
+        roster.handle_answer("a".as_ref(), None, OLD, now);
+        now += Duration::from_secs(5);
+    }
+}

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::time::UNIX_EPOCH;
 
 use super::*;
-use crate::roster::{DotFiles, Listing, Roster, Sighting};
+use crate::dot_files::DotFiles;
+use crate::roster::{Listing, Roster, Sighting};
 use crate::socket::Facts;
 
 const SECOND: Duration = Duration::from_secs(1);

@@ -9,7 +9,7 @@ use std::sync::mpsc;
 
 use ::notify::{EventHandler, RecommendedWatcher, RecursiveMode, Watcher as _};
 
-use super::hub::Members;
+use super::members::Members;
 use crate::event::Why;
 use crate::eyes;
 use crate::target::Identity;

@@ -1,0 +1,75 @@
+//! What to tell the consumer.
+
+use std::collections::VecDeque;
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
+
+use crate::event::Reason;
+use crate::socket::{Generation, Socket, SocketId};
+
+/// A difference between what was announced and what is there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Change {
+    /// A socket to announce.
+    Added(Socket),
+    /// Somebody listens on an announced socket.
+    Ready(Socket),
+    /// An announced socket to take back.
+    Removed {
+        /// Which one.
+        id: SocketId,
+        /// How it went.
+        reason: Reason,
+    },
+}
+
+/// The changes of one directory that have not been told yet, in their order.
+#[derive(Debug)]
+pub(super) struct Changes {
+    /// What is put in front of names.
+    dir: PathBuf,
+    queue: VecDeque<Change>,
+    /// How many sockets are announced when all is told.
+    announced: usize,
+}
+
+impl Changes {
+    /// For so many changes room is kept when there are none.
+    const KEPT: usize = 64;
+
+    pub(super) fn new(dir: PathBuf) -> Self {
+        Self { dir, queue: VecDeque::new(), announced: 0 }
+    }
+
+    pub(super) fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    pub(super) fn announced(&self) -> usize {
+        self.announced
+    }
+
+    pub(super) fn add(&mut self, socket: Socket) {
+        self.announced += 1;
+        self.queue.push_back(Change::Added(socket));
+    }
+
+    pub(super) fn ready(&mut self, socket: Socket) {
+        self.queue.push_back(Change::Ready(socket));
+    }
+
+    pub(super) fn remove(&mut self, name: &OsStr, generation: Generation, reason: Reason) {
+        self.announced -= 1;
+        let id = SocketId { path: self.dir.join(name), generation };
+        self.queue.push_back(Change::Removed { id, reason });
+    }
+
+    pub(super) fn poll(&mut self) -> Option<Change> {
+        let change = self.queue.pop_front();
+        if change.is_none() {
+            // After a burst.
+            self.queue.shrink_to(Self::KEPT);
+        }
+        change
+    }
+}
