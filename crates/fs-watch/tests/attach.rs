@@ -14,6 +14,7 @@ use std::time::Duration;
 use fs_watch::attach::{Attached, End, News, Policy, Start, Stop};
 use fs_watch::{Event, Reason, Socket, SocketId, Watcher};
 use tempfile::TempDir;
+use tokio::sync::Notify;
 
 /// A test that takes longer hangs.
 const LIMIT: Duration = Duration::from_secs(50);
@@ -197,17 +198,27 @@ async fn a_handler_may_say_goodbye_and_one_that_does_not_is_aborted() {
             let _socket = rebind(&path);
             let watcher = Watcher::start(dir.path()).await.unwrap();
             let policy = Policy::default().with_patience(patience);
-            let mut attached = watcher.attach_with(policy, move |_: Socket, stop: Stop| async move {
-                assert!(!stop.is_requested());
-                stop.requested().await;
-                assert!(stop.is_requested());
-                if !is_polite {
-                    std::future::pending::<()>().await;
+            // That it is started is told when it is spawned, which may be before it runs.
+            let runs = Arc::new(Notify::new());
+            let mut attached = watcher.attach_with(policy, {
+                let runs = Arc::clone(&runs);
+                move |_: Socket, stop: Stop| {
+                    let runs = Arc::clone(&runs);
+                    async move {
+                        assert!(!stop.is_requested());
+                        runs.notify_one();
+                        stop.requested().await;
+                        assert!(stop.is_requested());
+                        if !is_polite {
+                            std::future::pending::<()>().await;
+                        }
+                        tokio::task::yield_now().await;
+                        Ok::<(), String>(())
+                    }
                 }
-                tokio::task::yield_now().await;
-                Ok::<(), String>(())
             });
             started(&mut attached).await;
+            runs.notified().await;
             fs::remove_file(&path).unwrap();
             let (id, end, asked, again_in) = ended(&mut attached).await;
             assert_eq!((id.path, end, asked, again_in), (path, expected, true, None));
