@@ -135,7 +135,9 @@ impl Error {
             return self;
         }
         match self {
-            Self::Send { source, .. } | Self::Receive { source } | Self::Wait { source } => Self::Stalled { left, source },
+            Self::Send { source, .. } | Self::Receive { source } | Self::Wait { source } => {
+                Self::Stalled { left, source }
+            }
             error => error,
         }
     }
