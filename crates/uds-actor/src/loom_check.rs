@@ -15,6 +15,7 @@ use std::{
     task::{Context, Poll, Waker},
 };
 
+use bytes::Bytes;
 use frame_codec::{Batch, Delimited, Encoder, Intake, Limits};
 use loom::{future::block_on, model::Builder, thread};
 
@@ -142,7 +143,7 @@ fn packets() -> Arc<Outbox<Packets>> {
 /// What the task does with an outbox of packets, until that is finished and empty, or the peer is gone after so many. Answers
 /// how many packets are left over then.
 fn act_on_packets(outbox: &Outbox<Packets>, wire: &Wire, most: usize) -> usize {
-    let mut taken = VecDeque::new();
+    let mut taken: VecDeque<Bytes> = VecDeque::new();
     let mut sent = 0;
     block_on(poll_fn(|cx| {
         loop {

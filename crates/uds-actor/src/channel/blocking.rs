@@ -71,7 +71,8 @@ impl<Tx: ?Sized, Rx, C: Codec<Tx, Rx>> Channel<Tx, Rx, Blocking, C> {
         sent
     }
 
-    /// Writes what is queued: something is after [`Error::Unfinished`] and [`Error::Stalled`], or when the channel comes from an event loop.
+    /// Writes what is queued: something is after [`Error::Unfinished`] and [`Error::Stalled`], or when the channel comes from
+    /// an event loop.
     ///
     /// # Errors
     ///
