@@ -45,7 +45,7 @@ impl Model {
 
     fn encode(self, said: i128) -> Vec<u8> {
         let width = usize::from(self.width);
-        let said = u64::try_from(said).unwrap();
+        let said = u64::try_from(said).expect("it was clamped to what the field holds");
         match self.order {
             ByteOrder::BigEndian => said.to_be_bytes()[8 - width..].to_vec(),
             ByteOrder::LittleEndian => said.to_le_bytes()[..width].to_vec(),
@@ -65,7 +65,8 @@ impl Model {
         let header = len as i128 - behind;
         let said = behind - self.surplus();
         if said < 0 {
-            return Err(Error::WrongLength { len, expected: u64::try_from(self.surplus() + header).unwrap() });
+            let expected = u64::try_from(self.surplus() + header).expect("more than was there");
+            return Err(Error::WrongLength { len, expected });
         }
         if said > self.largest() {
             let max = (self.largest() + self.surplus()).max(0) + header;
