@@ -39,6 +39,9 @@ impl Admit {
     }
 
     /// This user too.
+    ///
+    /// 65534 is not only a user's number, mostly that of `nobody`: the kernel gives it for every user who has none in our user
+    /// namespace, so that whoever admits it admits all of them.
     #[must_use]
     pub fn uid(mut self, uid: u32) -> Self {
         self.uids.push(uid);
@@ -50,6 +53,10 @@ impl Admit {
     pub fn gid(mut self, gid: u32) -> Self {
         self.gids.push(gid);
         self
+    }
+
+    pub(crate) const fn is_anyone(&self) -> bool {
+        self.anyone
     }
 
     /// Whether `peer` may come in.

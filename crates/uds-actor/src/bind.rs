@@ -43,7 +43,8 @@ const BACKLOG: u32 = 1024;
 ///
 /// So the name never leads to a socket that refuses or that has another mode than asked for, and no two starters
 /// remove each other's sockets. A directory in which others may rename files (writable by group or others, and not
-/// sticky) is refused, because there none of this would hold.
+/// sticky) is refused, because there none of this would hold. Nor would it against the directory's owner, whose it is to
+/// rename what is in it: that user, whoever it is, is trusted not to, and cannot make us touch anything that is not ours.
 ///
 /// ```
 /// use uds_actor::{Bind, Connect, Mode};
@@ -215,7 +216,8 @@ impl Bind {
     /// Takes the address and receives datagrams on it: `SOCK_DGRAM`, in a unit file `ListenDatagram=` (with
     /// `PassCredentials=yes`, because what is sent before this is called has no sender otherwise).
     ///
-    /// Each datagram's sender is [admitted](Self::admit) or not, by user and primary group. How many datagrams
+    /// Each datagram's sender is [admitted](Self::admit) or not, by user and primary group; one without a sender only where
+    /// [anyone](Admit::anyone) is. How many datagrams
     /// may wait is the system's choice (`net.unix.max_dgram_qlen`), and not [`backlog`](Self::backlog)'s.
     ///
     /// # Errors

@@ -5,6 +5,7 @@
 //! block, so that senders write blocks and give way as they do with many more bytes.
 
 use std::{
+    collections::VecDeque,
     future::poll_fn,
     io::{self, IoSlice},
     sync::{
@@ -14,19 +15,22 @@ use std::{
     task::{Context, Poll, Waker},
 };
 
+use bytes::Bytes;
 use frame_codec::{Batch, Delimited, Encoder, Intake, Limits};
 use loom::{future::block_on, model::Builder, thread};
 
 use crate::{
-    Overflow,
+    Overflow, Refusal,
     control::Desk,
     inbox::Inbox,
     outbox::{
         Outbox, Taken,
         frames::{BLOCK, Frames},
     },
-    outlet::Outlet as _,
+    outlet::Outlet,
+    packet::{Semantics, packets::Packets},
     payload::Payload,
+    report::Count,
     sync::Mutex,
     transport::WriteShared,
     waiters::Ticket,
@@ -115,9 +119,55 @@ fn act(outbox: &Outbox<Frames<Delimited>>, wire: &Wire) {
     }));
 }
 
-fn send(outbox: &Outbox<Frames<Delimited>>, line: &str) {
+fn send(outbox: &impl Outlet, line: &str) {
+    try_send(outbox, line).unwrap();
+}
+
+/// Unless the connection has ended.
+fn try_send(outbox: &impl Outlet, line: &str) -> Result<(), Box<Refusal>> {
     let mut ticket = Ticket::new();
-    block_on(poll_fn(|cx| outbox.poll_push(cx, &mut ticket, Payload::lent(line.as_bytes())))).unwrap();
+    block_on(poll_fn(|cx| outbox.poll_push(cx, &mut ticket, Payload::lent(line.as_bytes()))))
+}
+
+fn flush(outbox: &impl Outlet) -> Result<(), Refusal> {
+    let (mark, mut ticket) = (outbox.mark(), Ticket::new());
+    block_on(poll_fn(|cx| outbox.poll_written(cx, &mut ticket, mark)))
+}
+
+/// Room for one packet, until it is sent.
+fn packets() -> Arc<Outbox<Packets>> {
+    let packets = Packets::new(1, 1 << 10, Semantics::Connection);
+    Arc::new(Outbox::new(packets, Overflow::Wait, Arc::new(Desk::default())))
+}
+
+/// What the task does with an outbox of packets, until that is finished and empty, or the peer is gone after so many. Answers
+/// how many packets are left over then.
+fn act_on_packets(outbox: &Outbox<Packets>, wire: &Wire, most: usize) -> usize {
+    let mut taken: VecDeque<Bytes> = VecDeque::new();
+    let mut sent = 0;
+    block_on(poll_fn(|cx| {
+        loop {
+            match taken.pop_front() {
+                Some(packet) if sent == most => {
+                    taken.push_front(packet);
+                    outbox.refuse();
+                    return Poll::Ready(());
+                }
+                Some(packet) => {
+                    wire.write(&[IoSlice::new(&packet), IoSlice::new(b"\n")]);
+                    sent += 1;
+                    let settled = Count { frames: 1, bytes: packet.len() as u64 };
+                    outbox.note_written(1, |packets| packets.settle(settled));
+                }
+                None => match outbox.take(&mut taken, cx) {
+                    Taken::Nothing => return Poll::Pending,
+                    Taken::Last => return Poll::Ready(()),
+                    Taken::Messages => {}
+                },
+            }
+        }
+    }));
+    taken.len() + outbox.close().unsent.len()
 }
 
 /// Every line once, and those of one sender in their order.
@@ -133,8 +183,8 @@ fn a_sender_that_waits_for_room_is_woken_and_keeps_its_order() {
         let wire = Wire::new(usize::MAX);
         let outbox = outbox(8, None); // room for one of these lines at a time
         let actor = start(&outbox, &wire);
-        send(&outbox, "a1");
-        send(&outbox, "a2");
+        send(&*outbox, "a1");
+        send(&*outbox, "a2");
         outbox.drop_sender();
         actor.join().unwrap();
         assert_eq!(wire.lines(), ["a1", "a2"]);
@@ -150,12 +200,12 @@ fn of_two_senders_that_want_the_same_room_neither_is_forgotten() {
         let other = thread::spawn({
             let outbox = Arc::clone(&outbox);
             move || {
-                send(&outbox, "b1");
+                send(&*outbox, "b1");
                 outbox.drop_sender();
             }
         });
         let actor = start(&outbox, &wire);
-        send(&outbox, "a1");
+        send(&*outbox, "a1");
         outbox.drop_sender();
         other.join().unwrap();
         actor.join().unwrap();
@@ -180,12 +230,12 @@ fn whoever_holds_the_token_writes_alone_and_nothing_is_torn() {
             let other = thread::spawn({
                 let outbox = Arc::clone(&outbox);
                 move || {
-                    send(&outbox, "b1");
+                    send(&*outbox, "b1");
                     outbox.drop_sender();
                 }
             });
-            send(&outbox, "a1");
-            send(&outbox, "a2");
+            send(&*outbox, "a1");
+            send(&*outbox, "a2");
             outbox.drop_sender();
             other.join().unwrap();
             actor.join().unwrap();
@@ -202,10 +252,8 @@ fn a_flush_ends_when_its_line_is_on_the_wire_and_not_before() {
         let wire = Wire::new(2);
         let outbox = outbox(1 << 10, Some(Arc::clone(&wire) as Arc<dyn WriteShared>));
         let actor = start(&outbox, &wire);
-        send(&outbox, "mine");
-        let mark = outbox.mark();
-        let mut ticket = Ticket::new();
-        block_on(poll_fn(|cx| outbox.poll_written(cx, &mut ticket, mark))).unwrap();
+        send(&*outbox, "mine");
+        flush(&*outbox).unwrap();
         assert_eq!(wire.lines(), ["mine"]);
         outbox.drop_sender();
         actor.join().unwrap();
@@ -224,15 +272,13 @@ fn a_flush_ends_when_another_sender_has_written_its_line() {
         let other = thread::spawn({
             let outbox = Arc::clone(&outbox);
             move || {
-                send(&outbox, "b1");
-                send(&outbox, "b2");
+                send(&*outbox, "b1");
+                send(&*outbox, "b2");
                 outbox.drop_sender();
             }
         });
-        send(&outbox, "mine");
-        let mark = outbox.mark();
-        let mut ticket = Ticket::new();
-        block_on(poll_fn(|cx| outbox.poll_written(cx, &mut ticket, mark))).unwrap();
+        send(&*outbox, "mine");
+        flush(&*outbox).unwrap();
         assert!(wire.lines().contains(&"mine".to_owned()));
         outbox.drop_sender();
         other.join().unwrap();
@@ -240,6 +286,63 @@ fn a_flush_ends_when_another_sender_has_written_its_line() {
         assert_eq!(wire.lines().len(), 3);
     });
     assert!(blocks.load(Ordering::Relaxed), "no block was ever written");
+}
+
+#[test]
+fn packets_that_wait_for_those_before_them_to_be_sent_are_woken_and_keep_their_order() {
+    explore(|| {
+        let wire = Wire::new(usize::MAX);
+        let outbox = packets();
+        outbox.add_sender();
+        let actor = thread::spawn({
+            let (outbox, wire) = (Arc::clone(&outbox), Arc::clone(&wire));
+            move || act_on_packets(&outbox, &wire, usize::MAX)
+        });
+        let other = thread::spawn({
+            let outbox = Arc::clone(&outbox);
+            move || {
+                send(&*outbox, "b1");
+                outbox.drop_sender();
+            }
+        });
+        send(&*outbox, "a1");
+        send(&*outbox, "a2");
+        flush(&*outbox).unwrap();
+        assert!(wire.lines().contains(&"a2".to_owned()));
+        outbox.drop_sender();
+        other.join().unwrap();
+        assert_eq!(actor.join().unwrap(), 0);
+        assert_two_of_ours_and_one_of_theirs(&wire.lines());
+    });
+}
+
+#[test]
+fn whoever_waits_when_the_peer_is_gone_is_told_and_every_packet_is_accounted_for() {
+    explore(|| {
+        let wire = Wire::new(usize::MAX);
+        let outbox = packets();
+        outbox.add_sender();
+        let actor = thread::spawn({
+            let (outbox, wire) = (Arc::clone(&outbox), Arc::clone(&wire));
+            move || act_on_packets(&outbox, &wire, 1)
+        });
+        let other = thread::spawn({
+            let outbox = Arc::clone(&outbox);
+            move || {
+                let sent = usize::from(try_send(&*outbox, "b1").is_ok());
+                outbox.drop_sender();
+                sent
+            }
+        });
+        let ours: Vec<_> = ["a1", "a2"].into_iter().filter(|line| try_send(&*outbox, line).is_ok()).collect();
+        let is_flushed = flush(&*outbox).is_ok();
+        let flushed = if is_flushed { wire.lines() } else { Vec::new() };
+        outbox.drop_sender();
+        let sent = ours.len() + other.join().unwrap();
+        let left = actor.join().unwrap();
+        assert_eq!(wire.lines().len() + left, sent, "{left} left over");
+        assert!(!is_flushed || ours.iter().all(|line| flushed.iter().any(|there| there == line)), "{flushed:?}");
+    });
 }
 
 #[test]

@@ -69,7 +69,7 @@ mod bound;
 mod datagram;
 mod incoming;
 mod outgoing;
-mod packets;
+pub(crate) mod packets;
 mod seqpacket;
 mod socket;
 mod task;

@@ -9,7 +9,7 @@ use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use rustix::io::{FdFlags, fcntl_dupfd_cloexec, fcntl_getfd, fcntl_setfd};
 use tokio::io::{Interest, unix::AsyncFd};
 
-pub(crate) use self::credentials::receive_with_credentials;
+pub(crate) use self::credentials::{NOBODY, receive_with_credentials};
 
 /// `SO_PEERCRED` as the kernel gives it: the pid is 0 when the peer is outside our pid namespace.
 #[derive(Debug, Clone, Copy)]

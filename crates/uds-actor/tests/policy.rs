@@ -140,7 +140,7 @@ async fn a_sink_goes_on_behind_a_message_that_the_framing_refuses() {
 async fn a_peer_that_leaves_later_than_its_last_word_is_noticed_though_nothing_is_sent() {
     for listens in [true, false] {
         let (here, mut there) = UnixStream::pair().unwrap();
-        let (_sender, receiver, control) = Actor::new(here, Delimited::lines()).spawn();
+        let (sender, receiver, control) = Actor::new(here, Delimited::lines()).spawn();
         there.write_all(b"last words\n").await.unwrap();
         if listens {
             there.shutdown().await.unwrap();
@@ -154,10 +154,16 @@ async fn a_peer_that_leaves_later_than_its_last_word_is_noticed_though_nothing_i
         // As long as it may read it is served.
         tokio::time::sleep(Duration::from_secs(3600)).await;
         assert!(tokio::time::timeout(Duration::from_secs(1), control.finished()).await.is_err());
+        sender.send(b"still here").await.unwrap();
+        sender.flush().await.unwrap();
+        let mut line = [0; 11];
+        there.read_exact(&mut line).await.unwrap();
+        assert_eq!(&line, b"still here\n");
         drop(there);
         let report = soon("the end", control.finished()).await;
         assert!(matches!(report.reason, Reason::Closed), "{}", report.reason);
-        drop(receiver);
+        assert_eq!(report.handed_to_kernel.frames, 1);
+        drop((sender, receiver));
     }
 }
 

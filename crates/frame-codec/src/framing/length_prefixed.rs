@@ -168,7 +168,8 @@ impl LengthPrefixed {
     /// Why the length field cannot say that so many bytes follow it, in a payload of `len` bytes.
     #[cold]
     fn unsayable(&self, behind: u64, len: usize) -> Error {
-        let lead = if self.offset > 0 { self.lead() as u64 } else { 0 };
+        // What of the payload is not behind the length field: the header, if that is a part of it.
+        let lead = (len as u64).saturating_sub(behind);
         if behind < self.fewest {
             return Error::WrongLength { len, expected: self.fewest.saturating_add(lead) };
         }
@@ -212,7 +213,7 @@ impl Framing for LengthPrefixed {
             return Err(if self.surplus < 0 {
                 Error::Malformed { what: "the length is smaller than what it counts" }
             } else {
-                Error::FrameTooLarge { len: said, max: max_payload }
+                Error::FrameTooLarge { len: u64::MAX, max: max_payload }
             });
         };
         let len = behind.saturating_add(lead.saturating_sub(start) as u64);
@@ -250,8 +251,16 @@ impl LengthPrefixed {
         let said = self.read(message).ok_or(Error::WrongLength { len, expected: lead })?;
         match said.checked_add_signed(self.surplus).and_then(|behind| behind.checked_add(lead)) {
             Some(whole) if whole == len as u64 => Ok(()),
-            whole => Err(Error::WrongLength { len, expected: whole.unwrap_or(said) }),
+            _ => Err(self.misstated(said, len)),
         }
+    }
+
+    /// How a message of `len` bytes says something else of itself.
+    #[cold]
+    fn misstated(&self, said: u64, len: usize) -> Error {
+        // Of a message that is to end before its header does, or behind the last byte that can be counted, too.
+        let whole = i128::from(said).saturating_add(self.surplus.into()).saturating_add(self.lead() as i128);
+        Error::WrongLength { len, expected: u64::try_from(whole.max(0)).unwrap_or(u64::MAX) }
     }
 }
 

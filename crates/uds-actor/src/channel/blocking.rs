@@ -34,7 +34,8 @@ impl<Tx: ?Sized, Rx, C: Codec<Tx, Rx>> Channel<Tx, Rx, Blocking, C> {
     /// # Errors
     ///
     /// [`Error::Encode`], [`Error::TooLarge`], [`Error::Finished`]; [`Error::Send`] if the peer has closed or is gone —
-    /// what it sent before can still be received.
+    /// what it sent before can still be received. [`Error::Stalled`] when it is queued and must not be sent again; other
+    /// errors that [may be retried](Error::is_retryable) are of a message that is not queued.
     pub fn send(&mut self, message: &Tx) -> Result<(), Error> {
         self.send_until(message, Patience::ENDLESS)
     }
@@ -53,7 +54,10 @@ impl<Tx: ?Sized, Rx, C: Codec<Tx, Rx>> Channel<Tx, Rx, Blocking, C> {
         self.encode(message)?;
         let sent = loop {
             match self.framed.push(&self.scratch) {
-                Ok(()) => break self.framed.flush_until(patience),
+                Ok(()) => {
+                    let flushed = self.framed.flush_until(patience);
+                    break flushed.map_err(|error| error.once_queued(self.unsent_bytes()));
+                }
                 // What an earlier timeout left in the queue has to make room first.
                 Err(Error::Full { .. }) => {
                     if let Err(error) = self.framed.write_some_until(patience) {
@@ -67,7 +71,8 @@ impl<Tx: ?Sized, Rx, C: Codec<Tx, Rx>> Channel<Tx, Rx, Blocking, C> {
         sent
     }
 
-    /// Writes what is queued: something is after [`Error::Unfinished`], or when the channel comes from an event loop.
+    /// Writes what is queued: something is after [`Error::Unfinished`] and [`Error::Stalled`], or when the channel comes from
+    /// an event loop.
     ///
     /// # Errors
     ///

@@ -45,6 +45,15 @@ pub enum Error {
         /// Bytes that are queued.
         left: usize,
     },
+    /// The message is queued, and for want of memory in the kernel it could not be waited until all of it is written. Do not
+    /// send it again: what is left goes out with whatever the channel does next.
+    #[error("short of memory with {left} bytes still to be written")]
+    Stalled {
+        /// Bytes that are queued.
+        left: usize,
+        /// What the kernel said.
+        source: io::Error,
+    },
     /// The peer's bytes are no message for this codec. They are gone; the next message can be received.
     #[error("a message of {len} bytes could not be decoded")]
     Decode {
@@ -120,13 +129,26 @@ impl Error {
         self.disposition().retryable
     }
 
+    /// The same for a call whose message is among the `left` bytes that are queued: to call again would send it twice.
+    pub(super) fn once_queued(self, left: usize) -> Self {
+        if !self.is_retryable() {
+            return self;
+        }
+        match self {
+            Self::Send { source, .. } | Self::Receive { source } | Self::Wait { source } => {
+                Self::Stalled { left, source }
+            }
+            error => error,
+        }
+    }
+
     /// Every error's answers, in one table without a wildcard: a new error does not compile without them.
     fn disposition(&self) -> Disposition {
         const OURS: Disposition = Disposition { peer_fault: false, peer_usable: true, retryable: false };
         const PASSES: Disposition = Disposition { retryable: true, ..OURS };
         const OVER: Disposition = Disposition { peer_usable: false, ..OURS };
         match self {
-            Self::Encode { .. } | Self::TooLarge { .. } | Self::Unfinished { .. } => OURS,
+            Self::Encode { .. } | Self::TooLarge { .. } | Self::Unfinished { .. } | Self::Stalled { .. } => OURS,
             Self::Full { .. } | Self::TimedOut { .. } | Self::Wait { .. } => PASSES,
             // The frame is done with, and the next one begins where it should.
             Self::Decode { .. } => Disposition { peer_fault: true, ..OURS },

@@ -33,6 +33,17 @@ pub(super) struct Framed {
     /// How often it was waited, for tests.
     #[cfg(test)]
     pub(super) polls: std::cell::Cell<u32>,
+    /// Whether the kernel has no memory for the next call that may lack it, for tests.
+    #[cfg(test)]
+    pub(super) shortage: std::cell::Cell<Option<Call>>,
+}
+
+/// What the kernel may lack memory for.
+#[cfg(test)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Call {
+    Send,
+    Poll,
 }
 
 /// ```text
@@ -84,6 +95,8 @@ impl Framed {
             writing: Writing::Open,
             #[cfg(test)]
             polls: std::cell::Cell::default(),
+            #[cfg(test)]
+            shortage: std::cell::Cell::default(),
         }
     }
 
@@ -223,6 +236,10 @@ impl Framed {
             return Err(self.send_failed(errno));
         }
         while !self.outbox.unread().is_empty() {
+            #[cfg(test)]
+            if self.is_short_for(Call::Send) {
+                return Err(self.writing_failed(Errno::NOBUFS));
+            }
             match send(&self.socket, self.outbox.unread(), SendFlags::NOSIGNAL | SendFlags::DONTWAIT) {
                 Ok(count) => self.outbox.consume(count),
                 Err(Errno::AGAIN) => return Ok(Flush::Pending { bytes: self.outbox.unread().len() }),
@@ -246,6 +263,11 @@ impl Framed {
 
     fn send_failed(&self, errno: Errno) -> Error {
         Error::Send { left: self.outbox.unread().len(), source: errno.into() }
+    }
+
+    #[cfg(test)]
+    fn is_short_for(&self, call: Call) -> bool {
+        self.shortage.get() == Some(call) && self.shortage.take().is_some()
     }
 
     // Waiting.
@@ -273,7 +295,12 @@ impl Framed {
             let timeout = left.and_then(|left| Timespec::try_from(left).ok());
             let mut sockets = [PollFd::new(&self.socket, flags)];
             #[cfg(test)]
-            self.polls.set(self.polls.get() + 1);
+            {
+                self.polls.set(self.polls.get() + 1);
+                if self.is_short_for(Call::Poll) {
+                    return Err(Error::Wait { source: Errno::NOMEM.into() });
+                }
+            }
             match poll(&mut sockets, timeout.as_ref()) {
                 Ok(0) => return Ok(None),
                 Ok(_) => {

@@ -25,7 +25,7 @@ impl<Tx: ?Sized, Rx, C: Codec<Tx, Rx>> Channel<Tx, Rx, NonBlocking, C> {
     /// # Errors
     ///
     /// As [`queue`](Self::queue) if nothing is queued. [`Error::Send`] may also mean that it is and cannot be written;
-    /// the channel sends nothing more then.
+    /// the channel sends nothing more then. After [`Error::Stalled`] it is queued, and must not be sent again.
     pub fn try_send(&mut self, message: &Tx) -> Result<Flush, Error> {
         match self.queue(message) {
             Err(Error::Full { .. }) => {
@@ -34,7 +34,7 @@ impl<Tx: ?Sized, Rx, C: Codec<Tx, Rx>> Channel<Tx, Rx, NonBlocking, C> {
             }
             queued => queued?,
         }
-        self.framed.write()
+        self.framed.write().map_err(|error| error.once_queued(self.unsent_bytes()))
     }
 
     /// Closes our direction (`shutdown(2)`) as soon as what is queued is written; says what is left. Receiving goes on.

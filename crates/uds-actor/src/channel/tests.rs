@@ -145,6 +145,49 @@ fn what_was_left_of_a_message_goes_out_first_and_once() {
 }
 
 #[test]
+fn a_message_that_is_queued_is_not_to_be_sent_again_whatever_the_kernel_lacks() {
+    use super::framed::Call;
+    let buffers = Buffers::both(Capacity::growable(64, 2 << 20));
+    for call in [Call::Send, Call::Poll] {
+        let (mut channel, there) = over_socket(buffers);
+        let large = vec![b'l'; 1 << 20]; // more than the socket takes, so that it has to be waited
+        channel.framed.shortage.set(Some(call));
+        let stalled = channel.send(&large).unwrap_err();
+        assert!(matches!(stalled, Error::Stalled { left, .. } if left > 0), "{call:?}: {stalled:?}");
+        assert!(!stalled.is_retryable() && stalled.peer_usable() && !stalled.is_peer_fault(), "{call:?}");
+        assert!(channel.unsent_bytes() > 0);
+
+        // Before there is room for it, it is not queued, and may be sent again.
+        let before = channel.unsent_bytes();
+        channel.framed.shortage.set(Some(call));
+        let error = channel.send(&vec![b'n'; 2_000_000]).unwrap_err();
+        assert!(error.is_retryable() && channel.unsent_bytes() <= before, "{call:?}: {error:?}");
+
+        let reading = read_all(there);
+        channel.send(b"small").unwrap();
+        drop(channel);
+        assert!(reading.join().unwrap() == [frame(&large), frame(b"small")].concat(), "{call:?}");
+    }
+
+    let (channel, there) = over_socket(buffers);
+    let mut channel = channel.into_nonblocking();
+    channel.framed.shortage.set(Some(Call::Send));
+    let stalled = channel.try_send(b"once").unwrap_err();
+    assert!(matches!(stalled, Error::Stalled { left: 12, .. }) && !stalled.is_retryable(), "{stalled:?}");
+    assert_eq!(channel.run().unwrap(), Flush::Done);
+    drop(channel);
+    assert_eq!(read_all(there).join().unwrap(), frame(b"once"));
+}
+
+fn read_all(mut there: UnixStream) -> thread::JoinHandle<Vec<u8>> {
+    thread::spawn(move || {
+        let mut wire = Vec::new();
+        there.read_to_end(&mut wire).expect("the channel closes in order");
+        wire
+    })
+}
+
+#[test]
 fn what_is_queued_goes_out_while_a_message_is_waited_for() {
     let (here, there) = UnixStream::pair().unwrap();
     let mut asking: Bytes<NonBlocking> = Bytes::from_stream(here).into_nonblocking();

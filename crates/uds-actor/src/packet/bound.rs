@@ -14,7 +14,11 @@ use super::{
     datagram::poll_datagram,
     socket::{Received, Semantics, Socket, has_datagram, sized},
 };
-use crate::{Address, Admit, Peer, bind::publish::Published, sys};
+use crate::{
+    Address, Admit, Peer,
+    bind::publish::Published,
+    sys::{self, NOBODY},
+};
 
 /// A datagram socket under a name, made by [`Bind::bind_datagram`](crate::Bind::bind_datagram).
 ///
@@ -24,7 +28,9 @@ use crate::{Address, Admit, Peer, bind::publish::Published, sys};
 /// reads what has arrived.
 ///
 /// The kernel says with each datagram who sent it (`SCM_CREDENTIALS`): effective user and group at the time, but no
-/// supplementary groups. Root may pretend to be anybody.
+/// supplementary groups. Root may pretend to be anybody. Of a datagram that was sent before anybody asked for its sender —
+/// to a socket of the service manager without `PassCredentials=yes` — the kernel does not know: it may be from anyone, and is
+/// taken only where [anyone](Admit::anyone) is admitted, even if uid 65534 is.
 #[derive(Debug)]
 pub struct BoundDatagram {
     // Fields are dropped in this order, and it matters: the open socket keeps the inode number ours while the name is
@@ -55,17 +61,14 @@ impl BoundDatagram {
 
     fn receive(&self, room: &mut [u8]) -> io::Result<Received> {
         let (len, sender) = sys::receive_with_credentials(self.socket.as_fd(), room)?;
-        let sender = match sender {
-            Some(found) => Peer::new(found.uid, found.gid, u32::try_from(found.pid).ok(), []),
-            // Sent before anybody asked for identities: it may be from anyone.
-            None => Peer::new(NOBODY, NOBODY, None, []),
+        let Some(sender) = sender else {
+            let unknown = || Received::Uninvited(Peer::new(NOBODY, NOBODY, None, []));
+            return Ok(if self.admit.is_anyone() { sized(len, room) } else { unknown() });
         };
+        let sender = Peer::new(sender.uid, sender.gid, u32::try_from(sender.pid).ok(), []);
         Ok(if self.admit.admits(&sender) { sized(len, room) } else { Received::Uninvited(sender) })
     }
 }
-
-/// The id that the kernel gives for who has none here (`/proc/sys/kernel/overflowuid`).
-const NOBODY: u32 = 65_534;
 
 impl Socket for BoundDatagram {
     const SEMANTICS: Semantics = Semantics::Datagrams;
@@ -111,5 +114,38 @@ impl Socket for BoundDatagram {
 impl AsFd for BoundDatagram {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.socket.as_fd()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::net::UnixDatagram as StdDatagram;
+
+    use rustix::net::sockopt::set_socket_passcred;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_sender_who_is_not_known_is_nobody_who_can_be_admitted() {
+        let own = rustix::process::geteuid().as_raw();
+        for (admit, admitted) in [
+            (Admit::own().uid(NOBODY).gid(NOBODY), [false, true]),
+            (Admit::nobody(), [false, false]),
+            (Admit::anyone(), [true, true]),
+        ] {
+            let (here, there) = StdDatagram::pair().unwrap();
+            there.send(b"before anybody asked").unwrap();
+            set_socket_passcred(&here, true).unwrap();
+            there.send(b"and after that").unwrap();
+            here.set_nonblocking(true).unwrap();
+            let socket = UnixDatagram::from_std(here).unwrap();
+            let bound = BoundDatagram::new(socket, Address::Systemd("x".into()), admit, None, None);
+            for (is_admitted, uid) in admitted.into_iter().zip([NOBODY, own]) {
+                match bound.receive(&mut [0; 100]).unwrap() {
+                    Received::Uninvited(sender) => assert_eq!((is_admitted, sender.uid()), (false, uid)),
+                    _ => assert!(is_admitted),
+                }
+            }
+        }
     }
 }

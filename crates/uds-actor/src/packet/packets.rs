@@ -12,7 +12,7 @@ use crate::{outbox::Queue, payload::Payload, report::Count};
 const OVERHEAD: usize = 64;
 
 /// A queue of packets, bounded by what they cost until they are sent.
-pub(super) struct Packets {
+pub(crate) struct Packets {
     queue: VecDeque<Bytes>,
     /// What the packets cost that are queued, or taken by the actor and not settled.
     held: usize,
@@ -24,12 +24,12 @@ pub(super) struct Packets {
 }
 
 impl Packets {
-    pub(super) const fn new(bytes: usize, max_packet: usize, semantics: Semantics) -> Self {
+    pub(crate) const fn new(bytes: usize, max_packet: usize, semantics: Semantics) -> Self {
         Self { queue: VecDeque::new(), held: 0, bytes, max_packet, semantics }
     }
 
     /// These are off our hands: handed to the kernel, or refused by it.
-    pub(super) fn settle(&mut self, packets: Count) {
+    pub(crate) fn settle(&mut self, packets: Count) {
         self.held -= packets.bytes as usize + packets.frames as usize * OVERHEAD;
     }
 

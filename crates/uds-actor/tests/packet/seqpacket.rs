@@ -353,13 +353,17 @@ async fn only_a_unix_seqpacket_socket_is_taken_for_one() {
 #[tokio::test(start_paused = true)]
 async fn a_peer_that_leaves_later_than_its_last_packet_is_noticed_though_nothing_is_sent() {
     let (here, there) = Seqpacket::pair().unwrap();
-    let (_sender, mut receiver, control) = Actor::new(here).spawn();
+    let (sender, mut receiver, control) = Actor::new(here).spawn();
     there.send(b"last words").await.unwrap();
     rustix::net::shutdown(&there, rustix::net::Shutdown::Write).unwrap();
     assert_eq!(soon("a packet", receiver.recv_batch()).await.unwrap().get(0), Some(&b"last words"[..]));
     assert!(soon("the end", receiver.recv_batch()).await.is_none());
     tokio::time::sleep(Duration::from_secs(3600)).await;
     assert!(tokio::time::timeout(Duration::from_secs(1), control.finished()).await.is_err());
+    sender.send(b"still here").await.unwrap();
+    let mut packet = [0; 100];
+    assert_eq!(there.recv(&mut packet).await.unwrap(), Received::Packet(10), "as long as it may read it is served");
     drop(there);
     assert!(matches!(soon("the report", control.finished()).await.reason, Reason::Closed));
+    drop(sender);
 }
