@@ -68,17 +68,21 @@ fn a_seqpacket_listener_loses_no_connection() {
     passes(survey, 1);
 }
 
+/// A server that is not there at first, so that there is something to wait for and to drop.
+fn late<T: Send + 'static>(bind: impl FnOnce() -> T + Send + 'static) -> tokio::task::JoinHandle<T> {
+    tokio::spawn(async move {
+        tokio::time::sleep(Duration::from_millis(8)).await;
+        bind()
+    })
+}
+
 #[test]
 fn connecting_makes_no_connection_behind_its_back() {
     let survey = Check::new().run_in_tokio(HANG, async |drops: Drops| {
         let directory = tempfile::tempdir().expect("a directory");
         let path = directory.path().join("in.sock");
         let connect = Connect::path(&path).deadline(HANG);
-        let server = tokio::spawn(async move {
-            // Not there at first, so that there is something to wait for and to drop.
-            tokio::time::sleep(Duration::from_millis(8)).await;
-            Bind::path(&path).listen().expect("a listener")
-        });
+        let server = late(move || Bind::path(&path).listen().expect("a listener"));
         let mut stream = drops.drive(async || connect.connect().await).await.expect("it comes");
         stream.write_u8(7).await.expect("room");
         let mut draining = server.await.expect("no panic").into_draining();
@@ -97,11 +101,7 @@ fn connecting_for_packets_makes_no_connection_behind_its_back() {
         let directory = tempfile::tempdir().expect("a directory");
         let path = directory.path().join("in.sock");
         let connect = Connect::path(&path).deadline(HANG);
-        let server = tokio::spawn(async move {
-            // Not there at first, so that there is something to wait for and to drop.
-            tokio::time::sleep(Duration::from_millis(8)).await;
-            Bind::path(&path).listen_seqpacket().expect("a listener")
-        });
+        let server = late(move || Bind::path(&path).listen_seqpacket().expect("a listener"));
         let socket = drops.drive(async || connect.connect_seqpacket().await).await.expect("it comes");
         socket.send(b"7").await.expect("room");
         let mut draining = server.await.expect("no panic").into_draining();
@@ -120,10 +120,7 @@ fn connecting_to_a_datagram_socket_waits_for_it() {
         let directory = tempfile::tempdir().expect("a directory");
         let path = directory.path().join("in.sock");
         let connect = Connect::path(&path).deadline(HANG);
-        let server = tokio::spawn(async move {
-            tokio::time::sleep(Duration::from_millis(8)).await;
-            Bind::path(&path).bind_datagram().expect("a name")
-        });
+        let server = late(move || Bind::path(&path).bind_datagram().expect("a name"));
         let socket = drops.drive(async || connect.connect_datagram().await).await.expect("it comes");
         let (mut receiver, _control) = Actor::new(server.await.expect("no panic")).spawn_receiver();
         socket.send(b"7").await.expect("room");
