@@ -80,6 +80,18 @@ async fn a_dropped_receiver_ends_a_connection_that_has_nothing_left_to_write() {
     assert!(matches!(report.reason, Reason::Closed), "{}", report.reason);
 }
 
+/// So many lines to read, and then nothing more for now.
+fn lines(mut left: usize) -> impl FnMut(&mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+    move |buf| {
+        if left == 0 {
+            return Poll::Pending;
+        }
+        left -= 1;
+        buf.put_slice(b"line\n");
+        Poll::Ready(Ok(()))
+    }
+}
+
 #[tokio::test]
 async fn a_flush_waits_for_what_was_taken_up_while_something_else_was_told() {
     let slot: Arc<Mutex<Option<Sender>>> = Arc::default();
@@ -94,16 +106,8 @@ async fn a_flush_waits_for_what_was_taken_up_while_something_else_was_told() {
         senders.lock().unwrap().as_ref().unwrap().try_send(b"next").unwrap();
         Poll::Ready(Ok(bytes.len()))
     };
-    let mut lines = 5;
-    let read = move |buf: &mut ReadBuf<'_>| {
-        if lines == 0 {
-            return Poll::Pending;
-        }
-        lines -= 1;
-        buf.put_slice(b"line\n");
-        Poll::Ready(Ok(()))
-    };
-    let (sender, mut receiver, control) = Actor::new(Owned(Puppet { read, write }), Delimited::lines()).spawn();
+    let (sender, mut receiver, control) =
+        Actor::new(Owned(Puppet { read: lines(5), write }), Delimited::lines()).spawn();
     *slot.lock().unwrap() = Some(sender.clone());
     sender.send(b"first").await.unwrap();
     for _ in 0..5 {
@@ -139,16 +143,8 @@ async fn a_flush_does_not_wait_for_what_was_taken_up_behind_it() {
         sender.try_send(b"next").unwrap();
         Poll::Ready(Ok(bytes.len()))
     };
-    let mut lines = 5;
-    let read = move |buf: &mut ReadBuf<'_>| {
-        if lines == 0 {
-            return Poll::Pending;
-        }
-        lines -= 1;
-        buf.put_slice(b"line\n");
-        Poll::Ready(Ok(()))
-    };
-    let (sender, mut receiver, _control) = Actor::new(Owned(Puppet { read, write }), Delimited::lines()).spawn();
+    let (sender, mut receiver, _control) =
+        Actor::new(Owned(Puppet { read: lines(5), write }), Delimited::lines()).spawn();
     *slot.lock().unwrap() = Some(sender.clone());
     sender.send(b"first").await.unwrap();
     for _ in 0..5 {
