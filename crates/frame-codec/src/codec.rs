@@ -102,9 +102,9 @@ impl<F: Framing> Decoder for Codec<F> {
         let found = self.framing.at_eof(src, self.limits.max_frame());
         let last = self.take(src, found)?;
         if last.is_none() && !src.is_empty() {
-            let cut = Error::Truncated { have: src.len(), at_least };
-            self.broken = Some(cut.clone());
-            return Err(cut.into());
+            let truncated = Error::Truncated { have: src.len(), at_least };
+            self.broken = Some(truncated.clone());
+            return Err(truncated.into());
         }
         Ok(last)
     }

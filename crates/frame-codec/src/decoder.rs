@@ -37,7 +37,7 @@ const SHARE_OF_BUFFER: usize = 4;
 ///
 /// Fill it with [`room`](Self::room) (no copy) or [`feed`](Self::feed) (a copy), take what is complete with
 /// [`next_batch`](Self::next_batch) until that answers `None`, and say how the stream ended: [`finish`](Self::finish)
-/// for an orderly end, [`cut_len`](Self::cut_len) after a reset.
+/// for an orderly end, [`truncated_len`](Self::truncated_len) after a reset.
 ///
 /// ```text
 ///             feed / room                 next_batch
@@ -303,7 +303,7 @@ impl<F: Framing> Decoder<F> {
     /// Says that the stream ended in an orderly way, and takes a last frame that needs no terminator, if there is one.
     ///
     /// Frames that were complete before and [`next_batch`](Self::next_batch) was not asked for come first: call it until it
-    /// answers `None`. What then remains is an incomplete frame: [`cut_len`](Self::cut_len) bytes of it.
+    /// answers `None`. What then remains is an incomplete frame: [`truncated_len`](Self::truncated_len) bytes of it.
     ///
     /// # Errors
     ///
@@ -351,7 +351,7 @@ impl<F: Framing> Decoder<F> {
 
     /// The bytes that belong to no complete frame: what is cut if nothing follows.
     #[must_use]
-    pub fn cut_len(&self) -> usize {
+    pub fn truncated_len(&self) -> usize {
         self.unread.len()
     }
 
@@ -367,7 +367,7 @@ impl<F: Framing> Decoder<F> {
     ///
     /// [`Error::Truncated`].
     pub fn check_end(&self) -> Result<(), Error> {
-        match self.cut_len() {
+        match self.truncated_len() {
             0 => Ok(()),
             have => Err(Error::Truncated { have, at_least: self.pending.at_least }),
         }

@@ -162,12 +162,12 @@ impl<F: Framing> Encoder<F> {
             self.forget(len);
         }
         let mut at = 0;
-        let mut cut = 0;
+        let mut truncated = 0;
         if self.frame_written > 0
             && let Some(len) = self.lengths.pop()
         {
-            cut = len - self.frame_written;
-            at = cut;
+            truncated = len - self.frame_written;
+            at = truncated;
         }
         self.frame_written = 0;
         let mut index = Index::expecting(self.lengths.len());
@@ -184,7 +184,7 @@ impl<F: Framing> Encoder<F> {
             }
             at += len;
         }
-        (index.into_batch(bytes.freeze()), cut)
+        (index.into_batch(bytes.freeze()), truncated)
     }
 }
 
@@ -352,7 +352,7 @@ mod tests {
             encoder.push(line.as_bytes()).unwrap();
         }
         encoder.consume(6); // "one\n" and half of "two\n"
-        let (unsent, cut) = encoder.take_unsent();
+        let (unsent, truncated) = encoder.take_unsent();
         assert_eq!((unsent.iter().collect::<Vec<_>>(), cut), (vec![&b"three"[..]], 2));
         assert_eq!((encoder.has_pending(), encoder.written().frames), (false, 1));
     }
@@ -374,7 +374,7 @@ mod tests {
         let mut encoder = Encoder::new(Raw, Limits::default());
         encoder.push(b"one").unwrap();
         encoder.push_shared(Bytes::from(vec![1; 5000])).unwrap();
-        let (unsent, cut) = encoder.take_unsent();
+        let (unsent, truncated) = encoder.take_unsent();
         assert_eq!((unsent.len(), unsent.get(0), cut), (2, Some(&b"one"[..]), 0));
     }
 

@@ -25,7 +25,7 @@
 //!         }
 //!     }
 //! }
-//! assert_eq!(decoder.cut_len(), 1); // the stream stopped inside a header
+//! assert_eq!(decoder.truncated_len(), 1); // the stream stopped inside a header
 //! # Ok::<(), frame_codec::Error>(())
 //! ```
 //!

@@ -43,7 +43,7 @@ const TURN: usize = 256 << 10;
 ///
 /// let PumpEvent::Batch(batch) = right.next().await else { panic!("a line was sent") };
 /// assert_eq!(batch.get(0), Some(&b"hello"[..]));
-/// assert!(matches!(right.next().await, PumpEvent::End(End::Eof { cut: 0 })));
+/// assert!(matches!(right.next().await, PumpEvent::End(End::Eof { truncated: 0 })));
 /// # Ok(())
 /// # }
 /// ```
@@ -191,14 +191,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin, F: Framing> Pump<S, F> {
         loop {
             match self.reading {
                 Reading::Ended => return Poll::Pending,
-                Reading::Ending => return Poll::Ready(self.end(|cut| End::Eof { cut })),
+                Reading::Ending => return Poll::Ready(self.end(|truncated| End::Eof { truncated })),
                 Reading::Open => {}
             }
             match self.decoder.next_batch() {
                 Ok(Some(batch)) => return Poll::Ready(PumpEvent::Batch(batch)),
                 Ok(None) if arrived >= TURN => return Poll::Ready(PumpEvent::Partial),
                 Ok(None) => {}
-                Err(error) => return Poll::Ready(self.end(|cut| End::Malformed { error, cut })),
+                Err(error) => return Poll::Ready(self.end(|truncated| End::Malformed { error, truncated })),
             }
             let outcome = {
                 let mut room = self.decoder.room();
@@ -212,7 +212,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin, F: Framing> Pump<S, F> {
                         Ok(Some(batch)) => return Poll::Ready(PumpEvent::Batch(batch)),
                         Ok(None) => {}
                         Err(error) => {
-                            return Poll::Ready(self.end(|cut| End::Malformed { error, cut }));
+                            return Poll::Ready(self.end(|truncated| End::Malformed { error, truncated }));
                         }
                     }
                 }
@@ -221,14 +221,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin, F: Framing> Pump<S, F> {
                     self.bytes_read += count as u64;
                 }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Poll::Ready(self.end(|cut| End::Failed { error, cut })),
+                Err(error) => return Poll::Ready(self.end(|truncated| End::Failed { error, truncated })),
             }
         }
     }
 
     fn end(&mut self, how: impl FnOnce(usize) -> End) -> PumpEvent {
         self.reading = Reading::Ended;
-        PumpEvent::End(how(self.decoder.cut_len()))
+        PumpEvent::End(how(self.decoder.truncated_len()))
     }
 
     /// Closes our direction (`shutdown(2)`) once everything that was pushed is written; [`PumpEvent::Finished`] follows.
@@ -245,7 +245,7 @@ impl<S, F: Framing> Pump<S, F> {
     /// Frames that have arrived and were not given out yet, without reading any more: for whoever ends before the stream
     /// does. `None` when there are no more.
     pub fn take_received(&mut self) -> Option<Batch> {
-        // Bytes that are no frames are found again by `cut_len`.
+        // Bytes that are no frames are found again by `truncated_len`.
         self.decoder.next_batch().ok().flatten()
     }
 
@@ -265,8 +265,8 @@ impl<S, F: Framing> Pump<S, F> {
 
     /// Bytes received of a frame that is not complete.
     #[must_use]
-    pub fn cut_len(&self) -> usize {
-        self.decoder.cut_len()
+    pub fn truncated_len(&self) -> usize {
+        self.decoder.truncated_len()
     }
 }
 
@@ -352,7 +352,7 @@ mod tests {
         let ((left, left_end), (right, right_end)) =
             timeout(HANG, async { tokio::join!(flood(left), flood(right)) }).await.unwrap();
         assert_eq!((left.len(), right.len()), (4, 4));
-        assert!(matches!((left_end, right_end), (End::Eof { cut: 0 }, End::Eof { cut: 0 })));
+        assert!(matches!((left_end, right_end), (End::Eof { truncated: 0 }, End::Eof { truncated: 0 })));
     }
 
     #[tokio::test]
@@ -362,7 +362,7 @@ mod tests {
         there.shutdown().await.unwrap();
         let mut pump = Pump::new(here, Delimited::lines(), Limits::default());
         let (frames, end) = drain(&mut pump).await;
-        assert_eq!((frames, matches!(end, End::Eof { cut: 0 })), (vec![b"question".to_vec()], true));
+        assert_eq!((frames, matches!(end, End::Eof { truncated: 0 })), (vec![b"question".to_vec()], true));
         pump.encoder().push(b"answer").unwrap();
         assert!(matches!(timeout(HANG, pump.next()).await.unwrap(), PumpEvent::Drained));
         let mut answer = [0; 7];

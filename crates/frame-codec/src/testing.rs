@@ -75,7 +75,7 @@ pub struct Reading {
     /// The payloads of all frames, the one that the orderly end completes included.
     pub frames: Vec<Vec<u8>>,
     /// Bytes left over.
-    pub cut: usize,
+    pub truncated: usize,
     /// The error that ended the reading, if one did.
     pub error: Option<Error>,
 }
@@ -105,8 +105,8 @@ pub fn read(framing: &impl Framing, limits: Limits, wire: &[u8], cuts: &[usize])
     })();
     let error = outcome.err();
     // After an error what was not fed yet is as unread as the rest.
-    let cut = decoder.cut_len() + rest.len();
-    Reading { frames, cut, error }
+    let truncated = decoder.truncated_len() + rest.len();
+    Reading { frames, truncated, error }
 }
 
 /// Encodes the payloads one behind the other.
@@ -138,7 +138,7 @@ pub fn any_split_gives_the_same_frames(framing: &impl Framing, payloads: &[Vec<u
     let wire = encode(framing, payloads).map_err(|error| TestCaseError::reject(error.to_string()))?;
     let whole = read(framing, Limits::default(), &wire, &[]);
     prop_assert_eq!(&whole.frames, payloads);
-    prop_assert_eq!((whole.cut, &whole.error), (0, &None));
+    prop_assert_eq!((whole.truncated, &whole.error), (0, &None));
     prop_assert_eq!(read(framing, Limits::default(), &wire, cuts), whole);
     Ok(())
 }
@@ -158,7 +158,7 @@ pub fn any_split_of_garbage_ends_the_same(
     let whole = read(framing, limits, bytes, &[]);
     let split = read(framing, limits, bytes, cuts);
     prop_assert_eq!(&split.frames, &whole.frames);
-    prop_assert_eq!(split.cut, whole.cut);
+    prop_assert_eq!(split.truncated, whole.truncated);
     prop_assert_eq!(split.error.is_some(), whole.error.is_some());
     prop_assert!(whole.frames.iter().all(|frame| frame.len() <= max_frame), "a frame over the limit got through");
     Ok(())
@@ -284,7 +284,7 @@ pub fn memory_follows_arrival(framing: &impl Framing, max_frame: usize, bytes: &
             decoder.release();
             let left = decoder.memory_len();
             // A frame that has begun keeps the buffer it grows in.
-            let most = if decoder.cut_len() > 1 << 10 { memory } else { 1 << 10 };
+            let most = if decoder.truncated_len() > 1 << 10 { memory } else { 1 << 10 };
             prop_assert!(left <= most, "{left} bytes kept of {arrived} while nothing comes");
             return Ok(());
         }

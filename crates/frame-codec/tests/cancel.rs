@@ -21,7 +21,7 @@ async fn echo(drops: Drops, pace: Pace) -> (Vec<String>, String, bool) {
                 }
             }
             PumpEvent::End(end) => {
-                ended = matches!(end, End::Eof { cut: 0 });
+                ended = matches!(end, End::Eof { truncated: 0 });
                 pump.finish();
             }
             PumpEvent::Finished => return (lines, tap.written().escape_ascii().to_string(), ended && tap.is_closed()),

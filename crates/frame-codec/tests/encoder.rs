@@ -146,12 +146,12 @@ proptest! {
             prop_assert_eq!(encoder.pending_frames(), model.frames.len());
             prop_assert_eq!(encoder.written(), model.written);
         }
-        let (unsent, cut) = encoder.take_unsent();
+        let (unsent, truncated) = encoder.take_unsent();
         if model.begun > 0 {
             let (len, _) = model.frames.pop_front().expect("a frame is begun");
-            prop_assert_eq!(cut, len - model.begun);
+            prop_assert_eq!(truncated, len - model.begun);
         } else {
-            prop_assert_eq!(cut, 0);
+            prop_assert_eq!(truncated, 0);
         }
         let expected: Vec<_> = model.frames.into_iter().map(|(_, payload)| payload).collect();
         prop_assert!(unsent.iter().eq(expected.iter().map(Vec::as_slice)), "other frames are given back");

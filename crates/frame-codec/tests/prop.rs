@@ -24,9 +24,9 @@ fn chosen() -> impl Strategy<Value = Chosen> {
         strict(if inclusive { framing.inclusive() } else { framing })
     });
     let delimited = (prop::collection::vec(any::<u8>(), 1..4), any::<bool>(), any::<bool>()).prop_map(
-        |(delimiter, cut, optional_cr)| {
+        |(delimiter, truncated, optional_cr)| {
             let framing = Delimited::by_string(&delimiter);
-            let framing = framing.unterminated(if cut { Unterminated::Cut } else { Unterminated::Deliver });
+            let framing = framing.unterminated(if truncated { Unterminated::Truncate } else { Unterminated::Deliver });
             (Arc::new(if optional_cr { framing.optional_cr() } else { framing }) as Arc<dyn Framing>, !optional_cr)
         },
     );
@@ -166,8 +166,8 @@ proptest! {
             encoder.push(payload)?;
         }
         encoder.consume(written.min(encoder.pending_bytes()));
-        let (unsent, cut) = encoder.take_unsent();
-        let gone = encoder.written().frames as usize + usize::from(cut > 0);
+        let (unsent, truncated) = encoder.take_unsent();
+        let gone = encoder.written().frames as usize + usize::from(truncated > 0);
         prop_assert_eq!(unsent.iter().map(<[u8]>::to_vec).collect::<Vec<_>>(), &payloads[gone..]);
     }
 

@@ -50,7 +50,7 @@ async fn main() -> Result {
     }
     let report = funnel.finished().await;
     println!("{report}");
-    assert_eq!((report.delivered.frames, report.cut, report.lost.frames), (PRODUCERS * LINES, 0, 0));
+    assert_eq!((report.delivered.frames, report.truncated, report.lost.frames), (PRODUCERS * LINES, 0, 0));
     Ok(())
 }
 

@@ -14,8 +14,8 @@ use tokio::sync::OwnedSemaphorePermit;
 use uds_actor::{Control, Receiver, Report, Sender};
 
 use crate::{
-    Account, Delivery, Event, Producer,
-    account::{Asked, Parting},
+    Delivery, Event, Producer, ProducerReport,
+    report::{Asked, Parting},
 };
 
 /// ```text
@@ -97,13 +97,13 @@ impl Connection {
         self.state = State::Ending(Box::pin(async move { control.finished().await }));
     }
 
-    fn account(&self, report: Report) -> Account {
-        Account {
+    fn account(&self, report: Report) -> ProducerReport {
+        ProducerReport {
             producer: Arc::clone(&self.producer),
             received: report.received,
             delivered: report.delivered,
             lost: report.lost,
-            cut_bytes: report.cut_receiving,
+            truncated_bytes: report.truncated_receiving,
             parting: Parting::new(report.reason, self.rope.asked.get().copied()),
         }
     }

@@ -5,7 +5,7 @@ use std::{fmt, path::PathBuf, sync::Arc};
 use frame_codec::{Batch, Frames, IntoFrames};
 use uds_actor::Address;
 
-use crate::{Account, Error, Producer};
+use crate::{Error, Producer, ProducerReport};
 
 /// Messages of one producer, in the order in which it sent them.
 #[derive(Clone, Debug)]
@@ -61,7 +61,7 @@ pub enum Event {
     /// Messages.
     Delivery(Delivery),
     /// A producer's connection has ended. Comes after its last delivery.
-    Left(Account),
+    Left(ProducerReport),
     /// Everybody who was in this place at the start has been found.
     Synced(Place),
     /// Something that somebody should know. The funnel goes on.

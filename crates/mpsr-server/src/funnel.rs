@@ -13,7 +13,7 @@ use tokio::{sync::mpsc, task::JoinSet};
 use tokio_util::sync::{DropGuard, WaitForCancellationFutureOwned};
 use uds_actor::{AcceptStats, Address};
 
-use crate::{Delivery, Event, Handle, Report, account::Asked, connection::Connection, site::Arrival, stop::Stop};
+use crate::{Delivery, Event, Handle, Report, connection::Connection, report::Asked, site::Arrival, stop::Stop};
 
 /// Receives from every producer, whoever and wherever they are.
 ///
@@ -135,7 +135,7 @@ impl Funnel {
         }
         while let Some(stats) = self.sources.join_next().await {
             let stats = stats.expect("sources do not panic and are not aborted");
-            self.report.refused += stats.refused;
+            self.report.rejected += stats.rejected;
             self.report.shed += stats.shed;
         }
         self.report.elapsed = self.started.elapsed();

@@ -56,7 +56,6 @@
 //! - `dir` (default): receive from every socket that appears in a directory, by `fs-watch`.
 
 mod accept;
-mod account;
 mod builder;
 mod connection;
 #[cfg(feature = "dir")]
@@ -68,11 +67,11 @@ mod limits;
 mod members;
 mod membership;
 mod producer;
+mod report;
 mod site;
 mod stop;
 
 pub use crate::{
-    account::{Account, Parting, Report},
     builder::Builder,
     error::Error,
     event::{Delivery, Event, Place},
@@ -80,5 +79,6 @@ pub use crate::{
     limits::Limits,
     membership::{Endpoint, Membership},
     producer::{Producer, ProducerId, Via},
+    report::{Parting, ProducerReport, Report},
     stop::Handle,
 };

@@ -15,7 +15,7 @@ use uds_actor::{AcceptStats, Admit, Connect, Peer};
 
 use crate::{
     Endpoint, Error, Event, Membership, Place, Via,
-    account::Asked,
+    report::Asked,
     site::{Arrival, FunnelGone, Site},
 };
 

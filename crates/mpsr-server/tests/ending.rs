@@ -251,7 +251,7 @@ async fn a_shutdown_under_load_loses_nothing_that_was_sent_before_it() {
             lines += delivery.batch().len();
         }
         let report = soon("the report", funnel.finished()).await;
-        assert_eq!((lines, report.producers, report.lost.frames, report.cut), (600, 20, 0, 0), "round {round}");
+        assert_eq!((lines, report.producers, report.lost.frames, report.truncated), (600, 20, 0, 0), "round {round}");
         drop(writing.join().unwrap());
     }
 }

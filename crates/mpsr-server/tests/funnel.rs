@@ -8,7 +8,7 @@ use std::{os::unix::net::UnixListener as StdListener, path::PathBuf, time::Durat
 
 use frame_codec::{Delimited, LengthPrefixed, Raw, UntilEof};
 use futures_util::stream;
-use mpsr_server::{Account, Endpoint, Error, Event, Funnel, Limits, Membership, Parting, Place, Report, Via};
+use mpsr_server::{Endpoint, Error, Event, Funnel, Limits, Membership, Parting, Place, ProducerReport, Report, Via};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::{UnixListener, UnixStream},
@@ -32,7 +32,7 @@ fn spot() -> Spot {
 #[derive(Default)]
 struct Told {
     messages: Vec<(u64, String)>,
-    accounts: Vec<Account>,
+    accounts: Vec<ProducerReport>,
     troubles: Vec<String>,
 }
 
@@ -83,7 +83,7 @@ async fn five_plain_clients_that_write_and_close_deliver_five_of_five_under_each
         texts.sort_unstable();
         assert_eq!(texts, (0..5).map(|n| format!("Hello from producer {n}")).collect::<Vec<_>>());
         let report = soon("the report", funnel.finished()).await;
-        assert_eq!((report.producers, report.delivered.frames, report.cut, report.lost.frames), (5, 5, 0, 0));
+        assert_eq!((report.producers, report.delivered.frames, report.truncated, report.lost.frames), (5, 5, 0, 0));
     }
     let Spot { _dir, path } = spot();
     five(Funnel::builder(Delimited::lines()).listen(Bind::path(&path)).start().await, &path).await;
@@ -157,9 +157,9 @@ async fn a_frame_over_the_limit_ends_its_producer_and_nobody_else() {
     drop(good);
     told.until_left(&mut funnel, 2).await;
     let account = &told.accounts[1];
-    assert_eq!((account.delivered.frames, account.cut(), account.cut_bytes), (1, 1, 7), "{account}");
+    assert_eq!((account.delivered.frames, account.truncated(), account.truncated_bytes), (1, 1, 7), "{account}");
     let report = soon("the report", funnel.finished()).await;
-    assert_eq!((report.delivered.frames, report.cut, report.lost.frames), (2, 2, 0));
+    assert_eq!((report.delivered.frames, report.truncated, report.lost.frames), (2, 2, 0));
 }
 
 #[tokio::test]

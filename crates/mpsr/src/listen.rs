@@ -4,7 +4,7 @@ use std::{io, time::Duration};
 
 use anyhow::Context as _;
 use futures_util::FutureExt as _;
-use mpsr_server::{Account, Delivery, Event, Funnel, Handle, Limits, Parting, Producer, Report, Via};
+use mpsr_server::{Delivery, Event, Funnel, Handle, Limits, Parting, Producer, ProducerReport, Report, Via};
 
 use crate::{
     address::{Place, bind},
@@ -142,15 +142,15 @@ impl Printer {
         self.aside(&format!("{id:>4} + {peer} on {address}"))
     }
 
-    fn left(&mut self, account: &Account) -> anyhow::Result<()> {
-        let Account { producer, received, delivered, lost, parting, .. } = account;
+    fn left(&mut self, account: &ProducerReport) -> anyhow::Result<()> {
+        let ProducerReport { producer, received, delivered, lost, parting, .. } = account;
         let (reason, error) = reason(parting);
         if self.json {
             return self.output.object(&Object::Left {
                 producer: producer.id.value(),
                 received: received.frames,
                 delivered: delivered.frames,
-                cut: account.cut(),
+                truncated: account.truncated(),
                 lost: lost.frames,
                 bytes: delivered.bytes,
                 reason,
@@ -159,8 +159,8 @@ impl Printer {
         }
         let mut line =
             format!("{:>4} - {}: delivered {}", producer.id, escaped(parting.to_string().as_bytes()), delivered.frames);
-        if account.cut_bytes > 0 {
-            line += &format!(", cut 1 message after {} bytes", account.cut_bytes);
+        if account.truncated_bytes > 0 {
+            line += &format!(", truncated 1 message after {} bytes", account.truncated_bytes);
         }
         if lost.frames > 0 {
             line += &format!(", lost {}", lost.frames);
@@ -183,10 +183,10 @@ impl Printer {
                 producers: report.producers,
                 received: report.received.frames,
                 delivered: report.delivered.frames,
-                cut: report.cut,
+                truncated: report.truncated,
                 lost: report.lost.frames,
                 bytes: report.delivered.bytes,
-                refused: report.refused,
+                rejected: report.rejected,
                 shed: report.shed,
                 seconds,
                 reason,

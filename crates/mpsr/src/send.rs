@@ -9,7 +9,7 @@ use tokio::{
     net::UnixStream,
     time::timeout,
 };
-use uds_actor::{Actor, Error, Refusal, Report, Sender};
+use uds_actor::{Actor, Error, Report, SendError, Sender};
 
 use crate::{
     args::{FramingName, Send},
@@ -122,14 +122,14 @@ async fn send_stdin(mut decoder: Decoder<impl Framing>, sender: &Sender) -> anyh
 async fn queue(sender: &Sender, message: &[u8]) -> anyhow::Result<bool> {
     match sender.send(message).await {
         Ok(()) => Ok(true),
-        Err(Refusal::Closed) => Ok(false),
+        Err(SendError::Closed) => Ok(false),
         Err(refusal) => Err(refusal.into()),
     }
 }
 
 fn judge(args: &Send, report: &Report, interrupted: bool) -> anyhow::Result<()> {
     let sent = report.handed_to_kernel;
-    let left = report.returned.len() + usize::from(report.cut_sending > 0);
+    let left = report.unsent.len() + usize::from(report.truncated_sending > 0);
     if args.verbose {
         note(&format!("sent {} messages, {} bytes with framing, to {}", sent.frames, sent.bytes, args.socket.0));
     }

@@ -100,10 +100,10 @@ pub enum End<E: std::error::Error + 'static> {
     #[error("nobody uses the connection any more")]
     HungUp,
     /// The peer closed the connection.
-    #[error("the peer closed the connection ({cut} bytes of an incomplete frame were left)")]
+    #[error("the peer closed the connection ({truncated} bytes of an incomplete frame were left)")]
     Closed {
         /// Bytes of a frame that was not complete; 0 when the peer closed between frames.
-        cut: usize,
+        truncated: usize,
     },
     /// Reading failed.
     #[error("reading failed")]
@@ -112,7 +112,7 @@ pub enum End<E: std::error::Error + 'static> {
         #[source]
         source: io::Error,
         /// Bytes of a frame that was not complete.
-        cut: usize,
+        truncated: usize,
     },
     /// Writing failed, and no call waits for a reply to what was written before.
     #[error("writing failed")]
@@ -246,9 +246,9 @@ where
                 mux.handle_write_closed();
                 self.write_error = Some(error);
             }
-            PumpEvent::End(frame_codec::End::Eof { cut }) => self.end.note(End::Closed { cut }),
-            PumpEvent::End(frame_codec::End::Failed { error, cut }) => {
-                self.end.note(End::ReadFailed { source: error, cut });
+            PumpEvent::End(frame_codec::End::Eof { truncated }) => self.end.note(End::Closed { truncated }),
+            PumpEvent::End(frame_codec::End::Failed { error, truncated }) => {
+                self.end.note(End::ReadFailed { source: error, truncated });
             }
             PumpEvent::End(frame_codec::End::Malformed { error, .. }) => self.end.note(End::Malformed(error)),
             _ => {} // drained: the account has seen to it

@@ -37,7 +37,7 @@ use crate::{
 /// assert_eq!(batch.get(0), Some(&b"hello"[..]));
 ///
 /// let report = control.close(Duration::from_secs(1)).await;
-/// assert_eq!((report.handed_to_kernel.frames, report.returned.len()), (1, 0));
+/// assert_eq!((report.handed_to_kernel.frames, report.unsent.len()), (1, 0));
 /// # Ok(())
 /// # }
 /// ```

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use frame_codec::{Batch, Framing};
 use tokio::sync::{mpsc, watch};
 
-use crate::{Actor, Control, Count, Receiver, Refusal, Sender, Transport};
+use crate::{Actor, Control, Count, Receiver, SendError, Sender, Transport};
 
 /// Gives the stream to an actor that needs no handles: what arrives goes to `inbound`, what comes on `outbound` goes out,
 /// and everything is torn down in order.
@@ -73,7 +73,7 @@ async fn carry_out(
         let Some(message) = message else { return };
         // One that the framing refuses is counted in the report; its sender cannot hear of it here.
         if let Err(unsent) = sender.send_shared(message).await
-            && unsent.reason == Refusal::Closed
+            && unsent.reason == SendError::Closed
         {
             break Some(unsent.message);
         }

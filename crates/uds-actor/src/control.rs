@@ -108,7 +108,7 @@ impl Control {
         if let Some(mut outside) = self.left_outside.clone()
             && let Ok(left) = outside.wait_for(Option::is_some).await
         {
-            report.returned = Batch::concat([report.returned].into_iter().chain(left.clone()));
+            report.unsent = Batch::concat([report.unsent].into_iter().chain(left.clone()));
         }
         report
     }

@@ -71,12 +71,11 @@
 //! of descriptors that it sent with the next: whose they are only it knows, and it might as well have attached them so.
 //!
 //! What is received is closed on exec from the beginning, owned, and closed when it is
-//! dropped, by whomever. The report has the [`Account`].
+//! dropped, by whomever. The report has the [`Report`].
 //!
 //! A descriptor is a right given away: what a peer sends may be anything, a file that blocks on reading or on closing, a socket
 //! somebody else reads from too. Look at what it is (`fstat`) before using it.
 
-mod account;
 mod batch;
 mod books;
 mod carrier;
@@ -86,17 +85,18 @@ mod limits;
 mod outgoing;
 mod passing;
 mod receiver;
+mod report;
 mod sender;
 mod socket;
 
 pub(crate) use self::outgoing::{Attachment, Descriptors};
 pub use self::{
-    account::Account,
     batch::{Batch, Given, Lent, Message},
     fault::Fault,
     limits::Limits,
     passing::Passing,
     receiver::Receiver,
+    report::Report,
     sender::Sender,
 };
 #[cfg(doc)]

@@ -118,7 +118,7 @@ pub use crate::{
     error::{Error, PathFault, Result},
     listener::{AcceptStats, Acceptable, Draining, Listener, SeqpacketListener},
     mode::Mode,
-    outlet::{Overflow, Refusal},
+    outlet::{Overflow, SendError},
     packet::{BoundDatagram, Seqpacket, TurnedAway},
     peer::Peer,
     receiver::Receiver,

@@ -20,7 +20,7 @@ use frame_codec::{Batch, Delimited, Encoder, Intake, Limits};
 use loom::{future::block_on, model::Builder, thread};
 
 use crate::{
-    Overflow, Refusal,
+    Overflow, SendError,
     control::Desk,
     inbox::Inbox,
     outbox::{
@@ -124,12 +124,12 @@ fn send(outbox: &impl Outlet, line: &str) {
 }
 
 /// Unless the connection has ended.
-fn try_send(outbox: &impl Outlet, line: &str) -> Result<(), Box<Refusal>> {
+fn try_send(outbox: &impl Outlet, line: &str) -> Result<(), Box<SendError>> {
     let mut ticket = Ticket::new();
     block_on(poll_fn(|cx| outbox.poll_push(cx, &mut ticket, Payload::lent(line.as_bytes()))))
 }
 
-fn flush(outbox: &impl Outlet) -> Result<(), Refusal> {
+fn flush(outbox: &impl Outlet) -> Result<(), SendError> {
     let (mark, mut ticket) = (outbox.mark(), Ticket::new());
     block_on(poll_fn(|cx| outbox.poll_written(cx, &mut ticket, mark)))
 }

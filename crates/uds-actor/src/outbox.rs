@@ -10,7 +10,7 @@ use std::{
 };
 
 use crate::{
-    Overflow, Refusal,
+    Overflow, SendError,
     control::{Desk, Request},
     outlet::Outlet,
     payload::Payload,
@@ -94,7 +94,7 @@ struct State<Q> {
     actor: Parked,
     waiting: Waiters,
     /// Messages that cannot be carried.
-    refused: u64,
+    rejected: u64,
     /// Messages dropped because there was no room.
     dropped: u64,
 }
@@ -125,7 +125,7 @@ pub(crate) enum Taken {
 #[derive(Debug)]
 pub(crate) struct Leftovers<T> {
     pub(crate) unsent: T,
-    pub(crate) refused: u64,
+    pub(crate) rejected: u64,
     pub(crate) dropped: u64,
 }
 
@@ -139,7 +139,7 @@ impl<Q: Queue> Outbox<Q> {
             written: 0,
             actor: Parked::default(),
             waiting: Waiters::default(),
-            refused: 0,
+            rejected: 0,
             dropped: 0,
         };
         Self { state: Mutex::new(state), overflow, desk }
@@ -163,12 +163,12 @@ impl<Q: Queue> Outbox<Q> {
     }
 
     /// Queues a message of the actor's own, room or not: it sends one at a time, and rarely.
-    pub(crate) fn push_own(&self, payload: Payload<'_>) -> Result<(), Refusal> {
+    pub(crate) fn push_own(&self, payload: Payload<'_>) -> Result<(), SendError> {
         let mut state = self.lock();
         if state.phase != Phase::Open {
-            return Err(Refusal::Closed);
+            return Err(SendError::Closed);
         }
-        state.push(payload).map_err(Refusal::Unsendable)
+        state.push(payload).map_err(SendError::Unsendable)
     }
 
     /// Says that so much more of what the actor took is off our hands, and lets the queue know.
@@ -195,7 +195,7 @@ impl<Q: Queue> Outbox<Q> {
     pub(crate) fn close(&self) -> Leftovers<Q::Unsent> {
         self.refuse();
         let mut state = self.lock();
-        Leftovers { unsent: state.queue.unsent(), refused: state.refused, dropped: state.dropped }
+        Leftovers { unsent: state.queue.unsent(), rejected: state.rejected, dropped: state.dropped }
     }
 
     /// What becomes of a message that cannot be queued now.
@@ -205,9 +205,9 @@ impl<Q: Queue> Outbox<Q> {
         mut state: MutexGuard<'_, State<Q>>,
         cx: &Context<'_>,
         ticket: &mut Ticket,
-    ) -> Poll<Result<(), Box<Refusal>>> {
+    ) -> Poll<Result<(), Box<SendError>>> {
         if state.phase != Phase::Open {
-            return Poll::Ready(Err(Box::new(Refusal::Closed)));
+            return Poll::Ready(Err(Box::new(SendError::Closed)));
         }
         if state.queue.is_turn_over() {
             state.queue.begin_turn();
@@ -224,7 +224,7 @@ impl<Q: Queue> Outbox<Q> {
                 state.phase = Phase::Closed;
                 drop(state);
                 self.desk.ask(Request::Overflow);
-                Poll::Ready(Err(Box::new(Refusal::Closed)))
+                Poll::Ready(Err(Box::new(SendError::Closed)))
             }
             Overflow::DropNewest => {
                 state.dropped += 1;
@@ -244,10 +244,10 @@ impl<Q: Queue> State<Q> {
 
 /// Queues what there is room for, and sees to it that it is written: by us, or by the actor.
 #[inline(always)]
-fn accept<Q: Queue>(mut state: MutexGuard<'_, State<Q>>, payload: Payload<'_>) -> Result<(), Box<Refusal>> {
+fn accept<Q: Queue>(mut state: MutexGuard<'_, State<Q>>, payload: Payload<'_>) -> Result<(), Box<SendError>> {
     if let Err(error) = state.push(payload) {
-        state.refused += 1;
-        return Err(Box::new(Refusal::Unsendable(error)));
+        state.rejected += 1;
+        return Err(Box::new(SendError::Unsendable(error)));
     }
     if state.queue.is_due() {
         write(state);
@@ -280,7 +280,12 @@ impl<Q> Outbox<Q> {
 }
 
 impl<Q: Queue + Send> Outlet for Outbox<Q> {
-    fn poll_push(&self, cx: &Context<'_>, ticket: &mut Ticket, payload: Payload<'_>) -> Poll<Result<(), Box<Refusal>>> {
+    fn poll_push(
+        &self,
+        cx: &Context<'_>,
+        ticket: &mut Ticket,
+        payload: Payload<'_>,
+    ) -> Poll<Result<(), Box<SendError>>> {
         let state = self.lock();
         if state.phase == Phase::Open && !state.queue.is_turn_over() && state.queue.has_room(payload) {
             return Poll::Ready(accept(state, payload));
@@ -288,13 +293,13 @@ impl<Q: Queue + Send> Outlet for Outbox<Q> {
         self.poll_wait(state, cx, ticket)
     }
 
-    fn try_push(&self, payload: Payload<'_>) -> Result<(), Box<Refusal>> {
+    fn try_push(&self, payload: Payload<'_>) -> Result<(), Box<SendError>> {
         let state = self.lock();
         if state.phase != Phase::Open {
-            return Err(Box::new(Refusal::Closed));
+            return Err(Box::new(SendError::Closed));
         }
         if !state.queue.has_room(payload) {
-            return Err(Box::new(Refusal::Full));
+            return Err(Box::new(SendError::Full));
         }
         accept(state, payload)
     }
@@ -303,13 +308,13 @@ impl<Q: Queue + Send> Outlet for Outbox<Q> {
         self.lock().pushed
     }
 
-    fn poll_written(&self, cx: &Context<'_>, ticket: &mut Ticket, mark: u64) -> Poll<Result<(), Refusal>> {
+    fn poll_written(&self, cx: &Context<'_>, ticket: &mut Ticket, mark: u64) -> Poll<Result<(), SendError>> {
         let mut state = self.lock();
         if state.written >= mark {
             return Poll::Ready(Ok(()));
         }
         if state.phase == Phase::Closed {
-            return Poll::Ready(Err(Refusal::Closed));
+            return Poll::Ready(Err(SendError::Closed));
         }
         state.waiting.register(ticket, cx);
         Poll::Pending

@@ -10,16 +10,21 @@ use crate::{payload::Payload, waiters::Ticket};
 /// The senders' side of an outbox, whatever its framing.
 pub(crate) trait Outlet: Send + Sync + fmt::Debug {
     /// Queues a frame if there is room; otherwise `Pending`, and the task is woken when there may be.
-    fn poll_push(&self, cx: &Context<'_>, ticket: &mut Ticket, payload: Payload<'_>) -> Poll<Result<(), Box<Refusal>>>;
+    fn poll_push(
+        &self,
+        cx: &Context<'_>,
+        ticket: &mut Ticket,
+        payload: Payload<'_>,
+    ) -> Poll<Result<(), Box<SendError>>>;
 
     /// Queues a frame now or not at all.
-    fn try_push(&self, payload: Payload<'_>) -> Result<(), Box<Refusal>>;
+    fn try_push(&self, payload: Payload<'_>) -> Result<(), Box<SendError>>;
 
     /// Where the queue ends now, to wait for with [`poll_written`](Self::poll_written).
     fn mark(&self) -> u64;
 
     /// Whether everything up to `mark` is handed to the kernel; an error if it never will be.
-    fn poll_written(&self, cx: &Context<'_>, ticket: &mut Ticket, mark: u64) -> Poll<Result<(), Refusal>>;
+    fn poll_written(&self, cx: &Context<'_>, ticket: &mut Ticket, mark: u64) -> Poll<Result<(), SendError>>;
 
     /// Nobody waits with this ticket any longer.
     fn forget(&self, ticket: &Ticket);
@@ -35,7 +40,7 @@ pub(crate) trait Outlet: Send + Sync + fmt::Debug {
 /// Why a frame was not queued.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
-pub enum Refusal {
+pub enum SendError {
     /// The outbox has no room now.
     #[error("the outbox is full")]
     Full,
@@ -55,7 +60,7 @@ pub enum Refusal {
     },
 }
 
-impl Refusal {
+impl SendError {
     /// Whether the same frame may be accepted later.
     #[must_use]
     pub const fn is_retryable(&self) -> bool {

@@ -13,7 +13,7 @@
 //! | handles | all three | all three | [`Receiver`](crate::Receiver) and [`Control`](crate::Control) |
 //! | who is there | [`Control::peer`](crate::Control::peer), from the kernel | nobody knows | each datagram's sender is [admitted](crate::Bind::admit) or turned away; the receiver is not told which of the admitted it was |
 //! | a packet over the limit arrives | ends the connection: [`Reason::Malformed`](crate::Reason::Malformed) | is turned away and counted: [`Control::turned_away`](crate::Control::turned_away) | the same: a stranger must not end it for everyone |
-//! | a packet too large to send | [`Refusal::Unsendable`](crate::Refusal::Unsendable), that packet only | the same | – |
+//! | a packet too large to send | [`SendError::Unsendable`](crate::SendError::Unsendable), that packet only | the same | – |
 //! | an empty packet | cannot be sent: a reader takes it for the end | is a packet | is a packet |
 //! | the peer ends | end of the stream | noticed by the next packet sent: [`Reason::ReceiverGone`](crate::Reason::ReceiverGone) | not noticed |
 //! | the peer is slow | the socket's send buffer fills | its queue of `net.unix.max_dgram_qlen` packets fills | – |
@@ -48,7 +48,7 @@
 //! let report = control.finished().await;
 //! if matches!(report.reason, Reason::ReceiverGone) {
 //!     let (sender, _receiver, _control) = packet::Actor::new(connect.connect_datagram().await?).spawn();
-//!     sender.send_batch(&report.returned).await?;
+//!     sender.send_batch(&report.unsent).await?;
 //!     sender.flush().await?;
 //! }
 //! # assert_eq!(receiver.recv_batch().await.expect("the line").get(0), Some(&b"a line of the log"[..]));

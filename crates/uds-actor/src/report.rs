@@ -10,7 +10,7 @@ use frame_codec::Batch;
 
 use crate::{
     Peer,
-    fds::{Account, Fault},
+    fds::{self, Fault},
     packet::TurnedAway,
 };
 
@@ -73,13 +73,13 @@ pub struct Report {
     /// Frames of which every byte was written, and all bytes written, framing included.
     pub handed_to_kernel: Count,
     /// Frames of which no byte was written, in order.
-    pub returned: Batch,
+    pub unsent: Batch,
     /// Frames that the framing cannot carry; each was refused when it was sent.
-    pub refused: u64,
+    pub rejected: u64,
     /// Frames dropped by [`Overflow::DropNewest`](crate::Overflow::DropNewest).
     pub dropped: u64,
     /// Bytes missing of a frame that was half written; the peer sees it cut.
-    pub cut_sending: usize,
+    pub truncated_sending: usize,
     /// Complete frames read.
     pub received: Count,
     /// Frames taken by the receiver. While it still lives, this and `lost` are as of the moment the report was asked for.
@@ -87,11 +87,11 @@ pub struct Report {
     /// Frames that were received, and dropped because the receiver was.
     pub lost: Count,
     /// Bytes received of a frame whose rest never came.
-    pub cut_receiving: usize,
+    pub truncated_receiving: usize,
     /// Packets that were read and not received, on datagram sockets.
     pub turned_away: TurnedAway,
     /// What became of descriptors, if the connection [passes them](crate::Actor::pass_descriptors).
-    pub descriptors: Option<Account>,
+    pub descriptors: Option<fds::Report>,
 }
 
 /// What the actor itself knows at its end; the receiver's part is added when a report is asked for.
@@ -99,12 +99,12 @@ pub struct Report {
 pub(crate) struct Ending {
     pub(crate) reason: Reason,
     pub(crate) handed_to_kernel: Count,
-    pub(crate) returned: Batch,
-    pub(crate) refused: u64,
+    pub(crate) unsent: Batch,
+    pub(crate) rejected: u64,
     pub(crate) dropped: u64,
-    pub(crate) cut_sending: usize,
-    pub(crate) cut_receiving: usize,
-    pub(crate) descriptors: Option<Account>,
+    pub(crate) truncated_sending: usize,
+    pub(crate) truncated_receiving: usize,
+    pub(crate) descriptors: Option<fds::Report>,
 }
 
 impl Ending {
@@ -118,14 +118,14 @@ impl Ending {
             peer,
             reason: self.reason.clone(),
             handed_to_kernel: self.handed_to_kernel,
-            returned: self.returned.clone(),
-            refused: self.refused,
+            unsent: self.unsent.clone(),
+            rejected: self.rejected,
             dropped: self.dropped,
-            cut_sending: self.cut_sending,
+            truncated_sending: self.truncated_sending,
             received,
             delivered,
             lost,
-            cut_receiving: self.cut_receiving,
+            truncated_receiving: self.truncated_receiving,
             turned_away,
             descriptors: self.descriptors.clone(),
         }
@@ -134,19 +134,19 @@ impl Ending {
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: handed over {}, returned {}", self.reason, self.handed_to_kernel, Count::of(&self.returned))?;
+        write!(f, "{}: handed over {}, unsent {}", self.reason, self.handed_to_kernel, Count::of(&self.unsent))?;
         write!(f, "; received {}, delivered {}, lost {}", self.received, self.delivered, self.lost)?;
-        if self.refused > 0 {
-            write!(f, "; refused {}", self.refused)?;
+        if self.rejected > 0 {
+            write!(f, "; refused {}", self.rejected)?;
         }
         if self.dropped > 0 {
             write!(f, "; dropped {} for want of room", self.dropped)?;
         }
-        if self.cut_receiving > 0 {
-            write!(f, "; {} bytes of a cut frame", self.cut_receiving)?;
+        if self.truncated_receiving > 0 {
+            write!(f, "; {} bytes of a truncated frame", self.truncated_receiving)?;
         }
-        if self.cut_sending > 0 {
-            write!(f, "; a frame went out cut by {} bytes", self.cut_sending)?;
+        if self.truncated_sending > 0 {
+            write!(f, "; a frame went out truncated by {} bytes", self.truncated_sending)?;
         }
         if !self.turned_away.is_empty() {
             write!(f, "; {}", self.turned_away)?;

@@ -14,7 +14,7 @@ use crate::{
     SendSink,
     control::Lease,
     fds::Descriptors,
-    outlet::{Outlet, Refusal},
+    outlet::{Outlet, SendError},
     payload::{Message, Payload},
     waiters::Ticket,
 };
@@ -47,12 +47,12 @@ impl Sender {
     ///
     /// # Errors
     ///
-    /// [`Refusal::Closed`] or [`Refusal::Unsendable`]; nothing is queued.
+    /// [`SendError::Closed`] or [`SendError::Unsendable`]; nothing is queued.
     ///
     /// # Cancel safety
     ///
     /// Cancel safe: a dropped future has queued nothing, and the payload is still the caller's.
-    pub fn send<'a>(&'a self, payload: &'a [u8]) -> impl Future<Output = Result<(), Refusal>> + Send + use<'a> {
+    pub fn send<'a>(&'a self, payload: &'a [u8]) -> impl Future<Output = Result<(), SendError>> + Send + use<'a> {
         self.push(payload)
     }
 
@@ -98,8 +98,8 @@ impl Sender {
     ///
     /// # Errors
     ///
-    /// [`Refusal::Full`] if there is no room now, and as for [`send`](Self::send).
-    pub fn try_send(&self, payload: &[u8]) -> Result<(), Refusal> {
+    /// [`SendError::Full`] if there is no room now, and as for [`send`](Self::send).
+    pub fn try_send(&self, payload: &[u8]) -> Result<(), SendError> {
         self.outlet.try_push(Payload::lent(payload)).map_err(|refusal| *refusal)
     }
 
@@ -114,7 +114,7 @@ impl Sender {
         cx: &Context<'_>,
         ticket: &mut Ticket,
         payload: &Bytes,
-    ) -> Poll<Result<(), Refusal>> {
+    ) -> Poll<Result<(), SendError>> {
         self.outlet.poll_push(cx, ticket, Payload::shared(payload)).map_err(|refusal| *refusal)
     }
 
@@ -122,7 +122,7 @@ impl Sender {
         self.outlet.mark()
     }
 
-    pub(crate) fn poll_written(&self, cx: &Context<'_>, ticket: &mut Ticket, mark: u64) -> Poll<Result<(), Refusal>> {
+    pub(crate) fn poll_written(&self, cx: &Context<'_>, ticket: &mut Ticket, mark: u64) -> Poll<Result<(), SendError>> {
         self.outlet.poll_written(cx, ticket, mark)
     }
 
@@ -138,19 +138,19 @@ impl Sender {
     ///
     /// # Errors
     ///
-    /// [`Refusal::Closed`] if the connection ended before; the report says what is returned.
+    /// [`SendError::Closed`] if the connection ended before; the report says what is returned.
     ///
     /// # Cancel safety
     ///
     /// Cancel safe.
-    pub async fn flush(&self) -> Result<(), Refusal> {
+    pub async fn flush(&self) -> Result<(), SendError> {
         let mark = self.outlet.mark();
         let mut waiting = self.waiting();
         poll_fn(|cx| self.outlet.poll_written(cx, &mut waiting.ticket, mark)).await
     }
 
     /// Queues a frame with the descriptors that go with it, as soon as there is room for all of it.
-    pub(crate) async fn send_attached(&self, descriptors: &mut Descriptors<'_>) -> Result<(), Refusal> {
+    pub(crate) async fn send_attached(&self, descriptors: &mut Descriptors<'_>) -> Result<(), SendError> {
         let mut waiting = self.waiting();
         poll_fn(|cx| {
             descriptors.attach(|attachment| {
@@ -163,7 +163,7 @@ impl Sender {
     }
 
     /// The same, now or not at all.
-    pub(crate) fn try_send_attached(&self, descriptors: &mut Descriptors<'_>) -> Result<(), Refusal> {
+    pub(crate) fn try_send_attached(&self, descriptors: &mut Descriptors<'_>) -> Result<(), SendError> {
         descriptors.attach(|attachment| self.outlet.try_push(Payload::attached(attachment)).map_err(|refusal| *refusal))
     }
 
@@ -181,7 +181,7 @@ impl Sender {
     /// # Cancel safety
     ///
     /// Cancel safe; once polled, the connection finishes whether the future is kept or not.
-    pub async fn finish(self) -> Result<(), Refusal> {
+    pub async fn finish(self) -> Result<(), SendError> {
         self.outlet.finish();
         self.flush().await
     }
@@ -210,10 +210,10 @@ struct Push<'a, M> {
 }
 
 impl<M: Message + Unpin> Future for Push<'_, M> {
-    type Output = Result<(), Refusal>;
+    type Output = Result<(), SendError>;
 
     #[inline]
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), Refusal>> {
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), SendError>> {
         let Self { outlet, message, ticket } = &mut *self;
         outlet.poll_push(cx, ticket, message.payload()).map_err(|refusal| *refusal)
     }
@@ -250,5 +250,5 @@ pub struct Unsent<T> {
     pub message: T,
     /// Why.
     #[source]
-    pub reason: Refusal,
+    pub reason: SendError,
 }

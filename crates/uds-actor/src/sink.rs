@@ -8,12 +8,12 @@ use std::{
 use bytes::Bytes;
 use futures_sink::Sink;
 
-use crate::{Refusal, Sender, waiters::Ticket};
+use crate::{SendError, Sender, waiters::Ticket};
 
 /// A [`Sender`] with the face of a [`Sink`], for combinators that want one.
 ///
 /// It holds at most one message that is accepted and not queued yet; [`into_unqueued`](Self::into_unqueued) gives it back,
-/// also when the connection is [closed](Refusal::Closed). One that the framing cannot carry is dropped with that error, and
+/// also when the connection is [closed](SendError::Closed). One that the framing cannot carry is dropped with that error, and
 /// counted in [`Report::refused`](crate::Report::refused). Closing the sink is [`Sender::finish`].
 #[derive(Debug)]
 pub struct SendSink {
@@ -35,10 +35,10 @@ impl SendSink {
         self.accepted.take()
     }
 
-    fn poll_queue(&mut self, cx: &Context<'_>) -> Poll<Result<(), Refusal>> {
+    fn poll_queue(&mut self, cx: &Context<'_>) -> Poll<Result<(), SendError>> {
         let Some(message) = &self.accepted else { return Poll::Ready(Ok(())) };
         let outcome = ready!(self.sender.poll_send_shared(cx, &mut self.ticket, message));
-        if outcome != Err(Refusal::Closed) {
+        if outcome != Err(SendError::Closed) {
             self.accepted = None;
         }
         Poll::Ready(outcome)
@@ -46,21 +46,21 @@ impl SendSink {
 }
 
 impl Sink<Bytes> for SendSink {
-    type Error = Refusal;
+    type Error = SendError;
 
-    fn poll_ready(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), Refusal>> {
+    fn poll_ready(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), SendError>> {
         self.poll_queue(cx)
     }
 
-    fn start_send(mut self: Pin<&mut Self>, message: Bytes) -> Result<(), Refusal> {
+    fn start_send(mut self: Pin<&mut Self>, message: Bytes) -> Result<(), SendError> {
         if self.accepted.is_some() {
-            return Err(Refusal::Full);
+            return Err(SendError::Full);
         }
         self.accepted = Some(message);
         Ok(())
     }
 
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), Refusal>> {
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), SendError>> {
         ready!(self.poll_queue(cx))?;
         let end = self.sender.mark();
         let mark = *self.mark.get_or_insert(end);
@@ -70,7 +70,7 @@ impl Sink<Bytes> for SendSink {
         Poll::Ready(written)
     }
 
-    fn poll_close(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), Refusal>> {
+    fn poll_close(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), SendError>> {
         ready!(self.poll_queue(cx))?;
         self.sender.begin_finish();
         self.poll_flush(cx)

@@ -20,7 +20,7 @@ use tokio::{
 
 use crate::{
     control::{Desk, Request},
-    fds::Account,
+    fds,
     inbox::Inbox,
     outbox::{Outbox, Taken, frames::Frames},
     payload::Payload,
@@ -238,7 +238,7 @@ impl<T: Transport, F: Framing> Task<T, F> {
     /// Gives frames to the receiver. Answers why there will be no more, if what the transport brought beside them does not
     /// fit them.
     fn take_in(&self, batch: Batch) -> Option<Reason> {
-        let end = self.pump.bytes_read() - self.pump.cut_len() as u64;
+        let end = self.pump.bytes_read() - self.pump.truncated_len() as u64;
         let (batch, fault) = T::sort(self.pump.stream(), batch, end);
         if !batch.is_empty() {
             self.inbox.push(batch);
@@ -253,23 +253,23 @@ impl<T: Transport, F: Framing> Task<T, F> {
         while let Some(batch) = self.pump.take_received() {
             self.take_in(batch);
         }
-        let (left_here, cut_sending) = self.pump.encoder().take_unsent();
+        let (left_here, truncated_sending) = self.pump.encoder().take_unsent();
         let written_here = self.pump.encoder().written();
         let there = self.outbox.close();
         let unsent = Batch::concat([left_here, there.unsent.frames]);
-        let (returned, descriptors) = T::account(self.pump.stream(), unsent);
-        let refused_here = descriptors.as_ref().map_or(0, Account::refused_bytes);
+        let (unsent, descriptors) = T::report(self.pump.stream(), unsent);
+        let refused_here = descriptors.as_ref().map_or(0, fds::Report::rejected_bytes);
         let ending = Ending {
             reason,
             handed_to_kernel: Count {
                 frames: written_here.frames + there.unsent.written.frames,
                 bytes: written_here.bytes + there.unsent.written.bytes,
             },
-            returned,
-            refused: there.refused,
+            unsent,
+            rejected: there.rejected,
             dropped: there.dropped,
-            cut_sending: cut_sending + there.unsent.cut,
-            cut_receiving: self.pump.cut_len() + refused_here,
+            truncated_sending: truncated_sending + there.unsent.truncated,
+            truncated_receiving: self.pump.truncated_len() + refused_here,
             descriptors,
         };
         self.verdict.ending = Some(Arc::new(ending));

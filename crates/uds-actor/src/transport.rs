@@ -8,7 +8,7 @@ use tokio::{
     net::UnixStream,
 };
 
-use crate::{Peer, Reason, fds::Account, socket::Socket};
+use crate::{Peer, Reason, fds, socket::Socket};
 
 mod owned;
 
@@ -56,7 +56,7 @@ pub trait Transport: Send + 'static {
 
     /// The account of what a transport carried beside the bytes, at the end: of these frames no byte was written. They are
     /// given back as their sender knew them.
-    fn account(stream: &Self::Stream, unsent: Batch) -> (Batch, Option<Account>) {
+    fn report(stream: &Self::Stream, unsent: Batch) -> (Batch, Option<fds::Report>) {
         let _ = stream;
         (unsent, None)
     }

@@ -18,7 +18,7 @@ use tokio::{
     sync::mpsc,
     time::timeout,
 };
-use uds_actor::{Actor, Owned, Reason, Receiver, Refusal, spawn_with_channels};
+use uds_actor::{Actor, Owned, Reason, Receiver, SendError, spawn_with_channels};
 
 use self::soon::{LONG, soon};
 
@@ -100,7 +100,7 @@ async fn a_reset_inside_a_frame_delivers_what_was_complete_and_reports_the_cut()
     assert_eq!(drain(&mut receiver).await, ["one", "two"]);
     let report = soon("the report", control.finished()).await;
     assert!(matches!(&report.reason, Reason::Failed(error) if error.kind() == io::ErrorKind::ConnectionReset));
-    assert_eq!((report.delivered.frames, report.lost.frames, report.cut_receiving), (2, 0, 3));
+    assert_eq!((report.delivered.frames, report.lost.frames, report.truncated_receiving), (2, 0, 3));
 }
 
 #[tokio::test]
@@ -108,7 +108,7 @@ async fn a_message_that_only_the_end_completes_is_cut_by_a_reset() {
     let stream = Scripted { pieces: vec![b"half a document"], failure: io::ErrorKind::ConnectionReset };
     let (_sender, mut receiver, control) = Actor::new(Owned(stream), UntilEof).spawn();
     assert!(drain(&mut receiver).await.is_empty());
-    assert_eq!(soon("the report", control.finished()).await.cut_receiving, 15);
+    assert_eq!(soon("the report", control.finished()).await.truncated_receiving, 15);
 }
 
 #[tokio::test]
@@ -138,7 +138,7 @@ async fn a_full_outbox_refuses_and_waits_and_loses_nothing() {
         match sender.try_send(&line) {
             Ok(()) => queued += 1,
             Err(refusal) => {
-                assert_eq!(refusal, Refusal::Full);
+                assert_eq!(refusal, SendError::Full);
                 let waits = timeout(Duration::from_millis(50), sender.send(&line)).await;
                 match waits {
                     Ok(sent) => {
@@ -244,11 +244,12 @@ async fn close_gives_up_on_a_peer_that_does_not_close_and_returns_what_it_never_
     }
     let report = soon("the report", control.close(Duration::from_millis(50))).await;
     assert!(matches!(report.reason, Reason::DeadlineExceeded));
-    let accounted = report.handed_to_kernel.frames + u64::from(report.cut_sending > 0) + report.returned.len() as u64;
+    let accounted =
+        report.handed_to_kernel.frames + u64::from(report.truncated_sending > 0) + report.unsent.len() as u64;
     assert_eq!(accounted, u64::from(queued));
-    assert!(!report.returned.is_empty(), "the kernel takes less than all of it");
-    assert_eq!(report.returned.iter().next_back().unwrap()[0], queued - 1, "they come back in order");
-    assert_eq!(sender.send(b"late").await, Err(Refusal::Closed));
+    assert!(!report.unsent.is_empty(), "the kernel takes less than all of it");
+    assert_eq!(report.unsent.iter().next_back().unwrap()[0], queued - 1, "they come back in order");
+    assert_eq!(sender.send(b"late").await, Err(SendError::Closed));
 }
 
 #[tokio::test]
@@ -257,7 +258,7 @@ async fn abort_ends_at_once_and_later_handles_say_so() {
     let (sender, mut receiver, control) = Actor::new(here, Delimited::lines()).spawn();
     let report = soon("the report", control.abort()).await;
     assert!(matches!(report.reason, Reason::Aborted));
-    assert_eq!(sender.try_send(b"late"), Err(Refusal::Closed));
+    assert_eq!(sender.try_send(b"late"), Err(SendError::Closed));
     assert!(soon("the end", receiver.recv_batch()).await.is_none());
     assert_eq!(soon("the peer's end", there.read(&mut [0; 8])).await.unwrap(), 0);
 }
@@ -311,7 +312,7 @@ async fn a_waiting_flush_hears_when_the_connection_breaks() {
     let flushing = tokio::spawn(async move { sender.flush().await });
     tokio::task::yield_now().await;
     drop(there);
-    assert_eq!(soon("the flush", flushing).await.unwrap(), Err(Refusal::Closed));
+    assert_eq!(soon("the flush", flushing).await.unwrap(), Err(SendError::Closed));
 }
 
 #[tokio::test]
@@ -424,5 +425,5 @@ async fn a_peer_that_is_gone_in_both_directions_ends_an_idle_connection() {
     assert!(soon("the end", receiver.recv_batch()).await.is_none());
     // Nobody wrote and the sender still lives: the connection ends all the same, and its descriptor with it.
     assert!(matches!(soon("the report", control.finished()).await.reason, Reason::Closed));
-    assert_eq!(sender.try_send(b"late"), Err(Refusal::Closed));
+    assert_eq!(sender.try_send(b"late"), Err(SendError::Closed));
 }

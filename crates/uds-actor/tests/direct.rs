@@ -139,7 +139,7 @@ async fn what_the_kernel_refuses_a_sender_the_actor_learns() {
     assert!(soon("a flush", sender.flush()).await.is_err());
     assert!(soon("the end", receiver.recv_batch()).await.is_none());
     let report = soon("the report", control.finished()).await;
-    assert_eq!((report.handed_to_kernel.frames, report.returned.len(), report.cut_sending), (1, 1, 0), "{report}");
+    assert_eq!((report.handed_to_kernel.frames, report.unsent.len(), report.truncated_sending), (1, 1, 0), "{report}");
 }
 
 #[tokio::test]
@@ -156,14 +156,14 @@ async fn a_frame_that_its_sender_wrote_in_part_is_finished_by_the_actor_or_told_
             soon("the rest", there.read_exact(&mut rest)).await.unwrap();
             soon("a flush", sender.flush()).await.unwrap();
             let report = soon("the report", control.abort()).await;
-            assert_eq!((report.handed_to_kernel.frames, report.cut_sending), (2, 0), "{report}");
+            assert_eq!((report.handed_to_kernel.frames, report.truncated_sending), (2, 0), "{report}");
         } else {
             let report = soon("the report", control.abort()).await;
             let mut rest = Vec::new();
             there.read_to_end(&mut rest).unwrap();
             assert_eq!(report.handed_to_kernel.bytes as usize, 5 + part + rest.len(), "{report}");
-            assert_eq!(report.cut_sending, large.len() - part - rest.len(), "{report}");
-            assert_eq!((report.handed_to_kernel.frames, report.returned.len()), (1, 0), "{report}");
+            assert_eq!(report.truncated_sending, large.len() - part - rest.len(), "{report}");
+            assert_eq!((report.handed_to_kernel.frames, report.unsent.len()), (1, 0), "{report}");
         }
     }
 }
@@ -179,7 +179,7 @@ async fn a_flood_of_try_send_is_refused_at_the_bound_whoever_writes() {
         }
     }
     let report = soon("the report", control.abort()).await;
-    assert!(report.returned.byte_len() <= 64 << 10, "{report}");
+    assert!(report.unsent.byte_len() <= 64 << 10, "{report}");
 }
 
 /// Payload lengths of each sender, and how much the reader takes at a time.

@@ -23,7 +23,7 @@ use tokio::{
     net::UnixStream,
     sync::mpsc,
 };
-use uds_actor::{Actor, Control, Owned, Reason, Refusal, Sender, spawn_with_channels};
+use uds_actor::{Actor, Control, Owned, Reason, SendError, Sender, spawn_with_channels};
 
 use self::soon::{LONG, soon};
 
@@ -116,13 +116,13 @@ async fn a_flush_waits_for_what_was_taken_up_while_something_else_was_told() {
     let flushing = tokio::spawn(async move { sender.flush().await });
     tokio::task::yield_now().await;
     let report = soon("the report", control.abort()).await;
-    assert_eq!((report.handed_to_kernel.frames, report.returned.len()), (2, 1));
-    assert_eq!(soon("the flush", flushing).await.unwrap(), Err(Refusal::Closed), "one frame came back");
+    assert_eq!((report.handed_to_kernel.frames, report.unsent.len()), (2, 1));
+    assert_eq!(soon("the flush", flushing).await.unwrap(), Err(SendError::Closed), "one frame came back");
 }
 
 #[tokio::test]
 async fn a_flush_does_not_wait_for_what_was_taken_up_behind_it() {
-    type Flush = Pin<Box<dyn Future<Output = Result<(), Refusal>> + Send>>;
+    type Flush = Pin<Box<dyn Future<Output = Result<(), SendError>> + Send>>;
     let slot: Arc<Mutex<Option<Sender>>> = Arc::default();
     let flushing: Arc<Mutex<Option<Flush>>> = Arc::default();
     let (senders, flushes) = (Arc::clone(&slot), Arc::clone(&flushing));
@@ -176,7 +176,7 @@ async fn a_flush_of_what_was_written_succeeds_although_the_connection_breaks_beh
     sender.try_send(b"second").unwrap();
     tokio::task::yield_now().await;
     let report = soon("the report", control.abort()).await;
-    assert_eq!((report.handed_to_kernel.frames, report.returned.len()), (1, 1));
+    assert_eq!((report.handed_to_kernel.frames, report.unsent.len()), (1, 1));
     assert_eq!(soon("the flush", flushing).await, Ok(()));
 }
 
@@ -196,7 +196,7 @@ async fn what_was_read_of_an_incomplete_frame_is_cut_however_the_connection_ends
                 soon(ending, control.finished()).await
             }
         };
-        assert_eq!((report.received.frames, report.cut_receiving), (1, 4), "{ending}: {report}");
+        assert_eq!((report.received.frames, report.truncated_receiving), (1, 4), "{ending}: {report}");
     }
 }
 
@@ -328,7 +328,7 @@ async fn a_frame_that_does_not_end_does_not_keep_the_actor_from_hearing() {
     *slot.lock().unwrap() = Some(control.clone());
     let report = soon("the report", control.finished()).await;
     assert!(matches!(report.reason, Reason::Aborted), "{}", report.reason);
-    assert!(report.cut_receiving <= 1 << 20, "{} bytes in one turn", report.cut_receiving);
+    assert!(report.truncated_receiving <= 1 << 20, "{} bytes in one turn", report.truncated_receiving);
     assert!(reads.load(Ordering::Relaxed) < 50);
 }
 
@@ -350,7 +350,7 @@ async fn a_drain_of_a_stream_that_cannot_tell_receives_a_long_frame_that_is_ther
         Actor::new(Owned(Puppet { read, write: stuck }), Delimited::lines()).limits(limits).spawn();
     drop(control.drain(LONG));
     assert_eq!(soon("the line", receiver.recv_batch()).await.unwrap().byte_len(), 3 << 20);
-    assert_eq!(soon("the report", control.finished()).await.cut_receiving, 0);
+    assert_eq!(soon("the report", control.finished()).await.truncated_receiving, 0);
 }
 
 #[tokio::test]
@@ -413,13 +413,13 @@ async fn those_who_wait_hear_of_a_failed_write_although_the_peer_goes_on_writing
     let large = vec![0; 900_000];
     sender.send(&large).await.unwrap();
     let (flushed, sent) = soon("bad news", async { tokio::join!(sender.flush(), sender.send(&large)) }).await;
-    assert_eq!((flushed, sent), (Err(Refusal::Closed), Err(Refusal::Closed)));
+    assert_eq!((flushed, sent), (Err(SendError::Closed), Err(SendError::Closed)));
     (&there).write_all(b"\0\0\0\x02ok").unwrap();
     assert_eq!(soon("the frame", receiver.recv_batch()).await.unwrap().len(), 1);
     drop(there);
     let report = soon("the report", control.finished()).await;
     assert!(matches!(report.reason, Reason::Failed(_)), "{}", report.reason);
-    assert_eq!((report.handed_to_kernel.bytes, report.returned.len()), (0, 1));
+    assert_eq!((report.handed_to_kernel.bytes, report.unsent.len()), (0, 1));
 }
 
 #[tokio::test]
@@ -431,7 +431,7 @@ async fn what_the_actor_had_taken_comes_back_in_front_of_what_was_queued_behind_
         tokio::task::yield_now().await; // the actor takes the first
     }
     let report = soon("the report", control.abort()).await;
-    assert_eq!(report.returned.iter().collect::<Vec<_>>(), [b"one", b"two", b"six", b"ten"]);
+    assert_eq!(report.unsent.iter().collect::<Vec<_>>(), [b"one", b"two", b"six", b"ten"]);
 }
 
 #[tokio::test]
@@ -457,17 +457,17 @@ async fn messages_that_a_connection_ended_ahead_of_are_returned_behind_those_of_
             // The peer goes, with what nobody has read.
             drop(there);
             let report = soon("the report", control.finished()).await;
-            let cut = u64::from(report.cut_sending > 0);
-            assert_eq!(report.handed_to_kernel.frames + cut + report.returned.len() as u64, sent, "{report}");
-            assert!(report.returned.len() >= 50, "{report}");
+            let cut = u64::from(report.truncated_sending > 0);
+            assert_eq!(report.handed_to_kernel.frames + cut + report.unsent.len() as u64, sent, "{report}");
+            assert!(report.unsent.len() >= 50, "{report}");
             continue;
         }
         let report = soon("the report", control.abort()).await;
         let mut wire = Vec::new();
         soon("what was written", there.read_to_end(&mut wire)).await.unwrap();
         let read = whole_frames(&wire);
-        let returned = report.returned.iter().map(|frame| u64::from_be_bytes(*frame.first_chunk().unwrap()));
-        let cut = u64::from(report.cut_sending > 0);
+        let returned = report.unsent.iter().map(|frame| u64::from_be_bytes(*frame.first_chunk().unwrap()));
+        let cut = u64::from(report.truncated_sending > 0);
         let expected: Vec<u64> = (0..read).chain(read + cut..sent).collect();
         assert_eq!((0..read).chain(returned).collect::<Vec<_>>(), expected, "{report}");
     }

@@ -39,7 +39,7 @@ use tokio::{
     net::UnixStream,
 };
 use uds_actor::{
-    Actor, Bind, Connect, Control, Overflow, Reason, Refusal, Report,
+    Actor, Bind, Connect, Control, Overflow, Reason, Report, SendError,
     channel::{Blocking, Channel, Json},
     fds::{Fault, Limits, MAX_PER_FRAME, Receiver, Sender},
 };
@@ -79,7 +79,7 @@ fn message(payload: &str, texts: &[&str]) -> (String, Vec<String>) {
 /// Sent, returned, received, delivered, closed.
 fn account(report: &Report) -> (u64, u64, u64, u64, u64) {
     let account = report.descriptors.as_ref().unwrap();
-    (account.sent(), account.returned(), account.received(), account.delivered(), account.closed())
+    (account.sent(), account.unsent(), account.received(), account.delivered(), account.closed())
 }
 
 #[track_caller]

@@ -90,14 +90,14 @@ async fn a_peer_that_is_not_admitted_is_closed_on_and_counted() {
     let mut client = Connect::path(&path).connect().await.unwrap();
     nobody_comes(&mut listener).await;
     assert_eq!(client.read(&mut [0]).await.unwrap(), 0, "it sees the end");
-    assert_eq!((listener.stats().accepted, listener.stats().refused), (0, 1));
-    assert_eq!(listener.stats().last_refused.as_ref().and_then(Peer::pid), Some(std::process::id()));
+    assert_eq!((listener.stats().accepted, listener.stats().rejected), (0, 1));
+    assert_eq!(listener.stats().last_rejected.as_ref().and_then(Peer::pid), Some(std::process::id()));
 
     // Draining admits nobody else either.
     send_and_leave(&path, "refused");
     let mut draining = listener.into_draining();
     assert!(draining.accept().await.unwrap().is_none());
-    assert_eq!(draining.stats().refused, 2);
+    assert_eq!(draining.stats().rejected, 2);
 }
 
 #[tokio::test]
@@ -112,7 +112,7 @@ async fn strangers_are_refused_by_default_and_let_in_by_name_of_their_group() {
     come();
     if is_root {
         nobody_comes(&mut listener).await;
-        assert_eq!(listener.stats().last_refused.as_ref().map(Peer::uid), Some(NOBODY));
+        assert_eq!(listener.stats().last_rejected.as_ref().map(Peer::uid), Some(NOBODY));
     } else {
         listener.accept().await.unwrap();
     }
@@ -126,7 +126,7 @@ async fn strangers_are_refused_by_default_and_let_in_by_name_of_their_group() {
     if is_root {
         send_and_leave(&path, "root is not of that group");
         nobody_comes(&mut listener).await;
-        assert_eq!(listener.stats().last_refused.as_ref().map(Peer::uid), Some(0));
+        assert_eq!(listener.stats().last_rejected.as_ref().map(Peer::uid), Some(0));
     }
 }
 

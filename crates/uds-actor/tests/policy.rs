@@ -11,7 +11,7 @@ use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::UnixStream,
 };
-use uds_actor::{Actor, Control, Overflow, Reason, Receiver, Refusal};
+use uds_actor::{Actor, Control, Overflow, Reason, Receiver, SendError};
 
 use self::soon::soon;
 
@@ -70,7 +70,7 @@ async fn a_peer_that_does_not_keep_up_is_disconnected_or_misses_messages_if_that
     soon("the disconnection", async { while sender.send(&[b'x'; 1000]).await.is_ok() {} }).await;
     let report = soon("the report", control.finished()).await;
     assert!(matches!(report.reason, Reason::Overflow), "{}", report.reason);
-    assert!(!report.returned.is_empty());
+    assert!(!report.unsent.is_empty());
 
     let (here, mut there) = UnixStream::pair().unwrap();
     let (sender, _receiver, control) =
@@ -114,7 +114,7 @@ async fn a_sink_that_is_refused_for_good_still_has_the_message() {
     sink.feed(Bytes::from_static(b"accepted")).await.unwrap();
     soon("the end", control.abort()).await;
     for _ in 0..2 {
-        assert_eq!(soon("the refusal", sink.flush()).await, Err(Refusal::Closed));
+        assert_eq!(soon("the refusal", sink.flush()).await, Err(SendError::Closed));
     }
     assert_eq!(sink.into_unqueued().as_deref(), Some(&b"accepted"[..]));
 }
@@ -126,7 +126,7 @@ async fn a_sink_goes_on_behind_a_message_that_the_framing_refuses() {
     let (sender, _receiver, _control) = Actor::new(here, Delimited::lines()).spawn();
     let mut sink = sender.into_sink();
     sink.feed(Bytes::from_static(b"two\nlines")).await.unwrap();
-    assert!(matches!(sink.flush().await, Err(Refusal::Unsendable(_))));
+    assert!(matches!(sink.flush().await, Err(SendError::Unsendable(_))));
     sink.send(Bytes::from_static(b"one line")).await.unwrap();
     soon("the close", sink.close()).await.unwrap();
     let mut text = String::new();

@@ -104,9 +104,9 @@ async fn every_frame_that_was_accepted_is_handed_over_or_cut_or_returned_wheneve
         for sender in senders {
             accepted += soon("a sender", sender).await.unwrap();
         }
-        let cut = u64::from(report.cut_sending > 0);
+        let cut = u64::from(report.truncated_sending > 0);
         assert_eq!(
-            report.handed_to_kernel.frames + cut + report.returned.len() as u64,
+            report.handed_to_kernel.frames + cut + report.unsent.len() as u64,
             accepted,
             "round {round}: {report}"
         );

@@ -52,7 +52,7 @@ fn delimited(data: &[u8]) {
     let delimiter = if delimiter.is_empty() { b"\n" } else { delimiter };
     let mut framing = Delimited::by_string(delimiter);
     if choice & 8 != 0 {
-        framing = framing.unterminated(Unterminated::Cut);
+        framing = framing.unterminated(Unterminated::Truncate);
     }
     if choice & 16 != 0 {
         testing::hostile(&framing.optional_cr(), data);

@@ -69,7 +69,7 @@ pub struct Counts {
     /// Printed.
     pub delivered: u64,
     /// Incomplete at the end.
-    pub cut: u64,
+    pub truncated: u64,
     /// Received and not printed.
     pub lost: u64,
     /// Payload bytes of what was delivered.
@@ -123,7 +123,7 @@ fn counts(value: &Value) -> Result<Counts> {
     Ok(Counts {
         received: number(value, "received")?,
         delivered: number(value, "delivered")?,
-        cut: number(value, "cut")?,
+        truncated: number(value, "truncated")?,
         lost: number(value, "lost")?,
         bytes: number(value, "bytes")?,
     })
@@ -194,15 +194,15 @@ mod tests {
                 Event::Message { producer: 1, payload: vec![0xff, 0xfe, 0xfd] },
             ),
             (
-                r#"{"event":"left","producer":1,"received":10,"delivered":9,"cut":1,"lost":1,"bytes":12,"reason":"reset"}"#,
+                r#"{"event":"left","producer":1,"received":10,"delivered":9,"truncated":1,"lost":1,"bytes":12,"reason":"reset"}"#,
                 Event::Left {
                     producer: 1,
-                    counts: Counts { received: 10, delivered: 9, cut: 1, lost: 1, bytes: 12 },
+                    counts: Counts { received: 10, delivered: 9, truncated: 1, lost: 1, bytes: 12 },
                     reason: "reset".into(),
                 },
             ),
             (
-                r#"{"event":"report","producers":5,"received":1,"delivered":1,"cut":0,"lost":0,"bytes":9,"seconds":1.2,"reason":"signal"}"#,
+                r#"{"event":"report","producers":5,"received":1,"delivered":1,"truncated":0,"lost":0,"bytes":9,"seconds":1.2,"reason":"signal"}"#,
                 Event::Report {
                     producers: 5,
                     counts: Counts { received: 1, delivered: 1, bytes: 9, ..Counts::default() },

@@ -10,7 +10,7 @@ use super::event::{Counts, Event, Via};
 /// The accounts of all producers.
 #[derive(Debug, Default)]
 pub struct Ledger {
-    accounts: Vec<Account>,
+    accounts: Vec<ProducerReport>,
     /// The receiver's numbers, to ours.
     by_producer: HashMap<u64, usize>,
     /// What nobody here started, or nobody sent.
@@ -19,7 +19,7 @@ pub struct Ledger {
 
 /// One producer.
 #[derive(Debug)]
-pub struct Account {
+pub struct ProducerReport {
     /// How people call it.
     pub name: String,
     /// By what its arrival is recognised.
@@ -51,7 +51,7 @@ enum Standing {
 impl Ledger {
     /// Opens an account; returns its index. Call it before the producer can be heard of.
     pub fn expect(&mut self, name: impl Into<String>, key: Key, lines: Vec<Vec<u8>>) -> usize {
-        self.accounts.push(Account {
+        self.accounts.push(ProducerReport {
             name: name.into(),
             key,
             expected: lines,
@@ -93,7 +93,7 @@ impl Ledger {
 
     /// All accounts, in the order they were opened.
     #[must_use]
-    pub fn accounts(&self) -> &[Account] {
+    pub fn accounts(&self) -> &[ProducerReport] {
         &self.accounts
     }
 
@@ -111,7 +111,7 @@ impl Ledger {
             let told = account.told();
             totals.received += told.received;
             totals.delivered += account.delivered;
-            totals.cut += told.cut;
+            totals.truncated += told.truncated;
             totals.lost += told.lost;
             totals.bytes += account.bytes;
         }
@@ -132,7 +132,7 @@ impl Ledger {
     #[must_use]
     pub fn problems_of_report(&self, producers: u64, told: Counts) -> Vec<String> {
         let mut problems = Vec::new();
-        let totals = Counts { cut: 0, lost: 0, ..self.totals() };
+        let totals = Counts { truncated: 0, lost: 0, ..self.totals() };
         let expected = Counts { received: totals.delivered, ..totals };
         if producers != self.accounts.len() as u64 {
             problems.push(format!("the report counts {producers} producers, there were {}", self.accounts.len()));
@@ -145,7 +145,7 @@ impl Ledger {
 
     fn handle_joined(&mut self, producer: u64, address: &str, via: Via, pid: Option<u32>) -> Option<usize> {
         let path = address.split_once(':').map_or(address, |(_, path)| path);
-        let matches = |account: &Account| match (&account.key, via) {
+        let matches = |account: &ProducerReport| match (&account.key, via) {
             (Key::Pid(expected), Via::Listen) => pid == Some(*expected),
             (Key::Path(expected), Via::Dir) => expected == path,
             (Key::Pid(_), Via::Dir) | (Key::Path(_), Via::Listen) => false,
@@ -173,7 +173,7 @@ impl Ledger {
     }
 }
 
-impl Account {
+impl ProducerReport {
     /// How many lines it was given to send.
     #[must_use]
     pub fn sent(&self) -> u64 {
@@ -241,8 +241,13 @@ impl Account {
             Standing::Awaited => problems.push(format!("{name}: never joined")),
             Standing::Joined => problems.push(format!("{name}: never left")),
             Standing::Left { counts, reason } => {
-                let own =
-                    Counts { received: self.delivered, delivered: self.delivered, cut: 0, lost: 0, bytes: self.bytes };
+                let own = Counts {
+                    received: self.delivered,
+                    delivered: self.delivered,
+                    truncated: 0,
+                    lost: 0,
+                    bytes: self.bytes,
+                };
                 if *counts != own {
                     problems.push(format!("{name}: its account says {counts:?}, we saw {own:?}"));
                 }

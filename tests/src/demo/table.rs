@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::{event::Counts, ledger::Ledger, screen::escaped};
 
 /// The words above the columns.
-const HEAD: [&str; 6] = ["producer", "transport", "sent", "delivered", "cut", "lost"];
+const HEAD: [&str; 6] = ["producer", "transport", "sent", "delivered", "truncated", "lost"];
 
 /// One line per producer, a line of sums, and how fast it was.
 ///
@@ -15,11 +15,11 @@ pub fn account(ledger: &Ledger, transports: &[&str], took: Duration) -> Vec<Stri
     let mut rows: Vec<[String; 6]> = vec![HEAD.map(str::to_owned)];
     for (account, transport) in ledger.accounts().iter().zip(transports) {
         let told = account.told();
-        rows.push(row(&account.name, transport, account.sent(), account.delivered(), told.cut, told.lost));
+        rows.push(row(&account.name, transport, account.sent(), account.delivered(), told.truncated, told.lost));
     }
-    let Counts { delivered, cut, lost, bytes, .. } = ledger.totals();
-    let sent = ledger.accounts().iter().map(super::ledger::Account::sent).sum();
-    rows.push(row("total", "", sent, delivered, cut, lost));
+    let Counts { delivered, truncated, lost, bytes, .. } = ledger.totals();
+    let sent = ledger.accounts().iter().map(super::ledger::ProducerReport::sent).sum();
+    rows.push(row("total", "", sent, delivered, truncated, lost));
 
     let widths: [usize; 6] =
         std::array::from_fn(|column| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0));
@@ -36,9 +36,9 @@ pub fn account(ledger: &Ledger, transports: &[&str], took: Duration) -> Vec<Stri
     lines
 }
 
-fn row(name: &str, transport: &str, sent: u64, delivered: u64, cut: u64, lost: u64) -> [String; 6] {
-    let [sent, delivered, cut, lost] = [sent, delivered, cut, lost].map(|number| number.to_string());
-    [escaped(name), transport.to_owned(), sent, delivered, cut, lost]
+fn row(name: &str, transport: &str, sent: u64, delivered: u64, truncated: u64, lost: u64) -> [String; 6] {
+    let [sent, delivered, truncated, lost] = [sent, delivered, truncated, lost].map(|number| number.to_string());
+    [escaped(name), transport.to_owned(), sent, delivered, truncated, lost]
 }
 
 /// Words lean left, numbers right.
@@ -73,7 +73,7 @@ mod tests {
         assert_eq!(
             lines,
             [
-                "producer   transport  sent  delivered  cut  lost",
+                "producer   transport  sent  delivered  truncated  lost",
                 "mpsr send  connect      12         12    0     0",
                 "socat      dir           3          0    0     0",
                 "------------------------------------------------",

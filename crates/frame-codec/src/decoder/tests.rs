@@ -69,7 +69,7 @@ fn an_unterminated_last_line_is_delivered_at_the_orderly_end() {
     decoder.feed(b"Hello from producer 1");
     assert!(decoder.next_batch().unwrap().is_none());
     assert_eq!(decoder.finish().unwrap().unwrap().get(0), Some(&b"Hello from producer 1"[..]));
-    assert_eq!((decoder.finish().unwrap().is_none(), decoder.cut_len()), (true, 0));
+    assert_eq!((decoder.finish().unwrap().is_none(), decoder.truncated_len()), (true, 0));
 }
 
 #[test]
@@ -93,14 +93,14 @@ fn a_length_prefixed_remainder_is_cut_at_the_end() {
     decoder.feed(b"\0\0\0\x01a\0\0\0\x05ab");
     assert_eq!(decoder.next_batch().unwrap().unwrap().len(), 1);
     assert!(decoder.finish().unwrap().is_none());
-    assert_eq!(decoder.cut_len(), 6);
+    assert_eq!(decoder.truncated_len(), 6);
 }
 
 #[test]
 fn a_silent_connection_carries_no_message() {
     let mut decoder = Decoder::new(UntilEof, Limits::default());
     assert!(decoder.finish().unwrap().is_none());
-    assert_eq!(decoder.cut_len(), 0);
+    assert_eq!(decoder.truncated_len(), 0);
 }
 
 #[test]

@@ -16,7 +16,7 @@ pub enum Unterminated {
     /// A frame like the others: programs that write text and close often leave out the last newline.
     Deliver,
     /// A cut frame: the delimiter is the proof of completeness.
-    Cut,
+    Truncate,
 }
 
 /// Payload, then a delimiter that ends it: lines, NUL-terminated strings, any byte string.
@@ -141,7 +141,7 @@ impl Framing for Delimited {
                 Err(Error::FrameTooLarge { len: len as u64, max: max_payload })
             }
             Unterminated::Deliver if len > 0 => Ok(Scan::Frame { payload: 0..len, end: len }),
-            Unterminated::Deliver | Unterminated::Cut => {
+            Unterminated::Deliver | Unterminated::Truncate => {
                 Ok(Scan::More { at_least: len.saturating_add(1), scanned: len })
             }
         }
@@ -268,7 +268,7 @@ mod tests {
     #[test]
     fn the_policy_decides_what_an_unterminated_line_is() {
         assert_eq!(Delimited::lines().at_eof(b"ab", 9), Ok(Scan::Frame { payload: 0..2, end: 2 }));
-        let strict = Delimited::lines().unterminated(Unterminated::Cut);
+        let strict = Delimited::lines().unterminated(Unterminated::Truncate);
         assert_eq!(strict.at_eof(b"ab", 9), Ok(Scan::More { at_least: 3, scanned: 2 }));
     }
 

@@ -29,21 +29,21 @@ pub enum End {
     /// The peer closed in an orderly way.
     Eof {
         /// Bytes of a frame that was not complete; 0 if the stream ended between frames.
-        cut: usize,
+        truncated: usize,
     },
     /// The stream failed: a reset, most often.
     Failed {
         /// What the system said.
         error: io::Error,
         /// Bytes of a frame that was not complete.
-        cut: usize,
+        truncated: usize,
     },
     /// The peer broke the framing.
     Malformed {
         /// How.
         error: Error,
         /// Bytes that were received from the broken frame on.
-        cut: usize,
+        truncated: usize,
     },
 }
 

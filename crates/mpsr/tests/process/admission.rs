@@ -72,7 +72,7 @@ fn a_stranger_is_let_in_only_when_named() {
         let count = 1 + u64::from(is_admitted);
         let end = listen.stop();
         end.assert_account(count, count, 0);
-        assert_eq!(end.report["refused"], u64::from(!is_admitted));
+        assert_eq!(end.report["rejected"], u64::from(!is_admitted));
     }
 }
 

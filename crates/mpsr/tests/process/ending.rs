@@ -72,7 +72,7 @@ fn a_line_that_was_not_finished_when_the_signal_came_is_cut() {
     let end = listen.stop();
     end.assert_account(1, 1, 1);
     let left = of_kind(&end.events, "left");
-    assert_eq!([&left[0]["cut"], &left[0]["delivered"]], [1, 1]);
+    assert_eq!([&left[0]["truncated"], &left[0]["delivered"]], [1, 1]);
 }
 
 #[test]

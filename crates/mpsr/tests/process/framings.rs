@@ -33,7 +33,7 @@ fn lines_come_from_printf_and_socat() {
     let left = listen.until("left");
     assert_eq!(texts(&listen.events, &left["producer"]), ["a", "b"]);
     let account = json!({
-        "event": "left", "producer": 1, "received": 2, "delivered": 2, "cut": 0, "lost": 0, "bytes": 2, "reason": "closed",
+        "event": "left", "producer": 1, "received": 2, "delivered": 2, "truncated": 0, "lost": 0, "bytes": 2, "reason": "closed",
     });
     assert_eq!(left, account);
     listen.stop().assert_account(1, 2, 0);
@@ -108,7 +108,7 @@ os.kill(os.getpid(), signal.SIGKILL)
     assert_eq!(producer.wait(), None, "it was killed");
     let left = listen.until("left");
     assert_eq!(texts(&listen.events, &left["producer"]), ["one", "", "zwölf"]);
-    assert_eq!([&left["received"], &left["delivered"], &left["cut"], &left["lost"]], [3, 3, 1, 0]);
+    assert_eq!([&left["received"], &left["delivered"], &left["truncated"], &left["lost"]], [3, 3, 1, 0]);
     assert_eq!(left["bytes"], "one".len() + "zwölf".len());
     listen.stop().assert_account(1, 3, 1);
 }

@@ -120,13 +120,14 @@ impl Listen {
 
 impl End {
     /// Exit 0 and an account in which everything that was received was delivered: so many producers and messages, so
-    /// many cut.
+    /// many truncated.
     #[track_caller]
-    pub(crate) fn assert_account(&self, producers: u64, messages: u64, cut: u64) {
-        let account = ["producers", "received", "delivered", "cut", "lost"].map(|field| self.report[field].as_u64());
+    pub(crate) fn assert_account(&self, producers: u64, messages: u64, truncated: u64) {
+        let account =
+            ["producers", "received", "delivered", "truncated", "lost"].map(|field| self.report[field].as_u64());
         assert_eq!(
             (self.code, account),
-            (Some(0), [producers, messages, messages, cut, 0].map(Some)),
+            (Some(0), [producers, messages, messages, truncated, 0].map(Some)),
             "{:#?}",
             self.report
         );

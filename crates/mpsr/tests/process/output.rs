@@ -40,10 +40,21 @@ fn each_event_has_its_documented_fields() {
         })
     );
     assert_eq!(end.events[3], json!({ "event": "message", "producer": 1, "text": "quote \" backslash \\ tab \t" }));
-    let left = ["bytes", "cut", "delivered", "event", "lost", "producer", "reason", "received"];
+    let left = ["bytes", "delivered", "event", "lost", "producer", "reason", "received", "truncated"];
     assert_eq!(fields(&end.events[4]), left);
-    let report =
-        ["bytes", "cut", "delivered", "event", "lost", "producers", "reason", "received", "refused", "seconds", "shed"];
+    let report = [
+        "bytes",
+        "delivered",
+        "event",
+        "lost",
+        "producers",
+        "reason",
+        "received",
+        "rejected",
+        "seconds",
+        "shed",
+        "truncated",
+    ];
     assert_eq!(fields(&end.report), report);
 }
 

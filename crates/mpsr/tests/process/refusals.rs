@@ -210,7 +210,7 @@ fn a_producer_whose_frame_is_over_the_limit_is_malformed_and_others_are_not_dist
     bad.write_all(b"\0\0\0\x02ok\0\0\0\x11").unwrap();
     let left = listen.until("left");
     assert_eq!(texts(&listen.events, &left["producer"]), ["ok"]);
-    assert_eq!([&left["received"], &left["delivered"], &left["cut"]], [1, 1, 1]);
+    assert_eq!([&left["received"], &left["delivered"], &left["truncated"]], [1, 1, 1]);
     assert_eq!(left["reason"], "malformed");
     let error = left["error"].as_str().expect("the error is told");
     assert!(error.contains("17") && error.contains("16"), "{error}");
@@ -232,7 +232,7 @@ fn a_line_over_the_limit_is_malformed_on_both_sides() {
     bad.write_all(b"short\nthis line never ends, and it need not").unwrap();
     let left = listen.until("left");
     assert_eq!(
-        [&left["reason"], &left["received"], &left["cut"]],
+        [&left["reason"], &left["received"], &left["truncated"]],
         [&"malformed".into(), &1.into(), &1.into()] as [&serde_json::Value; 3]
     );
     assert_eq!(of_kind(&listen.events, "message").len(), 1);

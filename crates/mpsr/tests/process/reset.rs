@@ -73,7 +73,7 @@ fn a_reset_half_way_through_a_frame_shows_the_complete_frames_and_reports_the_cu
     assert_eq!(texts(&listen.events, &left["producer"]), ["whole", "complete"]);
     assert_eq!(left["reason"], "reset");
     assert_eq!(left["error"], "Connection reset by peer (os error 104)");
-    assert_eq!([&left["received"], &left["delivered"], &left["cut"], &left["lost"]], [2, 2, 1, 0]);
+    assert_eq!([&left["received"], &left["delivered"], &left["truncated"], &left["lost"]], [2, 2, 1, 0]);
     listen.stop().assert_account(1, 2, 1);
 }
 
@@ -97,7 +97,7 @@ print('closed', flush=True)
     assert_eq!(server.stdout().next().as_deref(), Some("closed"));
     let left = listen.until("left");
     assert_eq!([&left["reason"], &left["error"]], ["reset", "Connection reset by peer (os error 104)"]);
-    assert_eq!([&left["received"], &left["cut"]], [0, 0]);
+    assert_eq!([&left["received"], &left["truncated"]], [0, 0]);
     assert_eq!(server.wait(), Some(0));
     listen.stop().assert_account(1, 0, 0);
 }
@@ -123,7 +123,7 @@ fn others_go_on_when_one_is_reset() {
     let left = listen.until("left");
     // A line that ends at a reset is cut; at an end of file it would be complete.
     assert_eq!(
-        [&left["reason"], &left["received"], &left["cut"]],
+        [&left["reason"], &left["received"], &left["truncated"]],
         [&"reset".into(), &0.into(), &1.into()] as [&serde_json::Value; 3]
     );
     other.write_all(b"after\n").unwrap();

@@ -70,7 +70,7 @@ fn a_million_lines_come_out_as_they_went_in() {
         assert!(heard.join().unwrap() == lines.as_bytes(), "the bytes differ");
         let report = stderr.rest().pop().expect("a report");
         assert!(
-            report.starts_with("received 1000000 messages from 1 producer, delivered 1000000, cut 0, lost 0"),
+            report.starts_with("received 1000000 messages from 1 producer, delivered 1000000, truncated 0, lost 0"),
             "{report}"
         );
     }

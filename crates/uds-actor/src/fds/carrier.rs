@@ -5,7 +5,7 @@ use std::sync::Arc;
 use frame_codec::Batch;
 use tokio::net::UnixStream;
 
-use super::{Account, books::Books, socket::FdSocket};
+use super::{Report, books::Books, socket::FdSocket};
 use crate::{
     Peer, Reason,
     transport::{Transport, WriteShared},
@@ -46,11 +46,11 @@ impl Transport for Carrier {
         (batch, fault.map(Reason::Descriptors))
     }
 
-    fn account(stream: &FdSocket, unsent: Batch) -> (Batch, Option<Account>) {
+    fn report(stream: &FdSocket, unsent: Batch) -> (Batch, Option<Report>) {
         let books = stream.books();
         books.incoming().end();
         let unsent = books.outgoing().give_back(unsent);
-        (unsent, Some(Account::new(Arc::clone(books))))
+        (unsent, Some(Report::new(Arc::clone(books))))
     }
 
     fn writer(stream: &FdSocket) -> Option<Arc<dyn WriteShared>> {

@@ -32,7 +32,7 @@ pub(super) struct Incoming {
     /// The actor, when too many wait.
     actor: Parked,
     /// Payload bytes of frames that were not delivered because of a fault.
-    pub(super) refused_bytes: usize,
+    pub(super) rejected_bytes: usize,
     pub(super) received: u64,
     pub(super) delivered: u64,
 }
@@ -75,7 +75,7 @@ impl Incoming {
             fault: None,
             receiver_gone: false,
             actor: Parked::default(),
-            refused_bytes: 0,
+            rejected_bytes: 0,
             received: 0,
             delivered: 0,
         }
@@ -152,7 +152,7 @@ impl Incoming {
         }
         self.unmatched.clear();
         let refused: usize = batch.iter().skip(whole).map(<[u8]>::len).sum();
-        self.refused_bytes = self.refused_bytes.saturating_add(refused);
+        self.rejected_bytes = self.rejected_bytes.saturating_add(refused);
         let sound = Batch::concat(batch.into_frames().take(whole).map(Batch::single));
         (sound, self.fault.clone())
     }
@@ -297,7 +297,7 @@ mod tests {
                 let descriptors = (0..count).map(|_| io::pipe().unwrap().0.into()).collect();
                 incoming.arrived(from, read, descriptors, false);
                 while let Some(batch) = decoder.next_batch().unwrap() {
-                    let (batch, fault) = incoming.sort(batch, read - decoder.cut_len() as u64);
+                    let (batch, fault) = incoming.sort(batch, read - decoder.truncated_len() as u64);
                     assert_eq!(fault, None, "{joined} {room}");
                     let (lots, _) = incoming.deliver(&batch);
                     let mut lots = lots.iter().map(Vec::len);

@@ -25,7 +25,7 @@ pub(super) struct Outgoing {
     written: u64,
     pub(super) sent: u64,
     pub(super) dropped: u64,
-    pub(super) returned: u64,
+    pub(super) unsent: u64,
     /// Those of frames that were given back, one entry for each frame.
     given_back: Vec<Vec<OwnedFd>>,
 }
@@ -55,7 +55,7 @@ impl Outgoing {
             written: 0,
             sent: 0,
             dropped: 0,
-            returned: 0,
+            unsent: 0,
             given_back: Vec::new(),
         }
     }
@@ -112,7 +112,7 @@ impl Outgoing {
                 Ok(1..) => left.next().map(|parcel| parcel.descriptors).unwrap_or_default(),
                 Ok(0) | Err(_) => Vec::new(),
             };
-            self.returned += descriptors.len() as u64;
+            self.unsent += descriptors.len() as u64;
             self.given_back.push(descriptors);
             payloads.push(Batch::single(frame.split_off(1.min(frame.len()))));
         }

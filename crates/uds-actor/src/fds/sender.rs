@@ -3,7 +3,7 @@
 use std::{os::fd::OwnedFd, sync::Arc};
 
 use super::{MAX_PER_FRAME, books::Books, counted, outgoing::Descriptors};
-use crate::Refusal;
+use crate::SendError;
 
 /// Puts frames on a connection, with descriptors or without. Clone it for more producers: frames of one clone keep their
 /// order.
@@ -30,12 +30,12 @@ impl Sender {
     ///
     /// # Errors
     ///
-    /// [`Refusal::Closed`] or [`Refusal::Unsendable`]; nothing is queued.
+    /// [`SendError::Closed`] or [`SendError::Unsendable`]; nothing is queued.
     ///
     /// # Cancel safety
     ///
     /// Cancel safe: a dropped future has queued nothing, and the payload is still the caller's.
-    pub async fn send(&self, payload: &[u8]) -> Result<(), Refusal> {
+    pub async fn send(&self, payload: &[u8]) -> Result<(), SendError> {
         self.sender.send(&counted(0, payload)).await
     }
 
@@ -47,13 +47,13 @@ impl Sender {
     ///
     /// # Errors
     ///
-    /// As for [`send`](Self::send), and [`Refusal::TooManyDescriptors`] over [`MAX_PER_FRAME`]. Nothing is queued, and
+    /// As for [`send`](Self::send), and [`SendError::TooManyDescriptors`] over [`MAX_PER_FRAME`]. Nothing is queued, and
     /// `descriptors` is as it was.
     ///
     /// # Cancel safety
     ///
     /// Cancel safe: a dropped future has queued nothing, and payload and descriptors are still the caller's.
-    pub async fn send_with(&self, payload: &[u8], descriptors: &mut Vec<OwnedFd>) -> Result<(), Refusal> {
+    pub async fn send_with(&self, payload: &[u8], descriptors: &mut Vec<OwnedFd>) -> Result<(), SendError> {
         let frame = counted(count(descriptors)?, payload);
         if descriptors.is_empty() {
             return self.sender.send(&frame).await;
@@ -68,8 +68,8 @@ impl Sender {
     ///
     /// # Errors
     ///
-    /// [`Refusal::Full`] if there is no room now, and as for [`send`](Self::send).
-    pub fn try_send(&self, payload: &[u8]) -> Result<(), Refusal> {
+    /// [`SendError::Full`] if there is no room now, and as for [`send`](Self::send).
+    pub fn try_send(&self, payload: &[u8]) -> Result<(), SendError> {
         self.sender.try_send(&counted(0, payload))
     }
 
@@ -77,8 +77,8 @@ impl Sender {
     ///
     /// # Errors
     ///
-    /// [`Refusal::Full`] if there is no room now, and as for [`send_with`](Self::send_with).
-    pub fn try_send_with(&self, payload: &[u8], descriptors: &mut Vec<OwnedFd>) -> Result<(), Refusal> {
+    /// [`SendError::Full`] if there is no room now, and as for [`send_with`](Self::send_with).
+    pub fn try_send_with(&self, payload: &[u8], descriptors: &mut Vec<OwnedFd>) -> Result<(), SendError> {
         let frame = counted(count(descriptors)?, payload);
         if descriptors.is_empty() {
             return self.sender.try_send(&frame);
@@ -90,12 +90,12 @@ impl Sender {
     ///
     /// # Errors
     ///
-    /// [`Refusal::Closed`] if the connection ended before; the report says what is returned.
+    /// [`SendError::Closed`] if the connection ended before; the report says what is returned.
     ///
     /// # Cancel safety
     ///
     /// Cancel safe.
-    pub async fn flush(&self) -> Result<(), Refusal> {
+    pub async fn flush(&self) -> Result<(), SendError> {
         self.sender.flush().await
     }
 
@@ -109,15 +109,15 @@ impl Sender {
     /// # Cancel safety
     ///
     /// Cancel safe; once polled, the connection finishes whether the future is kept or not.
-    pub async fn finish(self) -> Result<(), Refusal> {
+    pub async fn finish(self) -> Result<(), SendError> {
         self.sender.finish().await
     }
 }
 
-fn count(descriptors: &[OwnedFd]) -> Result<u8, Refusal> {
+fn count(descriptors: &[OwnedFd]) -> Result<u8, SendError> {
     let count = descriptors.len();
     match u8::try_from(count) {
         Ok(byte) if count <= MAX_PER_FRAME => Ok(byte),
-        _ => Err(Refusal::TooManyDescriptors { count, max: MAX_PER_FRAME }),
+        _ => Err(SendError::TooManyDescriptors { count, max: MAX_PER_FRAME }),
     }
 }

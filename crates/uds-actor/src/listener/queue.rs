@@ -114,8 +114,8 @@ impl<S: Acceptable> Queue<S> {
                 Some((stream, peer))
             }
             peer => {
-                self.stats.refused += 1;
-                self.stats.last_refused = peer.or(self.stats.last_refused.take());
+                self.stats.rejected += 1;
+                self.stats.last_rejected = peer.or(self.stats.last_rejected.take());
                 None
             }
         }
@@ -216,8 +216,8 @@ mod tests {
         let socket = sys::watch(listener.into(), Interest::READABLE).unwrap();
         let mut queue = Queue::<Unwatched>::new(socket, Address::Path(path), Admit::own());
         assert!(tokio::time::timeout(Duration::from_secs(60), queue.accept()).await.is_err(), "nobody can be had");
-        let AcceptStats { accepted, refused, shed, failures, .. } = queue.stats;
-        assert_eq!((accepted, refused, shed, failures), (0, 0, 3, 3), "each of {} is closed once", clients.len());
+        let AcceptStats { accepted, rejected, shed, failures, .. } = queue.stats;
+        assert_eq!((accepted, rejected, shed, failures), (0, 0, 3, 3), "each of {} is closed once", clients.len());
     }
 
     #[test]

@@ -57,7 +57,7 @@ pub(crate) struct Frames<F> {
 pub(crate) struct Unsent {
     pub(crate) frames: Batch,
     /// Bytes missing of a frame that its sender wrote in part.
-    pub(crate) cut: usize,
+    pub(crate) truncated: usize,
     /// What senders wrote themselves.
     pub(crate) written: Written,
 }
@@ -133,8 +133,8 @@ impl<F: Framing> Queue for Frames<F> {
 
     fn unsent(&mut self) -> Unsent {
         let written = self.filling.written();
-        let (frames, cut) = self.filling.take_unsent();
-        Unsent { frames, cut, written }
+        let (frames, truncated) = self.filling.take_unsent();
+        Unsent { frames, truncated, written }
     }
 
     #[inline]

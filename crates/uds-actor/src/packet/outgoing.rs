@@ -35,7 +35,7 @@ pub(super) struct Outgoing {
     pub(super) taken: VecDeque<Bytes>,
     pub(super) handed_to_kernel: Count,
     /// Packets that turned out too large although they were not when they were queued.
-    pub(super) refused: u64,
+    pub(super) rejected: u64,
     pub(super) closed: bool,
     /// Why it failed, for the report.
     pub(super) failure: Option<Reason>,
@@ -86,7 +86,7 @@ impl Outgoing {
                 }
                 Poll::Ready(Err(error)) => match Errno::from_io_error(&error) {
                     // The send buffer has become smaller since the packet was queued.
-                    Some(Errno::MSGSIZE) => self.refused += 1,
+                    Some(Errno::MSGSIZE) => self.rejected += 1,
                     Some(Errno::NOBUFS | Errno::NOMEM) => {
                         let mut backoff =
                             self.shortage.take().map_or_else(|| Backoff::new(FIRST_PAUSE, LAST_PAUSE), |s| s.backoff);

@@ -218,11 +218,11 @@ impl<S: Socket> Task<S> {
         let ending = Ending {
             reason,
             handed_to_kernel: self.outgoing.handed_to_kernel,
-            returned: packets::batch(self.outgoing.taken.drain(..).chain(there.unsent)),
-            refused: there.refused + self.outgoing.refused,
+            unsent: packets::batch(self.outgoing.taken.drain(..).chain(there.unsent)),
+            rejected: there.rejected + self.outgoing.rejected,
             dropped: there.dropped,
-            cut_sending: 0,
-            cut_receiving: 0,
+            truncated_sending: 0,
+            truncated_receiving: 0,
             descriptors: None,
         };
         self.verdict.ending = Some(Arc::new(ending));

@@ -53,7 +53,7 @@ fn send_with_queues_a_frame_and_its_descriptors_once() {
         let received = receiving.await.expect("no panic");
         assert_every_word_with_its_own(&received);
         let account = control.abort().await.descriptors.expect("it passes descriptors");
-        (received.len(), account.sent(), account.returned())
+        (received.len(), account.sent(), account.unsent())
     });
     passes(survey, 10);
 }

@@ -30,5 +30,5 @@ fn words() -> impl Iterator<Item = String> {
 
 /// The part of a report that says what became of the messages.
 fn account(report: &Report) -> (u64, usize, u64, u64) {
-    (report.handed_to_kernel.frames, report.returned.len(), report.delivered.frames, report.lost.frames)
+    (report.handed_to_kernel.frames, report.unsent.len(), report.delivered.frames, report.lost.frames)
 }

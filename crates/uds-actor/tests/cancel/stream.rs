@@ -94,7 +94,7 @@ fn check_ending(end: impl AsyncFn(&Drops, &Control) -> Report) {
         sender.send(b"last").await.expect("room");
         let report = end(&drops, &control).await;
         assert_eq!(account(&control.finished().await), account(&report), "it says the same to everybody");
-        (account(&report), report.cut_sending, tap.written())
+        (account(&report), report.truncated_sending, tap.written())
     });
     passes(survey, 1);
 }

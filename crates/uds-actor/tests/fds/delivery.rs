@@ -36,7 +36,7 @@ async fn a_frame_carries_as_many_as_the_kernel_takes_and_more_are_given_back() {
     let (_sender, mut receiver, _there) = spawn(there);
     let mut many: Vec<OwnedFd> = (0..=MAX_PER_FRAME).map(|number| file(&number.to_string())).collect();
     let refusal = sender.send_with(b"254", &mut many).await.unwrap_err();
-    assert_eq!(refusal, Refusal::TooManyDescriptors { count: 254, max: 253 });
+    assert_eq!(refusal, SendError::TooManyDescriptors { count: 254, max: 253 });
     assert_eq!((many.len(), refusal.is_retryable()), (254, false));
     assert_eq!(text(many.pop().unwrap()), "253");
 
@@ -53,9 +53,9 @@ async fn a_payload_that_the_framing_refuses_leaves_the_descriptors_with_their_ow
     let (sender, _receiver, _control) =
         Actor::new(here, Delimited::lines()).pass_descriptors(Limits::default()).spawn();
     let mut one = vec![file("mine")];
-    assert!(matches!(sender.send_with(b"two\nlines", &mut one).await, Err(Refusal::Unsendable(_))));
+    assert!(matches!(sender.send_with(b"two\nlines", &mut one).await, Err(SendError::Unsendable(_))));
     let mut ten: Vec<OwnedFd> = (0..10).map(|_| file("count is a line feed")).collect();
-    assert!(matches!(sender.try_send_with(b"line", &mut ten), Err(Refusal::Unsendable(_))));
+    assert!(matches!(sender.try_send_with(b"line", &mut ten), Err(SendError::Unsendable(_))));
     assert_eq!((texts(&one), ten.len()), (vec!["mine".to_owned()], 10));
 }
 

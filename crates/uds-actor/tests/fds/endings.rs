@@ -14,8 +14,8 @@ async fn what_was_never_sent_comes_back_with_its_frames() {
     sender.send_with(b"three", &mut vec![file("c")]).await.unwrap();
     tokio::task::yield_now().await;
     let report = soon("the report", control.abort()).await;
-    assert_eq!(report.returned.iter().collect::<Vec<_>>(), [&b"one"[..], b"two", b"three"]);
-    assert!(report.cut_sending > 0);
+    assert_eq!(report.unsent.iter().collect::<Vec<_>>(), [&b"one"[..], b"two", b"three"]);
+    assert!(report.truncated_sending > 0);
     assert_eq!(account(&report), (1, 3, 0, 0, 0));
     let returned = report.descriptors.as_ref().unwrap().take_returned();
     let returned: Vec<_> = returned.iter().map(|descriptors| texts(descriptors)).collect();
@@ -23,7 +23,7 @@ async fn what_was_never_sent_comes_back_with_its_frames() {
     assert!(control.finished().await.descriptors.unwrap().take_returned().is_empty(), "they have one owner");
     drop(there);
     let mut late = vec![file("late")];
-    assert_eq!(sender.send_with(b"late", &mut late).await, Err(Refusal::Closed));
+    assert_eq!(sender.send_with(b"late", &mut late).await, Err(SendError::Closed));
     assert_eq!(texts(&late), ["late"]);
 }
 

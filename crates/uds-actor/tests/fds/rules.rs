@@ -70,7 +70,7 @@ async fn a_frame_that_is_cut_has_its_descriptors_closed() {
         hear(Sent::AtOnce, &[(&frame(0, b"whole"), &[]), (&frame(1, b"never comes to its end")[..9], &sent)]).await;
     drop(sent);
     assert_eq!(heard, [message("whole", &[])]);
-    assert_eq!((report.cut_receiving, account(&report), watch.is_closed()), (9, (0, 0, 1, 0, 1), true));
+    assert_eq!((report.truncated_receiving, account(&report), watch.is_closed()), (9, (0, 0, 1, 0, 1), true));
 }
 
 #[tokio::test]
@@ -78,5 +78,5 @@ async fn what_is_refused_for_its_descriptors_is_reported_as_cut() {
     let (_, report) =
         hear(Sent::AtOnce, &[(&[frame(0, b"good"), frame(2, b"bad"), frame(0, b"behind")].concat(), &[])]).await;
     assert_eq!(fault(&report), &Fault::Missing { announced: 2, arrived: 0 });
-    assert_eq!((report.received.frames, report.cut_receiving), (1, 4 + 7));
+    assert_eq!((report.received.frames, report.truncated_receiving), (1, 4 + 7));
 }

@@ -130,7 +130,7 @@ async fn a_drain_receives_what_was_sent_and_tells_later_senders_that_it_is_over(
         late.send(b"late").await.unwrap();
         let late = soon("the late one's report", late_control.finished()).await;
         assert!(matches!(late.reason, Reason::ReceiverGone), "{late}");
-        assert_eq!(late.returned.get(0), Some(&b"late"[..]));
+        assert_eq!(late.unsent.get(0), Some(&b"late"[..]));
         assert_eq!(drain(&mut receiver).await, (1..8).map(|number| vec![number]).collect::<Vec<_>>());
         let report = soon("the report", control.finished()).await;
         assert!(matches!(report.reason, Reason::Closed), "{report}");

@@ -5,7 +5,7 @@ use std::{future::poll_fn, io::IoSlice, os::fd::AsFd as _};
 use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg};
 use tokio::net::UnixDatagram;
 use uds_actor::{
-    Bind, Connect, Error, Reason, Refusal, SocketKind,
+    Bind, Connect, Error, Reason, SendError, SocketKind,
     packet::{Actor, Received, Socket},
 };
 
@@ -95,12 +95,12 @@ async fn a_receiver_that_was_restarted_is_found_again_and_nothing_queued_is_lost
     let report = soon("the report", control.finished()).await;
     assert!(matches!(report.reason, Reason::ReceiverGone), "{report}");
     assert!(report.reason.is_peer_fault());
-    assert_eq!((report.handed_to_kernel.frames, report.returned.len()), (1, 2));
-    assert_eq!(sender.send(b"late").await, Err(Refusal::Closed));
+    assert_eq!((report.handed_to_kernel.frames, report.unsent.len()), (1, 2));
+    assert_eq!(sender.send(b"late").await, Err(SendError::Closed));
 
     let (mut receiver, _bound) = Actor::new(bound).spawn_receiver();
     let (sender, _back, _control) = Actor::new(connect.connect_datagram().await.unwrap()).spawn();
-    sender.send_batch(&report.returned).await.unwrap();
+    sender.send_batch(&report.unsent).await.unwrap();
     assert_eq!(take(&mut receiver, 2).await, [&b"first"[..], b"second"]);
 }
 
@@ -116,7 +116,7 @@ async fn what_a_peer_sent_before_it_went_is_received_before_its_absence_is_repor
     assert_eq!(drain(&mut receiver).await, [b"one", b"two"]);
     let report = soon("the report", control.finished()).await;
     assert!(matches!(report.reason, Reason::ReceiverGone), "{report}");
-    assert_eq!((report.received.frames, report.returned.get(0)), (2, Some(&b"to nobody"[..])));
+    assert_eq!((report.received.frames, report.unsent.get(0)), (2, Some(&b"to nobody"[..])));
 }
 
 #[tokio::test]

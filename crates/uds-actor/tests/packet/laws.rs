@@ -104,7 +104,7 @@ proptest! {
             let sent = packets(&case.sizes);
             prop_assert!(came == sent, "{} packets of {}", came.len(), sent.len());
             prop_assert_eq!(here.handed_to_kernel, count(&sent));
-            prop_assert_eq!((here.returned.len(), here.refused, here.dropped), (0, 0, 0));
+            prop_assert_eq!((here.unsent.len(), here.rejected, here.dropped), (0, 0, 0));
             prop_assert_eq!((there.received, there.delivered, there.lost), (count(&sent), count(&sent), Count::default()));
             prop_assert!(there.turned_away.is_empty());
         }
@@ -129,7 +129,7 @@ proptest! {
             (accepted, report, drain(&mut receiver).await)
         });
         prop_assert_eq!(report.handed_to_kernel, count(&came));
-        let returned = report.returned.iter().map(<[u8]>::to_vec);
+        let returned = report.unsent.iter().map(<[u8]>::to_vec);
         let all: Vec<_> = came.into_iter().chain(returned).collect();
         prop_assert!(all == accepted, "{} of {}", all.len(), accepted.len());
     }

@@ -12,7 +12,7 @@ use std::{
 
 use rustix::io::Errno;
 use uds_actor::{
-    Control, Peer, Reason, Refusal,
+    Control, Peer, Reason, SendError,
     packet::{Actor, Received, Semantics, Socket, TwoWay},
 };
 
@@ -97,9 +97,9 @@ async fn a_packet_that_has_become_too_large_is_refused_and_the_next_is_sent() {
     sender.send(b"too large by now").await.unwrap();
     sender.send(b"small").await.unwrap();
     sender.flush().await.unwrap();
-    assert!(matches!(sender.send(&[0; 1001]).await, Err(Refusal::Unsendable(_))));
+    assert!(matches!(sender.send(&[0; 1001]).await, Err(SendError::Unsendable(_))));
     let report = control.abort().await;
-    assert_eq!((report.refused, report.handed_to_kernel.frames, report.returned.len()), (2, 1, 0));
+    assert_eq!((report.rejected, report.handed_to_kernel.frames, report.unsent.len()), (2, 1, 0));
     assert_eq!(report.handed_to_kernel.bytes, 5);
 }
 
@@ -108,10 +108,10 @@ async fn each_way_a_receiver_can_be_gone_is_named_so_and_other_failures_are_not(
     for errno in [Errno::CONNREFUSED, Errno::NOTCONN, Errno::CONNRESET, Errno::PIPE] {
         let (sender, _receiver, control) = Actor::new(Puppet { receive: silent, send: failing(&[errno]) }).spawn();
         sender.send(b"lost?").await.unwrap();
-        assert_eq!(sender.flush().await, Err(Refusal::Closed));
+        assert_eq!(sender.flush().await, Err(SendError::Closed));
         let report = soon("the report", control.finished()).await;
         assert!(matches!(report.reason, Reason::ReceiverGone), "{errno}: {report}");
-        assert_eq!(report.returned.len(), 1);
+        assert_eq!(report.unsent.len(), 1);
     }
     let (sender, _receiver, control) = Actor::new(Puppet { receive: silent, send: failing(&[Errno::PERM]) }).spawn();
     sender.send(b"lost?").await.unwrap();
@@ -201,7 +201,7 @@ async fn a_deadline_ends_what_cannot_be_sent_and_gives_it_back() {
     sender.send(b"behind it").await.unwrap();
     let report = soon("the report", control.close(Duration::from_millis(20))).await;
     assert!(matches!(report.reason, Reason::DeadlineExceeded), "{report}");
-    assert_eq!(report.returned.iter().collect::<Vec<_>>(), [&b"stuck"[..], b"behind it"]);
+    assert_eq!(report.unsent.iter().collect::<Vec<_>>(), [&b"stuck"[..], b"behind it"]);
 }
 
 #[test]
@@ -217,5 +217,5 @@ fn a_runtime_that_shuts_down_still_accounts() {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let report = runtime.block_on(soon("the report", control.finished()));
     assert!(matches!(report.reason, Reason::Aborted), "{report}");
-    assert_eq!(report.returned.len(), 1);
+    assert_eq!(report.unsent.len(), 1);
 }

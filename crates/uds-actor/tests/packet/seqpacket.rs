@@ -8,7 +8,7 @@ use std::{
 
 use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg};
 use uds_actor::{
-    Overflow, Reason, Refusal, Seqpacket,
+    Overflow, Reason, SendError, Seqpacket,
     packet::{Actor, Received},
 };
 
@@ -67,12 +67,12 @@ async fn an_empty_packet_cannot_be_sent() {
     let (here, there) = Seqpacket::pair().unwrap();
     assert_eq!(there.send(b"").await.unwrap_err().kind(), io::ErrorKind::InvalidInput);
     let (sender, _receiver, control) = Actor::new(here).spawn();
-    assert_eq!(sender.send(b"").await, Err(Refusal::Unsendable(frame_codec::Error::EmptyPayload)));
+    assert_eq!(sender.send(b"").await, Err(SendError::Unsendable(frame_codec::Error::EmptyPayload)));
     sender.send(b"a packet").await.unwrap();
     let mut room = [0; 16];
     assert_eq!(soon("the packet", there.recv(&mut room)).await.unwrap(), Received::Packet(8));
     let report = soon("the report", control.abort()).await;
-    assert_eq!((report.refused, report.handed_to_kernel.frames), (1, 1));
+    assert_eq!((report.rejected, report.handed_to_kernel.frames), (1, 1));
 }
 
 #[tokio::test]
@@ -82,7 +82,7 @@ async fn a_packet_too_large_for_the_send_buffer_is_refused_alone() {
     let max = 40_000 - 32;
     let (sender, _receiver, control) = Actor::new(here).spawn();
     let refusal = sender.send(&vec![1; max + 1]).await;
-    assert_eq!(refusal, Err(Refusal::Unsendable(frame_codec::Error::PayloadTooLarge { len: max + 1, max })));
+    assert_eq!(refusal, Err(SendError::Unsendable(frame_codec::Error::PayloadTooLarge { len: max + 1, max })));
     sender.send(&vec![2; max]).await.unwrap();
     let mut room = vec![0; max];
     assert_eq!(soon("the packet", there.recv(&mut room)).await.unwrap(), Received::Packet(max));
@@ -153,10 +153,10 @@ async fn a_sender_hears_that_the_peer_is_gone_and_gets_back_what_was_not_sent() 
     drop(there);
     let report = soon("the report", control.finished()).await;
     assert!(report.reason.is_peer_fault(), "{report}");
-    assert_eq!(report.handed_to_kernel.frames + report.returned.len() as u64, sent);
-    assert!(!report.returned.is_empty() && report.returned.iter().all(|packet| packet == [7; 50_000]));
-    assert_eq!(sender.send(b"late").await, Err(Refusal::Closed));
-    assert_eq!(sender.flush().await, Err(Refusal::Closed));
+    assert_eq!(report.handed_to_kernel.frames + report.unsent.len() as u64, sent);
+    assert!(!report.unsent.is_empty() && report.unsent.iter().all(|packet| packet == [7; 50_000]));
+    assert_eq!(sender.send(b"late").await, Err(SendError::Closed));
+    assert_eq!(sender.flush().await, Err(SendError::Closed));
 }
 
 #[tokio::test]
@@ -196,15 +196,15 @@ async fn a_full_outbox_does_what_was_chosen() {
     let (sender, _receiver, control, _there) = fill(Overflow::DropNewest);
     sender.send(&[2; 400]).await.unwrap();
     let report = soon("the report", control.abort()).await;
-    assert_eq!((report.dropped, report.returned.len() as u64 + report.handed_to_kernel.frames), (1, 2));
+    assert_eq!((report.dropped, report.unsent.len() as u64 + report.handed_to_kernel.frames), (1, 2));
 
     let (sender, _receiver, control, _there) = fill(Overflow::Disconnect);
-    assert_eq!(sender.send(&[2; 400]).await, Err(Refusal::Closed));
+    assert_eq!(sender.send(&[2; 400]).await, Err(SendError::Closed));
     let report = soon("the report", control.finished()).await;
     assert!(matches!(report.reason, Reason::Overflow), "{report}");
 
     let (sender, _receiver, _control, _there) = fill(Overflow::Wait);
-    assert_eq!(sender.try_send(&[2; 400]), Err(Refusal::Full));
+    assert_eq!(sender.try_send(&[2; 400]), Err(SendError::Full));
     soon("room", sender.send(&[2; 400])).await.unwrap();
 }
 
@@ -230,7 +230,7 @@ async fn a_close_sends_what_is_queued_and_waits_for_the_peers_end() {
     sender.send(b"queued").await.unwrap();
     drop(control.close(LONG));
     tokio::task::yield_now().await; // the actor hears of it
-    assert_eq!(sender.send(b"late").await, Err(Refusal::Closed));
+    assert_eq!(sender.send(b"late").await, Err(SendError::Closed));
     let mut room = [0; 16];
     assert_eq!(soon("the packet", there.recv(&mut room)).await.unwrap(), Received::Packet(6));
     assert_eq!(soon("the end", there.recv(&mut room)).await.unwrap(), Received::End);

@@ -54,7 +54,7 @@ fn every_line_once_and_in_order_is_no_problem() {
     assert_eq!(ledger.handle(&events[events.len() - 1]), Some(1));
     assert!(ledger.is_settled());
     assert_eq!(ledger.problems(), [""; 0]);
-    let totals = Counts { received: 10, delivered: 10, cut: 0, lost: 0, bytes: 22 };
+    let totals = Counts { received: 10, delivered: 10, truncated: 0, lost: 0, bytes: 22 };
     assert_eq!(ledger.totals(), totals);
     assert_eq!(ledger.problems_of_report(2, totals), [""; 0]);
     assert_eq!(ledger.problems_of_report(3, totals).len(), 1);

@@ -8,11 +8,11 @@ use super::books::Books;
 ///
 /// As long as the receiver lives, what was delivered and what is closed is as of the moment it is asked for.
 #[derive(Clone, Debug)]
-pub struct Account {
+pub struct Report {
     books: Arc<Books>,
 }
 
-impl Account {
+impl Report {
     pub(super) const fn new(books: Arc<Books>) -> Self {
         Self { books }
     }
@@ -25,8 +25,8 @@ impl Account {
 
     /// Never sent: those of the frames in [`Report::returned`](crate::Report::returned).
     #[must_use]
-    pub fn returned(&self) -> u64 {
-        self.books.outgoing().returned
+    pub fn unsent(&self) -> u64 {
+        self.books.outgoing().unsent
     }
 
     /// Closed with frames dropped by [`Overflow::DropNewest`](crate::Overflow::DropNewest).
@@ -61,14 +61,14 @@ impl Account {
         self.books.outgoing().take_given_back()
     }
 
-    pub(crate) fn refused_bytes(&self) -> usize {
-        self.books.incoming().refused_bytes
+    pub(crate) fn rejected_bytes(&self) -> usize {
+        self.books.incoming().rejected_bytes
     }
 }
 
-impl fmt::Display for Account {
+impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "handed over {}, returned {}", self.sent(), self.returned())?;
+        write!(f, "handed over {}, unsent {}", self.sent(), self.unsent())?;
         write!(f, ", received {}, delivered {}, closed {}", self.received(), self.delivered(), self.closed())
     }
 }

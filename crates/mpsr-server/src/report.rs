@@ -9,7 +9,7 @@ use crate::Producer;
 /// The account of one producer, complete: it is given when everything of it has been delivered.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
-pub struct Account {
+pub struct ProducerReport {
     /// Who.
     pub producer: Arc<Producer>,
     /// Complete messages read from it.
@@ -19,29 +19,29 @@ pub struct Account {
     /// Messages received and not delivered: only where the funnel was ended before it was empty.
     pub lost: Count,
     /// Bytes of a message whose rest never came; 0 if the stream ended between messages.
-    pub cut_bytes: usize,
+    pub truncated_bytes: usize,
     /// How it ended.
     pub parting: Parting,
 }
 
-impl Account {
-    /// Messages that were cut: 0 or 1.
+impl ProducerReport {
+    /// Messages that were truncated: 0 or 1.
     #[must_use]
-    pub const fn cut(&self) -> u64 {
-        (self.cut_bytes > 0) as u64
+    pub const fn truncated(&self) -> u64 {
+        (self.truncated_bytes > 0) as u64
     }
 }
 
-impl fmt::Display for Account {
+impl fmt::Display for ProducerReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "{}: {}; received {}, delivered {}, cut {}, lost {}",
+            "{}: {}; received {}, delivered {}, truncated {}, lost {}",
             self.producer,
             self.parting,
             self.received.frames,
             self.delivered.frames,
-            self.cut(),
+            self.truncated(),
             self.lost.frames,
         )
     }
@@ -120,9 +120,9 @@ pub struct Report {
     /// Messages received and not delivered.
     pub lost: Count,
     /// Messages whose rest never came.
-    pub cut: u64,
+    pub truncated: u64,
     /// Connections closed because their peer is not admitted.
-    pub refused: u64,
+    pub rejected: u64,
     /// Connections closed for want of descriptors.
     pub shed: u64,
     /// How long the funnel ran.
@@ -130,11 +130,11 @@ pub struct Report {
 }
 
 impl Report {
-    pub(crate) fn add(&mut self, account: &Account) {
+    pub(crate) fn add(&mut self, account: &ProducerReport) {
         self.received += account.received;
         self.delivered += account.delivered;
         self.lost += account.lost;
-        self.cut += account.cut();
+        self.truncated += account.truncated();
     }
 }
 
@@ -143,15 +143,15 @@ impl fmt::Display for Report {
         let count = |count: u64, noun: &str| format!("{count} {noun}{}", if count == 1 { "" } else { "s" });
         write!(
             f,
-            "received {} from {}, delivered {}, cut {}, lost {}",
+            "received {} from {}, delivered {}, truncated {}, lost {}",
             count(self.received.frames, "message"),
             count(self.producers, "producer"),
             self.delivered.frames,
-            self.cut,
+            self.truncated,
             self.lost.frames,
         )?;
-        if self.refused > 0 {
-            write!(f, ", refused {}", count(self.refused, "connection"))?;
+        if self.rejected > 0 {
+            write!(f, ", rejected {}", count(self.rejected, "connection"))?;
         }
         if self.shed > 0 {
             write!(f, ", shed {}", count(self.shed, "connection"))?;
