@@ -353,7 +353,7 @@ mod tests {
         }
         encoder.consume(6); // "one\n" and half of "two\n"
         let (unsent, truncated) = encoder.take_unsent();
-        assert_eq!((unsent.iter().collect::<Vec<_>>(), cut), (vec![&b"three"[..]], 2));
+        assert_eq!((unsent.iter().collect::<Vec<_>>(), truncated), (vec![&b"three"[..]], 2));
         assert_eq!((encoder.has_pending(), encoder.written().frames), (false, 1));
     }
 
@@ -375,7 +375,7 @@ mod tests {
         encoder.push(b"one").unwrap();
         encoder.push_shared(Bytes::from(vec![1; 5000])).unwrap();
         let (unsent, truncated) = encoder.take_unsent();
-        assert_eq!((unsent.len(), unsent.get(0), cut), (2, Some(&b"one"[..]), 0));
+        assert_eq!((unsent.len(), unsent.get(0), truncated), (2, Some(&b"one"[..]), 0));
     }
 
     #[test]

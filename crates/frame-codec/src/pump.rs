@@ -378,7 +378,7 @@ mod tests {
         let mut pump = Pump::new(here, LengthPrefixed::u32_be(), Limits::default());
         let (frames, end) = drain(&mut pump).await;
         assert_eq!(frames, [b"ok".to_vec()]);
-        assert!(matches!(end, End::Eof { cut: 7 }), "{end:?}");
+        assert!(matches!(end, End::Eof { truncated: 7 }), "{end:?}");
     }
 
     #[tokio::test]

@@ -58,7 +58,7 @@ fn every_call_gets_its_own_reply_and_every_event_is_told_once() {
                     }
                     Step::HungUp => {}
                     Step::End(end) => {
-                        assert!(matches!(end, End::Closed { cut: 0 }), "{end:?}");
+                        assert!(matches!(end, End::Closed { truncated: 0 }), "{end:?}");
                         break;
                     }
                     other => panic!("nothing else is told here: {other:?}"),

@@ -218,7 +218,7 @@ async fn a_peer_cut_off_at_any_byte_of_its_reply_fails_the_call_and_nothing_else
         read_frame(&mut there).await;
         soon(there.write_all(&reply[..cut])).await.unwrap();
         drop(there);
-        assert!(matches!(soon(running).await.unwrap(), End::Closed { cut: c } if c == cut), "at byte {cut}");
+        assert!(matches!(soon(running).await.unwrap(), End::Closed { truncated: c } if c == cut), "at byte {cut}");
         assert!(matches!(soon(call).await, Err(Error::MaybeExecuted)));
     }
 }
