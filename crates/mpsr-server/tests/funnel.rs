@@ -247,6 +247,8 @@ async fn a_quiet_producer_waits_for_one_turn_of_each_of_thirty_loud_ones() {
             last = id;
         }
         assert!(turns <= 30, "{turns} turns of loud producers came first");
+        // Its turn ends when the funnel finds nothing more of it.
+        soon("a loud one", funnel.recv()).await.unwrap();
     }
     drop(funnel);
     soon("the floods' end", floods.join_all()).await;
