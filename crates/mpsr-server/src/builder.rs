@@ -15,7 +15,10 @@ use tokio::{
 };
 use uds_actor::{Admit, Bind};
 
-use crate::{Endpoint, Error, Funnel, Limits, Membership, Place, Report, accept, connections::Connections, members, site::Site, stop::Stop};
+use crate::{
+    Endpoint, Error, Funnel, Limits, Membership, Place, Report, accept, connections::Connections, members, site::Site,
+    stop::Stop,
+};
 
 /// Connections and events that wait for the funnel to be polled.
 const ARRIVALS: usize = 64;

@@ -108,19 +108,26 @@ impl Connections {
             };
             match Pin::new(connection).poll_next(&mut Context::from_waker(waker)) {
                 Poll::Ready(Some(event)) => {
-                    if let Event::Delivery(delivery) = &event {
-                        self.schedule.charge(producer, delivery.batch().memory_len());
+                    match &event {
+                        Event::Delivery(delivery) => {
+                            self.schedule.charge(producer, delivery.batch().memory_len());
+                        }
+                        // Nothing follows.
+                        Event::Left(_) => self.remove(producer),
+                        _ => {}
                     }
                     return Poll::Ready(Some(event));
                 }
-                Poll::Ready(None) => {
-                    self.schedule.remove(producer);
-                    self.members.remove(&producer);
-                }
+                Poll::Ready(None) => self.remove(producer),
                 Poll::Pending => self.schedule.idle(producer),
             }
         }
         if self.members.is_empty() { Poll::Ready(None) } else { Poll::Pending }
+    }
+
+    fn remove(&mut self, producer: ProducerId) {
+        self.schedule.remove(producer);
+        self.members.remove(&producer);
     }
 
     fn note_woken(&mut self) {

@@ -10,9 +10,11 @@ use std::{
 use futures_core::Stream;
 use tokio::{sync::mpsc, task::JoinSet};
 use tokio_util::sync::{DropGuard, WaitForCancellationFutureOwned};
-use uds_actor::{AcceptStats, Address};
+use uds_actor::{AcceptStats, Address, Count};
 
-use crate::{Delivery, Event, Handle, Report, connections::Connections, report::Asked, site::Arrival, stop::Stop};
+use crate::{
+    Delivery, Event, Handle, ProducerId, Report, connections::Connections, report::Asked, site::Arrival, stop::Stop,
+};
 
 /// Receives from every producer, whoever and wherever they are.
 ///
@@ -116,6 +118,19 @@ impl Funnel {
                 None
             }
             Poll::Pending => None,
+        }
+    }
+
+    /// Counts messages that [`recv`](Self::recv) returned, and that the application then could not deliver, as lost
+    /// instead: in the report of their producer if that has not [left](Event::Left) yet, and in the funnel's.
+    ///
+    /// For a program whose messages are delivered when something else took them: a file, a pipe, another connection. More
+    /// than the producer, or the funnel, has delivered is not counted.
+    pub fn mark_lost(&mut self, producer: ProducerId, count: Count) {
+        match self.connections.get_mut(producer) {
+            // The funnel's report has it when the producer leaves.
+            Some(connection) => connection.mark_lost(count),
+            None => self.report.mark_lost(count),
         }
     }
 
