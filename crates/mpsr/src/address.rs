@@ -1,6 +1,6 @@
 //! The addresses of the command line: a kind, a colon, a name.
 
-use std::{path::PathBuf, str::FromStr};
+use std::{os::unix::ffi::OsStrExt as _, path::PathBuf, str::FromStr};
 
 use uds_actor::{Address, Bind, Connect};
 
@@ -33,6 +33,25 @@ pub(crate) fn bind(address: &Address) -> Bind {
         Address::Systemd(name) => Bind::systemd(name.clone()),
         Address::Path(path) => Bind::path(path),
         _ => unreachable!("these are the addresses that are parsed"),
+    }
+}
+
+/// An address as it is written on the command line, byte for byte.
+pub(crate) fn exact(address: &Address) -> Vec<u8> {
+    match address {
+        Address::Abstract(name) => [b"unix:@", &name[..]].concat(),
+        Address::Systemd(name) => [b"systemd:", name.as_bytes()].concat(),
+        Address::Path(path) => [b"unix:", path.as_os_str().as_bytes()].concat(),
+        _ => unreachable!("these are the addresses that are parsed"),
+    }
+}
+
+/// The same for a place of the funnel.
+pub(crate) fn exact_place(place: &mpsr_server::Place) -> Vec<u8> {
+    match place {
+        mpsr_server::Place::Socket(address) => exact(address),
+        mpsr_server::Place::Directory(path) => [b"dir:", path.as_os_str().as_bytes()].concat(),
+        _ => unreachable!("these are the places that are parsed"),
     }
 }
 

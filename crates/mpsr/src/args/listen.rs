@@ -25,9 +25,9 @@ pub(crate) struct Listen {
     /// Print messages only: not who joins and leaves, not the account.
     #[arg(long, short)]
     pub(crate) quiet: bool,
-    /// Permissions of the sockets that are bound, in octal.
-    #[arg(long, value_name = "OCTAL", default_value = "600", value_parser = mode)]
-    pub(crate) mode: Mode,
+    /// Permissions of the socket files that are bound, in octal; 600 unless set.
+    #[arg(long, value_name = "OCTAL", value_parser = mode)]
+    pub(crate) mode: Option<Mode>,
     /// Admit this user id, besides one's own and root. May be repeated.
     #[arg(long, value_name = "UID")]
     allow_uid: Vec<u32>,
