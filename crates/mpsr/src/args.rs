@@ -1,6 +1,7 @@
 //! The command line.
 
 mod frames;
+mod framing;
 mod listen;
 mod ls;
 mod send;
@@ -10,7 +11,15 @@ mod watch;
 
 use clap::{CommandFactory as _, Parser, Subcommand, error::ErrorKind};
 
-pub(crate) use self::{frames::FramingName, listen::Listen, ls::Ls, send::Send, sweep::Sweep, watch::Watch};
+use self::frames::Frames;
+pub(crate) use self::{
+    framing::{Division, FramingName},
+    listen::Listen,
+    ls::Ls,
+    send::Send,
+    sweep::Sweep,
+    watch::Watch,
+};
 
 /// Many producers, one receiver, over Unix sockets.
 #[derive(Debug, Parser)]
@@ -35,6 +44,14 @@ impl Args {
             let count = send.messages.len();
             let why = format!("with --framing until-eof a connection carries one message, and {count} were given");
             Self::command().error(ErrorKind::TooManyValues, why).exit();
+        }
+        let frames = match &args.command {
+            Command::Listen(listen) => Some(&listen.frames),
+            Command::Send(send) => Some(&send.frames),
+            _ => None,
+        };
+        if let Some(why) = frames.and_then(Frames::conflict) {
+            Self::command().error(ErrorKind::ArgumentConflict, why).exit();
         }
         args
     }
