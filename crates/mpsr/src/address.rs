@@ -2,7 +2,7 @@
 
 use std::{
     ffi::{OsStr, OsString},
-    os::unix::ffi::{OsStrExt as _, OsStringExt as _},
+    os::unix::ffi::OsStrExt as _,
     path::{Path, PathBuf},
 };
 
@@ -110,7 +110,8 @@ impl<'a> Kind<'a> {
 fn kind(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
     let colon = bytes.iter().position(|byte| *byte == b':')?;
     let (kind, name) = (bytes.get(..colon)?, bytes.get(colon + 1..)?);
-    let is_word = kind.first()?.is_ascii_alphabetic() && kind.iter().all(|b| b.is_ascii_alphanumeric() || b"+-".contains(b));
+    let is_word =
+        kind.first()?.is_ascii_alphabetic() && kind.iter().all(|b| b.is_ascii_alphanumeric() || b"+-".contains(b));
     is_word.then_some((kind, name))
 }
 
@@ -155,6 +156,8 @@ pub(crate) fn exact_place(place: &mpsr_server::Place) -> Vec<u8> {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::ffi::OsStringExt as _;
+
     use super::*;
 
     fn place(text: impl AsRef<OsStr>) -> Result<Place, String> {

@@ -108,10 +108,22 @@ pub(crate) enum Object<'a> {
     },
 }
 
-impl Object<'_> {
-    pub(crate) fn to_line(&self) -> String {
+/// What is printed as a line.
+pub(crate) trait Line: Serialize {
+    fn to_line(&self) -> String {
         serde_json::to_string(self).expect("these objects have string keys and finite numbers")
     }
+}
+
+impl Line for Object<'_> {}
+impl Line for Timed<'_> {}
+
+/// An object with the time at which it was printed.
+#[derive(Debug, Serialize)]
+pub(crate) struct Timed<'a> {
+    #[serde(flatten)]
+    pub(crate) object: &'a Object<'a>,
+    pub(crate) time: String,
 }
 
 /// The numbers of a report.

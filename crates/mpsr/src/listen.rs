@@ -1,22 +1,24 @@
 //! `mpsr listen`: a funnel on standard output.
 
+mod clock;
 mod ledger;
 mod printer;
 
-use std::{sync::Arc, time::Duration};
+use std::{future::pending, sync::Arc, time::Duration};
 
 use anyhow::{Context as _, anyhow, bail};
 use futures_util::FutureExt as _;
-use mpsr_server::{Funnel, Handle, Limits};
+use mpsr_server::{Event, Funnel, Handle, Limits};
 use tokio::{
     sync::Notify,
-    time::{sleep, timeout},
+    time::{Instant, sleep, timeout},
 };
+use uds_actor::{Address, Bind};
 
 use self::printer::Printer;
 use crate::{
-    address::{Place, bind},
-    args::Listen,
+    address::Place,
+    args::{End, Listen},
     descriptors::connections,
     output::last_word,
     signals::{ReportRequests, Signals},
@@ -33,39 +35,91 @@ pub(crate) async fn run(args: Listen) -> anyhow::Result<()> {
     let mut funnel = start(&args).await?;
     let mut printer = Printer::new(&args);
     let overdue = Arc::new(Notify::new());
-    tokio::spawn(end_on_signal(signals, funnel.handle(), args.drain, Arc::clone(&overdue)));
+    tokio::spawn(end_on_signal(signals, funnel.handle(), args.end.drain, Arc::clone(&overdue)));
     tokio::spawn(report_on_request(requests, printer.reports()));
-    let printed = tokio::select! {
-        printed = print(&mut funnel, &mut printer) => printed,
+    let ended = tokio::select! {
+        ended = receive(&args.end, &mut funnel, &mut printer) => ended,
         () = overdue.notified() => Err(anyhow!("standard output was not read")),
     };
     let report = funnel.finished().await;
-    printer.end(&report, if printed.is_ok() { "signal" } else { "output" });
-    printed?;
-    match report.received.frames - printer.delivered() {
-        0 => Ok(()),
-        lost => bail!("{lost} messages that were received are lost"),
+    let lost = printer.end(&report, ended.as_ref().map_or("output", Ended::word));
+    judge(&args.end, ended?, printer.delivered(), lost)
+}
+
+/// Why it ended in an orderly way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Ended {
+    Signal,
+    Count,
+    Once,
+    Timeout,
+}
+
+impl Ended {
+    const fn word(&self) -> &'static str {
+        match self {
+            Self::Signal => "signal",
+            Self::Count => "count",
+            Self::Once => "once",
+            Self::Timeout => "timeout",
+        }
     }
+}
+
+/// Whether what was asked for was done.
+fn judge(end: &End, ended: Ended, delivered: u64, lost: u64) -> anyhow::Result<()> {
+    match (ended, end.count) {
+        // More than was asked for is not missed.
+        (Ended::Count, _) => Ok(()),
+        (Ended::Timeout, Some(count)) => bail!("no message came for {}: {delivered} of {count}", idle(end)),
+        (Ended::Timeout, _) if end.once => bail!("no message came for {}, and no connection has ended", idle(end)),
+        _ if lost == 1 => bail!("1 message that was received is lost"),
+        _ if lost > 0 => bail!("{lost} messages that were received are lost"),
+        _ => Ok(()),
+    }
+}
+
+fn idle(end: &End) -> String {
+    format!("{:?}", end.timeout.unwrap_or_default())
 }
 
 async fn start(args: &Listen) -> anyhow::Result<Funnel> {
     let mut limits = Limits::default();
     limits.max_frame = args.frames.max_frame;
-    let directories = args.places.iter().filter(|place| matches!(place, Place::Directory(_))).count();
+    let directories = args.places.iter().filter(|place| place.is_directory()).count();
     limits.connections = limits.connections.min(connections(args.places.len() - directories, directories));
-    let admit = args.admit();
-    let mut builder = Funnel::builder(args.frames.framing.framing()).limits(limits).admit(admit.clone());
+    if args.end.once {
+        // The others wait, and are turned away at the end.
+        limits.connections = 1;
+    }
+    let mut builder = Funnel::builder(args.frames.framing.framing()).limits(limits);
+    if let Some(admit) = args.access.admit() {
+        builder = builder.admit(admit);
+    }
     for place in &args.places {
         builder = match place {
-            Place::Socket(address) => {
-                let bind = bind(address).admit(admit.clone());
-                // Only what was asked for: an address that has no file has no mode either.
-                builder.listen(if let Some(mode) = args.mode { bind.mode(mode) } else { bind })
-            }
+            Place::Socket(address) => builder.listen(bind(args, address, place.has_file())),
             Place::Directory(path) => builder.directory(path),
         };
     }
     builder.start().await.context("cannot listen")
+}
+
+/// Only what was asked for is set: an address without a file has no mode, for example.
+fn bind(args: &Listen, address: &Address, has_file: bool) -> Bind {
+    let mut bind = Bind::at(address.clone());
+    if let Some(admit) = args.access.admit() {
+        bind = bind.admit(admit);
+    }
+    if has_file {
+        if let Some(mode) = args.file.mode {
+            bind = bind.mode(mode);
+        }
+        if let Some(group) = args.file.group {
+            bind = bind.group(group);
+        }
+    }
+    bind
 }
 
 /// The first request to end takes in what has been sent. A second one, or standard output that is stuck when the time is
@@ -94,10 +148,25 @@ async fn report_on_request(mut requests: ReportRequests, reports: printer::Repor
     }
 }
 
-async fn print(funnel: &mut Funnel, printer: &mut Printer) -> anyhow::Result<()> {
+async fn receive(end: &End, funnel: &mut Funnel, printer: &mut Printer) -> anyhow::Result<Ended> {
     for address in funnel.listening() {
         printer.listening(address).await?;
     }
+    let ended = print(end, funnel, printer).await?;
+    if ended == Ended::Timeout {
+        // As after a signal: what has been sent is taken in.
+        funnel.handle().shutdown(end.drain);
+        let rest = End { timeout: None, ..*end };
+        let printed = timeout(end.drain.saturating_add(LAST_MESSAGES), print(&rest, funnel, printer));
+        printed.await.map_err(|_| anyhow!("standard output was not read"))??;
+    }
+    printer.flush().await?;
+    Ok(ended)
+}
+
+/// Prints until a signal has ended the funnel, or until what `end` asks for has happened.
+async fn print(end: &End, funnel: &mut Funnel, printer: &mut Printer) -> anyhow::Result<Ended> {
+    let mut last_message = Instant::now();
     loop {
         // Flushed whenever nothing more is waiting: a busy funnel writes in blocks, a quiet one at once.
         let event = match funnel.next().now_or_never() {
@@ -107,12 +176,28 @@ async fn print(funnel: &mut Funnel, printer: &mut Printer) -> anyhow::Result<()>
                 tokio::select! {
                     event = funnel.next() => event,
                     gone = printer.abandoned() => return Err(gone),
+                    () = idle_for(end.timeout, last_message) => return Ok(Ended::Timeout),
                 }
             }
         };
-        match event {
-            Some(event) => printer.event(event).await?,
-            None => return printer.flush().await,
+        let Some(event) = event else { return Ok(Ended::Signal) };
+        let has_left = matches!(event, Event::Left(_));
+        if matches!(event, Event::Delivery(_)) {
+            last_message = Instant::now();
         }
+        printer.event(event).await?;
+        if printer.is_complete() {
+            return Ok(Ended::Count);
+        }
+        if end.once && has_left {
+            return Ok(Ended::Once);
+        }
+    }
+}
+
+async fn idle_for(limit: Option<Duration>, since: Instant) {
+    match limit {
+        Some(limit) => sleep(limit.saturating_sub(since.elapsed())).await,
+        None => pending().await,
     }
 }

@@ -6,6 +6,7 @@ mod descriptors;
 mod json;
 mod listen;
 mod ls;
+mod names;
 mod notes;
 mod output;
 mod runtime;

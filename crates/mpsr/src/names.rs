@@ -48,7 +48,8 @@ fn getent(database: &str, name: &str) -> String {
 mod tests {
     use super::*;
 
-    const TABLE: &str = "root:x:0:0:root:/root:/bin/sh\n# comment\nbroken\nodd:x:many:0\nworker:x:1000:1000::/:/bin/sh\n";
+    const TABLE: &str =
+        "root:x:0:0:root:/root:/bin/sh\n# comment\nbroken\nodd:x:many:0\nworker:x:1000:1000::/:/bin/sh\n";
 
     #[test]
     fn a_name_is_found_in_its_table() {

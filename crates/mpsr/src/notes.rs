@@ -18,7 +18,7 @@ use std::{
 use rustix::stdio::stderr;
 
 use crate::{
-    json::Object,
+    json::{Line as _, Object},
     stream::Stream,
     text::{escaped_json, wrapped},
     width::Width,

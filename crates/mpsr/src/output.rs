@@ -16,7 +16,7 @@ use tokio::{
 
 pub(crate) use crate::notes::note;
 use crate::{
-    json::Object,
+    json::{Line, Object},
     notes::{last_note, settle},
     stream::Stream,
     text::{escaped_json, wrapped},
@@ -81,7 +81,7 @@ impl Output {
     }
 
     /// Adds this object as a line, and writes nothing.
-    pub(crate) fn push_object(&mut self, object: &Object<'_>) {
+    pub(crate) fn push_object(&mut self, object: &impl Line) {
         let line = object.to_line();
         if self.is_terminal {
             self.push(escaped_json(&line).as_bytes(), b"\n")

@@ -68,7 +68,9 @@ mod tests {
 
     #[test]
     fn sizes_have_units() {
-        for (text, expected) in [("1", 1), ("500", 500), ("500b", 500), ("1k", 1024), ("64K", 65_536), ("2MiB", 2 << 20), ("1g", 1 << 30)] {
+        for (text, expected) in
+            [("1", 1), ("500", 500), ("500b", 500), ("1k", 1024), ("64K", 65_536), ("2MiB", 2 << 20), ("1g", 1 << 30)]
+        {
             assert_eq!(bytes(text), Ok(expected), "{text}");
         }
         for text in ["", "0", "0k", "k", "many", "-1", "1.5k", "1 k", "1t", "99999999999g", "1k1"] {
@@ -78,9 +80,16 @@ mod tests {
 
     #[test]
     fn times_have_units() {
-        for (text, milliseconds) in
-            [("0", 0), ("1", 1000), ("0.25", 250), ("500ms", 500), ("10s", 10_000), ("1.5m", 90_000), ("1h", 3_600_000), ("1d", 86_400_000)]
-        {
+        for (text, milliseconds) in [
+            ("0", 0),
+            ("1", 1000),
+            ("0.25", 250),
+            ("500ms", 500),
+            ("10s", 10_000),
+            ("1.5m", 90_000),
+            ("1h", 3_600_000),
+            ("1d", 86_400_000),
+        ] {
             assert_eq!(seconds(text), Ok(Duration::from_millis(milliseconds)), "{text}");
         }
         for text in ["", "s", "soon", "-1", "-1s", "1w", "1 s", "inf", "nan", "1e300d"] {

@@ -3,17 +3,20 @@
 use std::{
     io,
     sync::{Arc, atomic::Ordering},
-    time::Instant,
+    time::{Instant, SystemTime},
 };
 
 use mpsr_server::{Delivery, Event, Parting, Place, Producer, ProducerReport, Report, Via};
 use uds_actor::Address;
 
-use super::ledger::{Ledger, Tally, Written};
+use super::{
+    clock::rfc3339,
+    ledger::{Ledger, Tally, Written},
+};
 use crate::{
     address::{exact, exact_place},
-    args::Listen,
-    json::{AddressText, Object, Payload, Totals},
+    args::{Listen, Print},
+    json::{AddressText, Object, Payload, Timed, Totals},
     notes::{self, keep_order, last_note, note, note_object},
     output::Output,
     text::{escaped, escaped_words},
@@ -28,8 +31,9 @@ const MARGIN: &str = "     | ";
 pub(super) struct Printer {
     output: Output,
     ledger: Ledger,
-    json: bool,
-    quiet: bool,
+    print: Print,
+    /// How many messages may still be printed.
+    remaining: Option<u64>,
     started: Instant,
 }
 
@@ -44,11 +48,12 @@ pub(super) struct Reports {
 impl Printer {
     pub(super) fn new(args: &Listen) -> Self {
         let ledger = Ledger::new(Arc::default());
-        Self { output: Output::new(), ledger, json: args.json, quiet: args.quiet, started: Instant::now() }
+        let (print, remaining) = (args.print, args.end.count);
+        Self { output: Output::new(), ledger, print, remaining, started: Instant::now() }
     }
 
     pub(super) fn reports(&self) -> Reports {
-        Reports { tally: Arc::clone(self.ledger.tally()), json: self.json, started: self.started }
+        Reports { tally: Arc::clone(self.ledger.tally()), json: self.print.json, started: self.started }
     }
 
     /// Messages that standard output has accepted.
@@ -79,16 +84,29 @@ impl Printer {
         }
     }
 
+    /// Whether as many messages were printed as were asked for.
+    pub(super) fn is_complete(&self) -> bool {
+        self.remaining == Some(0)
+    }
+
     async fn messages(&mut self, delivery: &Delivery) -> anyhow::Result<()> {
         let producer = delivery.producer().id.value();
         Tally::add(&self.ledger.tally().received, delivery.batch().len() as u64);
+        let front = self.front(delivery.producer());
         for message in delivery {
-            if self.json {
-                self.output.push_object(&Object::Message { producer, payload: Payload::new(message) });
+            match &mut self.remaining {
+                Some(0) => break,
+                Some(remaining) => *remaining -= 1,
+                None => {}
+            }
+            if self.print.json {
+                self.push_object(&Object::Message { producer, payload: Payload::new(message) });
             } else if self.output.is_terminal() {
-                self.output.push_rows(&format!("{producer:>4} | {}", escaped(message)), MARGIN);
+                self.output.push_rows(&format!("{front} | {}", escaped(message)), MARGIN);
             } else {
-                self.output.push(message, b"\n");
+                let ending: &[u8] = if self.print.no_newline { b"" } else { b"\n" };
+                self.output.push(front.as_bytes(), message);
+                self.output.push(ending, b"");
             }
             self.ledger.add(producer, message.len(), self.output.added());
             if self.output.is_full() {
@@ -98,18 +116,32 @@ impl Printer {
         Ok(())
     }
 
+    /// What stands in front of a message: on a terminal the number of its producer; and what was asked for.
+    fn front(&self, producer: &Producer) -> String {
+        if self.print.json {
+            return String::new();
+        }
+        let time = if self.print.timestamps { rfc3339(SystemTime::now()) + " " } else { String::new() };
+        let name = if self.print.prefix { name(producer) } else { String::new() };
+        match (self.output.is_terminal(), self.print.prefix) {
+            (true, true) => format!("{time}{:>4} {name}", producer.id),
+            (true, false) => format!("{time}{:>4}", producer.id),
+            (false, true) => format!("{time}#{} {name}: ", producer.id),
+            (false, false) => time,
+        }
+    }
+
     pub(super) async fn listening(&mut self, address: &Address) -> anyhow::Result<()> {
         let address = exact(address);
-        if self.json {
-            self.output.push_object(&Object::Listening { address: AddressText::new(address) });
-            return self.flush().await;
+        if self.print.json {
+            return self.object(&Object::Listening { address: AddressText::new(address) }).await;
         }
         self.aside(&format!("listening on {}", escaped(&address))).await
     }
 
     async fn watching(&mut self, place: &Place) -> anyhow::Result<()> {
         let address = exact_place(place);
-        if self.json {
+        if self.print.json {
             return self.object(&Object::Watching { address: AddressText::new(address) }).await;
         }
         self.aside(&format!("watching {}", escaped(&address))).await
@@ -119,7 +151,7 @@ impl Printer {
         Tally::add(&self.ledger.tally().producers, 1);
         let Producer { id, address, via, peer, .. } = producer;
         let address = exact(address);
-        if self.json {
+        if self.print.json {
             let object = Object::Joined {
                 producer: id.value(),
                 address: AddressText::new(address),
@@ -141,7 +173,7 @@ impl Printer {
         let Written { messages: delivered, bytes } = self.ledger.close(producer.id.value());
         let lost = received.frames - delivered;
         let (reason, error) = reason(parting);
-        if self.json {
+        if self.print.json {
             let object = Object::Left {
                 producer: producer.id.value(),
                 received: received.frames,
@@ -165,15 +197,15 @@ impl Printer {
     }
 
     async fn warning(&mut self, place: &Place, text: &str) -> anyhow::Result<()> {
-        if self.json {
+        if self.print.json {
             let address = AddressText::new(exact_place(place));
             return self.object(&Object::Warning { address, text: text.to_owned() }).await;
         }
         self.say(&format!("mpsr: {}", escaped_words(text))).await
     }
 
-    /// The final report. Nothing more is written to standard output.
-    pub(super) fn end(&mut self, report: &Report, reason: &'static str) {
+    /// The final report; returns how many messages are lost. Nothing more is written to standard output.
+    pub(super) fn end(&mut self, report: &Report, reason: &'static str) -> u64 {
         // The write that was waiting may have been dropped.
         self.ledger.settle(self.output.accepted());
         let Written { messages: delivered, bytes } = self.ledger.tally().written();
@@ -188,22 +220,31 @@ impl Printer {
             shed: report.shed,
             seconds: report.elapsed.as_secs_f64(),
         };
-        if self.json {
+        if self.print.json {
             let notes_dropped = notes::dropped();
             note_object(&Object::Report { totals, notes_dropped, reason });
-        } else if !self.quiet {
+        } else if !self.print.quiet {
             last_note(&totals.to_words());
+        }
+        totals.lost
+    }
+
+    fn push_object(&mut self, object: &Object<'_>) {
+        if self.print.timestamps {
+            self.output.push_object(&Timed { object, time: rfc3339(SystemTime::now()) });
+        } else {
+            self.output.push_object(object);
         }
     }
 
     async fn object(&mut self, object: &Object<'_>) -> anyhow::Result<()> {
-        self.output.push_object(object);
+        self.push_object(object);
         if self.output.is_full() { self.flush().await } else { Ok(()) }
     }
 
     /// Something about the messages rather than one of them.
     async fn aside(&mut self, line: &str) -> anyhow::Result<()> {
-        if self.quiet { Ok(()) } else { self.say(line).await }
+        if self.print.quiet { Ok(()) } else { self.say(line).await }
     }
 
     /// To standard error; in its place among the messages if both go to a terminal.
@@ -231,6 +272,19 @@ impl Reports {
         } else {
             note(&format!("so far: {}", totals.to_words()));
         }
+    }
+}
+
+/// How `--prefix` calls a producer: by the name of its socket, or by what the kernel says of the process that connected.
+fn name(producer: &Producer) -> String {
+    match (&producer.address, producer.via) {
+        (Address::Path(path), Via::Directory) => {
+            escaped(path.file_name().unwrap_or(path.as_os_str()).as_encoded_bytes())
+        }
+        _ => match producer.peer.pid() {
+            Some(pid) => format!("pid={pid} uid={}", producer.peer.uid()),
+            None => format!("uid={}", producer.peer.uid()),
+        },
     }
 }
 
