@@ -26,7 +26,7 @@ async fn frames_arrive_with_their_own_descriptors_in_both_directions() {
     assert_eq!(drain(&mut left_receiver).await, [message("back", &["d"])]);
     let (left, right) = (left_control.finished().await, right_control.finished().await);
     assert_eq!((account(&left), account(&right)), ((3, 0, 1, 1, 0), (1, 0, 3, 3, 0)));
-    assert!(left.to_string().ends_with("descriptors: handed over 3, returned 0, received 1, delivered 1, closed 0"));
+    assert!(left.to_string().ends_with("descriptors: handed over 3, unsent 0, received 1, delivered 1, closed 0"));
 }
 
 #[tokio::test]
