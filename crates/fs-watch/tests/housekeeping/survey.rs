@@ -48,7 +48,7 @@ fn each_socket_is_told_with_whoever_holds_it() {
 
     let stale = found(&survey, "stale");
     // So young a file may be of a server that we do not see and that has not got to listening yet.
-    assert_eq!(stale.liveness.evidence, Evidence::Connect(Answer::Refused));
+    assert_eq!(stale.liveness.evidence, Evidence::Connect(Answer::Unbound));
     assert!(stale.processes.is_empty());
 }
 
