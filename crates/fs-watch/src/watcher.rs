@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use futures_core::Stream;
 
-use crate::backend::{Backend, KernelEvents};
+use crate::backend::{Backend, Inotify};
 use crate::dot_files::DotFiles;
 use crate::driver::{Arming, Driver};
 use crate::error::Error;
@@ -104,7 +104,7 @@ impl Watcher {
             dot_files: DotFiles::default(),
             missing: Missing::default(),
             probing: Probing::default(),
-            backend: Box::new(KernelEvents::default()),
+            backend: Box::new(Inotify::default()),
         }
     }
 
@@ -260,8 +260,8 @@ impl Builder {
         self
     }
 
-    /// How much to do in order to know whether somebody listens. Unless this is set, the kernel's table of sockets is
-    /// asked, and what it does not have is connected to.
+    /// How much to do in order to know whether a server listens. Unless this is set, only the kernel is asked, and no server
+    /// notices: see [`Probing::Kernel`].
     pub fn probing(mut self, probing: Probing) -> Self {
         self.probing = probing;
         self
