@@ -19,10 +19,10 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::{AtFlags, Dir, Mode, OFlags, open, openat, statat};
 use rustix::io::Errno;
+use socket_file::Facts;
 
 use crate::error::Error;
 use crate::filesystem::Filesystem;
-use crate::socket::Facts;
 
 mod lock;
 mod processes;
@@ -33,7 +33,7 @@ pub use lock::Lock;
 #[doc(inline)]
 pub use lock_file::{Fault as LockFault, FileKind};
 pub use processes::Process;
-pub use survey::{Found, Inspection, PassedOver, Survey, survey};
+pub use survey::{Cost, Found, Inspection, PassedOver, Survey, survey};
 pub use sweep::{Doubt, Fate, Finding, Kept, LockFate, LockFinding, Sweep, Swept};
 
 /// The name of the filesystem that a file is on, if that may hide a socket's server from our kernel.

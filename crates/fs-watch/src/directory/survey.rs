@@ -9,15 +9,12 @@ use std::time::{Duration, SystemTime};
 
 use rustix::fs::{AtFlags, CWD, Dir, FileType, Mode, OFlags, openat, statat};
 use rustix::io::Errno;
+use socket_file::{self as probe, Answer, DotFiles, Evidence, Facts, Kind, Liveness, Probing, Question, Verdict};
 use unix_diag::{FileId, Kind as EntryKind, Table, Which};
 
 use super::processes::{self, Process};
 use super::{Handle, Held};
-use crate::dot_files::DotFiles;
 use crate::error::Error;
-use crate::liveness::{Answer, Evidence, Liveness, Probing, Verdict};
-use crate::probe::{self, Question};
-use crate::socket::{Facts, Kind};
 
 /// Directories below directories are not followed any deeper.
 const DEPTH: usize = 32;
@@ -38,6 +35,18 @@ pub struct Survey {
     pub hidden: Option<usize>,
     /// Why the kernel's table of sockets could not be read, if so.
     pub no_table: Option<unix_diag::Error>,
+    /// What the kernel was asked.
+    pub cost: Cost,
+}
+
+/// What the kernel was asked for a [`Survey`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Cost {
+    /// How often its table of sockets was read: at most three times.
+    pub tables: usize,
+    /// How many files it was asked about one by one: those that the table does not have.
+    pub questions: usize,
 }
 
 /// Sockets that a [`Survey`] has left out.
@@ -140,22 +149,24 @@ impl Inspection {
         }
         let Listing { seen, passed_over, .. } = listing;
         // After the listing: a table that is older than a socket does not tell of it.
+        let mut cost = Cost::default();
         let (table, no_table) = match self.probing {
             Probing::Off => (None, None),
-            Probing::Kernel | Probing::TableOnly | Probing::TableAndConnect => match read_table(&seen) {
+            Probing::Kernel | Probing::TableOnly | Probing::TableAndConnect => match read_table(&seen, &mut cost) {
                 Ok(table) => (Some(table), None),
                 Err(error) => (None, Some(error)),
             },
         };
         let mut found: Vec<Found> = seen.into_iter().map(|seen| self.judge(seen, table.as_ref())).collect();
-        find_connected(&mut found);
+        cost.questions = found.iter().filter(|found| matches!(found.liveness.evidence, Evidence::Connect(_))).count();
+        find_connected(&mut found, &mut cost);
         let numbers: HashSet<u32> = found.iter().filter_map(Found::number).collect();
         let holders = processes::find(&numbers);
         for socket in &mut found {
             socket.processes =
                 socket.number().and_then(|number| holders.by_socket.get(&number).cloned()).unwrap_or_default();
         }
-        Ok(Survey { sockets: found, passed_over, hidden: holders.hidden, no_table })
+        Ok(Survey { sockets: found, passed_over, hidden: holders.hidden, no_table, cost })
     }
 
     fn judge(&self, seen: Seen, table: Option<&Table>) -> Found {
@@ -190,9 +201,11 @@ pub fn survey(dir: impl AsRef<Path>, probing: Probing) -> Result<Survey, Error> 
 }
 
 /// A second time if the first lacks any: what one reading in pieces has missed is not asked about.
-fn read_table(seen: &[Seen]) -> Result<Table, unix_diag::Error> {
+fn read_table(seen: &[Seen], cost: &mut Cost) -> Result<Table, unix_diag::Error> {
+    cost.tables += 1;
     let mut table = Table::read()?;
     if seen.iter().any(|seen| table.get(seen.held.facts.file()).is_none()) {
+        cost.tables += 1;
         // If there is no second table, the first one has said what it has.
         let _ = table.read_again();
     }
@@ -201,11 +214,12 @@ fn read_table(seen: &[Seen]) -> Result<Table, unix_diag::Error> {
 
 /// A client with a name of its own is in the table as one end of a connection. So is what a listener has accepted, under
 /// the listener's name; but only what a lookup has found bound comes here.
-fn find_connected(found: &mut [Found]) {
+fn find_connected(found: &mut [Found], cost: &mut Cost) {
     let is_wanted = |found: &Found| found.liveness.evidence == Evidence::Connect(Answer::Bound);
     if !found.iter().any(is_wanted) {
         return;
     }
+    cost.tables += 1;
     let Ok(dump) = unix_diag::dump(Which::All) else { return };
     let entries: Vec<_> = dump.map_while(Result::ok).filter(|entry| entry.kind != EntryKind::Datagram).collect();
     for found in found.iter_mut().filter(|found| is_wanted(found)) {
@@ -360,7 +374,7 @@ impl Found {
     fn number(&self) -> Option<u32> {
         match self.liveness.evidence {
             Evidence::Table { inode, .. } => Some(inode),
-            Evidence::None | Evidence::Connect(_) | Evidence::Vanished => None,
+            _ => None,
         }
     }
 }

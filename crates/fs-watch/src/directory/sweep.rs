@@ -20,16 +20,13 @@ use lock_file::Lock;
 use rustix::fs::{Access, AtFlags, RenameFlags, accessat, fstat, linkat, renameat, renameat_with, unlinkat};
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, bind, socket_with};
+use socket_file::{Answer, DotFiles, Evidence, Facts, GRACE, Liveness, Question, Verdict};
 use unix_diag::Table;
 
 use super::survey::{age, ask, is_unbound};
 use super::{Handle, Held};
 use crate::connect::Owner;
-use crate::dot_files::DotFiles;
 use crate::error::Error;
-use crate::liveness::{Answer, Evidence, GRACE, Liveness, Verdict};
-use crate::probe::Question;
-use crate::socket::Facts;
 
 mod finding;
 mod locks;

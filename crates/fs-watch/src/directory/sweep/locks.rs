@@ -95,7 +95,7 @@ fn is_content(handle: &Handle, name: &OsStr) -> bool {
 
 /// Since it was last taken; one from the future is old, as with sockets.
 fn age(stat: &Stat) -> Duration {
-    let changed = crate::socket::timestamp(stat.st_mtime as i64, stat.st_mtime_nsec as i64);
+    let changed = socket_file::timestamp(stat.st_mtime as i64, stat.st_mtime_nsec as i64);
     SystemTime::now().duration_since(changed).unwrap_or(Duration::MAX)
 }
 
