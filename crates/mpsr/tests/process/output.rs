@@ -60,7 +60,10 @@ fn each_event_has_its_documented_fields() {
         "rejected",
         "seconds",
         "shed",
+        "shortened",
+        "skipped",
         "truncated",
+        "unterminated",
     ];
     assert_eq!(fields(&end.report), report);
 }
