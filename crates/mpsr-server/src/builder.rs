@@ -9,14 +9,16 @@ use std::{
 
 use frame_codec::Framing;
 use futures_core::Stream;
-use futures_util::stream::SelectAll;
 use tokio::{
     sync::{Semaphore, mpsc},
     task::JoinSet,
 };
 use uds_actor::{Admit, Bind};
 
-use crate::{Endpoint, Error, Funnel, Limits, Membership, Place, Report, accept, members, site::Site, stop::Stop};
+use crate::{
+    Endpoint, Error, Funnel, Limits, Membership, Place, Report, accept, connections::Connections, members, site::Site,
+    stop::Stop,
+};
 
 /// Connections and events that wait for the funnel to be polled.
 const ARRIVALS: usize = 64;
@@ -136,7 +138,8 @@ impl<F: Framing + Clone + Send + Sync + 'static> Builder<F> {
         Ok(Funnel {
             listening,
             arrivals: Some(received),
-            connections: SelectAll::new(),
+            connections: Connections::new(),
+            told_arrival: false,
             sources,
             stopping: Some(Box::pin(stop.asked_owned())),
             _guard: stop.guard(),

@@ -60,6 +60,14 @@ pub enum Event {
     Joined(Arc<Producer>),
     /// Messages.
     Delivery(Delivery),
+    /// Messages of a producer are missing here: they were larger than the limit and left out
+    /// ([`Oversize::Skip`](frame_codec::Oversize::Skip)). Its next delivery is what it sent behind them.
+    Missing {
+        /// Whose.
+        producer: Arc<Producer>,
+        /// How many messages, at least 1.
+        count: u64,
+    },
     /// A producer's connection has ended. Comes after its last delivery.
     Left(ProducerReport),
     /// Everybody who was in this place at the start has been found.

@@ -197,30 +197,61 @@ async fn at_the_limit_of_connections_the_next_waits_for_one_to_leave() {
     assert_eq!(delivery.batch().get(0), Some(&b"second"[..]));
 }
 
-#[tokio::test]
-async fn a_flooding_producer_does_not_keep_another_waiting() {
+/// Lets everything else run until nothing can: the clock stands still for as long as anything does.
+async fn settle() {
+    tokio::time::sleep(Duration::from_millis(1)).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_quiet_producer_waits_for_one_turn_of_each_of_thirty_loud_ones() {
+    const QUANTUM: usize = 64 << 10;
+    const WORDS: usize = 100;
     let Spot { _dir, path } = spot();
     let mut funnel = Funnel::builder(Delimited::lines()).listen(Bind::path(&path)).start().await.unwrap();
-    let flood = tokio::spawn({
-        let path = path.clone();
-        async move {
-            let mut client = UnixStream::connect(path).await.unwrap();
-            let block = b"noise\n".repeat(10_000);
+    let mut floods = tokio::task::JoinSet::new();
+    for _ in 0..30 {
+        let mut client = UnixStream::connect(&path).await.unwrap();
+        floods.spawn(async move {
+            let block = b"l".repeat(31).into_iter().chain([b'\n']).collect::<Vec<_>>().repeat(2048);
             while client.write_all(&block).await.is_ok() {}
-        }
-    });
-    for _ in 0..20 {
-        soon("the flood", funnel.recv()).await.unwrap();
+        });
     }
     let mut quiet = UnixStream::connect(&path).await.unwrap();
-    quiet.write_all(b"a word\n").await.unwrap();
-    let mut turns = 0;
-    while soon("the word", funnel.recv()).await.unwrap().batch().get(0) != Some(b"a word") {
-        turns += 1;
-        assert!(turns < 200, "the flood had {turns} turns");
+    let mut events = 0;
+    // The reads of the loud ones have grown to their full size when each has had many turns.
+    while events < 30 * 20 {
+        soon("the flood", funnel.next()).await.unwrap();
+        events += 1;
+    }
+    for _ in 0..3 {
+        // Every word is a batch of its own, and all of them wait in the funnel before it is asked.
+        for word in 0..WORDS {
+            quiet.write_all(format!("word {word}\n").as_bytes()).await.unwrap();
+            settle().await;
+        }
+        let (mut turns, mut in_turn, mut words, mut last) = (0, 0, 0, None);
+        while words < WORDS {
+            let delivery = soon("the words", funnel.recv()).await.unwrap();
+            let id = Some(delivery.producer().id);
+            if delivery.batch().get(0).is_some_and(|message| message.starts_with(b"word")) {
+                assert_eq!(delivery.batch().get(0), Some(format!("word {words}").as_bytes()));
+                words += delivery.batch().len();
+            } else {
+                assert_eq!(words, 0, "the quiet one keeps its turn until it has given what it had");
+                if id != last {
+                    (turns, in_turn) = (turns + 1, 0);
+                }
+                assert!(in_turn < QUANTUM, "a turn goes on after {in_turn} bytes");
+                in_turn += delivery.batch().memory_len();
+            }
+            last = id;
+        }
+        assert!(turns <= 30, "{turns} turns of loud producers came first");
+        // Its turn ends when the funnel finds nothing more of it.
+        soon("a loud one", funnel.recv()).await.unwrap();
     }
     drop(funnel);
-    soon("the flood's end", flood).await.unwrap();
+    soon("the floods' end", floods.join_all()).await;
 }
 
 #[tokio::test]
