@@ -13,10 +13,10 @@ use frame_codec::{BatchBuilder, Intake};
 use tokio::time::{Sleep, sleep};
 
 use super::{
+    Semantics, Socket,
     incoming::Incoming,
     outgoing::Outgoing,
     packets::{self, Packets},
-    socket::{Semantics, Socket},
 };
 use crate::{
     control::{Desk, Request},
