@@ -1,9 +1,8 @@
-//! Runs steps one after the other and accounts for them: quiet when all is well, everything that
-//! was said when it is not, a table at the end.
-
-mod report;
+//! Runs steps one after the other and reports on them: quiet when all is well, everything that was said when it is not, a
+//! table at the end.
 
 use std::{
+    fs,
     process::ExitCode,
     time::{Duration, Instant},
 };
@@ -13,67 +12,38 @@ use anyhow::Result;
 use crate::{
     command::Command,
     console::say,
-    flags,
     need::{self, Need},
-    process::{self, Ending, Outcome},
-    prop,
-    step::{self, Proof, Step},
-    steps::{self, Machine},
+    process::{self, Outcome},
+    report::{self, Facts, Report, Verdict},
+    step::{Proof, Step},
     table::{self, Align},
-    workspace::Workspace,
 };
-use report::{Report, Verdict};
 
 /// How much of a stuck command's output is shown.
 const LAST_LINES: usize = 50;
 
-/// `cargo xtask ci`.
-pub(crate) fn run(workspace: &Workspace, options: &flags::Ci) -> Result<ExitCode> {
-    let all = steps::ci(workspace, Machine::look(), prop::fresh_seed());
-    let known = known_names(&all);
-    let chosen = match step::select(all, options.only.as_deref()) {
-        Ok(chosen) => chosen,
-        Err(unknown) => {
-            crate::console::complain(&format!(
-                "error: --only names no step or group: {}\nthere are: {known}",
-                if unknown.is_empty() { "(nothing)".to_owned() } else { unknown.join(", ") }
-            ));
-            return Ok(ExitCode::from(2));
-        }
-    };
-    if options.list {
-        list(&chosen);
-        return Ok(ExitCode::SUCCESS);
-    }
-    run_steps("ci", &chosen, options.keep_going)
-}
-
-/// `cargo xtask integration`.
-pub(crate) fn integration(workspace: &Workspace) -> Result<ExitCode> {
-    run_steps("integration", &steps::integration(workspace, Machine::look()), true)
-}
-
 /// Runs `steps` and prints their table; succeeds when none failed.
-pub(crate) fn run_steps(title: &str, steps: &[Step], keep_going: bool) -> Result<ExitCode> {
+pub(crate) fn steps(title: &str, steps: &[Step], keep_going: bool) -> Result<ExitCode> {
     let begun = Instant::now();
     let in_ci = need::is_ci();
     let mut reports: Vec<Report> = Vec::with_capacity(steps.len());
     for (index, step) in steps.iter().enumerate() {
-        let stopped = !keep_going && reports.iter().any(Report::is_failure);
-        if stopped {
+        if !keep_going && reports.iter().any(Report::is_failure) {
             reports.push(Report::of(step, Verdict::NotRun));
             continue;
         }
         say(&format!("[{}/{}] {}", index + 1, steps.len(), step.name));
-        let report = match obstacle(step, in_ci, Need::is_met) {
+        let (wall, cpu) = (Instant::now(), cpu_time());
+        let mut report = match obstacle(step, in_ci, Need::is_met) {
             Some(verdict) => Report::of(step, verdict),
             None => perform(step)?,
         };
+        (report.took, report.cpu) = (wall.elapsed(), cpu_time().saturating_sub(cpu));
         say(&format!("    {}", report.one_line()));
         reports.push(report);
     }
     say("");
-    for line in report::account(title, &reports, begun.elapsed()) {
+    for line in report::table(title, &reports, begun.elapsed()) {
         say(&line);
     }
     Ok(if reports.iter().any(Report::is_failure) { ExitCode::FAILURE } else { ExitCode::SUCCESS })
@@ -93,64 +63,63 @@ fn obstacle(step: &Step, in_ci: bool, is_met: impl Fn(&Need) -> bool) -> Option<
 }
 
 fn perform(step: &Step) -> Result<Report> {
-    let begun = Instant::now();
-    let mut output = String::new();
+    let mut facts = Facts::default();
     for command in &step.commands {
         say(&format!("    $ {command}"));
         let outcome = process::run(command, step.limit)?;
-        output.push_str(&outcome.output);
-        for line in &outcome.leftovers {
+        facts.read(&outcome.output);
+        if !outcome.succeeded() {
+            let verdict = Verdict::Failed(show_failure(command, &outcome, step.limit));
+            return Ok(Report { facts, repro: Some(command.to_string()), ..Report::of(step, verdict) });
+        }
+        for line in &outcome.stopped {
             say(&format!("    left running, and stopped: {line}"));
         }
-        if !outcome.succeeded() {
-            let reason = show_failure(command, &outcome, step.limit);
-            let mut report = Report::failed(step, reason, begun.elapsed(), command);
-            report.tests = (step.proof == Proof::TestsRan).then(|| report::Tests::read(&output));
-            return Ok(report);
-        }
     }
+    facts.summaries.iter().for_each(|line| say(&format!("    {line}")));
     let mut report = Report::of(step, Verdict::Passed);
-    report.took = begun.elapsed();
-    if step.proof == Proof::TestsRan {
-        let tests = report::Tests::read(&output);
-        for line in &tests.lines {
-            say(&format!("    {line}"));
-        }
-        if tests.passed == 0 {
-            report.verdict = Verdict::Failed("it ended well, but no test ran".into());
-            report.repro = step.commands.first().map(ToString::to_string);
-        }
-        if let Some(first) = tests.skipped.first() {
-            report.verdict = Verdict::Skipped(format!("{} of {} tests: {first}", tests.skipped.len(), tests.passed));
-        }
-        report.tests = Some(tests);
+    let lacks = match step.proof {
+        Proof::Success => None,
+        Proof::TestsRan => (facts.passed == 0).then_some("it ended well, but no test ran"),
+        Proof::Fuzzed => facts.rates.is_empty().then_some("it ended well, but nothing was fuzzed"),
+    };
+    if let Some(lack) = lacks {
+        report.verdict = Verdict::Failed(lack.into());
+        report.repro = step.commands.first().map(ToString::to_string);
+    } else if let Some(first) = facts.skipped.first() {
+        report.verdict = Verdict::Skipped(format!("{} of {} tests: {first}", facts.skipped.len(), facts.passed));
     }
+    report.facts = facts;
     Ok(report)
 }
 
 /// Prints what a failed command said and returns how it ended.
 fn show_failure(command: &Command, outcome: &Outcome, limit: Duration) -> String {
-    match &outcome.ending {
-        Ending::Exited(status) => {
-            say(outcome.output.trim_end());
-            say(&format!("    failed: {status}: {command}"));
-            status.to_string()
-        }
-        Ending::TimedOut { alive } => {
-            let lines: Vec<&str> = outcome.output.lines().collect();
-            let shown = lines.len().min(LAST_LINES);
-            say(&format!("    --- the last {shown} of {} lines", lines.len()));
-            say(&lines[lines.len() - shown..].join("\n"));
-            say("    --- alive at the deadline, and stopped: process id, state, kernel wait, command");
-            for line in alive {
-                say(&format!("    {line}"));
-            }
-            format!("still running after {} s", limit.as_secs())
-        }
+    if let Some(status) = outcome.status {
+        say(outcome.output.trim_end());
+        say(&format!("    failed: {status}: {command}"));
+        return status.to_string();
     }
+    let lines: Vec<&str> = outcome.output.lines().collect();
+    let shown = lines.len().min(LAST_LINES);
+    say(&format!("    --- the last {shown} of {} lines", lines.len()));
+    say(&lines[lines.len() - shown..].join("\n"));
+    say("    --- alive at the deadline, and stopped: process id, kernel wait, command");
+    outcome.stopped.iter().for_each(|line| say(&format!("    {line}")));
+    format!("still running after {} s", limit.as_secs())
 }
 
-fn list(steps: &[Step]) {
+/// The CPU time of all commands so far, as `/proc/self/stat` counts it (proc(5), fields 16 and 17). On a shared machine it
+/// says what the clock does not.
+fn cpu_time() -> Duration {
+    let stat = fs::read_to_string("/proc/self/stat").unwrap_or_default();
+    let fields = stat.rsplit(')').next().unwrap_or_default().split_whitespace();
+    let ticks: u64 = fields.skip(13).take(2).filter_map(|field| field.parse::<u64>().ok()).sum();
+    Duration::from_millis(ticks * 10)
+}
+
+/// Prints the steps with their limits, needs and commands.
+pub(crate) fn list(steps: &[Step]) {
     let mut rows = vec![["step", "group", "limit", "needs", "command"].map(str::to_owned).to_vec()];
     for step in steps {
         let needs: Vec<_> = step.needs.iter().map(|need| need.tool.name()).collect();
@@ -165,19 +134,7 @@ fn list(steps: &[Step]) {
         }
     }
     let columns = [Align::Left, Align::Left, Align::Right, Align::Left, Align::Left];
-    for line in table::lines(&columns, &rows) {
-        say(&line);
-    }
-}
-
-fn known_names(steps: &[Step]) -> String {
-    let mut names: Vec<String> = Vec::new();
-    for name in steps.iter().flat_map(|step| [step.name.clone(), step.group.to_string()]) {
-        if !names.contains(&name) {
-            names.push(name);
-        }
-    }
-    names.join(", ")
+    table::lines(&columns, &rows).iter().for_each(|line| say(line));
 }
 
 #[cfg(test)]
@@ -212,6 +169,7 @@ mod tests {
         assert!(!perform(&step(ran).proving(Proof::TestsRan)).unwrap().is_failure());
         let idle = "echo 'test result: ok. 0 passed; 0 failed; 0 ignored'";
         assert!(perform(&step(idle).proving(Proof::TestsRan)).unwrap().is_failure());
+        assert!(perform(&step(ran).proving(Proof::Fuzzed)).unwrap().is_failure());
     }
 
     #[test]
@@ -237,12 +195,18 @@ mod tests {
     fn the_first_failure_stops_the_rest_unless_told_otherwise() {
         let file = std::env::temp_dir().join(format!("xtask-ci-{}", std::process::id()));
         // Of an earlier run that failed, in a container with the same process ids.
-        let _ = std::fs::remove_file(&file);
-        let touch = step(&format!("touch {}", file.display()));
-        let steps = [step("exit 1"), touch];
-        assert_eq!(run_steps("probe", &steps, false).unwrap(), ExitCode::FAILURE);
+        let _ = fs::remove_file(&file);
+        let both = [step("exit 1"), step(&format!("touch {}", file.display()))];
+        assert_eq!(steps("probe", &both, false).unwrap(), ExitCode::FAILURE);
         assert!(!file.exists(), "the second step ran");
-        assert_eq!(run_steps("probe", &steps, true).unwrap(), ExitCode::FAILURE);
-        std::fs::remove_file(&file).unwrap();
+        assert_eq!(steps("probe", &both, true).unwrap(), ExitCode::FAILURE);
+        fs::remove_file(&file).unwrap();
+    }
+
+    #[test]
+    fn the_cpu_time_of_a_command_is_counted() {
+        let before = cpu_time();
+        perform(&step("i=0; while [ $i -lt 100000 ]; do i=$((i+1)); done")).unwrap();
+        assert!(cpu_time() > before);
     }
 }
