@@ -1,22 +1,23 @@
 //! Taking an address to listen on: by path, by abstract name, or from the service manager.
 
 mod activation;
-mod directory;
+pub(crate) mod directory;
+mod filesystem;
 pub(crate) mod probe;
 pub(crate) mod publish;
 
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd as _, OwnedFd};
 use std::path::PathBuf;
+use std::sync::Arc;
 
-use lock_file::Lock;
 use rustix::fs::{Gid, Uid};
 use rustix::io::ioctl_fionbio;
 use rustix::net::sockopt::set_socket_passcred;
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, socket_with};
 use tokio::net::{UnixDatagram, UnixStream};
 
-use self::directory::Directory;
-use self::publish::{Fresh, Published};
+use self::directory::{Directory, Exceptions};
+use self::publish::{NameLock, Published};
 use crate::address::{Address, SocketKind, abstract_address};
 use crate::admit::Admit;
 use crate::error::{Error, Result};
@@ -70,6 +71,7 @@ pub struct Bind {
     backlog: u32,
     admit: Admit,
     rights: Rights,
+    exceptions: Exceptions,
 }
 
 /// An address that was taken: what becomes a listener or its like.
@@ -78,7 +80,7 @@ struct Taken<W> {
     address: Address,
     admit: Admit,
     name: Option<Published>,
-    lock: Option<Lock>,
+    lock: Option<NameLock>,
 }
 
 /// What the socket's file shall be like; nothing set means [`Mode::USER_ONLY`] and this process's user and group.
@@ -92,6 +94,17 @@ pub(crate) struct FileOptions {
 impl FileOptions {
     pub(crate) fn mode(self) -> Mode {
         self.mode.unwrap_or_default()
+    }
+
+    /// With which mode its file is created: no wider than asked, also while it belongs to our own user and group. Where they
+    /// stay, it is what was asked for, less the umask, so that a peer that comes before `listen` is refused and tries again.
+    pub(crate) fn mode_to_begin_with(self) -> rustix::fs::Mode {
+        let asked = self.mode().to_system();
+        if self.has_owner() { asked & rustix::fs::Mode::RWXU } else { asked }
+    }
+
+    pub(crate) fn has_owner(self) -> bool {
+        self.owner.is_some() || self.group.is_some()
     }
 
     pub(crate) fn owner(self) -> Option<Uid> {
@@ -136,6 +149,7 @@ impl Bind {
             backlog: BACKLOG,
             admit: Admit::default(),
             rights: Rights::Refused,
+            exceptions: Exceptions::default(),
         }
     }
 
@@ -170,6 +184,29 @@ impl Bind {
     /// first byte on, before the connection is accepted. A socket of the service manager is left as it is.
     pub fn pass_descriptors(mut self) -> Self {
         self.rights = Rights::Accepted;
+        self
+    }
+
+    /// Allows a stale socket to be removed on any filesystem.
+    ///
+    /// On FUSE, 9p, virtiofs, overlay and network filesystems a socket's server may be hidden from this kernel: it is on
+    /// another machine, or bound to the same file on the other side of the mount. There a socket that is in the way is an
+    /// error, [`Error::ForeignFilesystem`], unless you call this because you know that there is no other side, as in a
+    /// container whose root is an overlay of its own. A socket found to be served is never removed, and one must be two
+    /// seconds old.
+    pub fn any_filesystem(mut self) -> Self {
+        self.exceptions.any_filesystem = true;
+        self
+    }
+
+    /// Allows a directory that others may write to and that is not sticky, such as a volume that containers share.
+    ///
+    /// It gives up what the directory's permissions would protect. Every user who may write there can remove the socket, put
+    /// their own in its place and so receive what is meant for you, and keep you from listening. What they cannot do is to
+    /// be admitted as another user, or make this process touch files outside the directory. [`Connect`](crate::Connect)
+    /// users should check with [`Peer::of`](crate::Peer::of) who serves.
+    pub fn in_shared_directory(mut self) -> Self {
+        self.exceptions.shared = true;
         self
     }
 
@@ -243,36 +280,30 @@ impl Bind {
         if !matches!(self.address, Address::Path(_)) && self.file != FileOptions::default() {
             return Err(Error::NoFile { address: self.address });
         }
-        let (socket, fresh, lock) = match &self.address {
-            Address::Path(path) => {
-                let (socket, fresh, lock) = self.prepare(kind, path.clone())?;
-                (socket, Some(fresh), Some(lock))
-            }
-            Address::Abstract(name) => (self.listening(kind, &abstract_address(name)?)?, None, None),
-            Address::Systemd(name) => {
-                let socket = activation::take(name, kind)?;
-                ioctl_fionbio(&socket, true).map_err(|errno| self.failed("stop the waiting on", errno))?;
-                self.ask_for_senders(kind, &socket)?;
-                (socket, None, None)
-            }
-        };
         let failed = |source| Error::Bind { address: self.address.clone(), doing: "hand over to the runtime", source };
-        let socket = watch(socket).map_err(failed)?;
-        let name = fresh.map(Fresh::publish).transpose()?;
-        Ok(Taken { socket, address: self.address, admit: self.admit, name, lock })
-    }
-
-    /// All that is done before the name can be given.
-    fn prepare(&self, kind: SocketKind, path: PathBuf) -> Result<(OwnedFd, Fresh, Lock)> {
-        let directory = Directory::open(SocketPath::new(path)?)?;
+        let Address::Path(path) = &self.address else {
+            let socket = match &self.address {
+                Address::Abstract(name) => self.listening(kind, &abstract_address(name)?)?,
+                Address::Systemd(name) => {
+                    let socket = activation::take(name, kind)?;
+                    ioctl_fionbio(&socket, true).map_err(|errno| self.failed("stop the waiting on", errno))?;
+                    self.ask_for_senders(kind, &socket)?;
+                    socket
+                }
+                Address::Path(_) => unreachable!("it is none, or this is not reached"),
+            };
+            let socket = watch(socket).map_err(failed)?;
+            return Ok(Taken { socket, address: self.address, admit: self.admit, name: None, lock: None });
+        };
+        let directory = Arc::new(Directory::open(SocketPath::new(path.clone())?, self.exceptions)?);
         directory.refuse_other_kinds()?;
-        let lock = directory.lock()?;
-        directory.sweep()?;
-        directory.stale_or_free()?;
-        let socket = self.socket(kind)?;
-        let fresh = directory.bind(socket.as_fd(), self.file)?;
+        // Dropped in the order name, socket, lock, whatever fails: the lock keeps others away from the name until all is over.
+        let lock = NameLock::take(&directory)?;
+        let (socket, name) = Published::take(&directory, self.file, || self.socket(kind))?;
         self.listen_on(kind, &socket)?;
-        Ok((socket, fresh, lock))
+        let (socket, name) = (watch(socket).map_err(failed)?, name);
+        name.open_up(self.file)?;
+        Ok(Taken { socket, address: self.address, admit: self.admit, name: Some(name), lock: Some(lock) })
     }
 
     fn listening(&self, kind: SocketKind, address: &SocketAddrUnix) -> Result<OwnedFd> {

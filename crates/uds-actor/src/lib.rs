@@ -109,7 +109,7 @@ pub use crate::{
     bind::{
         Bind,
         probe::{Liveness, probe},
-        publish::Withdrawal,
+        publish::{NameLoss, Withdrawal},
     },
     channel::Channel,
     channels::spawn_with_channels,

@@ -6,7 +6,6 @@ mod stats;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
-use lock_file::Lock;
 use rustix::io::Errno;
 use rustix::net::{Shutdown, shutdown};
 use tokio::io::Interest;
@@ -17,7 +16,7 @@ use self::queue::Queue;
 pub use self::stats::AcceptStats;
 use crate::address::{Address, SocketKind};
 use crate::admit::Admit;
-use crate::bind::publish::{Published, Withdrawal};
+use crate::bind::publish::{NameLock, Published, Withdrawal};
 use crate::error::Result;
 use crate::packet::Seqpacket;
 use crate::peer::Peer;
@@ -60,7 +59,7 @@ pub struct Listener<S = UnixStream> {
     // taken back, and the lock keeps others away from the name until all is over.
     name: Option<Published>,
     queue: Queue<S>,
-    lock: Option<Lock>,
+    lock: Option<NameLock>,
 }
 
 impl<S: Acceptable> Listener<S> {
@@ -74,7 +73,7 @@ impl<S: Acceptable> Listener<S> {
         address: Address,
         admit: Admit,
         name: Option<Published>,
-        lock: Option<Lock>,
+        lock: Option<NameLock>,
     ) -> Self {
         let queue = Queue::new(socket, address, admit);
         Self { name, queue, lock }
@@ -166,7 +165,7 @@ pub struct Draining<S = UnixStream> {
     queue: Queue<S>,
     withdrawal: Withdrawal,
     has_more: bool,
-    _lock: Option<Lock>,
+    _lock: Option<NameLock>,
 }
 
 impl<S: Acceptable> Draining<S> {

@@ -6,7 +6,6 @@ use std::{
     task::{Context, Poll},
 };
 
-use lock_file::Lock;
 use rustix::net::{Shutdown, shutdown};
 use tokio::net::UnixDatagram;
 
@@ -16,7 +15,7 @@ use super::{
 };
 use crate::{
     Address, Admit, Peer,
-    bind::publish::Published,
+    bind::publish::{NameLock, Published},
     sys::{self, NOBODY},
 };
 
@@ -39,7 +38,7 @@ pub struct BoundDatagram {
     socket: UnixDatagram,
     admit: Admit,
     address: Address,
-    _lock: Option<Lock>,
+    _lock: Option<NameLock>,
 }
 
 impl BoundDatagram {
@@ -48,7 +47,7 @@ impl BoundDatagram {
         address: Address,
         admit: Admit,
         name: Option<Published>,
-        lock: Option<Lock>,
+        lock: Option<NameLock>,
     ) -> Self {
         Self { name, socket, admit, address, _lock: lock }
     }
