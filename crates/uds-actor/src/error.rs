@@ -164,7 +164,9 @@ pub enum Error {
     },
 
     /// The service manager passed several sockets of this name.
-    #[error("{count} sockets named {name:?} were passed; give each its own FileDescriptorName=")]
+    #[error(
+        "{count} sockets named {name:?} were passed; give each its own FileDescriptorName=, or serve all (`listen_all`)"
+    )]
     PassedTwice {
         /// The name asked for.
         name: String,

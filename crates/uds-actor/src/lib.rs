@@ -85,6 +85,7 @@ mod loom_check;
 mod mode;
 mod outbox;
 mod outlet;
+mod overflow;
 pub mod packet;
 mod path;
 mod payload;
@@ -101,6 +102,7 @@ mod sys;
 mod task;
 mod transport;
 mod waiters;
+mod warning;
 
 pub use crate::{
     actor::Actor,
@@ -116,7 +118,7 @@ pub use crate::{
     connect::Connect,
     control::Control,
     error::{Error, PathFault, Result},
-    listener::{AcceptStats, Acceptable, Draining, Listener, SeqpacketListener},
+    listener::{AcceptStats, Acceptable, Accepted, Draining, Listener, SeqpacketListener},
     mode::Mode,
     outlet::{Overflow, SendError},
     packet::{BoundDatagram, Seqpacket, TurnedAway},
@@ -127,6 +129,7 @@ pub use crate::{
     sink::SendSink,
     socket::Socket,
     transport::{Owned, Transport, WriteShared},
+    warning::Warning,
 };
 #[doc(inline)]
 pub use lock_file::{Fault as LockFault, FileKind};

@@ -42,18 +42,10 @@ impl NameLock {
         }
     }
 
-    /// Takes it again if its file was removed: it excludes no others then.
-    pub(crate) fn renew(&mut self) -> Result<()> {
-        let name = self.directory.path().lock_name();
-        let is_good = self.lock.as_ref().is_some_and(|lock| lock.has_name(&*self.directory, &name).unwrap_or(false));
-        if !is_good {
-            *self = Self::take(&self.directory)?;
-        }
-        Ok(())
-    }
-
-    pub(crate) fn directory(&self) -> &Arc<Directory> {
-        &self.directory
+    /// Whether its file still is the one beside the name in this directory: else it excludes no others there.
+    pub(crate) fn is_of(&self, directory: &Directory) -> bool {
+        let name = directory.path().lock_name();
+        self.lock.as_ref().is_some_and(|lock| lock.has_name(directory, &name).unwrap_or(false))
     }
 }
 
