@@ -32,6 +32,8 @@ pub(crate) struct Listen {
     pub(crate) file: File,
     #[command(flatten)]
     pub(crate) access: Access,
+    #[command(flatten)]
+    pub(crate) directories: Directories,
 }
 
 /// What becomes of a message over the limit.
@@ -75,6 +77,15 @@ pub(crate) struct Print {
     /// until-eof. A terminal still gets rows.
     #[arg(long, conflicts_with_all = ["json", "prefix", "timestamps"])]
     pub(crate) no_newline: bool,
+}
+
+/// How connections are made.
+#[derive(Clone, Copy, Debug, ClapArgs)]
+#[command(next_help_heading = "Directories")]
+pub(crate) struct Directories {
+    /// Connect again to a socket in a directory whose connection has ended, as long as its server listens.
+    #[arg(long)]
+    pub(crate) reconnect: bool,
 }
 
 /// When to end, besides a signal.
@@ -144,6 +155,9 @@ impl Listen {
         let needs_file = [("--mode", self.file.mode.is_some()), ("--group", self.file.group.is_some())];
         if let Some((option, _)) = needs_file.into_iter().find(|(_, is_set)| *is_set && !has_file) {
             return Some(format!("{option} is about socket files that are bound, and no ADDRESS is the path of one"));
+        }
+        if self.directories.reconnect && !self.places.iter().any(Place::is_directory) {
+            return Some("--reconnect is about sockets in a directory, and no ADDRESS is one".to_owned());
         }
         let is_plain = matches!(self.frames.framing, FramingName::Raw | FramingName::UntilEof);
         if self.print.no_newline && !is_plain {

@@ -10,7 +10,7 @@ use std::{
 };
 
 use mpsr_server::{Delivery, Event, Parting, Place, Producer, ProducerReport, Report, Via};
-use uds_actor::Address;
+use uds_actor::{Address, Peer};
 
 use super::{
     clock::rfc3339,
@@ -80,6 +80,7 @@ impl Printer {
         match event {
             Event::Delivery(delivery) => self.messages(&delivery).await,
             Event::Joined(producer) => self.joined(&producer).await,
+            Event::Rejected { place, peer } => self.rejected(&place, peer.as_ref()).await,
             Event::Missing { producer, count } => self.missing(&producer, count).await,
             Event::Left(report) => self.left(&report).await,
             Event::Synced(place) => self.watching(&place).await,
@@ -167,6 +168,23 @@ impl Printer {
             return self.object(&object).await;
         }
         self.aside(&format!("{id:>4} + {peer} on {}", escaped(&address))).await
+    }
+
+    /// Told however quiet, because who is rejected otherwise looks as if nothing had come.
+    async fn rejected(&mut self, place: &Place, peer: Option<&Peer>) -> anyhow::Result<()> {
+        Tally::add(&self.ledger.tally().rejected, 1);
+        let address = exact_place(place);
+        if self.print.json {
+            let object = Object::Rejected {
+                address: AddressText::new(address),
+                pid: peer.and_then(Peer::pid),
+                uid: peer.map(Peer::uid),
+                gid: peer.map(Peer::gid),
+            };
+            return self.object(&object).await;
+        }
+        let who = peer.map_or_else(|| "a process that the kernel does not name".to_owned(), Peer::to_string);
+        self.say(&format!("mpsr: rejected {who} on {}: not admitted", escaped(&address))).await
     }
 
     async fn missing(&mut self, producer: &Producer, count: u64) -> anyhow::Result<()> {
