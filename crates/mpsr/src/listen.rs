@@ -3,10 +3,11 @@
 mod clock;
 mod ledger;
 mod printer;
+mod words;
 
 use std::{future::pending, sync::Arc, time::Duration};
 
-use anyhow::{Context as _, anyhow, bail};
+use anyhow::{anyhow, bail};
 use futures_util::FutureExt as _;
 use mpsr_server::{Event, Funnel, Handle, Limits};
 use tokio::{
@@ -104,7 +105,7 @@ async fn start(args: &Listen) -> anyhow::Result<Funnel> {
             Place::Directory(path) => builder.directory(path),
         };
     }
-    builder.start().await.context("cannot listen")
+    builder.start().await.map_err(words::start)
 }
 
 /// Only what was asked for is set: an address without a file has no mode, for example.

@@ -70,7 +70,7 @@ pub(crate) struct Print {
     /// Put the producer in front of each message: its number, then the name of its socket or its pid and uid.
     #[arg(long, conflicts_with = "json")]
     pub(crate) prefix: bool,
-    /// Put the time in front of each message, in UTC; with --json, as "time" in objects that have one.
+    /// Put the time in front of each message, in UTC; with --json, as "time" in each object.
     #[arg(long)]
     pub(crate) timestamps: bool,
     /// Add no newline to a message, so that the output has the bytes that were sent and no others. For --framing raw and
@@ -151,6 +151,10 @@ impl Access {
 impl Listen {
     /// What is wrong with these options together, if anything. An option that could have no effect is an error.
     pub(crate) fn conflict(&self) -> Option<String> {
+        let mut places = self.places.iter().enumerate();
+        if places.any(|(number, place)| self.places.iter().take(number).any(|earlier| earlier == place)) {
+            return Some("the same ADDRESS is given twice".to_owned());
+        }
         let has_file = self.places.iter().any(Place::has_file);
         let needs_file = [("--mode", self.file.mode.is_some()), ("--group", self.file.group.is_some())];
         if let Some((option, _)) = needs_file.into_iter().find(|(_, is_set)| *is_set && !has_file) {

@@ -15,6 +15,7 @@ use uds_actor::{Address, Peer};
 use super::{
     clock::rfc3339,
     ledger::{Ledger, Tally, Written},
+    words,
 };
 use crate::{
     address::{exact, exact_place},
@@ -84,7 +85,7 @@ impl Printer {
             Event::Missing { producer, count } => self.missing(&producer, count).await,
             Event::Left(report) => self.left(&report).await,
             Event::Synced(place) => self.watching(&place).await,
-            Event::Trouble { place, error } => self.warning(&place, &format!("{:#}", anyhow::Error::new(error))).await,
+            Event::Trouble { place, error } => self.warning(&place, words::warning(error)).await,
             _ => Ok(()),
         }
     }
@@ -242,12 +243,12 @@ impl Printer {
         self.aside(&line).await
     }
 
-    async fn warning(&mut self, place: &Place, text: &str) -> anyhow::Result<()> {
+    async fn warning(&mut self, place: &Place, text: String) -> anyhow::Result<()> {
+        let address = exact_place(place);
         if self.print.json {
-            let address = AddressText::new(exact_place(place));
-            return self.object(&Object::Warning { address, text: text.to_owned() }).await;
+            return self.object(&Object::Warning { address: AddressText::new(address), text }).await;
         }
-        self.say(&format!("mpsr: {}", escaped_words(text))).await
+        self.say(&format!("mpsr: {}: {}", escaped(&address), escaped_words(&text))).await
     }
 
     /// The final report; returns how many messages are lost. Nothing more is written to standard output.

@@ -122,7 +122,7 @@ fn a_socket_in_the_directory_that_refuses_is_warned_of_and_others_are_received_f
     listen.until_count("warning", 1);
     let warning = of_kind(&listen.events, "warning")[0];
     assert_eq!(warning["address"], unix(&dead));
-    assert!(warning["text"].as_str().expect("a text").contains("nobody is listening"), "{warning}");
+    assert!(warning["text"].as_str().expect("a text").contains("no process is listening on it"), "{warning}");
     listen.stop().assert_account(1, 1, 0);
 }
 
