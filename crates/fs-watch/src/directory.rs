@@ -19,9 +19,9 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::{AtFlags, Dir, Mode, OFlags, open, openat, statat};
 use rustix::io::Errno;
+use socket_file::Facts;
 
 use crate::error::Error;
-use crate::socket::Facts;
 
 mod lock;
 mod processes;

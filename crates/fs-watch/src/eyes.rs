@@ -11,11 +11,11 @@ use std::time::{Duration, SystemTime};
 
 use rustix::fs::{AtFlags, FileType, Mode, OFlags, RawDir, StatxFlags, statx};
 use rustix::io::Errno;
+use socket_file::Facts;
 
 use crate::event::Why;
 use crate::filesystem::Filesystem;
 use crate::roster::{Listing, Sighting};
-use crate::socket::Facts;
 use crate::target::{Anchor, Identity, Target};
 
 /// Where the path leads now, following symbolic links.
@@ -45,7 +45,7 @@ impl Stamp {
 
     /// Whether this stamp proves that nothing has changed since a look that began at `at` and found `before`.
     pub(crate) fn proves_rest_since(&self, before: &Self, at: SystemTime) -> bool {
-        let changed = crate::socket::timestamp(before.changed.0, before.changed.1);
+        let changed = socket_file::timestamp(before.changed.0, before.changed.1);
         self == before && at.duration_since(changed).is_ok_and(|age| age >= Self::TICK)
     }
 }

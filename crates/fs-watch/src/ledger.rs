@@ -7,17 +7,15 @@ use std::path::PathBuf;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Instant, SystemTime};
 
+use socket_file::{self as probe, Facts, Probing, Verdict};
 use unix_diag::Table;
 
 use crate::event::{Event, Why};
 use crate::eyes;
 use crate::health::Bulletin;
 use crate::ladder::Ladder;
-use crate::liveness::{Probing, Verdict};
 use crate::outbox::Outbox;
-use crate::probe;
 use crate::roster::{Change, Roster};
-use crate::socket::Facts;
 
 /// So many sockets that the table lacks are asked for one by one.
 const FEW: usize = 64;
@@ -192,10 +190,9 @@ impl Poll {
 #[cfg(test)]
 mod tests {
     use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, bind, socket_with};
+    use socket_file::{DotFiles, Verdict};
 
     use super::*;
-    use crate::dot_files::DotFiles;
-    use crate::liveness::Verdict;
 
     /// A table in which a neighbour's end has hidden what is there.
     fn torn(arrivals: u64) -> Poll {

@@ -20,11 +20,10 @@ use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use socket_file::{Answer, DotFiles, Evidence, Facts, Kind, Liveness, Verdict};
 use unix_diag::Entry;
 
-use crate::dot_files::DotFiles;
-use crate::liveness::{Answer, Evidence, Liveness, Verdict};
-use crate::socket::{Facts, Generation, Kind, Socket};
+use crate::socket::{Generation, Socket};
 
 mod change;
 mod known;

@@ -11,16 +11,15 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use futures_core::Stream;
+use socket_file::{DotFiles, Probing};
 
 use crate::backend::{Backend, KernelEvents};
-use crate::dot_files::DotFiles;
 use crate::driver::{Arming, Driver};
 use crate::error::Error;
 use crate::event::Event;
 use crate::health::{Bulletin, Health};
 use crate::hints::Hints;
 use crate::ledger::Ledger;
-use crate::liveness::Probing;
 use crate::outbox::Outbox;
 use crate::pace::Pace;
 use crate::roster::Roster;

@@ -73,6 +73,7 @@ impl Parting {
             (Reason::DeadlineExceeded | Reason::InboxFull | Reason::Aborted, _) => Self::Abandoned,
             (_, Some(Asked::Vanished)) => Self::Vanished,
             (_, Some(Asked::Shutdown)) => Self::Shutdown,
+            // Also `HungUp`: a producer ends by hanging up. That we hold a sender, which sends nothing, changes nothing.
             (_, None) => Self::Closed,
         }
     }

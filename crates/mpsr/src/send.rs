@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use anyhow::{Context as _, anyhow, bail};
-use frame_codec::{Decoder, Delimited, Framing, Raw};
+use frame_codec::{Decoder, Delimited, Fixed, Framing, Raw};
 use tokio::{
     io::{AsyncReadExt as _, stdin},
     net::UnixStream,
@@ -12,7 +12,7 @@ use tokio::{
 use uds_actor::{Actor, Error, Report, SendError, Sender};
 
 use crate::{
-    args::{FramingName, Send},
+    args::{Division, Send},
     output::note,
     signals::Signals,
 };
@@ -78,16 +78,15 @@ async fn open(args: &Send) -> anyhow::Result<UnixStream> {
 async fn send_all(args: &Send, sender: &Sender) -> anyhow::Result<()> {
     if args.messages.is_empty() {
         let limits = args.frames.limits();
-        return match args.frames.framing {
-            FramingName::Lines | FramingName::U32be => {
-                send_stdin(Decoder::new(Delimited::lines(), limits), sender).await
-            }
-            // The bytes as they are: under these framings the stream is the message.
-            FramingName::Raw | FramingName::UntilEof => send_stdin(Decoder::new(Raw, limits), sender).await,
+        return match args.frames.framing.division() {
+            Division::Lines => send_stdin(Decoder::new(Delimited::lines(), limits), sender).await,
+            Division::Nul => send_stdin(Decoder::new(Delimited::nul(), limits), sender).await,
+            Division::Fixed(len) => send_stdin(Decoder::new(Fixed::new(len), limits), sender).await,
+            Division::None => send_stdin(Decoder::new(Raw, limits), sender).await,
         };
     }
     for (number, message) in (1..).zip(&args.messages) {
-        if !queue(sender, message.as_bytes()).await.with_context(|| format!("message {number}"))? {
+        if !queue(sender, message.as_encoded_bytes()).await.with_context(|| format!("message {number}"))? {
             break;
         }
     }

@@ -162,8 +162,13 @@ impl fmt::Display for Report {
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum Reason {
-    /// Both directions were closed in an orderly way, or nobody was interested any longer.
+    /// Both directions were closed in an orderly way: our own by the senders, who had finished, and everything that they
+    /// had queued is written. Or every handle was dropped.
     Closed,
+    /// The peer closed both directions before our senders had finished: a sender was alive, or frames were queued, which the
+    /// report gives back. Nothing more could be written. Whether a peer may do that is for your protocol to say: a server
+    /// that keeps a sender sees every client leave like this.
+    HungUp,
     /// The socket failed: the peer reset it, or vanished while there was something to write.
     Failed(Arc<io::Error>),
     /// The peer broke the framing, or sent a packet over the limit.
@@ -212,7 +217,7 @@ impl Reason {
             | Self::Idle
             | Self::DeadlineExceeded => true,
             Self::Descriptors(fault) => fault.is_peer_fault(),
-            Self::Closed | Self::InboxFull | Self::Aborted => false,
+            Self::Closed | Self::HungUp | Self::InboxFull | Self::Aborted => false,
         }
     }
 }
@@ -221,6 +226,7 @@ impl fmt::Display for Reason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Closed => f.write_str("closed"),
+            Self::HungUp => f.write_str("the peer hung up"),
             Self::Failed(error) => write!(f, "failed: {error}"),
             Self::Malformed(error) => write!(f, "malformed: {error}"),
             Self::ReceiverGone => f.write_str("the receiver of the datagrams is gone; connect again to find a new one"),

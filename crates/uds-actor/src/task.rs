@@ -61,7 +61,7 @@ pub(crate) struct Task<T: Transport, F: Framing> {
     pub(crate) farewell: Farewell,
     pub(crate) idle: Option<Quiet>,
     pub(crate) keep_alive: Option<KeepAlive>,
-    /// Why the write side failed, for the report if reading then ends in an orderly way.
+    /// Why the write side ended before the senders did, for the report if reading then ends in an orderly way.
     pub(crate) write_failed: Option<Reason>,
     // Dropped last, and it matters: who has the report may rely on the socket being closed.
     pub(crate) verdict: Verdict,
@@ -228,10 +228,12 @@ impl<T: Transport, F: Framing> Task<T, F> {
         usize::try_from(written).unwrap_or(usize::MAX)
     }
 
-    /// Nobody is left to read what we would write; what is written is written.
+    /// The peer has closed both directions, so nothing more can be written; what is written is written.
     fn give_up_writing(&mut self) {
         self.note_written();
-        self.outbox.refuse();
+        if self.outbox.refuse() && self.write_failed.is_none() {
+            self.write_failed = Some(Reason::HungUp);
+        }
         self.pump.close_writing();
     }
 

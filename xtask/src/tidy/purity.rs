@@ -14,9 +14,9 @@ const PURE_CRATES: &[&str] = &["cancel-kit", "frame-codec", "packetizer", "zk-pr
 
 /// Pure modules of crates that are not, and what is below them: the decisions beside the loop.
 const PURE_FILES: &[&str] = &[
-    "crates/fs-watch/src/dot_files.rs",
+    "crates/socket-file/src/dot_files.rs",
     "crates/fs-watch/src/roster.rs",
-    "crates/fs-watch/src/liveness.rs",
+    "crates/socket-file/src/liveness.rs",
     "crates/fs-watch/src/ladder.rs",
     "crates/fs-watch/src/pace.rs",
     "crates/fs-watch/src/health.rs",

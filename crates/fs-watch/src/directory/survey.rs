@@ -4,15 +4,12 @@ use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
+use socket_file::{self as probe, Answer, DotFiles, Evidence, Facts, Kind, Liveness, Probing, Verdict};
 use unix_diag::Table;
 
 use super::processes::{self, Process};
 use super::{Handle, Held};
-use crate::dot_files::DotFiles;
 use crate::error::Error;
-use crate::liveness::{Answer, Evidence, Liveness, Probing, Verdict};
-use crate::probe;
-use crate::socket::{Facts, Kind};
 
 /// What [`survey`] has found.
 #[derive(Debug)]
@@ -98,7 +95,7 @@ impl Found {
     fn number(&self) -> Option<u32> {
         match self.liveness.evidence {
             Evidence::Table { inode, .. } => Some(inode),
-            Evidence::None | Evidence::Connect(_) | Evidence::Vanished => None,
+            _ => None,
         }
     }
 }

@@ -18,15 +18,13 @@ use lock_file::Lock;
 use rustix::fs::{Access, AtFlags, RenameFlags, accessat, fstat, linkat, renameat, renameat_with, unlinkat};
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, bind, socket_with};
+use socket_file::{DotFiles, Facts, GRACE, Liveness, Verdict};
 use unix_diag::Table;
 
 use super::survey::{age, ask, is_refused};
 use super::{Handle, Held};
 use crate::connect::Owner;
-use crate::dot_files::DotFiles;
 use crate::error::Error;
-use crate::liveness::{GRACE, Liveness, Verdict};
-use crate::socket::Facts;
 
 mod finding;
 #[cfg(test)]

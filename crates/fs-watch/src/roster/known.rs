@@ -3,13 +3,13 @@
 use std::ffi::OsStr;
 use std::time::{Duration, Instant};
 
+use socket_file::{Answer, Evidence, Facts, Kind, Liveness, Verdict};
 use unix_diag::Entry;
 
 use super::change::Changes;
 use super::retry::Retry;
 use crate::event::Reason;
-use crate::liveness::{Answer, Evidence, Liveness, Verdict};
-use crate::socket::{Facts, Generation, Kind, Socket};
+use crate::socket::{Generation, Socket};
 
 #[derive(Debug)]
 pub(super) struct Known {

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use crate::liveness::Answer;
+use socket_file::Answer;
 
 /// How often a socket was asked for that the table lacks, and when it may be again.
 #[derive(Clone, Copy, Debug, Default)]

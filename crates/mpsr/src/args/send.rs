@@ -1,6 +1,6 @@
 //! The options of `mpsr send`.
 
-use std::time::Duration;
+use std::{ffi::OsString, time::Duration};
 
 use clap::Args as ClapArgs;
 
@@ -14,7 +14,7 @@ pub(crate) struct Send {
     pub(crate) socket: Socket,
     /// One message each; without any, each line of standard input is one.
     #[arg(value_name = "MESSAGE")]
-    pub(crate) messages: Vec<String>,
+    pub(crate) messages: Vec<OsString>,
     #[command(flatten)]
     pub(crate) frames: Frames,
     /// Bind the address and send to the first who connects, as a producer in a watched directory does.

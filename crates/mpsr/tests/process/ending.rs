@@ -157,4 +157,9 @@ fn standard_output_that_is_full_is_told() {
     assert_eq!(listen.wait(), Some(1));
     let said = stderr.rest();
     assert!(said.iter().any(|line| line.contains("cannot write to standard output")), "{said:?}");
+    assert!(
+        said.iter()
+            .any(|line| line.contains("received 1 message") && line.contains("delivered 0, truncated 0, lost 1")),
+        "{said:?}"
+    );
 }

@@ -66,6 +66,11 @@ impl Running {
         kill_process(self.as_pid(), signal).unwrap_or_else(|error| panic!("cannot signal {}: {error}", self.what));
     }
 
+    /// Whether it has ended; never waits.
+    pub(crate) fn has_ended(&mut self) -> bool {
+        self.child.try_wait().expect("a child can be asked").is_some()
+    }
+
     /// Its exit code; `None` if a signal ended it.
     pub(crate) fn wait(&mut self) -> Option<i32> {
         let pidfd = pidfd_open(self.as_pid(), PidfdFlags::empty()).expect("a child that was not reaped has a pidfd");

@@ -5,8 +5,7 @@ use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::liveness::Liveness;
-use crate::socket::Facts;
+use socket_file::{Facts, Liveness};
 
 /// What became of a directory's sockets.
 #[derive(Debug)]

@@ -1,0 +1,212 @@
+//! A listening socket with its name: accepting, and at the end not losing who already came.
+
+mod queue;
+mod stats;
+
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+use lock_file::Lock;
+use rustix::io::Errno;
+use rustix::net::{Shutdown, shutdown};
+use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
+use tokio::net::UnixStream;
+
+use self::queue::Queue;
+pub use self::stats::AcceptStats;
+use crate::address::{Address, SocketKind};
+use crate::admit::Admit;
+use crate::bind::publish::{Published, Withdrawal};
+use crate::error::Result;
+use crate::packet::Seqpacket;
+use crate::peer::Peer;
+use crate::sys;
+
+/// A kind of connection that a [`Listener`] gives out: a [`UnixStream`] or a [`Seqpacket`].
+pub trait Acceptable: AsFd + Sized + Send {
+    /// The kind of its socket.
+    const KIND: SocketKind;
+
+    /// Hands a connected, non-blocking socket of this kind over to the current runtime.
+    ///
+    /// # Errors
+    /// When the runtime cannot watch it; the socket is closed then.
+    ///
+    /// # Panics
+    /// Outside a tokio runtime with I/O enabled.
+    fn from_socket(socket: OwnedFd) -> io::Result<Self>;
+}
+
+impl Acceptable for UnixStream {
+    const KIND: SocketKind = SocketKind::Stream;
+
+    fn from_socket(socket: OwnedFd) -> io::Result<Self> {
+        Self::from_std(socket.into())
+    }
+}
+
+/// A listener for connections that keep packets apart.
+pub type SeqpacketListener = Listener<Seqpacket>;
+
+/// A listening socket and the name it was given.
+///
+/// Made by [`Bind::listen`](crate::Bind::listen) and [`Bind::listen_seqpacket`](crate::Bind::listen_seqpacket). Dropping
+/// it takes the name back, closes the socket — which *resets the connections that nobody accepted, with what was sent on
+/// them* — and lets go of the lock, in this order. [`into_draining`](Self::into_draining) loses none.
+#[derive(Debug)]
+pub struct Listener<S = UnixStream> {
+    // Fields are dropped in this order, and it matters: the open socket keeps the inode number ours while the name is
+    // taken back, and the lock keeps others away from the name until all is over.
+    name: Option<Published>,
+    queue: Queue<S>,
+    lock: Option<Lock>,
+}
+
+impl<S: Acceptable> Listener<S> {
+    /// Hands a listening, non-blocking socket over to the runtime.
+    pub(crate) fn watch(socket: OwnedFd) -> io::Result<AsyncFd<OwnedFd>> {
+        sys::watch(socket, Interest::READABLE)
+    }
+
+    pub(crate) fn new(
+        socket: AsyncFd<OwnedFd>,
+        address: Address,
+        admit: Admit,
+        name: Option<Published>,
+        lock: Option<Lock>,
+    ) -> Self {
+        let queue = Queue::new(socket, address, admit);
+        Self { name, queue, lock }
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> &Address {
+        &self.queue.address
+    }
+
+    /// The next connection from a peer that is admitted, and who it is.
+    ///
+    /// Peers that are not admitted are closed on and counted. When the process or the system is out of descriptors or
+    /// memory, connections wait in the queue while this pauses, 10 ms at first and 1 s at last; once it is at 1 s
+    /// (which takes about 2 s), each further failure closes the connection that has waited longest, by means of
+    /// a descriptor kept for the purpose, so that clients see an end instead of a hang. All of it is counted in
+    /// [`stats`](Self::stats).
+    ///
+    /// # Errors
+    /// [`Error::Accept`](crate::Error::Accept) when the listening socket itself is broken; it stays so.
+    ///
+    /// # Cancel safety
+    /// Dropping the future loses no connection; a pause goes on where it was.
+    ///
+    /// # Panics
+    /// When a pause is needed in a tokio runtime that was built without time.
+    pub async fn accept(&mut self) -> Result<(S, Peer)> {
+        self.queue.accept().await
+    }
+
+    /// What happened so far.
+    pub fn stats(&self) -> &AcceptStats {
+        &self.queue.stats
+    }
+
+    /// Stops listening without losing anybody: the name is taken back, new connections are refused, and those already
+    /// in the queue can still be had, with all that was sent on them.
+    ///
+    /// A socket of the service manager is left as it is, its queue to the next instance.
+    pub fn into_draining(self) -> Draining<S> {
+        let Self { name, queue, lock } = self;
+        let withdrawal = name.map_or(Withdrawal::NoName, Published::withdraw);
+        let is_ours = !matches!(queue.address, Address::Systemd(_));
+        if is_ours {
+            // Whoever looked the name up before it went must not get into the queue after we found it empty. A
+            // listening socket that cannot be shut down is broken, which `accept` will say.
+            let _ = shutdown(&queue.socket, Shutdown::Read);
+        }
+        Draining { queue, withdrawal, has_more: is_ours, _lock: lock }
+    }
+}
+
+impl<S> AsFd for Listener<S> {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.queue.socket.as_fd()
+    }
+}
+
+/// A listener that has lost its name and gives out the connections that were already waiting.
+///
+/// Dropping it closes the socket, which resets what is still in the queue, and then lets go of the lock, so that the
+/// next process can take the name.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let directory = tempfile::tempdir()?;
+/// # let path = directory.path().join("in.sock");
+/// # use tokio::io::{AsyncReadExt, AsyncWriteExt};
+/// # use uds_socket::{Bind, Connect};
+/// let listener = Bind::path(&path).listen()?;
+/// let mut client = Connect::path(&path).connect().await?;
+/// client.write_all(b"sent before anybody accepted").await?;
+/// client.shutdown().await?;
+///
+/// let mut draining = listener.into_draining();
+/// assert!(!path.exists());
+/// let mut text = String::new();
+/// while let Some((mut stream, _peer)) = draining.accept().await? {
+///     stream.read_to_string(&mut text).await?;
+/// }
+/// assert_eq!(text, "sent before anybody accepted");
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug)]
+pub struct Draining<S = UnixStream> {
+    // Dropped in this order: the lock last.
+    queue: Queue<S>,
+    withdrawal: Withdrawal,
+    has_more: bool,
+    _lock: Option<Lock>,
+}
+
+impl<S: Acceptable> Draining<S> {
+    /// The next connection of those that were waiting, `None` when there are no more.
+    ///
+    /// Admission is as before. In a shortage of descriptors it pauses until there are some again; nobody is shed.
+    ///
+    /// # Errors
+    /// [`Error::Accept`](crate::Error::Accept) when the listening socket is broken.
+    ///
+    /// # Cancel safety
+    /// Dropping the future loses no connection.
+    ///
+    /// # Panics
+    /// When a pause is needed in a tokio runtime that was built without time.
+    pub async fn accept(&mut self) -> Result<Option<(S, Peer)>> {
+        while self.has_more {
+            self.queue.resume().await;
+            match self.queue.accept_now() {
+                Ok(socket) => {
+                    if let Some(accepted) = self.queue.taken(socket)? {
+                        return Ok(Some(accepted));
+                    }
+                }
+                Err(Errno::AGAIN) => self.has_more = false,
+                Err(errno) => {
+                    self.queue.failed(errno.into())?;
+                }
+            }
+        }
+        Ok(None)
+    }
+
+    /// What became of the name.
+    pub fn withdrawal(&self) -> &Withdrawal {
+        &self.withdrawal
+    }
+
+    /// What happened so far, before the draining too.
+    pub fn stats(&self) -> &AcceptStats {
+        &self.queue.stats
+    }
+}
