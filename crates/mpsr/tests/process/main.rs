@@ -23,4 +23,5 @@ mod sending;
 mod signals;
 mod streams;
 mod terminal;
+mod threads;
 mod watching;
