@@ -1,11 +1,12 @@
 //! Standard input of `mpsr send`, whatever it is.
 
 use std::{
+    ffi::OsStr,
     fs::{self, File},
     io::{Read as _, Write as _},
     os::{
         fd::{AsFd, OwnedFd},
-        unix::net::UnixStream,
+        unix::{ffi::OsStrExt as _, net::UnixStream},
     },
     process::{Command, Stdio},
 };
@@ -156,10 +157,7 @@ fn input_is_divided_as_the_framing_says_and_arguments_may_be_any_bytes() {
     }
     let path = directory.path().join("x.sock");
     let mut listen = Listen::start([unix(&path)]);
-    let bytes = std::os::unix::ffi::OsStrExt::as_bytes;
-    let message: &std::ffi::OsStr = std::os::unix::ffi::OsStrExt::from_bytes(b"\xff\xfe");
-    assert_eq!(bytes(message), b"\xff\xfe");
-    let sent = finish(mpsr(["send", &unix(&path)]).arg(message), b"");
+    let sent = finish(mpsr(["send", &unix(&path)]).arg(OsStr::from_bytes(b"\xff\xfe")), b"");
     assert_eq!((sent.code, sent.stderr.as_str()), (Some(0), ""));
     assert_eq!(listen.until("message")["base64"], "//4=");
     assert_eq!(listen.stop().code, Some(0));
@@ -179,7 +177,8 @@ fn one_pipe_with_two_readers_blocks_neither() {
         .collect();
     listen.until_count("joined", 2);
     for number in 0..50 {
-        writeln!(writer, "{number}").unwrap();
+        // In one piece, or the two would share it.
+        writer.write_all(format!("{number}\n").as_bytes()).unwrap();
         // Whichever sender reads it: the other must not hang in a read that found nothing.
         assert_eq!(listen.until("message")["text"], number.to_string());
     }
