@@ -38,9 +38,20 @@ pub(crate) enum Object<'a> {
         truncated: u64,
         lost: u64,
         bytes: u64,
+        /// These three only where they say something.
+        #[serde(skip_serializing_if = "is_false")]
+        unterminated: bool,
+        #[serde(skip_serializing_if = "is_zero")]
+        skipped: u64,
+        #[serde(skip_serializing_if = "is_zero")]
+        shortened: u64,
         reason: &'static str,
         #[serde(skip_serializing_if = "Option::is_none")]
         error: Option<String>,
+    },
+    Missing {
+        producer: u64,
+        count: u64,
     },
     Warning {
         #[serde(flatten)]
@@ -134,6 +145,9 @@ pub(crate) struct Totals {
     pub(crate) delivered: u64,
     pub(crate) truncated: u64,
     pub(crate) lost: u64,
+    pub(crate) unterminated: u64,
+    pub(crate) skipped: u64,
+    pub(crate) shortened: u64,
     pub(crate) bytes: u64,
     pub(crate) rejected: u64,
     pub(crate) shed: u64,
@@ -152,6 +166,13 @@ impl Totals {
             self.truncated,
             self.lost,
         );
+        for (number, what) in
+            [(self.unterminated, "unterminated"), (self.skipped, "skipped"), (self.shortened, "shortened")]
+        {
+            if number > 0 {
+                words += &format!(", {what} {number}");
+            }
+        }
         for (number, what) in [(self.rejected, "rejected"), (self.shed, "shed")] {
             if number > 0 {
                 words += &format!(", {what} {}", count(number, "connection"));
@@ -164,6 +185,11 @@ impl Totals {
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
 const fn is_zero(number: &u64) -> bool {
     *number == 0
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+const fn is_false(flag: &bool) -> bool {
+    !*flag
 }
 
 /// A message: its text, or its bytes where they are not UTF-8.

@@ -69,8 +69,8 @@ impl Ended {
 /// Whether what was asked for was done.
 fn judge(end: &End, ended: Ended, delivered: u64, lost: u64) -> anyhow::Result<()> {
     match (ended, end.count) {
-        // More than was asked for is not missed.
-        (Ended::Count, _) => Ok(()),
+        // What came beyond what was asked for is not missed.
+        (Ended::Count | Ended::Once, _) => Ok(()),
         (Ended::Timeout, Some(count)) => bail!("no message came for {}: {delivered} of {count}", idle(end)),
         (Ended::Timeout, _) if end.once => bail!("no message came for {}, and no connection has ended", idle(end)),
         _ if lost == 1 => bail!("1 message that was received is lost"),
@@ -86,6 +86,7 @@ fn idle(end: &End) -> String {
 async fn start(args: &Listen) -> anyhow::Result<Funnel> {
     let mut limits = Limits::default();
     limits.max_frame = args.frames.max_frame;
+    limits.oversize = args.oversize.policy();
     let directories = args.places.iter().filter(|place| place.is_directory()).count();
     limits.connections = limits.connections.min(connections(args.places.len() - directories, directories));
     if args.end.once {

@@ -88,6 +88,14 @@ pub struct Report {
     pub lost: Count,
     /// Bytes received of a frame whose rest never came.
     pub truncated_receiving: usize,
+    /// Whether the last frame received was ended by the end of the stream, or of our reading, instead of its terminator: it
+    /// may be the beginning of a longer one whose sender was interrupted.
+    pub unterminated: bool,
+    /// Frames over the limit that were left out ([`Oversize::Skip`](frame_codec::Oversize::Skip)); not among those received.
+    pub skipped: u64,
+    /// Frames received that are the beginnings of frames over the limit
+    /// ([`Oversize::Shorten`](frame_codec::Oversize::Shorten)).
+    pub shortened: u64,
     /// Packets that were read and not received, on datagram sockets.
     pub turned_away: TurnedAway,
     /// What became of descriptors, if the connection [passes them](crate::Actor::pass_descriptors).
@@ -104,6 +112,7 @@ pub(crate) struct Ending {
     pub(crate) dropped: u64,
     pub(crate) truncated_sending: usize,
     pub(crate) truncated_receiving: usize,
+    pub(crate) unterminated: bool,
     pub(crate) descriptors: Option<fds::Report>,
 }
 
@@ -126,6 +135,9 @@ impl Ending {
             delivered,
             lost,
             truncated_receiving: self.truncated_receiving,
+            unterminated: self.unterminated,
+            skipped: 0,
+            shortened: 0,
             turned_away,
             descriptors: self.descriptors.clone(),
         }
@@ -144,6 +156,15 @@ impl fmt::Display for Report {
         }
         if self.truncated_receiving > 0 {
             write!(f, "; {} bytes of a truncated frame", self.truncated_receiving)?;
+        }
+        if self.unterminated {
+            f.write_str("; the last frame received is unterminated")?;
+        }
+        if self.skipped > 0 {
+            write!(f, "; {} over the limit left out", self.skipped)?;
+        }
+        if self.shortened > 0 {
+            write!(f, "; {} over the limit shortened", self.shortened)?;
         }
         if self.truncated_sending > 0 {
             write!(f, "; a frame went out truncated by {} bytes", self.truncated_sending)?;

@@ -6,17 +6,24 @@ use clap::{
     Arg, Command, Error,
     builder::{PossibleValue, TypedValueParser},
 };
-use frame_codec::{ByteOrder, Delimited, Fixed, Framing, LengthPrefixed, Netstring, OctetCount, Raw, UntilEof, Varint};
+use frame_codec::{
+    ByteOrder, Delimited, Fixed, Framing, LengthPrefixed, Netstring, OctetCount, Raw, Syslog, Unterminated, UntilEof,
+    Varint,
+};
 
 /// A framing of the library, as `--framing` names it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum FramingName {
     /// Each line is a message; the last one need not be terminated.
     Lines,
+    /// The same, and an unterminated last line is truncated.
+    LinesStrict,
     /// A NUL byte ends each message; the last one need not be terminated.
     Nul,
     /// The length in decimal digits, a space, then the message: syslog over streams (RFC 6587).
     OctetCount,
+    /// Octet counts, newlines and NUL bytes on one connection, as they come.
+    Syslog,
     /// The length in decimal digits, a colon, the message, a comma.
     Netstring,
     /// A length as Protocol Buffers write it, then the message.
@@ -51,11 +58,21 @@ const fn length(width: u8, order: ByteOrder) -> FramingName {
 /// What has a plain name; `fixed:N` is the only one that has not.
 const NAMES: &[(&str, FramingName, &str)] = &[
     ("lines", FramingName::Lines, "each line is a message; the last one need not be terminated"),
+    (
+        "lines-strict",
+        FramingName::LinesStrict,
+        "each line is a message; a last one that is not terminated is truncated, not a message",
+    ),
     ("nul", FramingName::Nul, "a NUL byte ends each message; the last one need not be terminated"),
     (
         "octet-count",
         FramingName::OctetCount,
         "the length in digits, a space, the message: syslog over streams (RFC 6587)",
+    ),
+    (
+        "syslog",
+        FramingName::Syslog,
+        "octet counts, newlines and NUL bytes on one connection, as they come; sent with counts",
     ),
     ("netstring", FramingName::Netstring, "the length in digits, a colon, the message, a comma"),
     ("varint", FramingName::Varint, "a length as in Protocol Buffers, then the message"),
@@ -76,8 +93,10 @@ impl FramingName {
     pub(crate) fn framing(self) -> Arc<dyn Framing + Send + Sync> {
         match self {
             Self::Lines => Arc::new(Delimited::lines()),
+            Self::LinesStrict => Arc::new(Delimited::lines().unterminated(Unterminated::Truncate)),
             Self::Nul => Arc::new(Delimited::nul()),
             Self::OctetCount => Arc::new(OctetCount),
+            Self::Syslog => Arc::new(Syslog),
             Self::Netstring => Arc::new(Netstring),
             Self::Varint => Arc::new(Varint::new()),
             Self::Length { width, order } => Arc::new(LengthPrefixed::new(width, order)),
@@ -90,7 +109,13 @@ impl FramingName {
     /// How `send` divides standard input under this framing.
     pub(crate) const fn division(self) -> Division {
         match self {
-            Self::Lines | Self::OctetCount | Self::Netstring | Self::Varint | Self::Length { .. } => Division::Lines,
+            Self::Lines
+            | Self::LinesStrict
+            | Self::OctetCount
+            | Self::Syslog
+            | Self::Netstring
+            | Self::Varint
+            | Self::Length { .. } => Division::Lines,
             Self::Nul => Division::Nul,
             Self::Fixed(len) => Division::Fixed(len),
             // Under these framings the stream is the message.
@@ -165,6 +190,8 @@ mod tests {
             ("netstring", b"2:ab,"),
             ("octet-count", b"2 ab"),
             ("lines", b"ab\n"),
+            ("lines-strict", b"ab\n"),
+            ("syslog", b"2 ab"),
             ("nul", b"ab\0"),
             ("fixed:2", b"ab"),
             ("raw", b"ab"),

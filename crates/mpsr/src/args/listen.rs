@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use clap::Args as ClapArgs;
+use clap::{Args as ClapArgs, ValueEnum};
+use frame_codec::Oversize;
 use uds_actor::{Admit, Mode};
 
 use super::{
@@ -20,6 +21,9 @@ pub(crate) struct Listen {
     pub(crate) places: Vec<Place>,
     #[command(flatten)]
     pub(crate) frames: Frames,
+    /// What becomes of a message that is larger than --max-frame. What is skipped or shortened is counted.
+    #[arg(long, value_name = "POLICY", value_enum, default_value_t = OversizeName::Disconnect)]
+    pub(crate) oversize: OversizeName,
     #[command(flatten)]
     pub(crate) print: Print,
     #[command(flatten)]
@@ -28,6 +32,27 @@ pub(crate) struct Listen {
     pub(crate) file: File,
     #[command(flatten)]
     pub(crate) access: Access,
+}
+
+/// What becomes of a message over the limit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum OversizeName {
+    /// Its producer is disconnected.
+    Disconnect,
+    /// It is left out, and the connection goes on behind it.
+    Skip,
+    /// Its beginning, as much as is allowed, is the message, and the connection goes on behind it.
+    Shorten,
+}
+
+impl OversizeName {
+    pub(crate) const fn policy(self) -> Oversize {
+        match self {
+            Self::Disconnect => Oversize::Disconnect,
+            Self::Skip => Oversize::Skip,
+            Self::Shorten => Oversize::Shorten,
+        }
+    }
 }
 
 /// What is printed, and how.
@@ -124,6 +149,11 @@ impl Listen {
         if self.print.no_newline && !is_plain {
             return Some(
                 "--no-newline is for --framing raw and until-eof; other messages would run together".to_owned(),
+            );
+        }
+        if self.oversize != OversizeName::Disconnect && self.frames.framing == FramingName::Raw {
+            return Some(
+                "no message of --framing raw is larger than --max-frame, so --oversize has no effect".to_owned(),
             );
         }
         None

@@ -49,6 +49,9 @@ pub(super) struct Tally {
     pub(super) delivered: AtomicU64,
     pub(super) bytes: AtomicU64,
     pub(super) truncated: AtomicU64,
+    pub(super) unterminated: AtomicU64,
+    pub(super) skipped: AtomicU64,
+    pub(super) shortened: AtomicU64,
     pub(super) rejected: AtomicU64,
 }
 

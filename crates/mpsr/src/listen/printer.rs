@@ -2,7 +2,10 @@
 
 use std::{
     io,
-    sync::{Arc, atomic::Ordering},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
     time::{Instant, SystemTime},
 };
 
@@ -77,6 +80,7 @@ impl Printer {
         match event {
             Event::Delivery(delivery) => self.messages(&delivery).await,
             Event::Joined(producer) => self.joined(&producer).await,
+            Event::Missing { producer, count } => self.missing(&producer, count).await,
             Event::Left(report) => self.left(&report).await,
             Event::Synced(place) => self.watching(&place).await,
             Event::Trouble { place, error } => self.warning(&place, &format!("{:#}", anyhow::Error::new(error))).await,
@@ -165,10 +169,26 @@ impl Printer {
         self.aside(&format!("{id:>4} + {peer} on {}", escaped(&address))).await
     }
 
+    async fn missing(&mut self, producer: &Producer, count: u64) -> anyhow::Result<()> {
+        if self.print.json {
+            return self.object(&Object::Missing { producer: producer.id.value(), count }).await;
+        }
+        let words = if count == 1 {
+            "1 message over the limit was".to_owned()
+        } else {
+            format!("{count} messages over the limit were")
+        };
+        self.say(&format!("{:>4} ! {words} skipped", producer.id)).await
+    }
+
     /// After everything of the producer was written or found impossible to write, so that the numbers are final.
     async fn left(&mut self, report: &ProducerReport) -> anyhow::Result<()> {
         self.flush().await?;
-        Tally::add(&self.ledger.tally().truncated, report.truncated());
+        let tally = self.ledger.tally();
+        Tally::add(&tally.truncated, report.truncated());
+        Tally::add(&tally.unterminated, report.unterminated.into());
+        Tally::add(&tally.skipped, report.skipped);
+        Tally::add(&tally.shortened, report.shortened);
         let ProducerReport { producer, received, parting, .. } = report;
         let Written { messages: delivered, bytes } = self.ledger.close(producer.id.value());
         let lost = received.frames - delivered;
@@ -181,6 +201,9 @@ impl Printer {
                 truncated: report.truncated(),
                 lost,
                 bytes,
+                unterminated: report.unterminated,
+                skipped: report.skipped,
+                shortened: report.shortened,
                 reason,
                 error,
             };
@@ -190,8 +213,13 @@ impl Printer {
         if report.truncated_bytes > 0 {
             line += &format!(", truncated 1 message after {} bytes", report.truncated_bytes);
         }
-        if lost > 0 {
-            line += &format!(", lost {lost}");
+        if report.unterminated {
+            line += ", the last one unterminated";
+        }
+        for (number, what) in [(lost, "lost"), (report.skipped, "skipped"), (report.shortened, "shortened")] {
+            if number > 0 {
+                line += &format!(", {what} {number}");
+            }
         }
         self.aside(&line).await
     }
@@ -215,6 +243,9 @@ impl Printer {
             delivered,
             truncated: report.truncated,
             lost: report.received.frames - delivered,
+            unterminated: report.unterminated,
+            skipped: report.skipped,
+            shortened: report.shortened,
             bytes,
             rejected: report.rejected,
             shed: report.shed,
@@ -261,12 +292,24 @@ impl Printer {
 impl Reports {
     /// What has been received is counted when it is taken from its producer's queue.
     pub(super) fn so_far(&self) {
-        let [producers, received, truncated, rejected] =
-            [&self.tally.producers, &self.tally.received, &self.tally.truncated, &self.tally.rejected]
-                .map(|counter| counter.load(Ordering::Relaxed));
+        let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         let Written { messages: delivered, bytes } = self.tally.written();
         let seconds = self.started.elapsed().as_secs_f64();
-        let totals = Totals { producers, received, delivered, truncated, lost: 0, bytes, rejected, shed: 0, seconds };
+        let totals = Totals {
+            producers: read(&self.tally.producers),
+            received: read(&self.tally.received),
+            delivered,
+            truncated: read(&self.tally.truncated),
+            // What is on its way is not lost yet.
+            lost: 0,
+            unterminated: read(&self.tally.unterminated),
+            skipped: read(&self.tally.skipped),
+            shortened: read(&self.tally.shortened),
+            bytes,
+            rejected: read(&self.tally.rejected),
+            shed: 0,
+            seconds,
+        };
         if self.json {
             note_object(&Object::ReportSoFar { totals });
         } else {

@@ -57,7 +57,6 @@ fn once_ends_it_after_one_connection_and_turns_the_others_away() {
         let _ = second.read(&mut [0]);
     });
     assert_eq!((ended.code, &ended.stdout[..]), (Some(0), &b"mine\n"[..]), "{}", ended.stderr);
-    assert!(ended.stderr.contains("received 1 message from 1 producer"), "{}", ended.stderr);
 }
 
 #[test]

@@ -27,4 +27,5 @@ mod sending;
 mod signals;
 mod streams;
 mod terminal;
+mod threads;
 mod watching;

@@ -253,6 +253,31 @@ fn a_line_over_the_limit_is_malformed_on_both_sides() {
 }
 
 #[test]
+fn what_is_over_the_limit_is_skipped_or_shortened_if_that_was_asked_for() {
+    let directory = directory();
+    for (policy, heard, counts) in [
+        ("skip", &["short", "again"][..], (Some(2), None)),
+        ("shorten", &["short", "this line is lon", "so is this one, ", "again"][..], (None, Some(2))),
+    ] {
+        let path = directory.path().join(policy);
+        let mut listen = Listen::start([&unix(&path), "--max-frame", "16", "--oversize", policy]);
+        let mut producer = UnixStream::connect(&path).unwrap();
+        producer.write_all(b"short\nthis line is longer than that\nso is this one, by far\nagain\n").unwrap();
+        drop(producer);
+        let left = listen.until("left");
+        assert_eq!(left["reason"], "closed");
+        assert_eq!(texts(&listen.events, &left["producer"]), heard);
+        assert_eq!((left["skipped"].as_u64(), left["shortened"].as_u64()), counts);
+        let missing: u64 =
+            of_kind(&listen.events, "missing").iter().map(|event| event["count"].as_u64().unwrap()).sum();
+        assert_eq!(missing, counts.0.unwrap_or(0));
+        let end = listen.stop();
+        end.assert_account(1, heard.len() as u64, 0);
+        assert_eq!([&end.report["skipped"], &end.report["shortened"]], [counts.0.unwrap_or(0), counts.1.unwrap_or(0)]);
+    }
+}
+
+#[test]
 fn nothing_is_said_on_standard_output_when_listening_fails() {
     // A script that reads the messages reads no complaint as one.
     let mut running = Running::start(

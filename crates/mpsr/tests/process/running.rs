@@ -73,6 +73,9 @@ impl Running {
 
     /// Its exit code; `None` if a signal ended it.
     pub(crate) fn wait(&mut self) -> Option<i32> {
+        if let Some(status) = self.child.try_wait().expect("a child can be asked") {
+            return status.code();
+        }
         let pidfd = pidfd_open(self.as_pid(), PidfdFlags::empty()).expect("a child that was not reaped has a pidfd");
         let limit = Timespec::try_from(LIMIT).expect("the limit is short");
         let ended = poll(&mut [PollFd::new(&pidfd, PollFlags::IN)], Some(&limit)).expect("a pidfd can be polled");

@@ -229,6 +229,7 @@ impl<S: Socket> Task<S> {
             dropped: there.dropped,
             truncated_sending: 0,
             truncated_receiving: 0,
+            unterminated: false,
             descriptors: None,
         };
         self.verdict.ending = Some(Arc::new(ending));

@@ -1,5 +1,8 @@
 //! Hints from the operating system's file events (inotify on Linux), through the `notify` crate.
 //!
+//! The second implementation beside [`Inotify`](super::Inotify). `notify` 8 asks the kernel for every kind of event, so that
+//! whatever is written to a file in the directory, or beside it, wakes its thread and slows the writer down.
+//!
 //! `notify` runs its callback on the very thread that answers `watch` and `unwatch`. A callback that waits
 //! for the consumer and a consumer that calls `watch` therefore wait for each other for ever. Two rules
 //! make that impossible here:
@@ -34,13 +37,13 @@ const PATIENCE: Duration = Duration::from_secs(1);
 /// The hub that watchers of this process join.
 static SHARED: Mutex<Option<Arc<Hub>>> = Mutex::new(None);
 
-/// Hints from the kernel. The default backend. All that are in use in a process share one source.
+/// Hints from the kernel, through the `notify` crate. All that are in use in a process share one source.
 #[derive(Debug, Default)]
-pub struct KernelEvents {
+pub struct Notify {
     seat: Option<Seat>,
 }
 
-impl Backend for KernelEvents {
+impl Backend for Notify {
     fn arm(&mut self, target: &Target, hints: &Hints) -> Result<(), Why> {
         if self.seat.as_ref().is_some_and(|seat| seat.hub().is_retired()) {
             self.leave(|seat| drop(seat.leave()));
@@ -74,7 +77,7 @@ impl Backend for KernelEvents {
     }
 }
 
-impl KernelEvents {
+impl Notify {
     fn leave(&mut self, leave: impl FnOnce(Seat)) {
         if let Some(seat) = self.seat.take() {
             leave(seat);
@@ -82,7 +85,7 @@ impl KernelEvents {
     }
 }
 
-impl Drop for KernelEvents {
+impl Drop for Notify {
     fn drop(&mut self) {
         // What is left then ends by itself, if it ever does.
         self.leave(|seat| drop(seat.leave()));

@@ -63,7 +63,7 @@ impl Quiet {
 fn a_bind_is_hinted_at_and_our_own_listing_is_not() {
     let quiet = Quiet::new();
     let hints = Hints::default();
-    let mut backend = KernelEvents::default();
+    let mut backend = Notify::default();
     backend.arm(&quiet.target(), &hints).unwrap();
     for round in 0..100 {
         eyes::list(&quiet.dir, 0, |_| true);
@@ -82,7 +82,7 @@ fn arming_again_follows_a_directory_made_anew() {
     let root = TempDir::new().unwrap();
     let dir = root.path().join("sockets");
     let hints = Hints::default();
-    let mut backend = KernelEvents::default();
+    let mut backend = Notify::default();
     // Held: while they live the kernel does not say that their directory has ended.
     let mut listeners = Vec::new();
     for _ in 0..20 {
@@ -158,7 +158,7 @@ fn a_hub_that_does_not_answer_is_left_behind_by_all() {
         }
     })
     .unwrap();
-    let mut backend = KernelEvents { seat: Some(Seat::take(&hub, &armed, &hints)) };
+    let mut backend = Notify { seat: Some(Seat::take(&hub, &armed, &hints)) };
     let _other = Seat::take(&hub, &armed, &others);
     backend.arm(&armed, &hints).unwrap();
     let _listener = quiet.bind("a.sock");
@@ -192,7 +192,7 @@ fn a_hub_that_answers_others_first_is_waited_for() {
 fn each_member_hears_of_its_own_directory() {
     let quiet = [Quiet::new(), Quiet::new()];
     let hints = [Hints::default(), Hints::default()];
-    let mut backends = [KernelEvents::default(), KernelEvents::default()];
+    let mut backends = [Notify::default(), Notify::default()];
     for index in [0, 1] {
         backends[index].arm(&quiet[index].target(), &hints[index]).unwrap();
     }
@@ -213,7 +213,7 @@ fn each_member_hears_of_its_own_directory() {
 fn two_who_watch_one_directory_both_hear_of_it() {
     let quiet = Quiet::new();
     let hints = [Hints::default(), Hints::default()];
-    let mut backends = [KernelEvents::default(), KernelEvents::default()];
+    let mut backends = [Notify::default(), Notify::default()];
     for index in [0, 1] {
         backends[index].arm(&quiet.target(), &hints[index]).unwrap();
     }
@@ -230,7 +230,7 @@ fn a_directory_that_is_not_there_yet_is_anchored() {
     let root = TempDir::new().unwrap();
     let dir = root.path().join("later");
     let hints = Hints::default();
-    let mut backend = KernelEvents::default();
+    let mut backend = Notify::default();
     backend.arm(&eyes::resolve(&dir), &hints).unwrap();
     std::fs::create_dir(&dir).unwrap();
     assert!(hints.wait(soon()).everywhere);
