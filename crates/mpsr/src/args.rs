@@ -13,7 +13,7 @@ use clap::{CommandFactory as _, Parser, Subcommand, error::ErrorKind};
 
 use self::frames::Frames;
 pub(crate) use self::{
-    framing::{Division, FramingName},
+    framing::Division,
     listen::{End, Listen, Print},
     ls::Ls,
     send::Send,
@@ -37,24 +37,17 @@ impl Args {
     /// The command line of this process. Where it is wrong, says why and ends the process with status 2.
     pub(crate) fn get() -> Self {
         let args = Self::parse();
-        if let Command::Send(send) = &args.command
-            && send.frames.framing == FramingName::UntilEof
-            && send.messages.len() > 1
-        {
-            let count = send.messages.len();
-            let why = format!("with --framing until-eof a connection carries one message, and {count} were given");
-            args.command.wrong(ErrorKind::TooManyValues, why);
-        }
         let frames = match &args.command {
             Command::Listen(listen) => Some(&listen.frames),
             Command::Send(send) => Some(&send.frames),
             _ => None,
         };
-        let listen = match &args.command {
+        let own = match &args.command {
             Command::Listen(listen) => listen.conflict(),
+            Command::Send(send) => send.conflict(),
             _ => None,
         };
-        if let Some(why) = frames.and_then(Frames::conflict).or(listen) {
+        if let Some(why) = frames.and_then(Frames::conflict).or(own) {
             args.command.wrong(ErrorKind::ArgumentConflict, why);
         }
         args
@@ -82,6 +75,11 @@ pub(crate) enum Command {
     #[command(after_long_help = LISTEN_EXAMPLES)]
     Listen(Listen),
     /// Send messages: the arguments, or the lines of standard input.
+    ///
+    /// Exit status 0 means that all of them were handed to the kernel, and that the receiver was not seen to leave any
+    /// unread. A connection that ends before the input does, in whatever way, is exit status 1. What the receiver sends is
+    /// read and discarded; at the end, send closes its direction and waits for the receiver to close the other, for 2 seconds
+    /// without an answer and 10 in all.
     Send(Send),
     /// Show the sockets of a directory, now and as they come and go.
     ///
