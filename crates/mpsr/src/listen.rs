@@ -121,6 +121,12 @@ fn bind(args: &Listen, address: &Address, has_file: bool) -> Bind {
         if let Some(group) = args.file.group {
             bind = bind.group(group);
         }
+        if args.file.shared_directory {
+            bind = bind.in_shared_directory();
+        }
+        if args.file.any_filesystem {
+            bind = bind.any_filesystem();
+        }
     }
     bind
 }
