@@ -94,8 +94,10 @@ async fn start(args: &Listen) -> anyhow::Result<Funnel> {
         // The others wait, and are turned away at the end.
         limits.connections = 1;
     }
-    let mut builder =
-        Funnel::builder(args.frames.framing.framing()).limits(limits).reconnect(args.directories.reconnect);
+    let mut builder = Funnel::builder(args.frames.framing.framing())
+        .limits(limits)
+        .reconnect(args.directories.reconnect)
+        .rebind(args.file.rebind);
     if let Some(admit) = args.access.admit() {
         builder = builder.admit(admit);
     }

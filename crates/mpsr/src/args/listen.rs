@@ -125,6 +125,10 @@ pub(crate) struct File {
     /// machine, or on another side of the mount, where it cannot be seen.
     #[arg(long)]
     pub(crate) any_filesystem: bool,
+    /// When a socket file was removed or replaced, take its name again, unless another live server has it. Without this, the
+    /// loss is told.
+    #[arg(long)]
+    pub(crate) rebind: bool,
 }
 
 /// Who may send.
@@ -169,6 +173,7 @@ impl Listen {
             ("--group", self.file.group.is_some()),
             ("--shared-directory", self.file.shared_directory),
             ("--any-filesystem", self.file.any_filesystem),
+            ("--rebind", self.file.rebind),
         ];
         if let Some((option, _)) = needs_file.into_iter().find(|(_, is_set)| *is_set && !has_file) {
             return Some(format!("{option} is about socket files that are bound, and no ADDRESS is the path of one"));

@@ -80,6 +80,7 @@ const OPTIONS: &[Row] = &[
     (&["--allow-any"], [Works; 3]),
     (&["--shared-directory"], [Works, FILE, FILE]),
     (&["--any-filesystem"], [Works, FILE, FILE]),
+    (&["--rebind"], [Works, FILE, FILE]),
     (&["--reconnect"], [FOLDER, FOLDER, Works]),
 ];
 
