@@ -33,6 +33,7 @@ pub struct Builder<F> {
     limits: Limits,
     policy: Policy,
     listeners: Vec<Bind>,
+    rebind: bool,
     #[cfg(feature = "dir")]
     directories: Vec<crate::directory::Directory>,
     members: Vec<Members>,
@@ -48,6 +49,7 @@ impl Funnel {
             limits: Limits::default(),
             policy: Policy { admit: Admit::own(), reconnect: false },
             listeners: Vec::new(),
+            rebind: false,
             #[cfg(feature = "dir")]
             directories: Vec::new(),
             members: Vec::new(),
@@ -59,6 +61,13 @@ impl<F: Framing + Clone + Send + Sync + 'static> Builder<F> {
     /// Accepts producers here. Whom the listener admits is set in `bind`.
     pub fn listen(mut self, bind: Bind) -> Self {
         self.listeners.push(bind);
+        self
+    }
+
+    /// Whether a listener whose name was [lost](crate::Event::NameLost) takes it again: at once, and then once a second while
+    /// another live server has it. Off unless set.
+    pub fn rebind(mut self, rebind: bool) -> Self {
+        self.rebind = rebind;
         self
     }
 
@@ -138,7 +147,7 @@ impl<F: Framing + Clone + Send + Sync + 'static> Builder<F> {
         let listening = listeners.iter().map(|listener| listener.address().clone()).collect();
         let mut sources = JoinSet::new();
         for listener in listeners {
-            sources.spawn(accept::run(listener, site()));
+            sources.spawn(accept::run(listener, self.rebind, site()));
         }
         for members in self.members {
             sources.spawn(members::run(members, Place::Members, self.policy.clone(), site()));
