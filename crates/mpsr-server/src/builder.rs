@@ -58,7 +58,8 @@ impl Funnel {
 }
 
 impl<F: Framing + Clone + Send + Sync + 'static> Builder<F> {
-    /// Accepts producers here. Whom the listener admits is set in `bind`.
+    /// Accepts producers here, on every socket that was passed under this name if it is the service manager's. `bind` says
+    /// which peers are admitted.
     pub fn listen(mut self, bind: Bind) -> Self {
         self.listeners.push(bind);
         self
@@ -71,15 +72,16 @@ impl<F: Framing + Clone + Send + Sync + 'static> Builder<F> {
         self
     }
 
-    /// Connects to every socket that appears in this directory, now and later, and lets go of each that vanishes. Sockets
-    /// that this funnel listens on may be among them, and are not connected to.
+    /// Connects to every socket that appears in this directory, now and later, and ends the connection to each that
+    /// vanishes. The kernel's table says which sockets are there: nothing but the funnel's one connection reaches a producer.
+    /// Sockets that this funnel listens on may be among them, and are not connected to.
     #[cfg(feature = "dir")]
     pub fn directory(mut self, path: impl Into<std::path::PathBuf>) -> Self {
         self.directories.push(crate::directory::Directory { path: path.into() });
         self
     }
 
-    /// Connects to every endpoint that joins and lets go of each that leaves.
+    /// Connects to every endpoint that joins, and ends the connection to each that leaves.
     pub fn members(mut self, members: impl Stream<Item = Membership<Endpoint>> + Send + 'static) -> Self {
         self.members.push(Box::pin(members));
         self
