@@ -16,7 +16,10 @@ use tokio::{
 use uds_actor::{Admit, Bind};
 
 use crate::{
-    Endpoint, Error, Funnel, Limits, Membership, Place, Report, accept, connections::Connections, members, site::Site,
+    Endpoint, Error, Funnel, Limits, Membership, Place, Report, accept,
+    connections::Connections,
+    members::{self, Policy},
+    site::Site,
     stop::Stop,
 };
 
@@ -28,7 +31,7 @@ const ARRIVALS: usize = 64;
 pub struct Builder<F> {
     framing: F,
     limits: Limits,
-    admit: Admit,
+    policy: Policy,
     listeners: Vec<Bind>,
     #[cfg(feature = "dir")]
     directories: Vec<crate::directory::Directory>,
@@ -43,7 +46,7 @@ impl Funnel {
         Builder {
             framing,
             limits: Limits::default(),
-            admit: Admit::own(),
+            policy: Policy { admit: Admit::own(), reconnect: false },
             listeners: Vec::new(),
             #[cfg(feature = "dir")]
             directories: Vec::new(),
@@ -75,7 +78,15 @@ impl<F: Framing + Clone + Send + Sync + 'static> Builder<F> {
 
     /// Whose sockets are connected to, in directories and among members; [`Admit::own`] unless set.
     pub fn admit(mut self, admit: Admit) -> Self {
-        self.admit = admit;
+        self.policy.admit = admit;
+        self
+    }
+
+    /// Whether to connect again, in directories and among members, when a connection has ended and its socket is still
+    /// there: after a pause of 5 ms at first and 1 s at last. Each connection is a producer of its own. Off unless set,
+    /// because a server that sends a file to every client would send it over and over.
+    pub fn reconnect(mut self, reconnect: bool) -> Self {
+        self.policy.reconnect = reconnect;
         self
     }
 
@@ -107,8 +118,8 @@ impl<F: Framing + Clone + Send + Sync + 'static> Builder<F> {
             arrivals: arrivals.clone(),
             last_id: Arc::clone(&last_id),
         };
-        let listeners = self.listeners.into_iter().map(Bind::listen).collect::<Result<Vec<_>, _>>();
-        let listeners = listeners.map_err(Error::Socket)?;
+        let listeners = self.listeners.into_iter().map(Bind::listen_all).collect::<Result<Vec<_>, _>>();
+        let listeners = listeners.map_err(Error::Socket)?.into_iter().flatten().collect::<Vec<_>>();
         #[cfg(feature = "dir")]
         let watched = {
             let mut watched = Vec::new();
@@ -130,10 +141,10 @@ impl<F: Framing + Clone + Send + Sync + 'static> Builder<F> {
             sources.spawn(accept::run(listener, site()));
         }
         for members in self.members {
-            sources.spawn(members::run(members, Place::Members, self.admit.clone(), site()));
+            sources.spawn(members::run(members, Place::Members, self.policy.clone(), site()));
         }
         for (place, members) in watched {
-            sources.spawn(members::run(members, place, self.admit.clone(), site()));
+            sources.spawn(members::run(members, place, self.policy.clone(), site()));
         }
         Ok(Funnel {
             listening,

@@ -3,7 +3,7 @@
 use std::{fmt, path::PathBuf, sync::Arc};
 
 use frame_codec::{Batch, Frames, IntoFrames};
-use uds_actor::Address;
+use uds_actor::{Address, Peer};
 
 use crate::{Error, Producer, ProducerReport};
 
@@ -72,7 +72,14 @@ pub enum Event {
     Left(ProducerReport),
     /// Everybody who was in this place at the start has been found.
     Synced(Place),
-    /// Something that somebody should know. The funnel goes on.
+    /// A peer that is not admitted: its connection was closed, nothing of it was received. Told at once for every one.
+    Rejected {
+        /// The listener that it connected to, or its socket that the funnel connected to.
+        place: Place,
+        /// Its identity; `None` if the kernel does not tell.
+        peer: Option<Peer>,
+    },
+    /// A fault that you may want to look into. The funnel goes on.
     Trouble {
         /// Where.
         place: Place,

@@ -13,7 +13,7 @@ use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::{UnixListener, UnixStream},
 };
-use uds_actor::{Address, Bind};
+use uds_actor::{Address, Admit, Bind};
 
 use self::soon::{LONG, soon};
 
@@ -407,6 +407,54 @@ mod dir {
             told.messages.iter().map(|(_, text)| text.as_str()).collect::<Vec<_>>(),
             ["round 1", "round 2", "round 3"]
         );
+    }
+
+    #[tokio::test]
+    async fn a_connection_that_ended_is_made_again_only_where_that_was_asked_for() {
+        for reconnect in [true, false] {
+            let dir = tempfile::tempdir().unwrap();
+            let server = UnixListener::bind(dir.path().join("p.sock")).unwrap();
+            let serving = tokio::spawn(async move {
+                for batch in 1..=3 {
+                    let (mut client, _) = server.accept().await.unwrap();
+                    client.write_all(format!("batch {batch}\n").as_bytes()).await.unwrap();
+                }
+                // Kept, so that the socket still listens.
+                server
+            });
+            let builder = Funnel::builder(Delimited::lines()).directory(dir.path()).reconnect(reconnect);
+            let mut funnel = builder.start().await.unwrap();
+            let mut told = Told::default();
+            let expected = if reconnect { 3 } else { 1 };
+            told.until_left(&mut funnel, expected).await;
+            let texts: Vec<_> = told.messages.iter().map(|(id, text)| format!("{id}: {text}")).collect();
+            assert_eq!(texts, (1..=expected).map(|n| format!("{n}: batch {n}")).collect::<Vec<_>>());
+            if !reconnect {
+                // Another second shows that the funnel does not come back: its longest pause.
+                assert!(tokio::time::timeout(Duration::from_millis(1100), funnel.next()).await.is_err());
+            }
+            serving.abort();
+        }
+    }
+
+    #[tokio::test]
+    async fn a_peer_in_a_directory_that_is_not_admitted_is_told_at_once_and_counted() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("p.sock");
+        let owner = std::os::unix::fs::MetadataExt::uid(&std::fs::metadata(dir.path()).unwrap());
+        let _server = UnixListener::bind(&path).unwrap();
+        let builder = Funnel::builder(Delimited::lines()).directory(dir.path()).admit(Admit::none());
+        let mut funnel = builder.start().await.unwrap();
+        let rejected = loop {
+            match soon("the rejection", funnel.next()).await.unwrap() {
+                Event::Rejected { place, peer } => break (place, peer.unwrap().uid()),
+                Event::Joined(producer) => panic!("{producer} was admitted"),
+                _ => {}
+            }
+        };
+        assert_eq!(rejected, (Place::Socket(Address::Path(path)), owner));
+        let report = soon("the report", funnel.finished()).await;
+        assert_eq!((report.rejected, report.producers), (1, 0), "{report}");
     }
 
     #[tokio::test]

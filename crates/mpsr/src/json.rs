@@ -49,6 +49,14 @@ pub(crate) enum Object<'a> {
         #[serde(skip_serializing_if = "Option::is_none")]
         error: Option<String>,
     },
+    Rejected {
+        #[serde(flatten)]
+        address: AddressText,
+        /// These are null where the kernel does not say.
+        pid: Option<u32>,
+        uid: Option<u32>,
+        gid: Option<u32>,
+    },
     Missing {
         producer: u64,
         count: u64,

@@ -3,6 +3,7 @@
 mod address;
 mod args;
 mod descriptors;
+mod input;
 mod json;
 mod listen;
 mod ls;
