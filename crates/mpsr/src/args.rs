@@ -103,9 +103,10 @@ pub(crate) enum Command {
     /// filesystems on whose other side a server may run (FUSE, 9p, virtiofs, NFS, overlay) nothing is removed without
     /// --any-filesystem.
     ///
-    /// It cannot be detected that this directory is the other side of such a filesystem: the backing directory of a FUSE or
-    /// virtiofs mount, the upper or lower directory of an overlay. Sockets that are served through the mount look stale
-    /// here. Do not sweep such a directory: sweep through the mount, or where the server runs.
+    /// The other side of such a mount, the backing directory of a FUSE or virtiofs mount or the upper or lower directory of
+    /// an overlay, is recognised only if the mount is in a mount table of this machine that this user may read; that a
+    /// virtual machine or another machine mounts it cannot be detected. Sockets that are served through the mount look
+    /// stale there. Do not sweep such a directory: sweep through the mount, or where the server runs.
     Sweep(Sweep),
 }
 
