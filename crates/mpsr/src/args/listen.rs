@@ -32,6 +32,8 @@ pub(crate) struct Listen {
     pub(crate) file: File,
     #[command(flatten)]
     pub(crate) access: Access,
+    #[command(flatten)]
+    pub(crate) directories: Directories,
 }
 
 /// What becomes of a message over the limit.
@@ -68,13 +70,22 @@ pub(crate) struct Print {
     /// Put the producer in front of each message: its number, then the name of its socket or its pid and uid.
     #[arg(long, conflicts_with = "json")]
     pub(crate) prefix: bool,
-    /// Put the time in front of each message, in UTC; with --json, as "time" in objects that have one.
+    /// Put the time in front of each message, in UTC; with --json, as "time" in each object.
     #[arg(long)]
     pub(crate) timestamps: bool,
     /// Add no newline to a message, so that the output has the bytes that were sent and no others. For --framing raw and
     /// until-eof. A terminal still gets rows.
     #[arg(long, conflicts_with_all = ["json", "prefix", "timestamps"])]
     pub(crate) no_newline: bool,
+}
+
+/// How connections are made.
+#[derive(Clone, Copy, Debug, ClapArgs)]
+#[command(next_help_heading = "Directories")]
+pub(crate) struct Directories {
+    /// Connect again to a socket in a directory whose connection has ended, as long as its server listens.
+    #[arg(long)]
+    pub(crate) reconnect: bool,
 }
 
 /// When to end, besides a signal.
@@ -127,12 +138,12 @@ impl Access {
     /// Who was named; `None` if no one was, and the mode decides.
     pub(crate) fn admit(&self) -> Option<Admit> {
         if self.allow_any {
-            return Some(Admit::anyone());
+            return Some(Admit::any());
         }
         if self.allow_uid.is_empty() && self.allow_gid.is_empty() {
             return None;
         }
-        let admit = self.allow_uid.iter().fold(Admit::nobody(), |admit, uid| admit.uid(*uid));
+        let admit = self.allow_uid.iter().fold(Admit::none(), |admit, uid| admit.uid(*uid));
         Some(self.allow_gid.iter().fold(admit, |admit, gid| admit.gid(*gid)))
     }
 }
@@ -140,10 +151,17 @@ impl Access {
 impl Listen {
     /// What is wrong with these options together, if anything. An option that could have no effect is an error.
     pub(crate) fn conflict(&self) -> Option<String> {
+        let mut places = self.places.iter().enumerate();
+        if places.any(|(number, place)| self.places.iter().take(number).any(|earlier| earlier == place)) {
+            return Some("the same ADDRESS is given twice".to_owned());
+        }
         let has_file = self.places.iter().any(Place::has_file);
         let needs_file = [("--mode", self.file.mode.is_some()), ("--group", self.file.group.is_some())];
         if let Some((option, _)) = needs_file.into_iter().find(|(_, is_set)| *is_set && !has_file) {
             return Some(format!("{option} is about socket files that are bound, and no ADDRESS is the path of one"));
+        }
+        if self.directories.reconnect && !self.places.iter().any(Place::is_directory) {
+            return Some("--reconnect is about sockets in a directory, and no ADDRESS is one".to_owned());
         }
         let is_plain = matches!(self.frames.framing, FramingName::Raw | FramingName::UntilEof);
         if self.print.no_newline && !is_plain {

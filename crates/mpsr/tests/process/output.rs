@@ -122,8 +122,35 @@ fn a_socket_in_the_directory_that_refuses_is_warned_of_and_others_are_received_f
     listen.until_count("warning", 1);
     let warning = of_kind(&listen.events, "warning")[0];
     assert_eq!(warning["address"], unix(&dead));
-    assert!(warning["text"].as_str().expect("a text").contains("nobody is listening"), "{warning}");
+    assert!(warning["text"].as_str().expect("a text").contains("no process is listening on it"), "{warning}");
     listen.stop().assert_account(1, 1, 0);
+}
+
+#[test]
+fn a_socket_whose_connection_ended_is_connected_to_again_if_that_was_asked_for() {
+    for (arguments, is_again) in [(&["--reconnect"][..], true), (&[], false)] {
+        let directory = directory();
+        let server = UnixListener::bind(directory.path().join("a.sock")).unwrap();
+        let address = format!("dir:{}", directory.path().display());
+        let mut listen = Listen::start([address.as_str()].iter().chain(arguments));
+        let serve = |text: &[u8]| server.accept().unwrap().0.write_all(text).unwrap();
+        serve(b"first\n");
+        listen.until_count("left", 1);
+        if is_again {
+            serve(b"second\n");
+            listen.until_count("left", 2);
+        } else {
+            // Another connection shows that it went on without this one.
+            let other = UnixListener::bind(directory.path().join("b.sock")).unwrap();
+            other.accept().unwrap().0.write_all(b"other\n").unwrap();
+            listen.until_count("left", 2);
+            server.set_nonblocking(true).unwrap();
+            assert_eq!(server.accept().unwrap_err().kind(), std::io::ErrorKind::WouldBlock);
+        }
+        let texts: Vec<_> = of_kind(&listen.events, "message").into_iter().map(|event| event["text"].clone()).collect();
+        assert_eq!(texts, ["first", if is_again { "second" } else { "other" }]);
+        assert_eq!(listen.stop().code, Some(0));
+    }
 }
 
 #[test]

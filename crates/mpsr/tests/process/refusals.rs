@@ -44,6 +44,9 @@ fn wrong_usage_and_malformed_addresses_end_with_2() {
         (&["listen", "unix:/x", "--allow-uid", "no-such-user"], "no-such-user"),
         (&["listen", "unix:/x", "--allow-any", "--allow-gid", "1"], "--allow-any"),
         (&["listen", "unix:/x", "--no-newline"], "--framing raw"),
+        (&["listen", "unix:/x", "dir:/y", "unix:/x"], "given twice"),
+        (&["listen", "unix:/x", "--max-frame", "2g"], "at most 1g"),
+        (&["listen", "unix:@x", "--mode", "660"], "Usage: mpsr listen"),
         (&["listen", "unix:/x", "--prefix", "--json"], "--json"),
         (&["listen", "unix:"], "unix:/PATH"),
         (&["listen", "tcp://localhost:1"], "tcp://localhost:1"),
@@ -105,7 +108,7 @@ fn what_is_not_a_socket_is_left_alone() {
     assert_refused(&["send", &address, "a"], 1, &[text(&file)]);
     assert_eq!(fs::read(&file).unwrap(), b"precious");
     // A directory, and a link to the file.
-    assert_refused(&["listen", &unix(directory.path())], 1, &["is a directory"]);
+    assert_refused(&["listen", &unix(directory.path())], 1, &["is a directory", "write dir:/PATH"]);
     let link = directory.path().join("link");
     std::os::unix::fs::symlink(&file, &link).unwrap();
     assert_refused(&["listen", &unix(&link)], 1, &["is a symbolic link"]);

@@ -82,13 +82,13 @@ pub enum Fate {
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Kept {
-    /// Somebody has it.
+    /// A process has it.
     InUse,
     /// It is younger than the minimal age.
     Young(Duration),
     /// It belongs to this user, who is not one whose sockets are to be swept.
     Foreign(u32),
-    /// Somebody holds the lock beside it: who starts, runs or ends there. With the pid, if it is known.
+    /// A process holds the lock beside it: one that starts, runs or ends there. With the pid, if it is known.
     Locked(Option<u32>),
     /// Its staleness could not be proven, and why not.
     Unproven(Doubt),
@@ -145,11 +145,11 @@ impl fmt::Display for LockFate {
 impl fmt::Display for Kept {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::InUse => f.write_str("somebody has it"),
+            Self::InUse => f.write_str("in use"),
             Self::Young(age) => write!(f, "it is only {age:.0?} old"),
             Self::Foreign(uid) => write!(f, "it belongs to user {uid}"),
             Self::Locked(Some(pid)) => write!(f, "process {pid} holds its lock"),
-            Self::Locked(None) => f.write_str("somebody holds its lock"),
+            Self::Locked(None) => f.write_str("a process holds its lock"),
             Self::Unproven(doubt) => write!(f, "not proven stale, {doubt}"),
             Self::Changed => f.write_str("its name changed hands"),
             Self::Displaced(at) => write!(f, "its name was taken meanwhile, it is now {at:?}"),
