@@ -9,7 +9,7 @@ use std::{future::pending, sync::Arc, time::Duration};
 
 use anyhow::{anyhow, bail};
 use futures_util::FutureExt as _;
-use mpsr_server::{Event, Funnel, Handle, Limits};
+use mpsr_server::{Event, Funnel, Handle, Limits, Place};
 use tokio::{
     sync::Notify,
     time::{Instant, sleep, timeout},
@@ -18,7 +18,7 @@ use uds_actor::{Address, Bind};
 
 use self::printer::Printer;
 use crate::{
-    address::Place,
+    address,
     args::{End, Listen},
     descriptors::connections,
     output::last_word,
@@ -39,7 +39,7 @@ pub(crate) async fn run(args: Listen) -> anyhow::Result<()> {
     tokio::spawn(end_on_signal(signals, funnel.handle(), args.end.drain, Arc::clone(&overdue)));
     tokio::spawn(report_on_request(requests, printer.reports()));
     let ended = tokio::select! {
-        ended = receive(&args.end, &mut funnel, &mut printer) => ended,
+        ended = receive(&args, &mut funnel, &mut printer) => ended,
         () = overdue.notified() => Err(anyhow!("standard output was not read")),
     };
     let report = funnel.finished().await;
@@ -103,8 +103,8 @@ async fn start(args: &Listen) -> anyhow::Result<Funnel> {
     }
     for place in &args.places {
         builder = match place {
-            Place::Socket(address) => builder.listen(bind(args, address, place.has_file())),
-            Place::Directory(path) => builder.directory(path),
+            address::Place::Socket(address) => builder.listen(bind(args, address, place.has_file())),
+            address::Place::Directory(path) => builder.directory(path),
         };
     }
     builder.start().await.map_err(words::start)
@@ -159,9 +159,13 @@ async fn report_on_request(mut requests: ReportRequests, reports: printer::Repor
     }
 }
 
-async fn receive(end: &End, funnel: &mut Funnel, printer: &mut Printer) -> anyhow::Result<Ended> {
+async fn receive(args: &Listen, funnel: &mut Funnel, printer: &mut Printer) -> anyhow::Result<Ended> {
+    let end = &args.end;
     for address in funnel.listening() {
         printer.listening(address).await?;
+        if let (Address::Path(_), Some(text)) = (address, args.unreachable()) {
+            printer.warning(&Place::Socket(address.clone()), text).await?;
+        }
     }
     let ended = print(end, funnel, printer).await?;
     if ended == Ended::Timeout {
