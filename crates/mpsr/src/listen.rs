@@ -94,8 +94,10 @@ async fn start(args: &Listen) -> anyhow::Result<Funnel> {
         // The others wait, and are turned away at the end.
         limits.connections = 1;
     }
-    let mut builder =
-        Funnel::builder(args.frames.framing.framing()).limits(limits).reconnect(args.directories.reconnect);
+    let mut builder = Funnel::builder(args.frames.framing.framing())
+        .limits(limits)
+        .reconnect(args.directories.reconnect)
+        .rebind(args.file.rebind);
     if let Some(admit) = args.access.admit() {
         builder = builder.admit(admit);
     }
@@ -120,6 +122,12 @@ fn bind(args: &Listen, address: &Address, has_file: bool) -> Bind {
         }
         if let Some(group) = args.file.group {
             bind = bind.group(group);
+        }
+        if args.file.shared_directory {
+            bind = bind.in_shared_directory();
+        }
+        if args.file.any_filesystem {
+            bind = bind.any_filesystem();
         }
     }
     bind

@@ -37,11 +37,8 @@ pub(crate) fn run(args: &Sweep) -> anyhow::Result<()> {
     if !args.json {
         note(&summary(&swept, args.dry_run));
     }
-    if let Some(filesystem) = swept.findings.iter().find_map(hiding_filesystem) {
-        note(&format!(
-            "mpsr: on {filesystem} the server of a socket may run in another kernel or behind another mount; \
-             --any-filesystem removes there all the same"
-        ));
+    if swept.findings.iter().any(may_be_hidden) {
+        note("mpsr: servers may be hidden here; if you know that none is, --any-filesystem removes what looks stale");
     }
     let failed = swept.findings.iter().filter(|finding| has_failed(&finding.fate)).count();
     let failed = failed + swept.locks.iter().filter(|finding| matches!(finding.fate, LockFate::Failed(_))).count();
@@ -64,12 +61,9 @@ fn summary(swept: &Swept, dry_run: bool) -> String {
     format!("{verb} {gone} of {}{locks}", swept.findings.len())
 }
 
-/// The filesystem because of which it was kept.
-fn hiding_filesystem(finding: &Finding) -> Option<&'static str> {
-    match finding.fate {
-        Fate::Kept(Kept::Unproven(Doubt::HiddenServers(filesystem))) => Some(filesystem),
-        _ => None,
-    }
+/// Whether it was kept because of its filesystem.
+fn may_be_hidden(finding: &Finding) -> bool {
+    matches!(finding.fate, Fate::Kept(Kept::Unproven(Doubt::HiddenServers(_) | Doubt::BackingSide)))
 }
 
 fn would_go(findings: &[Finding]) -> usize {
@@ -137,6 +131,7 @@ fn reason(why: &Kept) -> &'static str {
         Kept::Unproven(Doubt::NoTable) => "no-table",
         Kept::Unproven(Doubt::UnknownFilesystem) => "unknown-filesystem",
         Kept::Unproven(Doubt::HiddenServers(_)) => "shared-filesystem",
+        Kept::Unproven(Doubt::BackingSide) => "backing-side",
         Kept::Unproven(_) => "unproven",
         Kept::Changed => "changed",
         Kept::Displaced(_) => "displaced",

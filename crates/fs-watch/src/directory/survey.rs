@@ -1,6 +1,6 @@
 //! What is behind each socket of a directory, all at once.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::os::unix::ffi::OsStrExt;
@@ -163,6 +163,7 @@ impl Inspection {
         let mut found: Vec<Found> = seen.into_iter().map(|seen| self.judge(seen, table.as_ref())).collect();
         cost.questions = found.iter().filter(|found| matches!(found.liveness.evidence, Evidence::Connect(_))).count();
         find_connected(&mut found, &mut cost);
+        doubt_behind_mounts(&mut found);
         let numbers: HashSet<u32> = found.iter().filter_map(Found::number).collect();
         let holders = processes::find(&numbers);
         for socket in &mut found {
@@ -233,6 +234,18 @@ fn find_connected(found: &mut [Found], cost: &mut Cost) {
         if let (Some(entry), None) = (matching.next(), matching.next()) {
             found.liveness = Liveness::of_entry(entry);
             found.kind = entry.kind.into();
+        }
+    }
+}
+
+/// What is served through an overlay or a FUSE mount is unbound in the directory behind it.
+fn doubt_behind_mounts(found: &mut [Found]) {
+    let mut is_backing = HashMap::new();
+    for found in found.iter_mut().filter(|found| found.liveness.verdict == Verdict::Stale) {
+        let dir = found.path.parent().unwrap_or(&found.path);
+        let dir = if dir.as_os_str().is_empty() { Path::new(".") } else { dir };
+        if *is_backing.entry(dir.to_owned()).or_insert_with(|| super::backing::is_backing(dir)) {
+            found.liveness.verdict = Verdict::Unknown;
         }
     }
 }

@@ -117,6 +117,18 @@ pub(crate) struct File {
     /// The group of the socket files, by name or number.
     #[arg(long, value_name = "GROUP", value_parser = names::group)]
     pub(crate) group: Option<u32>,
+    /// Bind in a directory in which others may replace files, such as an emptyDir volume. They can then put a socket of
+    /// theirs in the place of ours, and receive what is meant for us.
+    #[arg(long)]
+    pub(crate) shared_directory: bool,
+    /// Replace a stale socket on any filesystem. On FUSE, overlay and network filesystems its server may live on another
+    /// machine, or on another side of the mount, where it cannot be seen.
+    #[arg(long)]
+    pub(crate) any_filesystem: bool,
+    /// When a socket file was removed or replaced, take its name again, unless another live server has it. Without this, the
+    /// loss is told.
+    #[arg(long)]
+    pub(crate) rebind: bool,
 }
 
 /// Who may send.
@@ -156,7 +168,13 @@ impl Listen {
             return Some("the same ADDRESS is given twice".to_owned());
         }
         let has_file = self.places.iter().any(Place::has_file);
-        let needs_file = [("--mode", self.file.mode.is_some()), ("--group", self.file.group.is_some())];
+        let needs_file = [
+            ("--mode", self.file.mode.is_some()),
+            ("--group", self.file.group.is_some()),
+            ("--shared-directory", self.file.shared_directory),
+            ("--any-filesystem", self.file.any_filesystem),
+            ("--rebind", self.file.rebind),
+        ];
         if let Some((option, _)) = needs_file.into_iter().find(|(_, is_set)| *is_set && !has_file) {
             return Some(format!("{option} is about socket files that are bound, and no ADDRESS is the path of one"));
         }

@@ -22,7 +22,7 @@ use tempfile::TempDir;
 use crate::{
     clients::{find_or_skip, skip_forbidden, socat},
     listen::{Listen, directory, of_kind, texts, unix},
-    running::{Running, eventually, finish, mpsr},
+    running::{Running, finish, listened_on, mpsr},
 };
 
 /// "nobody" on most systems; any id that is neither ours nor root will do.
@@ -101,7 +101,7 @@ fn a_peer_that_is_rejected_is_named_at_once_for_people_too() {
     let mut command = mpsr(["listen", &unix(&path), "--allow-uid", "65533", "--quiet"]);
     let mut listen = Running::start(command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()));
     let stderr = listen.stderr();
-    eventually("it listens", || path.exists());
+    listened_on(&path);
     let mut stream = UnixStream::connect(&path).unwrap();
     assert_eq!(stream.read(&mut [0]).unwrap(), 0);
     let own = std::process::id();
@@ -132,7 +132,7 @@ fn sockets_of_others_in_a_directory_are_rejected_unless_named() {
         command.uid(STRANGER).gid(STRANGER).stdin(Stdio::piped()).stderr(Stdio::null());
         let mut server = Running::start(&mut command);
         let mut said = server.stdin();
-        eventually("the stranger listens", || path.exists());
+        listened_on(&path);
         let address = format!("dir:{}", directory.path().display());
         let mut listen = Listen::start([address.as_str()].iter().chain(arguments));
         if is_admitted {

@@ -112,6 +112,9 @@ pub enum Doubt {
     /// The directory is on this filesystem, on whose other side there may be a server that our kernel does not find. See
     /// [`Sweep::any_filesystem`](super::Sweep::any_filesystem).
     HiddenServers(&'static str),
+    /// The directory lies behind an overlay or a FUSE mount, whose users' servers are bound to other inodes. See
+    /// [`Sweep::any_filesystem`](super::Sweep::any_filesystem).
+    BackingSide,
     /// The kernel did not say whether a socket is bound to it.
     NoAnswer,
     /// The lock beside it cannot be examined.
@@ -166,6 +169,9 @@ impl fmt::Display for Doubt {
                     f,
                     "it is on {filesystem}, where another system may have a server that is not seen here"
                 );
+            }
+            Self::BackingSide => {
+                "its directory is shown elsewhere by an overlay or a FUSE mount, where it may be served"
             }
             Self::NoTable => "the kernel's table of sockets cannot be read",
             Self::UnknownFilesystem => "the kernel's table does not know this filesystem",
