@@ -14,7 +14,7 @@ use crate::{
     running::{Running, eventually, mpsr},
 };
 
-const CONNECTIONS: usize = 500;
+const CONNECTIONS: usize = 900;
 /// How long after a burst it may take.
 const AFTER: Duration = Duration::from_secs(5);
 /// What a receiver with so many connections at rest may hold, in KiB.
