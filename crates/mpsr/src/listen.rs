@@ -21,6 +21,7 @@ use crate::{
     address,
     args::{End, Listen},
     descriptors::connections,
+    memory::{self, Burst},
     output::last_word,
     signals::{ReportRequests, Signals},
 };
@@ -31,6 +32,7 @@ const LAST_MESSAGES: Duration = Duration::from_millis(400);
 const LAST_REPORT: Duration = Duration::from_millis(400);
 
 pub(crate) async fn run(args: Listen) -> anyhow::Result<()> {
+    memory::prepare();
     let signals = Signals::catch()?;
     let requests = ReportRequests::catch()?;
     let mut funnel = start(&args).await?;
@@ -182,6 +184,7 @@ async fn receive(args: &Listen, funnel: &mut Funnel, printer: &mut Printer) -> a
 /// Prints until a signal has ended the funnel, or until what `end` asks for has happened.
 async fn print(end: &End, funnel: &mut Funnel, printer: &mut Printer) -> anyhow::Result<Ended> {
     let mut last_message = Instant::now();
+    let mut burst = Burst::new();
     loop {
         // Flushed whenever nothing more is waiting: a busy funnel writes in blocks, a quiet one at once.
         let event = match funnel.next().now_or_never() {
@@ -192,14 +195,21 @@ async fn print(end: &End, funnel: &mut Funnel, printer: &mut Printer) -> anyhow:
                     event = funnel.next() => event,
                     gone = printer.abandoned() => return Err(gone),
                     () = idle_for(end.timeout, last_message) => return Ok(Ended::Timeout),
+                    () = burst.over() => {
+                        memory::give_back();
+                        continue;
+                    }
                 }
             }
         };
         let Some(event) = event else { return Ok(Ended::Signal) };
         let has_left = matches!(event, Event::Left(_));
-        if matches!(event, Event::Delivery(_)) {
+        let mut bytes = 0;
+        if let Event::Delivery(delivery) = &event {
             last_message = Instant::now();
+            bytes = delivery.batch().byte_len() as u64;
         }
+        burst.note(bytes);
         printer.event(event).await?;
         if printer.is_complete() {
             return Ok(Ended::Count);
