@@ -9,8 +9,8 @@ mod manifests;
 mod names;
 mod purity;
 mod text;
-mod toml;
 mod tree;
+mod words;
 
 use std::process::ExitCode;
 
@@ -25,8 +25,11 @@ use tree::Tree;
 /// Something that breaks a rule, and where: `crates/a/src/lib.rs:7: a tab`.
 type Problem = String;
 
-pub(crate) fn run(workspace: &Workspace) -> Result<ExitCode> {
+pub(crate) fn run(workspace: &Workspace, ratchet: bool) -> Result<ExitCode> {
     let tree = Tree::read(&workspace.root)?;
+    if ratchet {
+        say(&format!("tidy: {} allowances lowered", words::ratchet(&workspace.root, &tree)?));
+    }
     for note in text::long_files(&tree) {
         say(&format!("note: {note}"));
     }
@@ -47,7 +50,8 @@ fn problems(workspace: &Workspace, tree: &Tree) -> Result<Vec<Problem>> {
     problems.extend(names::check(workspace, tree));
     problems.extend(manifests::check(workspace, tree));
     problems.extend(arrows::check(&workspace.packages));
-    problems.extend(purity::check_code(tree));
+    problems.extend(words::check(tree)?);
+    problems.extend(purity::check_code(tree)?);
     problems.extend(purity::check_builds(workspace)?);
     Ok(problems)
 }

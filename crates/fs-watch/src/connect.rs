@@ -16,9 +16,10 @@ use std::path::Path;
 use rustix::fs::{CWD, Mode, OFlags, openat};
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, connect, socket_with};
+use socket_file::Facts;
 
 use crate::error::Error;
-use crate::socket::{Facts, Socket};
+use crate::socket::Socket;
 
 /// Whose socket files are good enough.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -18,6 +18,8 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant, SystemTime};
 
+use socket_file::Probing;
+
 use crate::backend::Backend;
 use crate::error::Error;
 use crate::event::{Event, Why};
@@ -26,7 +28,6 @@ use crate::filesystem::Filesystem;
 use crate::health::{Bulletin, Health};
 use crate::hints::{Dirty, Hints};
 use crate::ledger::{Ledger, Poll, lock};
-use crate::liveness::Probing;
 use crate::outbox::Outbox;
 use crate::pace::{Backoff, Pace};
 use crate::target::Target;

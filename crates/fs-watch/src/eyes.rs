@@ -6,16 +6,16 @@ use std::fs;
 use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{DirBuilderExt, FileTypeExt, MetadataExt};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use rustix::fs::{AtFlags, FileType, Mode, OFlags, RawDir, StatxFlags, statx};
 use rustix::io::Errno;
+use socket_file::Facts;
 
 use crate::event::Why;
 use crate::filesystem::Filesystem;
 use crate::roster::{Listing, Sighting};
-use crate::socket::Facts;
 use crate::target::{Anchor, Identity, Target};
 
 /// Where the path leads now, following symbolic links.
@@ -45,7 +45,7 @@ impl Stamp {
 
     /// Whether this stamp proves that nothing has changed since a look that began at `at` and found `before`.
     pub(crate) fn proves_rest_since(&self, before: &Self, at: SystemTime) -> bool {
-        let changed = crate::socket::timestamp(before.changed.0, before.changed.1);
+        let changed = socket_file::timestamp(before.changed.0, before.changed.1);
         self == before && at.duration_since(changed).is_ok_and(|age| age >= Self::TICK)
     }
 }
@@ -75,7 +75,7 @@ pub(crate) fn create(dir: &Path, mode: u32) -> io::Result<()> {
 pub(crate) fn resolve(dir: &Path) -> Target {
     let mut anchors = Vec::with_capacity(2);
     anchors.extend(anchor(dir));
-    let directory = identify(dir).and_then(|identity| Ok((fs::canonicalize(dir)?, identity))).ok();
+    let directory = identify(dir).ok().map(|identity| (canonical(dir, identity), identity));
     if let Some((canonical, _)) = &directory {
         let beyond_links = anchor(canonical);
         anchors.extend(beyond_links.filter(|beyond| !anchors.contains(beyond)));
@@ -87,9 +87,18 @@ pub(crate) fn resolve(dir: &Path) -> Target {
 fn anchor(path: &Path) -> Option<Anchor> {
     path.ancestors().find_map(|below| {
         let name = below.file_name()?.to_owned();
-        let parent = fs::canonicalize(below.parent()?).ok()?;
-        Some(Anchor { parent, name })
+        let above = below.parent()?;
+        let identity = identify(above).ok()?;
+        Some(Anchor { parent: canonical(above, identity), name })
     })
+}
+
+/// The path without links; as it is where that leads elsewhere. `/proc/PID/root` is a link to `/` by its text, and leads into
+/// the mount namespace of the process all the same.
+fn canonical(path: &Path, identity: Identity) -> PathBuf {
+    let canonical = fs::canonicalize(path).ok();
+    let canonical = canonical.filter(|canonical| identify(canonical).is_ok_and(|found| found == identity));
+    canonical.unwrap_or_else(|| path.to_owned())
 }
 
 /// Passes once over the directory. The second value says what kept the pass from reaching the end.

@@ -118,7 +118,6 @@ mod connect;
 pub mod directory;
 #[cfg(feature = "tower")]
 mod discover;
-mod dot_files;
 mod driver;
 mod error;
 mod event;
@@ -128,11 +127,9 @@ mod health;
 mod hints;
 mod ladder;
 mod ledger;
-mod liveness;
 mod outbox;
 mod pace;
 mod plain;
-mod probe;
 mod roster;
 mod socket;
 mod target;
@@ -144,13 +141,13 @@ pub use backend::Backend;
 pub use connect::{Owner, connect_at, connect_at_owned_by};
 #[cfg(feature = "tower")]
 pub use discover::Discover;
-pub use dot_files::DotFiles;
 pub use error::Error;
 pub use event::{Event, Reason, Why};
 pub use hints::Hints;
-pub use liveness::{Answer, Evidence, Liveness, Probing, Verdict};
 pub use plain::{SocketEvent, watch_for_new_sockets};
 pub use roster::{Change, Listing, Roster, Sighting};
-pub use socket::{Facts, Generation, Kind, Socket, SocketId};
+pub use socket::{Generation, Socket, SocketId};
+#[doc(inline)]
+pub use socket_file::{Answer, DotFiles, Evidence, Facts, Kind, Liveness, Probing, Verdict};
 pub use target::{Anchor, Target};
 pub use watcher::{Builder, Missing, Watcher};

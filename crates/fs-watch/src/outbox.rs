@@ -236,9 +236,8 @@ mod tests {
 
     #[test]
     fn looks_called_for_again_and_again_and_never_taken_do_not_pile_up() {
-        use crate::dot_files::DotFiles;
         use crate::roster::{Change, Roster, Sighting};
-        use crate::socket::Facts;
+        use socket_file::{DotFiles, Facts};
         let time = std::time::UNIX_EPOCH;
         let mut roster = Roster::new("/d", DotFiles::Ignored);
         let outbox = Outbox::new(Hints::default());

@@ -1,15 +1,9 @@
 //! A socket as the directory shows it: where it is, which one it is, whose it is.
 
 use std::fmt;
-use std::fs::Metadata;
-use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use rustix::fs::{Statx, StatxFlags, StatxTimestamp, makedev};
-use unix_diag::FileId;
-
-use crate::liveness::Liveness;
+use socket_file::{Facts, Kind, Liveness};
 
 /// A socket file in the watched directory.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,43 +21,6 @@ pub struct Socket {
     /// Whether somebody serves it, as far as has been asked. Seldom known yet in an [`Added`](crate::Event::Added),
     /// always in a [`Ready`](crate::Event::Ready).
     pub liveness: Liveness,
-}
-
-/// What kind of socket it is (`socket(2)`).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum Kind {
-    /// `SOCK_STREAM`.
-    Stream,
-    /// `SOCK_DGRAM`.
-    Datagram,
-    /// `SOCK_SEQPACKET`.
-    SeqPacket,
-    /// Nobody who could tell has been asked yet, or it is another.
-    #[default]
-    Unknown,
-}
-
-impl From<unix_diag::Kind> for Kind {
-    fn from(kind: unix_diag::Kind) -> Self {
-        match kind {
-            unix_diag::Kind::Stream => Self::Stream,
-            unix_diag::Kind::Datagram => Self::Datagram,
-            unix_diag::Kind::SeqPacket => Self::SeqPacket,
-            _ => Self::Unknown,
-        }
-    }
-}
-
-impl fmt::Display for Kind {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Stream => "stream",
-            Self::Datagram => "datagram",
-            Self::SeqPacket => "seqpacket",
-            Self::Unknown => "unknown",
-        })
-    }
 }
 
 impl Socket {
@@ -107,142 +64,5 @@ impl Generation {
 impl fmt::Display for Generation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(f)
-    }
-}
-
-/// What `lstat` (see `statx(2)`) says of a socket file.
-///
-/// Exhaustive on purpose: a test, or a filesystem of your own, can build one and drive a
-/// [`Roster`](crate::Roster) with it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Facts {
-    /// `st_dev`.
-    pub device: u64,
-    /// `st_ino`. Reused at once by some filesystems: ext4 gives the next socket the number of the
-    /// one just unlinked nearly every time.
-    pub inode: u64,
-    /// When the inode was made, on filesystems that record it (`stx_btime`).
-    pub birth: Option<SystemTime>,
-    /// `st_ctime`: when the inode last changed. `chmod`, `chown`, `link` and `rename` move it.
-    pub ctime: SystemTime,
-    /// Permission bits, without the file type: `0o600` and the like.
-    pub mode: u32,
-    /// Owner.
-    pub uid: u32,
-    /// Group.
-    pub gid: u32,
-}
-
-impl Facts {
-    pub(crate) fn of(metadata: &Metadata) -> Self {
-        Self {
-            device: metadata.dev(),
-            inode: metadata.ino(),
-            birth: metadata.created().ok(),
-            ctime: timestamp(metadata.ctime(), metadata.ctime_nsec()),
-            mode: metadata.mode() & 0o7777,
-            uid: metadata.uid(),
-            gid: metadata.gid(),
-        }
-    }
-
-    pub(crate) fn of_statx(answer: &Statx) -> Self {
-        let has_birth = answer.stx_mask & StatxFlags::BTIME.bits() != 0;
-        let time = |time: &StatxTimestamp| timestamp(time.tv_sec, time.tv_nsec.into());
-        Self {
-            device: makedev(answer.stx_dev_major, answer.stx_dev_minor),
-            inode: answer.stx_ino,
-            birth: has_birth.then(|| time(&answer.stx_btime)),
-            ctime: time(&answer.stx_ctime),
-            mode: u32::from(answer.stx_mode) & 0o7777,
-            uid: answer.stx_uid,
-            gid: answer.stx_gid,
-        }
-    }
-
-    /// By what the kernel's table of sockets knows the file.
-    pub(crate) fn file(&self) -> FileId {
-        FileId::new(self.device, self.inode)
-    }
-
-    /// Whether both speak of one inode, not merely of one inode number.
-    ///
-    /// The number alone proves nothing, since it is reused. The time of birth settles it, and unlike
-    /// `ctime` survives a `chmod`. Where the filesystem records no birth, `ctime` has to do: there a
-    /// `chmod` looks like a replacement, which costs a reconnection, whereas the opposite error would
-    /// leave a reader attached to a server that is gone.
-    ///
-    /// Linux before 6.13 stamps files with a clock that ticks every few milliseconds. There a socket
-    /// that is seen, unlinked and bound again within one tick, and gets the same number, passes for
-    /// its predecessor, until the kernel's table of sockets shows another behind it.
-    pub fn is_same_file(&self, other: &Self) -> bool {
-        let same_number = self.device == other.device && self.inode == other.inode;
-        same_number
-            && match (self.birth, other.birth) {
-                (Some(mine), Some(theirs)) => mine == theirs,
-                _ => self.ctime == other.ctime,
-            }
-    }
-}
-
-/// `seconds` may be negative: a file can claim to be older than 1970.
-pub(crate) fn timestamp(seconds: i64, nanoseconds: i64) -> SystemTime {
-    let whole = Duration::from_secs(seconds.unsigned_abs());
-    let second = if seconds < 0 { UNIX_EPOCH.checked_sub(whole) } else { UNIX_EPOCH.checked_add(whole) };
-    second.and_then(|second| second.checked_add(Duration::from_nanos(nanoseconds.unsigned_abs()))).unwrap_or(UNIX_EPOCH)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn facts() -> Facts {
-        Facts {
-            device: 1,
-            inode: 2,
-            birth: Some(UNIX_EPOCH + Duration::from_secs(3)),
-            ctime: UNIX_EPOCH + Duration::from_secs(3),
-            mode: 0o755,
-            uid: 4,
-            gid: 5,
-        }
-    }
-
-    #[test]
-    fn both_ways_to_ask_give_the_same_facts() {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("a");
-        let _listener = std::os::unix::net::UnixListener::bind(&path).unwrap();
-        let asked = StatxFlags::BASIC_STATS | StatxFlags::BTIME;
-        let answer = rustix::fs::statx(rustix::fs::CWD, &path, rustix::fs::AtFlags::SYMLINK_NOFOLLOW, asked).unwrap();
-        assert_eq!(Facts::of_statx(&answer), Facts::of(&std::fs::symlink_metadata(&path).unwrap()));
-    }
-
-    #[test]
-    fn a_chmod_leaves_the_file_the_same() {
-        let after = Facts { mode: 0o600, ctime: UNIX_EPOCH + Duration::from_secs(9), ..facts() };
-        assert!(facts().is_same_file(&after));
-    }
-
-    #[test]
-    fn an_inode_number_used_again_is_another_file() {
-        let reborn = UNIX_EPOCH + Duration::from_secs(9);
-        let after = Facts { birth: Some(reborn), ctime: reborn, ..facts() };
-        assert!(!facts().is_same_file(&after));
-    }
-
-    #[test]
-    fn without_a_birth_time_the_change_time_decides() {
-        let before = Facts { birth: None, ..facts() };
-        let after = Facts { ctime: UNIX_EPOCH + Duration::from_secs(9), ..before };
-        assert!(before.is_same_file(&before));
-        assert!(!before.is_same_file(&after));
-    }
-
-    #[test]
-    fn times_before_1970_and_beyond_reason_do_not_panic() {
-        assert_eq!(timestamp(-2, 500_000_000), UNIX_EPOCH - Duration::from_millis(1500));
-        timestamp(i64::MIN, 0);
-        timestamp(i64::MAX, 999_999_999);
     }
 }

@@ -11,16 +11,15 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use futures_core::Stream;
+use socket_file::{DotFiles, Probing};
 
-use crate::backend::{Backend, KernelEvents};
-use crate::dot_files::DotFiles;
+use crate::backend::{Backend, Inotify};
 use crate::driver::{Arming, Driver};
 use crate::error::Error;
 use crate::event::Event;
 use crate::health::{Bulletin, Health};
 use crate::hints::Hints;
 use crate::ledger::Ledger;
-use crate::liveness::Probing;
 use crate::outbox::Outbox;
 use crate::pace::Pace;
 use crate::roster::Roster;
@@ -104,7 +103,7 @@ impl Watcher {
             dot_files: DotFiles::default(),
             missing: Missing::default(),
             probing: Probing::default(),
-            backend: Box::new(KernelEvents::default()),
+            backend: Box::new(Inotify::default()),
         }
     }
 
@@ -260,8 +259,8 @@ impl Builder {
         self
     }
 
-    /// How much to do in order to know whether somebody listens. Unless this is set, the kernel's table of sockets is
-    /// asked, and what it does not have is connected to.
+    /// How much to do in order to know whether a server listens. Unless this is set, only the kernel is asked, and no server
+    /// notices: see [`Probing::Kernel`].
     pub fn probing(mut self, probing: Probing) -> Self {
         self.probing = probing;
         self

@@ -15,7 +15,8 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use fs_watch::backend::Polling;
-use fs_watch::{Answer, Builder, Event, Evidence, Probing, Verdict, Watcher};
+use fs_watch::directory::{Doubt, Fate, Kept, Sweep, survey};
+use fs_watch::{Answer, Builder, Event, Evidence, Probing, Reason, Verdict, Watcher};
 
 const LIMIT: Duration = Duration::from_secs(30);
 
@@ -157,6 +158,44 @@ async fn unmounts(mount: &Path, dir: &Path, builder: Builder) {
 }
 
 #[test]
+fn a_path_through_the_root_of_a_process_is_watched_where_it_leads() {
+    for place in places() {
+        let dir = tempfile::tempdir_in(place).unwrap();
+        let Some(mut command) = unshared(&["-m"], "role_serves_under_a_mount") else { return };
+        let mut child =
+            Server(command.env("SERVE", dir.path()).stdout(Stdio::piped()).stdin(Stdio::piped()).spawn().unwrap());
+        let mut lines = BufReader::new(child.0.stdout.take().unwrap()).lines();
+        assert!(lines.by_ref().any(|line| line.unwrap() == "> mounted"));
+        let beyond = PathBuf::from(format!("/proc/{}/root", child.0.id())).join(dir.path().strip_prefix("/").unwrap());
+        // By events alone.
+        let never = Duration::from_secs(86_400);
+        bounded(async {
+            let mut watcher = Watcher::builder(&beyond).safety_interval(never).start().await.unwrap();
+            let mut here = Vec::new();
+            until(&mut watcher, &mut here, &[beyond.join("early")]).await;
+            // Here it has the same path, and is another directory.
+            let _unrelated = UnixListener::bind(dir.path().join("unrelated")).unwrap();
+            child.0.stdin.take().unwrap().write_all(b"\n").unwrap();
+            until(&mut watcher, &mut here, &[beyond.join("early"), beyond.join("late")]).await;
+            watcher.shutdown().await;
+        });
+        fs::remove_file(dir.path().join("unrelated")).unwrap();
+    }
+}
+
+#[test]
+#[ignore = "a role, for a mount namespace of its own"]
+fn role_serves_under_a_mount() {
+    let dir = PathBuf::from(std::env::var_os("SERVE").unwrap());
+    run("mount", &["-t", "tmpfs", "none"], &dir);
+    let _early = UnixListener::bind(dir.join("early")).unwrap();
+    println!("\n> mounted");
+    std::io::stdin().read_line(&mut String::new()).unwrap();
+    let _late = UnixListener::bind(dir.join("late")).unwrap();
+    std::thread::sleep(LIMIT);
+}
+
+#[test]
 fn one_directory_under_two_paths_is_watched_under_both() {
     passes(&["-m"], "role_has_two_paths");
 }
@@ -206,24 +245,37 @@ impl Drop for Server {
     }
 }
 
-#[test]
-fn trap_06_a_server_in_another_network_namespace_is_found_and_left_in_peace() {
-    for place in places() {
-        let dir = tempfile::tempdir_in(place).unwrap();
-        for builder in builders(dir.path()) {
-            a_foreign_server_is_found_and_left_in_peace(dir.path(), builder);
-        }
-    }
-}
-
-fn a_foreign_server_is_found_and_left_in_peace(dir: &Path, builder: Builder) {
-    let path = dir.join("foreign");
-    let Some(mut command) = unshared(&["-n"], "role_serves_and_counts") else { return };
-    let mut server = Server(command.env("SERVE", &path).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap());
+/// Starts a server in a network namespace of its own. Gives what it says.
+fn foreign_server(path: &Path) -> Option<(Server, impl FnMut() -> Option<String> + use<>)> {
+    let mut command = unshared(&["-n"], "role_serves_and_counts")?;
+    let mut server = Server(command.env("SERVE", path).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap());
     let mut lines = BufReader::new(server.0.stdout.take().unwrap()).lines();
     let mut hear =
         move || lines.by_ref().map(Result::unwrap).find_map(|line| Some(line.strip_prefix("> ")?.to_owned()));
     assert_eq!(hear().unwrap(), "serving");
+    Some((server, hear))
+}
+
+/// How many connections the server has seen, the one that this makes among them.
+fn connections(path: &Path, mut hear: impl FnMut() -> Option<String>) -> u64 {
+    let _own = std::os::unix::net::UnixStream::connect(path).unwrap().write_all(b"!");
+    let said = hear().unwrap();
+    said.strip_suffix(" connections").unwrap().parse().unwrap()
+}
+
+#[test]
+fn trap_06_a_server_in_another_network_namespace_is_found_by_connecting_if_so_wanted() {
+    for place in places() {
+        let dir = tempfile::tempdir_in(place).unwrap();
+        for builder in builders(dir.path()) {
+            a_foreign_server_is_connected_to_seldom(dir.path(), builder.probing(Probing::TableAndConnect));
+        }
+    }
+}
+
+fn a_foreign_server_is_connected_to_seldom(dir: &Path, builder: Builder) {
+    let path = dir.join("foreign");
+    let Some((_server, hear)) = foreign_server(&path) else { return };
     let began = Instant::now();
     bounded(async {
         let mut watcher = builder.start().await.unwrap();
@@ -240,13 +292,125 @@ fn a_foreign_server_is_found_and_left_in_peace(dir: &Path, builder: Builder) {
         }
         // Five seconds later it may be, on a machine that takes so long.
         let others = 1 + began.elapsed().as_secs() / 5;
-        let _own = std::os::unix::net::UnixStream::connect(&path).unwrap().write_all(b"!");
-        let said = hear().unwrap();
-        let connections: u64 = said.strip_suffix(" connections").unwrap().parse().unwrap();
-        assert!((2..=others + 1).contains(&connections), "{said}, of which one is the test's own");
+        let connections = connections(&path, hear);
+        assert!((2..=others + 1).contains(&connections), "{connections}, of which one is the test's own");
         watcher.shutdown().await;
     });
     fs::remove_file(path).unwrap();
+}
+
+#[test]
+fn a_server_in_another_network_namespace_notices_neither_a_watcher_nor_a_survey_nor_a_sweep() {
+    for place in places() {
+        let dir = tempfile::tempdir_in(place).unwrap();
+        for builder in builders(dir.path()) {
+            a_foreign_server_notices_nothing(dir.path(), builder);
+        }
+    }
+}
+
+fn a_foreign_server_notices_nothing(dir: &Path, builder: Builder) {
+    let path = dir.join("foreign");
+    let Some((server, hear)) = foreign_server(&path) else { return };
+    bounded(async {
+        let mut watcher = builder.start().await.unwrap();
+        let began = Instant::now();
+        // Longer than a file that nothing is bound to is taken for young.
+        while began.elapsed() < Duration::from_millis(2_500) {
+            watcher.sync().await.unwrap();
+            tokio::time::sleep(SOON).await;
+        }
+        let mut sockets = 0;
+        while let Some(event) = watcher.try_next() {
+            match event {
+                Event::InitApply(_) | Event::Added(_) => sockets += 1,
+                Event::Ready(_) | Event::Removed { .. } => panic!("{event:?}"),
+                _ => {}
+            }
+        }
+        assert_eq!(sockets, 1);
+        for probing in [Probing::Kernel, Probing::TableOnly, Probing::Off] {
+            let survey = survey(dir, probing).unwrap();
+            assert_eq!(survey.sockets[0].liveness.verdict, Verdict::Unknown, "{probing:?}");
+        }
+        let swept = Sweep::default().min_age(Duration::ZERO).run(dir).unwrap();
+        assert!(matches!(swept.findings[0].fate, Fate::Kept(Kept::InUse)), "{swept:?}");
+        assert_eq!(connections(&path, hear), 1, "but for the test's own there was none");
+
+        // Its end is told all the same.
+        drop(server);
+        loop {
+            match watcher.next().await.unwrap() {
+                Event::Removed { reason: Reason::Stale, .. } => break,
+                other => assert!(!matches!(other, Event::Ready(_)), "{other:?}"),
+            }
+        }
+        assert_eq!(survey(dir, Probing::Kernel).unwrap().sockets[0].liveness.verdict, Verdict::Stale);
+        watcher.shutdown().await;
+    });
+    fs::remove_file(path).unwrap();
+}
+
+#[test]
+fn through_an_overlay_and_behind_it_nothing_is_swept_unless_so_wanted() {
+    passes(&["-m", "-n"], "role_sweeps_an_overlay");
+}
+
+#[test]
+#[ignore = "a role, for a mount namespace of its own"]
+fn role_sweeps_an_overlay() {
+    let root = tempfile::tempdir_in("/dev/shm").unwrap();
+    run("mount", &["-t", "tmpfs", "none"], root.path());
+    let [lower, upper, work, merged] = ["lower", "upper", "work", "merged"].map(|name| root.path().join(name));
+    for dir in [&lower, &upper, &work, &merged] {
+        fs::create_dir(dir).unwrap();
+    }
+    let options = format!("lowerdir={},upperdir={},workdir={}", lower.display(), upper.display(), work.display());
+    run("mount", &["-t", "overlay", "overlay", "-o", &options], &merged);
+    let live = UnixListener::bind(merged.join("live")).unwrap();
+    drop(UnixListener::bind(merged.join("dead")).unwrap());
+    let sweep = || Sweep::default().min_age(Duration::ZERO).without_grace();
+    for dir in [&merged, &upper] {
+        let swept = sweep().run(dir).unwrap();
+        assert_eq!((swept.removed(), swept.findings.len()), (0, 2), "{swept:?}");
+        let survey = survey(dir, Probing::Kernel).unwrap();
+        assert!(survey.sockets.iter().all(|found| found.liveness.verdict != Verdict::Stale), "{survey:?}");
+    }
+    let doubt = |dir: &Path| match &sweep().run(dir).unwrap().findings[0].fate {
+        Fate::Kept(Kept::Unproven(doubt)) => *doubt,
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(doubt(&merged), Doubt::HiddenServers("overlay"));
+    assert_eq!(doubt(&upper), Doubt::BackingSide);
+    // Told to, it proves what it can: here the kernel finds the live one by its file.
+    let swept = sweep().any_filesystem(true).run(&merged).unwrap();
+    assert!(merged.join("live").exists() && swept.removed() <= 1, "{swept:?}");
+    drop(live);
+    run("umount", &[], &merged);
+    run("umount", &["-l"], root.path());
+}
+
+#[test]
+fn a_server_elsewhere_that_has_bound_and_not_listened_yet_is_not_swept() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("slow");
+    let Some(mut command) = unshared(&["-n"], "role_binds_only") else { return };
+    let mut server = Server(command.env("SERVE", &path).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap());
+    let mut lines = BufReader::new(server.0.stdout.take().unwrap()).lines();
+    assert!(lines.by_ref().any(|line| line.unwrap() == "> bound"));
+    let swept = Sweep::default().min_age(Duration::ZERO).without_grace().run(dir.path()).unwrap();
+    assert!(matches!(swept.findings[0].fate, Fate::Kept(Kept::InUse)), "{swept:?}");
+    assert!(path.exists());
+}
+
+#[test]
+#[ignore = "a role, for a network namespace of its own"]
+fn role_binds_only() {
+    use rustix::net::{AddressFamily, SocketAddrUnix, SocketType, bind, socket};
+    let socket = socket(AddressFamily::UNIX, SocketType::STREAM, None).unwrap();
+    bind(&socket, &SocketAddrUnix::new(PathBuf::from(std::env::var_os("SERVE").unwrap())).unwrap()).unwrap();
+    println!("\n> bound");
+    std::thread::sleep(LIMIT);
 }
 
 #[test]

@@ -9,14 +9,19 @@ use std::{
 
 use frame_codec::Framing;
 use futures_core::Stream;
-use futures_util::stream::SelectAll;
 use tokio::{
     sync::{Semaphore, mpsc},
     task::JoinSet,
 };
 use uds_actor::{Admit, Bind};
 
-use crate::{Endpoint, Error, Funnel, Limits, Membership, Place, Report, accept, members, site::Site, stop::Stop};
+use crate::{
+    Endpoint, Error, Funnel, Limits, Membership, Place, Report, accept,
+    connections::Connections,
+    members::{self, Policy},
+    site::Site,
+    stop::Stop,
+};
 
 /// Connections and events that wait for the funnel to be polled.
 const ARRIVALS: usize = 64;
@@ -26,8 +31,9 @@ const ARRIVALS: usize = 64;
 pub struct Builder<F> {
     framing: F,
     limits: Limits,
-    admit: Admit,
+    policy: Policy,
     listeners: Vec<Bind>,
+    rebind: bool,
     #[cfg(feature = "dir")]
     directories: Vec<crate::directory::Directory>,
     members: Vec<Members>,
@@ -41,8 +47,9 @@ impl Funnel {
         Builder {
             framing,
             limits: Limits::default(),
-            admit: Admit::own(),
+            policy: Policy { admit: Admit::own(), reconnect: false },
             listeners: Vec::new(),
+            rebind: false,
             #[cfg(feature = "dir")]
             directories: Vec::new(),
             members: Vec::new(),
@@ -51,21 +58,30 @@ impl Funnel {
 }
 
 impl<F: Framing + Clone + Send + Sync + 'static> Builder<F> {
-    /// Accepts producers here. Whom the listener admits is set in `bind`.
+    /// Accepts producers here, on every socket that was passed under this name if it is the service manager's. `bind` says
+    /// which peers are admitted.
     pub fn listen(mut self, bind: Bind) -> Self {
         self.listeners.push(bind);
         self
     }
 
-    /// Connects to every socket that appears in this directory, now and later, and lets go of each that vanishes. Sockets
-    /// that this funnel listens on may be among them, and are not connected to.
+    /// Whether a listener whose name was [lost](crate::Event::NameLost) takes it again: at once, and then once a second while
+    /// another live server has it. Off unless set.
+    pub fn rebind(mut self, rebind: bool) -> Self {
+        self.rebind = rebind;
+        self
+    }
+
+    /// Connects to every socket that appears in this directory, now and later, and ends the connection to each that
+    /// vanishes. The kernel's table says which sockets are there: nothing but the funnel's one connection reaches a producer.
+    /// Sockets that this funnel listens on may be among them, and are not connected to.
     #[cfg(feature = "dir")]
     pub fn directory(mut self, path: impl Into<std::path::PathBuf>) -> Self {
         self.directories.push(crate::directory::Directory { path: path.into() });
         self
     }
 
-    /// Connects to every endpoint that joins and lets go of each that leaves.
+    /// Connects to every endpoint that joins, and ends the connection to each that leaves.
     pub fn members(mut self, members: impl Stream<Item = Membership<Endpoint>> + Send + 'static) -> Self {
         self.members.push(Box::pin(members));
         self
@@ -73,7 +89,15 @@ impl<F: Framing + Clone + Send + Sync + 'static> Builder<F> {
 
     /// Whose sockets are connected to, in directories and among members; [`Admit::own`] unless set.
     pub fn admit(mut self, admit: Admit) -> Self {
-        self.admit = admit;
+        self.policy.admit = admit;
+        self
+    }
+
+    /// Whether to connect again, in directories and among members, when a connection has ended and its socket is still
+    /// there: after a pause of 5 ms at first and 1 s at last. Each connection is a producer of its own. Off unless set,
+    /// because a server that sends a file to every client would send it over and over.
+    pub fn reconnect(mut self, reconnect: bool) -> Self {
+        self.policy.reconnect = reconnect;
         self
     }
 
@@ -105,8 +129,8 @@ impl<F: Framing + Clone + Send + Sync + 'static> Builder<F> {
             arrivals: arrivals.clone(),
             last_id: Arc::clone(&last_id),
         };
-        let listeners = self.listeners.into_iter().map(Bind::listen).collect::<Result<Vec<_>, _>>();
-        let listeners = listeners.map_err(Error::Socket)?;
+        let listeners = self.listeners.into_iter().map(Bind::listen_all).collect::<Result<Vec<_>, _>>();
+        let listeners = listeners.map_err(Error::Socket)?.into_iter().flatten().collect::<Vec<_>>();
         #[cfg(feature = "dir")]
         let watched = {
             let mut watched = Vec::new();
@@ -125,18 +149,19 @@ impl<F: Framing + Clone + Send + Sync + 'static> Builder<F> {
         let listening = listeners.iter().map(|listener| listener.address().clone()).collect();
         let mut sources = JoinSet::new();
         for listener in listeners {
-            sources.spawn(accept::run(listener, site()));
+            sources.spawn(accept::run(listener, self.rebind, site()));
         }
         for members in self.members {
-            sources.spawn(members::run(members, Place::Members, self.admit.clone(), site()));
+            sources.spawn(members::run(members, Place::Members, self.policy.clone(), site()));
         }
         for (place, members) in watched {
-            sources.spawn(members::run(members, place, self.admit.clone(), site()));
+            sources.spawn(members::run(members, place, self.policy.clone(), site()));
         }
         Ok(Funnel {
             listening,
             arrivals: Some(received),
-            connections: SelectAll::new(),
+            connections: Connections::new(),
+            told_arrival: false,
             sources,
             stopping: Some(Box::pin(stop.asked_owned())),
             _guard: stop.guard(),

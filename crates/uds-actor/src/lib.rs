@@ -51,44 +51,27 @@
 //! | own a connection | [`Actor`], or [`spawn_with_channels`] for two plain channels |
 //! | own a socket that keeps messages apart | [`packet::Actor`], over a [`Seqpacket`] connection or datagrams |
 //! | pass descriptors with frames | [`Actor::pass_descriptors`], see [`fds`]; everything else here refuses them |
-//! | exchange messages without a runtime | [`Channel`]: blocking with timeouts, or in your own event loop |
 //! | offer a path | [`Bind`] and its [`Listener`] or [`BoundDatagram`]: locked, published when ready, drained at the end, nobody else's file touched |
 //! | reach a path | [`Connect`]: waits for a server up to a deadline, says what is in the way |
 //! | know who is there | [`Peer`] and [`Admit`]: from the kernel, without name-service look-ups |
 //!
 //! # What this crate is not
 //!
-//! It knows nothing of directories that sockets appear in (`fs-watch`), of many producers (`mpsr-server`), of requests and
+//! It does not bind or connect itself: [`Bind`], [`Connect`], [`Listener`] and [`Peer`] are those of `uds-socket`, re-exported. It is
+//! nothing for programs without a runtime (`uds-channel`). It knows nothing of directories that sockets appear in (`fs-watch`), of many producers (`mpsr-server`), of requests and
 //! replies (`packetizer`), or of what frames mean. It is for Linux.
 //!
-//! # Features
-//!
-//! - `json`: `channel::Json`, messages of a [`Channel`] as JSON.
-//! - `prost`: `channel::Prost`, the same as Protocol Buffers.
-
 mod actor;
-mod address;
-mod admit;
-mod backoff;
-mod bind;
-pub mod channel;
 mod channels;
-mod connect;
 mod control;
-mod denied;
-mod error;
 pub mod fds;
 mod inbox;
-mod listener;
 #[cfg(all(test, loom_check))]
 mod loom_check;
-mod mode;
 mod outbox;
 mod outlet;
 pub mod packet;
-mod path;
 mod payload;
-mod peer;
 mod quiet;
 mod receiver;
 mod report;
@@ -97,30 +80,16 @@ mod settings;
 mod sink;
 mod socket;
 mod sync;
-mod sys;
 mod task;
 mod transport;
 mod waiters;
 
 pub use crate::{
     actor::Actor,
-    address::{Address, SocketKind},
-    admit::Admit,
-    bind::{
-        Bind,
-        probe::{Liveness, probe},
-        publish::Withdrawal,
-    },
-    channel::Channel,
     channels::spawn_with_channels,
-    connect::Connect,
     control::Control,
-    error::{Error, PathFault, Result},
-    listener::{AcceptStats, Acceptable, Draining, Listener, SeqpacketListener},
-    mode::Mode,
     outlet::{Overflow, SendError},
-    packet::{BoundDatagram, Seqpacket, TurnedAway},
-    peer::Peer,
+    packet::TurnedAway,
     receiver::Receiver,
     report::{Count, Reason, Report},
     sender::{Sender, Unsent},
@@ -129,4 +98,8 @@ pub use crate::{
     transport::{Owned, Transport, WriteShared},
 };
 #[doc(inline)]
-pub use lock_file::{Fault as LockFault, FileKind};
+pub use uds_socket::{
+    AcceptStats, Acceptable, Accepted, Address, Admit, Bind, BoundDatagram, Connect, Draining, Error, FileKind,
+    Listener, Liveness, LockFault, Mode, NameLoss, PathFault, Peer, Result, Seqpacket, SeqpacketListener, SocketKind,
+    Warning, Withdrawal, probe,
+};

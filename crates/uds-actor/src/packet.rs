@@ -65,20 +65,12 @@
 //! records that must stay whole and for many writers of one socket; who wants speed takes a stream.
 
 mod actor;
-mod bound;
-mod datagram;
 mod incoming;
 mod outgoing;
 pub(crate) mod packets;
-mod seqpacket;
-mod socket;
 mod task;
 mod turned_away;
 
-pub use self::{
-    actor::Actor,
-    bound::BoundDatagram,
-    seqpacket::Seqpacket,
-    socket::{Received, Semantics, Socket, TwoWay},
-    turned_away::TurnedAway,
-};
+pub use self::{actor::Actor, turned_away::TurnedAway};
+#[doc(inline)]
+pub use uds_socket::packet::{BoundDatagram, Received, Semantics, Seqpacket, Socket, TwoWay};

@@ -17,12 +17,9 @@ use tokio::{
     io::{AsyncRead, AsyncWrite, Interest, ReadBuf},
     net::UnixStream,
 };
+use uds_socket::Rights;
 
-use crate::{
-    Peer,
-    sys::{self, Rights},
-    transport::WriteShared,
-};
+use crate::{Peer, transport::WriteShared};
 
 /// A connected Unix stream socket in the hands of an actor.
 ///
@@ -60,8 +57,8 @@ impl Socket {
 
     pub(crate) fn with_rights(stream: UnixStream, rights: Rights) -> Self {
         // With them each read ends where another process has written; who the peer is, is asked for in other ways.
-        sys::want_no_identities(stream.as_fd());
-        let is_set = sys::set_rights(stream.as_fd(), rights);
+        uds_socket::want_no_identities(stream.as_fd());
+        let is_set = uds_socket::set_rights(stream.as_fd(), rights);
         let short_read = if is_set && rights == Rights::Refused { ShortRead::NothingYet } else { ShortRead::Nothing };
         Self { shared: Arc::new(Shared(stream)), short_read }
     }

@@ -10,7 +10,7 @@ mod delivery;
 mod descriptors;
 #[path = "fds/endings.rs"]
 mod endings;
-#[path = "support/process.rs"]
+#[path = "../../uds-socket/tests/support/process.rs"]
 mod process;
 #[path = "fds/refusal.rs"]
 mod refusal;
@@ -23,7 +23,6 @@ mod soon;
 
 use std::{
     fs,
-    io::Read as _,
     os::fd::{AsRawFd as _, OwnedFd},
     time::Duration,
 };
@@ -40,7 +39,6 @@ use tokio::{
 };
 use uds_actor::{
     Actor, Bind, Connect, Control, Overflow, Reason, Report, SendError,
-    channel::{Blocking, Channel, Json},
     fds::{Fault, Limits, MAX_PER_FRAME, Receiver, Sender},
 };
 

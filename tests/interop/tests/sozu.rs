@@ -1,4 +1,4 @@
-//! `uds_actor::Channel` and the Sōzu proxy's channel, as published, understand each other byte for byte.
+//! `uds_channel::Channel` and the Sōzu proxy's channel, as published, understand each other byte for byte.
 
 use std::{
     io::{Read as _, Write as _},
@@ -16,7 +16,7 @@ use sozu_command_lib::{
     proto::command::{Request, Response, ResponseStatus, request::RequestType},
     ready::Ready,
 };
-use uds_actor::channel::{Blocking, Buffers, Capacity, Channel, Error, Flush, NonBlocking, Prost, Readiness};
+use uds_channel::{Blocking, Buffers, Capacity, Channel, Error, Flush, NonBlocking, Prost, Readiness};
 
 type Ours<Mode> = Channel<Request, Response, Mode, Prost>;
 type Theirs = SozuChannel<Response, Request>;

@@ -2,7 +2,7 @@
 
 use std::ffi::OsString;
 
-use crate::socket::Facts;
+use socket_file::Facts;
 
 /// The answer to a look at one name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

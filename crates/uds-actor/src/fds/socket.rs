@@ -25,12 +25,11 @@ use tokio::{
     net::UnixStream,
     time::{Instant, Sleep, sleep},
 };
+use uds_socket::{Backoff, Rights, chance};
 
 use super::{Fault, MAX_PER_FRAME, books::Books, incoming::Intake};
 use crate::{
-    backoff::{Backoff, chance},
     socket::{Shared, Socket},
-    sys::Rights,
     transport::WriteShared,
 };
 

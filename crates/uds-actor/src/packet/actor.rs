@@ -5,13 +5,7 @@ use std::{fmt, sync::Arc, time::Duration};
 use bytes::Bytes;
 use tokio::{sync::watch, task::unconstrained};
 
-use super::{
-    incoming::Incoming,
-    outgoing::Outgoing,
-    packets::Packets,
-    socket::{Socket, TwoWay},
-    task::Task,
-};
+use super::{Socket, TwoWay, incoming::Incoming, outgoing::Outgoing, packets::Packets, task::Task};
 use crate::{
     Control, Overflow, Receiver, Sender,
     control::{Desk, Lease},

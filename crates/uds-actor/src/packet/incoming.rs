@@ -9,7 +9,7 @@ use std::{
 use frame_codec::BatchBuilder;
 
 use super::{
-    socket::{Received, Semantics, Socket},
+    Received, Semantics, Socket,
     task::{BUDGET, LEAST_COST, Turn},
 };
 use crate::{control::Desk, report::Reason};

@@ -12,14 +12,14 @@ use std::{
 use bytes::Bytes;
 use rustix::io::Errno;
 use tokio::time::{Sleep, sleep};
+use uds_socket::Backoff;
 
 use super::{
+    Semantics, Socket,
     packets::Packets,
-    socket::{Semantics, Socket},
     task::{BUDGET, LEAST_COST, Turn},
 };
 use crate::{
-    backoff::Backoff,
     outbox::{Outbox, Taken},
     report::{Count, Reason},
 };

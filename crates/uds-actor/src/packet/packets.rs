@@ -5,7 +5,7 @@ use std::{collections::VecDeque, mem};
 use bytes::Bytes;
 use frame_codec::{Batch, Error};
 
-use super::socket::Semantics;
+use super::Semantics;
 use crate::{outbox::Queue, payload::Payload, report::Count};
 
 /// What a queued packet costs besides its bytes: its place in the queue, and what the allocator adds.

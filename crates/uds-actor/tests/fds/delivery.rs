@@ -26,7 +26,7 @@ async fn frames_arrive_with_their_own_descriptors_in_both_directions() {
     assert_eq!(drain(&mut left_receiver).await, [message("back", &["d"])]);
     let (left, right) = (left_control.finished().await, right_control.finished().await);
     assert_eq!((account(&left), account(&right)), ((3, 0, 1, 1, 0), (1, 0, 3, 3, 0)));
-    assert!(left.to_string().ends_with("descriptors: handed over 3, returned 0, received 1, delivered 1, closed 0"));
+    assert!(left.to_string().ends_with("descriptors: handed over 3, unsent 0, received 1, delivered 1, closed 0"));
 }
 
 #[tokio::test]
@@ -164,7 +164,7 @@ async fn a_frame_may_come_in_pieces_behind_its_first_byte() {
     ];
     for sent in [Sent::AtOnce, Sent::OneByOne] {
         let (heard, report) = hear(sent, &messages).await;
-        assert_eq!((heard, report.reason.to_string().as_str()), (expected.to_vec(), "closed"));
+        assert_eq!((heard, report.reason.to_string().as_str()), (expected.to_vec(), "the peer hung up"));
     }
 }
 
@@ -176,5 +176,5 @@ async fn plain_bytes_in_front_are_no_trouble() {
     there.write_all(&[frame(0, b"a"), frame(0, b"b")].concat()).await.unwrap();
     drop(there);
     assert_eq!(drain(&mut receiver).await, [message("a", &[]), message("b", &[])]);
-    assert!(matches!(soon("the report", control.finished()).await.reason, Reason::Closed));
+    assert!(matches!(soon("the report", control.finished()).await.reason, Reason::HungUp));
 }

@@ -100,18 +100,6 @@ async fn an_actor_that_passes_descriptors_lets_them_through_whatever_was_set_bef
     assert_eq!(texts(batch.iter().next().unwrap().1), ["through"]);
 }
 
-#[test]
-fn a_channel_refuses_descriptors() {
-    let _watchdog = Watchdog::start();
-    let (here, mut there) = std::os::unix::net::UnixStream::pair().unwrap();
-    let mut channel = Channel::<String, String, Blocking, Json>::from_stream(here);
-    let watch = try_to_pass(&there, b"\x0b\0\0\0\0\0\0\0\"a\"");
-    assert_eq!(channel.recv().unwrap(), "a");
-    assert!(watch.is_closed());
-    channel.send(&"b".to_owned()).unwrap();
-    assert_eq!(there.read(&mut [0; 80]).unwrap(), 11);
-}
-
 #[tokio::test]
 async fn a_peer_that_takes_no_descriptors_is_named_and_they_come_back() {
     let (here, there) = UnixStream::pair().unwrap();

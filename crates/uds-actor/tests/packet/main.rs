@@ -3,7 +3,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
-#[path = "../support/process.rs"]
+#[path = "../../../uds-socket/tests/support/process.rs"]
 mod process;
 #[path = "../support/soon.rs"]
 mod soon;

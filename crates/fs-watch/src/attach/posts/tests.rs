@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 use std::time::UNIX_EPOCH;
 
+use socket_file::{DotFiles, Facts};
+
 use super::*;
-use crate::dot_files::DotFiles;
 use crate::roster::{Listing, Roster, Sighting};
-use crate::socket::Facts;
 
 const SECOND: Duration = Duration::from_secs(1);
 

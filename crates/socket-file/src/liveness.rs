@@ -1,0 +1,225 @@
+//! Whether a server is behind a socket's file, and how that is known. Pure.
+//!
+//! A file does not show whether a server listens: `bind` makes it, `listen` comes later and leaves no trace, and a server
+//! that dies leaves its file behind. Three sources can tell:
+//!
+//! | source | shows | noticed by the server |
+//! |---|---|---|
+//! | the kernel's table of sockets | everything, of one network namespace | no |
+//! | a lookup of the file | whether any socket is bound to it, in any namespace | no |
+//! | a connection | whether it accepts | yes |
+
+use std::fmt;
+use std::time::Duration;
+
+use unix_diag::{Backlog, Entry};
+
+use crate::knock::Question;
+
+/// What is known of whoever is behind a socket, and from whom.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Liveness {
+    /// What follows from the evidence.
+    pub verdict: Verdict,
+    /// Who said what.
+    pub evidence: Evidence,
+}
+
+/// What the evidence allows us to conclude. `Unknown` does not imply `Stale`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Verdict {
+    /// Somebody listens; or it is a datagram socket, which takes messages as soon as it is bound.
+    Listening,
+    /// Somebody has bound it and does not listen, or not yet.
+    Bound,
+    /// Nobody has it, and nobody will: a socket's file cannot be bound a second time.
+    Stale,
+    /// It cannot be told, or not yet.
+    Unknown,
+}
+
+/// What a [`Verdict`] stands on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Evidence {
+    /// Nobody has been asked.
+    None,
+    /// The kernel's table has the socket.
+    Table {
+        /// The number of the kernel's socket: `/proc/PID/fd` of whoever holds it shows `socket:[number]`.
+        inode: u32,
+        /// Of a listener: how many connections wait, of how many.
+        backlog: Option<Backlog>,
+        /// Who made it, where the kernel says so.
+        uid: Option<u32>,
+    },
+    /// The table does not have it, or could not be read, and this is what the kernel said of its file. Whether a connection
+    /// was made follows from the [`Answer`] and from [`Probing`].
+    Connect(Answer),
+    /// The table had it and has it no more. Nothing else was asked, because of [`Probing::TableOnly`].
+    Vanished,
+}
+
+/// What the kernel said of a socket's file that its table does not have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Answer {
+    /// A connection was made; or it is a datagram socket, which receives nothing because of the question.
+    Accepted,
+    /// A connection found the queue of a listener full.
+    QueueFull,
+    /// A connection was refused, although a socket is bound to the file: it does not listen.
+    Refused,
+    /// A socket is bound to the file. It was not connected to, and the server has not noticed anything.
+    Bound,
+    /// No socket is bound to the file, in any network namespace.
+    Unbound,
+    /// This process may not write to the socket.
+    Denied,
+    /// The socket is gone, or the system could not tell.
+    Failed,
+}
+
+/// How much to do in order to know whether a server listens.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Probing {
+    /// Ask the kernel: its table of sockets, and, for a file that the table does not have, whether any socket is bound to
+    /// it. No server notices. A stream server in another network namespace is found to be there, and whether it listens
+    /// stays unknown.
+    #[default]
+    Kernel,
+    /// As `Kernel`, and connect to what is bound and not in the table. A server in another network namespace sees one
+    /// connection that closes at once, and another one from time to time, in the end once a minute. Do not use this where
+    /// a server may serve only its first connection.
+    TableAndConnect,
+    /// Ask the kernel's table and nothing else. What it does not have stays unknown, unless it once had it.
+    TableOnly,
+    /// Do not ask. A watcher announces no socket as ready, and nothing is found stale.
+    Off,
+}
+
+impl Probing {
+    /// What to ask about a file that the table does not have; `has_table` if there is a table at all.
+    ///
+    /// Without a table we may be on a system that only resembles Linux (gVisor), where a lookup refuses what it should find.
+    pub fn question(self, has_table: bool) -> Option<Question> {
+        match self {
+            Self::Kernel if has_table => Some(Question::Lookup),
+            Self::TableAndConnect => Some(Question::Connect),
+            Self::Kernel | Self::TableOnly | Self::Off => None,
+        }
+    }
+}
+
+/// A file younger than this may belong to a server that is just inside `bind`: the file exists a moment before the kernel
+/// knows its socket.
+pub const GRACE: Duration = Duration::from_secs(2);
+
+impl Liveness {
+    /// Of a socket that nobody has been asked about.
+    pub const UNASKED: Self = Self { verdict: Verdict::Unknown, evidence: Evidence::None };
+
+    /// The kernel's table has it.
+    pub fn of_entry(entry: &Entry) -> Self {
+        let verdict = if entry.is_served() { Verdict::Listening } else { Verdict::Bound };
+        let Entry { inode, backlog, uid, .. } = *entry;
+        Self { verdict, evidence: Evidence::Table { inode, backlog, uid } }
+    }
+
+    /// The kernel's table does not have the socket, and this is what else the kernel said.
+    ///
+    /// That nothing is bound proves the socket stale if the table has had it, for then its server is gone, or if its file
+    /// is `age` old and that is two seconds at least: a file cannot be bound a second time.
+    pub fn of_answer(answer: Answer, was_in_table: bool, age: Duration) -> Self {
+        let verdict = match answer {
+            Answer::Accepted | Answer::QueueFull => Verdict::Listening,
+            Answer::Refused => Verdict::Bound,
+            Answer::Unbound if was_in_table || age >= GRACE => Verdict::Stale,
+            Answer::Unbound | Answer::Bound | Answer::Denied | Answer::Failed => Verdict::Unknown,
+        };
+        Self { verdict, evidence: Evidence::Connect(answer) }
+    }
+
+    /// Whether the kernel's table had it when it was last found anywhere.
+    pub fn is_from_table(&self) -> bool {
+        matches!(self.evidence, Evidence::Table { .. })
+    }
+}
+
+impl fmt::Display for Verdict {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Listening => "listening",
+            Self::Bound => "bound, not listening",
+            Self::Stale => "stale",
+            Self::Unknown => "unknown",
+        })
+    }
+}
+
+impl fmt::Display for Evidence {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::None => f.write_str("not asked"),
+            Self::Table { backlog: Some(Backlog { waiting, limit }), .. } => {
+                write!(f, "the kernel's table has it, {waiting} of {limit} waiting")
+            }
+            Self::Table { backlog: None, .. } => f.write_str("the kernel's table has it"),
+            Self::Connect(answer) => write!(f, "not in the kernel's table, and {answer}"),
+            Self::Vanished => f.write_str("the kernel's table had it"),
+        }
+    }
+}
+
+impl fmt::Display for Answer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Accepted => "a connection was accepted",
+            Self::QueueFull => "a connection found its queue full",
+            Self::Refused => "a connection was refused, although a socket is bound to it",
+            Self::Bound => "a socket is bound to it, which was not connected to",
+            Self::Unbound => "no socket is bound to it",
+            Self::Denied => "a connection was not permitted",
+            Self::Failed => "a connection failed",
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use unix_diag::{Kind, State};
+
+    use super::*;
+
+    #[test]
+    fn the_table_says_who_listens() {
+        for (kind, state, verdict) in [
+            (Kind::Stream, State::Listening, Verdict::Listening),
+            (Kind::SeqPacket, State::Listening, Verdict::Listening),
+            (Kind::Datagram, State::Unconnected, Verdict::Listening),
+            (Kind::Stream, State::Unconnected, Verdict::Bound),
+        ] {
+            assert_eq!(Liveness::of_entry(&Entry::new(kind, state, 1)).verdict, verdict, "{kind:?} {state:?}");
+        }
+    }
+
+    #[test]
+    fn only_what_nothing_is_bound_to_is_stale_and_not_while_it_is_young() {
+        let young = GRACE - Duration::from_millis(1);
+        for (answer, was_in_table, age, verdict) in [
+            (Answer::Accepted, false, young, Verdict::Listening),
+            (Answer::QueueFull, true, GRACE, Verdict::Listening),
+            (Answer::Unbound, false, young, Verdict::Unknown),
+            (Answer::Unbound, false, GRACE, Verdict::Stale),
+            (Answer::Unbound, true, Duration::ZERO, Verdict::Stale),
+            (Answer::Bound, false, GRACE, Verdict::Unknown),
+            (Answer::Bound, true, GRACE, Verdict::Unknown),
+            (Answer::Refused, false, GRACE, Verdict::Bound),
+            (Answer::Refused, true, GRACE, Verdict::Bound),
+            (Answer::Denied, true, GRACE, Verdict::Unknown),
+            (Answer::Failed, true, GRACE, Verdict::Unknown),
+        ] {
+            assert_eq!(Liveness::of_answer(answer, was_in_table, age).verdict, verdict, "{answer:?}");
+        }
+    }
+}

@@ -1,0 +1,247 @@
+//! A typed channel over one Unix socket, without a runtime.
+//!
+//! Two programs exchange messages, each with its own loop: one may wait, the other have an event loop of somebody's making.
+//! The wire is that of the Sōzu proxy's channel: eight bytes with the length of the whole frame, themselves included,
+//! little-endian, and then the message.
+//!
+//! ```
+//! # #[cfg(feature = "json")]
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! use std::{thread, time::Duration};
+//! use uds_channel::{Blocking, Channel, Error, Json, NonBlocking};
+//!
+//! type Client = Channel<String, u32, Blocking, Json>;
+//!
+//! let (mut client, server) = Client::pair()?; // or `Client::connect("/run/app.sock")`
+//! let mut server: Channel<u32, String, Blocking, Json> = server.into_blocking();
+//! let answering = thread::spawn(move || -> Result<(), Error> {
+//!     let text = server.recv()?;
+//!     for number in text.split(' ') {
+//!         server.send(&number.parse().unwrap_or(0))?;
+//!     }
+//!     Ok(())
+//! });
+//!
+//! client.send(&"4 5".to_owned())?;
+//! let timeout = Duration::from_secs(2);
+//! assert_eq!((client.recv_timeout(timeout)?, client.recv_timeout(timeout)?), (4, 5));
+//! answering.join().expect("no panic")?;
+//! assert!(matches!(client.recv(), Err(Error::Ended)));
+//! # Ok(())
+//! # }
+//! # #[cfg(not(feature = "json"))]
+//! # fn main() {}
+//! ```
+//!
+//! | | [`Blocking`] | [`NonBlocking`] |
+//! |---|---|---|
+//! | sending | [`send`](Channel::send), [`send_timeout`](Channel::send_timeout): returns when the kernel has it all | [`queue`](Channel::queue), [`try_send`](Channel::try_send): says [what is left](Flush) |
+//! | receiving | [`recv`](Channel::recv), [`recv_timeout`](Channel::recv_timeout): one `poll(2)` for the time that is left | [`try_recv`](Channel::try_recv) until `None` |
+//! | in between | – | [`on_readiness`](Channel::on_readiness), [`run`](Channel::run); [`interest`](Channel::interest) says what to poll for |
+//!
+//! The mode is a matter of how this end waits, not a flag of the descriptor: `O_NONBLOCK` is neither read nor changed, so that
+//! it does not matter where the stream came from or who else holds it, and [`into_nonblocking`](Channel::into_nonblocking)
+//! cannot fail.
+//!
+//! # Limits
+//!
+//! Both directions have a buffer of their own with a bound of its own, see [`Buffers`]; it bounds a message with its length,
+//! too. What a length merely claims takes no memory.
+//!
+//! # Why not the decoder and encoder of frame-codec
+//!
+//! They hand out shared batches. A channel takes one message at a time out of its buffer, in place, so that a
+//! [fixed](Capacity::fixed) buffer is allocated once and for all. The framing is frame-codec's.
+
+mod blocking;
+mod buffer;
+mod codec;
+mod error;
+mod framed;
+mod limits;
+mod nonblocking;
+mod readiness;
+#[cfg(test)]
+mod tests;
+
+use std::{
+    fmt,
+    marker::PhantomData,
+    os::{
+        fd::{AsFd, BorrowedFd},
+        unix::net::UnixStream,
+    },
+    path::PathBuf,
+};
+
+use uds_socket::Connect;
+
+#[cfg(feature = "json")]
+pub use self::codec::Json;
+#[cfg(feature = "prost")]
+pub use self::codec::Prost;
+use self::framed::Framed;
+pub use self::{
+    codec::{BoxError, Codec, Verbatim},
+    error::Error,
+    limits::{Buffers, Capacity},
+    readiness::{Flush, Readiness},
+};
+
+/// The mode of a [`Channel`] whose calls wait.
+#[derive(Clone, Copy, Debug)]
+pub enum Blocking {}
+
+/// The mode of a [`Channel`] whose calls never wait.
+#[derive(Clone, Copy, Debug)]
+pub enum NonBlocking {}
+
+/// One end of a socket on which `Tx` goes out and `Rx` comes in, as bytes by way of `C`.
+///
+/// Dropping it closes the socket. What was received and not taken, and what was queued and not written, is gone then:
+/// [`into_parts`](Self::into_parts) has both.
+pub struct Channel<Tx: ?Sized, Rx, Mode, C> {
+    framed: Framed,
+    codec: C,
+    /// Where a message becomes bytes before it is known to fit.
+    scratch: Vec<u8>,
+    types: PhantomData<Types<Tx, Rx, Mode>>,
+}
+
+type Types<Tx, Rx, Mode> = (fn(&Tx) -> Rx, fn() -> Mode);
+
+/// What a [`Channel`] consists of, from [`Channel::into_parts`].
+#[derive(Debug)]
+pub struct Parts<C> {
+    /// The socket.
+    pub stream: UnixStream,
+    /// What turned messages into bytes.
+    pub codec: C,
+    /// Received and not taken: whole frames, and perhaps the beginning of one.
+    pub unread: Vec<u8>,
+    /// Queued and not written: perhaps the rest of a frame, and whole ones.
+    pub unsent: Vec<u8>,
+}
+
+impl<Tx: ?Sized, Rx, C> Channel<Tx, Rx, Blocking, C> {
+    /// A channel over this stream, which refuses descriptors from now on (`SO_PASSRIGHTS`): messages alone are taken.
+    #[must_use]
+    pub fn new(stream: UnixStream, codec: C, buffers: Buffers) -> Self {
+        Self { framed: Framed::new(stream.into(), buffers), codec, scratch: Vec::new(), types: PhantomData }
+    }
+
+    /// The same channel for an event loop. What is buffered stays buffered.
+    #[must_use]
+    pub fn into_nonblocking(self) -> Channel<Tx, Rx, NonBlocking, C> {
+        self.into_mode()
+    }
+}
+
+impl<Tx: ?Sized, Rx, C: Default> Channel<Tx, Rx, Blocking, C> {
+    /// A channel over this stream, with the default buffers. A stream of mio's, too, once it is one of the standard
+    /// library's: `stream.into()`.
+    #[must_use]
+    pub fn from_stream(stream: UnixStream) -> Self {
+        Self::new(stream, C::default(), Buffers::default())
+    }
+
+    /// Connects to a path, once; for a deadline and other addresses there is [`Connect::connect_blocking`].
+    ///
+    /// # Errors
+    ///
+    /// As [`Connect::connect_blocking`].
+    pub fn connect(path: impl Into<PathBuf>) -> Result<Self, uds_socket::Error> {
+        Connect::path(path).connect_blocking().map(Self::from_stream)
+    }
+}
+
+impl<Tx, Rx, C: Default> Channel<Tx, Rx, Blocking, C> {
+    /// Two ends connected with each other, one for a program that waits and one for an event loop.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Pair`]: the process has no descriptors left, or the machine no memory.
+    #[expect(clippy::type_complexity, reason = "the two ends have mirrored types, which is the point")]
+    pub fn pair() -> Result<(Self, Channel<Rx, Tx, NonBlocking, C>), Error> {
+        let (here, there) = UnixStream::pair().map_err(|source| Error::Pair { source })?;
+        let there: Channel<Rx, Tx, Blocking, C> = Channel::from_stream(there);
+        Ok((Self::from_stream(here), there.into_nonblocking()))
+    }
+}
+
+impl<Tx: ?Sized, Rx, C> Channel<Tx, Rx, NonBlocking, C> {
+    /// The same channel for a program that waits. What is buffered stays buffered: what was queued goes out before
+    /// anything else.
+    #[must_use]
+    pub fn into_blocking(self) -> Channel<Tx, Rx, Blocking, C> {
+        self.into_mode()
+    }
+}
+
+impl<Tx: ?Sized, Rx, Mode, C> Channel<Tx, Rx, Mode, C> {
+    fn into_mode<Other>(self) -> Channel<Tx, Rx, Other, C> {
+        let Self { framed, codec, scratch, .. } = self;
+        Channel { framed, codec, scratch, types: PhantomData }
+    }
+
+    /// Bytes that were queued and are not written yet, with their lengths.
+    #[must_use]
+    pub fn unsent_bytes(&self) -> usize {
+        self.framed.unsent().len()
+    }
+
+    /// Bytes that were received and are not taken yet, with their lengths.
+    #[must_use]
+    pub fn unread_bytes(&self) -> usize {
+        self.framed.unread().len()
+    }
+
+    /// Takes the channel apart without losing a byte.
+    #[must_use]
+    pub fn into_parts(self) -> Parts<C> {
+        let (unread, unsent) = (self.framed.unread().to_vec(), self.framed.unsent().to_vec());
+        Parts { stream: self.framed.into_socket().into(), codec: self.codec, unread, unsent }
+    }
+}
+
+impl<Tx: ?Sized, Rx, Mode, C: Codec<Tx, Rx>> Channel<Tx, Rx, Mode, C> {
+    /// Puts the message's bytes into the scratch buffer.
+    fn encode(&mut self, message: &Tx) -> Result<(), Error> {
+        self.framed.check_sendable()?;
+        self.scratch.clear();
+        let encoded = self.codec.encode(message, &mut self.scratch).map_err(|source| Error::Encode { source });
+        let sendable = encoded.and_then(|()| self.framed.check_len(self.scratch.len()));
+        if sendable.is_err() {
+            self.done_encoding();
+        }
+        sendable
+    }
+
+    /// Gives the memory of an unusually large message back.
+    fn done_encoding(&mut self) {
+        self.scratch.clear();
+        self.scratch.shrink_to(self.framed.scratch_size());
+    }
+
+    /// The next message that is complete, if there is one.
+    fn decode_next(&mut self) -> Result<Option<Rx>, Error> {
+        let decoded = self
+            .framed
+            .next(|payload| self.codec.decode(payload).map_err(|source| Error::Decode { len: payload.len(), source }));
+        decoded?.transpose()
+    }
+}
+
+impl<Tx: ?Sized, Rx, Mode, C> AsFd for Channel<Tx, Rx, Mode, C> {
+    /// The socket, to be polled, or asked who is at the other end ([`Peer::of`](uds_socket::Peer::of)). Reading from it or
+    /// writing to it would tear messages apart.
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.framed.socket()
+    }
+}
+
+impl<Tx: ?Sized, Rx, Mode, C> fmt::Debug for Channel<Tx, Rx, Mode, C> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Channel").field("framed", &self.framed).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,262 @@
+//! Reaching a server: at once or within a deadline, and when it fails, saying what is in the way.
+
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::net::UnixStream as StdStream;
+use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use lock_file::FileKind;
+use rustix::fs::{AtFlags, CWD, Mode, OFlags, openat, statat};
+use rustix::io::Errno;
+use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, connect, socket_with};
+use tokio::net::{UnixDatagram, UnixStream};
+
+use crate::address::{Address, SocketKind, abstract_address};
+use crate::backoff::{Backoff, chance};
+use crate::denied::{denied, missing};
+use crate::error::{Error, Result};
+use crate::listener::Acceptable as _;
+use crate::packet::Seqpacket;
+use crate::path::{check, descriptor_path, fits};
+use crate::sys::{self, Rights};
+
+/// The pauses between attempts: short enough that a restart is hardly noticed, long enough not to be a load.
+const FIRST_PAUSE: Duration = Duration::from_millis(5);
+const LAST_PAUSE: Duration = Duration::from_millis(200);
+
+/// How to reach a server's socket.
+///
+/// Without a deadline there is one attempt, and a clear error. With one, what a restart looks like from outside — no
+/// file, nobody listening, a full accept queue — is waited out with growing, jittered pauses; all else still fails at once.
+///
+/// Each attempt is non-blocking: a server that is stuck with a full queue (on which a plain `connect` waits for ever)
+/// cannot hold it up. Whether the server *answers* is another matter, and for the protocol above to find out.
+///
+/// ```
+/// use std::time::Duration;
+/// use uds_socket::{Connect, Error};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() {
+/// let error = Connect::path("/run/no-such/x.sock").deadline(Duration::from_millis(20)).connect().await.unwrap_err();
+/// assert!(matches!(&error, Error::NotThere { missing, .. } if missing.ends_with("no-such")));
+/// assert!(error.is_retryable());
+/// # }
+/// ```
+#[derive(Debug, Clone)]
+#[must_use = "call `connect`"]
+pub struct Connect {
+    address: Address,
+    deadline: Duration,
+    rights: Rights,
+}
+
+impl Connect {
+    /// An address known as a value; one from the service manager cannot be connected to.
+    pub fn to(address: Address) -> Self {
+        Self { address, deadline: Duration::ZERO, rights: Rights::Refused }
+    }
+
+    /// A name in the file system, of up to 4095 bytes.
+    pub fn path(path: impl Into<PathBuf>) -> Self {
+        Self::to(Address::Path(path.into()))
+    }
+
+    /// A name of 1 to 107 bytes in the abstract table of the network namespace.
+    pub fn abstract_name(name: impl Into<Vec<u8>>) -> Self {
+        Self::to(Address::Abstract(name.into()))
+    }
+
+    /// How long to try for, counted from the call; zero unless set, which means once.
+    pub fn deadline(mut self, deadline: Duration) -> Self {
+        self.deadline = deadline;
+        self
+    }
+
+    /// Lets the server send descriptors (`SCM_RIGHTS`), for a connection that becomes
+    /// `uds_socket::Actor::pass_descriptors`.
+    ///
+    /// Without it the kernel refuses descriptors with `EPERM` where they are sent (`SO_PASSRIGHTS`, Linux 6.16).
+    pub fn pass_descriptors(mut self) -> Self {
+        self.rights = Rights::Accepted;
+        self
+    }
+
+    /// Connects.
+    ///
+    /// # Errors
+    /// Waited out up to the deadline: [`Error::NotThere`], [`Error::NobodyListening`], [`Error::QueueFull`], and
+    /// [`Error::Connect`] for a shortage of descriptors or memory. At once: [`Error::InvalidPath`],
+    /// [`Error::PathTooLong`], [`Error::InvalidAbstractName`], [`Error::NotASocket`], [`Error::WrongType`],
+    /// [`Error::Denied`], other [`Error::Connect`], [`Error::NoRuntime`] outside a tokio runtime.
+    ///
+    /// # Cancel safety
+    /// Dropping the future stops trying. No connection is made behind its back: if one was made, it is returned by
+    /// that very poll.
+    ///
+    /// # Panics
+    /// In a tokio runtime that was built without I/O, or without time if there is a deadline.
+    pub async fn connect(&self) -> Result<UnixStream> {
+        UnixStream::from_std(StdStream::from(self.reached(SocketKind::Stream).await?))
+            .map_err(|source| self.failed(source))
+    }
+
+    /// Connects to a seqpacket socket.
+    ///
+    /// # Errors
+    /// As [`connect`](Self::connect).
+    ///
+    /// # Cancel safety
+    /// As [`connect`](Self::connect).
+    ///
+    /// # Panics
+    /// As [`connect`](Self::connect).
+    pub async fn connect_seqpacket(&self) -> Result<Seqpacket> {
+        Seqpacket::from_socket(self.reached(SocketKind::Seqpacket).await?).map_err(|source| self.failed(source))
+    }
+
+    /// Has a new datagram socket, without a name of its own, send to this address. Nobody can send to it, and the receiver
+    /// does not notice it until it sends. [`Error::QueueFull`] does not occur: connecting takes no place in the queue.
+    ///
+    /// # Errors
+    /// As [`connect`](Self::connect).
+    ///
+    /// # Cancel safety
+    /// As [`connect`](Self::connect).
+    ///
+    /// # Panics
+    /// As [`connect`](Self::connect).
+    pub async fn connect_datagram(&self) -> Result<UnixDatagram> {
+        UnixDatagram::from_std(self.reached(SocketKind::Datagram).await?.into()).map_err(|source| self.failed(source))
+    }
+
+    async fn reached(&self, kind: SocketKind) -> Result<OwnedFd> {
+        if tokio::runtime::Handle::try_current().is_err() {
+            return Err(Error::NoRuntime);
+        }
+        let mut attempts = Attempts::new(self.deadline);
+        loop {
+            match self.attempt(kind) {
+                Ok(socket) => return Ok(socket),
+                Err(error) => tokio::time::sleep(attempts.pause_after(error)?).await,
+            }
+        }
+    }
+
+    fn failed(&self, source: std::io::Error) -> Error {
+        Error::Connect { address: self.address.clone(), source }
+    }
+
+    /// The same on the calling thread and without a runtime; the stream blocks.
+    ///
+    /// # Errors
+    /// As [`connect`](Self::connect), without [`Error::NoRuntime`].
+    pub fn connect_blocking(&self) -> Result<StdStream> {
+        let mut attempts = Attempts::new(self.deadline);
+        loop {
+            match self.attempt(SocketKind::Stream) {
+                Ok(socket) => {
+                    let stream = StdStream::from(socket);
+                    stream.set_nonblocking(false).map_err(|source| self.failed(source))?;
+                    return Ok(stream);
+                }
+                Err(error) => thread::sleep(attempts.pause_after(error)?),
+            }
+        }
+    }
+
+    fn attempt(&self, kind: SocketKind) -> Result<OwnedFd> {
+        match &self.address {
+            Address::Path(path) => {
+                check(path)?;
+                self.reach_path(path, kind).map_err(|errno| diagnose(path, kind, errno))
+            }
+            Address::Abstract(name) => {
+                let address = abstract_address(name)?;
+                self.reach(&address, kind).map_err(|errno| from_errno(self.address.clone(), kind, errno))
+            }
+            Address::Systemd(_) => Err(from_errno(self.address.clone(), kind, Errno::AFNOSUPPORT)),
+        }
+    }
+
+    fn reach_path(&self, path: &Path, kind: SocketKind) -> rustix::io::Result<OwnedFd> {
+        if fits(path) {
+            return self.reach(&SocketAddrUnix::new(path)?, kind);
+        }
+        // Any path can be opened, and what is open can be named in a few bytes.
+        let file = openat(CWD, path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty())?;
+        self.reach(&SocketAddrUnix::new(descriptor_path(file.as_fd()))?, kind)
+    }
+
+    fn reach(&self, address: &SocketAddrUnix, kind: SocketKind) -> rustix::io::Result<OwnedFd> {
+        let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+        let socket = socket_with(AddressFamily::UNIX, kind.to_system(), flags, None)?;
+        sys::set_rights(socket.as_fd(), self.rights);
+        loop {
+            match connect(&socket, address) {
+                Ok(()) => return Ok(socket),
+                Err(Errno::INTR) => {}
+                Err(errno) => return Err(errno),
+            }
+        }
+    }
+}
+
+/// What a failed attempt to reach `path` means, looking at what is there.
+pub(crate) fn diagnose(path: &Path, wanted: SocketKind, errno: Errno) -> Error {
+    let other = |errno| from_errno(Address::Path(path.to_owned()), wanted, errno);
+    match errno {
+        Errno::NOENT => {
+            let missing = missing(path).unwrap_or_else(|| path.to_owned());
+            Error::NotThere { path: path.to_owned(), missing, waited: Duration::ZERO }
+        }
+        Errno::ACCESS => denied(path).unwrap_or_else(|| other(errno)),
+        // A regular file refuses connections like a dead socket.
+        Errno::CONNREFUSED => match statat(CWD, path, AtFlags::empty()).map(|stat| FileKind::of_mode(stat.st_mode)) {
+            Ok(FileKind::Socket) | Err(_) => other(errno),
+            Ok(kind) => Error::NotASocket { path: path.to_owned(), kind },
+        },
+        _ => other(errno),
+    }
+}
+
+fn from_errno(address: Address, wanted: SocketKind, errno: Errno) -> Error {
+    match errno {
+        Errno::CONNREFUSED => Error::NobodyListening { address, waited: Duration::ZERO },
+        Errno::AGAIN => Error::QueueFull { address, waited: Duration::ZERO },
+        Errno::PROTOTYPE => Error::WrongType { address, wanted },
+        errno => Error::Connect { address, source: errno.into() },
+    }
+}
+
+/// How long it has been tried, and when to try again.
+#[derive(Debug)]
+struct Attempts {
+    began: Instant,
+    deadline: Duration,
+    backoff: Backoff,
+}
+
+impl Attempts {
+    fn new(deadline: Duration) -> Self {
+        Self { began: Instant::now(), deadline, backoff: Backoff::new(FIRST_PAUSE, LAST_PAUSE) }
+    }
+
+    /// How long to pause after this error, or the error if there is no time left or no point in it. The last
+    /// attempt is made when the deadline has come.
+    fn pause_after(&mut self, mut error: Error) -> Result<Duration> {
+        let passed = self.began.elapsed();
+        let left = self.deadline.saturating_sub(passed);
+        if error.is_retryable() && !left.is_zero() {
+            return Ok(self.backoff.jittered(chance()).min(left));
+        }
+        if let Error::NotThere { waited, .. } | Error::NobodyListening { waited, .. } | Error::QueueFull { waited, .. } =
+            &mut error
+            && !self.deadline.is_zero()
+        {
+            *waited = passed;
+        }
+        Err(error)
+    }
+}

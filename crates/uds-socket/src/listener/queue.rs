@@ -1,0 +1,275 @@
+//! The kernel's queue of connections: emptied through shortages, and handed out if the peer is admitted.
+
+use std::io;
+use std::marker::PhantomData;
+use std::os::fd::OwnedFd;
+use std::time::Duration;
+
+use rustix::io::Errno;
+use rustix::net::{AddressFamily, Shutdown, SocketFlags, SocketType, accept_with, shutdown, socket_with};
+use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
+use tokio::time::{Instant, sleep_until};
+
+use super::stats::AcceptStats;
+use super::{Acceptable, Accepted};
+use crate::address::Address;
+use crate::admit::Admit;
+use crate::backoff::Backoff;
+use crate::error::{Error, Result};
+use crate::peer::Peer;
+
+/// The pauses while the system has no descriptor or memory for another connection.
+const FIRST_PAUSE: Duration = Duration::from_millis(10);
+const LAST_PAUSE: Duration = Duration::from_secs(1);
+
+/// The kernel's queue of connections, and what it takes to empty it.
+#[derive(Debug)]
+pub(super) struct Queue<S> {
+    pub(super) socket: AsyncFd<OwnedFd>,
+    /// Listening sockets that have lost their name, with what was waiting on them.
+    retired: Vec<AsyncFd<OwnedFd>>,
+    connections: PhantomData<fn() -> S>,
+    pub(super) address: Address,
+    pub(super) admit: Admit,
+    /// A descriptor to give up when there are no others.
+    spare: Option<OwnedFd>,
+    backoff: Backoff,
+    resume_at: Option<Instant>,
+    pub(super) stats: AcceptStats,
+}
+
+impl<S: Acceptable> Queue<S> {
+    pub(super) fn new(socket: AsyncFd<OwnedFd>, address: Address, admit: Admit) -> Self {
+        Self {
+            socket,
+            retired: Vec::new(),
+            connections: PhantomData,
+            address,
+            admit,
+            spare: spare(),
+            backoff: Backoff::new(FIRST_PAUSE, LAST_PAUSE),
+            resume_at: None,
+            stats: AcceptStats::default(),
+        }
+    }
+
+    pub(super) async fn accept(&mut self) -> Result<(S, Peer)> {
+        loop {
+            if let Accepted::Connection(connection, peer) = self.next().await? {
+                return Ok((connection, peer));
+            }
+        }
+    }
+
+    pub(super) async fn next(&mut self) -> Result<Accepted<S>> {
+        loop {
+            self.resume().await;
+            let attempt = match self.accept_retired() {
+                Some(attempt) => attempt.map_err(io::Error::from),
+                None => self.socket.async_io(Interest::READABLE, |socket| Ok(accept_from(socket)?)).await,
+            };
+            match attempt {
+                Ok(socket) => return self.taken(socket),
+                Err(error) => {
+                    let last_resort = self.backoff.is_exhausted();
+                    let shortage = self.failed(&error)?;
+                    if shortage == Shortage::Descriptors && last_resort {
+                        self.shed();
+                    }
+                    if shortage != Shortage::Nothing {
+                        return Ok(Accepted::Trouble(error));
+                    }
+                }
+            }
+        }
+    }
+
+    /// What becomes of a connection that was accepted. Unless it is handed out it is closed already, which is counted.
+    pub(super) fn taken(&mut self, socket: OwnedFd) -> Result<Accepted<S>> {
+        match S::from_socket(socket) {
+            Ok(stream) => {
+                self.recovered();
+                Ok(self.admitted(stream))
+            }
+            Err(error) => {
+                // The runtime cannot watch any more sockets.
+                self.stats.shed += 1;
+                self.failed(&error)?;
+                Ok(Accepted::Trouble(error))
+            }
+        }
+    }
+
+    /// The next connection that is in the queue, if there is one.
+    pub(super) fn accept_now(&mut self) -> rustix::io::Result<OwnedFd> {
+        self.accept_retired().unwrap_or_else(|| accept_from(self.socket.get_ref()))
+    }
+
+    /// Accepts from a socket that was replaced from here on. What waits on the old one is handed out first.
+    pub(super) fn replace(&mut self, socket: AsyncFd<OwnedFd>) {
+        let old = std::mem::replace(&mut self.socket, socket);
+        // Its name leads to it no more, but a client may have looked it up before.
+        let _ = shutdown(&old, Shutdown::Read);
+        self.retired.push(old);
+    }
+
+    /// A connection that waits on a retired socket, or why it was not to be had; `None` if there are none.
+    fn accept_retired(&mut self) -> Option<rustix::io::Result<OwnedFd>> {
+        while let Some(socket) = self.retired.first() {
+            match accept_from(socket.get_ref()) {
+                // Shut down, it says AGAIN or INVAL when it is empty.
+                Err(Errno::AGAIN | Errno::INVAL) => drop(self.retired.remove(0)),
+                attempt => return Some(attempt),
+            }
+        }
+        None
+    }
+
+    /// Waits until the pause is over, if there is one.
+    pub(super) async fn resume(&mut self) {
+        if let Some(at) = self.resume_at {
+            sleep_until(at).await;
+            self.resume_at = None;
+        }
+    }
+
+    fn recovered(&mut self) {
+        self.backoff.reset();
+        if self.spare.is_none() {
+            self.spare = spare();
+        }
+    }
+
+    fn admitted(&mut self, stream: S) -> Accepted<S> {
+        let peer = match Peer::of(&stream) {
+            Ok(peer) if self.admit.admits(&peer) => {
+                self.stats.accepted += 1;
+                return Accepted::Connection(stream, peer);
+            }
+            Ok(peer) => Some(peer),
+            Err(_) => None,
+        };
+        self.stats.rejected += 1;
+        self.stats.last_rejected = peer.clone().or(self.stats.last_rejected.take());
+        Accepted::Rejected(peer)
+    }
+
+    /// Counts a failure and sets the pause after it, unless it will not pass.
+    pub(super) fn failed(&mut self, error: &io::Error) -> Result<Shortage> {
+        let Some(shortage) = Shortage::of(error) else {
+            return Err(self.broken(error));
+        };
+        self.stats.failures += 1;
+        self.stats.last_failure = Some(error.kind());
+        self.resume_at = Some(Instant::now() + self.backoff.pause());
+        Ok(shortage)
+    }
+
+    fn broken(&self, error: &io::Error) -> Error {
+        let source = error.raw_os_error().map_or_else(|| error.kind().into(), io::Error::from_raw_os_error);
+        Error::Accept { address: self.address.clone(), source }
+    }
+
+    /// Closes the connection that has waited longest.
+    fn shed(&mut self) {
+        if self.spare.take().is_none() {
+            return;
+        }
+        if self.accept_now().is_ok() {
+            self.stats.shed += 1;
+        }
+        self.spare = spare();
+    }
+}
+
+fn accept_from(socket: &OwnedFd) -> rustix::io::Result<OwnedFd> {
+    accept_with(socket, SocketFlags::CLOEXEC | SocketFlags::NONBLOCK)
+}
+
+/// Why `accept` failed, where trying again helps (`accept(2)`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Shortage {
+    /// No descriptor, in this process or in the system.
+    Descriptors,
+    /// No memory.
+    Memory,
+    /// Nothing is missing: that one connection failed, or the call was interrupted.
+    Nothing,
+}
+
+impl Shortage {
+    fn of(error: &io::Error) -> Option<Self> {
+        match Errno::from_io_error(error)? {
+            Errno::MFILE | Errno::NFILE => Some(Self::Descriptors),
+            // NOSPC: the runtime may not watch any more sockets (`epoll_ctl(2)`).
+            Errno::NOMEM | Errno::NOBUFS | Errno::NOSPC => Some(Self::Memory),
+            Errno::CONNABORTED | Errno::INTR | Errno::PROTO | Errno::PERM => Some(Self::Nothing),
+            _ => None,
+        }
+    }
+}
+
+/// Any descriptor will do; this one needs nothing from the file system.
+fn spare() -> Option<OwnedFd> {
+    socket_with(AddressFamily::UNIX, SocketType::DGRAM, SocketFlags::CLOEXEC, None).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::fd::{AsFd, BorrowedFd};
+    use std::os::unix::net::{UnixListener, UnixStream};
+
+    use super::*;
+    use crate::address::SocketKind;
+    use crate::sys;
+
+    /// A connection that no runtime has room to watch.
+    struct Unwatched(OwnedFd);
+
+    impl AsFd for Unwatched {
+        fn as_fd(&self) -> BorrowedFd<'_> {
+            self.0.as_fd()
+        }
+    }
+
+    impl Acceptable for Unwatched {
+        const KIND: SocketKind = SocketKind::Stream;
+
+        fn from_socket(_: OwnedFd) -> io::Result<Self> {
+            Err(Errno::NOSPC.into())
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_connection_that_cannot_be_watched_is_counted_as_shed_and_not_for_ever_hurried_after() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("x.sock");
+        let listener = UnixListener::bind(&path).unwrap();
+        listener.set_nonblocking(true).unwrap();
+        let clients: Vec<_> = (0..3).map(|_| UnixStream::connect(&path).unwrap()).collect();
+        let socket = sys::watch(listener.into(), Interest::READABLE).unwrap();
+        let mut queue = Queue::<Unwatched>::new(socket, Address::Path(path), Admit::own());
+        assert!(tokio::time::timeout(Duration::from_secs(60), queue.accept()).await.is_err(), "nobody can be had");
+        let AcceptStats { accepted, rejected, shed, failures, .. } = queue.stats;
+        assert_eq!((accepted, rejected, shed, failures), (0, 0, 3, 3), "each of {} is closed once", clients.len());
+    }
+
+    #[test]
+    fn only_a_broken_socket_ends_the_accepting() {
+        let of = |errno: Errno| Shortage::of(&errno.into());
+        for errno in [Errno::MFILE, Errno::NFILE] {
+            assert_eq!(of(errno), Some(Shortage::Descriptors), "{errno}");
+        }
+        for errno in [Errno::NOMEM, Errno::NOBUFS, Errno::NOSPC] {
+            assert_eq!(of(errno), Some(Shortage::Memory), "{errno}");
+        }
+        for errno in [Errno::CONNABORTED, Errno::INTR, Errno::PROTO, Errno::PERM] {
+            assert_eq!(of(errno), Some(Shortage::Nothing), "{errno}");
+        }
+        for errno in [Errno::BADF, Errno::INVAL, Errno::NOTSOCK, Errno::OPNOTSUPP] {
+            assert_eq!(of(errno), None, "{errno}");
+        }
+        assert_eq!(Shortage::of(&io::Error::other("not from the kernel")), None);
+    }
+}

@@ -1,0 +1,112 @@
+//! Permission bits of a socket's file, written the only way that cannot be misread: as octal text.
+
+use std::fmt;
+use std::str::FromStr;
+
+use crate::error::{Error, Result};
+
+/// Who may connect to a socket, as permission bits of its file: write permission is what counts (`unix(7)`).
+///
+/// There is no way to make one from an integer, because a decimal 660 is a different mode that happens to
+/// compile.
+///
+/// ```
+/// use uds_socket::Mode;
+///
+/// assert_eq!(Mode::octal("660")?, Mode::GROUP);
+/// assert_eq!(Mode::octal("0660")?.to_string(), "0660");
+/// assert!(Mode::octal("1224").is_err()); // what 660 looks like after one conversion too many
+/// # Ok::<(), uds_socket::Error>(())
+/// ```
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Mode(u16);
+
+impl Mode {
+    /// 0600: only the owner's processes (and root's). The default.
+    pub const USER_ONLY: Self = Self(0o600);
+    /// 0660: the owner's and the group's processes.
+    pub const GROUP: Self = Self(0o660);
+    /// 0666: everybody on this machine who can reach the directory.
+    pub const EVERYONE: Self = Self(0o666);
+
+    /// Three octal digits, with an optional leading `0` or `0o`.
+    ///
+    /// # Errors
+    /// [`Error::InvalidMode`] for anything else; set-id and sticky bits mean nothing on a socket.
+    pub fn octal(text: &str) -> Result<Self> {
+        let digits =
+            text.strip_prefix("0o").or_else(|| text.strip_prefix('0').filter(|rest| rest.len() == 3)).unwrap_or(text);
+        let mut bits = 0;
+        for digit in digits.bytes() {
+            match digit {
+                b'0'..=b'7' if digits.len() == 3 => bits = bits << 3 | u16::from(digit - b'0'),
+                _ => {
+                    return Err(Error::InvalidMode { text: text.to_owned() });
+                }
+            }
+        }
+        if digits.is_empty() {
+            return Err(Error::InvalidMode { text: text.to_owned() });
+        }
+        Ok(Self(bits))
+    }
+
+    /// The permission bits, 0 to 0o777.
+    pub const fn bits(self) -> u32 {
+        self.0 as u32
+    }
+
+    pub(crate) fn to_system(self) -> rustix::fs::Mode {
+        rustix::fs::Mode::from_raw_mode(self.bits())
+    }
+}
+
+impl Default for Mode {
+    fn default() -> Self {
+        Self::USER_ONLY
+    }
+}
+
+impl FromStr for Mode {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        Self::octal(text)
+    }
+}
+
+impl fmt::Display for Mode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:04o}", self.0)
+    }
+}
+
+impl fmt::Debug for Mode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Mode({:04o})", self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn three_octal_digits_are_a_mode_however_they_are_introduced() {
+        for text in ["640", "0640", "0o640"] {
+            assert_eq!(Mode::octal(text).unwrap().bits(), 0o640, "{text}");
+        }
+        assert_eq!("777".parse::<Mode>().unwrap().bits(), 0o777);
+        assert_eq!(Mode::octal("000").unwrap().bits(), 0);
+    }
+
+    #[test]
+    fn anything_else_is_refused() {
+        for text in [
+            "", "0", "0o", "66", "888", "6600", "04755", "4755", "00o660", "-60", "+60", " 660", "660 ", "0x1", "rw-",
+            "٦٦٠",
+        ] {
+            assert!(matches!(Mode::octal(text), Err(Error::InvalidMode { text: t }) if t == text), "{text:?}");
+        }
+    }
+}

@@ -1,0 +1,157 @@
+//! A datagram socket that has a name, and takes what anybody who may sends to it.
+
+use std::{
+    io,
+    os::fd::{AsFd, BorrowedFd},
+    task::{Context, Poll},
+};
+
+use rustix::net::{Shutdown, shutdown};
+use tokio::net::UnixDatagram;
+
+use super::{
+    datagram::poll_datagram,
+    socket::{Received, Semantics, Socket, has_datagram, sized},
+};
+use crate::{
+    Address, Admit, Peer,
+    bind::{
+        Taken,
+        publish::{NameLock, Published},
+    },
+    overflow, sys,
+    warning::Warning,
+};
+
+/// A datagram socket under a name, made by [`Bind::bind_datagram`](crate::Bind::bind_datagram).
+///
+/// It only receives; give it to a `uds_socket::packet::Actor`. Dropping it takes the name back, closes the socket —
+/// which *loses the datagrams that nobody read* — and lets go of the lock, in this order.
+/// `uds_socket::Control::drain` of its actor loses none: it takes the name back, refuses what comes later, and
+/// reads what has arrived.
+///
+/// The kernel says with each datagram who sent it (`SCM_CREDENTIALS`): effective user and group at the time, but no
+/// supplementary groups. Root may pretend to be anybody. Of a datagram that was sent before anybody asked for its sender —
+/// to a socket of the service manager without `PassCredentials=yes` — the kernel does not know: it may be from anyone, and is
+/// taken only where [any peer](Admit::any) is admitted, even if uid 65534 is.
+#[derive(Debug)]
+pub struct BoundDatagram {
+    // Fields are dropped in this order, and it matters: the open socket keeps the inode number ours while the name is
+    // taken back, and the lock keeps others away from the name until all is over.
+    name: Option<Published>,
+    socket: UnixDatagram,
+    admit: Admit,
+    address: Address,
+    warnings: Vec<Warning>,
+    _lock: Option<NameLock>,
+}
+
+impl BoundDatagram {
+    pub(crate) fn new(taken: Taken<UnixDatagram>) -> Self {
+        let Taken { socket, bind, admit, name, lock, warnings } = taken;
+        Self { name, socket, admit, address: bind.address().clone(), warnings, _lock: lock }
+    }
+
+    /// What is missing here that does not keep it from receiving, and what that means.
+    #[must_use]
+    pub fn warnings(&self) -> &[Warning] {
+        &self.warnings
+    }
+
+    /// Where it receives.
+    #[must_use]
+    pub const fn address(&self) -> &Address {
+        &self.address
+    }
+
+    fn receive(&self, room: &mut [u8]) -> io::Result<Received> {
+        let (len, sender) = sys::receive_with_credentials(self.socket.as_fd(), room)?;
+        let Some(sender) = sender else {
+            let unknown = || Received::Uninvited(Peer::new(overflow::uid(), overflow::gid(), None, []));
+            return Ok(if self.admit.is_any() { sized(len, room) } else { unknown() });
+        };
+        let sender = Peer::new(sender.uid, sender.gid, u32::try_from(sender.pid).ok(), []);
+        Ok(if self.admit.admits(&sender) { sized(len, room) } else { Received::Uninvited(sender) })
+    }
+}
+
+impl Socket for BoundDatagram {
+    const SEMANTICS: Semantics = Semantics::Datagrams;
+
+    fn peer(&self) -> Option<Peer> {
+        None
+    }
+
+    /// It does not send.
+    fn largest(&self) -> usize {
+        0
+    }
+
+    fn poll_recv(&self, cx: &mut Context<'_>, room: &mut [u8]) -> Poll<io::Result<Received>> {
+        poll_datagram(&self.socket, cx, room, |_, room| self.receive(room))
+    }
+
+    fn poll_send(&self, _: &mut Context<'_>, _: &[u8]) -> Poll<io::Result<()>> {
+        Poll::Ready(Err(io::ErrorKind::NotConnected.into()))
+    }
+
+    fn has_unread(&self) -> bool {
+        has_datagram(self.socket.as_fd())
+    }
+
+    fn is_hung_up(&self) -> bool {
+        false
+    }
+
+    fn finish(&self) {}
+
+    /// Takes the name back, and has the kernel refuse what those send who are connected already. A socket of the service
+    /// manager is left as it is: what comes later is for the next instance.
+    fn close_intake(&mut self) {
+        drop(self.name.take());
+        if !matches!(self.address, Address::Systemd(_)) {
+            // Nothing can fail about a bound socket.
+            let _ = shutdown(&self.socket, Shutdown::Read);
+        }
+    }
+}
+
+impl AsFd for BoundDatagram {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.socket.as_fd()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::net::UnixDatagram as StdDatagram;
+
+    use rustix::net::sockopt::set_socket_passcred;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_sender_who_is_not_known_is_nobody_who_can_be_admitted() {
+        let own = rustix::process::geteuid().as_raw();
+        for (admit, admitted) in [
+            (Admit::own().uid(overflow::uid()).gid(overflow::gid()), [false, true]),
+            (Admit::none(), [false, false]),
+            (Admit::any(), [true, true]),
+        ] {
+            let (here, there) = StdDatagram::pair().unwrap();
+            there.send(b"before anybody asked").unwrap();
+            set_socket_passcred(&here, true).unwrap();
+            there.send(b"and after that").unwrap();
+            here.set_nonblocking(true).unwrap();
+            let socket = UnixDatagram::from_std(here).unwrap();
+            let (address, warnings) = (Address::Systemd("x".into()), Vec::new());
+            let bound = BoundDatagram { name: None, socket, admit, address, warnings, _lock: None };
+            for (is_admitted, uid) in admitted.into_iter().zip([overflow::uid(), own]) {
+                match bound.receive(&mut [0; 100]).unwrap() {
+                    Received::Uninvited(sender) => assert_eq!((is_admitted, sender.uid()), (false, uid)),
+                    _ => assert!(is_admitted),
+                }
+            }
+        }
+    }
+}

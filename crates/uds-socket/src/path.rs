@@ -1,0 +1,221 @@
+//! Paths that name sockets, the names that come with them, and those too long for a socket address.
+
+use std::ffi::{OsStr, OsString};
+use std::hash::Hasher;
+use std::os::fd::{AsRawFd, BorrowedFd};
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::path::{Path, PathBuf};
+
+use rustix::fs::fstat;
+use rustix::net::SocketAddrUnix;
+
+use crate::error::{Error, PathFault, Result};
+
+/// Bytes of a path that fit into a socket address, besides the final zero (`unix(7)`).
+const SUN_PATH_MAX: usize = 107;
+/// Bytes of any path the kernel takes, besides the final zero (`PATH_MAX`).
+const PATH_MAX: usize = 4095;
+/// Bytes of one component (`NAME_MAX`).
+const NAME_MAX: usize = 255;
+/// What the lock's name has more than the socket's: `.` and `.lock`.
+const LOCK_EXTRA: usize = 6;
+/// Names up to this length appear whole in the name aside; of longer ones this much does.
+const READABLE: usize = 40;
+
+/// A path that can name a socket, and the two names beside it that come with it.
+///
+/// Both are dot-files, so that whoever lists sockets does not see them, and both follow from the name alone, so
+/// that a restart finds what a crash left behind.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct SocketPath {
+    path: PathBuf,
+    absolute: PathBuf,
+    directory: PathBuf,
+    name: OsString,
+}
+
+impl SocketPath {
+    pub(crate) fn new(path: PathBuf) -> Result<Self> {
+        check(&path)?;
+        let (directory, name) = match (path.parent(), path.file_name()) {
+            (Some(parent), Some(name)) if parent.as_os_str().is_empty() => (Path::new("."), name),
+            (Some(parent), Some(name)) => (parent, name),
+            _ => {
+                return Err(Error::InvalidPath { path, fault: PathFault::NamesADirectory });
+            }
+        };
+        let max = NAME_MAX - LOCK_EXTRA;
+        if name.len() > max {
+            return Err(Error::PathTooLong { len: name.len(), max, path });
+        }
+        // Where there is no working directory any more, the path is all there is.
+        let absolute = std::path::absolute(&path).unwrap_or_else(|_| path.clone());
+        Ok(Self { directory: directory.to_owned(), name: name.to_owned(), absolute, path })
+    }
+
+    pub(crate) fn as_path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The same from the root, symbolic links and all.
+    pub(crate) fn absolute(&self) -> &Path {
+        &self.absolute
+    }
+
+    pub(crate) fn directory(&self) -> &Path {
+        &self.directory
+    }
+
+    pub(crate) fn name(&self) -> &OsStr {
+        &self.name
+    }
+
+    /// `.NAME.lock`
+    pub(crate) fn lock_name(&self) -> OsString {
+        dotted(self.name.as_bytes(), b"lock")
+    }
+
+    /// `.NAME.old`, where a stale socket is moved before it is removed. Of long names it has the beginning and a hash: it
+    /// must fit into a socket address.
+    pub(crate) fn aside_name(&self) -> OsString {
+        let name = self.name.as_bytes();
+        match name.get(READABLE..) {
+            None | Some([]) => dotted(name, b"old"),
+            Some(_) => {
+                let mut hash = Fnv::default();
+                hash.write(name);
+                let readable = name.get(..READABLE).unwrap_or(name);
+                dotted(&[readable, format!("~{:016x}", hash.finish()).as_bytes()].concat(), b"old")
+            }
+        }
+    }
+
+    /// The address to bind to, and so the name that the kernel shows for the socket (`getsockname`, `/proc/net/unix`).
+    ///
+    /// It is the absolute path where that fits and leads to `directory`, which is this directory, held open; else the path
+    /// as it was given, else one through the descriptor. `None` if the name alone is too long for each of them.
+    pub(crate) fn address_in(&self, directory: BorrowedFd<'_>) -> rustix::io::Result<Option<SocketAddrUnix>> {
+        let held = fstat(directory)?;
+        let leads_there = |path: &Path| {
+            let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+            rustix::fs::stat(parent).is_ok_and(|stat| (stat.st_dev, stat.st_ino) == (held.st_dev, held.st_ino))
+        };
+        for path in [&self.absolute, &self.path] {
+            if fits(path) && leads_there(path) {
+                return SocketAddrUnix::new(path.as_path()).map(Some);
+            }
+        }
+        let by_descriptor = descriptor_path(directory).join(&self.name);
+        if fits(&by_descriptor) { SocketAddrUnix::new(by_descriptor).map(Some) } else { Ok(None) }
+    }
+
+    /// The address of the name aside.
+    pub(crate) fn address_aside(&self, directory: BorrowedFd<'_>) -> rustix::io::Result<SocketAddrUnix> {
+        SocketAddrUnix::new(descriptor_path(directory).join(self.aside_name()))
+    }
+}
+
+/// `/proc/self/fd/N`: a path for what a descriptor refers to, of any kind and wherever it is.
+pub(crate) fn descriptor_path(fd: BorrowedFd<'_>) -> PathBuf {
+    PathBuf::from(format!("/proc/self/fd/{}", fd.as_raw_fd()))
+}
+
+/// Whether `path` fits into a socket address as it is.
+pub(crate) fn fits(path: &Path) -> bool {
+    path.as_os_str().len() <= SUN_PATH_MAX
+}
+
+/// Refuses what no file system could make a socket's path.
+pub(crate) fn check(path: &Path) -> Result<()> {
+    let bytes = path.as_os_str().as_bytes();
+    let fault = if bytes.is_empty() {
+        PathFault::Empty
+    } else if bytes.contains(&0) {
+        PathFault::Nul
+    } else if matches!(bytes.rsplit(|byte| *byte == b'/').next(), Some(b"" | b"." | b"..")) {
+        PathFault::NamesADirectory
+    } else if bytes.len() > PATH_MAX {
+        return Err(Error::PathTooLong { path: path.to_owned(), len: bytes.len(), max: PATH_MAX });
+    } else {
+        return Ok(());
+    };
+    Err(Error::InvalidPath { path: path.to_owned(), fault })
+}
+
+fn dotted(name: &[u8], suffix: &[u8]) -> OsString {
+    OsString::from_vec([b".", name, b".", suffix].concat())
+}
+
+/// FNV-1a: the name must be the same in every build of this program, which the standard hasher does not promise.
+struct Fnv(u64);
+
+impl Default for Fnv {
+    fn default() -> Self {
+        Self(0xcbf2_9ce4_8422_2325)
+    }
+}
+
+impl Hasher for Fnv {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.0 = (self.0 ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn fault(path: &[u8]) -> PathFault {
+        match SocketPath::new(PathBuf::from(OsStr::from_bytes(path))) {
+            Err(Error::InvalidPath { fault, .. }) => fault,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn a_path_gives_a_directory_and_names_beside_it() {
+        for (path, directory) in [("/run/app/x.sock", "/run/app"), ("x.sock", "."), ("a/x.sock", "a"), ("/x.sock", "/")]
+        {
+            let path = SocketPath::new(path.into()).unwrap();
+            assert_eq!(path.directory(), Path::new(directory));
+            assert_eq!(path.name(), "x.sock");
+            assert_eq!(path.lock_name(), ".x.sock.lock");
+            assert_eq!(path.aside_name(), ".x.sock.old");
+        }
+    }
+
+    #[test]
+    fn paths_that_cannot_name_a_socket_are_refused() {
+        assert_eq!(fault(b""), PathFault::Empty);
+        assert_eq!(fault(b"/run/a\0b"), PathFault::Nul);
+        for directory in [&b"/"[..], b".", b"..", b"/run/", b"/run/.", b"a/.."] {
+            assert_eq!(fault(directory), PathFault::NamesADirectory, "{}", directory.escape_ascii());
+        }
+    }
+
+    #[test]
+    fn names_have_the_longest_length_their_lock_can_have() {
+        assert!(SocketPath::new("n".repeat(249).into()).is_ok());
+        let too_long = SocketPath::new("n".repeat(250).into());
+        assert!(matches!(too_long, Err(Error::PathTooLong { len: 250, max: 249, .. })), "{too_long:?}");
+        let deep = SocketPath::new(format!("/{}x", "d/".repeat(2048)).into());
+        assert!(matches!(deep, Err(Error::PathTooLong { len: 4098, max: 4095, .. })), "{deep:?}");
+    }
+
+    #[test]
+    fn names_aside_fit_into_an_address_and_differ_where_names_do() {
+        let aside = |name: String| SocketPath::new(name.into()).unwrap().aside_name();
+        assert_eq!(aside("n".repeat(40)).to_str(), Some(&*format!(".{}.old", "n".repeat(40))));
+        let long = aside("n".repeat(249));
+        assert!("/proc/self/fd/2147483647/".len() + long.len() <= SUN_PATH_MAX, "{long:?}");
+        assert_ne!(long, aside("n".repeat(248)));
+        // The name on disk must not change from one build to the next.
+        assert_eq!(aside("n".repeat(41)), OsStr::new(".nnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnn~76f984c0f2a1bf11.old"));
+    }
+}
