@@ -230,7 +230,8 @@ fn runner(machine: Machine, arguments: &[&str]) -> Command {
     let command = if machine.nextest {
         cargo(&["nextest", "run", "--profile", "ci", "--workspace", "--all-features"])
     } else {
-        cargo(&["test", "--workspace", "--all-features", "--no-fail-fast"])
+        // A test that skips itself says so, and it has to be seen.
+        cargo(&["test", "--workspace", "--all-features", "--no-fail-fast", "--", "--show-output"])
     };
     command.with_arguments(arguments.iter().copied())
 }
