@@ -31,6 +31,9 @@ const CI_CASES: u32 = 128;
 /// Forced switches between threads that loom explores; bugs of this kind need few.
 const PREEMPTIONS: u32 = 2;
 
+/// What loom's models run.
+const LOOM_RUNS: &[&str] = &["loom", "generator", "bytes", "frame-codec", "uds-actor"];
+
 /// The compiler that sozu-command-lib wants.
 const INTEROP_RUST: (u32, u32) = (1, 93);
 
@@ -119,13 +122,15 @@ pub(crate) fn prop(workspace: &Workspace, machine: Machine, cases: u32, seed: u6
 }
 
 /// The models are unit tests of `uds-actor` under a `cfg` of our own. The flag rebuilds everything, hence a target directory
-/// of their own; without link-time optimisation, which costs more than it saves here.
+/// of their own, and optimisation only for what the models run: the rest is compiled as fast as can be.
 pub(crate) fn loom(workspace: &Workspace, preemptions: Option<u32>) -> Step {
+    let optimised =
+        LOOM_RUNS.iter().flat_map(|name| ["--config".to_owned(), format!("profile.dev.package.{name}.opt-level=2")]);
     let arguments = ["test", "--locked", "--package", "uds-actor", "--lib", "loom_check", "--", "--nocapture"];
     let command = Command::cargo(arguments)
+        .with_arguments(optimised)
         .with_variable("RUSTFLAGS", "--cfg loom_check")
         .with_variable("CARGO_PROFILE_DEV_DEBUG", "0")
-        .with_variable("CARGO_PROFILE_DEV_OPT_LEVEL", "1")
         .with_variable("CARGO_TARGET_DIR", workspace.target.join("loom").display().to_string())
         .with_variable("LOOM_MAX_PREEMPTIONS", preemptions.unwrap_or(PREEMPTIONS).to_string());
     Step::new("loom", Group::Test, 60 * MINUTE, vec![command]).proving(Proof::TestsRan)
@@ -225,7 +230,8 @@ fn runner(machine: Machine, arguments: &[&str]) -> Command {
     let command = if machine.nextest {
         cargo(&["nextest", "run", "--profile", "ci", "--workspace", "--all-features"])
     } else {
-        cargo(&["test", "--workspace", "--all-features", "--no-fail-fast"])
+        // A test that skips itself says so, and it has to be seen.
+        cargo(&["test", "--workspace", "--all-features", "--no-fail-fast", "--", "--show-output"])
     };
     command.with_arguments(arguments.iter().copied())
 }

@@ -56,11 +56,11 @@ impl Args {
 
 const LISTEN_EXAMPLES: &str = "\
 Examples:
-  mpsr listen in.sock                                  a socket for this user's programs
-  mpsr listen in.sock --mode 660 --group adm           and for the group adm
-  mpsr listen /run/app/sockets                         every socket in a directory
-  mpsr listen in.sock --once --timeout 1m > file       one connection, a minute of silence at most
-  mpsr listen in.sock --json | jq .text                objects instead of lines
+  mpsr listen in.sock                          # a socket for this user's programs
+  mpsr listen team.sock --mode 660             # and for this group's
+  mpsr listen /run/app/sockets                 # every socket in a directory
+  mpsr listen one.sock --once --timeout 1m     # one connection, and a minute of silence at most
+  mpsr listen objects.sock --json              # objects instead of lines
 
 Exit status: 0 ended by a signal or as asked, and everything received was printed; 1 could not listen, output failed or
 was not read, messages were lost, a second signal, or --timeout before --count or --once; 2 wrong usage.";

@@ -57,6 +57,15 @@ pub(crate) enum Object<'a> {
         uid: Option<u32>,
         gid: Option<u32>,
     },
+    NameLost {
+        #[serde(flatten)]
+        address: AddressText,
+        reason: &'static str,
+    },
+    Rebound {
+        #[serde(flatten)]
+        address: AddressText,
+    },
     Missing {
         producer: u64,
         count: u64,

@@ -159,8 +159,8 @@ impl<S: Acceptable> Listener<S> {
     }
 
     /// Takes the name again after it was lost, with a new socket and everything else as it was asked for. Connections that
-    /// wait on the old socket are handed out first. Does nothing as long as the name leads here, and where there is none of
-    /// ours.
+    /// wait on the old socket are handed out first. Does nothing as long as the name leads here, and where there is no
+    /// file.
     ///
     /// # Errors
     /// As [`Bind::listen`]; above all [`Error::InUse`](crate::Error::InUse) if another server has the name. Then all is as

@@ -88,15 +88,16 @@ impl Receiver {
         Self::start(command)
     }
 
-    /// As a service manager starts one: with a listening socket as descriptor 3.
-    fn activated(socket: UnixListener, framing: &str) -> Self {
+    /// As a service manager starts one: with two listening sockets of one name, as descriptors 3 and 4.
+    fn activated(sockets: [UnixListener; 2], framing: &str) -> Self {
         let plain = role("play_the_receiver");
         // The shell keeps its pid when it becomes the program, which is what LISTEN_PID must say.
-        let script = "exec 3<&0 </dev/null; LISTEN_PID=$$; export LISTEN_PID; exec \"$0\" \"$@\"";
+        let script = "exec 3<&0 4<&2 </dev/null 2>&1; LISTEN_PID=$$; export LISTEN_PID; exec \"$0\" \"$@\"";
         let mut command = Command::new("sh");
         command.args(["-c", script]).arg(plain.get_program()).args(plain.get_args());
-        command.env("LISTEN_FDS", "1").env("LISTEN_FDNAMES", "in").env("FUNNEL_FRAMING", framing);
-        command.stdin(OwnedFd::from(socket)).stdout(Stdio::piped());
+        command.env("LISTEN_FDS", "2").env("LISTEN_FDNAMES", "in:in").env("FUNNEL_FRAMING", framing);
+        let [first, second] = sockets.map(OwnedFd::from);
+        command.stdin(first).stderr(second).stdout(Stdio::piped());
         Self::start(command)
     }
 
@@ -203,21 +204,23 @@ fn a_receiver_that_is_killed_has_written_out_the_beginning_and_the_next_takes_it
 }
 
 #[test]
-fn every_framing_arrives_through_a_passed_socket() {
+fn every_framing_arrives_through_passed_sockets_although_two_have_one_name() {
     let dir = tempfile::tempdir().unwrap();
     for choice in framings::all().into_iter().filter(|choice| choice.keeps_messages() && !choice.is_one_message()) {
-        let path = dir.path().join(format!("{}.sock", choice.name));
-        let mut receiver = Receiver::activated(UnixListener::bind(&path).unwrap(), choice.name);
+        let paths = ["first", "second"].map(|name| dir.path().join(format!("{}.{name}", choice.name)));
+        let sockets = paths.each_ref().map(|path| UnixListener::bind(path).unwrap());
+        let mut receiver = Receiver::activated(sockets, choice.name);
         let texts: Vec<_> = (0..5).map(|number| format!("<{number}> text")).collect();
         let payloads: Vec<_> = texts.iter().map(|text| text.clone().into_bytes()).collect();
         let wire = frame_codec::testing::encode(&choice.framing, &payloads).unwrap();
-        let mut client = std::os::unix::net::UnixStream::connect(&path).unwrap();
-        client.write_all(&wire).unwrap();
-        drop(client);
-        receiver.read_until(texts.len());
+        for path in &paths {
+            std::os::unix::net::UnixStream::connect(path).unwrap().write_all(&wire).unwrap();
+        }
+        receiver.read_until(2 * texts.len());
         receiver.stop();
-        assert_eq!(receiver.messages.into_values().collect::<Vec<_>>(), [texts], "{}", choice.name);
-        assert!(path.exists(), "a passed socket keeps its name");
+        let messages = std::mem::take(&mut receiver.messages);
+        assert_eq!(messages.into_values().collect::<Vec<_>>(), [texts.clone(), texts], "{}", choice.name);
+        assert!(paths.iter().all(|path| path.exists()), "a passed socket keeps its name");
     }
 }
 

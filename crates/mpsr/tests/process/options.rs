@@ -78,6 +78,9 @@ const OPTIONS: &[Row] = &[
     (&["--allow-uid", "USER"], [Works; 3]),
     (&["--allow-gid", "GROUP"], [Works; 3]),
     (&["--allow-any"], [Works; 3]),
+    (&["--shared-directory"], [Works, FILE, FILE]),
+    (&["--any-filesystem"], [Works, FILE, FILE]),
+    (&["--rebind"], [Works, FILE, FILE]),
     (&["--reconnect"], [FOLDER, FOLDER, Works]),
 ];
 

@@ -154,6 +154,45 @@ fn a_socket_whose_connection_ended_is_connected_to_again_if_that_was_asked_for()
 }
 
 #[test]
+fn a_name_that_is_lost_is_told_and_taken_again_if_that_was_asked_for() {
+    for arguments in [&["--rebind"][..], &[]] {
+        for reason in ["removed", "replaced"] {
+            let directory = directory();
+            let path = directory.path().join("in.sock");
+            let address = unix(&path);
+            let mut listen = Listen::start([address.as_str()].iter().chain(arguments));
+            let mut before = UnixStream::connect(&path).unwrap();
+            before.write_all(b"before\n").unwrap();
+            listen.until("message");
+            if reason == "removed" {
+                std::fs::remove_file(&path).unwrap();
+            } else {
+                // A socket that nobody has.
+                drop(UnixListener::bind(directory.path().join("other")).unwrap());
+                std::fs::rename(directory.path().join("other"), &path).unwrap();
+            }
+            let lost = listen.until("name-lost");
+            assert_eq!(lost, json!({ "event": "name-lost", "address": address, "reason": reason }));
+            if arguments.is_empty() {
+                assert!(UnixStream::connect(&path).is_err());
+            } else {
+                assert_eq!(listen.until("rebound"), json!({ "event": "rebound", "address": address }));
+                UnixStream::connect(&path).unwrap().write_all(b"after\n").unwrap();
+                assert_eq!(listen.until("message")["text"], "after");
+            }
+            // The connection from before goes on.
+            before.write_all(b"and still\n").unwrap();
+            assert_eq!(listen.until("message")["text"], "and still");
+            drop(before);
+            listen.until_count("left", 1 + arguments.len());
+            let end = listen.stop();
+            assert_eq!(end.code, Some(0), "{arguments:?} {reason}: {:?}", end.report);
+            assert_eq!(path.exists(), arguments.is_empty() && reason == "replaced", "only its own file is removed");
+        }
+    }
+}
+
+#[test]
 fn a_receiver_whose_own_socket_is_in_the_directory_does_not_connect_to_itself() {
     let directory = directory();
     let path = directory.path().join("in.sock");

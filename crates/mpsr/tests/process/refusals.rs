@@ -1,10 +1,10 @@
 //! What cannot be done is refused with what, where and what to do, and nothing else is disturbed.
 
 use std::{
-    fs,
+    fs::{self, Permissions},
     io::{Read as _, Write as _},
     os::unix::{
-        fs::FileTypeExt as _,
+        fs::{FileTypeExt as _, PermissionsExt as _},
         net::{UnixListener, UnixStream},
     },
     path::Path,
@@ -127,6 +127,19 @@ fn a_directory_that_is_not_there_is_named() {
     let file = directory.path().join("file");
     fs::write(&file, "").unwrap();
     assert_refused(&["watch", text(&file)], 1, &[text(&file), "directory"]);
+}
+
+#[test]
+fn a_directory_in_which_others_may_replace_files_takes_an_option() {
+    let directory = directory();
+    fs::set_permissions(directory.path(), Permissions::from_mode(0o777)).unwrap();
+    let path = directory.path().join("x.sock");
+    assert_refused(&["listen", &unix(&path)], 1, &["others may replace files", "(mode 0777)", "--shared-directory"]);
+    let mut listen = Listen::start([&unix(&path), "--shared-directory"]);
+    UnixStream::connect(&path).unwrap().write_all(b"in\n").unwrap();
+    assert_eq!(listen.until("message")["text"], "in");
+    listen.until("left");
+    listen.stop().assert_account(1, 1, 0);
 }
 
 #[test]
