@@ -3,12 +3,13 @@
 mod clock;
 mod ledger;
 mod printer;
+mod words;
 
 use std::{future::pending, sync::Arc, time::Duration};
 
-use anyhow::{Context as _, anyhow, bail};
+use anyhow::{anyhow, bail};
 use futures_util::FutureExt as _;
-use mpsr_server::{Event, Funnel, Handle, Limits};
+use mpsr_server::{Event, Funnel, Handle, Limits, Place};
 use tokio::{
     sync::Notify,
     time::{Instant, sleep, timeout},
@@ -17,7 +18,7 @@ use uds_actor::{Address, Bind};
 
 use self::printer::Printer;
 use crate::{
-    address::Place,
+    address,
     args::{End, Listen},
     descriptors::connections,
     memory::{self, Burst},
@@ -40,7 +41,7 @@ pub(crate) async fn run(args: Listen) -> anyhow::Result<()> {
     tokio::spawn(end_on_signal(signals, funnel.handle(), args.end.drain, Arc::clone(&overdue)));
     tokio::spawn(report_on_request(requests, printer.reports()));
     let ended = tokio::select! {
-        ended = receive(&args.end, &mut funnel, &mut printer) => ended,
+        ended = receive(&args, &mut funnel, &mut printer) => ended,
         () = overdue.notified() => Err(anyhow!("standard output was not read")),
     };
     let report = funnel.finished().await;
@@ -95,17 +96,20 @@ async fn start(args: &Listen) -> anyhow::Result<Funnel> {
         // The others wait, and are turned away at the end.
         limits.connections = 1;
     }
-    let mut builder = Funnel::builder(args.frames.framing.framing()).limits(limits);
+    let mut builder = Funnel::builder(args.frames.framing.framing())
+        .limits(limits)
+        .reconnect(args.directories.reconnect)
+        .rebind(args.file.rebind);
     if let Some(admit) = args.access.admit() {
         builder = builder.admit(admit);
     }
     for place in &args.places {
         builder = match place {
-            Place::Socket(address) => builder.listen(bind(args, address, place.has_file())),
-            Place::Directory(path) => builder.directory(path),
+            address::Place::Socket(address) => builder.listen(bind(args, address, place.has_file())),
+            address::Place::Directory(path) => builder.directory(path),
         };
     }
-    builder.start().await.context("cannot listen")
+    builder.start().await.map_err(words::start)
 }
 
 /// Only what was asked for is set: an address without a file has no mode, for example.
@@ -120,6 +124,12 @@ fn bind(args: &Listen, address: &Address, has_file: bool) -> Bind {
         }
         if let Some(group) = args.file.group {
             bind = bind.group(group);
+        }
+        if args.file.shared_directory {
+            bind = bind.in_shared_directory();
+        }
+        if args.file.any_filesystem {
+            bind = bind.any_filesystem();
         }
     }
     bind
@@ -151,9 +161,13 @@ async fn report_on_request(mut requests: ReportRequests, reports: printer::Repor
     }
 }
 
-async fn receive(end: &End, funnel: &mut Funnel, printer: &mut Printer) -> anyhow::Result<Ended> {
+async fn receive(args: &Listen, funnel: &mut Funnel, printer: &mut Printer) -> anyhow::Result<Ended> {
+    let end = &args.end;
     for address in funnel.listening() {
         printer.listening(address).await?;
+        if let (Address::Path(_), Some(text)) = (address, args.unreachable()) {
+            printer.warning(&Place::Socket(address.clone()), text).await?;
+        }
     }
     let ended = print(end, funnel, printer).await?;
     if ended == Ended::Timeout {

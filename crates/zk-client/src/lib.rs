@@ -67,8 +67,8 @@ mod payload;
 mod pending;
 mod task;
 
-pub use packetizer::Account;
-pub use zk_proto::{Acl, CreateMode, ErrorCode, Node, Permissions, SessionId, Stat, Zxid};
+pub use packetizer::Report as Requests;
+pub use zk_proto::{Acl, CreateMode, ErrorCode, Names, Node, Permissions, SessionId, Stat, Zxid};
 
 pub use crate::{
     client::Client,

@@ -1,7 +1,9 @@
 //! What exists is named where readers look for it.
 
+use cargo_metadata::TargetKind;
+
 use super::{Problem, manifests, tree::Tree};
-use crate::workspace::Workspace;
+use crate::workspace::{Workspace, targets};
 
 pub(super) fn check(workspace: &Workspace, tree: &Tree) -> Vec<Problem> {
     let mut problems = Vec::new();
@@ -16,12 +18,37 @@ pub(super) fn check(workspace: &Workspace, tree: &Tree) -> Vec<Problem> {
             problems.push(format!("{path}: a crate tells what it is for"));
         }
     }
+    let index = tree.get("docs/examples.md").unwrap_or_default();
+    for package in workspace.crates() {
+        let named = |name: &&str| !index.contains(&format!("[`{name}`](../{}/", workspace.dir(package)));
+        let missing = targets(package, TargetKind::Example).filter(named);
+        problems.extend(missing.map(|name| format!("docs/examples.md: does not list `{name}` of {}", package.name)));
+    }
+    problems.extend(unheard(tree));
     let external = tree.get("Cargo.toml").map(manifests::external).unwrap_or_default();
     match tree.get("docs/dependencies.md") {
         Some(text) => problems.extend(untold(text, &external)),
         None => problems.push("docs/dependencies.md: not in the repository".into()),
     }
     problems
+}
+
+/// Tests that may say `SKIPPED` and whose words nextest would keep to itself, so that `ci` would count them as passed.
+fn unheard(tree: &Tree) -> Vec<Problem> {
+    let config = tree.get(".config/nextest.toml").unwrap_or_default();
+    let heard = config.split("[[profile.ci.overrides]]").skip(1).collect::<String>();
+    let mut missing: Vec<String> = tree
+        .iter()
+        .filter(|(path, text)| path.ends_with(".rs") && text.contains(concat!("\"SKIP", "PED")))
+        .filter_map(|(path, _)| {
+            let (package, file) = path.strip_prefix("crates/")?.split_once('/')?;
+            let test = file.strip_prefix("tests/")?.split(['/', '.']).next()?;
+            Some(format!("binary_id({package}::{test})"))
+        })
+        .filter(|name| !heard.contains(name))
+        .collect();
+    missing.dedup();
+    missing.iter().map(|name| format!(".config/nextest.toml: `{name}` may skip, and its output is not shown")).collect()
 }
 
 /// Crates that no row of a table in the README opens with.
@@ -52,21 +79,34 @@ mod tests {
     use super::*;
     use crate::workspace::fake;
 
-    fn complaints(files: [(&str, &str); 4]) -> Vec<Problem> {
-        let workspace = fake::workspace(vec![fake::package("a", &[])]);
+    fn complaints(files: [(&str, &str); 5]) -> Vec<Problem> {
+        let workspace = fake::workspace(vec![fake::package("a", &[("b", "example")])]);
         check(&workspace, &Tree::from(files))
     }
 
-    const GOOD: [(&str, &str); 4] = [
+    const GOOD: [(&str, &str); 5] = [
         ("README.md", "| crate | |\n|---|---|\n| [`a`](crates/a) | does a |\n"),
         ("crates/a/README.md", "# a\n"),
         ("Cargo.toml", "[workspace.dependencies]\nbytes = \"1\"\n"),
         ("docs/dependencies.md", "`bytes`: buffers.\n"),
+        ("docs/examples.md", "| [`b`](../crates/a/examples/b.rs) | a |\n"),
     ];
 
     #[test]
     fn what_is_named_passes() {
         assert_eq!(complaints(GOOD), [""; 0]);
+    }
+
+    #[test]
+    fn a_test_that_skips_unheard_is_found() {
+        let says = concat!("println!(\"SKIP", "PED a: b\")");
+        let tree = |config| {
+            let files =
+                [("crates/a/tests/b/c.rs", says), ("crates/a/tests/d.rs", "//! D."), (".config/nextest.toml", config)];
+            unheard(&Tree::from(files))
+        };
+        assert_eq!(tree("[[profile.ci.overrides]]\nfilter = \"binary_id(a::b)\"\n"), [""; 0]);
+        assert_eq!(tree("[[profile.default.overrides]]\nfilter = \"binary_id(a::b)\"\n").len(), 1);
     }
 
     #[test]
@@ -77,12 +117,13 @@ mod tests {
             (1, "\n"),
             (2, "[workspace.dependencies]\nbytes = \"1\"\nmio = \"1\"\n"),
             (3, "bytes without ticks\n"),
+            (4, "| [`b`](../crates/ab/examples/b.rs) | another's |\n"),
         ] {
             let mut files = GOOD;
             files[index].1 = planted;
             assert_eq!(complaints(files).len(), 1, "{planted}");
         }
-        for index in [0, 1, 3] {
+        for index in [0, 1, 3, 4] {
             let mut files = GOOD;
             files[index].0 = "elsewhere.md";
             assert_eq!(complaints(files).len(), 1, "without {}", GOOD[index].0);

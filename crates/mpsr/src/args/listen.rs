@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use clap::{Args as ClapArgs, ValueEnum};
 use frame_codec::Oversize;
+use rustix::process::geteuid;
 use uds_actor::{Admit, Mode};
 
 use super::{
@@ -32,6 +33,8 @@ pub(crate) struct Listen {
     pub(crate) file: File,
     #[command(flatten)]
     pub(crate) access: Access,
+    #[command(flatten)]
+    pub(crate) directories: Directories,
 }
 
 /// What becomes of a message over the limit.
@@ -68,13 +71,22 @@ pub(crate) struct Print {
     /// Put the producer in front of each message: its number, then the name of its socket or its pid and uid.
     #[arg(long, conflicts_with = "json")]
     pub(crate) prefix: bool,
-    /// Put the time in front of each message, in UTC; with --json, as "time" in objects that have one.
+    /// Put the time in front of each message, in UTC; with --json, as "time" in each object.
     #[arg(long)]
     pub(crate) timestamps: bool,
     /// Add no newline to a message, so that the output has the bytes that were sent and no others. For --framing raw and
     /// until-eof. A terminal still gets rows.
     #[arg(long, conflicts_with_all = ["json", "prefix", "timestamps"])]
     pub(crate) no_newline: bool,
+}
+
+/// How connections are made.
+#[derive(Clone, Copy, Debug, ClapArgs)]
+#[command(next_help_heading = "Directories")]
+pub(crate) struct Directories {
+    /// Connect again to a socket in a directory whose connection has ended, as long as its server listens.
+    #[arg(long)]
+    pub(crate) reconnect: bool,
 }
 
 /// When to end, besides a signal.
@@ -106,6 +118,18 @@ pub(crate) struct File {
     /// The group of the socket files, by name or number.
     #[arg(long, value_name = "GROUP", value_parser = names::group)]
     pub(crate) group: Option<u32>,
+    /// Bind in a directory in which others may replace files, such as an emptyDir volume. They can then put a socket of
+    /// theirs in the place of ours, and receive what is meant for us.
+    #[arg(long)]
+    pub(crate) shared_directory: bool,
+    /// Replace a stale socket on any filesystem. On FUSE, overlay and network filesystems its server may live on another
+    /// machine, or on another side of the mount, where it cannot be seen.
+    #[arg(long)]
+    pub(crate) any_filesystem: bool,
+    /// When a socket file was removed or replaced, take its name again, unless another live server has it. Without this, the
+    /// loss is told.
+    #[arg(long)]
+    pub(crate) rebind: bool,
 }
 
 /// Who may send.
@@ -127,23 +151,67 @@ impl Access {
     /// Who was named; `None` if no one was, and the mode decides.
     pub(crate) fn admit(&self) -> Option<Admit> {
         if self.allow_any {
-            return Some(Admit::anyone());
+            return Some(Admit::any());
         }
         if self.allow_uid.is_empty() && self.allow_gid.is_empty() {
             return None;
         }
-        let admit = self.allow_uid.iter().fold(Admit::nobody(), |admit, uid| admit.uid(*uid));
+        let admit = self.allow_uid.iter().fold(Admit::none(), |admit, uid| admit.uid(*uid));
         Some(self.allow_gid.iter().fold(admit, |admit, gid| admit.gid(*gid)))
     }
 }
 
 impl Listen {
+    /// Who is admitted, in words behind an address; empty where it is only us and root.
+    pub(crate) fn admitted(&self, has_file: bool) -> String {
+        let Access { allow_uid, allow_gid, allow_any } = &self.access;
+        let numbers = |what: &str, ids: &[u32]| ids.iter().map(|id| format!("{what} {id}")).collect::<Vec<_>>();
+        let named = [numbers("uid", allow_uid), numbers("gid", allow_gid)].concat();
+        let mode = self.file.mode.filter(|_| has_file).unwrap_or_default();
+        match (named.is_empty(), *allow_any || mode.bits() & 0o002 != 0, mode.bits() & 0o020 != 0) {
+            (false, ..) => format!(", admitting {}", named.join(", ")),
+            (true, true, _) => ", admitting everyone".to_owned(),
+            (true, false, true) => ", admitting the file's group".to_owned(),
+            (true, false, false) => String::new(),
+        }
+    }
+
+    /// What the access options of a socket file, together, do not do, if anything: the mode lets fewer processes connect than
+    /// are named.
+    pub(crate) fn unreachable(&self) -> Option<String> {
+        let mode = self.file.mode.unwrap_or_default();
+        let named = |uid: &&u32| **uid != 0 && **uid != geteuid().as_raw();
+        let is_open = mode.bits() & 0o002 != 0;
+        let is_open_to_group = mode.bits() & 0o020 != 0;
+        let option = match (self.access.allow_uid.iter().find(named), &self.access.allow_gid[..]) {
+            (Some(uid), _) if !is_open && !is_open_to_group => format!("--allow-uid {uid}"),
+            (_, [gid, ..]) if !is_open && !is_open_to_group => format!("--allow-gid {gid}"),
+            _ => return None,
+        };
+        Some(format!(
+            "{option} has no effect while the mode of the file is {mode}: only its owner can connect; see --mode"
+        ))
+    }
+
     /// What is wrong with these options together, if anything. An option that could have no effect is an error.
     pub(crate) fn conflict(&self) -> Option<String> {
+        let mut places = self.places.iter().enumerate();
+        if places.any(|(number, place)| self.places.iter().take(number).any(|earlier| earlier == place)) {
+            return Some("the same ADDRESS is given twice".to_owned());
+        }
         let has_file = self.places.iter().any(Place::has_file);
-        let needs_file = [("--mode", self.file.mode.is_some()), ("--group", self.file.group.is_some())];
+        let needs_file = [
+            ("--mode", self.file.mode.is_some()),
+            ("--group", self.file.group.is_some()),
+            ("--shared-directory", self.file.shared_directory),
+            ("--any-filesystem", self.file.any_filesystem),
+            ("--rebind", self.file.rebind),
+        ];
         if let Some((option, _)) = needs_file.into_iter().find(|(_, is_set)| *is_set && !has_file) {
             return Some(format!("{option} is about socket files that are bound, and no ADDRESS is the path of one"));
+        }
+        if self.directories.reconnect && !self.places.iter().any(Place::is_directory) {
+            return Some("--reconnect is about sockets in a directory, and no ADDRESS is one".to_owned());
         }
         let is_plain = matches!(self.frames.framing, FramingName::Raw | FramingName::UntilEof);
         if self.print.no_newline && !is_plain {
