@@ -29,12 +29,19 @@
 //! | reach a path | [`Connect`]: waits for a server up to a deadline, says what is in the way |
 //! | know who is there | [`Peer`] and [`Admit`]: from the kernel, without name-service look-ups |
 //! | find out whether a path is served | [`probe()`] |
+//! | serve with axum, tonic or hyper | [`serve::Incoming`]: limits, the peer's identity, an orderly end |
 //! | exchange packets | [`Seqpacket`] connections and datagrams, see [`packet`] |
 //!
 //! # What this crate is not
 //!
 //! It does not frame messages and owns no connection (`uds-actor`, `uds-channel`), and knows nothing of directories that sockets
 //! appear in (`fs-watch`). It is for Linux.
+//!
+//! # Features
+//!
+//! - `axum`: `axum::serve::Listener` for [`serve::Incoming`], and [`Peer`] as what a handler learns about a connection.
+//! - `hyper`: `serve::hyper`, a server loop over hyper and a connector for its client.
+//! - `tonic`: connections for tonic's server; includes `hyper` for the connector of its client.
 
 mod address;
 mod admit;
@@ -48,6 +55,7 @@ mod mode;
 pub mod packet;
 mod path;
 mod peer;
+pub mod serve;
 mod sys;
 
 pub use crate::{
