@@ -13,7 +13,7 @@ use xshell::{Shell, cmd};
 
 use crate::{
     console::say,
-    flags,
+    flags, need,
     workspace::{self, Workspace},
 };
 
@@ -25,7 +25,7 @@ struct Peer {
 
 const PEERS: [Peer; 2] = [
     Peer { feature: "zmq", is_there: |shell| cmd!(shell, "pkg-config --exists libzmq").quiet().run().is_ok() },
-    Peer { feature: "omq", is_there: |shell| rustc(shell).is_some_and(|version| version >= (1, 93)) },
+    Peer { feature: "omq", is_there: |_| need::rustc().is_some_and(|version| version >= (1, 93)) },
 ];
 
 pub(crate) fn run(workspace: &Workspace, options: &flags::Bench) -> Result<ExitCode> {
@@ -58,27 +58,4 @@ pub(crate) fn run(workspace: &Workspace, options: &flags::Bench) -> Result<ExitC
     // From here on the benchmark gets the signals and gives the exit code.
     let error = bench.exec();
     bail!("cannot start {}: {error}", program.display())
-}
-
-/// The compiler's version: `(1, 93)`.
-fn rustc(shell: &Shell) -> Option<(u32, u32)> {
-    version(&cmd!(shell, "rustc --version").quiet().read().ok()?)
-}
-
-/// Major and minor number in `rustc 1.93.0 (...)`.
-fn version(line: &str) -> Option<(u32, u32)> {
-    let mut numbers = line.split(' ').nth(1)?.split('.').map(str::parse);
-    Some((numbers.next()?.ok()?, numbers.next()?.ok()?))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn versions_are_read() {
-        assert_eq!(version("rustc 1.95.0 (59807616e 2026-04-14)"), Some((1, 95)));
-        assert_eq!(version("rustc 1.100.0-nightly (0123 2027-01-01)"), Some((1, 100)));
-        assert_eq!(version("no compiler"), None);
-    }
 }

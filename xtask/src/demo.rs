@@ -18,10 +18,9 @@ use crate::{
 pub(crate) fn run(workspace: &Workspace, options: &flags::Demo) -> Result<ExitCode> {
     let shell = Shell::new()?;
     let cargo = workspace::cargo();
-    let locked = workspace.has_lock().then_some("--locked");
     say("building mpsr and the demo in release");
     // One build: two would choose dependencies' features differently and compile them twice.
-    cmd!(shell, "{cargo} build --release {locked...} --package mpsr --bin mpsr --package {TESTS} --bin demo")
+    cmd!(shell, "{cargo} build --release --locked --package mpsr --bin mpsr --package {TESTS} --bin demo")
         .run()
         .context("the demo does not build")?;
 

@@ -15,11 +15,10 @@ use anyhow::{Context, Result, bail};
 use xshell::{Shell, cmd};
 
 use crate::{
-    ci,
     command::Command,
     console::{complain, say},
-    flags, need, process,
-    step::{Group, Step},
+    flags, need, process, run,
+    step::{Group, Proof, Step},
     workspace::Workspace,
 };
 
@@ -28,7 +27,7 @@ const TARGETS: &str = "tests/fuzz/src/bin";
 /// The target with a planted mistake: the only one that must fail.
 const CANARY: &str = "canary";
 
-/// Seconds for each target when nobody says.
+/// Seconds for each target by default.
 const SECONDS: u64 = 10;
 /// Seconds for each target in `cargo xtask ci`.
 const CI_SECONDS: u64 = 1;
@@ -63,14 +62,15 @@ pub(crate) fn run(workspace: &Workspace, options: &flags::Fuzz) -> Result<ExitCo
     let seconds = options.secs.unwrap_or(SECONDS);
     let mut steps = vec![step("fuzz/build", BUILD_LIMIT, place.preparation(&chosen))];
     for target in chosen {
-        steps.push(step(&format!("fuzz/{target}"), limit(seconds), vec![place.fuzz(target, seconds)]));
+        let fuzz = step(&format!("fuzz/{target}"), limit(seconds), vec![place.fuzz(target, seconds)]);
+        steps.push(fuzz.proving(Proof::Fuzzed));
     }
-    ci::run_steps("fuzz", &steps, true)
+    run::steps("fuzz", &steps, true)
 }
 
 /// All targets for a moment, and the proof that they would find something.
 pub(crate) fn ci_step(workspace: &Workspace) -> Step {
-    let mut step = step("fuzz", BUILD_LIMIT, Vec::new());
+    let mut step = step("fuzz", BUILD_LIMIT, Vec::new()).proving(Proof::Fuzzed);
     match (targets(workspace), Place::of(workspace)) {
         (Ok(targets), Ok(place)) => {
             let names: Vec<&str> = targets.iter().map(String::as_str).collect();
@@ -178,6 +178,8 @@ impl Place {
         arguments.extend([
             format!("-max_total_time={seconds}"),
             "-max_len=600".to_owned(),
+            // Executions per second.
+            "-print_final_stats=1".to_owned(),
             // A unit this slow, or this much memory, is a finding like a panic.
             "-timeout=5".to_owned(),
             "-rss_limit_mb=1024".to_owned(),
@@ -196,7 +198,11 @@ mod tests {
     use super::*;
 
     fn workspace() -> Workspace {
-        Workspace { root: crate::workspace::root().unwrap(), target: env::temp_dir(), packages: Vec::new() }
+        Workspace {
+            root: std::path::Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_owned(),
+            target: env::temp_dir(),
+            packages: Vec::new(),
+        }
     }
 
     #[test]

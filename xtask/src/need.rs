@@ -38,6 +38,10 @@ pub(crate) const NEXTEST: Need =
     Need { tool: Tool::Cargo("nextest"), install: "cargo install --locked cargo-nextest", in_ci: false };
 pub(crate) const DENY: Need =
     Need { tool: Tool::Cargo("deny"), install: "cargo install --locked cargo-deny", in_ci: false };
+pub(crate) const MUTANTS: Need =
+    Need { tool: Tool::Cargo("mutants"), install: "cargo install --locked cargo-mutants", in_ci: false };
+pub(crate) const SEMVER: Need =
+    Need { tool: Tool::Cargo("semver-checks"), install: "cargo install --locked cargo-semver-checks", in_ci: false };
 /// libFuzzer is C++, and compiled with what uses it.
 pub(crate) const CXX: Need = Need { tool: Tool::Program("c++"), install: "apt-get install g++", in_ci: false };
 pub(crate) const JAVA: Need =
@@ -88,6 +92,41 @@ pub(crate) fn find_program(name: &str) -> Option<PathBuf> {
     })
 }
 
+/// What the machine has that changes how steps run.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Machine {
+    pub(crate) nextest: bool,
+    pub(crate) clippy: bool,
+}
+
+impl Machine {
+    pub(crate) fn probe() -> Self {
+        Self { nextest: NEXTEST.is_met(), clippy: CLIPPY.is_met() }
+    }
+}
+
+/// The compiler's version: `(1, 93)`.
+pub(crate) fn rustc() -> Option<(u32, u32)> {
+    let shell = Shell::new().ok()?;
+    version(&cmd!(shell, "rustc --version").quiet().ignore_stderr().read().ok()?)
+}
+
+/// Whether rustup has this version of Rust.
+pub(crate) fn has_toolchain(version: &str) -> bool {
+    find_program("rustup").is_some()
+        && Shell::new().is_ok_and(|shell| {
+            // Without this, rustup would install what is missing.
+            let ask = cmd!(shell, "rustup run {version} rustc --version").env("RUSTUP_AUTO_INSTALL", "0");
+            ask.quiet().ignore_stderr().ignore_stdout().run().is_ok()
+        })
+}
+
+/// Major and minor number in `rustc 1.93.0 (...)`.
+fn version(line: &str) -> Option<(u32, u32)> {
+    let mut numbers = line.split(' ').nth(1)?.split('.').map(str::parse);
+    Some((numbers.next()?.ok()?, numbers.next()?.ok()?))
+}
+
 /// Whether a builder runs us, by the variable they all set.
 pub(crate) fn is_ci() -> bool {
     env::var("CI").is_ok_and(|value| !matches!(value.as_str(), "" | "0" | "false"))
@@ -102,6 +141,15 @@ mod tests {
         assert!(Tool::Program("sh").version().is_some());
         assert_eq!(Tool::Program("no-such-program-here").version(), None);
         assert_eq!(Tool::Cargo("no-such-subcommand-here").version(), None);
+    }
+
+    #[test]
+    fn versions_are_read() {
+        assert_eq!(version("rustc 1.95.0 (59807616e 2026-04-14)"), Some((1, 95)));
+        assert_eq!(version("rustc 1.100.0-nightly (0123 2027-01-01)"), Some((1, 100)));
+        assert_eq!(version("no compiler"), None);
+        assert!(rustc().is_some_and(|version| version >= (1, 88)));
+        assert!(!has_toolchain("1.1"));
     }
 
     #[test]

@@ -18,6 +18,8 @@ pub(crate) struct Step {
     pub(crate) proof: Proof,
     /// Why there is nothing to run, when there is nothing to run.
     pub(crate) idle: Option<String>,
+    /// Only with `--full`.
+    pub(crate) is_heavy: bool,
 }
 
 /// What several steps are for.
@@ -27,6 +29,7 @@ pub(crate) enum Group {
     Lint,
     Test,
     Fuzz,
+    Mutants,
     Docs,
     Features,
     Supply,
@@ -38,6 +41,8 @@ pub(crate) enum Proof {
     Success,
     /// At least one test ran: a runner that found nothing ends well too.
     TestsRan,
+    /// At least one fuzz target was executed at least once in a second.
+    Fuzzed,
 }
 
 impl fmt::Display for Group {
@@ -47,6 +52,7 @@ impl fmt::Display for Group {
             Self::Lint => "lint",
             Self::Test => "tests",
             Self::Fuzz => "fuzzing",
+            Self::Mutants => "mutation",
             Self::Docs => "docs",
             Self::Features => "features",
             Self::Supply => "supply",
@@ -56,7 +62,16 @@ impl fmt::Display for Group {
 
 impl Step {
     pub(crate) fn new(name: impl Into<String>, group: Group, limit: Duration, commands: Vec<Command>) -> Self {
-        Self { name: name.into(), group, commands, needs: Vec::new(), limit, proof: Proof::Success, idle: None }
+        Self {
+            name: name.into(),
+            group,
+            commands,
+            needs: Vec::new(),
+            limit,
+            proof: Proof::Success,
+            idle: None,
+            is_heavy: false,
+        }
     }
 
     pub(crate) fn needing(mut self, needs: &[Need]) -> Self {
@@ -69,29 +84,56 @@ impl Step {
         self
     }
 
+    pub(crate) fn heavy(mut self) -> Self {
+        self.is_heavy = true;
+        self
+    }
+
+    /// Keeps the step from running, with the reason; `None` lets it run.
+    pub(crate) fn idle_because(mut self, reason: Option<String>) -> Self {
+        self.idle = reason;
+        self
+    }
+
     /// Whether `word` of `--only` means this step: its name, or its group's.
     pub(crate) fn answers_to(&self, word: &str) -> bool {
         self.name == word || self.group.to_string() == word
     }
 }
 
-/// The steps that `only` names, all of them without it.
+/// The steps to run, and the names of those left out because they are heavy. A step that `only` names is never left out.
 ///
 /// # Errors
 ///
 /// The words that name nothing.
-pub(crate) fn select(steps: Vec<Step>, only: Option<&str>) -> Result<Vec<Step>, Vec<String>> {
-    let Some(only) = only else { return Ok(steps) };
+pub(crate) fn select(
+    steps: Vec<Step>,
+    only: Option<&str>,
+    full: bool,
+) -> Result<(Vec<Step>, Vec<String>), Vec<String>> {
+    let Some(only) = only else {
+        let (run, left_out): (Vec<_>, Vec<_>) = steps.into_iter().partition(|step| full || !step.is_heavy);
+        return Ok((run, left_out.into_iter().map(|step| step.name).collect()));
+    };
     let words: Vec<&str> = only.split(',').map(str::trim).filter(|word| !word.is_empty()).collect();
-    let unknown: Vec<String> = words
-        .iter()
-        .filter(|word| !steps.iter().any(|step| step.answers_to(word)))
-        .map(|&word| word.to_owned())
-        .collect();
+    let is_unknown = |word: &&&str| !steps.iter().any(|step| step.answers_to(word));
+    let unknown: Vec<String> = words.iter().filter(is_unknown).map(|&word| word.to_owned()).collect();
     if !unknown.is_empty() || words.is_empty() {
         return Err(unknown);
     }
-    Ok(steps.into_iter().filter(|step| words.iter().any(|word| step.answers_to(word))).collect())
+    let named = |step: &Step| words.iter().any(|word| step.answers_to(word));
+    Ok((steps.into_iter().filter(named).collect(), Vec::new()))
+}
+
+/// The names of all steps and groups, each once.
+pub(crate) fn names(steps: &[Step]) -> String {
+    let mut names: Vec<String> = Vec::new();
+    for name in steps.iter().flat_map(|step| [step.name.clone(), step.group.to_string()]) {
+        if !names.contains(&name) {
+            names.push(name);
+        }
+    }
+    names.join(", ")
 }
 
 #[cfg(test)]
@@ -105,19 +147,28 @@ mod tests {
     }
 
     fn names(only: &str) -> Vec<String> {
-        select(steps(), Some(only)).unwrap().into_iter().map(|step| step.name).collect()
+        select(steps(), Some(only), false).unwrap().0.into_iter().map(|step| step.name).collect()
     }
 
     #[test]
     fn steps_are_chosen_by_name_and_by_group() {
         assert_eq!(names("fmt, features/b"), ["fmt", "features/b"]);
         assert_eq!(names("features"), ["features/a", "features/b"]);
-        assert_eq!(select(steps(), None).unwrap().len(), 3);
+        assert_eq!(super::names(&steps()), "fmt, text, features/a, features, features/b");
     }
 
     #[test]
     fn a_word_that_names_nothing_is_an_error() {
-        assert_eq!(select(steps(), Some("fmt,nosuch")).unwrap_err(), ["nosuch"]);
-        assert!(select(steps(), Some(",")).unwrap_err().is_empty());
+        assert_eq!(select(steps(), Some("fmt,nosuch"), false).unwrap_err(), ["nosuch"]);
+        assert!(select(steps(), Some(","), false).unwrap_err().is_empty());
+    }
+
+    #[test]
+    fn heavy_steps_are_left_out_by_name_unless_they_are_asked_for() {
+        let steps = || steps().into_iter().map(|step| if step.name == "fmt" { step.heavy() } else { step }).collect();
+        let (run, left_out) = select(steps(), None, false).unwrap();
+        assert_eq!((run.len(), left_out), (2, vec!["fmt".to_owned()]));
+        assert_eq!(select(steps(), None, true).unwrap().0.len(), 3);
+        assert_eq!(select(steps(), Some("fmt"), false).unwrap().0.len(), 1);
     }
 }

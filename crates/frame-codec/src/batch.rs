@@ -39,6 +39,14 @@ pub struct Batch {
     block: Bytes,
     frames: Vec<Span>,
     byte_len: usize,
+    oversized: Oversized,
+}
+
+/// Frames over the limit that the decoder did something about.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Oversized {
+    skipped: u32,
+    shortened: u32,
 }
 
 impl Batch {
@@ -61,12 +69,21 @@ impl Batch {
     /// If they are 4 GiB long or longer together.
     #[must_use]
     pub fn concat(batches: impl IntoIterator<Item = Self>) -> Self {
-        let mut filled: Vec<Self> = batches.into_iter().filter(|batch| !batch.is_empty()).collect();
+        let mut oversized = Oversized::default();
+        let mut filled = Vec::new();
+        for batch in batches {
+            oversized.skipped = oversized.skipped.saturating_add(batch.oversized.skipped);
+            oversized.shortened = oversized.shortened.saturating_add(batch.oversized.shortened);
+            if !batch.is_empty() {
+                filled.push(batch);
+            }
+        }
         if filled.len() <= 1 {
-            return filled.pop().unwrap_or_default();
+            return Self { oversized, ..filled.pop().unwrap_or_default() };
         }
         let byte_len = filled.iter().map(Self::byte_len).sum();
-        Self::copied(filled.iter().map(Self::len).sum(), byte_len, filled.iter().flatten())
+        let joined = Self::copied(filled.iter().map(Self::len).sum(), byte_len, filled.iter().flatten());
+        Self { oversized, ..joined }
     }
 
     /// The number of frames.
@@ -79,6 +96,32 @@ impl Batch {
     #[must_use]
     pub const fn is_empty(&self) -> bool {
         self.frames.is_empty()
+    }
+
+    /// How many frames over the limit the decoder left out directly before the first frame of this batch
+    /// ([`Oversize::Skip`](crate::Oversize::Skip)). There is a batch without frames where nothing has followed them yet.
+    #[must_use]
+    pub const fn skipped(&self) -> u32 {
+        self.oversized.skipped
+    }
+
+    /// How many frames of this batch are the beginnings of frames over the limit
+    /// ([`Oversize::Shorten`](crate::Oversize::Shorten)). Such a frame is the only one of its batch.
+    #[must_use]
+    pub const fn shortened(&self) -> u32 {
+        self.oversized.shortened
+    }
+
+    /// The same batch behind this many frames that were left out.
+    pub(crate) const fn behind(mut self, skipped: u32) -> Self {
+        self.oversized.skipped = skipped;
+        self
+    }
+
+    /// The same batch of one frame, which was shortened.
+    pub(crate) const fn cut_down(mut self) -> Self {
+        self.oversized.shortened = 1;
+        self
     }
 
     /// The payload bytes of all frames together.
@@ -127,7 +170,7 @@ impl Batch {
     /// long as any frame in it. The copy holds no [permit](Self::holding).
     #[must_use]
     pub fn detach(&self) -> Self {
-        Self::copied(self.len(), self.byte_len, self)
+        Self { oversized: self.oversized, ..Self::copied(self.len(), self.byte_len, self) }
     }
 
     /// `len` frames of `byte_len` bytes in all, copied next to each other.

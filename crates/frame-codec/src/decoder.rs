@@ -7,10 +7,12 @@ use bytes::{Buf as _, BufMut, Bytes, BytesMut};
 
 use crate::{Batch, Error, Framing, Limits, Scan, batch::Index};
 
+mod oversize;
 mod spares;
 #[cfg(test)]
 mod tests;
 
+use oversize::{Begun, Rest};
 use spares::Spares;
 
 /// A frame from this size on (half of a usual read) is read to its end and no further, so that the beginning of the next
@@ -73,6 +75,11 @@ pub struct Decoder<F> {
     expected: usize,
     /// Bytes of the frame before with all that surrounds it, if it was large: the next may be like it.
     large: usize,
+    /// The frame over the limit that is being passed over.
+    passing: Option<Rest>,
+    /// Frames over the limit that were left out since the last batch.
+    skipped: u32,
+    is_unterminated: bool,
     state: State,
 }
 
@@ -113,6 +120,9 @@ impl<F: Framing> Decoder<F> {
             offer: None,
             expected: 16,
             large: 0,
+            passing: None,
+            skipped: 0,
+            is_unterminated: false,
             state: State::Open,
         }
     }
@@ -265,6 +275,27 @@ impl<F: Framing> Decoder<F> {
         if self.unread.len() < self.pending.at_least {
             return Ok(None);
         }
+        if self.passing.is_some() && !self.pass_over()? {
+            return Ok(self.skipped_last());
+        }
+        loop {
+            let found = self.take_frames();
+            let error = match found {
+                Ok(Some(batch)) => return Ok(Some(batch.behind(mem::take(&mut self.skipped)))),
+                Ok(None) => return Ok(self.skipped_last()),
+                Err(error) => error,
+            };
+            match self.begin_passing(error)? {
+                Begun::Shortened(batch) => return Ok(Some(batch)),
+                Begun::Passing if self.pass_over()? && !self.unread.is_empty() => {}
+                Begun::Passing | Begun::Waiting => return Ok(self.skipped_last()),
+            }
+        }
+    }
+
+    /// The frames that are complete at the front. After an error nothing was taken.
+    #[inline]
+    fn take_frames(&mut self) -> Result<Option<Batch>, Error> {
         let mut index = Index::expecting(self.expected.min(self.unread.len()));
         let mut taken: usize = 0;
         let mut scanned = self.pending.scanned;
@@ -281,23 +312,34 @@ impl<F: Framing> Decoder<F> {
                         break Pending { at_least: 1, scanned: 0 };
                     }
                 }
-                Ok(Scan::More { at_least, scanned }) => break Pending { at_least, scanned },
-                Err(error) => {
-                    self.state = State::Broken(error.clone());
-                    if index.len() == 0 {
-                        return Err(error);
-                    }
-                    break Pending { at_least: 1, scanned: 0 };
+                Ok(Scan::More { at_least, scanned }) => {
+                    let padding = self.framing.padding(rest).min(rest.len());
+                    taken = taken.saturating_add(padding);
+                    let at_least = at_least.saturating_sub(padding).max(1);
+                    break Pending { at_least, scanned: scanned.saturating_sub(padding) };
                 }
+                // The frames before it are given out first; then it is found again.
+                Err(_) if index.len() > 0 => break Pending { at_least: 1, scanned: 0 },
+                Err(error) => return Err(error),
             }
         };
         if index.len() == 0 {
+            self.unread.advance(taken);
+            self.fresh &= taken == 0;
             return Ok(None);
         }
         self.large = if last >= LARGE { last } else { 0 };
         self.expected = index.len();
         let block = self.take_front(taken);
         Ok(Some(index.into_batch(block)))
+    }
+
+    /// A batch without frames, if there is one to say that frames were left out.
+    fn skipped_last(&mut self) -> Option<Batch> {
+        match mem::take(&mut self.skipped) {
+            0 => None,
+            skipped => Some(Batch::default().behind(skipped)),
+        }
     }
 
     /// Says that the stream ended in an orderly way, and takes a last frame that needs no terminator, if there is one.
@@ -318,9 +360,15 @@ impl<F: Framing> Decoder<F> {
         if let Some(batch) = self.next_batch()? {
             return Ok(Some(batch));
         }
+        if self.passing.take().is_some() {
+            // What has come of it was counted as left out, or its beginning given out.
+            self.unread.clear();
+            self.state = State::Finished;
+            return Ok(None);
+        }
         match self.framing.at_eof(&self.unread, self.limits.max_frame()) {
             Ok(Scan::Frame { payload, end }) => {
-                self.state = State::Finished;
+                self.end_unterminated();
                 let mut index = Index::expecting(1);
                 index.push(payload.start, payload.end);
                 let block = self.take_front(end);
@@ -330,11 +378,48 @@ impl<F: Framing> Decoder<F> {
                 self.state = State::Finished;
                 Ok(None)
             }
-            Err(error) => {
-                self.state = State::Broken(error.clone());
-                Err(error)
-            }
+            Err(error) => match self.begin_passing(error)? {
+                Begun::Shortened(batch) => {
+                    self.end_unterminated();
+                    self.passing = None;
+                    self.unread.clear();
+                    Ok(Some(batch))
+                }
+                Begun::Passing => {
+                    self.state = State::Finished;
+                    self.passing = None;
+                    self.unread.clear();
+                    Ok(self.skipped_last())
+                }
+                Begun::Waiting => {
+                    self.state = State::Finished;
+                    Ok(None)
+                }
+            },
         }
+    }
+
+    /// The same as [`finish`](Self::finish) for a stream that goes on and is read no further: a rest that an orderly end
+    /// would make a frame is one, because the peer may have written no more; but not where the end of the stream
+    /// [is the only end](Framing::ends_at_eof) a frame has, because there it is missing.
+    ///
+    /// # Errors
+    ///
+    /// As for [`next_batch`](Self::next_batch).
+    pub fn finish_early(&mut self) -> Result<Option<Batch>, Error> {
+        if self.framing.ends_at_eof() { self.next_batch() } else { self.finish() }
+    }
+
+    fn end_unterminated(&mut self) {
+        self.state = State::Finished;
+        self.is_unterminated = !self.framing.ends_at_eof();
+    }
+
+    /// Whether the last frame was ended by the end of the stream instead of its terminator: it may be the beginning of a
+    /// longer one whose sender was interrupted.
+    #[must_use]
+    pub const fn is_unterminated(&self) -> bool {
+        self.is_unterminated
     }
 
     /// The first bytes of the buffer as a block. One that is small gets memory of its own: it would keep all of the buffer

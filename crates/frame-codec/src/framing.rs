@@ -11,6 +11,7 @@ mod length_prefixed;
 mod netstring;
 mod octet_count;
 mod raw;
+mod syslog;
 mod until_eof;
 mod varint;
 mod whole;
@@ -21,6 +22,7 @@ pub use length_prefixed::{ByteOrder, LengthPrefixed};
 pub use netstring::Netstring;
 pub use octet_count::OctetCount;
 pub use raw::Raw;
+pub use syslog::Syslog;
 pub use until_eof::UntilEof;
 pub use varint::{Overlong, Varint};
 pub use whole::Whole;
@@ -64,6 +66,40 @@ pub trait Framing: fmt::Debug {
         Ok(Scan::More { at_least: unread.len().saturating_add(1), scanned: unread.len() })
     }
 
+    /// Whether the end of the stream is how a frame ends, as it is for [`UntilEof`]. Otherwise a frame that
+    /// [`at_eof`](Self::at_eof) finds is marked as [unterminated](crate::Decoder::is_unterminated).
+    fn ends_at_eof(&self) -> bool {
+        false
+    }
+
+    /// How many bytes at the front of `unread` lie between frames and belong to none: none, unless the framing has such
+    /// bytes. [`scan`](Self::scan) passes over them too.
+    fn padding(&self, unread: &[u8]) -> usize {
+        let _ = unread;
+        0
+    }
+
+    /// How to pass over the frame at the front of `unread`, which [`scan`](Self::scan) or [`at_eof`](Self::at_eof) found to
+    /// be too large. Asked only where [`Oversize`](crate::Oversize) says so.
+    ///
+    /// # Errors
+    ///
+    /// As for [`scan`](Self::scan).
+    fn oversized(&self, unread: &[u8]) -> Result<Oversized, Error> {
+        let _ = unread;
+        Ok(Oversized::Unknown)
+    }
+
+    /// Where a frame ends whose beginning is gone, if [`oversized`](Self::oversized) called it [`Open`](Oversized::Open):
+    /// `rest` is a later part of its payload with what follows. Bytes that `More` reports as scanned are dropped.
+    ///
+    /// # Errors
+    ///
+    /// As for [`scan`](Self::scan).
+    fn resume(&self, rest: &[u8]) -> Result<Scan, Error> {
+        self.scan(rest, 0, usize::MAX)
+    }
+
     /// The bytes that go in front of and behind `payload` on the wire.
     ///
     /// # Errors
@@ -90,6 +126,29 @@ pub enum Scan {
         /// This many bytes were searched and need not be searched again.
         scanned: usize,
     },
+}
+
+/// How a frame that is too large goes on, as far as its beginning tells.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Oversized {
+    /// Its beginning does not tell yet: ask again when more bytes have arrived.
+    More,
+    /// The frame says its length.
+    Declared {
+        /// Where the payload begins.
+        start: usize,
+        /// Bytes of payload.
+        len: u64,
+        /// What must follow the payload.
+        tail: &'static [u8],
+    },
+    /// The frame goes on until a delimiter that [`Framing::resume`] finds, or until the end of the stream.
+    Open {
+        /// Where the payload begins.
+        start: usize,
+    },
+    /// The framing does not support it: the error is final.
+    Unknown,
 }
 
 /// What surrounds a payload on the wire: a computed head and a constant tail.
@@ -169,6 +228,22 @@ macro_rules! forward_framing {
 
             fn at_eof(&self, unread: &[u8], max_payload: usize) -> Result<Scan, Error> {
                 (**self).at_eof(unread, max_payload)
+            }
+
+            fn ends_at_eof(&self) -> bool {
+                (**self).ends_at_eof()
+            }
+
+            fn padding(&self, unread: &[u8]) -> usize {
+                (**self).padding(unread)
+            }
+
+            fn oversized(&self, unread: &[u8]) -> Result<Oversized, Error> {
+                (**self).oversized(unread)
+            }
+
+            fn resume(&self, rest: &[u8]) -> Result<Scan, Error> {
+                (**self).resume(rest)
             }
 
             fn envelope(&self, payload: &[u8]) -> Result<Envelope<'_>, Error> {

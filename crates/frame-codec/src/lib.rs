@@ -31,12 +31,13 @@
 //!
 //! | framing | on the wire | an unterminated rest at the end |
 //! |---|---|---|
-//! | [`LengthPrefixed`] | a binary length of 1–8 bytes, in front or inside a header, then the payload | is cut |
-//! | [`Varint`] | a length of 1–10 bytes in base 128 (Protocol Buffers), then the payload | is cut |
-//! | [`Delimited`] | the payload, then a byte or byte string: lines, NUL | is delivered (or cut, by choice) |
-//! | [`OctetCount`] | `LENGTH SPACE` and the payload (syslog, RFC 6587) | is cut |
-//! | [`Netstring`] | `LENGTH:` the payload and a comma | is cut |
-//! | [`Fixed`] | the payload; all have one length | is cut |
+//! | [`LengthPrefixed`] | a binary length of 1–8 bytes, in front or inside a header, then the payload | is truncated |
+//! | [`Varint`] | a length of 1–10 bytes in base 128 (Protocol Buffers), then the payload | is truncated |
+//! | [`Delimited`] | the payload, then a byte or byte string: lines, NUL | is delivered (or truncated, by choice) |
+//! | [`OctetCount`] | `LENGTH SPACE` and the payload (syslog, RFC 6587) | is truncated |
+//! | [`Syslog`] | octet counts, newlines and NULs mixed, as syslog senders use them | is delivered |
+//! | [`Netstring`] | `LENGTH:` the payload and a comma | is truncated |
+//! | [`Fixed`] | the payload; all have one length | is truncated |
 //! | [`UntilEof`] | the payload; the end of the stream ends it | is the frame |
 //! | [`Whole`] | the payload; each receive is one frame (datagrams) | – |
 //! | [`Raw`] | the payload; frames are whatever arrived together | – |
@@ -82,8 +83,8 @@ pub use crate::{
     encoder::{Encoder, Written},
     error::Error,
     framing::{
-        ByteOrder, Delimited, Envelope, Fixed, Framing, Head, LengthPrefixed, Netstring, OctetCount, Overlong, Raw,
-        Scan, Unterminated, UntilEof, Varint, Whole,
+        ByteOrder, Delimited, Envelope, Fixed, Framing, Head, LengthPrefixed, Netstring, OctetCount, Overlong,
+        Oversized, Raw, Scan, Syslog, Unterminated, UntilEof, Varint, Whole,
     },
-    limits::Limits,
+    limits::{Limits, Oversize},
 };

@@ -11,6 +11,7 @@
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
     max_frame: usize,
+    oversize: Oversize,
     min_read: usize,
     max_read: usize,
 }
@@ -25,7 +26,7 @@ impl Limits {
     /// The largest payload that is decoded or encoded, in bytes.
     ///
     /// At the limit: a longer frame from the peer is [`Error::FrameTooLarge`](crate::Error::FrameTooLarge) as soon as
-    /// its header is read, and nothing of it is buffered; a longer payload for sending is refused.
+    /// its header is read, and nothing of it is buffered, unless [`oversize`](Self::oversize) says otherwise; a longer payload for sending is refused.
     #[must_use]
     pub const fn max_frame(&self) -> usize {
         self.max_frame
@@ -42,6 +43,19 @@ impl Limits {
         self
     }
 
+    /// What becomes of a frame from the peer that is larger than [`max_frame`](Self::max_frame).
+    #[must_use]
+    pub const fn oversize(&self) -> Oversize {
+        self.oversize
+    }
+
+    /// Says what becomes of a frame from the peer that is too large; it ends the stream unless told otherwise.
+    #[must_use]
+    pub const fn with_oversize(mut self, policy: Oversize) -> Self {
+        self.oversize = policy;
+        self
+    }
+
     /// The room offered to the first read, in bytes; it grows while reads fill it.
     pub(crate) const fn min_read(&self) -> usize {
         self.min_read
@@ -53,8 +67,29 @@ impl Limits {
     }
 }
 
+/// What a decoder does with a frame that is larger than the limit.
+///
+/// Passing over one takes no memory beyond one read. It needs a framing that can tell where such a frame ends: all of this
+/// crate's can but [`Raw`](crate::Raw) and [`Whole`](crate::Whole); with others the frame ends the stream.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Oversize {
+    /// It is an error, and the stream ends.
+    #[default]
+    Disconnect,
+    /// It is left out and counted ([`Batch::skipped`](crate::Batch::skipped)); the stream goes on behind it.
+    Skip,
+    /// Its first bytes, as many as the limit allows, are the frame, which is counted
+    /// ([`Batch::shortened`](crate::Batch::shortened)); the stream goes on behind it.
+    Shorten,
+}
+
 impl Default for Limits {
     fn default() -> Self {
-        Self { max_frame: Self::DEFAULT_MAX_FRAME, min_read: 1 << 10, max_read: 64 << 10 }
+        Self {
+            max_frame: Self::DEFAULT_MAX_FRAME,
+            oversize: Oversize::Disconnect,
+            min_read: 1 << 10,
+            max_read: 64 << 10,
+        }
     }
 }

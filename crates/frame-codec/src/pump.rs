@@ -249,6 +249,19 @@ impl<S, F: Framing> Pump<S, F> {
         self.decoder.next_batch().ok().flatten()
     }
 
+    /// The rest that an orderly end would make a frame, for a stream that goes on and is read no further; call
+    /// [`take_received`](Self::take_received) first. See [`Decoder::finish_early`]. `None` when there are no more.
+    pub fn take_unterminated(&mut self) -> Option<Batch> {
+        self.decoder.finish_early().ok().flatten()
+    }
+
+    /// Whether the last frame was ended by the end of the stream instead of its terminator:
+    /// [`Decoder::is_unterminated`].
+    #[must_use]
+    pub const fn is_unterminated(&self) -> bool {
+        self.decoder.is_unterminated()
+    }
+
     /// Gives back memory that nothing waits in: whoever waits in great numbers must not hold a buffer each.
     ///
     /// For a connection on which nothing has moved for a while: what is given back now is taken again with the next byte.

@@ -25,6 +25,7 @@
 //! | [`no_input_panics`] | every framing |
 //! | [`scans_are_bounded`] | framings that keep payloads apart |
 //! | [`memory_follows_arrival`] | every framing |
+//! | [`frames_over_the_limit_are_passed_over`] | framings that can pass over a frame |
 //! | [`what_is_accepted_would_be_written`] | framings with one encoding for each message |
 //!
 //! A fuzz target is one line: [`hostile`], or [`strict`] where there is one encoding.
@@ -32,7 +33,7 @@
 use bytes::BufMut as _;
 use proptest::{collection::vec, prelude::*, test_runner::TestCaseError};
 
-use crate::{Decoder, Encoder, Error, Framing, Limits, Scan};
+use crate::{Batch, Decoder, Encoder, Error, Framing, Limits, Oversize, Scan};
 
 mod fuzz;
 
@@ -74,6 +75,10 @@ pub fn garbage() -> impl Strategy<Value = Vec<u8>> {
 pub struct Reading {
     /// The payloads of all frames, the one that the orderly end completes included.
     pub frames: Vec<Vec<u8>>,
+    /// Where frames over the limit were left out: behind how many frames, and how many.
+    pub skipped: Vec<(usize, u32)>,
+    /// Frames that are the beginnings of longer ones.
+    pub shortened: u32,
     /// Bytes left over.
     pub truncated: usize,
     /// The error that ended the reading, if one did.
@@ -83,13 +88,22 @@ pub struct Reading {
 /// Reads `wire` in pieces of the given lengths, then its orderly end.
 pub fn read(framing: &impl Framing, limits: Limits, wire: &[u8], cuts: &[usize]) -> Reading {
     let mut decoder = Decoder::new(framing, limits);
-    let mut frames = Vec::new();
+    let (mut frames, mut skipped, mut shortened) = (Vec::new(), Vec::new(), 0);
+    let mut note = |batch: Batch| {
+        match skipped.last_mut() {
+            _ if batch.skipped() == 0 => {}
+            Some((behind, count)) if *behind == frames.len() => *count += batch.skipped(),
+            _ => skipped.push((frames.len(), batch.skipped())),
+        }
+        shortened += batch.shortened();
+        frames.extend(batch.iter().map(<[u8]>::to_vec));
+    };
     let mut rest = wire;
     let mut lengths = cuts.iter().copied().filter(|len| *len > 0).cycle();
     let outcome = (|| {
         loop {
             while let Some(batch) = decoder.next_batch()? {
-                frames.extend(batch.iter().map(<[u8]>::to_vec));
+                note(batch);
             }
             if rest.is_empty() {
                 break;
@@ -98,15 +112,15 @@ pub fn read(framing: &impl Framing, limits: Limits, wire: &[u8], cuts: &[usize])
             decoder.feed(piece);
             rest = later;
         }
-        if let Some(batch) = decoder.finish()? {
-            frames.extend(batch.iter().map(<[u8]>::to_vec));
+        while let Some(batch) = decoder.finish()? {
+            note(batch);
         }
         Ok(())
     })();
     let error = outcome.err();
     // After an error what was not fed yet is as unread as the rest.
     let truncated = decoder.truncated_len() + rest.len();
-    Reading { frames, truncated, error }
+    Reading { frames, skipped, shortened, truncated, error }
 }
 
 /// Encodes the payloads one behind the other.
@@ -154,13 +168,53 @@ pub fn any_split_of_garbage_ends_the_same(
     bytes: &[u8],
     cuts: &[usize],
 ) -> Verdict {
+    for policy in [Oversize::Disconnect, Oversize::Skip, Oversize::Shorten] {
+        let limits = Limits::default().with_max_frame(max_frame).with_oversize(policy);
+        let whole = read(framing, limits, bytes, &[]);
+        let split = read(framing, limits, bytes, cuts);
+        prop_assert_eq!(&split.frames, &whole.frames, "{:?}", policy);
+        prop_assert_eq!(&split.skipped, &whole.skipped, "{:?}", policy);
+        prop_assert_eq!((split.shortened, split.truncated), (whole.shortened, whole.truncated), "{:?}", policy);
+        prop_assert_eq!(split.error.is_some(), whole.error.is_some(), "{:?}", policy);
+        prop_assert!(whole.frames.iter().all(|frame| frame.len() <= max_frame), "a frame over the limit got through");
+    }
+    Ok(())
+}
+
+/// Law: with [`Oversize::Skip`] exactly the frames within the limit come out, and each one that is left out is counted
+/// where it was; with [`Oversize::Shorten`] each one over the limit comes out as its beginning. In any split.
+///
+/// Not for framings that cannot pass over a frame, such as [`Raw`](crate::Raw) and [`Whole`](crate::Whole).
+///
+/// # Errors
+///
+/// A counterexample.
+pub fn frames_over_the_limit_are_passed_over(
+    framing: &impl Framing,
+    max_frame: usize,
+    payloads: &[Vec<u8>],
+    cuts: &[usize],
+) -> Verdict {
+    let wire = encode(framing, payloads).map_err(|error| TestCaseError::reject(error.to_string()))?;
     let limits = Limits::default().with_max_frame(max_frame);
-    let whole = read(framing, limits, bytes, &[]);
-    let split = read(framing, limits, bytes, cuts);
-    prop_assert_eq!(&split.frames, &whole.frames);
-    prop_assert_eq!(split.truncated, whole.truncated);
-    prop_assert_eq!(split.error.is_some(), whole.error.is_some());
-    prop_assert!(whole.frames.iter().all(|frame| frame.len() <= max_frame), "a frame over the limit got through");
+    let over = payloads.iter().filter(|payload| payload.len() > max_frame).count();
+    let (mut within, mut skipped) = (Vec::new(), Vec::<(usize, u32)>::new());
+    for payload in payloads {
+        match skipped.last_mut() {
+            _ if payload.len() <= max_frame => within.push(payload.clone()),
+            Some((behind, count)) if *behind == within.len() => *count += 1,
+            _ => skipped.push((within.len(), 1)),
+        }
+    }
+    let reading = read(framing, limits.with_oversize(Oversize::Skip), &wire, cuts);
+    prop_assert_eq!(&reading.frames, &within);
+    prop_assert_eq!(&reading.skipped, &skipped);
+    prop_assert_eq!((reading.shortened, reading.truncated, &reading.error), (0, 0, &None));
+    let beginnings: Vec<_> = payloads.iter().map(|payload| payload[..payload.len().min(max_frame)].to_vec()).collect();
+    let reading = read(framing, limits.with_oversize(Oversize::Shorten), &wire, cuts);
+    prop_assert_eq!(&reading.frames, &beginnings);
+    prop_assert_eq!((reading.skipped.len(), reading.shortened as usize), (0, over));
+    prop_assert_eq!((reading.truncated, &reading.error), (0, &None));
     Ok(())
 }
 

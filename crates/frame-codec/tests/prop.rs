@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bytes::BufMut as _;
 use frame_codec::{
     ByteOrder, Decoder, Delimited, Encoder, Fixed, Framing, LengthPrefixed, Limits, Netstring, OctetCount, Overlong,
-    Raw, Unterminated, UntilEof, Varint, Whole, testing,
+    Raw, Syslog, Unterminated, UntilEof, Varint, Whole, testing,
 };
 use proptest::prelude::*;
 
@@ -39,6 +39,7 @@ fn chosen() -> impl Strategy<Value = Chosen> {
         1 => Just(strict(Varint::new())),
         1 => Just((Arc::new(Varint::new().overlong(Overlong::Accept)) as Arc<dyn Framing>, false)),
         1 => Just(strict(OctetCount)),
+        1 => Just((Arc::new(Syslog) as Arc<dyn Framing>, false)),
         1 => Just(strict(Netstring)),
         1 => (1_usize..20).prop_map(|len| strict(Fixed::new(len))),
     ]
@@ -94,6 +95,14 @@ proptest! {
         framing in separating(), max_frame in 1_usize..300, bytes in testing::garbage(), cuts in testing::cuts(),
     ) {
         testing::any_split_of_garbage_ends_the_same(&framing, max_frame, &bytes, &cuts)?;
+    }
+
+    #[test]
+    fn frames_over_the_limit_are_left_out_or_shortened_and_the_others_come_through(
+        framing in separating(), max_frame in 1_usize..100, payloads in testing::payloads(), cuts in testing::cuts(),
+    ) {
+        let payloads = acceptable(&framing, payloads);
+        testing::frames_over_the_limit_are_passed_over(&framing, max_frame, &payloads, &cuts)?;
     }
 
     #[test]

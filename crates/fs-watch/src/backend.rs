@@ -6,11 +6,13 @@ use crate::event::Why;
 use crate::hints::Hints;
 use crate::target::Target;
 
-mod kernel;
+mod inotify;
+mod notify;
 mod polling;
 mod scripted;
 
-pub use kernel::KernelEvents;
+pub use inotify::Inotify;
+pub use notify::Notify;
 pub use polling::Polling;
 pub use scripted::{Script, Scripted};
 

@@ -3,8 +3,8 @@
 //! | question | |
 //! |---|---|
 //! | Am I the only manager of this directory? | [`Lock`] |
-//! | Who listens on what in there? | [`survey`] |
-//! | Which sockets are left over, and away with them | [`Sweep`] |
+//! | Which processes listen on what in there? | [`survey`], [`Inspection`] |
+//! | Which sockets and lock files are left over? Remove them | [`Sweep`] |
 //!
 //! None of this needs a [`Watcher`](crate::Watcher), and all of it blocks for as long as the filesystem and `/proc` take:
 //! in a runtime, use its threads for blocking work.
@@ -22,6 +22,7 @@ use rustix::io::Errno;
 use socket_file::Facts;
 
 use crate::error::Error;
+use crate::filesystem::Filesystem;
 
 mod lock;
 mod processes;
@@ -32,8 +33,14 @@ pub use lock::Lock;
 #[doc(inline)]
 pub use lock_file::{Fault as LockFault, FileKind};
 pub use processes::Process;
-pub use survey::{Found, Survey, survey};
-pub use sweep::{Doubt, Fate, Finding, Kept, Sweep, Swept};
+pub use survey::{Cost, Found, Inspection, PassedOver, Survey, survey};
+pub use sweep::{Doubt, Fate, Finding, Kept, LockFate, LockFinding, Sweep, Swept};
+
+/// The name of the filesystem that a file is on, if that may hide a socket's server from our kernel.
+fn hides_servers(file: impl AsFd) -> Option<&'static str> {
+    let facts = rustix::fs::fstatfs(file);
+    facts.map_or(Filesystem::Other, |facts| Filesystem::of(facts.f_type as u64)).hides_servers()
+}
 
 /// A directory, held open: whatever happens to its path, what is done is done in this one.
 #[derive(Debug)]

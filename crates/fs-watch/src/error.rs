@@ -38,6 +38,12 @@ pub enum Error {
         /// The path as it was given.
         dir: PathBuf,
     },
+    /// The path leads to something that can be neither listed nor asked about.
+    #[error("{path:?} is neither a socket nor a directory")]
+    NeitherSocketNorDirectory {
+        /// The path as it was given.
+        path: PathBuf,
+    },
     /// The directory is there, but listing it failed.
     #[error("cannot list {dir:?}: this process needs permission to read and to search it")]
     Unreadable {
@@ -167,7 +173,7 @@ impl Error {
             | Self::Blind { .. }
             | Self::Unreadable { .. }
             | Self::NoThread { .. } => true,
-            Self::NotADirectory { .. } | Self::Stopped { .. } => false,
+            Self::NotADirectory { .. } | Self::NeitherSocketNorDirectory { .. } | Self::Stopped { .. } => false,
             Self::Refused { .. } | Self::Busy { .. } | Self::Denied { .. } | Self::Connect { .. } => true,
             // What comes at this path is another socket, and announced as such.
             Self::Gone { .. } | Self::Replaced { .. } => false,

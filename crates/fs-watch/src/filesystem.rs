@@ -11,6 +11,9 @@ pub(crate) enum Filesystem {
     Disk,
     /// Others may change it without our kernel knowing.
     Foreign(&'static str),
+    /// It shows the files of other directories, in which they have other inodes: a socket that is bound on one side is
+    /// unbound on the other.
+    Stacked(&'static str),
     /// One that nothing is known of.
     Other,
 }
@@ -32,6 +35,11 @@ impl Filesystem {
             0x7461_636f => Self::Foreign("OCFS2"),
             0x786f_4256 => Self::Foreign("a VirtualBox folder"),
             0xbacb_acbc => Self::Foreign("a VMware folder"),
+            0x7c7c_6673 => Self::Foreign("a Parallels folder"),
+            0x7375_7245 => Self::Foreign("Coda"),
+            0x794c_7630 => Self::Stacked("overlay"),
+            0x6175_6673 => Self::Stacked("aufs"),
+            0xf15f => Self::Stacked("eCryptfs"),
             _ => Self::Other,
         }
     }
@@ -50,6 +58,15 @@ impl Filesystem {
     pub(crate) fn trouble(self) -> Option<Why> {
         match self {
             Self::Foreign(filesystem) => Some(Why::EventsUnreliable { filesystem }),
+            Self::Memory | Self::Disk | Self::Stacked(_) | Self::Other => None,
+        }
+    }
+
+    /// Its name if a socket's file may belong to a server that our kernel does not find by it: on another machine, in
+    /// another kernel, or on the other side of the same mount.
+    pub(crate) fn hides_servers(self) -> Option<&'static str> {
+        match self {
+            Self::Foreign(name) | Self::Stacked(name) => Some(name),
             Self::Memory | Self::Disk | Self::Other => None,
         }
     }
@@ -68,6 +85,16 @@ mod tests {
         }
         // statfs has a signed field on some machines.
         assert_eq!(Filesystem::of(0xff53_4d42_u32 as i32 as u64), Filesystem::of(0xff53_4d42));
+    }
+
+    #[test]
+    fn where_servers_may_be_hidden_is_named() {
+        for (magic, name) in [(0x794c_7630, "overlay"), (0x6573_5546, "FUSE"), (0x0102_1997, "9p"), (0x6969, "NFS")] {
+            assert_eq!(Filesystem::of(magic).hides_servers(), Some(name));
+        }
+        for magic in [0x0102_1994, 0xef53, 0x5846_5342, 0x9123_683e, 0] {
+            assert_eq!(Filesystem::of(magic).hides_servers(), None, "{magic:x}");
+        }
     }
 
     #[test]

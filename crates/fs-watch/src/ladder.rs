@@ -1,15 +1,23 @@
 //! When to ask whether somebody listens by now. Pure: the time is an argument.
 //!
 //! `listen` leaves no trace in the filesystem and usually comes some microseconds after `bind`, on a busy machine a
-//! tenth of a second. So for a quarter of a second a new socket is asked about again and again, in growing steps; after that
-//! with every safety look, like all others.
+//! tenth of a second. So for three seconds a new socket is asked about again and again, in growing steps; after that with
+//! every safety look, like all others, and, as long as the kernel says that one is bound and does not listen, more often than
+//! once a second.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-/// Milliseconds after a socket has been seen first.
-const STEPS: [u64; 9] = [0, 1, 2, 5, 10, 25, 50, 100, 250];
+/// Milliseconds after a socket has been seen first. At the last but one step a file that nothing is bound to is old enough
+/// to be [stale](crate::liveness::GRACE), also if the first answer came late.
+const STEPS: [u64; 13] = [0, 1, 2, 5, 10, 25, 50, 100, 250, 500, 1_000, 2_100, 3_000];
+
+/// While a socket is bound and does not listen, all are asked about so often: `listen` is to be noticed within a second.
+const WHILE_BOUND: Duration = Duration::from_millis(750);
+
+/// Asking because of that takes at most this part of the time.
+const SHARE_WHILE_BOUND: u32 = 20;
 
 /// Asking, whether it is about one socket or thousands, takes at most this part of the time.
 const SHARE: u32 = 4;
@@ -19,6 +27,7 @@ const SHARE: u32 = 4;
 pub(crate) struct Ladder {
     climbers: HashMap<PathBuf, Climber>,
     rest_until: Option<Instant>,
+    next_round: Option<Instant>,
 }
 
 #[derive(Debug)]
@@ -48,7 +57,9 @@ impl Ladder {
 
     /// All sockets have been asked about, which began and ended then. Who has not settled climbs on.
     pub(crate) fn handle_round(&mut self, began: Instant, now: Instant) {
-        self.rest_until = Some(now + (SHARE - 1) * now.saturating_duration_since(began));
+        let cost = now.saturating_duration_since(began);
+        self.rest_until = Some(now + (SHARE - 1) * cost);
+        self.next_round = Some(now + WHILE_BOUND.max((SHARE_WHILE_BOUND - 1) * cost));
         self.climbers.retain(|_, climber| {
             while climber.due().is_some_and(|due| due <= began) {
                 climber.next += 1;
@@ -69,6 +80,11 @@ impl Ladder {
     pub(crate) fn deadline(&self) -> Option<Instant> {
         let due = self.climbers.values().filter_map(Climber::due).min()?;
         Some(self.rest_until.map_or(due, |rest| due.max(rest)))
+    }
+
+    /// When to ask next on account of a socket that is bound and does not listen.
+    pub(crate) fn next_round(&self) -> Option<Instant> {
+        self.next_round
     }
 
     /// Whether asking now would be too much.
@@ -121,6 +137,17 @@ mod tests {
         ladder.handle_arrival("b".into(), start + 31 * MILLISECOND);
         ladder.handle_round(start + 30 * MILLISECOND, start + 30 * MILLISECOND);
         assert_eq!(ladder.deadline(), Some(start + 31 * MILLISECOND));
+    }
+
+    #[test]
+    fn who_is_bound_is_asked_about_within_a_second_unless_that_costs_too_much() {
+        let start = Instant::now();
+        let mut ladder = Ladder::default();
+        assert_eq!(ladder.next_round(), None);
+        ladder.handle_round(start, start + MILLISECOND);
+        assert_eq!(ladder.next_round(), Some(start + 751 * MILLISECOND));
+        ladder.handle_round(start, start + 100 * MILLISECOND);
+        assert_eq!(ladder.next_round(), Some(start + 2_000 * MILLISECOND));
     }
 
     #[test]

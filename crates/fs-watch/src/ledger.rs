@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::{Instant, SystemTime};
+use std::time::Instant;
 
 use socket_file::{self as probe, Facts, Probing, Verdict};
 use unix_diag::Table;
@@ -27,11 +27,13 @@ pub(crate) struct Ledger {
     roster: Roster,
     ladder: Ladder,
     probing: Probing,
+    /// Whether the last attempt to read the kernel's table succeeded.
+    has_table: bool,
 }
 
 impl Ledger {
     pub(crate) fn new(dir: PathBuf, roster: Roster, probing: Probing) -> Self {
-        Self { dir, roster, ladder: Ladder::default(), probing }
+        Self { dir, roster, ladder: Ladder::default(), probing, has_table: false }
     }
 
     pub(crate) fn roster(&self) -> &Roster {
@@ -69,12 +71,18 @@ impl Ledger {
 
     /// When to [`judge`](Self::judge) on account of sockets that have come lately, or to [`ask`](Self::ask).
     pub(crate) fn deadline(&self, now: Instant) -> Option<Instant> {
-        if self.roster.has_suspects() { Some(now) } else { self.ladder.deadline() }
+        if self.roster.has_suspects() { Some(now) } else { self.judgement() }
     }
 
     /// Whether sockets that have come lately want to be judged now.
     pub(crate) fn must_judge(&self, now: Instant) -> bool {
-        self.ladder.deadline().is_some_and(|due| due <= now)
+        self.judgement().is_some_and(|due| due <= now)
+    }
+
+    /// When to ask again, because a socket is young, or bound and not listening.
+    fn judgement(&self) -> Option<Instant> {
+        let bound = self.roster.has_bound().then(|| self.ladder.next_round()).flatten();
+        self.ladder.deadline().into_iter().chain(bound).min()
     }
 
     /// Whether to judge with a look that nobody waits for.
@@ -95,6 +103,7 @@ impl Ledger {
     /// Says whether a second table is worth its price.
     fn take_in(&mut self, Poll { arrivals, table, began }: &Poll) -> bool {
         let find = table.as_ref().map(|table| |facts: &Facts| table.get(facts.file()).copied());
+        self.has_table = find.is_some();
         self.roster.handle_table(find, *arrivals, *began);
         while let Some(doubtful) = self.roster.poll_doubt() {
             self.look_at(doubtful);
@@ -111,9 +120,8 @@ impl Ledger {
                 continue;
             }
             let path = self.dir.join(&name);
-            let answer = (self.probing == Probing::TableAndConnect).then(|| probe::ask(&path, &facts));
-            let age = SystemTime::now().duration_since(facts.ctime).unwrap_or_default();
-            self.roster.handle_answer(&name, answer, age, Instant::now());
+            let answer = self.probing.question(self.has_table).map(|question| probe::ask(&path, &facts, question));
+            self.roster.handle_answer(&name, answer, Instant::now());
         }
     }
 
@@ -229,7 +237,7 @@ mod tests {
     fn what_is_in_no_table_costs_a_second_reading_once_and_not_with_every_look() {
         let dir = tempfile::tempdir().unwrap();
         drop(std::os::unix::net::UnixListener::bind(dir.path().join("a")).unwrap());
-        for probing in [Probing::TableAndConnect, Probing::TableOnly] {
+        for probing in [Probing::Kernel, Probing::TableAndConnect, Probing::TableOnly] {
             let mut ledger = Ledger::new(dir.path().to_owned(), Roster::new(dir.path(), DotFiles::Ignored), probing);
             assert_eq!(ledger.list(), None);
             let mut poll = Poll::take(ledger.roster().arrivals(), probing);

@@ -18,7 +18,7 @@
 use std::collections::{HashMap, VecDeque};
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use socket_file::{Answer, DotFiles, Evidence, Facts, Kind, Liveness, Verdict};
 use unix_diag::Entry;
@@ -37,7 +37,6 @@ pub use look::{Listing, Sighting};
 
 use change::Changes;
 use known::Known;
-use retry::Retry;
 
 /// The sockets of one directory, as far as looks have shown.
 ///
@@ -71,6 +70,8 @@ pub struct Roster {
     suspects: VecDeque<OsString>,
     /// Whether one of them is missed for the first time.
     is_news: bool,
+    /// Whether one was bound and did not listen when it was last asked about.
+    has_bound: bool,
     changes: Changes,
 }
 
@@ -86,6 +87,7 @@ impl Roster {
             doubts: VecDeque::new(),
             suspects: VecDeque::new(),
             is_news: false,
+            has_bound: false,
             changes: Changes::new(dir.into()),
         }
     }
@@ -149,13 +151,17 @@ impl Roster {
     pub fn handle_table(&mut self, find: Option<impl Fn(&Facts) -> Option<Entry>>, arrivals: u64, now: Instant) {
         self.suspects.clear();
         self.is_news = false;
+        self.has_bound = false;
         for (name, known) in self.known.iter_mut().filter(|(_, known)| known.arrival <= arrivals) {
             if let Some(entry) = find.as_ref().and_then(|find| find(&known.facts)) {
                 if known.handle_entry(name, &entry, &mut self.changes) {
                     self.doubts.push_back(name.clone());
                 }
+                self.has_bound |= known.is_bound();
                 continue;
             }
+            known.retry.handle_table(now);
+            self.has_bound |= known.is_bound();
             let was_in_table = known.liveness.is_from_table();
             let is_time = match was_in_table {
                 // Without a table nothing has vanished from it.
@@ -214,14 +220,20 @@ impl Roster {
         }
     }
 
-    /// Takes in what came of connecting to a [suspect](Self::poll_suspect), whose file is `age` old; `None` if it was not
-    /// connected to because that is not wanted.
+    /// Takes in what the kernel said of a [suspect](Self::poll_suspect) otherwise; `None` if it was not asked.
     ///
-    /// A socket that the table had, that two in a row have no more, and that cannot be connected to is stale.
-    pub fn handle_answer(&mut self, name: &OsStr, answer: Option<(Answer, Kind)>, age: Duration, now: Instant) {
+    /// How old its file is follows from when a table first lacked it, not from the wall clock, which may have been set. A
+    /// socket that the table had, that two in a row have no more, and of which nothing else can be learned is stale.
+    pub fn handle_answer(&mut self, name: &OsStr, answer: Option<(Answer, Kind)>, now: Instant) {
         if let Some(known) = self.known.get_mut(name) {
-            known.handle_answer(name, answer, age, now, &mut self.changes);
+            known.handle_answer(name, answer, now, &mut self.changes);
+            self.has_bound |= known.is_bound();
         }
+    }
+
+    /// Whether a socket is bound and does not listen, as far as was known when all were last asked about.
+    pub(crate) fn has_bound(&self) -> bool {
+        self.has_bound
     }
 
     /// Something may have happened to this socket. Says whether it is one that is not known to be served; if so it may be
@@ -229,7 +241,7 @@ impl Roster {
     pub fn handle_stir(&mut self, name: &OsStr) -> bool {
         match self.known.get_mut(name) {
             Some(known) if !known.is_ready() => {
-                known.retry = Retry::default();
+                known.retry.restart();
                 true
             }
             _ => false,

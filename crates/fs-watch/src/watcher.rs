@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use futures_core::Stream;
 use socket_file::{DotFiles, Probing};
 
-use crate::backend::{Backend, KernelEvents};
+use crate::backend::{Backend, Inotify};
 use crate::driver::{Arming, Driver};
 use crate::error::Error;
 use crate::event::Event;
@@ -103,7 +103,7 @@ impl Watcher {
             dot_files: DotFiles::default(),
             missing: Missing::default(),
             probing: Probing::default(),
-            backend: Box::new(KernelEvents::default()),
+            backend: Box::new(Inotify::default()),
         }
     }
 
@@ -259,8 +259,8 @@ impl Builder {
         self
     }
 
-    /// How much to do in order to know whether somebody listens. Unless this is set, the kernel's table of sockets is
-    /// asked, and what it does not have is connected to.
+    /// How much to do in order to know whether a server listens. Unless this is set, only the kernel is asked, and no server
+    /// notices: see [`Probing::Kernel`].
     pub fn probing(mut self, probing: Probing) -> Self {
         self.probing = probing;
         self

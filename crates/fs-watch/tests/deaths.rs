@@ -63,7 +63,7 @@ async fn all_are_stale_once_each_for_whoever_asks() {
         }
     }
     assert_eq!(stale.len(), SERVERS);
-    let swept = Sweep::default().min_age(Duration::ZERO).run(dir.path()).unwrap();
+    let swept = Sweep::default().min_age(Duration::ZERO).without_grace().run(dir.path()).unwrap();
     assert_eq!(swept.removed(), SERVERS);
     tokio::time::timeout(LIMIT, watcher.sync()).await.expect("a sync ends").unwrap();
     // They were taken back before.

@@ -31,7 +31,7 @@ async fn no_descriptor_is_left() {
         drop(Lock::take(dir.path()).unwrap());
         survey(dir.path(), Probing::TableAndConnect).unwrap();
         drop(connect_at(&socket).unwrap());
-        assert_eq!(Sweep::default().min_age(Duration::ZERO).run(dir.path()).unwrap().removed(), 1);
+        assert_eq!(Sweep::default().min_age(Duration::ZERO).without_grace().run(dir.path()).unwrap().removed(), 1);
         assert_eq!(descriptors(), before);
     }
     // Nor by what fails.

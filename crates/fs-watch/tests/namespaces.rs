@@ -15,7 +15,8 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use fs_watch::backend::Polling;
-use fs_watch::{Answer, Builder, Event, Evidence, Probing, Verdict, Watcher};
+use fs_watch::directory::{Fate, Kept, Sweep, survey};
+use fs_watch::{Answer, Builder, Event, Evidence, Probing, Reason, Verdict, Watcher};
 
 const LIMIT: Duration = Duration::from_secs(30);
 
@@ -206,24 +207,37 @@ impl Drop for Server {
     }
 }
 
-#[test]
-fn trap_06_a_server_in_another_network_namespace_is_found_and_left_in_peace() {
-    for place in places() {
-        let dir = tempfile::tempdir_in(place).unwrap();
-        for builder in builders(dir.path()) {
-            a_foreign_server_is_found_and_left_in_peace(dir.path(), builder);
-        }
-    }
-}
-
-fn a_foreign_server_is_found_and_left_in_peace(dir: &Path, builder: Builder) {
-    let path = dir.join("foreign");
-    let Some(mut command) = unshared(&["-n"], "role_serves_and_counts") else { return };
-    let mut server = Server(command.env("SERVE", &path).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap());
+/// Starts a server in a network namespace of its own. Gives what it says.
+fn foreign_server(path: &Path) -> Option<(Server, impl FnMut() -> Option<String> + use<>)> {
+    let mut command = unshared(&["-n"], "role_serves_and_counts")?;
+    let mut server = Server(command.env("SERVE", path).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap());
     let mut lines = BufReader::new(server.0.stdout.take().unwrap()).lines();
     let mut hear =
         move || lines.by_ref().map(Result::unwrap).find_map(|line| Some(line.strip_prefix("> ")?.to_owned()));
     assert_eq!(hear().unwrap(), "serving");
+    Some((server, hear))
+}
+
+/// How many connections the server has seen, the one that this makes among them.
+fn connections(path: &Path, mut hear: impl FnMut() -> Option<String>) -> u64 {
+    let _own = std::os::unix::net::UnixStream::connect(path).unwrap().write_all(b"!");
+    let said = hear().unwrap();
+    said.strip_suffix(" connections").unwrap().parse().unwrap()
+}
+
+#[test]
+fn trap_06_a_server_in_another_network_namespace_is_found_by_connecting_if_so_wanted() {
+    for place in places() {
+        let dir = tempfile::tempdir_in(place).unwrap();
+        for builder in builders(dir.path()) {
+            a_foreign_server_is_connected_to_seldom(dir.path(), builder.probing(Probing::TableAndConnect));
+        }
+    }
+}
+
+fn a_foreign_server_is_connected_to_seldom(dir: &Path, builder: Builder) {
+    let path = dir.join("foreign");
+    let Some((_server, hear)) = foreign_server(&path) else { return };
     let began = Instant::now();
     bounded(async {
         let mut watcher = builder.start().await.unwrap();
@@ -240,13 +254,86 @@ fn a_foreign_server_is_found_and_left_in_peace(dir: &Path, builder: Builder) {
         }
         // Five seconds later it may be, on a machine that takes so long.
         let others = 1 + began.elapsed().as_secs() / 5;
-        let _own = std::os::unix::net::UnixStream::connect(&path).unwrap().write_all(b"!");
-        let said = hear().unwrap();
-        let connections: u64 = said.strip_suffix(" connections").unwrap().parse().unwrap();
-        assert!((2..=others + 1).contains(&connections), "{said}, of which one is the test's own");
+        let connections = connections(&path, hear);
+        assert!((2..=others + 1).contains(&connections), "{connections}, of which one is the test's own");
         watcher.shutdown().await;
     });
     fs::remove_file(path).unwrap();
+}
+
+#[test]
+fn a_server_in_another_network_namespace_notices_neither_a_watcher_nor_a_survey_nor_a_sweep() {
+    for place in places() {
+        let dir = tempfile::tempdir_in(place).unwrap();
+        for builder in builders(dir.path()) {
+            a_foreign_server_notices_nothing(dir.path(), builder);
+        }
+    }
+}
+
+fn a_foreign_server_notices_nothing(dir: &Path, builder: Builder) {
+    let path = dir.join("foreign");
+    let Some((server, hear)) = foreign_server(&path) else { return };
+    bounded(async {
+        let mut watcher = builder.start().await.unwrap();
+        let began = Instant::now();
+        // Longer than a file that nothing is bound to is taken for young.
+        while began.elapsed() < Duration::from_millis(2_500) {
+            watcher.sync().await.unwrap();
+            tokio::time::sleep(SOON).await;
+        }
+        let mut sockets = 0;
+        while let Some(event) = watcher.try_next() {
+            match event {
+                Event::InitApply(_) | Event::Added(_) => sockets += 1,
+                Event::Ready(_) | Event::Removed { .. } => panic!("{event:?}"),
+                _ => {}
+            }
+        }
+        assert_eq!(sockets, 1);
+        for probing in [Probing::Kernel, Probing::TableOnly, Probing::Off] {
+            let survey = survey(dir, probing).unwrap();
+            assert_eq!(survey.sockets[0].liveness.verdict, Verdict::Unknown, "{probing:?}");
+        }
+        let swept = Sweep::default().min_age(Duration::ZERO).run(dir).unwrap();
+        assert!(matches!(swept.findings[0].fate, Fate::Kept(Kept::InUse)), "{swept:?}");
+        assert_eq!(connections(&path, hear), 1, "but for the test's own there was none");
+
+        // Its end is told all the same.
+        drop(server);
+        loop {
+            match watcher.next().await.unwrap() {
+                Event::Removed { reason: Reason::Stale, .. } => break,
+                other => assert!(!matches!(other, Event::Ready(_)), "{other:?}"),
+            }
+        }
+        assert_eq!(survey(dir, Probing::Kernel).unwrap().sockets[0].liveness.verdict, Verdict::Stale);
+        watcher.shutdown().await;
+    });
+    fs::remove_file(path).unwrap();
+}
+
+#[test]
+fn a_server_elsewhere_that_has_bound_and_not_listened_yet_is_not_swept() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("slow");
+    let Some(mut command) = unshared(&["-n"], "role_binds_only") else { return };
+    let mut server = Server(command.env("SERVE", &path).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap());
+    let mut lines = BufReader::new(server.0.stdout.take().unwrap()).lines();
+    assert!(lines.by_ref().any(|line| line.unwrap() == "> bound"));
+    let swept = Sweep::default().min_age(Duration::ZERO).without_grace().run(dir.path()).unwrap();
+    assert!(matches!(swept.findings[0].fate, Fate::Kept(Kept::InUse)), "{swept:?}");
+    assert!(path.exists());
+}
+
+#[test]
+#[ignore = "a role, for a network namespace of its own"]
+fn role_binds_only() {
+    use rustix::net::{AddressFamily, SocketAddrUnix, SocketType, bind, socket};
+    let socket = socket(AddressFamily::UNIX, SocketType::STREAM, None).unwrap();
+    bind(&socket, &SocketAddrUnix::new(PathBuf::from(std::env::var_os("SERVE").unwrap())).unwrap()).unwrap();
+    println!("\n> bound");
+    std::thread::sleep(LIMIT);
 }
 
 #[test]

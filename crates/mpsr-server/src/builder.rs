@@ -9,14 +9,19 @@ use std::{
 
 use frame_codec::Framing;
 use futures_core::Stream;
-use futures_util::stream::SelectAll;
 use tokio::{
     sync::{Semaphore, mpsc},
     task::JoinSet,
 };
 use uds_actor::{Admit, Bind};
 
-use crate::{Endpoint, Error, Funnel, Limits, Membership, Place, Report, accept, members, site::Site, stop::Stop};
+use crate::{
+    Endpoint, Error, Funnel, Limits, Membership, Place, Report, accept,
+    connections::Connections,
+    members::{self, Policy},
+    site::Site,
+    stop::Stop,
+};
 
 /// Connections and events that wait for the funnel to be polled.
 const ARRIVALS: usize = 64;
@@ -26,7 +31,7 @@ const ARRIVALS: usize = 64;
 pub struct Builder<F> {
     framing: F,
     limits: Limits,
-    admit: Admit,
+    policy: Policy,
     listeners: Vec<Bind>,
     #[cfg(feature = "dir")]
     directories: Vec<crate::directory::Directory>,
@@ -41,7 +46,7 @@ impl Funnel {
         Builder {
             framing,
             limits: Limits::default(),
-            admit: Admit::own(),
+            policy: Policy { admit: Admit::own(), reconnect: false },
             listeners: Vec::new(),
             #[cfg(feature = "dir")]
             directories: Vec::new(),
@@ -73,7 +78,15 @@ impl<F: Framing + Clone + Send + Sync + 'static> Builder<F> {
 
     /// Whose sockets are connected to, in directories and among members; [`Admit::own`] unless set.
     pub fn admit(mut self, admit: Admit) -> Self {
-        self.admit = admit;
+        self.policy.admit = admit;
+        self
+    }
+
+    /// Whether to connect again, in directories and among members, when a connection has ended and its socket is still
+    /// there: after a pause of 5 ms at first and 1 s at last. Each connection is a producer of its own. Off unless set,
+    /// because a server that sends a file to every client would send it over and over.
+    pub fn reconnect(mut self, reconnect: bool) -> Self {
+        self.policy.reconnect = reconnect;
         self
     }
 
@@ -128,15 +141,16 @@ impl<F: Framing + Clone + Send + Sync + 'static> Builder<F> {
             sources.spawn(accept::run(listener, site()));
         }
         for members in self.members {
-            sources.spawn(members::run(members, Place::Members, self.admit.clone(), site()));
+            sources.spawn(members::run(members, Place::Members, self.policy.clone(), site()));
         }
         for (place, members) in watched {
-            sources.spawn(members::run(members, place, self.admit.clone(), site()));
+            sources.spawn(members::run(members, place, self.policy.clone(), site()));
         }
         Ok(Funnel {
             listening,
             arrivals: Some(received),
-            connections: SelectAll::new(),
+            connections: Connections::new(),
+            told_arrival: false,
             sources,
             stopping: Some(Box::pin(stop.asked_owned())),
             _guard: stop.guard(),

@@ -9,9 +9,10 @@ use std::{
     time::Duration,
 };
 
+use frame_codec::Batch;
 use futures_core::Stream;
 use tokio::sync::OwnedSemaphorePermit;
-use uds_actor::{Control, Receiver, Report, Sender};
+use uds_actor::{Control, Count, Receiver, Report, Sender};
 
 use crate::{
     Delivery, Event, Producer, ProducerReport,
@@ -20,12 +21,18 @@ use crate::{
 
 /// ```text
 ///   Receiving ──end of stream──▶ Ending ──actor ended──▶ Ended
-///                                   Delivery…                Left(account)
+///   Missing, Delivery …             Left(report)
 /// ```
 pub(crate) struct Connection {
     producer: Arc<Producer>,
     rope: Rope,
     state: State,
+    /// Told next: what came behind messages that are missing.
+    next: Option<Delivery>,
+    /// Messages given out so far.
+    delivered: Count,
+    /// Those of them that the application could not deliver.
+    lost_later: Count,
     /// Returned when the connection is gone, so that another may come.
     _slot: OwnedSemaphorePermit,
 }
@@ -73,7 +80,15 @@ impl Connection {
         rope: Rope,
         slot: OwnedSemaphorePermit,
     ) -> Self {
-        Self { producer, rope, state: State::Receiving { receiver, _sender: sender }, _slot: slot }
+        Self {
+            producer,
+            rope,
+            state: State::Receiving { receiver, _sender: sender },
+            next: None,
+            delivered: Count { frames: 0, bytes: 0 },
+            lost_later: Count { frames: 0, bytes: 0 },
+            _slot: slot,
+        }
     }
 
     pub(crate) const fn producer(&self) -> &Arc<Producer> {
@@ -84,8 +99,38 @@ impl Connection {
         &self.rope
     }
 
+    /// Counts messages that were given out as lost; no more than were given out.
+    pub(crate) fn mark_lost(&mut self, count: Count) {
+        let left = self.delivered - self.lost_later;
+        let count = Count { frames: count.frames.min(left.frames), bytes: count.bytes.min(left.bytes) };
+        self.lost_later += count;
+    }
+
+    /// Gives a batch out, and first says what is missing in front of it.
+    fn deliver(&mut self, batch: Batch) -> Option<Event> {
+        let skipped = u64::from(batch.skipped());
+        if !batch.is_empty() {
+            self.next = Some(Delivery { producer: Arc::clone(&self.producer), batch });
+        }
+        if skipped > 0 {
+            return Some(Event::Missing { producer: Arc::clone(&self.producer), count: skipped });
+        }
+        self.take_next()
+    }
+
+    fn take_next(&mut self) -> Option<Event> {
+        let delivery = self.next.take()?;
+        self.delivered += Count::of(&delivery.batch);
+        Some(Event::Delivery(delivery))
+    }
+
     /// Ends it without receiving any more: what is received and not delivered is lost.
     pub(crate) fn abandon(&mut self) {
+        if let Some(delivery) = self.next.take() {
+            // The actor counts it as delivered.
+            self.delivered += Count::of(&delivery.batch);
+            self.mark_lost(Count::of(&delivery.batch));
+        }
         if matches!(self.state, State::Receiving { .. }) {
             drop(self.rope.control.abort());
             self.await_report();
@@ -97,13 +142,18 @@ impl Connection {
         self.state = State::Ending(Box::pin(async move { control.finished().await }));
     }
 
-    fn account(&self, report: Report) -> ProducerReport {
+    fn report(&self, report: Report) -> ProducerReport {
+        let mut lost = report.lost;
+        lost += self.lost_later;
         ProducerReport {
             producer: Arc::clone(&self.producer),
             received: report.received,
-            delivered: report.delivered,
-            lost: report.lost,
+            delivered: report.delivered - self.lost_later,
+            lost,
             truncated_bytes: report.truncated_receiving,
+            unterminated: report.unterminated,
+            skipped: report.skipped,
+            shortened: report.shortened,
             parting: Parting::new(report.reason, self.rope.asked.get().copied()),
         }
     }
@@ -114,18 +164,22 @@ impl Stream for Connection {
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Event>> {
         loop {
+            if let Some(event) = self.take_next() {
+                return Poll::Ready(Some(event));
+            }
             match &mut self.state {
                 State::Receiving { receiver, .. } => match ready!(receiver.poll_recv_batch(cx)) {
                     Some(batch) => {
-                        let producer = Arc::clone(&self.producer);
-                        return Poll::Ready(Some(Event::Delivery(Delivery { producer, batch })));
+                        if let Some(event) = self.deliver(batch) {
+                            return Poll::Ready(Some(event));
+                        }
                     }
                     None => self.await_report(),
                 },
                 State::Ending(report) => {
                     let report = ready!(report.as_mut().poll(cx));
                     self.state = State::Ended;
-                    return Poll::Ready(Some(Event::Left(self.account(report))));
+                    return Poll::Ready(Some(Event::Left(self.report(report))));
                 }
                 State::Ended => return Poll::Ready(None),
             }

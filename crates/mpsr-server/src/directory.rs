@@ -1,6 +1,12 @@
 //! A directory of sockets as a stream of members.
 
-use std::{ffi::OsString, fs, path::PathBuf, time::Duration};
+use std::{
+    ffi::OsString,
+    fs,
+    os::unix::fs::MetadataExt as _,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use fs_watch::{Event, Owner, Socket, SocketId, Watcher, connect_at_owned_by};
 use futures_core::Stream;
@@ -106,7 +112,9 @@ impl Directory {
         let name_here = |listener: &Listener| {
             let Address::Path(path) = listener.address() else { return None };
             let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(".".as_ref());
-            let is_here = fs::canonicalize(parent).ok()? == fs::canonicalize(&self.path).ok()?;
+            // By identity: one directory can have several paths, through mounts and /proc.
+            let identity = |path: &Path| fs::metadata(path).ok().map(|found| (found.dev(), found.ino()));
+            let is_here = identity(parent)? == identity(&self.path)?;
             path.file_name().filter(|_| is_here).map(OsString::from)
         };
         listeners.iter().filter_map(name_here).collect()

@@ -14,14 +14,6 @@ pub enum Error {
     /// There is nowhere for messages to come from.
     #[error("a funnel needs at least one listener or directory")]
     NoSource,
-    /// A process that is not admitted offers this socket.
-    #[error("{address} is offered by {peer}, who is not admitted")]
-    NotAdmitted {
-        /// The socket.
-        address: uds_actor::Address,
-        /// Who called `listen` on it.
-        peer: uds_actor::Peer,
-    },
     /// What is there may not be known at the moment; connections that exist are not touched.
     #[error("cannot see who is there: {why}")]
     Degraded {
@@ -36,7 +28,6 @@ impl Error {
     pub fn is_peer_fault(&self) -> bool {
         match self {
             Self::Socket(error) => error.is_peer_fault(),
-            Self::NotAdmitted { .. } => true,
             #[cfg(feature = "dir")]
             Self::Watch(_) => false,
             Self::NoSource | Self::Degraded { .. } => false,
@@ -51,7 +42,7 @@ impl Error {
             #[cfg(feature = "dir")]
             Self::Watch(error) => error.is_retryable(),
             Self::Degraded { .. } => true,
-            Self::NotAdmitted { .. } | Self::NoSource => false,
+            Self::NoSource => false,
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::{fmt, path::PathBuf, sync::Arc};
 
 use frame_codec::{Batch, Frames, IntoFrames};
-use uds_actor::Address;
+use uds_actor::{Address, Peer};
 
 use crate::{Error, Producer, ProducerReport};
 
@@ -60,11 +60,26 @@ pub enum Event {
     Joined(Arc<Producer>),
     /// Messages.
     Delivery(Delivery),
+    /// Messages of a producer are missing here: they were larger than the limit and left out
+    /// ([`Oversize::Skip`](frame_codec::Oversize::Skip)). Its next delivery is what it sent behind them.
+    Missing {
+        /// Whose.
+        producer: Arc<Producer>,
+        /// How many messages, at least 1.
+        count: u64,
+    },
     /// A producer's connection has ended. Comes after its last delivery.
     Left(ProducerReport),
     /// Everybody who was in this place at the start has been found.
     Synced(Place),
-    /// Something that somebody should know. The funnel goes on.
+    /// A peer that is not admitted: its connection was closed, nothing of it was received. Told at once for every one.
+    Rejected {
+        /// The listener that it connected to, or its socket that the funnel connected to.
+        place: Place,
+        /// Its identity; `None` if the kernel does not tell.
+        peer: Option<Peer>,
+    },
+    /// A fault that you may want to look into. The funnel goes on.
     Trouble {
         /// Where.
         place: Place,

@@ -8,16 +8,19 @@ use std::{
 };
 
 use futures_core::Stream;
-use futures_util::{StreamExt as _, stream::SelectAll};
 use tokio::{sync::mpsc, task::JoinSet};
 use tokio_util::sync::{DropGuard, WaitForCancellationFutureOwned};
-use uds_actor::{AcceptStats, Address};
+use uds_actor::{AcceptStats, Address, Count};
 
-use crate::{Delivery, Event, Handle, Report, connection::Connection, report::Asked, site::Arrival, stop::Stop};
+use crate::{
+    Delivery, Event, Handle, ProducerId, Report, connections::Connections, report::Asked, site::Arrival, stop::Stop,
+};
 
 /// Receives from every producer, whoever and wherever they are.
 ///
-/// Made by [`Funnel::builder`]. Producers take turns, batch by batch: one that floods gets its share and no more. What a
+/// Made by [`Funnel::builder`]. Producers take turns: each delivers what it has queued, up to 64 KiB of memory and one
+/// batch more, and then the next one has its turn. What a turn overran counts against the producer's later turns. So a
+/// producer that has something queued waits for at most one turn of each other producer, however much they send. What a
 /// producer has in the funnel is bounded in bytes, and beyond that the kernel holds it back.
 ///
 /// Dropping it ends every connection; what was received and not delivered is lost.
@@ -26,7 +29,9 @@ pub struct Funnel {
     pub(crate) listening: Vec<Address>,
     /// `None` once every source has ended.
     pub(crate) arrivals: Option<mpsc::Receiver<Arrival>>,
-    pub(crate) connections: SelectAll<Connection>,
+    pub(crate) connections: Connections,
+    /// Whether an arrival was told last, so that deliveries come next if there are any.
+    pub(crate) told_arrival: bool,
     pub(crate) sources: JoinSet<AcceptStats>,
     pub(crate) stop: Stop,
     /// `None` once the stop has been heard.
@@ -70,31 +75,62 @@ impl Funnel {
                 connection.rope().let_go(Asked::Shutdown, self.stop.left());
             }
         }
-        if let Some(arrivals) = &mut self.arrivals {
-            match arrivals.poll_recv(cx) {
-                Poll::Ready(Some(Arrival::Connection(connection))) => {
-                    if self.stop.is_asked() {
-                        connection.rope().let_go(Asked::Shutdown, self.stop.left());
-                    }
-                    let producer = connection.producer().clone();
-                    self.report.producers += 1;
-                    self.connections.push(connection);
-                    return Poll::Ready(Some(Event::Joined(producer)));
-                }
-                Poll::Ready(Some(Arrival::Event(event))) => return Poll::Ready(Some(event)),
-                Poll::Ready(None) => self.arrivals = None,
-                Poll::Pending => {}
-            }
+        // A flood of connections does not hold deliveries back, nor the other way round.
+        if !std::mem::replace(&mut self.told_arrival, false)
+            && let Some(event) = self.poll_arrival(cx)
+        {
+            self.told_arrival = true;
+            return Poll::Ready(Some(event));
         }
-        match self.connections.poll_next_unpin(cx) {
+        match self.connections.poll_next(cx) {
             Poll::Ready(Some(event)) => {
                 if let Event::Left(account) = &event {
                     self.report.add(account);
                 }
-                Poll::Ready(Some(event))
+                return Poll::Ready(Some(event));
             }
-            Poll::Ready(None) if self.arrivals.is_none() => Poll::Ready(None),
-            Poll::Ready(None) | Poll::Pending => Poll::Pending,
+            Poll::Ready(None) | Poll::Pending => {}
+        }
+        let event = self.poll_arrival(cx);
+        self.told_arrival = event.is_some();
+        match event {
+            Some(event) => Poll::Ready(Some(event)),
+            None if self.arrivals.is_none() && self.connections.is_empty() => Poll::Ready(None),
+            None => Poll::Pending,
+        }
+    }
+
+    /// The next connection or piece of news from the sources, if there is one.
+    fn poll_arrival(&mut self, cx: &mut Context<'_>) -> Option<Event> {
+        match self.arrivals.as_mut()?.poll_recv(cx) {
+            Poll::Ready(Some(Arrival::Connection(connection))) => {
+                if self.stop.is_asked() {
+                    connection.rope().let_go(Asked::Shutdown, self.stop.left());
+                }
+                let producer = connection.producer().clone();
+                self.report.producers += 1;
+                self.connections.push(connection);
+                Some(Event::Joined(producer))
+            }
+            Poll::Ready(Some(Arrival::Event(event))) => Some(event),
+            Poll::Ready(None) => {
+                self.arrivals = None;
+                None
+            }
+            Poll::Pending => None,
+        }
+    }
+
+    /// Counts messages that [`recv`](Self::recv) returned, and that the application then could not deliver, as lost
+    /// instead: in the report of their producer if that has not [left](Event::Left) yet, and in the funnel's.
+    ///
+    /// For a program whose messages are delivered when something else took them: a file, a pipe, another connection. More
+    /// than the producer, or the funnel, has delivered is not counted.
+    pub fn mark_lost(&mut self, producer: ProducerId, count: Count) {
+        match self.connections.get_mut(producer) {
+            // The funnel's report has it when the producer leaves.
+            Some(connection) => connection.mark_lost(count),
+            None => self.report.mark_lost(count),
         }
     }
 
@@ -128,7 +164,7 @@ impl Funnel {
         for connection in self.connections.iter_mut() {
             connection.abandon();
         }
-        while let Some(event) = self.connections.next().await {
+        while let Some(event) = poll_fn(|cx| self.connections.poll_next(cx)).await {
             if let Event::Left(account) = event {
                 self.report.add(&account);
             }

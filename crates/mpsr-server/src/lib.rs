@@ -58,6 +58,7 @@
 mod accept;
 mod builder;
 mod connection;
+mod connections;
 #[cfg(feature = "dir")]
 mod directory;
 mod error;
@@ -68,6 +69,7 @@ mod members;
 mod membership;
 mod producer;
 mod report;
+mod schedule;
 mod site;
 mod stop;
 

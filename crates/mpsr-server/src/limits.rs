@@ -2,14 +2,19 @@
 
 use std::time::Duration;
 
+use frame_codec::Oversize;
+
 /// How much a funnel holds. Its memory is at most [`connections`](Self::connections) times
 /// ([`per_connection_bytes`](Self::per_connection_bytes) + one message + one read of 256 KiB), where a message that is cut
 /// out of a larger buffer can cost up to [four times](frame_codec::Batch::memory_len) what it counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Limits {
-    /// The largest message, in bytes. At the limit: the connection that sends a larger one ends as malformed.
+    /// The largest message, in bytes. At the limit: as [`oversize`](Self::oversize) says.
     pub max_frame: usize,
+    /// What becomes of a message over the limit: its connection ends as malformed (the default), or the message is left out,
+    /// which the funnel [tells](crate::Event::Missing), or shortened. Both are counted in the report.
+    pub oversize: Oversize,
     /// Memory of messages of one connection that were read and not yet dropped, in bytes. At the limit: its socket is not
     /// read, and the kernel holds the producer back.
     pub per_connection_bytes: usize,
@@ -24,6 +29,7 @@ impl Default for Limits {
     /// 1 MiB a message, 256 KiB a connection, 1024 connections, one second.
     fn default() -> Self {
         Self {
+            oversize: Oversize::Disconnect,
             max_frame: frame_codec::Limits::DEFAULT_MAX_FRAME,
             per_connection_bytes: 256 << 10,
             connections: 1024,

@@ -14,12 +14,21 @@ pub struct ProducerReport {
     pub producer: Arc<Producer>,
     /// Complete messages read from it.
     pub received: Count,
-    /// Messages returned by [`Funnel::recv`](crate::Funnel::recv) or [`Funnel::next`](crate::Funnel::next).
+    /// Messages returned by [`Funnel::recv`](crate::Funnel::recv) or [`Funnel::next`](crate::Funnel::next), and not
+    /// [marked as lost](crate::Funnel::mark_lost) later.
     pub delivered: Count,
-    /// Messages received and not delivered: only where the funnel was ended before it was empty.
+    /// Messages received and not delivered: where the funnel was ended before it was empty, or the application marked them.
     pub lost: Count,
     /// Bytes of a message whose rest never came; 0 if the stream ended between messages.
     pub truncated_bytes: usize,
+    /// Whether its last message was ended by the end of the connection, or by a shutdown, instead of its terminator. It may
+    /// be the beginning of a longer one: a producer that is killed leaves its last line like that.
+    pub unterminated: bool,
+    /// Messages over the limit that were left out ([`Oversize::Skip`](frame_codec::Oversize::Skip)); not received.
+    pub skipped: u64,
+    /// Messages received that are the beginnings of messages over the limit
+    /// ([`Oversize::Shorten`](frame_codec::Oversize::Shorten)).
+    pub shortened: u64,
     /// How it ended.
     pub parting: Parting,
 }
@@ -43,7 +52,17 @@ impl fmt::Display for ProducerReport {
             self.delivered.frames,
             self.truncated(),
             self.lost.frames,
-        )
+        )?;
+        if self.unterminated {
+            f.write_str(", the last one unterminated")?;
+        }
+        if self.skipped > 0 {
+            write!(f, ", skipped {} over the limit", self.skipped)?;
+        }
+        if self.shortened > 0 {
+            write!(f, ", shortened {} over the limit", self.shortened)?;
+        }
+        Ok(())
     }
 }
 
@@ -73,6 +92,7 @@ impl Parting {
             (Reason::DeadlineExceeded | Reason::InboxFull | Reason::Aborted, _) => Self::Abandoned,
             (_, Some(Asked::Vanished)) => Self::Vanished,
             (_, Some(Asked::Shutdown)) => Self::Shutdown,
+            // Also `HungUp`: a producer ends by hanging up. That we hold a sender, which sends nothing, changes nothing.
             (_, None) => Self::Closed,
         }
     }
@@ -121,6 +141,12 @@ pub struct Report {
     pub lost: Count,
     /// Messages whose rest never came.
     pub truncated: u64,
+    /// Producers whose last message is [unterminated](ProducerReport::unterminated).
+    pub unterminated: u64,
+    /// Messages over the limit that were left out.
+    pub skipped: u64,
+    /// Messages over the limit of which the beginning was delivered.
+    pub shortened: u64,
     /// Connections closed because their peer is not admitted.
     pub rejected: u64,
     /// Connections closed for want of descriptors.
@@ -135,6 +161,17 @@ impl Report {
         self.delivered += account.delivered;
         self.lost += account.lost;
         self.truncated += account.truncated();
+        self.unterminated += u64::from(account.unterminated);
+        self.skipped += account.skipped;
+        self.shortened += account.shortened;
+    }
+
+    /// Counts messages that were delivered as lost; no more than were delivered.
+    pub(crate) fn mark_lost(&mut self, count: Count) {
+        let Count { frames, bytes } = self.delivered;
+        let count = Count { frames: count.frames.min(frames), bytes: count.bytes.min(bytes) };
+        self.delivered = self.delivered - count;
+        self.lost += count;
     }
 }
 
@@ -150,6 +187,15 @@ impl fmt::Display for Report {
             self.truncated,
             self.lost.frames,
         )?;
+        if self.unterminated > 0 {
+            write!(f, ", unterminated {}", self.unterminated)?;
+        }
+        if self.skipped > 0 {
+            write!(f, ", skipped {} over the limit", self.skipped)?;
+        }
+        if self.shortened > 0 {
+            write!(f, ", shortened {} over the limit", self.shortened)?;
+        }
         if self.rejected > 0 {
             write!(f, ", rejected {}", count(self.rejected, "connection"))?;
         }

@@ -67,7 +67,11 @@ impl<F: Framing + Clone + Send + 'static> Site<F> {
         let id = ProducerId(self.last_id.fetch_add(1, Ordering::Relaxed) + 1);
         let producer = Arc::new(Producer { id, address, via, peer });
         let (sender, receiver, control) = Actor::new(stream, self.framing.clone())
-            .limits(frame_codec::Limits::default().with_max_frame(self.limits.max_frame))
+            .limits(
+                frame_codec::Limits::default()
+                    .with_max_frame(self.limits.max_frame)
+                    .with_oversize(self.limits.oversize),
+            )
             .inbox_bytes(self.limits.per_connection_bytes)
             .spawn();
         let rope = Rope::new(control);

@@ -13,7 +13,7 @@ use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::{UnixListener, UnixStream},
 };
-use uds_actor::{Address, Bind};
+use uds_actor::{Address, Admit, Bind};
 
 use self::soon::{LONG, soon};
 
@@ -197,30 +197,61 @@ async fn at_the_limit_of_connections_the_next_waits_for_one_to_leave() {
     assert_eq!(delivery.batch().get(0), Some(&b"second"[..]));
 }
 
-#[tokio::test]
-async fn a_flooding_producer_does_not_keep_another_waiting() {
+/// Lets everything else run until nothing can: the clock stands still for as long as anything does.
+async fn settle() {
+    tokio::time::sleep(Duration::from_millis(1)).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_quiet_producer_waits_for_one_turn_of_each_of_thirty_loud_ones() {
+    const QUANTUM: usize = 64 << 10;
+    const WORDS: usize = 100;
     let Spot { _dir, path } = spot();
     let mut funnel = Funnel::builder(Delimited::lines()).listen(Bind::path(&path)).start().await.unwrap();
-    let flood = tokio::spawn({
-        let path = path.clone();
-        async move {
-            let mut client = UnixStream::connect(path).await.unwrap();
-            let block = b"noise\n".repeat(10_000);
+    let mut floods = tokio::task::JoinSet::new();
+    for _ in 0..30 {
+        let mut client = UnixStream::connect(&path).await.unwrap();
+        floods.spawn(async move {
+            let block = b"l".repeat(31).into_iter().chain([b'\n']).collect::<Vec<_>>().repeat(2048);
             while client.write_all(&block).await.is_ok() {}
-        }
-    });
-    for _ in 0..20 {
-        soon("the flood", funnel.recv()).await.unwrap();
+        });
     }
     let mut quiet = UnixStream::connect(&path).await.unwrap();
-    quiet.write_all(b"a word\n").await.unwrap();
-    let mut turns = 0;
-    while soon("the word", funnel.recv()).await.unwrap().batch().get(0) != Some(b"a word") {
-        turns += 1;
-        assert!(turns < 200, "the flood had {turns} turns");
+    let mut events = 0;
+    // The reads of the loud ones have grown to their full size when each has had many turns.
+    while events < 30 * 20 {
+        soon("the flood", funnel.next()).await.unwrap();
+        events += 1;
+    }
+    for _ in 0..3 {
+        // Every word is a batch of its own, and all of them wait in the funnel before it is asked.
+        for word in 0..WORDS {
+            quiet.write_all(format!("word {word}\n").as_bytes()).await.unwrap();
+            settle().await;
+        }
+        let (mut turns, mut in_turn, mut words, mut last) = (0, 0, 0, None);
+        while words < WORDS {
+            let delivery = soon("the words", funnel.recv()).await.unwrap();
+            let id = Some(delivery.producer().id);
+            if delivery.batch().get(0).is_some_and(|message| message.starts_with(b"word")) {
+                assert_eq!(delivery.batch().get(0), Some(format!("word {words}").as_bytes()));
+                words += delivery.batch().len();
+            } else {
+                assert_eq!(words, 0, "the quiet one keeps its turn until it has given what it had");
+                if id != last {
+                    (turns, in_turn) = (turns + 1, 0);
+                }
+                assert!(in_turn < QUANTUM, "a turn goes on after {in_turn} bytes");
+                in_turn += delivery.batch().memory_len();
+            }
+            last = id;
+        }
+        assert!(turns <= 30, "{turns} turns of loud producers came first");
+        // Its turn ends when the funnel finds nothing more of it.
+        soon("a loud one", funnel.recv()).await.unwrap();
     }
     drop(funnel);
-    soon("the flood's end", flood).await.unwrap();
+    soon("the floods' end", floods.join_all()).await;
 }
 
 #[tokio::test]
@@ -376,6 +407,54 @@ mod dir {
             told.messages.iter().map(|(_, text)| text.as_str()).collect::<Vec<_>>(),
             ["round 1", "round 2", "round 3"]
         );
+    }
+
+    #[tokio::test]
+    async fn a_connection_that_ended_is_made_again_only_where_that_was_asked_for() {
+        for reconnect in [true, false] {
+            let dir = tempfile::tempdir().unwrap();
+            let server = UnixListener::bind(dir.path().join("p.sock")).unwrap();
+            let serving = tokio::spawn(async move {
+                for batch in 1..=3 {
+                    let (mut client, _) = server.accept().await.unwrap();
+                    client.write_all(format!("batch {batch}\n").as_bytes()).await.unwrap();
+                }
+                // Kept, so that the socket still listens.
+                server
+            });
+            let builder = Funnel::builder(Delimited::lines()).directory(dir.path()).reconnect(reconnect);
+            let mut funnel = builder.start().await.unwrap();
+            let mut told = Told::default();
+            let expected = if reconnect { 3 } else { 1 };
+            told.until_left(&mut funnel, expected).await;
+            let texts: Vec<_> = told.messages.iter().map(|(id, text)| format!("{id}: {text}")).collect();
+            assert_eq!(texts, (1..=expected).map(|n| format!("{n}: batch {n}")).collect::<Vec<_>>());
+            if !reconnect {
+                // Another second shows that the funnel does not come back: its longest pause.
+                assert!(tokio::time::timeout(Duration::from_millis(1100), funnel.next()).await.is_err());
+            }
+            serving.abort();
+        }
+    }
+
+    #[tokio::test]
+    async fn a_peer_in_a_directory_that_is_not_admitted_is_told_at_once_and_counted() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("p.sock");
+        let owner = std::os::unix::fs::MetadataExt::uid(&std::fs::metadata(dir.path()).unwrap());
+        let _server = UnixListener::bind(&path).unwrap();
+        let builder = Funnel::builder(Delimited::lines()).directory(dir.path()).admit(Admit::nobody());
+        let mut funnel = builder.start().await.unwrap();
+        let rejected = loop {
+            match soon("the rejection", funnel.next()).await.unwrap() {
+                Event::Rejected { place, peer } => break (place, peer.unwrap().uid()),
+                Event::Joined(producer) => panic!("{producer} was admitted"),
+                _ => {}
+            }
+        };
+        assert_eq!(rejected, (Place::Socket(Address::Path(path)), owner));
+        let report = soon("the report", funnel.finished()).await;
+        assert_eq!((report.rejected, report.producers), (1, 0), "{report}");
     }
 
     #[tokio::test]

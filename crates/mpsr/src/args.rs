@@ -1,6 +1,7 @@
 //! The command line.
 
 mod frames;
+mod framing;
 mod listen;
 mod ls;
 mod send;
@@ -10,7 +11,15 @@ mod watch;
 
 use clap::{CommandFactory as _, Parser, Subcommand, error::ErrorKind};
 
-pub(crate) use self::{frames::FramingName, listen::Listen, ls::Ls, send::Send, sweep::Sweep, watch::Watch};
+use self::frames::Frames;
+pub(crate) use self::{
+    framing::{Division, FramingName},
+    listen::{End, Listen, Print},
+    ls::Ls,
+    send::Send,
+    sweep::Sweep,
+    watch::Watch,
+};
 
 /// Many producers, one receiver, over Unix sockets.
 #[derive(Debug, Parser)]
@@ -36,17 +45,29 @@ impl Args {
             let why = format!("with --framing until-eof a connection carries one message, and {count} were given");
             Self::command().error(ErrorKind::TooManyValues, why).exit();
         }
+        let frames = match &args.command {
+            Command::Listen(listen) => Some(&listen.frames),
+            Command::Send(send) => Some(&send.frames),
+            _ => None,
+        };
+        let listen = match &args.command {
+            Command::Listen(listen) => listen.conflict(),
+            _ => None,
+        };
+        if let Some(why) = frames.and_then(Frames::conflict).or(listen) {
+            Self::command().error(ErrorKind::ArgumentConflict, why).exit();
+        }
         args
     }
 }
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Receive messages until interrupted, then print the account.
+    /// Receive messages until interrupted, then print the report.
     ///
-    /// On a terminal each message is printed behind the number of its producer; elsewhere it is printed as it came, a
-    /// newline behind it. SIGINT and SIGTERM take in what has been sent so far, print the account to standard error and
-    /// exit 0; a second one does not wait.
+    /// On a terminal each message is printed behind the number of its producer; elsewhere it is printed as it came, with a
+    /// newline behind it. SIGINT, SIGTERM and SIGHUP take in what has been sent so far, print the report to standard error
+    /// and exit 0; a second one, half a second later or more, does not wait. SIGUSR1 prints the report so far.
     Listen(Listen),
     /// Send messages: the arguments, or the lines of standard input.
     Send(Send),
@@ -80,12 +101,17 @@ mod tests {
     #[test]
     fn malformed_values_are_refused_with_a_reason() {
         for line in [
-            "mpsr listen /tmp/x.sock",
+            "mpsr listen unx:/tmp/x.sock",
             "mpsr listen unix:",
             "mpsr listen",
             "mpsr listen unix:/x --mode 888",
             "mpsr listen unix:/x --max-frame 0",
             "mpsr send dir:/tmp",
+            "mpsr send @name",
+            "mpsr listen unix:/x --count 0",
+            "mpsr listen unix:/x --allow-uid no-such-user",
+            "mpsr listen unix:/x --allow-any --allow-uid 1",
+            "mpsr listen unix:/x --timeout soon",
             "mpsr send unix:/x --wait -1",
             "mpsr watch dir:",
             "mpsr ls",

@@ -10,14 +10,17 @@ use serde::Serialize;
 #[serde(tag = "event", rename_all = "kebab-case")]
 pub(crate) enum Object<'a> {
     Listening {
-        address: String,
+        #[serde(flatten)]
+        address: AddressText,
     },
     Watching {
-        address: String,
+        #[serde(flatten)]
+        address: AddressText,
     },
     Joined {
         producer: u64,
-        address: String,
+        #[serde(flatten)]
+        address: AddressText,
         via: &'static str,
         pid: Option<u32>,
         uid: u32,
@@ -35,25 +38,37 @@ pub(crate) enum Object<'a> {
         truncated: u64,
         lost: u64,
         bytes: u64,
+        /// These three only where they say something.
+        #[serde(skip_serializing_if = "is_false")]
+        unterminated: bool,
+        #[serde(skip_serializing_if = "is_zero")]
+        skipped: u64,
+        #[serde(skip_serializing_if = "is_zero")]
+        shortened: u64,
         reason: &'static str,
         #[serde(skip_serializing_if = "Option::is_none")]
         error: Option<String>,
     },
+    Missing {
+        producer: u64,
+        count: u64,
+    },
     Warning {
-        address: String,
+        #[serde(flatten)]
+        address: AddressText,
         text: String,
     },
     Report {
-        producers: u64,
-        received: u64,
-        delivered: u64,
-        truncated: u64,
-        lost: u64,
-        bytes: u64,
-        rejected: u64,
-        shed: u64,
-        seconds: f64,
+        #[serde(flatten)]
+        totals: Totals,
+        /// Left out where there are none.
+        #[serde(skip_serializing_if = "is_zero")]
+        notes_dropped: u64,
         reason: &'static str,
+    },
+    ReportSoFar {
+        #[serde(flatten)]
+        totals: Totals,
     },
     Init,
     Present {
@@ -104,10 +119,77 @@ pub(crate) enum Object<'a> {
     },
 }
 
-impl Object<'_> {
-    pub(crate) fn to_line(&self) -> String {
+/// What is printed as a line.
+pub(crate) trait Line: Serialize {
+    fn to_line(&self) -> String {
         serde_json::to_string(self).expect("these objects have string keys and finite numbers")
     }
+}
+
+impl Line for Object<'_> {}
+impl Line for Timed<'_> {}
+
+/// An object with the time at which it was printed.
+#[derive(Debug, Serialize)]
+pub(crate) struct Timed<'a> {
+    #[serde(flatten)]
+    pub(crate) object: &'a Object<'a>,
+    pub(crate) time: String,
+}
+
+/// The numbers of a report.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub(crate) struct Totals {
+    pub(crate) producers: u64,
+    pub(crate) received: u64,
+    pub(crate) delivered: u64,
+    pub(crate) truncated: u64,
+    pub(crate) lost: u64,
+    pub(crate) unterminated: u64,
+    pub(crate) skipped: u64,
+    pub(crate) shortened: u64,
+    pub(crate) bytes: u64,
+    pub(crate) rejected: u64,
+    pub(crate) shed: u64,
+    pub(crate) seconds: f64,
+}
+
+impl Totals {
+    /// For people.
+    pub(crate) fn to_words(self) -> String {
+        let count = |count: u64, noun: &str| format!("{count} {noun}{}", if count == 1 { "" } else { "s" });
+        let mut words = format!(
+            "received {} from {}, delivered {}, truncated {}, lost {}",
+            count(self.received, "message"),
+            count(self.producers, "producer"),
+            self.delivered,
+            self.truncated,
+            self.lost,
+        );
+        for (number, what) in
+            [(self.unterminated, "unterminated"), (self.skipped, "skipped"), (self.shortened, "shortened")]
+        {
+            if number > 0 {
+                words += &format!(", {what} {number}");
+            }
+        }
+        for (number, what) in [(self.rejected, "rejected"), (self.shed, "shed")] {
+            if number > 0 {
+                words += &format!(", {what} {}", count(number, "connection"));
+            }
+        }
+        words + &format!(" in {:.1} s", self.seconds)
+    }
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+const fn is_zero(number: &u64) -> bool {
+    *number == 0
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+const fn is_false(flag: &bool) -> bool {
+    !*flag
 }
 
 /// A message: its text, or its bytes where they are not UTF-8.
@@ -140,6 +222,24 @@ impl PathText {
         match path.to_str() {
             Some(text) => Self::Path(text.to_owned()),
             None => Self::PathBase64(BASE64_STANDARD.encode(path.as_os_str().as_encoded_bytes())),
+        }
+    }
+}
+
+/// An address as it is written on the command line: its text, or its bytes where they are not UTF-8. Exact, without the
+/// escapes that people are shown.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum AddressText {
+    Address(String),
+    AddressBase64(String),
+}
+
+impl AddressText {
+    pub(crate) fn new(bytes: Vec<u8>) -> Self {
+        match String::from_utf8(bytes) {
+            Ok(text) => Self::Address(text),
+            Err(error) => Self::AddressBase64(BASE64_STANDARD.encode(error.as_bytes())),
         }
     }
 }
@@ -180,5 +280,14 @@ mod tests {
         let line = |bytes| Object::Message { producer: 1, payload: Payload::new(bytes) }.to_line();
         assert_eq!(line(b"a\"b\n"), r#"{"event":"message","producer":1,"text":"a\"b\n"}"#);
         assert_eq!(line(b"\xff"), r#"{"event":"message","producer":1,"base64":"/w=="}"#);
+    }
+
+    #[test]
+    fn an_address_is_exact() {
+        let line = |bytes: &[u8]| Object::Listening { address: AddressText::new(bytes.to_vec()) }.to_line();
+        let hostile = "unix:/run/\u{1b} \x1b[2J\n\u{202e}\\.sock";
+        let object: serde_json::Value = serde_json::from_str(&line(hostile.as_bytes())).unwrap();
+        assert_eq!(object, serde_json::json!({ "event": "listening", "address": hostile }));
+        assert_eq!(line(b"dir:/\xff"), r#"{"event":"listening","address_base64":"ZGlyOi//"}"#);
     }
 }

@@ -1,221 +1,204 @@
 //! `mpsr listen`: a funnel on standard output.
 
-use std::{io, time::Duration};
+mod clock;
+mod ledger;
+mod printer;
 
-use anyhow::Context as _;
+use std::{future::pending, sync::Arc, time::Duration};
+
+use anyhow::{Context as _, anyhow, bail};
 use futures_util::FutureExt as _;
-use mpsr_server::{Delivery, Event, Funnel, Handle, Limits, Parting, Producer, ProducerReport, Report, Via};
-
-use crate::{
-    address::{Place, bind},
-    args::Listen,
-    descriptors::connections,
-    json::{Object, Payload},
-    output::{Output, last_word, note},
-    signals::Signals,
-    text::escaped,
+use mpsr_server::{Event, Funnel, Handle, Limits};
+use tokio::{
+    sync::Notify,
+    time::{Instant, sleep, timeout},
 };
+use uds_actor::{Address, Bind};
+
+use self::printer::Printer;
+use crate::{
+    address::Place,
+    args::{End, Listen},
+    descriptors::connections,
+    output::last_word,
+    signals::{ReportRequests, Signals},
+};
+
+/// How long after the end of `--drain` the messages that were received have to be taken from standard output.
+const LAST_MESSAGES: Duration = Duration::from_millis(400);
+/// How long after that the report may take.
+const LAST_REPORT: Duration = Duration::from_millis(400);
 
 pub(crate) async fn run(args: Listen) -> anyhow::Result<()> {
     let signals = Signals::catch()?;
+    let requests = ReportRequests::catch()?;
     let mut funnel = start(&args).await?;
-    tokio::spawn(stop_on_signal(signals, funnel.handle(), args.drain));
-    let mut printer = Printer { output: Output::new(), json: args.json, quiet: args.quiet };
-    let printed = print(&mut funnel, &mut printer).await;
+    let mut printer = Printer::new(&args);
+    let overdue = Arc::new(Notify::new());
+    tokio::spawn(end_on_signal(signals, funnel.handle(), args.end.drain, Arc::clone(&overdue)));
+    tokio::spawn(report_on_request(requests, printer.reports()));
+    let ended = tokio::select! {
+        ended = receive(&args.end, &mut funnel, &mut printer) => ended,
+        () = overdue.notified() => Err(anyhow!("standard output was not read")),
+    };
     let report = funnel.finished().await;
-    printer.report(&report, if printed.is_ok() { "signal" } else { "output" });
-    printed
+    let lost = printer.end(&report, ended.as_ref().map_or("output", Ended::word));
+    judge(&args.end, ended?, printer.delivered(), lost)
+}
+
+/// Why it ended in an orderly way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Ended {
+    Signal,
+    Count,
+    Once,
+    Timeout,
+}
+
+impl Ended {
+    const fn word(&self) -> &'static str {
+        match self {
+            Self::Signal => "signal",
+            Self::Count => "count",
+            Self::Once => "once",
+            Self::Timeout => "timeout",
+        }
+    }
+}
+
+/// Whether what was asked for was done.
+fn judge(end: &End, ended: Ended, delivered: u64, lost: u64) -> anyhow::Result<()> {
+    match (ended, end.count) {
+        // What came beyond what was asked for is not missed.
+        (Ended::Count | Ended::Once, _) => Ok(()),
+        (Ended::Timeout, Some(count)) => bail!("no message came for {}: {delivered} of {count}", idle(end)),
+        (Ended::Timeout, _) if end.once => bail!("no message came for {}, and no connection has ended", idle(end)),
+        _ if lost == 1 => bail!("1 message that was received is lost"),
+        _ if lost > 0 => bail!("{lost} messages that were received are lost"),
+        _ => Ok(()),
+    }
+}
+
+fn idle(end: &End) -> String {
+    format!("{:?}", end.timeout.unwrap_or_default())
 }
 
 async fn start(args: &Listen) -> anyhow::Result<Funnel> {
     let mut limits = Limits::default();
     limits.max_frame = args.frames.max_frame;
-    let directories = args.places.iter().filter(|place| matches!(place, Place::Directory(_))).count();
+    limits.oversize = args.oversize.policy();
+    let directories = args.places.iter().filter(|place| place.is_directory()).count();
     limits.connections = limits.connections.min(connections(args.places.len() - directories, directories));
-    let admit = args.admit();
-    let mut builder = Funnel::builder(args.frames.framing.framing()).limits(limits).admit(admit.clone());
+    if args.end.once {
+        // The others wait, and are turned away at the end.
+        limits.connections = 1;
+    }
+    let mut builder = Funnel::builder(args.frames.framing.framing()).limits(limits);
+    if let Some(admit) = args.access.admit() {
+        builder = builder.admit(admit);
+    }
     for place in &args.places {
         builder = match place {
-            Place::Socket(address) => builder.listen(bind(address).mode(args.mode).admit(admit.clone())),
+            Place::Socket(address) => builder.listen(bind(args, address, place.has_file())),
             Place::Directory(path) => builder.directory(path),
         };
     }
     builder.start().await.context("cannot listen")
 }
 
-/// The first signal takes in what has been sent; the second ends the process where it stands.
-async fn stop_on_signal(mut signals: Signals, handle: Handle, drain: Duration) {
+/// Only what was asked for is set: an address without a file has no mode, for example.
+fn bind(args: &Listen, address: &Address, has_file: bool) -> Bind {
+    let mut bind = Bind::at(address.clone());
+    if let Some(admit) = args.access.admit() {
+        bind = bind.admit(admit);
+    }
+    if has_file {
+        if let Some(mode) = args.file.mode {
+            bind = bind.mode(mode);
+        }
+        if let Some(group) = args.file.group {
+            bind = bind.group(group);
+        }
+    }
+    bind
+}
+
+/// The first request to end takes in what has been sent. A second one, or standard output that is stuck when the time is
+/// over, ends the process where it stands; this runs beside the thread that prints, which may be stuck there.
+async fn end_on_signal(mut signals: Signals, handle: Handle, drain: Duration, overdue: Arc<Notify>) {
     signals.next().await;
     handle.shutdown(drain);
-    signals.next().await;
-    last_word("mpsr: ended by a second signal, without an account").await;
+    if timeout(drain.saturating_add(LAST_MESSAGES), signals.next()).await.is_err() {
+        overdue.notify_one();
+        tokio::select! {
+            () = sleep(LAST_REPORT) => {
+                last_word("mpsr: ended without a report: standard output is stuck").await;
+                std::process::exit(1);
+            }
+            () = signals.next() => {}
+        }
+    }
+    last_word("mpsr: ended by a second signal, without a report").await;
     std::process::exit(1);
 }
 
-async fn print(funnel: &mut Funnel, printer: &mut Printer) -> anyhow::Result<()> {
-    for address in funnel.listening() {
-        printer.listening(&address.to_string())?;
+async fn report_on_request(mut requests: ReportRequests, reports: printer::Reports) {
+    loop {
+        requests.next().await;
+        reports.so_far();
     }
+}
+
+async fn receive(end: &End, funnel: &mut Funnel, printer: &mut Printer) -> anyhow::Result<Ended> {
+    for address in funnel.listening() {
+        printer.listening(address).await?;
+    }
+    let ended = print(end, funnel, printer).await?;
+    if ended == Ended::Timeout {
+        // As after a signal: what has been sent is taken in.
+        funnel.handle().shutdown(end.drain);
+        let rest = End { timeout: None, ..*end };
+        let printed = timeout(end.drain.saturating_add(LAST_MESSAGES), print(&rest, funnel, printer));
+        printed.await.map_err(|_| anyhow!("standard output was not read"))??;
+    }
+    printer.flush().await?;
+    Ok(ended)
+}
+
+/// Prints until a signal has ended the funnel, or until what `end` asks for has happened.
+async fn print(end: &End, funnel: &mut Funnel, printer: &mut Printer) -> anyhow::Result<Ended> {
+    let mut last_message = Instant::now();
     loop {
         // Flushed whenever nothing more is waiting: a busy funnel writes in blocks, a quiet one at once.
         let event = match funnel.next().now_or_never() {
             Some(event) => event,
             None => {
-                printer.output.flush()?;
+                printer.flush().await?;
                 tokio::select! {
                     event = funnel.next() => event,
-                    gone = printer.output.abandoned() => return Err(gone),
+                    gone = printer.abandoned() => return Err(gone),
+                    () = idle_for(end.timeout, last_message) => return Ok(Ended::Timeout),
                 }
             }
         };
-        match event {
-            Some(event) => printer.event(event)?,
-            None => return printer.output.flush(),
+        let Some(event) = event else { return Ok(Ended::Signal) };
+        let has_left = matches!(event, Event::Left(_));
+        if matches!(event, Event::Delivery(_)) {
+            last_message = Instant::now();
+        }
+        printer.event(event).await?;
+        if printer.is_complete() {
+            return Ok(Ended::Count);
+        }
+        if end.once && has_left {
+            return Ok(Ended::Once);
         }
     }
 }
 
-/// For people, each line has its sign behind the producer's number: `|` a message, `+` joined, `-` left. A message cannot
-/// pass itself off for anything else.
-struct Printer {
-    output: Output,
-    json: bool,
-    quiet: bool,
-}
-
-impl Printer {
-    fn event(&mut self, event: Event) -> anyhow::Result<()> {
-        match event {
-            Event::Delivery(delivery) => self.messages(&delivery),
-            Event::Joined(producer) => self.joined(&producer),
-            Event::Left(account) => self.left(&account),
-            Event::Synced(place) => self.watching(&place.to_string()),
-            Event::Trouble { place, error } => {
-                self.warning(&place.to_string(), &format!("{:#}", anyhow::Error::new(error)))
-            }
-            _ => Ok(()),
-        }
-    }
-
-    fn messages(&mut self, delivery: &Delivery) -> anyhow::Result<()> {
-        let producer = delivery.producer().id.value();
-        for message in delivery {
-            if self.json {
-                self.output.object(&Object::Message { producer, payload: Payload::new(message) })?;
-            } else if self.output.is_terminal() {
-                let line = format!("{producer:>4} | {}", escaped(message));
-                self.output.line(line.as_bytes())?;
-            } else {
-                self.output.line(message)?;
-            }
-        }
-        Ok(())
-    }
-
-    fn listening(&mut self, address: &str) -> anyhow::Result<()> {
-        if self.json {
-            self.output.object(&Object::Listening { address: address.to_owned() })?;
-            return self.output.flush();
-        }
-        self.aside(&format!("listening on {address}"))
-    }
-
-    fn watching(&mut self, address: &str) -> anyhow::Result<()> {
-        if self.json {
-            return self.output.object(&Object::Watching { address: address.to_owned() });
-        }
-        self.aside(&format!("watching {address}"))
-    }
-
-    fn joined(&mut self, producer: &Producer) -> anyhow::Result<()> {
-        let Producer { id, address, via, peer, .. } = producer;
-        if self.json {
-            return self.output.object(&Object::Joined {
-                producer: id.value(),
-                address: address.to_string(),
-                via: if *via == Via::Directory { "dir" } else { "listen" },
-                pid: peer.pid(),
-                uid: peer.uid(),
-                gid: peer.gid(),
-            });
-        }
-        self.aside(&format!("{id:>4} + {peer} on {address}"))
-    }
-
-    fn left(&mut self, account: &ProducerReport) -> anyhow::Result<()> {
-        let ProducerReport { producer, received, delivered, lost, parting, .. } = account;
-        let (reason, error) = reason(parting);
-        if self.json {
-            return self.output.object(&Object::Left {
-                producer: producer.id.value(),
-                received: received.frames,
-                delivered: delivered.frames,
-                truncated: account.truncated(),
-                lost: lost.frames,
-                bytes: delivered.bytes,
-                reason,
-                error,
-            });
-        }
-        let mut line =
-            format!("{:>4} - {}: delivered {}", producer.id, escaped(parting.to_string().as_bytes()), delivered.frames);
-        if account.truncated_bytes > 0 {
-            line += &format!(", truncated 1 message after {} bytes", account.truncated_bytes);
-        }
-        if lost.frames > 0 {
-            line += &format!(", lost {}", lost.frames);
-        }
-        self.aside(&line)
-    }
-
-    fn warning(&mut self, address: &str, text: &str) -> anyhow::Result<()> {
-        if self.json {
-            return self.output.object(&Object::Warning { address: address.to_owned(), text: text.to_owned() });
-        }
-        note(&format!("mpsr: {}", escaped(text.as_bytes())));
-        Ok(())
-    }
-
-    fn report(&self, report: &Report, reason: &'static str) {
-        let seconds = report.elapsed.as_secs_f64();
-        if self.json {
-            let object = Object::Report {
-                producers: report.producers,
-                received: report.received.frames,
-                delivered: report.delivered.frames,
-                truncated: report.truncated,
-                lost: report.lost.frames,
-                bytes: report.delivered.bytes,
-                rejected: report.rejected,
-                shed: report.shed,
-                seconds,
-                reason,
-            };
-            note(&object.to_line());
-        } else if !self.quiet {
-            note(&format!("{report} in {seconds:.1} s"));
-        }
-    }
-
-    /// Something about the messages rather than one of them; in its place among them if both go to a terminal.
-    fn aside(&mut self, line: &str) -> anyhow::Result<()> {
-        if !self.quiet {
-            self.output.flush()?;
-            note(line);
-        }
-        Ok(())
-    }
-}
-
-/// The word for machines, and what the system or the codec said.
-fn reason(parting: &Parting) -> (&'static str, Option<String>) {
-    match parting {
-        Parting::Closed => ("closed", None),
-        Parting::Failed(error) if error.kind() == io::ErrorKind::ConnectionReset => ("reset", Some(error.to_string())),
-        Parting::Failed(error) => ("failed", Some(error.to_string())),
-        Parting::Malformed(error) => ("malformed", Some(error.to_string())),
-        Parting::Vanished => ("vanished", None),
-        Parting::Shutdown => ("shutdown", None),
-        _ => ("abandoned", None),
+async fn idle_for(limit: Option<Duration>, since: Instant) {
+    match limit {
+        Some(limit) => sleep(limit.saturating_sub(since.elapsed())).await,
+        None => pending().await,
     }
 }

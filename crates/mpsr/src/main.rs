@@ -3,16 +3,22 @@
 mod address;
 mod args;
 mod descriptors;
+mod input;
 mod json;
 mod listen;
 mod ls;
+mod names;
+mod notes;
 mod output;
+mod runtime;
 mod send;
 mod signals;
+mod stream;
 mod sweep;
 mod table;
 mod text;
 mod watch;
+mod width;
 
 use std::process::ExitCode;
 
@@ -22,30 +28,20 @@ use crate::args::{Args, Command};
 const FAILED: u8 = 1;
 
 fn main() -> ExitCode {
-    let args = Args::get();
-    // One thread more than the one that writes to standard output, which may block there for as long as it likes.
-    let runtime = match tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build() {
-        Ok(runtime) => runtime,
-        Err(error) => return fail(&anyhow::Error::new(error).context("cannot start")),
+    let outcome = match Args::get().command {
+        Command::Listen(args) => runtime::run(listen::run(args)),
+        Command::Send(args) => runtime::run(send::run(args)),
+        Command::Watch(args) => runtime::run(watch::run(args)),
+        Command::Ls(args) => ls::run(&args),
+        Command::Sweep(args) => sweep::run(&args),
     };
-    let outcome = runtime.block_on(async {
-        match args.command {
-            Command::Listen(args) => listen::run(args).await,
-            Command::Send(args) => send::run(args).await,
-            Command::Watch(args) => watch::run(args).await,
-            Command::Ls(args) => ls::run(&args),
-            Command::Sweep(args) => sweep::run(&args),
-        }
-    });
-    // A thread that still waits for standard input is not waited for.
-    runtime.shutdown_background();
-    match outcome {
+    let code = match outcome {
         Ok(()) => ExitCode::SUCCESS,
-        Err(error) => fail(&error),
-    }
-}
-
-fn fail(error: &anyhow::Error) -> ExitCode {
-    output::note(&format!("mpsr: {}", text::escaped(format!("{error:#}").as_bytes())));
-    ExitCode::from(FAILED)
+        Err(error) => {
+            notes::last_note(&format!("mpsr: {}", text::escaped_words(&format!("{error:#}"))));
+            ExitCode::from(FAILED)
+        }
+    };
+    notes::settle();
+    code
 }

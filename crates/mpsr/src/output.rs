@@ -1,46 +1,59 @@
-//! Standard output and standard error.
+//! Standard output.
 
 use std::{
-    io::{self, BufWriter, IsTerminal as _, StdoutLock, Write as _},
-    os::fd::AsFd as _,
-    sync::Arc,
-    thread,
+    io::{self, IsTerminal as _},
+    os::fd::BorrowedFd,
     time::Duration,
 };
 
 use anyhow::Context as _;
-use rustix::{
-    event::{PollFd, PollFlags, poll},
-    io::retry_on_intr,
+use rustix::stdio::stdout;
+use tokio::{
+    io::{Interest, unix::AsyncFd},
+    runtime::Handle,
+    time::sleep,
 };
-use tokio::sync::Notify;
 
-use crate::{json::Object, text::escaped_json};
+pub(crate) use crate::notes::note;
+use crate::{
+    json::{Line, Object},
+    notes::{last_note, settle},
+    stream::Stream,
+    text::{escaped_json, wrapped},
+    width::Width,
+};
 
-/// Standard output: buffered, and flushed by whoever has nothing more to say for now.
+/// Bytes that are collected before they are written.
+const BLOCK: usize = 64 << 10;
+
+/// Standard output: buffered; flush it when there is nothing more to say for now.
+#[derive(Debug)]
 pub(crate) struct Output {
-    stdout: BufWriter<StdoutLock<'static>>,
+    stream: Stream,
     is_terminal: bool,
-    /// Notified when its reader has gone.
-    abandoned: Arc<Notify>,
+    buffer: Vec<u8>,
+    /// How much of `buffer` has been written.
+    start: usize,
+    /// Bytes that the system has accepted, in all.
+    accepted: u64,
+    /// Says when the stream can be written or was closed. `None` for a file, and outside a runtime.
+    readiness: Option<AsyncFd<BorrowedFd<'static>>>,
 }
 
 impl Output {
     pub(crate) fn new() -> Self {
-        let stdout = io::stdout();
-        let is_terminal = stdout.is_terminal();
-        let abandoned = Arc::new(Notify::new());
-        if !is_terminal {
-            let abandoned = Arc::clone(&abandoned);
-            // Without this thread the end is noticed at the next write.
-            drop(thread::Builder::new().name("stdout".to_owned()).spawn(move || wait_for_abandonment(&abandoned)));
-        }
-        Self { stdout: BufWriter::with_capacity(64 << 10, stdout.lock()), is_terminal, abandoned }
+        let stream = Stream::new(stdout());
+        let is_async = stream.may_wait() && Handle::try_current().is_ok();
+        let readiness = if is_async { register(&stream) } else { None };
+        let is_terminal = io::stdout().is_terminal();
+        Self { stream, is_terminal, buffer: Vec::with_capacity(BLOCK), start: 0, accepted: 0, readiness }
     }
 
-    /// Waits until nobody reads standard output any longer, as when the other end of the pipe is closed. Cancel safe.
+    /// Waits until the reader of standard output is gone, as when the other end of the pipe was closed. Cancel safe.
     pub(crate) async fn abandoned(&self) -> anyhow::Error {
-        self.abandoned.notified().await;
+        let Some(readiness) = &self.readiness else { return std::future::pending().await };
+        // An error here would be that of the runtime, which ends with the process.
+        let _ = readiness.ready(Interest::ERROR).await;
         anyhow::Error::new(io::Error::from(io::ErrorKind::BrokenPipe)).context(GONE)
     }
 
@@ -48,46 +61,120 @@ impl Output {
         self.is_terminal
     }
 
-    /// Writes these bytes and a newline.
+    /// Adds these bytes and a newline. Blocks if a block is complete and there is no room for it; [`push`](Self::push)
+    /// does not.
     pub(crate) fn line(&mut self, bytes: &[u8]) -> anyhow::Result<()> {
-        self.stdout.write_all(bytes).and_then(|()| self.stdout.write_all(b"\n")).context(GONE)
+        self.push(bytes, b"\n");
+        if self.is_full() { self.flush() } else { Ok(()) }
     }
 
-    /// Writes this object as a line; on a terminal with everything escaped that it would obey.
+    /// Adds this object as a line, as [`line`](Self::line) does; on a terminal with everything escaped that it would obey.
     pub(crate) fn object(&mut self, object: &Object<'_>) -> anyhow::Result<()> {
-        let line = object.to_line();
-        if self.is_terminal { self.line(escaped_json(&line).as_bytes()) } else { self.line(line.as_bytes()) }
+        self.push_object(object);
+        if self.is_full() { self.flush() } else { Ok(()) }
     }
 
+    /// Adds these bytes and this ending to the buffer, and writes nothing.
+    pub(crate) fn push(&mut self, bytes: &[u8], ending: &[u8]) {
+        self.buffer.extend_from_slice(bytes);
+        self.buffer.extend_from_slice(ending);
+    }
+
+    /// Adds this object as a line, and writes nothing.
+    pub(crate) fn push_object(&mut self, object: &impl Line) {
+        let line = object.to_line();
+        if self.is_terminal {
+            self.push(escaped_json(&line).as_bytes(), b"\n")
+        } else {
+            self.push(line.as_bytes(), b"\n")
+        }
+    }
+
+    /// Adds a line for people, broken into rows that fit the terminal; `margin` begins each row after the first.
+    pub(crate) fn push_rows(&mut self, line: &str, margin: &str) {
+        self.push(wrapped(line, Width::of(self.stream.fd()), margin).as_bytes(), b"\n");
+    }
+
+    /// Whether a block is complete, and should be written before more is added.
+    pub(crate) const fn is_full(&self) -> bool {
+        self.buffer.len() >= BLOCK
+    }
+
+    /// Bytes that were added, in all.
+    pub(crate) const fn added(&self) -> u64 {
+        self.accepted + (self.buffer.len() - self.start) as u64
+    }
+
+    /// Bytes that the system has accepted, in all.
+    pub(crate) const fn accepted(&self) -> u64 {
+        self.accepted
+    }
+
+    /// Writes everything, and blocks where there is no room.
     pub(crate) fn flush(&mut self) -> anyhow::Result<()> {
-        self.stdout.flush().context(GONE)
+        while !self.write_some()? {
+            self.stream.wait();
+        }
+        Ok(())
+    }
+
+    /// Writes everything, and waits where there is no room. Cancel safe: what was written is known.
+    pub(crate) async fn drain(&mut self) -> anyhow::Result<()> {
+        while !self.write_some()? {
+            self.writable().await;
+        }
+        Ok(())
+    }
+
+    /// Writes what fits. Returns whether that was everything.
+    fn write_some(&mut self) -> anyhow::Result<bool> {
+        while let Some(rest) = self.buffer.get(self.start..).filter(|rest| !rest.is_empty()) {
+            match self.stream.write(rest) {
+                Ok(written) => {
+                    self.start += written;
+                    self.accepted += written as u64;
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(false),
+                Err(error) => return Err(error).context(GONE),
+            }
+        }
+        self.buffer.clear();
+        // One large message does not keep its memory.
+        self.buffer.shrink_to(2 * BLOCK);
+        self.start = 0;
+        Ok(true)
+    }
+
+    async fn writable(&self) {
+        let Some(readiness) = &self.readiness else {
+            // Nothing tells when: it is tried.
+            return sleep(Duration::from_millis(5)).await;
+        };
+        loop {
+            let Ok(mut ready) = readiness.writable().await else { return };
+            if self.stream.has_room() {
+                return;
+            }
+            ready.clear_ready();
+        }
     }
 }
 
-/// In a thread because the descriptor may be anything, a file too, and is shared with other processes: it can neither be
-/// given to the runtime nor made non-blocking. Files and devices never end it; the end of the process does.
-fn wait_for_abandonment(abandoned: &Notify) {
-    let stdout = io::stdout();
-    let stdout = stdout.as_fd();
-    // Nothing is asked for: errors and hang-ups are told in any case (`poll(2)`).
-    if retry_on_intr(|| poll(&mut [PollFd::from_borrowed_fd(stdout, PollFlags::empty())], None)).is_ok() {
-        abandoned.notify_one();
-    }
+/// `None` where the kernel has no readiness for such a file.
+#[expect(
+    deprecated,
+    reason = "its replacement is unsafe for the sake of descriptors that get closed; this one stays open"
+)]
+fn register(stream: &Stream) -> Option<AsyncFd<BorrowedFd<'static>>> {
+    AsyncFd::with_interest(stream.fd(), Interest::WRITABLE).ok()
 }
 
 const GONE: &str = "cannot write to standard output";
 
-/// Writes a line to standard error, and does not mind if nobody reads it.
-pub(crate) fn note(line: &str) {
-    let _ = writeln!(io::stderr(), "{line}");
-}
-
-/// How long the last word of an impatient end may take.
-const LAST_WORD: Duration = Duration::from_millis(200);
-
-/// The last line of a process that ends where it stands. Standard error may be as stuck as standard output is: this word is
-/// tried, not waited for.
+/// The last line of a process that ends where it stands. Standard error may be as stuck as standard output is: the line is
+/// tried, and given 200 ms.
 pub(crate) async fn last_word(line: &'static str) {
-    let word = tokio::task::spawn_blocking(|| note(line));
-    let _ = tokio::time::timeout(LAST_WORD, word).await;
+    last_note(line);
+    // Blocks this thread, and the process ends next.
+    settle();
 }

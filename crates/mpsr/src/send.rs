@@ -1,143 +1,210 @@
 //! `mpsr send`: arguments or standard input, as messages.
+//!
+//! Exit status 0 claims that every message was handed to the kernel and that no receiver was seen to leave any of them
+//! unread. `source.rs` has the messages, `route.rs` the connections, `connection.rs` what happens on one; this counts.
 
-use std::time::Duration;
+mod connection;
+mod outgoing;
+mod route;
+mod source;
 
-use anyhow::{Context as _, anyhow, bail};
-use frame_codec::{Decoder, Delimited, Framing, Raw};
-use tokio::{
-    io::{AsyncReadExt as _, stdin},
-    net::UnixStream,
-    time::timeout,
+use std::{fmt, io, time::Duration};
+
+use anyhow::bail;
+use rustix::process::getuid;
+use uds_actor::{Reason, Report};
+
+use self::{
+    connection::{End, How, serve},
+    outgoing::may_be_taken,
+    route::Route,
+    source::{Source, Unit},
 };
-use uds_actor::{Actor, Error, Report, SendError, Sender};
+use crate::{args::Send, notes::note, signals::Signals, text::escaped_words};
 
-use crate::{
-    args::{FramingName, Send},
-    output::note,
-    signals::Signals,
-};
-
-/// How long a receiver may take nothing before an interrupted sender gives up on what is queued.
-const PATIENCE: Duration = Duration::from_secs(2);
+/// A receiver that does not admit us hangs up at once.
+const AT_ONCE: Duration = Duration::from_secs(1);
 
 pub(crate) async fn run(args: Send) -> anyhow::Result<()> {
     let mut signals = Signals::catch()?;
-    let stream = tokio::select! {
-        stream = open(&args) => stream?,
-        () = signals.next() => bail!("interrupted before anybody was there"),
+    let mut route = Route::new(&args)?;
+    let mut source = Source::new(&args);
+    let mut sent = Sent::default();
+    let mut stream = tokio::select! {
+        stream = route.open() => stream?,
+        () = signals.next() => bail!("interrupted before a receiver was there"),
     };
-    let (sender, receiver, control) =
-        Actor::new(stream, args.frames.framing.framing()).limits(args.frames.limits()).spawn();
-    // Nothing is expected back; what the other side says stays in the kernel.
-    drop(receiver);
-    let sent = tokio::select! {
-        sent = send_all(&args, &sender) => sent.map(|()| Outcome::Complete),
-        () = signals.next() => Ok(Outcome::Interrupted),
-        _ = control.finished() => Ok(Outcome::Complete),
-    };
-    let report = match sent {
-        Ok(Outcome::Complete) => tokio::select! {
-            report = async { drop(sender); control.finished().await } => report,
-            () = signals.next() => control.close(PATIENCE).await,
-        },
-        _ => {
-            drop(sender);
-            control.close(PATIENCE).await
-        }
-    };
-    let interrupted = matches!(sent, Ok(Outcome::Interrupted));
-    sent.and_then(|_| judge(&args, &report, interrupted))
-}
-
-enum Outcome {
-    Complete,
-    Interrupted,
-}
-
-async fn open(args: &Send) -> anyhow::Result<UnixStream> {
-    if !args.bind {
-        let connected = args.socket.connect().deadline(args.wait.unwrap_or_default()).connect().await;
-        return connected.map_err(|error| match error {
-            Error::NotThere { .. } | Error::NobodyListening { .. } | Error::QueueFull { .. } if args.wait.is_none() => {
-                anyhow!("cannot send: {error} with --wait SECONDS")
-            }
-            error => anyhow::Error::new(error).context("cannot send"),
-        });
-    }
-    let mut listener = args.socket.bind().listen().context("cannot offer messages")?;
-    let accepted = match args.wait {
-        None => listener.accept().await,
-        Some(time) => timeout(time, listener.accept())
-            .await
-            .with_context(|| format!("nobody connected to {} within {} s", args.socket.0, time.as_secs_f64()))?,
-    };
-    Ok(accepted.context("cannot offer messages")?.0)
-}
-
-/// Queues everything. A connection that closes early is told by its report.
-async fn send_all(args: &Send, sender: &Sender) -> anyhow::Result<()> {
-    if args.messages.is_empty() {
-        let limits = args.frames.limits();
-        return match args.frames.framing {
-            FramingName::Lines | FramingName::U32be => {
-                send_stdin(Decoder::new(Delimited::lines(), limits), sender).await
-            }
-            // The bytes as they are: under these framings the stream is the message.
-            FramingName::Raw | FramingName::UntilEof => send_stdin(Decoder::new(Raw, limits), sender).await,
+    let outcome = loop {
+        let start = source.position();
+        let (how, end) = serve(&args, &mut source, stream, &mut signals).await;
+        let progress = end.report.handed_to_kernel.bytes > 0;
+        sent.add(&args, &mut source, start, &end.report);
+        let done = match how {
+            How::Complete => break sent.judge(&args),
+            How::Failed(error) => Err(error),
+            How::Interrupted => Err(anyhow::anyhow!("interrupted after {}", sent.messages(&source))),
+            How::Stalled(time) => Err(anyhow::anyhow!(
+                "{}: the receiver took nothing for {} s; {}",
+                args.socket.0,
+                time.as_secs_f64(),
+                sent.balance(&source)
+            )),
+            How::Lost => Ok(()),
         };
-    }
-    for (number, message) in (1..).zip(&args.messages) {
-        if !queue(sender, message.as_bytes()).await.with_context(|| format!("message {number}"))? {
-            break;
+        if let Err(error) = done {
+            break Err(error);
         }
-    }
-    Ok(())
-}
-
-async fn send_stdin(mut decoder: Decoder<impl Framing>, sender: &Sender) -> anyhow::Result<()> {
-    let mut input = stdin();
-    let mut line = 0_u64;
-    loop {
-        let ended = input.read_buf(&mut decoder.room()).await.context("cannot read standard input")? == 0;
-        loop {
-            let batch = match decoder.next_batch() {
-                Ok(None) if ended => decoder.finish(),
-                found => found,
-            };
-            let Some(batch) = batch.with_context(|| format!("line {} of standard input", line + 1))? else { break };
-            for message in &batch {
-                line += 1;
-                if !queue(sender, message).await.with_context(|| format!("line {line} of standard input"))? {
-                    return Ok(());
-                }
-            }
+        let again = if !progress && args.bind {
+            true
+        } else {
+            // Otherwise there is nothing left that a new connection could be for.
+            args.reconnect && (source.is_open() || source.position() < source.known())
+        };
+        if !again {
+            break Err(anyhow::anyhow!("{}: {}; {}", args.socket.0, Loss(&end), sent.balance(&source)));
         }
-        if ended {
-            return Ok(());
+        if args.verbose || progress {
+            note(&escaped_words(&format!("mpsr: {}: {}; connecting again", args.socket.0, Loss(&end))));
         }
-    }
-}
-
-/// Whether the connection takes more.
-async fn queue(sender: &Sender, message: &[u8]) -> anyhow::Result<bool> {
-    match sender.send(message).await {
-        Ok(()) => Ok(true),
-        Err(SendError::Closed) => Ok(false),
-        Err(refusal) => Err(refusal.into()),
-    }
-}
-
-fn judge(args: &Send, report: &Report, interrupted: bool) -> anyhow::Result<()> {
-    let sent = report.handed_to_kernel;
-    let left = report.unsent.len() + usize::from(report.truncated_sending > 0);
+        stream = tokio::select! {
+            stream = route.reopen(progress) => stream?,
+            () = signals.next() => break Err(anyhow::anyhow!("interrupted after {}", sent.messages(&source))),
+        };
+    };
     if args.verbose {
-        note(&format!("sent {} messages, {} bytes with framing, to {}", sent.frames, sent.bytes, args.socket.0));
+        note(&escaped_words(&format!("sent {}, to {}", sent.in_full(&source), args.socket.0)));
     }
-    if report.reason.is_peer_fault() || left > 0 {
-        bail!("{}: {}; {} messages were sent before, {left} were not", args.socket.0, report.reason, sent.frames);
+    outcome
+}
+
+/// What was handed to the kernel so far, on all connections.
+#[derive(Debug, Default)]
+struct Sent {
+    frames: u64,
+    bytes: u64,
+    /// Messages of which a part was handed over, and which are not sent again because that part may be taken for a message.
+    truncated: u64,
+    /// Connections that were closed before everything on them was read.
+    resets: u64,
+}
+
+impl Sent {
+    /// Counts a connection that began at this message, and moves the source to the next that is to be sent.
+    fn add(&mut self, args: &Send, source: &mut Source, start: u64, report: &Report) {
+        self.frames += report.handed_to_kernel.frames;
+        self.bytes += report.handed_to_kernel.bytes;
+        if is_reset(&report.reason) && report.handed_to_kernel.bytes > 0 {
+            self.resets += 1;
+        }
+        source.rewind(start + report.handed_to_kernel.frames);
+        if report.truncated_sending > 0
+            && let Some(message) = source.current()
+            && may_be_taken(&args.frames.framing.framing(), message, report.truncated_sending)
+        {
+            self.truncated += 1;
+            source.advance();
+        }
     }
-    if interrupted {
-        bail!("interrupted after {} messages", sent.frames);
+
+    /// Everything was handed over; whether it may be called a success.
+    fn judge(&self, args: &Send) -> anyhow::Result<()> {
+        if self.truncated > 0 {
+            bail!(
+                "{}: {} cut off when a connection ended, and not sent again, because a receiver may have taken the beginning",
+                args.socket.0,
+                count(self.truncated, "message was", "messages were")
+            );
+        }
+        if self.resets > 0 {
+            bail!(
+                "{}: all was sent, but {} closed before everything on it was read",
+                args.socket.0,
+                count(self.resets, "connection was", "connections were")
+            );
+        }
+        Ok(())
     }
-    Ok(())
+
+    fn messages(&self, source: &Source) -> String {
+        match source.unit() {
+            Unit::Bytes => count(self.bytes, "byte", "bytes"),
+            _ => count(self.frames, "message", "messages"),
+        }
+    }
+
+    fn in_full(&self, source: &Source) -> String {
+        match source.unit() {
+            Unit::Bytes => self.messages(source),
+            _ => format!("{}, {} with framing", self.messages(source), count(self.bytes, "byte", "bytes")),
+        }
+    }
+
+    /// What was sent and what was not, for an end that came too early.
+    fn balance(&self, source: &Source) -> String {
+        if source.unit() == Unit::Bytes {
+            return format!("{} were sent, and the rest of standard input was not", self.messages(source));
+        }
+        let unsent = source.known().saturating_sub(self.frames);
+        let rest = if source.is_open() { ", nor was the rest of standard input" } else { "" };
+        format!(
+            "{} sent, {} not{rest}",
+            count(self.frames, "message was", "messages were"),
+            count(unsent, "was", "were")
+        )
+    }
+}
+
+fn count(number: u64, one: &str, many: &str) -> String {
+    format!("{number} {}", if number == 1 { one } else { many })
+}
+
+fn is_reset(reason: &Reason) -> bool {
+    matches!(reason, Reason::Failed(error) if error.kind() == io::ErrorKind::ConnectionReset)
+}
+
+/// How a connection was lost, in words.
+///
+/// A receiver that does not admit us closes the connection without a word. What is certain is that it closed, and whether it
+/// left something unread; that this was for want of admission is likely where it came at once and the users differ.
+struct Loss<'a>(&'a End);
+
+impl Loss<'_> {
+    fn hung_up(&self) -> bool {
+        match &self.0.report.reason {
+            Reason::HungUp => true,
+            Reason::Failed(error) => {
+                matches!(error.kind(), io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset)
+            }
+            _ => false,
+        }
+    }
+
+    /// The receiver's uid and ours, if it looks as if we were not admitted.
+    fn rejected(&self) -> Option<(u32, u32)> {
+        let End { report, peer, lasted } = self.0;
+        let nothing_read = report.handed_to_kernel.bytes == 0 || is_reset(&report.reason);
+        let (theirs, ours) = (peer.as_ref()?.uid(), getuid().as_raw());
+        let is_likely = self.hung_up() && nothing_read && *lasted < AT_ONCE && ours != theirs && ours != 0;
+        is_likely.then_some((theirs, ours))
+    }
+}
+
+impl fmt::Display for Loss<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let report = &self.0.report;
+        if let Some((theirs, ours)) = self.rejected() {
+            write!(
+                f,
+                "not admitted, it seems: the receiver (uid {theirs}) hung up at once; ask it to admit uid {ours}; "
+            )?;
+        }
+        match &report.reason {
+            reason if is_reset(reason) => f.write_str("failed: the receiver closed before it had read everything"),
+            _ if self.hung_up() && report.handed_to_kernel.bytes == 0 => {
+                f.write_str("failed: the receiver hung up before anything was sent")
+            }
+            _ if self.hung_up() => f.write_str("failed: the receiver hung up before everything was sent"),
+            reason => write!(f, "{reason}"),
+        }
+    }
 }

@@ -1,14 +1,19 @@
-//! What others sent, made fit for a terminal.
+//! Text that others sent, made safe to show on a terminal.
 
 use std::fmt::Write as _;
 
-/// The text with everything escaped that a terminal would obey instead of show: control characters except the tab,
-/// characters that reorder or hide text, and bytes that are not UTF-8.
+use crate::width::Width;
+
+/// The text with everything escaped that a terminal would obey or hide: control characters except the tab, characters that
+/// reorder text or are invisible, and bytes that are not UTF-8. The backslash is escaped too, so that an escape here is
+/// never a text that merely looks like one.
 pub(crate) fn escaped(bytes: &[u8]) -> String {
     let mut text = String::with_capacity(bytes.len());
     for chunk in bytes.utf8_chunks() {
         for c in chunk.valid().chars() {
-            if is_plain(c) {
+            if c == '\\' {
+                text.push_str("\\\\");
+            } else if is_plain(c) {
                 text.push(c);
             } else {
                 text.extend(c.escape_default());
@@ -26,6 +31,18 @@ pub(crate) fn escaped_cell(bytes: &[u8]) -> String {
     escaped(bytes).replace('\t', "\\t")
 }
 
+/// The same for words of ours in which escaped text of others already stands: the backslash stays as it is.
+pub(crate) fn escaped_words(words: &str) -> String {
+    words.chars().fold(String::with_capacity(words.len()), |mut text, c| {
+        if is_plain(c) {
+            text.push(c)
+        } else {
+            text.extend(c.escape_default())
+        }
+        text
+    })
+}
+
 /// The same for a line of JSON, which stays the same JSON: what is escaped here can only be inside its strings.
 pub(crate) fn escaped_json(line: &str) -> String {
     let mut text = String::with_capacity(line.len());
@@ -41,33 +58,116 @@ pub(crate) fn escaped_json(line: &str) -> String {
     text
 }
 
+/// A line broken into rows that fit, so that the terminal breaks none: each row after the first begins with `margin`. Text
+/// that the terminal itself broke would begin at the left edge, where only the program's own words may stand.
+pub(crate) fn wrapped(line: &str, Width(columns): Width, margin: &str) -> String {
+    let mut text = String::with_capacity(line.len());
+    let mut column = 0;
+    for c in line.chars() {
+        let width = width(c);
+        if column + width > columns {
+            text.push('\n');
+            text.push_str(margin);
+            column = margin.len();
+        }
+        text.push(c);
+        column += width;
+    }
+    text
+}
+
+/// Columns that a character takes at most. Terminals disagree about many of them, and none uses more than this.
+const fn width(c: char) -> usize {
+    match c {
+        '\t' => 8,
+        c if c.is_ascii() => 1,
+        _ => 2,
+    }
+}
+
 fn is_plain(c: char) -> bool {
     match c {
         '\t' => true,
-        // Zero-width and bidirectional marks, separators of lines, the byte order mark, tags.
-        '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}' => false,
-        '\u{e0000}'..='\u{e007f}' | '\u{61c}' | '\u{ad}' => false,
-        c => !c.is_control(),
+        ' '..='~' => true,
+        // Spaces of other scripts, which are seen as such.
+        '\u{a0}' | '\u{3000}' => true,
+        // What Unicode calls default-ignorable, and an empty Braille cell: nothing is seen of them.
+        '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}' => false,
+        '\u{180b}'..='\u{180f}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' => false,
+        '\u{2800}' | '\u{3164}' | '\u{fe00}'..='\u{fe0f}' | '\u{feff}' | '\u{ffa0}' | '\u{fff0}'..='\u{fffb}' => false,
+        '\u{1bca0}'..='\u{1bca3}' | '\u{1d173}'..='\u{1d17a}' | '\u{e0000}'..='\u{e0fff}' => false,
+        c => is_printable(c),
     }
+}
+
+/// Whether it is neither a control or format character, nor private, unassigned or a separator.
+fn is_printable(c: char) -> bool {
+    // The standard library has the tables and shows them only here. Behind another character, a combining one is itself.
+    let mut pair = [0; 5];
+    pair[0] = b'a';
+    let end = 1 + c.encode_utf8(&mut pair[1..]).len();
+    let pair = std::str::from_utf8(&pair[..end]).expect("two characters were encoded");
+    pair.escape_debug().nth(1) == Some(c)
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{escaped, escaped_json};
+    use super::*;
 
     #[test]
     fn what_a_terminal_would_obey_is_shown_instead() {
-        assert_eq!(escaped("plain ünïcödé 文字 🦀\tx".as_bytes()), "plain ünïcödé 文字 🦀\tx");
+        assert_eq!(escaped("plain ünïcödé 文字 🦀\tx 'q' \"q\"".as_bytes()), "plain ünïcödé 文字 🦀\tx 'q' \"q\"");
         assert_eq!(escaped(b"\x1b[2J\r\n\x07"), "\\u{1b}[2J\\r\\n\\u{7}");
         assert_eq!(escaped("\u{9b}31m \u{202e}abc".as_bytes()), "\\u{9b}31m \\u{202e}abc");
         assert_eq!(escaped(b"ok \xff\xfe"), "ok \\xff\\xfe");
     }
 
     #[test]
+    fn what_cannot_be_seen_is_shown() {
+        for c in "\u{ad}\u{34f}\u{61c}\u{115f}\u{1160}\u{17b5}\u{180e}\u{200b}\u{200d}\u{2028}\u{2066}\u{2800}\u{3164}\u{fe0f}\
+                  \u{feff}\u{ffa0}\u{fff9}\u{fffb}\u{1d173}\u{e0041}\u{e0100}\u{e000}\u{f0000}\u{378}\u{110bd}\u{2003}"
+            .chars()
+        {
+            assert_eq!(escaped(c.to_string().as_bytes()), format!("\\u{{{:x}}}", u32::from(c)));
+        }
+    }
+
+    #[test]
+    fn letters_with_marks_stay_as_they_are() {
+        for text in ["e\u{301}", "क्षि", "ที่", "مُحَمَّد", "z\u{336}\u{301}", "漢字\u{3000}かな", "한글"]
+        {
+            assert_eq!(escaped(text.as_bytes()), text);
+        }
+    }
+
+    #[test]
+    fn an_escape_is_not_to_be_mistaken_for_a_text_that_looks_like_one() {
+        assert_eq!(escaped(br"\u{1b}"), r"\\u{1b}");
+        assert_eq!(escaped_words(r"\\u{1b}"), r"\\u{1b}");
+        assert_eq!(escaped_words("\x1b"), r"\u{1b}");
+    }
+
+    #[test]
     fn escaped_json_says_the_same() {
-        let value = serde_json::json!({ "text": "\u{9b}31m \u{202e}abc \u{e0041} \x7f \\ plain ü 🦀" });
+        let value = serde_json::json!({ "text": "\u{9b}31m \u{202e}abc \u{e0041} \x7f \\ plain ü 🦀 \u{3164}" });
         let line = escaped_json(&value.to_string());
-        assert_eq!(line, r#"{"text":"\u009b31m \u202eabc \udb40\udc41 \u007f \\ plain ü 🦀"}"#);
+        assert_eq!(line, r#"{"text":"\u009b31m \u202eabc \udb40\udc41 \u007f \\ plain ü 🦀 \u3164"}"#);
         assert_eq!(serde_json::from_str::<serde_json::Value>(&line).unwrap(), value);
+    }
+
+    #[test]
+    fn no_row_is_wider_than_the_terminal_and_each_that_continues_is_marked() {
+        assert_eq!(wrapped("   1 | abcdefghijklmn", Width(20), "     | "), "   1 | abcdefghijklm\n     | n");
+        for line in
+            ["x".repeat(1000), "文字".repeat(300), "a\tb".repeat(200), format!("{}   2 - closed", " ".repeat(80))]
+        {
+            let rows = wrapped(&line, Width(80), "     | ");
+            let (first, others) = rows.split_once('\n').expect("it is too long");
+            assert!(others.lines().all(|row| row.starts_with("     | ")), "{rows}");
+            let columns = |row: &str| row.chars().map(width).sum::<usize>();
+            assert!(rows.lines().all(|row| columns(row) <= 80), "{rows}");
+            let text: String = others.lines().map(|row| row.strip_prefix("     | ").unwrap()).collect();
+            assert_eq!(format!("{first}{text}"), line);
+        }
     }
 }

@@ -1,54 +1,102 @@
-//! A connection that is made only to see what becomes of it.
+//! Two questions about one socket's file: a lookup, which no server notices, and a connection, which a server does.
+//!
+//! The kernel finds the socket that is bound to a file by its inode, in whatever network namespace it is, and compares the
+//! types before it does anything else (`unix_find_bsd` in `net/unix/af_unix.c`). To connect a *datagram* socket is therefore
+//! a lookup:
+//!
+//! | `connect` of a datagram socket | bound to the file is |
+//! |---|---|
+//! | `ECONNREFUSED` | nothing. A connection that a dead listener accepted does not count |
+//! | `EPROTOTYPE` | a stream or seqpacket socket, which may listen or not, and may be connected itself |
+//! | success, `EPERM` | a datagram socket, which receives nothing because of it |
 
 use std::os::fd::{AsFd, AsRawFd};
 use std::path::Path;
 
-use rustix::fs::{CWD, Mode, OFlags, fstat, openat};
+use rustix::fs::{AtFlags, CWD, Mode, OFlags, fstat, openat, statat};
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, connect, socket_with};
 
 use crate::facts::{Facts, Kind};
 use crate::liveness::Answer;
 
-/// Connects to the very socket that `facts` tell of, and closes at once. Never waits.
-pub fn ask(path: &Path, facts: &Facts) -> (Answer, Kind) {
+/// Which question to put.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Question {
+    /// Is a socket bound to the file? Its server does not notice.
+    Lookup,
+    /// Does it accept? Connects and closes at once.
+    Connect,
+}
+
+/// Asks about the very socket that `facts` describe. Never waits.
+pub fn ask(path: &Path, facts: &Facts, question: Question) -> (Answer, Kind) {
     let Ok(file) = openat(CWD, path, OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty()) else {
         return (Answer::Failed, Kind::Unknown);
     };
-    // By name another one might be reached that has come in its place meanwhile.
+    // By name you might reach another one that has come in its place meanwhile.
     let is_it = fstat(&file).is_ok_and(|stat| (stat.st_dev, stat.st_ino) == (facts.device, facts.inode));
-    if is_it { ask_file(&file) } else { (Answer::Failed, Kind::Unknown) }
+    if is_it { ask_file(&file, path, question) } else { (Answer::Failed, Kind::Unknown) }
 }
 
-/// The same for a file that is open already; `O_PATH` suffices.
-pub fn ask_file(file: impl AsFd) -> (Answer, Kind) {
+/// Asks about the socket whose file is open. `path` leads there where `/proc` is not mounted: a lookup by name is believed
+/// if the name leads to the same file before and after.
+pub fn ask_file(file: impl AsFd, path: &Path, question: Question) -> (Answer, Kind) {
     // Also shorter than the 107 bytes that a path may have in a socket's address.
-    let Ok(address) = SocketAddrUnix::new(format!("/proc/self/fd/{}", file.as_fd().as_raw_fd())) else {
-        return (Answer::Failed, Kind::Unknown);
+    let by_descriptor = format!("/proc/self/fd/{}", file.as_fd().as_raw_fd());
+    let Ok(address) = SocketAddrUnix::new(&*by_descriptor) else { return (Answer::Failed, Kind::Unknown) };
+    match put(&address, question) {
+        // The file is open, so it is `/proc` that is missing.
+        Err(Errno::NOENT | Errno::NOTDIR) => ask_by_name(&file, path, question),
+        Err(_) => (Answer::Failed, Kind::Unknown),
+        Ok(answer) => answer,
+    }
+}
+
+fn ask_by_name(file: &impl AsFd, path: &Path, question: Question) -> (Answer, Kind) {
+    let leads_there = || {
+        let named = statat(CWD, path, AtFlags::SYMLINK_NOFOLLOW).map(|stat| (stat.st_dev, stat.st_ino));
+        named.is_ok() && named == fstat(file).map(|stat| (stat.st_dev, stat.st_ino))
     };
-    // A type that is not the server's is refused before the server hears of it. Datagrams come second, because to connect
-    // to such a socket tells nobody anything.
-    for (kind, as_kind) in [
-        (SocketType::STREAM, Kind::Stream),
-        (SocketType::DGRAM, Kind::Datagram),
-        (SocketType::SEQPACKET, Kind::SeqPacket),
-    ] {
-        let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
-        let Ok(socket) = socket_with(AddressFamily::UNIX, kind, flags, None) else {
-            return (Answer::Failed, Kind::Unknown);
-        };
-        match connect(&socket, &address) {
-            Ok(()) => return (Answer::Accepted, as_kind),
-            Err(Errno::AGAIN) => return (Answer::QueueFull, as_kind),
-            Err(Errno::CONNREFUSED) => return (Answer::Refused, Kind::Unknown),
-            Err(Errno::PROTOTYPE) => {}
-            // A datagram socket that takes messages from one peer alone.
-            Err(Errno::PERM) if as_kind == Kind::Datagram => return (Answer::Accepted, as_kind),
-            Err(Errno::ACCESS | Errno::PERM) => return (Answer::Denied, Kind::Unknown),
-            Err(_) => return (Answer::Failed, Kind::Unknown),
+    match SocketAddrUnix::new(path) {
+        Ok(address) if leads_there() => match put(&address, question) {
+            Ok(answer) if leads_there() => answer,
+            _ => (Answer::Failed, Kind::Unknown),
+        },
+        _ => (Answer::Failed, Kind::Unknown),
+    }
+}
+
+fn put(address: &SocketAddrUnix, question: Question) -> Result<(Answer, Kind), Errno> {
+    let found = match try_as(SocketType::DGRAM, address) {
+        // EPERM: a datagram socket that takes messages from one peer only.
+        Ok(()) | Err(Errno::PERM) => return Ok((Answer::Accepted, Kind::Datagram)),
+        Err(Errno::CONNREFUSED) => Answer::Unbound,
+        Err(Errno::PROTOTYPE) => Answer::Bound,
+        Err(Errno::ACCESS) => return Ok((Answer::Denied, Kind::Unknown)),
+        Err(errno) => return Err(errno),
+    };
+    if question == Question::Lookup {
+        return Ok((found, Kind::Unknown));
+    }
+    // Also where nothing seems to be bound: not every system that calls itself Linux compares types first.
+    for (kind, as_kind) in [(SocketType::STREAM, Kind::Stream), (SocketType::SEQPACKET, Kind::SeqPacket)] {
+        match try_as(kind, address) {
+            Ok(()) => return Ok((Answer::Accepted, as_kind)),
+            Err(Errno::AGAIN) => return Ok((Answer::QueueFull, as_kind)),
+            Err(Errno::CONNREFUSED) if found == Answer::Bound => return Ok((Answer::Refused, as_kind)),
+            Err(Errno::CONNREFUSED | Errno::PROTOTYPE) => {}
+            Err(Errno::ACCESS | Errno::PERM) => return Ok((Answer::Denied, Kind::Unknown)),
+            Err(errno) => return Err(errno),
         }
     }
-    (Answer::Accepted, Kind::Unknown)
+    Ok((found, Kind::Unknown))
+}
+
+fn try_as(kind: SocketType, address: &SocketAddrUnix) -> Result<(), Errno> {
+    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+    let socket = socket_with(AddressFamily::UNIX, kind, flags, None)?;
+    connect(&socket, address)
 }
 
 #[cfg(test)]
@@ -61,7 +109,11 @@ mod tests {
     use super::*;
 
     fn answer(path: &Path) -> (Answer, Kind) {
-        ask(path, &Facts::of(&symlink_metadata(path).unwrap()))
+        ask(path, &Facts::of(&symlink_metadata(path).unwrap()), Question::Connect)
+    }
+
+    fn lookup(path: &Path) -> (Answer, Kind) {
+        ask(path, &Facts::of(&symlink_metadata(path).unwrap()), Question::Lookup)
     }
 
     #[test]
@@ -71,13 +123,13 @@ mod tests {
 
         let stream = socket(AddressFamily::UNIX, SocketType::STREAM, None).unwrap();
         bind(&stream, &SocketAddrUnix::new(path("a")).unwrap()).unwrap();
-        assert_eq!(answer(&path("a")), (Answer::Refused, Kind::Unknown), "bound");
+        assert_eq!(answer(&path("a")), (Answer::Refused, Kind::Stream), "bound");
         listen(&stream, 1).unwrap();
         assert_eq!(answer(&path("a")), (Answer::Accepted, Kind::Stream));
         let _waiting = UnixStream::connect(path("a")).unwrap();
         assert_eq!(answer(&path("a")), (Answer::QueueFull, Kind::Stream), "with ours before it");
         drop(stream);
-        assert_eq!(answer(&path("a")), (Answer::Refused, Kind::Unknown), "stale");
+        assert_eq!(answer(&path("a")), (Answer::Unbound, Kind::Unknown), "stale");
 
         let packets = socket(AddressFamily::UNIX, SocketType::SEQPACKET, None).unwrap();
         bind(&packets, &SocketAddrUnix::new(path("b")).unwrap()).unwrap();
@@ -91,7 +143,52 @@ mod tests {
         assert_eq!(answer(&path("c")), (Answer::Accepted, Kind::Datagram), "of one peer alone");
 
         std::fs::write(path("e"), "").unwrap();
-        assert_eq!(answer(&path("e")).0, Answer::Refused, "a regular file");
+        assert_eq!(answer(&path("e")).0, Answer::Unbound, "a regular file");
+    }
+
+    #[test]
+    fn a_lookup_tells_bound_from_unbound_and_no_server_notices() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = |name: &str| dir.path().join(name);
+        for (name, kind) in [("stream", SocketType::STREAM), ("packets", SocketType::SEQPACKET)] {
+            let server = socket(AddressFamily::UNIX, kind, None).unwrap();
+            bind(&server, &SocketAddrUnix::new(path(name)).unwrap()).unwrap();
+            assert_eq!(lookup(&path(name)), (Answer::Bound, Kind::Unknown), "{name}, bound");
+            listen(&server, 4).unwrap();
+            assert_eq!(lookup(&path(name)), (Answer::Bound, Kind::Unknown), "{name}, listening");
+            rustix::io::ioctl_fionbio(&server, true).unwrap();
+            assert_eq!(rustix::net::accept(&server).unwrap_err(), Errno::AGAIN, "{name}: nothing came");
+            drop(server);
+            assert_eq!(lookup(&path(name)), (Answer::Unbound, Kind::Unknown), "{name}, dead");
+        }
+        // A client with a name of its own, and the connection that a listener has left behind.
+        let listener = UnixListener::bind(path("listener")).unwrap();
+        let client = socket(AddressFamily::UNIX, SocketType::STREAM, None).unwrap();
+        bind(&client, &SocketAddrUnix::new(path("client")).unwrap()).unwrap();
+        connect(&client, &SocketAddrUnix::new(path("listener")).unwrap()).unwrap();
+        let _accepted = listener.accept().unwrap();
+        drop(listener);
+        assert_eq!(lookup(&path("client")).0, Answer::Bound);
+        assert_eq!(lookup(&path("listener")).0, Answer::Unbound);
+        // A datagram server has received nothing.
+        let datagrams = UnixDatagram::bind(path("datagrams")).unwrap();
+        assert_eq!(lookup(&path("datagrams")), (Answer::Accepted, Kind::Datagram));
+        datagrams.set_nonblocking(true).unwrap();
+        assert_eq!(datagrams.recv(&mut [0]).unwrap_err().kind(), std::io::ErrorKind::WouldBlock);
+    }
+
+    #[test]
+    fn by_name_the_same_is_told_of_the_same_file_and_nothing_of_another() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a");
+        let _listener = UnixListener::bind(&path).unwrap();
+        let file = openat(CWD, &path, OFlags::PATH, Mode::empty()).unwrap();
+        assert_eq!(ask_by_name(&file, &path, Question::Lookup).0, Answer::Bound);
+        assert_eq!(ask_by_name(&file, &path, Question::Connect).0, Answer::Accepted);
+        let other = dir.path().join("b");
+        let _other = UnixListener::bind(&other).unwrap();
+        assert_eq!(ask_by_name(&file, &other, Question::Lookup).0, Answer::Failed);
+        assert_eq!(ask_by_name(&file, &dir.path().join("none"), Question::Lookup).0, Answer::Failed);
     }
 
     #[test]
@@ -102,9 +199,9 @@ mod tests {
         let facts = Facts::of(&symlink_metadata(&path).unwrap());
         std::fs::rename(&path, dir.path().join("old")).unwrap();
         let _new = UnixListener::bind(&path).unwrap();
-        assert_eq!(ask(&path, &facts).0, Answer::Failed);
+        assert_eq!(ask(&path, &facts, Question::Lookup).0, Answer::Failed);
         std::fs::remove_file(&path).unwrap();
-        assert_eq!(ask(&path, &facts).0, Answer::Failed);
+        assert_eq!(ask(&path, &facts, Question::Lookup).0, Answer::Failed);
     }
 
     #[test]

@@ -3,21 +3,23 @@
 //! | to | take |
 //! |---|---|
 //! | describe a socket file and recognise it later | [`Facts`], [`Facts::is_same_file`] |
-//! | find out whether a process listens, by connecting | [`ask`], [`ask_file`] |
-//! | say what follows from the kernel's table and from a connection | [`Liveness`] |
+//! | find out whether a socket is bound to the file, without its server noticing | [`ask`] with [`Question::Lookup`] |
+//! | find out whether a process listens, by connecting | [`ask`] with [`Question::Connect`] |
+//! | say what follows from the kernel's table and from such an answer | [`Liveness`] |
 //! | decide whether a name that begins with a dot counts | [`DotFiles`] |
 //!
 //! ```
-//! use socket_file::{Answer, Facts, Kind};
+//! use socket_file::{Answer, Facts, Kind, Question, ask};
 //!
 //! # fn main() -> std::io::Result<()> {
 //! let directory = tempfile::tempdir()?;
 //! let path = directory.path().join("a.sock");
 //! let listener = std::os::unix::net::UnixListener::bind(&path)?;
 //! let facts = Facts::of(&std::fs::symlink_metadata(&path)?);
-//! assert_eq!(socket_file::ask(&path, &facts), (Answer::Accepted, Kind::Stream));
+//! assert_eq!(ask(&path, &facts, Question::Lookup), (Answer::Bound, Kind::Unknown));
+//! assert_eq!(ask(&path, &facts, Question::Connect), (Answer::Accepted, Kind::Stream));
 //! drop(listener);
-//! assert_eq!(socket_file::ask(&path, &facts), (Answer::Refused, Kind::Unknown));
+//! assert_eq!(ask(&path, &facts, Question::Lookup), (Answer::Unbound, Kind::Unknown));
 //! # Ok(())
 //! # }
 //! ```
@@ -34,6 +36,6 @@ mod liveness;
 pub use crate::{
     dot_files::DotFiles,
     facts::{Facts, Kind, timestamp},
-    knock::{ask, ask_file},
+    knock::{Question, ask, ask_file},
     liveness::{Answer, Evidence, GRACE, Liveness, Probing, Verdict},
 };

@@ -1,13 +1,20 @@
-//! Whether somebody serves a socket, and how that is known. Pure.
+//! Whether a server is behind a socket's file, and how that is known. Pure.
 //!
-//! A file tells neither that somebody listens (`bind` makes it, `listen` comes later and leaves no trace) nor that anybody
-//! still does (a server that dies leaves it). Two can tell: the kernel's table of sockets, which disturbs nobody and shows
-//! one network namespace, and a connection, which reaches every server and which every server notices.
+//! A file does not show whether a server listens: `bind` makes it, `listen` comes later and leaves no trace, and a server
+//! that dies leaves its file behind. Three sources can tell:
+//!
+//! | source | shows | noticed by the server |
+//! |---|---|---|
+//! | the kernel's table of sockets | everything, of one network namespace | no |
+//! | a lookup of the file | whether any socket is bound to it, in any namespace | no |
+//! | a connection | whether it accepts | yes |
 
 use std::fmt;
 use std::time::Duration;
 
 use unix_diag::{Backlog, Entry};
+
+use crate::knock::Question;
 
 /// What is known of whoever is behind a socket, and from whom.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -18,7 +25,7 @@ pub struct Liveness {
     pub evidence: Evidence,
 }
 
-/// One of four, and the last is not the third.
+/// What the evidence allows us to conclude. `Unknown` does not imply `Stale`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Verdict {
     /// Somebody listens; or it is a datagram socket, which takes messages as soon as it is bound.
@@ -46,43 +53,66 @@ pub enum Evidence {
         /// Who made it, where the kernel says so.
         uid: Option<u32>,
     },
-    /// The table does not have it, or could not be read, and this is what came of a connection.
+    /// The table does not have it, or could not be read, and this is what the kernel said of its file. Whether a connection
+    /// was made follows from the [`Answer`] and from [`Probing`].
     Connect(Answer),
-    /// The table had it and has it no more. Nobody was connected to, because that is [forbidden](Probing::TableOnly).
+    /// The table had it and has it no more. Nothing else was asked, because of [`Probing::TableOnly`].
     Vanished,
 }
 
-/// What a connection that is made only to be closed again has met.
+/// What the kernel said of a socket's file that its table does not have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Answer {
-    /// It was made, or it met a socket of another type than any that can be connected to.
+    /// A connection was made; or it is a datagram socket, which receives nothing because of the question.
     Accepted,
-    /// It found the queue of a listener full.
+    /// A connection found the queue of a listener full.
     QueueFull,
-    /// It was refused: nobody listens there.
+    /// A connection was refused, although a socket is bound to the file: it does not listen.
     Refused,
+    /// A socket is bound to the file. It was not connected to, and the server has not noticed anything.
+    Bound,
+    /// No socket is bound to the file, in any network namespace.
+    Unbound,
     /// This process may not write to the socket.
     Denied,
     /// The socket is gone, or the system could not tell.
     Failed,
 }
 
-/// How much to do in order to know whether somebody listens.
+/// How much to do in order to know whether a server listens.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Probing {
-    /// Ask the kernel's table, and connect to what it does not have: to a server in another network namespace that is
-    /// one connection to begin with, and one from time to time, at last once a minute.
+    /// Ask the kernel: its table of sockets, and, for a file that the table does not have, whether any socket is bound to
+    /// it. No server notices. A stream server in another network namespace is found to be there, and whether it listens
+    /// stays unknown.
     #[default]
+    Kernel,
+    /// As `Kernel`, and connect to what is bound and not in the table. A server in another network namespace sees one
+    /// connection that closes at once, and another one from time to time, in the end once a minute. Do not use this where
+    /// a server may serve only its first connection.
     TableAndConnect,
-    /// Ask the kernel's table and never connect. What it does not have stays unknown, unless it once had it.
+    /// Ask the kernel's table and nothing else. What it does not have stays unknown, unless it once had it.
     TableOnly,
     /// Do not ask. A watcher announces no socket as ready, and nothing is found stale.
     Off,
 }
 
-/// So young a file that nobody listens on may be of a server that has not got to `listen` yet, in a network namespace that
-/// we do not see.
+impl Probing {
+    /// What to ask about a file that the table does not have; `has_table` if there is a table at all.
+    ///
+    /// Without a table we may be on a system that only resembles Linux (gVisor), where a lookup refuses what it should find.
+    pub fn question(self, has_table: bool) -> Option<Question> {
+        match self {
+            Self::Kernel if has_table => Some(Question::Lookup),
+            Self::TableAndConnect => Some(Question::Connect),
+            Self::Kernel | Self::TableOnly | Self::Off => None,
+        }
+    }
+}
+
+/// A file younger than this may belong to a server that is just inside `bind`: the file exists a moment before the kernel
+/// knows its socket.
 pub const GRACE: Duration = Duration::from_secs(2);
 
 impl Liveness {
@@ -96,15 +126,16 @@ impl Liveness {
         Self { verdict, evidence: Evidence::Table { inode, backlog, uid } }
     }
 
-    /// A connection was made because the kernel's table does not have the socket.
+    /// The kernel's table does not have the socket, and this is what else the kernel said.
     ///
-    /// A refusal proves only that nobody listens. That nobody ever will follows if the table has had the socket, for then
-    /// it was one of ours and is gone, or if its file is `age` old and that is two seconds at least.
+    /// That nothing is bound proves the socket stale if the table has had it, for then its server is gone, or if its file
+    /// is `age` old and that is two seconds at least: a file cannot be bound a second time.
     pub fn of_answer(answer: Answer, was_in_table: bool, age: Duration) -> Self {
         let verdict = match answer {
             Answer::Accepted | Answer::QueueFull => Verdict::Listening,
-            Answer::Refused if was_in_table || age >= GRACE => Verdict::Stale,
-            Answer::Refused | Answer::Denied | Answer::Failed => Verdict::Unknown,
+            Answer::Refused => Verdict::Bound,
+            Answer::Unbound if was_in_table || age >= GRACE => Verdict::Stale,
+            Answer::Unbound | Answer::Bound | Answer::Denied | Answer::Failed => Verdict::Unknown,
         };
         Self { verdict, evidence: Evidence::Connect(answer) }
     }
@@ -129,12 +160,12 @@ impl fmt::Display for Verdict {
 impl fmt::Display for Evidence {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::None => f.write_str("nobody was asked"),
+            Self::None => f.write_str("not asked"),
             Self::Table { backlog: Some(Backlog { waiting, limit }), .. } => {
                 write!(f, "the kernel's table has it, {waiting} of {limit} waiting")
             }
             Self::Table { backlog: None, .. } => f.write_str("the kernel's table has it"),
-            Self::Connect(answer) => write!(f, "not in the kernel's table, and a connection {answer}"),
+            Self::Connect(answer) => write!(f, "not in the kernel's table, and {answer}"),
             Self::Vanished => f.write_str("the kernel's table had it"),
         }
     }
@@ -143,11 +174,13 @@ impl fmt::Display for Evidence {
 impl fmt::Display for Answer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::Accepted => "was accepted",
-            Self::QueueFull => "found its queue full",
-            Self::Refused => "was refused",
-            Self::Denied => "was not permitted",
-            Self::Failed => "failed",
+            Self::Accepted => "a connection was accepted",
+            Self::QueueFull => "a connection found its queue full",
+            Self::Refused => "a connection was refused, although a socket is bound to it",
+            Self::Bound => "a socket is bound to it, which was not connected to",
+            Self::Unbound => "no socket is bound to it",
+            Self::Denied => "a connection was not permitted",
+            Self::Failed => "a connection failed",
         })
     }
 }
@@ -171,14 +204,18 @@ mod tests {
     }
 
     #[test]
-    fn a_refusal_alone_does_not_make_a_young_socket_stale() {
+    fn only_what_nothing_is_bound_to_is_stale_and_not_while_it_is_young() {
         let young = GRACE - Duration::from_millis(1);
         for (answer, was_in_table, age, verdict) in [
             (Answer::Accepted, false, young, Verdict::Listening),
             (Answer::QueueFull, true, GRACE, Verdict::Listening),
-            (Answer::Refused, false, young, Verdict::Unknown),
-            (Answer::Refused, false, GRACE, Verdict::Stale),
-            (Answer::Refused, true, Duration::ZERO, Verdict::Stale),
+            (Answer::Unbound, false, young, Verdict::Unknown),
+            (Answer::Unbound, false, GRACE, Verdict::Stale),
+            (Answer::Unbound, true, Duration::ZERO, Verdict::Stale),
+            (Answer::Bound, false, GRACE, Verdict::Unknown),
+            (Answer::Bound, true, GRACE, Verdict::Unknown),
+            (Answer::Refused, false, GRACE, Verdict::Bound),
+            (Answer::Refused, true, GRACE, Verdict::Bound),
             (Answer::Denied, true, GRACE, Verdict::Unknown),
             (Answer::Failed, true, GRACE, Verdict::Unknown),
         ] {

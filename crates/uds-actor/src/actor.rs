@@ -3,7 +3,7 @@
 use std::{fmt, sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use frame_codec::{Framing, Limits, Pump};
+use frame_codec::{Framing, Limits, Oversize, Pump};
 use tokio::{net::UnixStream, sync::watch, task::unconstrained};
 
 use crate::{
@@ -135,6 +135,7 @@ impl<T: Transport, F: Framing + Clone + Send + 'static> Actor<T, F> {
             linger: self.settings.linger,
             deadline: None,
             draining: false,
+            drained: false,
             in_flight: 0,
             rest: Rest::default(),
             farewell: Farewell::default(),
@@ -168,7 +169,8 @@ impl<T, F> Actor<T, F> {
         Actor {
             stream: carry(self.stream),
             framing: self.framing,
-            limits: self.limits,
+            // Each frame says what comes with it, so none can be left out.
+            limits: self.limits.with_oversize(Oversize::Disconnect),
             settings: Settings { keep_alive, ..self.settings },
         }
     }

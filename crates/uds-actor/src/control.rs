@@ -105,6 +105,7 @@ impl Control {
         let ending =
             ending.ok().and_then(|ending| ending.clone()).expect("the task tells how it ended even when dropped");
         let mut report = ending.report(self.peer.clone(), self.inbox.counts(), self.turned_away());
+        (report.skipped, report.shortened) = self.inbox.oversized();
         if let Some(mut outside) = self.left_outside.clone()
             && let Ok(left) = outside.wait_for(Option::is_some).await
         {

@@ -36,6 +36,10 @@ struct State {
     actor: Parked,
     received: Count,
     delivered: Count,
+    /// Frames over the limit that were left out.
+    skipped: u64,
+    /// Frames that are the beginnings of longer ones.
+    shortened: u64,
 }
 
 impl Inbox {
@@ -50,6 +54,8 @@ impl Inbox {
                 actor: Parked::default(),
                 received: Count::default(),
                 delivered: Count::default(),
+                skipped: 0,
+                shortened: 0,
             }),
             // Without a byte of room nothing would ever be read, not even the end.
             bytes: bytes.max(1),
@@ -74,6 +80,8 @@ impl Inbox {
         let bytes = batch.memory_len();
         let mut state = self.lock();
         state.received += Count::of(&batch);
+        state.skipped += u64::from(batch.skipped());
+        state.shortened += u64::from(batch.shortened());
         if state.receiver_gone {
             return;
         }
@@ -145,6 +153,12 @@ impl Inbox {
         let state = self.lock();
         let lost = if state.receiver_gone { state.received - state.delivered } else { Count::default() };
         (state.received, state.delivered, lost)
+    }
+
+    /// Frames over the limit that were left out, and those that were shortened.
+    pub(crate) fn oversized(&self) -> (u64, u64) {
+        let state = self.lock();
+        (state.skipped, state.shortened)
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {

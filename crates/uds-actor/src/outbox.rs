@@ -181,14 +181,18 @@ impl<Q: Queue> Outbox<Q> {
         waiting.wake();
     }
 
-    /// Takes nothing more, but keeps what is there: nobody is left to send it to, the rest is given back at the end.
-    pub(crate) fn refuse(&self) {
+    /// Takes nothing more, but keeps what is there: nothing more can be written, and the report gives the rest back.
+    ///
+    /// Returns whether that cuts senders short: one of them could still send, or something that was queued is not written.
+    pub(crate) fn refuse(&self) -> bool {
         let mut state = self.lock();
+        let is_cut_short = state.phase == Phase::Open || state.pushed != state.written;
         state.phase = Phase::Closed;
         state.queue.close();
         let waiting = state.waiting.take();
         drop(state);
         waiting.wake();
+        is_cut_short
     }
 
     /// Takes nothing more, and gives back what was never taken by the actor.

@@ -88,6 +88,14 @@ pub struct Report {
     pub lost: Count,
     /// Bytes received of a frame whose rest never came.
     pub truncated_receiving: usize,
+    /// Whether the last frame received was ended by the end of the stream, or of our reading, instead of its terminator: it
+    /// may be the beginning of a longer one whose sender was interrupted.
+    pub unterminated: bool,
+    /// Frames over the limit that were left out ([`Oversize::Skip`](frame_codec::Oversize::Skip)); not among those received.
+    pub skipped: u64,
+    /// Frames received that are the beginnings of frames over the limit
+    /// ([`Oversize::Shorten`](frame_codec::Oversize::Shorten)).
+    pub shortened: u64,
     /// Packets that were read and not received, on datagram sockets.
     pub turned_away: TurnedAway,
     /// What became of descriptors, if the connection [passes them](crate::Actor::pass_descriptors).
@@ -104,6 +112,7 @@ pub(crate) struct Ending {
     pub(crate) dropped: u64,
     pub(crate) truncated_sending: usize,
     pub(crate) truncated_receiving: usize,
+    pub(crate) unterminated: bool,
     pub(crate) descriptors: Option<fds::Report>,
 }
 
@@ -126,6 +135,9 @@ impl Ending {
             delivered,
             lost,
             truncated_receiving: self.truncated_receiving,
+            unterminated: self.unterminated,
+            skipped: 0,
+            shortened: 0,
             turned_away,
             descriptors: self.descriptors.clone(),
         }
@@ -145,6 +157,15 @@ impl fmt::Display for Report {
         if self.truncated_receiving > 0 {
             write!(f, "; {} bytes of a truncated frame", self.truncated_receiving)?;
         }
+        if self.unterminated {
+            f.write_str("; the last frame received is unterminated")?;
+        }
+        if self.skipped > 0 {
+            write!(f, "; {} over the limit left out", self.skipped)?;
+        }
+        if self.shortened > 0 {
+            write!(f, "; {} over the limit shortened", self.shortened)?;
+        }
         if self.truncated_sending > 0 {
             write!(f, "; a frame went out truncated by {} bytes", self.truncated_sending)?;
         }
@@ -162,8 +183,13 @@ impl fmt::Display for Report {
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum Reason {
-    /// Both directions were closed in an orderly way, or nobody was interested any longer.
+    /// Both directions were closed in an orderly way: our own by the senders, who had finished, and everything that they
+    /// had queued is written. Or every handle was dropped.
     Closed,
+    /// The peer closed both directions before our senders had finished: a sender was alive, or frames were queued, which the
+    /// report gives back. Nothing more could be written. Whether a peer may do that is for your protocol to say: a server
+    /// that keeps a sender sees every client leave like this.
+    HungUp,
     /// The socket failed: the peer reset it, or vanished while there was something to write.
     Failed(Arc<io::Error>),
     /// The peer broke the framing, or sent a packet over the limit.
@@ -212,7 +238,7 @@ impl Reason {
             | Self::Idle
             | Self::DeadlineExceeded => true,
             Self::Descriptors(fault) => fault.is_peer_fault(),
-            Self::Closed | Self::InboxFull | Self::Aborted => false,
+            Self::Closed | Self::HungUp | Self::InboxFull | Self::Aborted => false,
         }
     }
 }
@@ -221,6 +247,7 @@ impl fmt::Display for Reason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Closed => f.write_str("closed"),
+            Self::HungUp => f.write_str("the peer hung up"),
             Self::Failed(error) => write!(f, "failed: {error}"),
             Self::Malformed(error) => write!(f, "malformed: {error}"),
             Self::ReceiverGone => f.write_str("the receiver of the datagrams is gone; connect again to find a new one"),

@@ -55,13 +55,15 @@ pub(crate) struct Task<T: Transport, F: Framing> {
     pub(crate) deadline: Option<Pin<Box<Sleep>>>,
     /// Whether to end as soon as the kernel holds nothing more to read.
     pub(crate) draining: bool,
+    /// Whether a drain ended it when everything that had arrived was read.
+    pub(crate) drained: bool,
     /// Bytes taken from the outbox and not said to be written yet, framing included.
     pub(crate) in_flight: u64,
     pub(crate) rest: Rest,
     pub(crate) farewell: Farewell,
     pub(crate) idle: Option<Quiet>,
     pub(crate) keep_alive: Option<KeepAlive>,
-    /// Why the write side failed, for the report if reading then ends in an orderly way.
+    /// Why the write side ended before the senders did, for the report if reading then ends in an orderly way.
     pub(crate) write_failed: Option<Reason>,
     // Dropped last, and it matters: who has the report may rely on the socket being closed.
     pub(crate) verdict: Verdict,
@@ -177,6 +179,7 @@ impl<T: Transport, F: Framing + Send> Task<T, F> {
         }
         let receiving = !drained && hears;
         if self.pump.is_write_closed() && !receiving {
+            self.drained = drained;
             return Poll::Ready(self.write_failed.take().unwrap_or(Reason::Closed));
         }
         let (pushed, outbox_memory) = self.outbox.usage();
@@ -228,10 +231,12 @@ impl<T: Transport, F: Framing> Task<T, F> {
         usize::try_from(written).unwrap_or(usize::MAX)
     }
 
-    /// Nobody is left to read what we would write; what is written is written.
+    /// The peer has closed both directions, so nothing more can be written; what is written is written.
     fn give_up_writing(&mut self) {
         self.note_written();
-        self.outbox.refuse();
+        if self.outbox.refuse() && self.write_failed.is_none() {
+            self.write_failed = Some(Reason::HungUp);
+        }
         self.pump.close_writing();
     }
 
@@ -240,7 +245,7 @@ impl<T: Transport, F: Framing> Task<T, F> {
     fn take_in(&self, batch: Batch) -> Option<Reason> {
         let end = self.pump.bytes_read() - self.pump.truncated_len() as u64;
         let (batch, fault) = T::sort(self.pump.stream(), batch, end);
-        if !batch.is_empty() {
+        if !batch.is_empty() || batch.skipped() > 0 {
             self.inbox.push(batch);
         }
         fault
@@ -251,6 +256,12 @@ impl<T: Transport, F: Framing> Task<T, F> {
         self.note_written();
         // Whatever ended it, frames that were read into the process are received.
         while let Some(batch) = self.pump.take_received() {
+            self.take_in(batch);
+        }
+        // What is left after a drain is all that the peer has written: a last line may lack its terminator.
+        while self.drained
+            && let Some(batch) = self.pump.take_unterminated()
+        {
             self.take_in(batch);
         }
         let (left_here, truncated_sending) = self.pump.encoder().take_unsent();
@@ -270,6 +281,7 @@ impl<T: Transport, F: Framing> Task<T, F> {
             dropped: there.dropped,
             truncated_sending: truncated_sending + there.unsent.truncated,
             truncated_receiving: self.pump.truncated_len() + refused_here,
+            unterminated: self.pump.is_unterminated(),
             descriptors,
         };
         self.verdict.ending = Some(Arc::new(ending));

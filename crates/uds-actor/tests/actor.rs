@@ -424,6 +424,6 @@ async fn a_peer_that_is_gone_in_both_directions_ends_an_idle_connection() {
     drop(there);
     assert!(soon("the end", receiver.recv_batch()).await.is_none());
     // Nobody wrote and the sender still lives: the connection ends all the same, and its descriptor with it.
-    assert!(matches!(soon("the report", control.finished()).await.reason, Reason::Closed));
+    assert!(matches!(soon("the report", control.finished()).await.reason, Reason::HungUp));
     assert_eq!(sender.try_send(b"late"), Err(SendError::Closed));
 }

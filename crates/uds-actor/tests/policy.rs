@@ -161,7 +161,7 @@ async fn a_peer_that_leaves_later_than_its_last_word_is_noticed_though_nothing_i
         assert_eq!(&line, b"still here\n");
         drop(there);
         let report = soon("the end", control.finished()).await;
-        assert!(matches!(report.reason, Reason::Closed), "{}", report.reason);
+        assert!(matches!(report.reason, Reason::HungUp), "{}", report.reason);
         assert_eq!(report.handed_to_kernel.frames, 1);
         drop((sender, receiver));
     }

@@ -3,8 +3,9 @@
 //! The table is the picture of `docs/architecture.md` as data. A new arrow is a design change: it is
 //! drawn there and added here in the same commit.
 
+use cargo_metadata::{DependencyKind, Package};
+
 use super::Problem;
-use crate::workspace::{DependencyKind, Package};
 
 struct Crate {
     name: &'static str,
@@ -69,10 +70,10 @@ const FOR_TESTS: &[&str] = &["cancel-kit", "heap-kit"];
 const OUTSIDE: &[&str] = &["xtask", "tributary-tests"];
 
 pub(super) fn check(packages: &[Package]) -> Vec<Problem> {
-    let is_ours = |name: &str| packages.iter().any(|package| package.name == name);
+    let is_ours = |name: &str| packages.iter().any(|package| package.name.as_str() == name);
     let mut problems = Vec::new();
     for package in packages {
-        let row = GRAPH.iter().find(|row| row.name == package.name);
+        let row = GRAPH.iter().find(|row| row.name == package.name.as_str());
         let is_outside = OUTSIDE.contains(&package.name.as_str());
         if row.is_none() && !is_outside {
             problems.push(format!(
@@ -82,7 +83,7 @@ pub(super) fn check(packages: &[Package]) -> Vec<Problem> {
         }
         for dependency in package.dependencies.iter().filter(|dependency| is_ours(&dependency.name)) {
             let name = dependency.name.as_str();
-            if name == package.name && dependency.kind == DependencyKind::Dev {
+            if name == package.name.as_str() && dependency.kind == DependencyKind::Development {
                 // It tests itself with more of its features on.
                 continue;
             }
@@ -91,7 +92,7 @@ pub(super) fn check(packages: &[Package]) -> Vec<Problem> {
                 continue;
             }
             let Some(row) = row else { continue };
-            let in_tests = dependency.kind == DependencyKind::Dev;
+            let in_tests = dependency.kind == DependencyKind::Development;
             let allowed = row.may_use.contains(&name)
                 || row.may_use_optionally.contains(&name) && (dependency.optional || in_tests)
                 || in_tests && FOR_TESTS.contains(&name);
@@ -107,14 +108,21 @@ pub(super) fn check(packages: &[Package]) -> Vec<Problem> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::workspace::Dependency;
+    use crate::workspace::fake;
 
     fn package(name: &str, dependencies: &[(&str, DependencyKind, bool)]) -> Package {
-        let dependencies = dependencies
+        let mut package = fake::package(name, &[]);
+        package.dependencies = dependencies
             .iter()
-            .map(|&(name, kind, optional)| Dependency { name: name.into(), kind, optional })
+            .map(|(name, kind, optional)| {
+                let value = serde_json::json!({
+                    "name": name, "req": "*", "kind": kind, "optional": optional,
+                    "uses_default_features": true, "features": [],
+                });
+                serde_json::from_value(value).unwrap()
+            })
             .collect();
-        Package { name: name.into(), dir: format!("crates/{name}"), dependencies, ..Package::default() }
+        package
     }
 
     /// Every crate of the graph, none with a dependency, then the one under test.
@@ -126,7 +134,7 @@ mod tests {
 
     #[test]
     fn drawn_arrows_are_allowed() {
-        use DependencyKind::{Dev, Normal};
+        use DependencyKind::{Development as Dev, Normal};
         for (name, dependency) in [
             ("uds-actor", ("frame-codec", Normal, false)),
             ("uds-actor", ("uds-socket", Normal, false)),
@@ -144,7 +152,7 @@ mod tests {
 
     #[test]
     fn arrows_that_are_not_drawn_are_found() {
-        use DependencyKind::{Build, Dev, Normal};
+        use DependencyKind::{Build, Development as Dev, Normal};
         for (name, dependency) in [
             ("frame-codec", ("uds-actor", Normal, false)),
             ("fs-watch", ("frame-codec", Normal, true)),

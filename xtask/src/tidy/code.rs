@@ -1,9 +1,10 @@
-//! Rust source with everything blanked that is not code of the plain build: comments, texts, and
-//! items behind `#[cfg(feature ...)]` or `#[cfg(test)]`.
-//!
-//! Blanking keeps line breaks, so that what is found still has its line number.
+//! The code of the plain build: Rust source without comments, texts, and items behind `#[cfg(feature ...)]` or
+//! `#[cfg(test)]`.
 
-/// Items start with one of these; after any other word a comma ends what an attribute stands on.
+use anyhow::{Result, anyhow};
+use proc_macro2::{Delimiter, Group, TokenStream, TokenTree};
+
+/// Items start with one of these; after any other word a comma ends what an attribute belongs to.
 const ITEM_WORDS: &[&str] = &[
     "pub",
     "fn",
@@ -23,230 +24,121 @@ const ITEM_WORDS: &[&str] = &[
     "macro_rules",
 ];
 
-/// The code that is compiled with no feature and outside tests.
-pub(super) fn plain(source: &str) -> String {
-    let mut code = without_words(source);
-    if gated_whole(&code, source) {
-        return blank(source);
-    }
-    let mut from = 0;
-    while let Some(found) = code[from..].find("#[cfg(") {
-        let start = from + found;
-        let Some(end) = bracket_end(&code, start + 1) else { break };
-        from = end;
-        // The texts in the attribute are blanked in `code`; the words that decide are not texts.
-        if is_gate(&source[start..end]) {
-            let item_end = item_end(&code, end);
-            let blanked = blank(&code[start..item_end]);
-            code.replace_range(start..item_end, &blanked);
-            from = item_end;
+/// The tokens of `source`, in the shape in which brackets nest them.
+pub(super) fn parse(source: &str) -> Result<TokenStream> {
+    source.parse().map_err(|error| anyhow!("not Rust: {error}"))
+}
+
+/// Whatever is compiled with no feature and outside tests.
+pub(super) fn plain(code: TokenStream) -> TokenStream {
+    let tokens: Vec<TokenTree> = code.into_iter().collect();
+    let mut kept = Vec::new();
+    let mut rest = tokens.as_slice();
+    while let Some((first, after)) = rest.split_first() {
+        match attribute(rest) {
+            // `#![cfg(feature ...)]` puts everything around it behind the gate.
+            Some((true, group, _)) if is_gate(group) => return TokenStream::new(),
+            Some((false, group, after)) if is_gate(group) => rest = after_item(after),
+            _ => {
+                kept.push(match first {
+                    TokenTree::Group(group) => Group::new(group.delimiter(), plain(group.stream())).into(),
+                    other => other.clone(),
+                });
+                rest = after;
+            }
         }
     }
-    code
+    kept.into_iter().collect()
+}
+
+/// All tokens in order, without brackets, each with its line.
+pub(super) fn flat(code: &TokenStream) -> Vec<(String, usize)> {
+    let mut words = Vec::new();
+    for token in code.clone() {
+        match &token {
+            TokenTree::Group(group) => words.extend(flat(&group.stream())),
+            TokenTree::Literal(_) => {}
+            other => words.push((other.to_string(), other.span().start().line)),
+        }
+    }
+    words
 }
 
 /// The modules that `code` declares in other files: `mod name;`.
-pub(super) fn modules(code: &str) -> Vec<&str> {
-    let words: Vec<&str> =
-        code.split(|c: char| c.is_whitespace()).flat_map(|word| word.split_inclusive([';', '{', '}'])).collect();
-    words.windows(2).filter(|pair| pair[0] == "mod").filter_map(|pair| pair[1].strip_suffix(';')).collect()
+pub(super) fn modules(code: &TokenStream) -> Vec<String> {
+    let words = flat(code);
+    let declared = words.windows(3).filter(|three| three[0].0 == "mod" && three[2].0 == ";");
+    declared.map(|three| three[1].0.clone()).collect()
 }
 
-/// `code`, which opens with a brace or bracket, up to the one that closes it.
-pub(super) fn group(code: &str) -> &str {
-    &code[..bracket_end(code, 0).unwrap_or(code.len())]
+/// An attribute at the start: whether it is an inner one, its brackets, and what follows.
+fn attribute(tokens: &[TokenTree]) -> Option<(bool, &Group, &[TokenTree])> {
+    let is = |token: Option<&TokenTree>, c| matches!(token, Some(TokenTree::Punct(punct)) if punct.as_char() == c);
+    if !is(tokens.first(), '#') {
+        return None;
+    }
+    let is_inner = is(tokens.get(1), '!');
+    let at = 1 + usize::from(is_inner);
+    match tokens.get(at) {
+        Some(TokenTree::Group(group)) if group.delimiter() == Delimiter::Bracket => {
+            Some((is_inner, group, &tokens[at + 1..]))
+        }
+        _ => None,
+    }
 }
 
-fn is_gate(attribute: &str) -> bool {
-    let names = |word| attribute.split(|c: char| !c.is_alphanumeric() && c != '_').any(|other| other == word);
-    (names("feature") || names("test")) && !names("not")
+fn is_gate(attribute: &Group) -> bool {
+    let words = flat(&attribute.stream());
+    let names = |name| words.iter().any(|(word, _)| word == name);
+    words.first().is_some_and(|(word, _)| word == "cfg") && (names("feature") || names("test")) && !names("not")
 }
 
-/// `#![cfg(feature ...)]` at the top makes the whole file an item behind the gate.
-fn gated_whole(code: &str, source: &str) -> bool {
-    code.find("#![cfg(")
-        .is_some_and(|start| bracket_end(code, start + 2).is_some_and(|end| is_gate(&source[start..end])))
-}
-
-/// Where the bracket that opens at or after `open` is closed: the position after it.
-fn bracket_end(code: &str, open: usize) -> Option<usize> {
-    let mut depth = 0usize;
-    for (at, byte) in code.bytes().enumerate().skip(open) {
-        match byte {
-            b'[' | b'(' | b'{' => depth += 1,
-            b']' | b')' | b'}' => {
-                depth = depth.checked_sub(1)?;
-                if depth == 0 {
-                    return Some(at + 1);
-                }
-            }
-            _ => {}
+/// What follows the item at the start: it ends with its body, a semicolon or, for a field, an arm or a variant, a comma.
+fn after_item(mut tokens: &[TokenTree]) -> &[TokenTree] {
+    while let Some((_, _, after)) = attribute(tokens) {
+        tokens = after;
+    }
+    let is_item = matches!(tokens.first(), Some(TokenTree::Ident(word)) if ITEM_WORDS.contains(&&*word.to_string()));
+    let is_use = tokens.iter().take(3).any(|token| matches!(token, TokenTree::Ident(word) if word == "use"));
+    for (at, token) in tokens.iter().enumerate() {
+        let ends = match token {
+            TokenTree::Group(group) => group.delimiter() == Delimiter::Brace && !is_use,
+            TokenTree::Punct(punct) => punct.as_char() == ';' || punct.as_char() == ',' && !is_item,
+            _ => false,
+        };
+        if ends {
+            return &tokens[at + 1..];
         }
     }
-    None
-}
-
-/// Where the item after an attribute ends: at its body's brace, a semicolon, or — for a field, an
-/// arm, a variant — a comma or the end of what it stands in.
-fn item_end(code: &str, attribute_end: usize) -> usize {
-    let mut at = attribute_end;
-    // Further attributes belong to the same item.
-    while code[at..].trim_start().starts_with("#[") {
-        let next = at + (code[at..].len() - code[at..].trim_start().len());
-        match bracket_end(code, next + 1) {
-            Some(end) => at = end,
-            None => return code.len(),
-        }
-    }
-    let first = code[at..].trim_start().split(|c: char| !c.is_alphanumeric() && c != '_').next();
-    let is_item = first.is_some_and(|word| ITEM_WORDS.contains(&word));
-    let is_use = code[at..].trim_start().trim_start_matches("pub ").starts_with("use ");
-    let mut depth = 0usize;
-    for (position, byte) in code.bytes().enumerate().skip(at) {
-        match byte {
-            b'[' | b'(' | b'{' => depth += 1,
-            b']' | b')' | b'}' => {
-                if depth == 0 {
-                    return position;
-                }
-                depth -= 1;
-                if depth == 0 && byte == b'}' && !is_use {
-                    return position + 1;
-                }
-            }
-            b';' if depth == 0 => return position + 1,
-            b',' if depth == 0 && !is_item => return position + 1,
-            _ => {}
-        }
-    }
-    code.len()
-}
-
-fn blank(text: &str) -> String {
-    text.bytes().map(|byte| if byte == b'\n' { '\n' } else { ' ' }).collect()
-}
-
-/// `source` with comments, strings and character literals blanked, byte for byte.
-fn without_words(source: &str) -> String {
-    let bytes = source.as_bytes();
-    let mut code = String::with_capacity(source.len());
-    let mut at = 0;
-    while at < bytes.len() {
-        let len = wordy_len(&source[at..], at.checked_sub(1).map(|before| bytes[before]));
-        if len > 0 {
-            code.push_str(&blank(&source[at..at + len]));
-            at += len;
-        } else {
-            let c = source[at..].chars().next().expect("`at` is before the end");
-            if c.is_ascii() {
-                code.push(c);
-            } else {
-                // As many blanks as bytes, so that positions agree.
-                code.push_str(&blank(&source[at..at + c.len_utf8()]));
-            }
-            at += c.len_utf8();
-        }
-    }
-    code
-}
-
-/// How many bytes at the start of `rest` are a comment or a literal; 0 if neither starts here.
-fn wordy_len(rest: &str, before: Option<u8>) -> usize {
-    let bytes = rest.as_bytes();
-    match bytes[0] {
-        b'/' if rest.starts_with("//") => rest.find('\n').unwrap_or(rest.len()),
-        b'/' if rest.starts_with("/*") => block_comment_len(rest),
-        b'"' => string_len(rest),
-        b'r' if !before.is_some_and(|b| b.is_ascii_alphanumeric() && b != b'b' || b == b'_') => raw_string_len(rest),
-        b'\'' => char_len(rest),
-        _ => 0,
-    }
-}
-
-fn block_comment_len(rest: &str) -> usize {
-    let mut depth = 0usize;
-    let mut at = 0;
-    while at < rest.len() {
-        let pair = rest.as_bytes().get(at..at + 2);
-        if pair == Some(b"/*") {
-            depth += 1;
-            at += 2;
-        } else if pair == Some(b"*/") {
-            depth -= 1;
-            at += 2;
-            if depth == 0 {
-                return at;
-            }
-        } else {
-            at += 1;
-        }
-    }
-    rest.len()
-}
-
-fn string_len(rest: &str) -> usize {
-    let mut escaped = false;
-    for (at, byte) in rest.bytes().enumerate().skip(1) {
-        match byte {
-            _ if escaped => escaped = false,
-            b'\\' => escaped = true,
-            b'"' => return at + 1,
-            _ => {}
-        }
-    }
-    rest.len()
-}
-
-/// `r"..."`, `r#"..."#`; 0 for a word that starts with `r` and for `r#word`.
-fn raw_string_len(rest: &str) -> usize {
-    let hashes = rest[1..].bytes().take_while(|&byte| byte == b'#').count();
-    let Some(body) = rest[1 + hashes..].strip_prefix('"') else { return 0 };
-    let close = format!("\"{}", "#".repeat(hashes));
-    body.find(&close).map_or(rest.len(), |end| 1 + hashes + 1 + end + close.len())
-}
-
-/// `'x'`, `'\n'`; 0 for a lifetime.
-fn char_len(rest: &str) -> usize {
-    let mut inside = rest[1..].char_indices();
-    match inside.next() {
-        Some((_, '\\')) => rest[3.min(rest.len())..].find('\'').map_or(0, |end| 3 + end + 1),
-        Some(_) => match inside.next() {
-            Some((at, '\'')) => 1 + at + 1,
-            _ => 0,
-        },
-        None => 0,
-    }
+    &[]
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn words(source: &str) -> Vec<String> {
+        flat(&plain(parse(source).unwrap())).into_iter().map(|(word, _)| word).collect()
+    }
+
+    fn has(source: &str, word: &str) -> bool {
+        words(source).iter().any(|other| other == word)
+    }
+
     #[test]
-    fn positions_and_lines_are_kept() {
-        let source = "//! ä\nfn a() { \"é\\\"\"; 'x'; '\\''; r#\"\"\"#; }\n/* a /* b */\n */ fn b<'a>() {}\n";
-        let code = plain(source);
-        assert_eq!(code.len(), source.len());
-        assert_eq!(code.lines().count(), source.lines().count());
-        assert!(code.contains("fn a() {") && code.contains("fn b<'a>() {}"));
+    fn words_keep_their_lines() {
+        let code = parse("//! ä\nfn a() { \"é\\\"\"; 'x'; r#\"\"\"#; }\n/* a /* b */\n */ fn b<'a>() {}\n").unwrap();
+        let places: Vec<_> = flat(&plain(code)).into_iter().filter(|(word, _)| word == "fn").collect();
+        assert_eq!(places, [("fn".to_owned(), 2), ("fn".to_owned(), 4)]);
     }
 
     #[test]
     fn words_in_comments_and_texts_are_not_code() {
-        for source in [
-            "// tokio\n",
-            "/// tokio\n",
-            "/* tokio /* */ tokio */",
-            "let a = \"tokio\";",
-            "let a = \"\\\"tokio\";",
-            "let a = r#\"\"tokio\"#;",
-            "let a = br\"tokio\";",
-            "let a = ('\"', \"tokio\", '\"');",
-        ] {
-            assert!(!plain(source).contains("tokio"), "{source}");
+        for source in ["// tokio\n", "/// tokio\nfn a() {}", "/* tokio /* */ tokio */", "let a = br\"tokio\";"] {
+            assert!(!has(source, "tokio"), "{source}");
         }
         for source in ["tokio::spawn", "fn a<'a>(x: &'a tokio::X<'a>)", "let a = ('\"', tokio);", "for tokio in r {}"] {
-            assert!(plain(source).contains("tokio"), "{source}");
+            assert!(has(source, "tokio"), "{source}");
         }
     }
 
@@ -261,10 +153,9 @@ mod tests {
             "match a { #[cfg(feature = \"tokio\")] tokio => {} KEEP }",
             "enum A { #[cfg(feature = \"tokio\")] A(tokio) } KEEP",
         ] {
-            let code = plain(source);
-            assert!(!code.contains("tokio") && code.contains("KEEP"), "{source}\n{code}");
+            assert!(!has(source, "tokio") && has(source, "KEEP"), "{source}");
         }
-        assert!(!plain("//! A\n#![cfg(feature = \"tokio\")]\nuse tokio;").contains("tokio"));
+        assert!(!has("//! A\n#![cfg(feature = \"tokio\")]\nuse tokio;", "tokio"));
     }
 
     #[test]
@@ -275,12 +166,13 @@ mod tests {
             "#[cfg_attr(docsrs, doc(cfg(feature = \"x\")))] use tokio;",
             "#[cfg(test)] mod tests; use tokio;",
         ] {
-            assert!(plain(source).contains("tokio"), "{source}");
+            assert!(has(source, "tokio"), "{source}");
         }
     }
 
     #[test]
     fn declared_modules_are_found() {
-        assert_eq!(modules("mod a; pub mod b;\npub(crate) mod c;mod d { mod e; }"), ["a", "b", "c", "e"]);
+        let code = parse("mod a; pub mod b;\npub(crate) mod c;mod d { mod e; }").unwrap();
+        assert_eq!(modules(&code), ["a", "b", "c", "e"]);
     }
 }

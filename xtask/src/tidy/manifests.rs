@@ -1,79 +1,90 @@
-//! Manifests take from the workspace what the workspace decides.
+//! Manifests take from the workspace what the workspace decides, and say of each crate what only it can say.
 
-use super::{Problem, toml, tree::Tree};
+use toml::{Table, Value};
+
+use super::{Problem, tree::Tree};
 use crate::workspace::Workspace;
 
 /// What every member inherits.
 const INHERITED: &[&str] = &["version", "edition", "rust-version", "license"];
-/// What a crate says of itself, or inherits.
-const SAID_BY_CRATES: &[&str] = &["keywords", "categories"];
+/// What each crate says of itself: readers search by it.
+const OF_ITS_OWN: &[&str] = &["keywords", "categories", "readme"];
+/// A crate goes to users without the repository around it.
+const LICENCES: &[&str] = &["LICENSE-APACHE", "LICENSE-MIT"];
+const DEPENDENCIES: &[&str] = &["dependencies", "dev-dependencies", "build-dependencies"];
 
 pub(super) fn check(workspace: &Workspace, tree: &Tree) -> Vec<Problem> {
     let mut problems = Vec::new();
     for package in &workspace.packages {
-        let path = format!("{}/Cargo.toml", package.dir);
-        match tree.get(&path) {
-            Some(text) => manifest(&path, text, &mut problems),
-            None => problems.push(format!("{path}: not in the repository")),
+        let dir = workspace.dir(package);
+        let path = format!("{dir}/Cargo.toml");
+        let Some(text) = tree.get(&path) else {
+            problems.push(format!("{path}: not in the repository"));
+            continue;
+        };
+        match text.parse::<Table>() {
+            Ok(manifest) => problems.extend(complaints(&path, &manifest)),
+            Err(error) => problems.push(format!("{path}: {error}")),
+        }
+        for licence in LICENCES.iter().filter(|_| dir.starts_with("crates/")) {
+            if !workspace.root.join(&dir).join(licence).is_file() {
+                problems.push(format!("{dir}: lacks its licence: ln -s ../../{licence} {dir}/{licence}"));
+            }
         }
     }
     problems
 }
 
-fn manifest(path: &str, text: &str, problems: &mut Vec<Problem>) {
-    let is_crate = path.starts_with("crates/");
-    for key in SAID_BY_CRATES.iter().filter(|_| is_crate) {
-        let said = [(*key).to_owned(), format!("{key}.workspace")];
-        if said.iter().all(|key| toml::value(text, "package", key).is_none()) {
-            problems.push(format!("{path}: [package] lacks {key}"));
+fn complaints(path: &str, manifest: &Table) -> Vec<Problem> {
+    let mut problems = Vec::new();
+    let mut must = |is_so: bool, what: String| {
+        if !is_so {
+            problems.push(format!("{path}: {what}"));
         }
-    }
+    };
+    let package = manifest.get("package").and_then(Value::as_table).cloned().unwrap_or_default();
     for key in INHERITED {
-        if toml::value(text, "package", &format!("{key}.workspace")) != Some("true") {
-            problems.push(format!("{path}: [package] lacks `{key}.workspace = true`"));
+        must(inherits(package.get(*key)), format!("[package] lacks `{key}.workspace = true`"));
+    }
+    must(inherits(manifest.get("lints")), "lacks `[lints] workspace = true`".into());
+    must(package.contains_key("description"), "[package] lacks a description".into());
+    if path.starts_with("crates/") {
+        for key in OF_ITS_OWN {
+            let is_own = package.get(*key).is_some_and(|value| !inherits(Some(value)));
+            must(is_own, format!("[package] lacks {key} of its own"));
         }
+        let docs = package.get("metadata").and_then(|metadata| metadata.get("docs")?.get("rs")?.get("all-features"));
+        must(docs == Some(&Value::Boolean(true)), "lacks `[package.metadata.docs.rs] all-features = true`".into());
+    } else {
+        must(package.get("publish") == Some(&Value::Boolean(false)), "[package] lacks `publish = false`".into());
     }
-    if toml::value(text, "lints", "workspace") != Some("true") {
-        problems.push(format!("{path}: lacks `[lints] workspace = true`"));
-    }
-    if toml::value(text, "package", "description").is_none() {
-        problems.push(format!("{path}: [package] lacks a description"));
-    }
-    if is_crate && toml::value(text, "package", "readme") != Some("\"README.md\"") {
-        problems.push(format!("{path}: [package] lacks `readme = \"README.md\"`"));
-    }
-    if !is_crate && toml::value(text, "package", "publish") != Some("false") {
-        problems.push(format!("{path}: [package] lacks `publish = false`"));
-    }
-    for entry in toml::entries(text).iter().filter(|entry| is_dependency_table(entry.section)) {
+    for (table, name, value) in dependencies(manifest) {
         // A crate may test itself with more of its features on; that has no version.
-        let is_itself = entry.section == "dev-dependencies" && entry.value.contains("path = \".\"");
-        let inherits = entry.key.ends_with(".workspace") || entry.value.contains("workspace = true") || is_itself;
-        if !inherits {
-            problems.push(format!("{path}:{}: {} is not taken from the workspace", entry.line, entry.key));
-        }
+        let is_itself = table == "dev-dependencies" && value.get("path").and_then(Value::as_str) == Some(".");
+        must(inherits(Some(value)) || is_itself, format!("[{table}] {name} is not taken from the workspace"));
     }
-    for entry in toml::entries(text).iter().filter(|entry| is_single_dependency(entry.section)) {
-        problems.push(format!("{path}:{}: write [{}] as one line of its table", entry.line, entry.section));
-    }
+    problems
 }
 
-fn is_dependency_table(section: &str) -> bool {
-    matches!(section.rsplit('.').next(), Some("dependencies" | "dev-dependencies" | "build-dependencies"))
+fn inherits(value: Option<&Value>) -> bool {
+    value.and_then(|value| value.get("workspace")) == Some(&Value::Boolean(true))
 }
 
-/// `[dependencies.name]`, whose keys would have to be read together.
-fn is_single_dependency(section: &str) -> bool {
-    section.rsplit_once('.').is_some_and(|(table, _)| is_dependency_table(table))
+/// Every dependency with its table and name, those of single platforms too.
+fn dependencies(manifest: &Table) -> Vec<(&str, &str, &Value)> {
+    let platforms = manifest.get("target").and_then(Value::as_table).into_iter().flat_map(Table::values);
+    let places = platforms.filter_map(Value::as_table).chain([manifest]);
+    let tables =
+        places.flat_map(|place| DEPENDENCIES.iter().filter_map(|name| Some((*name, place.get(*name)?.as_table()?))));
+    tables.flat_map(|(table, entries)| entries.iter().map(move |(name, value)| (table, name.as_str(), value))).collect()
 }
 
 /// The dependencies that other people wrote, as the root manifest lists them.
-pub(super) fn external(root_manifest: &str) -> Vec<&str> {
-    toml::entries(root_manifest)
-        .iter()
-        .filter(|entry| entry.section == "workspace.dependencies" && !entry.value.contains("path ="))
-        .map(|entry| entry.key)
-        .collect()
+pub(super) fn external(root_manifest: &str) -> Vec<String> {
+    let manifest: Table = root_manifest.parse().unwrap_or_default();
+    let listed = manifest.get("workspace").and_then(|workspace| workspace.get("dependencies")?.as_table());
+    let others = listed.into_iter().flatten().filter(|(_, value)| value.get("path").is_none());
+    others.map(|(name, _)| name.clone()).collect()
 }
 
 #[cfg(test)]
@@ -82,14 +93,13 @@ mod tests {
 
     const GOOD: &str = "[package]\nname = \"a\"\ndescription = \"A.\"\nreadme = \"README.md\"\n\
         version.workspace = true\nedition.workspace = true\nrust-version.workspace = true\n\
-        license.workspace = true\nkeywords.workspace = true\ncategories.workspace = true\n\n\
+        license.workspace = true\nkeywords = [\"a\"]\ncategories = [\"b\"]\n\n\
+        [package.metadata.docs.rs]\nall-features = true\n\n\
         [dependencies]\nbytes.workspace = true\ntokio = { workspace = true, optional = true }\n\n\
         [lints]\nworkspace = true\n";
 
     fn complaints(path: &str, text: &str) -> Vec<Problem> {
-        let mut problems = Vec::new();
-        manifest(path, text, &mut problems);
-        problems
+        super::complaints(path, &text.parse().unwrap())
     }
 
     #[test]
@@ -101,26 +111,22 @@ mod tests {
 
     #[test]
     fn every_line_of_a_good_manifest_matters() {
-        let matters = |line: &str| line.ends_with("workspace = true") && !line.starts_with("bytes");
-        for (number, line) in GOOD.lines().enumerate().filter(|(_, line)| matters(line) || line.contains("readme")) {
-            let without: String = GOOD
-                .lines()
-                .enumerate()
-                .filter(|&(other, _)| other != number)
-                .map(|(_, line)| format!("{line}\n"))
-                .collect();
+        let free = ["", "[package]", "[dependencies]", "[package.metadata.docs.rs]", "[lints]", "name = \"a\""];
+        let matters = |line: &&str| !free.contains(line) && !line.starts_with("bytes") && !line.starts_with("tokio");
+        for line in GOOD.lines().filter(matters) {
+            let without = GOOD.replacen(&format!("\n{line}\n"), "\n", 1);
             assert_eq!(complaints("crates/a/Cargo.toml", &without).len(), 1, "without {line}");
         }
-        let undescribed = GOOD.replace("description", "note");
-        assert_eq!(complaints("crates/a/Cargo.toml", &undescribed).len(), 1);
+        let inherited = GOOD.replace("keywords = [\"a\"]", "keywords.workspace = true");
+        assert_eq!(complaints("crates/a/Cargo.toml", &inherited).len(), 1);
         assert_eq!(complaints("xtask/Cargo.toml", GOOD).len(), 1, "it could be published");
     }
 
     #[test]
     fn a_dependency_with_a_version_of_its_own_is_found() {
         for planted in [
-            "[dependencies]\nfoo = \"1\"\n",
             "[dev-dependencies]\nfoo = { version = \"1\" }\n",
+            "[build-dependencies]\nfoo = \"1\"\n",
             "[target.'cfg(unix)'.dependencies]\nfoo = { path = \"../foo\" }\n",
             "[dependencies.foo]\nversion = \"1\"\n",
         ] {

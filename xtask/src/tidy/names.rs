@@ -11,7 +11,7 @@ pub(super) fn check(workspace: &Workspace, tree: &Tree) -> Vec<Problem> {
         None => problems.push("README.md: not in the repository".into()),
     }
     for package in workspace.crates() {
-        let path = format!("{}/README.md", package.dir);
+        let path = format!("{}/README.md", workspace.dir(package));
         if tree.get(&path).is_none_or(|text| text.trim().is_empty()) {
             problems.push(format!("{path}: a crate tells what it is for"));
         }
@@ -39,7 +39,7 @@ fn absent_rows(readme: &str, crates: &[&str]) -> Vec<Problem> {
 }
 
 /// Dependencies the page does not name.
-fn untold(page: &str, external: &[&str]) -> Vec<Problem> {
+fn untold(page: &str, external: &[String]) -> Vec<Problem> {
     external
         .iter()
         .filter(|name| !page.contains(&format!("`{name}`")))
@@ -50,11 +50,10 @@ fn untold(page: &str, external: &[&str]) -> Vec<Problem> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::workspace::Package;
+    use crate::workspace::fake;
 
     fn complaints(files: [(&str, &str); 4]) -> Vec<Problem> {
-        let package = Package { name: "a".into(), dir: "crates/a".into(), ..Package::default() };
-        let workspace = Workspace { root: "/nowhere".into(), target: "/nowhere".into(), packages: vec![package] };
+        let workspace = fake::workspace(vec![fake::package("a", &[])]);
         check(&workspace, &Tree::from(files))
     }
 

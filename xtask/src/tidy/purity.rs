@@ -3,6 +3,7 @@
 //! Checked twice: what cargo puts under a pure crate's plain build, and what its plain code says.
 
 use anyhow::{Context, Result};
+use proc_macro2::{TokenStream, TokenTree};
 use xshell::{Shell, cmd};
 
 use super::{Problem, code, tree::Tree};
@@ -38,11 +39,10 @@ pub(super) fn check_builds(workspace: &Workspace) -> Result<Vec<Problem>> {
     let mut problems = Vec::new();
     let shell = Shell::new()?;
     let cargo = workspace::cargo();
-    let locked = workspace.has_lock().then_some("--locked");
-    for name in PURE_CRATES.iter().filter(|name| workspace.crates().any(|package| package.name == **name)) {
+    for name in PURE_CRATES.iter().filter(|name| workspace.crates().any(|package| package.name.as_str() == **name)) {
         let tree = cmd!(
             shell,
-            "{cargo} tree {locked...} --package {name} --edges normal,build --no-default-features --prefix none"
+            "{cargo} tree --locked --package {name} --edges normal,build --no-default-features --prefix none"
         )
         .quiet()
         .read()
@@ -62,67 +62,54 @@ fn below(name: &str, tree: &str) -> Vec<Problem> {
 }
 
 /// Looks for forbidden names in the plain code of pure crates and modules.
-pub(super) fn check_code(tree: &Tree) -> Vec<Problem> {
+pub(super) fn check_code(tree: &Tree) -> Result<Vec<Problem>> {
     let roots = PURE_CRATES.iter().map(|name| format!("crates/{name}/src/lib.rs"));
-    let roots = roots.chain(PURE_FILES.iter().map(|&path| path.to_owned()));
-    let files = roots.flat_map(|root| plain_files(tree, &root));
+    let mut to_do: Vec<String> = roots.chain(PURE_FILES.iter().map(|&path| path.to_owned())).collect();
     let mut problems = Vec::new();
-    for path in files {
-        let Some(source) = tree.get(&path) else { continue };
-        let plain = code::plain(source);
-        let found = NOT_IN_CODE
-            .iter()
-            .flat_map(|name| positions(&plain, name).map(|at| (at, (*name).to_owned())).collect::<Vec<_>>());
-        for (at, name) in found.chain(std_modules(&plain)) {
-            let line = plain[..at].lines().count().max(1);
-            problems.push(format!("{path}:{line}: pure code names `{name}`"));
-        }
-    }
-    problems
-}
-
-/// The forbidden modules of the standard library that `code` names, each with its position.
-fn std_modules(code: &str) -> Vec<(usize, String)> {
-    let mut found = Vec::new();
-    for at in positions(code, "std") {
-        let Some(path) = code[at..].strip_prefix("std::") else { continue };
-        let group = match path.strip_prefix('{') {
-            Some(_) => code::group(path),
-            None => path.split(|c| !is_word(c)).next().unwrap_or(""),
-        };
-        for module in NOT_OF_STD.iter().filter(|module| positions(group, module).next().is_some()) {
-            found.push((at, format!("std::{module}")));
-        }
-    }
-    found
-}
-
-/// The file and the files of the modules its plain code declares, and so on.
-fn plain_files(tree: &Tree, root: &str) -> Vec<String> {
-    let mut found = Vec::new();
-    let mut to_do = vec![root.to_owned()];
+    // Each file, and the files of the modules that its plain code declares, and so on.
     while let Some(path) = to_do.pop() {
         let Some(source) = tree.get(&path) else { continue };
+        let plain = code::plain(code::parse(source).with_context(|| path.clone())?);
         // `a/lib.rs` declares modules of `a/`, `a/b.rs` those of `a/b/`.
-        let dir = match path.strip_suffix("/lib.rs") {
-            Some(dir) => dir,
-            None => path.strip_suffix(".rs").expect("only Rust files are followed"),
-        };
-        to_do.extend(code::modules(&code::plain(source)).iter().map(|name| format!("{dir}/{name}.rs")));
-        found.push(path);
+        let dir = path.strip_suffix("/lib.rs").or(path.strip_suffix(".rs")).expect("only Rust files are followed");
+        to_do.extend(code::modules(&plain).iter().map(|name| format!("{dir}/{name}.rs")));
+        let found = forbidden(&plain).into_iter();
+        problems.extend(found.map(|(name, line)| format!("{path}:{line}: pure code names `{name}`")));
     }
+    problems.sort();
+    Ok(problems)
+}
+
+/// The forbidden names in `code`, each with its line.
+fn forbidden(code: &TokenStream) -> Vec<(String, usize)> {
+    let words = code::flat(code);
+    let starts_with = |at: usize, path: &str| {
+        // Paths come apart at their colons: `Instant`, `:`, `:`, `now`.
+        let parts: Vec<&str> = path.split("::").flat_map(|part| [":", ":", part]).skip(2).collect();
+        words.len() >= at + parts.len() && parts.iter().zip(&words[at..]).all(|(part, (word, _))| part == word)
+    };
+    let mut found: Vec<(String, usize)> = Vec::new();
+    for (at, (_, line)) in words.iter().enumerate() {
+        found.extend(NOT_IN_CODE.iter().filter(|path| starts_with(at, path)).map(|path| ((*path).to_owned(), *line)));
+    }
+    of_std(code.clone(), &mut found);
     found
 }
 
-/// Where `code` holds `name` with word boundaries around it.
-fn positions<'a>(code: &'a str, name: &'a str) -> impl Iterator<Item = usize> {
-    code.match_indices(name)
-        .map(|(at, _)| at)
-        .filter(move |&at| !code[..at].ends_with(is_word) && !code[at + name.len()..].starts_with(is_word))
-}
-
-fn is_word(c: char) -> bool {
-    c.is_alphanumeric() || c == '_'
+/// Finds `std::fs` and `std::{fmt, fs}` at any depth.
+fn of_std(code: TokenStream, found: &mut Vec<(String, usize)>) {
+    let tokens: Vec<TokenTree> = code.into_iter().collect();
+    for (at, token) in tokens.iter().enumerate() {
+        if let TokenTree::Group(group) = token {
+            of_std(group.stream(), found);
+        }
+        let is_std = matches!(token, TokenTree::Ident(word) if word == "std");
+        let Some(next) = tokens.get(at + 3).filter(|_| is_std && tokens[at + 1].to_string() == ":") else { continue };
+        let line = token.span().start().line;
+        for (word, _) in code::flat(&next.clone().into()) {
+            found.extend(NOT_OF_STD.contains(&word.as_str()).then(|| (format!("std::{word}"), line)));
+        }
+    }
 }
 
 #[cfg(test)]
@@ -163,7 +150,7 @@ mod tests {
                 ("crates/packetizer/src/deep/er.rs", &deep),
                 ("crates/uds-actor/src/lib.rs", &lib),
             ]);
-            let problems = check_code(&tree);
+            let problems = check_code(&tree).unwrap();
             assert_eq!(problems.len(), 3, "{planted}: {problems:?}");
             assert!(problems.iter().all(|problem| problem.starts_with("crates/packetizer/src/")));
             assert!(problems[0].contains(".rs:"));
@@ -178,7 +165,7 @@ mod tests {
             ("crates/frame-codec/src/lib.rs", lib),
             ("crates/frame-codec/src/pump.rs", "//! Loop.\nuse tokio::io;\n"),
         ]);
-        assert_eq!(check_code(&tree), [""; 0]);
+        assert_eq!(check_code(&tree).unwrap(), [""; 0]);
     }
 
     #[test]
@@ -187,6 +174,6 @@ mod tests {
             ("crates/fs-watch/src/roster.rs", "//! R.\nmod known;\nuse std::fs;\n"),
             ("crates/fs-watch/src/roster/known.rs", "//! K.\nuse std::net;\n"),
         ]);
-        assert_eq!(check_code(&tree).len(), 2);
+        assert_eq!(check_code(&tree).unwrap().len(), 2);
     }
 }

@@ -70,6 +70,6 @@ impl Index {
             self.frames.shrink_to_fit();
         }
         assert!(u32::try_from(block.len()).is_ok(), "a block is shorter than 4 GiB");
-        Batch { block, frames: self.frames, byte_len: self.byte_len }
+        Batch { block, frames: self.frames, byte_len: self.byte_len, ..Batch::default() }
     }
 }

@@ -5,17 +5,18 @@ use std::{fmt, sync::Arc};
 
 use memchr::memmem::Finder;
 
-use super::{Envelope, Framing, Head, Scan};
+use super::{Envelope, Framing, Head, Oversized, Scan};
 use crate::Error;
 
 /// What an unterminated last frame is when the stream ends in an orderly way.
 ///
-/// After a reset it is always a cut frame.
+/// After a reset it is always a truncated frame. A process that is killed ends its stream in an orderly way, too.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Unterminated {
-    /// A frame like the others: programs that write text and close often leave out the last newline.
+    /// A frame like the others, [marked](crate::Decoder::is_unterminated) because it may be part of a longer one: programs
+    /// that write text and close often leave out the last newline.
     Deliver,
-    /// A cut frame: the delimiter is the proof of completeness.
+    /// A truncated frame: the delimiter is the proof of completeness.
     Truncate,
 }
 
@@ -145,6 +146,10 @@ impl Framing for Delimited {
                 Ok(Scan::More { at_least: len.saturating_add(1), scanned: len })
             }
         }
+    }
+
+    fn oversized(&self, _unread: &[u8]) -> Result<Oversized, Error> {
+        Ok(Oversized::Open { start: 0 })
     }
 
     #[inline]

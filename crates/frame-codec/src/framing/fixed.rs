@@ -1,7 +1,7 @@
 //! Frames that all have one length.
 #![warn(clippy::indexing_slicing, clippy::arithmetic_side_effects)]
 
-use super::{Envelope, Framing, Scan};
+use super::{Envelope, Framing, Oversized, Scan};
 use crate::Error;
 
 /// Every frame has `len` bytes and nothing around it: records, samples, cells.
@@ -43,6 +43,10 @@ impl Framing for Fixed {
             return Ok(Scan::More { at_least: self.len, scanned: 0 });
         }
         Ok(Scan::Frame { payload: 0..self.len, end: self.len })
+    }
+
+    fn oversized(&self, _unread: &[u8]) -> Result<Oversized, Error> {
+        Ok(Oversized::Declared { start: 0, len: self.len as u64, tail: &[] })
     }
 
     #[inline]

@@ -3,7 +3,7 @@
 
 use byteorder::{BigEndian, ByteOrder as _, LittleEndian};
 
-use super::{Envelope, Framing, Head, Scan};
+use super::{Envelope, Framing, Head, Oversized, Scan};
 use crate::Error;
 
 /// Which end of a number comes first.
@@ -203,20 +203,9 @@ impl LengthPrefixed {
 impl Framing for LengthPrefixed {
     #[inline]
     fn scan(&self, unread: &[u8], _scanned: usize, max_payload: usize) -> Result<Scan, Error> {
-        let lead = self.lead();
-        let Some(said) = self.read(unread) else {
-            return Ok(Scan::More { at_least: lead, scanned: 0 });
+        let Some((start, len)) = self.payload(unread, max_payload)? else {
+            return Ok(Scan::More { at_least: self.lead(), scanned: 0 });
         };
-        // What is given out begins behind the length field, or else with the frame.
-        let start = if self.offset == 0 { lead } else { 0 };
-        let Some(behind) = said.checked_add_signed(self.surplus) else {
-            return Err(if self.surplus < 0 {
-                Error::Malformed { what: "the length is smaller than what it counts" }
-            } else {
-                Error::FrameTooLarge { len: u64::MAX, max: max_payload }
-            });
-        };
-        let len = behind.saturating_add(lead.saturating_sub(start) as u64);
         let len = match usize::try_from(len) {
             Ok(len) if len <= max_payload => len,
             _ => return Err(Error::FrameTooLarge { len, max: max_payload }),
@@ -226,6 +215,13 @@ impl Framing for LengthPrefixed {
             return Ok(Scan::More { at_least: end, scanned: 0 });
         }
         Ok(Scan::Frame { payload: start..end, end })
+    }
+
+    fn oversized(&self, unread: &[u8]) -> Result<Oversized, Error> {
+        Ok(match self.payload(unread, usize::MAX)? {
+            Some((start, len)) => Oversized::Declared { start, len, tail: &[] },
+            None => Oversized::More,
+        })
     }
 
     #[inline]
@@ -244,6 +240,23 @@ impl Framing for LengthPrefixed {
 }
 
 impl LengthPrefixed {
+    /// Where the payload at the front begins and how long it is; `None` if the length has not arrived.
+    #[inline]
+    fn payload(&self, unread: &[u8], max: usize) -> Result<Option<(usize, u64)>, Error> {
+        let lead = self.lead();
+        let Some(said) = self.read(unread) else { return Ok(None) };
+        // What is given out begins behind the length field, or else with the frame.
+        let start = if self.offset == 0 { lead } else { 0 };
+        let behind = match said.checked_add_signed(self.surplus) {
+            Some(behind) => behind,
+            None if self.surplus < 0 => {
+                return Err(Error::Malformed { what: "the length is smaller than what it counts" });
+            }
+            None => return Err(Error::FrameTooLarge { len: u64::MAX, max }),
+        };
+        Ok(Some((start, behind.saturating_add(lead.saturating_sub(start) as u64))))
+    }
+
     /// Whether `message` says its own length.
     fn check(&self, message: &[u8]) -> Result<(), Error> {
         let len = message.len();

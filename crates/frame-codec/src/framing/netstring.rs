@@ -2,7 +2,7 @@
 #![warn(clippy::indexing_slicing, clippy::arithmetic_side_effects)]
 
 use super::{
-    Envelope, Framing, Scan,
+    Envelope, Framing, Oversized, Scan,
     decimal::{self, Decimal},
 };
 use crate::Error;
@@ -36,6 +36,16 @@ impl Framing for Netstring {
             Some(_) => Err(Error::Malformed { what: "no comma behind the netstring" }),
             None => Ok(Scan::More { at_least: comma.saturating_add(1), scanned: 0 }),
         }
+    }
+
+    fn oversized(&self, unread: &[u8]) -> Result<Oversized, Error> {
+        Ok(match decimal::read(unread, usize::MAX)? {
+            Decimal::Partial => Oversized::More,
+            Decimal::Whole { value, mark: b':', end } => {
+                Oversized::Declared { start: end, len: value as u64, tail: b"," }
+            }
+            Decimal::Whole { .. } => return Err(Error::Malformed { what: "no colon behind the netstring's length" }),
+        })
     }
 
     #[inline]

@@ -2,7 +2,7 @@
 #![warn(clippy::indexing_slicing, clippy::arithmetic_side_effects)]
 
 use super::{
-    Envelope, Framing, Scan,
+    Envelope, Framing, Oversized, Scan,
     decimal::{self, Decimal},
 };
 use crate::Error;
@@ -39,6 +39,16 @@ impl Framing for OctetCount {
             return Ok(Scan::More { at_least: end, scanned: 0 });
         }
         Ok(Scan::Frame { payload: start..end, end })
+    }
+
+    fn oversized(&self, unread: &[u8]) -> Result<Oversized, Error> {
+        Ok(match decimal::read(unread, usize::MAX)? {
+            Decimal::Partial => Oversized::More,
+            Decimal::Whole { value, mark: b' ', end } => {
+                Oversized::Declared { start: end, len: value as u64, tail: &[] }
+            }
+            Decimal::Whole { .. } => return Err(Error::Malformed { what: "no space behind the octet count" }),
+        })
     }
 
     #[inline]

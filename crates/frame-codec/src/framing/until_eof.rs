@@ -1,6 +1,6 @@
 //! One message per connection: it ends when the peer closes.
 
-use super::{Envelope, Framing, Scan};
+use super::{Envelope, Framing, Oversized, Scan};
 use crate::Error;
 
 /// The whole stream is one frame, complete at its orderly end.
@@ -24,6 +24,14 @@ impl Framing for UntilEof {
             len if len > max_payload => Err(Error::FrameTooLarge { len: len as u64, max: max_payload }),
             len => Ok(Scan::Frame { payload: 0..len, end: len }),
         }
+    }
+
+    fn ends_at_eof(&self) -> bool {
+        true
+    }
+
+    fn oversized(&self, _unread: &[u8]) -> Result<Oversized, Error> {
+        Ok(Oversized::Open { start: 0 })
     }
 
     /// Nothing surrounds the payload; what ends it is the close, so a second frame on the same stream would join the

@@ -1,7 +1,7 @@
 //! Frames that begin with their length as a base-128 number.
 #![warn(clippy::indexing_slicing, clippy::arithmetic_side_effects)]
 
-use super::{Envelope, Framing, Head, Scan};
+use super::{Envelope, Framing, Head, Oversized, Scan};
 use crate::Error;
 
 /// The longest encoding of a 64-bit number.
@@ -94,6 +94,13 @@ impl Framing for Varint {
             return Ok(Scan::More { at_least: end, scanned: 0 });
         }
         Ok(Scan::Frame { payload: start..end, end })
+    }
+
+    fn oversized(&self, unread: &[u8]) -> Result<Oversized, Error> {
+        Ok(match self.read(unread)? {
+            Some((len, start)) => Oversized::Declared { start, len, tail: &[] },
+            None => Oversized::More,
+        })
     }
 
     #[inline]

@@ -1,93 +1,372 @@
-//! Who is behind each socket of a directory, all at once.
+//! What is behind each socket of a directory, all at once.
 
 use std::collections::HashSet;
+use std::ffi::{OsStr, OsString};
+use std::fs::File;
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
-use socket_file::{self as probe, Answer, DotFiles, Evidence, Facts, Kind, Liveness, Probing, Verdict};
-use unix_diag::Table;
+use rustix::fs::{AtFlags, CWD, Dir, FileType, Mode, OFlags, openat, statat};
+use rustix::io::Errno;
+use socket_file::{self as probe, Answer, DotFiles, Evidence, Facts, Kind, Liveness, Probing, Question, Verdict};
+use unix_diag::{FileId, Kind as EntryKind, Table, Which};
 
 use super::processes::{self, Process};
 use super::{Handle, Held};
 use crate::error::Error;
 
-/// What [`survey`] has found.
+/// Directories below directories are not followed any deeper.
+const DEPTH: usize = 32;
+
+/// So many directories at most are opened only to count what is in them.
+const PEEKED: usize = 1024;
+
+/// What a survey has found.
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct Survey {
-    /// The sockets in the directory but for dot-files, in the order of their names.
+    /// The sockets, in the order of their directories as given, then of their paths.
     pub sockets: Vec<Found>,
+    /// How many sockets were left out, and why.
+    pub passed_over: PassedOver,
     /// How many processes would not show their descriptors to this user, so that a socket without
     /// [processes](Found::processes) may be held by one of them; `None` if `/proc` shows no processes at all.
     pub hidden: Option<usize>,
     /// Why the kernel's table of sockets could not be read, if so.
     pub no_table: Option<unix_diag::Error>,
+    /// What the kernel was asked.
+    pub cost: Cost,
 }
 
-/// A socket, and who is behind it.
+/// What the kernel was asked for a [`Survey`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Cost {
+    /// How often its table of sockets was read: at most three times.
+    pub tables: usize,
+    /// How many files it was asked about one by one: those that the table does not have.
+    pub questions: usize,
+}
+
+/// Sockets that a [`Survey`] has left out.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct PassedOver {
+    /// Sockets whose names begin with a dot: see [`Inspection::dot_files`].
+    pub dot_names: usize,
+    /// Symbolic links to sockets: see [`Inspection::links`].
+    pub links: usize,
+    /// Sockets in directories directly below: see [`Inspection::recursive`].
+    pub below: usize,
+    /// Directories that could not be read.
+    pub unreadable: usize,
+}
+
+/// A socket, and what is behind it.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Found {
-    /// The directory as it was given, joined with the socket's name.
+    /// The directory as it was given, joined with the socket's name; or the socket's path as it was given.
     pub path: PathBuf,
-    /// What `lstat` says of it.
+    /// What `lstat` says of it; of a link, what `stat` says.
     pub facts: Facts,
     /// What kind of socket it is, if that is known.
     pub kind: Kind,
-    /// Whether somebody listens, and from whom that is known.
+    /// Whether a server listens, and how that is known.
     pub liveness: Liveness,
+    /// Whether the path is a symbolic link to the socket.
+    pub is_link: bool,
     /// The processes that have it open, as far as they are to be seen. A listener that was inherited or handed on is held
     /// by several.
     pub processes: Vec<Process>,
 }
 
-/// Lists the sockets of a directory with whoever is behind them.
+/// How to make a survey.
 ///
-/// It asks the kernel's table of sockets (`sock_diag(7)`), which shows one network namespace, and looks through the
-/// descriptors of all processes, of which a user without privileges sees only the own. Only with
-/// [`Probing::TableAndConnect`] is anything connected to: what the table does not have, to tell what is stale.
+/// It asks the kernel's table of sockets (`sock_diag(7)`), which shows one network namespace, looks through the descriptors
+/// of all processes, of which a user without privileges sees only their own, and asks the kernel what is bound to the files
+/// that the table does not have. Nothing is connected to unless [`Probing::TableAndConnect`] says so.
+///
+/// However many sockets there are, the table is read at most three times and each process is looked at once.
+///
+/// ```
+/// use fs_watch::directory::Inspection;
+/// # use std::os::unix::net::UnixListener;
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let dir = tempfile::tempdir()?;
+/// # std::fs::create_dir(dir.path().join("driver"))?;
+/// let _plugin = UnixListener::bind(dir.path().join("driver/csi.sock"))?;
+/// let shallow = Inspection::default().run([dir.path()])?;
+/// assert_eq!((shallow.sockets.len(), shallow.passed_over.below), (0, 1));
+/// let deep = Inspection::default().recursive(true).run([dir.path()])?;
+/// assert!(deep.sockets[0].path.ends_with("driver/csi.sock"));
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone, Copy, Debug, Default)]
+#[must_use = "nothing is surveyed before `run`"]
+pub struct Inspection {
+    probing: Probing,
+    dot_files: DotFiles,
+    links: bool,
+    recursive: bool,
+}
+
+impl Inspection {
+    /// How much to do in order to know whether a server listens: [`Probing::Kernel`] unless set.
+    pub fn probing(self, probing: Probing) -> Self {
+        Self { probing, ..self }
+    }
+
+    /// Whether sockets whose names begin with a dot are listed. They are not unless this is set.
+    pub fn dot_files(self, dot_files: DotFiles) -> Self {
+        Self { dot_files, ..self }
+    }
+
+    /// Whether symbolic links to sockets are listed. They are not unless this is set.
+    pub fn links(self, links: bool) -> Self {
+        Self { links, ..self }
+    }
+
+    /// Whether the sockets of the directories below are listed. They are not unless this is set. Links to directories are
+    /// not followed.
+    pub fn recursive(self, recursive: bool) -> Self {
+        Self { recursive, ..self }
+    }
+
+    /// Surveys these directories and sockets. Blocks for as long as the filesystems and `/proc` take, and waits for no
+    /// server.
+    ///
+    /// # Errors
+    ///
+    /// One of them cannot be opened or listed: [`Error::Missing`], [`Error::NeitherSocketNorDirectory`],
+    /// [`Error::Unreadable`].
+    pub fn run<P: AsRef<Path>>(&self, paths: impl IntoIterator<Item = P>) -> Result<Survey, Error> {
+        let mut listing = Listing { how: *self, seen: Vec::new(), passed_over: PassedOver::default(), peeked: 0 };
+        for path in paths {
+            listing.add(path.as_ref())?;
+        }
+        let Listing { seen, passed_over, .. } = listing;
+        // After the listing: a table that is older than a socket does not tell of it.
+        let mut cost = Cost::default();
+        let (table, no_table) = match self.probing {
+            Probing::Off => (None, None),
+            Probing::Kernel | Probing::TableOnly | Probing::TableAndConnect => match read_table(&seen, &mut cost) {
+                Ok(table) => (Some(table), None),
+                Err(error) => (None, Some(error)),
+            },
+        };
+        let mut found: Vec<Found> = seen.into_iter().map(|seen| self.judge(seen, table.as_ref())).collect();
+        cost.questions = found.iter().filter(|found| matches!(found.liveness.evidence, Evidence::Connect(_))).count();
+        find_connected(&mut found, &mut cost);
+        let numbers: HashSet<u32> = found.iter().filter_map(Found::number).collect();
+        let holders = processes::find(&numbers);
+        for socket in &mut found {
+            socket.processes =
+                socket.number().and_then(|number| holders.by_socket.get(&number).cloned()).unwrap_or_default();
+        }
+        Ok(Survey { sockets: found, passed_over, hidden: holders.hidden, no_table, cost })
+    }
+
+    fn judge(&self, seen: Seen, table: Option<&Table>) -> Found {
+        let Seen { path, held, is_link, hides_servers } = seen;
+        let facts = held.facts;
+        let (liveness, kind) = match table.and_then(|table| table.get(facts.file())) {
+            Some(entry) => (Liveness::of_entry(entry), entry.kind.into()),
+            None => match self.probing.question(table.is_some()) {
+                Some(question) => {
+                    let (mut liveness, kind) = ask(&held, &path, question);
+                    // Unbound on this side says nothing of the other one.
+                    if hides_servers && liveness.verdict == Verdict::Stale {
+                        liveness.verdict = Verdict::Unknown;
+                    }
+                    (liveness, kind)
+                }
+                None => (Liveness::UNASKED, Kind::Unknown),
+            },
+        };
+        Found { path, facts, kind, liveness, is_link, processes: Vec::new() }
+    }
+}
+
+/// Lists the sockets of a directory, with what is behind them.
 ///
 /// # Errors
 ///
 /// The directory cannot be opened or listed: [`Error::Missing`], [`Error::NotADirectory`], [`Error::Unreadable`].
 pub fn survey(dir: impl AsRef<Path>, probing: Probing) -> Result<Survey, Error> {
-    let handle = Handle::open(dir.as_ref())?;
-    let sockets = handle.sockets(|name| DotFiles::Ignored.admit(name))?;
-    // After the listing: a table that is older than a socket does not tell of it.
-    let (table, no_table) = match probing {
-        Probing::Off => (None, None),
-        Probing::TableOnly | Probing::TableAndConnect => match Table::read() {
-            Ok(mut table) => {
-                if sockets.iter().any(|(_, facts)| table.get(facts.file()).is_none()) {
-                    // Before anybody is knocked at. If there is no second table, the first one has said what it has.
-                    let _ = table.read_again();
-                }
-                (Some(table), None)
-            }
-            Err(error) => (None, Some(error)),
-        },
-    };
-    let mut found: Vec<Found> = sockets
-        .into_iter()
-        .map(|(name, facts)| {
-            let (liveness, kind) = match table.as_ref().and_then(|table| table.get(facts.file())) {
-                Some(entry) => (Liveness::of_entry(entry), entry.kind.into()),
-                None if probing == Probing::TableAndConnect => match handle.find(&name) {
-                    Ok(Some(held)) if held.facts.is_same_file(&facts) => ask(&held),
-                    _ => (Liveness::UNASKED, Kind::Unknown),
-                },
-                None => (Liveness::UNASKED, Kind::Unknown),
-            };
-            Found { path: handle.path_of(&name), facts, kind, liveness, processes: Vec::new() }
-        })
-        .collect();
-    let numbers: HashSet<u32> = found.iter().filter_map(Found::number).collect();
-    let holders = processes::find(&numbers);
-    for socket in &mut found {
-        socket.processes =
-            socket.number().and_then(|number| holders.by_socket.get(&number).cloned()).unwrap_or_default();
+    drop(Handle::open(dir.as_ref())?);
+    Inspection::default().probing(probing).run([dir])
+}
+
+/// A second time if the first lacks any: what one reading in pieces has missed is not asked about.
+fn read_table(seen: &[Seen], cost: &mut Cost) -> Result<Table, unix_diag::Error> {
+    cost.tables += 1;
+    let mut table = Table::read()?;
+    if seen.iter().any(|seen| table.get(seen.held.facts.file()).is_none()) {
+        cost.tables += 1;
+        // If there is no second table, the first one has said what it has.
+        let _ = table.read_again();
     }
-    Ok(Survey { sockets: found, hidden: holders.hidden, no_table })
+    Ok(table)
+}
+
+/// A client with a name of its own is in the table as one end of a connection. So is what a listener has accepted, under
+/// the listener's name; but only what a lookup has found bound comes here.
+fn find_connected(found: &mut [Found], cost: &mut Cost) {
+    let is_wanted = |found: &Found| found.liveness.evidence == Evidence::Connect(Answer::Bound);
+    if !found.iter().any(is_wanted) {
+        return;
+    }
+    cost.tables += 1;
+    let Ok(dump) = unix_diag::dump(Which::All) else { return };
+    let entries: Vec<_> = dump.map_while(Result::ok).filter(|entry| entry.kind != EntryKind::Datagram).collect();
+    for found in found.iter_mut().filter(|found| is_wanted(found)) {
+        let file: FileId = found.facts.file();
+        let mut matching = entries.iter().filter(|entry| entry.file == Some(file));
+        // Several may be connections that a listener of another namespace has given away.
+        if let (Some(entry), None) = (matching.next(), matching.next()) {
+            found.liveness = Liveness::of_entry(entry);
+            found.kind = entry.kind.into();
+        }
+    }
+}
+
+/// A socket that was listed, held open.
+struct Seen {
+    path: PathBuf,
+    held: Held,
+    is_link: bool,
+    /// Whether its filesystem may hide a server from our kernel.
+    hides_servers: bool,
+}
+
+struct Listing {
+    how: Inspection,
+    seen: Vec<Seen>,
+    passed_over: PassedOver,
+    peeked: usize,
+}
+
+impl Listing {
+    fn add(&mut self, path: &Path) -> Result<(), Error> {
+        match Handle::open(path) {
+            Ok(handle) => {
+                let from = self.seen.len();
+                self.list(&handle, 0)?;
+                self.seen[from..].sort_by(|left, right| left.path.cmp(&right.path));
+                // A file that is renamed during a listing may be in it twice.
+                let mut named = HashSet::new();
+                let mut number = 0;
+                self.seen.retain(|seen| {
+                    number += 1;
+                    number <= from || named.insert(seen.path.clone())
+                });
+                Ok(())
+            }
+            Err(Error::NotADirectory { dir } | Error::Unreadable { dir, .. }) if is_socket(&dir) => {
+                self.add_socket(dir)
+            }
+            Err(Error::NotADirectory { dir }) => Err(Error::NeitherSocketNorDirectory { path: dir }),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// One that was named: also behind a link.
+    fn add_socket(&mut self, path: PathBuf) -> Result<(), Error> {
+        let unreadable = |source| Error::Unreadable { dir: path.clone(), source };
+        let file = openat(CWD, &path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty());
+        let file = File::from(file.map_err(|errno| unreadable(errno.into()))?);
+        let facts = Facts::of(&file.metadata().map_err(unreadable)?);
+        let is_link = path.symlink_metadata().is_ok_and(|metadata| metadata.is_symlink());
+        let hides_servers = super::hides_servers(&file).is_some();
+        self.seen.push(Seen { path, held: Held { file, facts }, is_link, hides_servers });
+        Ok(())
+    }
+
+    fn list(&mut self, handle: &Handle, depth: usize) -> Result<(), Error> {
+        let unreadable = |errno: Errno| Error::Unreadable { dir: handle.path.clone(), source: errno.into() };
+        let hides_servers = super::hides_servers(handle).is_some();
+        for entry in Dir::read_from(handle).map_err(unreadable)? {
+            let entry = entry.map_err(unreadable)?;
+            let name = OsStr::from_bytes(entry.file_name().to_bytes());
+            match type_of(handle, name, entry.file_type()) {
+                FileType::Socket if !self.how.dot_files.admit(name) => self.passed_over.dot_names += 1,
+                FileType::Socket => {
+                    if let Some(held) = handle.find(name).map_err(unreadable)? {
+                        self.seen.push(Seen { path: handle.path_of(name), held, is_link: false, hides_servers });
+                    }
+                }
+                FileType::Symlink => self.add_link(handle, name),
+                FileType::Directory if name != "." && name != ".." => self.descend(handle, name, depth),
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    fn add_link(&mut self, handle: &Handle, name: &OsStr) {
+        let file = openat(handle, name, OFlags::PATH | OFlags::CLOEXEC, Mode::empty()).map(File::from);
+        let Ok(file) = file else { return };
+        let Ok(metadata) = file.metadata() else { return };
+        if !std::os::unix::fs::FileTypeExt::is_socket(&metadata.file_type()) {
+            return;
+        }
+        if !self.how.links || !self.how.dot_files.admit(name) {
+            self.passed_over.links += 1;
+            return;
+        }
+        let hides_servers = super::hides_servers(&file).is_some();
+        let held = Held { facts: Facts::of(&metadata), file };
+        self.seen.push(Seen { path: handle.path_of(name), held, is_link: true, hides_servers });
+    }
+
+    /// Into a directory below; or, if it is not wanted, only a look at how many sockets are there.
+    fn descend(&mut self, above: &Handle, name: &OsStr, depth: usize) {
+        if !self.how.dot_files.admit(name) || depth >= DEPTH {
+            return;
+        }
+        if !self.how.recursive {
+            self.peeked += 1;
+            if self.peeked > PEEKED {
+                return;
+            }
+        }
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let Ok(fd) = openat(above, name, flags, Mode::empty()) else {
+            self.passed_over.unreadable += usize::from(self.how.recursive);
+            return;
+        };
+        let below = Handle { fd, path: above.path_of(name) };
+        if !self.how.recursive {
+            self.passed_over.below += sockets_in(&below);
+        } else if self.list(&below, depth + 1).is_err() {
+            self.passed_over.unreadable += 1;
+        }
+    }
+}
+
+fn sockets_in(handle: &Handle) -> usize {
+    let Ok(entries) = Dir::read_from(handle) else { return 0 };
+    let is_socket = |name: &OsStr, kind| type_of(handle, name, kind) == FileType::Socket;
+    let names = entries
+        .flatten()
+        .map(|entry| (OsString::from(OsStr::from_bytes(entry.file_name().to_bytes())), entry.file_type()));
+    names.filter(|(name, kind)| DotFiles::Ignored.admit(name) && is_socket(name, *kind)).count()
+}
+
+/// What the listing says it is, or `lstat` where the listing does not say.
+fn type_of(handle: &Handle, name: &OsStr, listed: FileType) -> FileType {
+    match listed {
+        FileType::Unknown => statat(handle, name, AtFlags::SYMLINK_NOFOLLOW)
+            .map_or(FileType::Unknown, |stat| FileType::from_raw_mode(stat.st_mode)),
+        known => known,
+    }
+}
+
+fn is_socket(path: &Path) -> bool {
+    path.metadata().is_ok_and(|metadata| std::os::unix::fs::FileTypeExt::is_socket(&metadata.file_type()))
 }
 
 impl Found {
@@ -100,19 +379,22 @@ impl Found {
     }
 }
 
-/// Connects to a socket that the table does not have.
-pub(super) fn ask(held: &Held) -> (Liveness, Kind) {
-    let (answer, kind) = probe::ask_file(&held.file);
+/// Asks about a socket that the table does not have.
+pub(super) fn ask(held: &Held, path: &Path, question: Question) -> (Liveness, Kind) {
+    let (answer, kind) = probe::ask_file(&held.file, path, question);
     (Liveness::of_answer(answer, false, age(&held.facts)), kind)
 }
 
-/// Whether a connection was refused, whatever follows from it.
-pub(super) fn is_refused(liveness: &Liveness) -> bool {
-    liveness.verdict != Verdict::Listening && liveness.evidence == Evidence::Connect(Answer::Refused)
+/// Whether nothing is bound to the file, whatever follows from that.
+pub(super) fn is_unbound(liveness: &Liveness) -> bool {
+    liveness.evidence == Evidence::Connect(Answer::Unbound)
 }
 
-/// Since the file was made, or last changed where that is later; nothing if the clock says that it is yet to come.
+/// Since the file was made, or last changed where that is later.
+///
+/// A file from the future was dated by a clock that has been set back since. A command that runs once cannot watch it to see
+/// how old it is; and as it asks only about what the kernel's table lacks, it takes the file for old.
 pub(super) fn age(facts: &Facts) -> Duration {
     let changed = facts.birth.map_or(facts.ctime, |birth| birth.max(facts.ctime));
-    SystemTime::now().duration_since(changed).unwrap_or_default()
+    SystemTime::now().duration_since(changed).unwrap_or(Duration::MAX)
 }

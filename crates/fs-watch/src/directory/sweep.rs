@@ -1,11 +1,13 @@
-//! What nobody needs any more goes; everything else stays, with the reason.
+//! What is left over goes; everything else stays, with the reason.
 //!
 //! ```text
-//!   listed ─► in the kernel's table? ─► young? ─► whose? ─► lock held? ─► connect: refused? ─► stale
-//!                    │ kept              │ kept    │ kept     │ kept        │ kept                │
-//!                                                                                                ▼
-//!        put back, kept ◄── no ── the same file, and still refused? ◄── moved aside to a dot-name
-//!                                            └─ yes ─► unlinked
+//!   listed ─► in the kernel's table? ─► may the filesystem hide a server? ─► young? ─► whose? ─► lock held?
+//!                │ kept                      │ kept                            │ kept    │ kept     │ kept
+//!     ─► is a socket bound to it? ─► does the table know this filesystem? ─► connect: not possible? ─► stale
+//!          │ kept                      │ kept                                  │ kept                  │
+//!                                                                                                      ▼
+//!        put back, kept ◄── no ── the same file, and still nothing bound to it? ◄── moved aside to a dot-name
+//!                                                     └─ yes ─► unlinked
 //! ```
 
 use std::ffi::{OsStr, OsString};
@@ -18,19 +20,20 @@ use lock_file::Lock;
 use rustix::fs::{Access, AtFlags, RenameFlags, accessat, fstat, linkat, renameat, renameat_with, unlinkat};
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, bind, socket_with};
-use socket_file::{DotFiles, Facts, GRACE, Liveness, Verdict};
+use socket_file::{Answer, DotFiles, Evidence, Facts, GRACE, Liveness, Question, Verdict};
 use unix_diag::Table;
 
-use super::survey::{age, ask, is_refused};
+use super::survey::{age, ask, is_unbound};
 use super::{Handle, Held};
 use crate::connect::Owner;
 use crate::error::Error;
 
 mod finding;
+mod locks;
 #[cfg(test)]
 mod tests;
 
-pub use finding::{Doubt, Fate, Finding, Kept, Swept};
+pub use finding::{Doubt, Fate, Finding, Kept, LockFate, LockFinding, Swept};
 
 /// How names begin under which a socket waits to be unlinked. A crash leaves one at most, and the next sweep after
 /// two seconds takes it.
@@ -41,15 +44,22 @@ const READINGS: usize = 3;
 
 /// How to sweep a directory.
 ///
-/// Only what is *proven* stale is removed: its file is [old enough](Self::min_age) and [ours](Self::owner); nobody holds
-/// the lock that `uds-actor` keeps beside a socket (`.NAME.lock`); the kernel's table of sockets, which demonstrably knows
-/// this filesystem, does not have it; and a connection is refused. What is removed is the very file that was examined, and
-/// never what has its name by then.
+/// Only what is *proven* stale is removed:
 ///
-/// A server in *another network namespace* is not in the table: it is told by the connection alone. One there that has
-/// bound its socket and not called `listen` within the minimal age is taken for stale.
+/// * the kernel's table of sockets, which demonstrably knows this filesystem, does not have it;
+/// * the filesystem is not one that may hide a server: FUSE, 9p, virtiofs, NFS, overlay and the like, unless
+///   [told otherwise](Self::any_filesystem);
+/// * its file is [old enough](Self::min_age), and two seconds at least, and [ours](Self::owner);
+/// * the lock that `uds-actor` keeps beside a socket (`.NAME.lock`) is not held;
+/// * no socket is bound to it, in any network namespace. The kernel says so without a server noticing;
+/// * and, last, a connection is not possible either.
 ///
-/// Dot-files are left alone.
+/// What is removed is the very file that was examined, and never what has its name by then. Lock files beside sockets that
+/// no process holds are removed, too. Other dot-files are left alone.
+///
+/// One thing cannot be detected: that the directory is the *backing side* of such a filesystem, which some container or
+/// virtual machine sees through a mount of its own and serves sockets in. To our kernel they are unbound. Do not sweep
+/// there.
 ///
 /// ```
 /// use std::time::Duration;
@@ -61,11 +71,12 @@ const READINGS: usize = 3;
 /// let _live = UnixListener::bind(dir.path().join("live.sock"))?;
 /// drop(UnixListener::bind(dir.path().join("stale.sock"))?);
 ///
-/// let swept = Sweep::default().min_age(Duration::ZERO).run(dir.path())?;
+/// // Both are too young by default, and for two seconds whatever you say.
+/// let swept = Sweep::default().min_age(Duration::from_secs(10)).run(dir.path())?;
 /// for finding in &swept.findings {
 ///     println!("{:?}: {}", finding.path, finding.fate);
 /// }
-/// assert_eq!(swept.removed(), 1);
+/// assert_eq!(swept.removed(), 0);
 /// assert!(dir.path().join("live.sock").exists());
 /// # Ok(())
 /// # }
@@ -76,16 +87,35 @@ pub struct Sweep {
     min_age: Duration,
     owner: Owner,
     dry_run: bool,
+    any_filesystem: bool,
+    grace: Duration,
 }
 
 impl Default for Sweep {
     fn default() -> Self {
-        Self { min_age: Duration::from_secs(60), owner: Owner::Trusted, dry_run: false }
+        Self {
+            min_age: Duration::from_secs(60),
+            owner: Owner::Trusted,
+            dry_run: false,
+            any_filesystem: false,
+            grace: GRACE,
+        }
     }
 }
 
 impl Sweep {
-    /// Leave alone what was made or changed less than this ago. A minute unless set.
+    /// A younger file may belong to a server that is just inside `bind`.
+    fn least_age(&self) -> Duration {
+        self.min_age.max(self.grace)
+    }
+
+    /// For tests of races, which cannot wait until every file is two seconds old.
+    #[doc(hidden)]
+    pub fn without_grace(self) -> Self {
+        Self { grace: Duration::ZERO, ..self }
+    }
+
+    /// Leave alone what was made or changed less than this ago. A minute unless set; less than two seconds counts as two.
     pub fn min_age(self, min_age: Duration) -> Self {
         Self { min_age, ..self }
     }
@@ -95,10 +125,17 @@ impl Sweep {
         Self { owner, ..self }
     }
 
-    /// Only say what would be removed. All the same, what looks stale is connected to, and to see whether the kernel's
-    /// table knows the filesystem a socket may be bound in the directory, under a dot-name, for a moment.
+    /// Only say what would be removed. To see whether the kernel's table knows the filesystem, a socket may all the same be
+    /// bound in the directory, under a dot-name, for a moment.
     pub fn dry_run(self, dry_run: bool) -> Self {
         Self { dry_run, ..self }
+    }
+
+    /// Remove also on filesystems on which a server may be hidden from our kernel: FUSE, 9p, virtiofs, NFS and other
+    /// network filesystems, overlay. Not unless set. Say so only if you know that no server on the other side, in a
+    /// container, a virtual machine or on another machine, has its sockets there.
+    pub fn any_filesystem(self, any_filesystem: bool) -> Self {
+        Self { any_filesystem, ..self }
     }
 
     /// Sweeps `dir`. Blocks for as long as the filesystem takes, and waits for no server.
@@ -112,9 +149,13 @@ impl Sweep {
         let sockets = handle.sockets(|name| DotFiles::Ignored.admit(name) || is_aside(name))?;
         // After the listing, so that it tells of all that was listed.
         let table = read_table().ok();
-        let mut examination = Examination { sweep: self, handle: &handle, table, is_known_filesystem: None };
+        let hides_servers = if self.any_filesystem { None } else { super::hides_servers(&handle) };
+        let mut examination =
+            Examination { sweep: self, handle: &handle, table, hides_servers, is_known_filesystem: None };
         let findings = sockets.into_iter().map(|(name, facts)| examination.of(&name, facts)).collect();
-        Ok(Swept { findings })
+        // Locks do not cross such filesystems either.
+        let locks = if hides_servers.is_some() { Vec::new() } else { locks::sweep(self, &handle)? };
+        Ok(Swept { findings, locks })
     }
 }
 
@@ -127,10 +168,21 @@ fn read_table() -> Result<Table, unix_diag::Error> {
     Ok(table)
 }
 
+/// Whether nothing is bound to the file.
+fn is_free(liveness: &Liveness) -> Result<(), Kept> {
+    match liveness.evidence {
+        _ if is_unbound(liveness) => Ok(()),
+        Evidence::Connect(Answer::Denied | Answer::Failed) => Err(Kept::Unproven(Doubt::NoAnswer)),
+        _ => Err(Kept::InUse),
+    }
+}
+
 struct Examination<'a> {
     sweep: &'a Sweep,
     handle: &'a Handle,
     table: Option<Table>,
+    /// The name of the filesystem, if on it a server may be hidden.
+    hides_servers: Option<&'static str>,
     /// Whether the table names files on this filesystem as `lstat` does, once that is known.
     is_known_filesystem: Option<bool>,
 }
@@ -149,9 +201,12 @@ impl Examination<'_> {
             *liveness = Liveness::of_entry(entry);
             return Err(Kept::InUse);
         }
+        if let Some(filesystem) = self.hides_servers {
+            return Err(Kept::Unproven(Doubt::HiddenServers(filesystem)));
+        }
         let age = age(facts);
-        // What waits to be unlinked has been old enough; but it may be somebody's who is being looked at just now.
-        let least = if is_aside(name) { self.sweep.min_age.min(GRACE) } else { self.sweep.min_age };
+        // What waits to be unlinked has been old enough; but another sweep may be examining it just now.
+        let least = if is_aside(name) { self.sweep.grace } else { self.sweep.least_age() };
         if age < least {
             return Err(Kept::Young(age));
         }
@@ -165,14 +220,13 @@ impl Examination<'_> {
             Err(errno) => return Err(Kept::Failed(errno.into())),
         };
         let _guard = guard(self.handle, name)?;
-        *liveness = ask(&held).0;
-        match liveness.verdict {
-            Verdict::Listening | Verdict::Bound => return Err(Kept::InUse),
-            Verdict::Stale | Verdict::Unknown if is_refused(liveness) => {}
-            Verdict::Stale | Verdict::Unknown => return Err(Kept::Unproven(Doubt::NoAnswer)),
-        }
+        let path = self.handle.path_of(name);
+        *liveness = ask(&held, &path, Question::Lookup).0;
+        is_free(liveness)?;
         self.prove_filesystem()?;
-        // It is old enough for whoever sweeps, which may be less than for others.
+        // Every other test calls it stale. Where the kernel does what Linux does, nothing is there that could notice.
+        *liveness = ask(&held, &path, Question::Connect).0;
+        is_free(liveness)?;
         liveness.verdict = Verdict::Stale;
         if self.sweep.dry_run {
             let needed = Access::WRITE_OK | Access::EXEC_OK;
@@ -234,7 +288,7 @@ fn remove_aside(handle: &Handle, name: &OsStr, held: &Held) -> Result<Fate, Kept
         Err(errno) => return Err(failed(errno)),
     }
     let is_it = handle.number_of(&aside) == Ok(Some(held.number()));
-    if is_it && is_refused(&ask(held).0) {
+    if is_it && is_unbound(&ask(held, &handle.path_of(&aside), Question::Connect).0) {
         return match unlinkat(handle, &aside, AtFlags::empty()) {
             // Another sweep, that has come to the same end.
             Ok(()) | Err(Errno::NOENT) => Ok(Fate::Removed),

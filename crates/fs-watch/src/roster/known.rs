@@ -1,7 +1,7 @@
 //! One socket: what is known of it, and what the consumer has been told.
 
 use std::ffi::OsStr;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use socket_file::{Answer, Evidence, Facts, Kind, Liveness, Verdict};
 use unix_diag::Entry;
@@ -101,16 +101,16 @@ impl Known {
         false
     }
 
-    /// What came of connecting to it, because the table lacks it; `None` if that is not wanted.
+    /// What the kernel said of it otherwise, because the table lacks it; `None` if it is not to be asked.
     pub(super) fn handle_answer(
         &mut self,
         name: &OsStr,
         answer: Option<(Answer, Kind)>,
-        age: Duration,
         now: Instant,
         changes: &mut Changes,
     ) {
         let was_in_table = self.liveness.is_from_table();
+        let age = self.retry.watched(now);
         self.retry.handle_answer(answer.map(|(answer, _)| answer), now);
         let liveness = match answer {
             None | Some((Answer::Denied | Answer::Failed, _)) if was_in_table => {
@@ -131,7 +131,12 @@ impl Known {
         self.judge(name, liveness, changes);
     }
 
-    /// Whether somebody is known to serve it.
+    /// Whether it is known to be bound and not to listen, which it may do any moment.
+    pub(super) fn is_bound(&self) -> bool {
+        self.standing == Standing::Present && self.liveness.verdict == Verdict::Bound
+    }
+
+    /// Whether a server is known to listen.
     pub(super) fn is_ready(&self) -> bool {
         self.standing == Standing::Ready
     }

@@ -4,9 +4,11 @@ use std::time::{Duration, Instant};
 
 use socket_file::Answer;
 
-/// How often a socket was asked for that the table lacks, and when it may be again.
+/// How often a socket was asked about that the table lacks, and when it may be again.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Retry {
+    /// When a table first lacked it. So long it has been watched, whatever the wall clock says of its file.
+    since: Option<Instant>,
     is_lacked: bool,
     /// Tables in a row that lacked a socket which an earlier one had.
     absences: u8,
@@ -16,16 +18,47 @@ pub(super) struct Retry {
 }
 
 impl Retry {
-    /// Milliseconds between one time and the next.
-    const PAUSES: [u64; 7] = [250, 2_000, 5_000, 10_000, 20_000, 40_000, 60_000];
+    /// Milliseconds between one time and the next. The third question comes when the file has been watched for two seconds:
+    /// one that nothing is bound to is stale then, and asked about once a minute in the end, though there be thousands.
+    const PAUSES: [u64; 9] = [250, 1_750, 1_000, 2_000, 5_000, 10_000, 20_000, 40_000, 60_000];
 
-    /// It was asked for; `None` if nobody connects.
+    /// For a server that has noticed the question.
+    const AFTER_ACCEPTED: usize = 4;
+
+    /// For a socket that is bound: it may begin to listen, or end, which only a question shows.
+    const WHILE_BOUND: Duration = Duration::from_secs(5);
+
+    /// The same where a connection tells that it does not listen.
+    const WHILE_REFUSING: Duration = Duration::from_millis(700);
+
+    /// It was asked about; `None` if it is not to be.
     pub(super) fn handle_answer(&mut self, answer: Option<Answer>, now: Instant) {
         // A server that accepted is a server that was disturbed.
-        let least = if answer == Some(Answer::Accepted) { 2 } else { 0 };
+        let least = if answer == Some(Answer::Accepted) { Self::AFTER_ACCEPTED } else { 0 };
         let step = usize::from(self.next).clamp(least, Self::PAUSES.len() - 1);
         self.next = (step + 1) as u8;
-        self.not_before = Some(now + Duration::from_millis(Self::PAUSES[step]));
+        let pause = Duration::from_millis(Self::PAUSES[step]);
+        let most = match answer {
+            Some(Answer::Refused) => Self::WHILE_REFUSING,
+            Some(Answer::Bound) => Self::WHILE_BOUND,
+            _ => Duration::MAX,
+        };
+        self.not_before = Some(now + pause.min(most));
+    }
+
+    /// Something may have happened to it: it may be asked about at once.
+    pub(super) fn restart(&mut self) {
+        *self = Self { since: self.since, ..Self::default() };
+    }
+
+    /// A table lacks it, or there is none.
+    pub(super) fn handle_table(&mut self, now: Instant) {
+        self.since.get_or_insert(now);
+    }
+
+    /// How long it has been watched without a table that has it.
+    pub(super) fn watched(&self, now: Instant) -> Duration {
+        self.since.map_or(Duration::ZERO, |since| now.saturating_duration_since(since))
     }
 
     /// A table lacks it. Says whether that is so for the first time.
@@ -33,7 +66,7 @@ impl Retry {
         !std::mem::replace(&mut self.is_lacked, true)
     }
 
-    /// A table lacks what an earlier one had, and nobody else can tell. Says whether that is so for the second time.
+    /// A table lacks what an earlier one had, and nothing else can tell. Says whether that is so for the second time.
     pub(super) fn handle_absence(&mut self) -> bool {
         self.absences = self.absences.saturating_add(1);
         self.absences >= 2

@@ -210,7 +210,7 @@ fn a_server_that_the_table_has_lost_is_stale_when_a_connection_confirms_it() {
     roster.handle_table(empty_table(), 1, now);
     assert_eq!(changes(&mut roster), ["!a@1"]);
     assert_eq!(suspects(&mut roster), ["a"]);
-    roster.handle_answer("a".as_ref(), Some((Answer::Refused, Kind::Unknown)), Duration::ZERO, now);
+    roster.handle_answer("a".as_ref(), Some((Answer::Unbound, Kind::Unknown)), now);
     assert_eq!(changes(&mut roster), ["-a@1 stale"]);
     assert!(roster.is_empty());
     // Its file may go unremarked, and whoever comes next has the next generation.
@@ -222,7 +222,8 @@ fn a_server_that_the_table_has_lost_is_stale_when_a_connection_confirms_it() {
 #[test]
 fn a_stale_file_that_is_unlinked_is_not_told_twice() {
     let (mut roster, now) = (with_a(), Instant::now());
-    roster.handle_answer("a".as_ref(), Some((Answer::Refused, Kind::Unknown)), OLD, now);
+    roster.handle_table(empty_table(), 1, now);
+    roster.handle_answer("a".as_ref(), Some((Answer::Unbound, Kind::Unknown)), now + OLD);
     assert_eq!(changes(&mut roster), ["-a@1 stale"]);
     roster.handle_sighting("a".into(), Sighting::Absent);
     roster.handle_sighting("a".into(), Sighting::Socket(born(1, 9)));
@@ -230,18 +231,70 @@ fn a_stale_file_that_is_unlinked_is_not_told_twice() {
 }
 
 #[test]
-fn a_young_socket_that_refuses_is_not_stale() {
+fn how_long_a_socket_has_been_watched_decides_whether_it_is_stale_and_not_its_dates() {
+    // Old, new and from the future, by the wall clock.
+    let today = std::time::SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
+    for second in [1, today, today + 86_400] {
+        let (mut roster, start) = (roster(), Instant::now());
+        roster.handle_listing(complete(&[("a", born(1, second))]));
+        changes(&mut roster);
+        let unbound = Some((Answer::Unbound, Kind::Unknown));
+        for (milliseconds, expected) in [(0, vec![]), (250, vec![]), (1_999, vec![]), (2_000, vec!["-a@1 stale"])] {
+            let now = start + Duration::from_millis(milliseconds);
+            roster.handle_table(empty_table(), 1, now);
+            // Touching the file does not make it young.
+            roster.handle_stir("a".as_ref());
+            roster.handle_answer("a".as_ref(), unbound, now);
+            assert_eq!(changes(&mut roster), expected, "{second} {milliseconds}");
+        }
+    }
+}
+
+#[test]
+fn what_is_bound_elsewhere_is_neither_ready_nor_stale() {
     let (mut roster, now) = (with_a(), Instant::now());
-    roster.handle_answer("a".as_ref(), Some((Answer::Refused, Kind::Unknown)), Duration::ZERO, now);
+    roster.handle_table(empty_table(), 1, now);
+    roster.handle_answer("a".as_ref(), Some((Answer::Bound, Kind::Unknown)), now + OLD);
     assert_eq!(changes(&mut roster), [""; 0]);
-    assert_eq!(roster.sockets().next().unwrap().liveness.verdict, Verdict::Unknown);
+    assert!(!roster.has_bound(), "nothing but a connection tells whether it listens");
+    // One that a connection has met: its `listen` is waited for.
+    roster.handle_answer("a".as_ref(), Some((Answer::Refused, Kind::Stream)), now + OLD);
+    assert_eq!(changes(&mut roster), [""; 0]);
+    assert!(roster.has_bound());
+    assert_eq!(roster.sockets().next().unwrap().liveness.verdict, Verdict::Bound);
+}
+
+#[test]
+fn twenty_thousand_dead_ones_are_not_asked_about_every_second() {
+    let (mut roster, start) = (roster(), Instant::now());
+    let names: Vec<String> = (0..200).map(|number| number.to_string()).collect();
+    let listed: Vec<_> = names.iter().zip(1..).map(|(name, inode)| (&**name, born(inode, 1))).collect();
+    roster.handle_listing(complete(&listed));
+    let questions = |roster: &mut Roster, from: u64, until: u64| {
+        let mut questions = 0;
+        for tenth in from * 10..until * 10 {
+            let now = start + Duration::from_millis(tenth * 100);
+            roster.handle_table(empty_table(), roster.arrivals(), now);
+            while let Some((name, _)) = roster.poll_suspect() {
+                questions += 1;
+                roster.handle_answer(&name, Some((Answer::Unbound, Kind::Unknown)), now);
+            }
+        }
+        questions
+    };
+    assert_eq!(questions(&mut roster, 0, 3), 3 * 200);
+    assert!(roster.is_empty(), "they are stale");
+    // A minute and a half, then an hour: once a minute each.
+    assert!(questions(&mut roster, 3, 93) <= 6 * 200);
+    assert_eq!(questions(&mut roster, 93, 693), 10 * 200);
 }
 
 #[test]
 fn a_server_thought_stale_that_is_found_serving_comes_anew() {
     let (mut roster, now) = (with_a(), Instant::now());
-    roster.handle_answer("a".as_ref(), Some((Answer::Refused, Kind::Unknown)), OLD, now);
-    roster.handle_answer("a".as_ref(), Some((Answer::Accepted, Kind::SeqPacket)), OLD, now);
+    roster.handle_table(empty_table(), 1, now);
+    roster.handle_answer("a".as_ref(), Some((Answer::Unbound, Kind::Unknown)), now + OLD);
+    roster.handle_answer("a".as_ref(), Some((Answer::Accepted, Kind::SeqPacket)), now + OLD);
     assert_eq!(changes(&mut roster), ["-a@1 stale", "+a@2", "!a@2"]);
     assert_eq!(roster.sockets().next().unwrap().kind, Kind::SeqPacket);
 }
@@ -293,7 +346,7 @@ fn a_server_elsewhere_is_connected_to_ever_more_seldom() {
         roster.handle_table(empty_table(), 1, now);
         while let Some((name, _)) = roster.poll_suspect() {
             connections.push((now - start).as_secs());
-            roster.handle_answer(&name, Some((Answer::Accepted, Kind::Stream)), OLD, now);
+            roster.handle_answer(&name, Some((Answer::Accepted, Kind::Stream)), now);
         }
         now += Duration::from_secs(1);
     }
@@ -306,14 +359,14 @@ fn what_may_not_be_connected_to_is_stale_when_two_tables_lack_it() {
     for answer in [None, Some((Answer::Denied, Kind::Unknown))] {
         let (mut roster, now) = (with_a(), Instant::now());
         // What no table ever had stays unknown.
-        roster.handle_answer("a".as_ref(), answer, OLD, now);
-        roster.handle_answer("a".as_ref(), answer, OLD, now);
+        roster.handle_answer("a".as_ref(), answer, now);
+        roster.handle_answer("a".as_ref(), answer, now);
         roster.handle_table(table(1, State::Listening), 1, now);
         assert_eq!(changes(&mut roster), ["!a@1"]);
         for expected in [vec![], vec!["-a@1 stale"]] {
             roster.handle_table(empty_table(), 1, now);
             assert_eq!(suspects(&mut roster), ["a"]);
-            roster.handle_answer("a".as_ref(), answer, OLD, now);
+            roster.handle_answer("a".as_ref(), answer, now);
             assert_eq!(changes(&mut roster), expected, "{answer:?}");
         }
     }
@@ -326,7 +379,7 @@ fn a_second_table_is_wanted_for_whom_no_table_lacked_before() {
     // That there is no table says of nobody that it is not in it.
     roster.handle_table(None::<fn(&Facts) -> Option<Entry>>, 1, now);
     assert!(!roster.misses_another());
-    roster.handle_answer("a".as_ref(), None, OLD, now);
+    roster.handle_answer("a".as_ref(), None, now);
     now += Duration::from_secs(5);
     roster.handle_table(empty_table(), 1, now);
     assert!(roster.misses_another());
@@ -335,7 +388,7 @@ fn a_second_table_is_wanted_for_whom_no_table_lacked_before() {
     while now < start + Duration::from_secs(600) {
         for name in suspects(&mut roster) {
             suspected += 1;
-            roster.handle_answer(name.as_ref(), None, OLD, now);
+            roster.handle_answer(name.as_ref(), None, now);
         }
         now += Duration::from_secs(5);
         roster.handle_table(empty_table(), 1, now);
@@ -351,7 +404,7 @@ fn a_second_table_is_wanted_for_whom_no_table_lacked_before() {
     for expected in [true, true, false, false] {
         roster.handle_table(empty_table(), 1, now);
         assert_eq!(roster.misses_another(), expected);
-        roster.handle_answer("a".as_ref(), None, OLD, now);
+        roster.handle_answer("a".as_ref(), None, now);
         now += Duration::from_secs(5);
     }
 }

@@ -53,7 +53,7 @@ fn is_another_process() {
         "sweep" => {
             println!("done");
             loop {
-                Sweep::default().min_age(Duration::ZERO).run(place).unwrap();
+                Sweep::default().min_age(Duration::ZERO).without_grace().run(place).unwrap();
             }
         }
         other => panic!("nobody can {other}"),

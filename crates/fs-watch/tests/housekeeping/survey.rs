@@ -6,8 +6,8 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::symlink;
 use std::os::unix::net::{UnixDatagram, UnixListener, UnixStream};
 
-use fs_watch::directory::{Found, Survey, survey};
-use fs_watch::{Answer, Error, Evidence, Kind, Liveness, Probing, Verdict};
+use fs_watch::directory::{Found, Inspection, Survey, survey};
+use fs_watch::{Answer, DotFiles, Error, Evidence, Kind, Liveness, Probing, Verdict};
 
 use crate::Scene;
 use crate::other::Other;
@@ -48,7 +48,7 @@ fn each_socket_is_told_with_whoever_holds_it() {
 
     let stale = found(&survey, "stale");
     // So young a file may be of a server that we do not see and that has not got to listening yet.
-    assert_eq!(stale.liveness.evidence, Evidence::Connect(Answer::Refused));
+    assert_eq!(stale.liveness.evidence, Evidence::Connect(Answer::Unbound));
     assert!(stale.processes.is_empty());
 }
 
@@ -138,4 +138,84 @@ fn a_socket_that_several_hold_has_them_all() {
     let pids: Vec<u32> = found(&survey, "shared").processes.iter().map(|process| process.pid).collect();
     assert!(pids.is_sorted() && pids.contains(&std::process::id()) && pids.contains(&child.id()), "{pids:?}");
     assert!(found(&survey, "shared").processes.iter().any(|process| process.name == "sleep"));
+}
+
+#[test]
+fn whatever_is_there_the_table_is_read_three_times_at_most_and_each_orphan_is_one_question() {
+    let scene = Scene::new();
+    let names: Vec<_> = (0..200).map(|number| format!("orphan-{number}")).collect();
+    for name in &names {
+        drop(scene.listen(name));
+    }
+    scene.wait_until_all_left(&names);
+    // Daemons that hang: their queues are full, and a connection would wait.
+    let hung: Vec<_> = (0..20).map(|number| scene.listen(format!("hung-{number}"))).collect();
+    for listener in &hung {
+        rustix::net::listen(listener, 0).unwrap();
+    }
+    let _waiting: Vec<_> =
+        (0..20).map(|number| UnixStream::connect(scene.path(format!("hung-{number}"))).unwrap()).collect();
+    for probing in [Probing::Kernel, Probing::TableAndConnect] {
+        let survey = survey(scene.dir(), probing).unwrap();
+        assert_eq!((survey.sockets.len(), survey.cost.tables, survey.cost.questions), (220, 2, 200), "{probing:?}");
+        assert!(survey.sockets.iter().all(|found| found.liveness.verdict != Verdict::Bound));
+    }
+    // What the table has costs no second one.
+    for name in &names {
+        fs::remove_file(scene.path(name)).unwrap();
+    }
+    let survey = survey(scene.dir(), Probing::Kernel).unwrap();
+    assert_eq!((survey.sockets.len(), survey.cost.tables, survey.cost.questions), (20, 1, 0));
+}
+
+#[test]
+fn a_client_that_has_bound_a_name_and_is_connected_is_bound() {
+    use rustix::net::{AddressFamily, SocketAddrUnix, SocketType, bind, connect, socket};
+    let scene = Scene::new();
+    let _server = scene.listen("server");
+    let client = socket(AddressFamily::UNIX, SocketType::STREAM, None).unwrap();
+    bind(&client, &SocketAddrUnix::new(scene.path("client")).unwrap()).unwrap();
+    connect(&client, &SocketAddrUnix::new(scene.path("server")).unwrap()).unwrap();
+    let survey = survey(scene.dir(), Probing::Kernel).unwrap();
+    let client = found(&survey, "client");
+    assert_eq!((client.liveness.verdict, client.kind), (Verdict::Bound, Kind::Stream), "{client:?}");
+    assert!(client.processes.iter().any(|process| process.pid == std::process::id()));
+}
+
+#[test]
+fn what_is_passed_over_is_counted_and_listed_if_so_wanted() {
+    let scene = Scene::new();
+    let _plain = scene.listen("plain");
+    let _hidden = scene.listen(".s.PGSQL.5432");
+    fs::create_dir_all(scene.path("driver/deep")).unwrap();
+    let _plugin = scene.listen("driver/csi.sock");
+    let _deep = scene.listen("driver/deep/a.sock");
+    symlink("driver/csi.sock", scene.path("link.sock")).unwrap();
+    symlink("driver", scene.path("link-to-directory")).unwrap();
+    symlink("nowhere", scene.path("dangling")).unwrap();
+    let names = |survey: &Survey| -> Vec<String> {
+        let names = survey.sockets.iter().map(|found| found.path.strip_prefix(scene.dir()).unwrap());
+        names.map(|name| name.to_str().unwrap().to_owned()).collect()
+    };
+    let how = Inspection::default();
+    let survey = how.run([scene.dir()]).unwrap();
+    assert_eq!(names(&survey), ["plain"]);
+    let passed = survey.passed_over;
+    assert_eq!((passed.dot_names, passed.links, passed.below, passed.unreadable), (1, 1, 1, 0));
+
+    let all = how.dot_files(DotFiles::Reported).links(true).run([scene.dir()]).unwrap();
+    assert_eq!(names(&all), [".s.PGSQL.5432", "link.sock", "plain"]);
+    let link = found(&all, "link.sock");
+    assert_eq!((link.is_link, link.liveness.verdict), (true, Verdict::Listening));
+
+    let deep = how.recursive(true).run([scene.dir()]).unwrap();
+    assert_eq!(names(&deep), ["driver/csi.sock", "driver/deep/a.sock", "plain"]);
+    assert_eq!(deep.passed_over.below, 0);
+
+    // Sockets themselves, and several of everything.
+    let these = how.run([scene.path("plain"), scene.path("driver"), scene.path("link.sock")]).unwrap();
+    assert_eq!(names(&these), ["plain", "driver/csi.sock", "link.sock"]);
+    fs::write(scene.path("file"), "").unwrap();
+    assert!(matches!(how.run([scene.path("file")]), Err(Error::NeitherSocketNorDirectory { .. })));
+    assert!(matches!(how.run([scene.path("none")]), Err(Error::Missing { .. })));
 }

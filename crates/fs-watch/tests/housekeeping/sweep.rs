@@ -8,9 +8,9 @@ use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, symlink};
 use std::os::unix::net::{UnixDatagram, UnixStream};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
-use fs_watch::directory::{Fate, Kept, Sweep, Swept};
+use fs_watch::directory::{Fate, Kept, LockFate, Sweep, Swept};
 use fs_watch::{Owner, Verdict};
 use rustix::fs::{FlockOperation, flock};
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, bind, listen, socket_with};
@@ -20,7 +20,7 @@ use crate::other::Other;
 
 /// What has just been made is old enough.
 fn sweep() -> Sweep {
-    Sweep::default().min_age(Duration::ZERO)
+    Sweep::default().min_age(Duration::ZERO).without_grace()
 }
 
 #[track_caller]
@@ -113,10 +113,89 @@ fn whoever_holds_the_lock_of_uds_actor_is_left_alone() {
     let swept = sweep().run(scene.dir()).unwrap();
     assert!(matches!(fate(&swept, "held"), Fate::Kept(Kept::Locked(Some(4711)))), "{swept:?}");
     assert!(matches!(fate(&swept, "free"), Fate::Removed), "{swept:?}");
-    assert_eq!(scene.names(), [".free.lock", ".held.lock", "held"]);
-    // The other lock was let go of.
-    let lock = fs::File::open(scene.path(".free.lock")).unwrap();
-    flock(&lock, FlockOperation::NonBlockingLockExclusive).unwrap();
+    assert_eq!(scene.names(), [".held.lock", "held"]);
+    let fates: Vec<_> =
+        swept.locks.iter().map(|lock| (lock.path.file_name().unwrap().to_owned(), &lock.fate)).collect();
+    assert!(matches!(&fates[..], [(_, LockFate::Removed), (_, LockFate::Held(Some(4711)))]), "{fates:?}");
+}
+
+#[test]
+fn lock_files_that_no_process_holds_go_and_what_others_call_a_lock_stays() {
+    let scene = Scene::new();
+    for (name, content) in [(".a.lock", "4711\n"), (".b.lock", ""), (".c.lock", "held by hand"), ("d.lock", "")] {
+        fs::write(scene.path(name), content).unwrap();
+    }
+    symlink(".c.lock", scene.path(".e.lock")).unwrap();
+    fs::hard_link(scene.path(".c.lock"), scene.path(".f.lock")).unwrap();
+    let before = scene.names();
+    // One that has only just been made may be about to be locked.
+    let swept = Sweep::default().min_age(Duration::ZERO).run(scene.dir()).unwrap();
+    assert!(
+        swept.locks.len() == 2 && swept.locks.iter().all(|lock| matches!(lock.fate, LockFate::Young(_))),
+        "{swept:?}"
+    );
+    let swept = sweep().dry_run(true).run(scene.dir()).unwrap();
+    assert!(swept.locks.iter().all(|lock| matches!(lock.fate, LockFate::WouldBeRemoved)), "{swept:?}");
+    let own = rustix::process::geteuid().as_raw();
+    let swept = sweep().owner(Owner::Uid(own + 1)).run(scene.dir()).unwrap();
+    assert!(swept.locks.iter().all(|lock| matches!(lock.fate, LockFate::Foreign(uid) if uid == own)), "{swept:?}");
+    assert_eq!(scene.names(), before);
+    let swept = sweep().run(scene.dir()).unwrap();
+    assert!(
+        swept.locks.len() == 2 && swept.locks.iter().all(|lock| matches!(lock.fate, LockFate::Removed)),
+        "{swept:?}"
+    );
+    assert_eq!(scene.names(), [".c.lock", ".e.lock", ".f.lock", "d.lock"]);
+}
+
+/// Takes a lock again and again, as starters do, while sweeps remove it: never do two hold it.
+#[test]
+fn a_lock_is_never_swept_from_under_its_holder() {
+    let scene = Scene::new();
+    let over = AtomicBool::new(false);
+    let holders = AtomicUsize::new(0);
+    let (taken, removed) = (AtomicUsize::new(0), AtomicUsize::new(0));
+    std::thread::scope(|scope| {
+        for _ in 0..2 {
+            scope.spawn(|| {
+                let dir = fs::File::open(scene.dir()).unwrap();
+                while !over.load(Ordering::Relaxed) {
+                    // Another starter or the sweep has it.
+                    let Ok(lock) = lock_file::Lock::take(&dir, ".a.sock.lock") else { continue };
+                    assert_eq!(holders.fetch_add(1, Ordering::SeqCst), 0, "two hold one lock");
+                    taken.fetch_add(1, Ordering::Relaxed);
+                    holders.fetch_sub(1, Ordering::SeqCst);
+                    drop(lock);
+                    // Or the sweep would never find it free.
+                    std::thread::sleep(Duration::from_micros(100));
+                }
+            });
+        }
+        let _over = SetWhenDropped(&over);
+        let began = Instant::now();
+        let is_enough = || removed.load(Ordering::Relaxed) > 200 && taken.load(Ordering::Relaxed) > 200;
+        while !is_enough() && began.elapsed() < Duration::from_secs(30) {
+            let swept = sweep().run(scene.dir()).unwrap();
+            let gone = swept.locks.iter().filter(|lock| matches!(lock.fate, LockFate::Removed)).count();
+            removed.fetch_add(gone, Ordering::Relaxed);
+        }
+        assert!(is_enough(), "{taken:?} {removed:?}");
+    });
+}
+
+#[test]
+fn whatever_is_said_a_file_stays_for_two_seconds() {
+    let scene = Scene::new();
+    scene.leave("left");
+    let swept = Sweep::default().min_age(Duration::ZERO).run(scene.dir()).unwrap();
+    assert!(matches!(fate(&swept, "left"), Fate::Kept(Kept::Young(age)) if age.as_secs() < 2), "{swept:?}");
+    // As one that is just inside `bind`, on a machine that stands still meanwhile.
+    let old = fs::symlink_metadata(scene.path("left")).unwrap().created().unwrap() + Duration::from_secs(2);
+    while SystemTime::now() < old {
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    let swept = Sweep::default().min_age(Duration::ZERO).run(scene.dir()).unwrap();
+    assert!(matches!(fate(&swept, "left"), Fate::Removed), "{swept:?}");
 }
 
 #[test]

@@ -4,7 +4,7 @@
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
-use fs_watch::backend::{KernelEvents, Polling};
+use fs_watch::backend::{Inotify, Polling};
 use fs_watch::{Backend, Error, Event, Hints, Target, Why};
 
 use crate::mirror::Mirror;
@@ -34,7 +34,7 @@ struct State {
 impl Faulty {
     fn around(source: Source) -> Self {
         let inner: Box<dyn Backend> = match source {
-            Source::Events => Box::new(KernelEvents::default()),
+            Source::Events => Box::new(Inotify::default()),
             Source::Polling => Box::new(Polling::every(EVERY)),
         };
         let look_every = inner.look_every();

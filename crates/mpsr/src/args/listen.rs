@@ -2,46 +2,160 @@
 
 use std::time::Duration;
 
-use clap::Args as ClapArgs;
+use clap::{Args as ClapArgs, ValueEnum};
+use frame_codec::Oversize;
 use uds_actor::{Admit, Mode};
 
 use super::{
     frames::Frames,
-    values::{mode, seconds},
+    framing::FramingName,
+    values::{count, mode, seconds},
 };
-use crate::address::Place;
+use crate::{address::Place, names};
 
 #[derive(Debug, ClapArgs)]
 pub(crate) struct Listen {
-    /// Where messages come from: unix:/PATH and unix:@NAME (bind, accept), systemd:NAME (a passed socket), dir:/PATH
-    /// (connect to every socket that appears there).
+    /// Where messages come from: a path or unix:/PATH and unix:@NAME (bind, accept), systemd:NAME (a passed socket),
+    /// dir:/PATH or a directory that exists (connect to every socket that appears there).
     #[arg(required = true, value_name = "ADDRESS")]
     pub(crate) places: Vec<Place>,
     #[command(flatten)]
     pub(crate) frames: Frames,
-    /// Print one JSON object per line; the account goes to standard error as one more.
+    /// What becomes of a message that is larger than --max-frame. What is skipped or shortened is counted.
+    #[arg(long, value_name = "POLICY", value_enum, default_value_t = OversizeName::Disconnect)]
+    pub(crate) oversize: OversizeName,
+    #[command(flatten)]
+    pub(crate) print: Print,
+    #[command(flatten)]
+    pub(crate) end: End,
+    #[command(flatten)]
+    pub(crate) file: File,
+    #[command(flatten)]
+    pub(crate) access: Access,
+}
+
+/// What becomes of a message over the limit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum OversizeName {
+    /// Its producer is disconnected.
+    Disconnect,
+    /// It is left out, and the connection goes on behind it.
+    Skip,
+    /// Its beginning, as much as is allowed, is the message, and the connection goes on behind it.
+    Shorten,
+}
+
+impl OversizeName {
+    pub(crate) const fn policy(self) -> Oversize {
+        match self {
+            Self::Disconnect => Oversize::Disconnect,
+            Self::Skip => Oversize::Skip,
+            Self::Shorten => Oversize::Shorten,
+        }
+    }
+}
+
+/// What is printed, and how.
+#[derive(Clone, Copy, Debug, ClapArgs)]
+#[command(next_help_heading = "Output")]
+pub(crate) struct Print {
+    /// Print one JSON object per line; the report goes to standard error as one more.
     #[arg(long)]
     pub(crate) json: bool,
-    /// Print messages only: not who joins and leaves, not the account.
+    /// Print messages only: not who joins and leaves, not the report. Warnings are printed.
     #[arg(long, short)]
     pub(crate) quiet: bool,
-    /// Permissions of the sockets that are bound, in octal.
-    #[arg(long, value_name = "OCTAL", default_value = "600", value_parser = mode)]
-    pub(crate) mode: Mode,
-    /// Admit this user id, besides one's own and root. May be repeated.
-    #[arg(long, value_name = "UID")]
-    allow_uid: Vec<u32>,
-    /// Admit members of this group. May be repeated.
-    #[arg(long, value_name = "GID")]
-    allow_gid: Vec<u32>,
-    /// At the end, how long to go on taking in what has been sent, in seconds.
-    #[arg(long, value_name = "SECONDS", default_value = "10", value_parser = seconds)]
+    /// Put the producer in front of each message: its number, then the name of its socket or its pid and uid.
+    #[arg(long, conflicts_with = "json")]
+    pub(crate) prefix: bool,
+    /// Put the time in front of each message, in UTC; with --json, as "time" in objects that have one.
+    #[arg(long)]
+    pub(crate) timestamps: bool,
+    /// Add no newline to a message, so that the output has the bytes that were sent and no others. For --framing raw and
+    /// until-eof. A terminal still gets rows.
+    #[arg(long, conflicts_with_all = ["json", "prefix", "timestamps"])]
+    pub(crate) no_newline: bool,
+}
+
+/// When to end, besides a signal.
+#[derive(Clone, Copy, Debug, ClapArgs)]
+#[command(next_help_heading = "End")]
+pub(crate) struct End {
+    /// End after this many messages; what was received beyond them is reported as lost.
+    #[arg(long, value_name = "N", value_parser = count)]
+    pub(crate) count: Option<u64>,
+    /// Take one connection, and end when it has ended.
+    #[arg(long)]
+    pub(crate) once: bool,
+    /// End when no message has come for this long (500ms, 10s, 2m). Fails if --count or --once was not reached.
+    #[arg(long, value_name = "TIME", value_parser = seconds)]
+    pub(crate) timeout: Option<Duration>,
+    /// At the end, how long to go on taking in what has been sent (500ms, 10s, 2m).
+    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = seconds)]
     pub(crate) drain: Duration,
 }
 
+/// What the socket files are like.
+#[derive(Debug, ClapArgs)]
+#[command(next_help_heading = "Socket files")]
+pub(crate) struct File {
+    /// Permissions of the socket files, in octal; 600 unless set. By default they also decide who is admitted: 660 admits
+    /// the file's group, 666 everyone.
+    #[arg(long, value_name = "OCTAL", value_parser = mode)]
+    pub(crate) mode: Option<Mode>,
+    /// The group of the socket files, by name or number.
+    #[arg(long, value_name = "GROUP", value_parser = names::group)]
+    pub(crate) group: Option<u32>,
+}
+
+/// Who may send.
+#[derive(Debug, ClapArgs)]
+#[command(next_help_heading = "Access")]
+pub(crate) struct Access {
+    /// Admit this user, by name or number, and no others except those named by further options. May be repeated.
+    #[arg(long, value_name = "USER", value_parser = names::user)]
+    pub(crate) allow_uid: Vec<u32>,
+    /// Admit members of this group, by name or number, and no others except those named by further options. May be repeated.
+    #[arg(long, value_name = "GROUP", value_parser = names::group)]
+    pub(crate) allow_gid: Vec<u32>,
+    /// Admit everyone who can reach the socket.
+    #[arg(long, conflicts_with_all = ["allow_uid", "allow_gid"])]
+    pub(crate) allow_any: bool,
+}
+
+impl Access {
+    /// Who was named; `None` if no one was, and the mode decides.
+    pub(crate) fn admit(&self) -> Option<Admit> {
+        if self.allow_any {
+            return Some(Admit::anyone());
+        }
+        if self.allow_uid.is_empty() && self.allow_gid.is_empty() {
+            return None;
+        }
+        let admit = self.allow_uid.iter().fold(Admit::nobody(), |admit, uid| admit.uid(*uid));
+        Some(self.allow_gid.iter().fold(admit, |admit, gid| admit.gid(*gid)))
+    }
+}
+
 impl Listen {
-    pub(crate) fn admit(&self) -> Admit {
-        let admit = self.allow_uid.iter().fold(Admit::own(), |admit, uid| admit.uid(*uid));
-        self.allow_gid.iter().fold(admit, |admit, gid| admit.gid(*gid))
+    /// What is wrong with these options together, if anything. An option that could have no effect is an error.
+    pub(crate) fn conflict(&self) -> Option<String> {
+        let has_file = self.places.iter().any(Place::has_file);
+        let needs_file = [("--mode", self.file.mode.is_some()), ("--group", self.file.group.is_some())];
+        if let Some((option, _)) = needs_file.into_iter().find(|(_, is_set)| *is_set && !has_file) {
+            return Some(format!("{option} is about socket files that are bound, and no ADDRESS is the path of one"));
+        }
+        let is_plain = matches!(self.frames.framing, FramingName::Raw | FramingName::UntilEof);
+        if self.print.no_newline && !is_plain {
+            return Some(
+                "--no-newline is for --framing raw and until-eof; other messages would run together".to_owned(),
+            );
+        }
+        if self.oversize != OversizeName::Disconnect && self.frames.framing == FramingName::Raw {
+            return Some(
+                "no message of --framing raw is larger than --max-frame, so --oversize has no effect".to_owned(),
+            );
+        }
+        None
     }
 }

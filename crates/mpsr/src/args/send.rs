@@ -1,28 +1,43 @@
 //! The options of `mpsr send`.
 
-use std::time::Duration;
+use std::{ffi::OsString, time::Duration};
 
 use clap::Args as ClapArgs;
 
-use super::{frames::Frames, values::seconds};
+use super::{
+    frames::Frames,
+    values::{count, seconds},
+};
 use crate::address::Socket;
 
 #[derive(Debug, ClapArgs)]
 pub(crate) struct Send {
-    /// The receiver's socket: unix:/PATH or unix:@NAME.
+    /// The receiver's socket: a path, unix:/PATH or unix:@NAME. With --bind, also systemd:NAME (a passed socket).
     #[arg(value_name = "ADDRESS")]
     pub(crate) socket: Socket,
-    /// One message each; without any, each line of standard input is one.
+    /// One message each; without any, standard input is sent, as a rule each line as a message.
     #[arg(value_name = "MESSAGE")]
-    pub(crate) messages: Vec<String>,
+    pub(crate) messages: Vec<OsString>,
     #[command(flatten)]
     pub(crate) frames: Frames,
-    /// Bind the address and send to the first who connects, as a producer in a watched directory does.
+    /// Bind the address and send to the first that connects, as a producer in a watched directory does. A connection that
+    /// hangs up before anything was sent is ignored.
     #[arg(long)]
     pub(crate) bind: bool,
-    /// How long to wait for somebody at the other end, in seconds. Without it: not at all, or with --bind for ever.
-    #[arg(long, value_name = "SECONDS", value_parser = seconds)]
+    /// How long to wait for a receiver: 10s, 500ms, 2m. Without it: not at all; with --bind or --reconnect without limit.
+    #[arg(long, value_name = "TIME", value_parser = seconds)]
     pub(crate) wait: Option<Duration>,
+    /// When the connection ends before the input does, connect again and go on. What was handed over is never sent
+    /// again, nor is a message of which a part was, if a receiver may have taken that part for a message; exit status 1
+    /// then says so.
+    #[arg(long)]
+    pub(crate) reconnect: bool,
+    /// Give up when the receiver takes nothing for this long while something is waiting to be sent.
+    #[arg(long, value_name = "TIME", value_parser = seconds)]
+    pub(crate) timeout: Option<Duration>,
+    /// Send this many messages at most, then end.
+    #[arg(long, value_name = "N", value_parser = count)]
+    pub(crate) count: Option<u64>,
     /// Say at the end how much was sent.
     #[arg(long, short)]
     pub(crate) verbose: bool,

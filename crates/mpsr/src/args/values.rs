@@ -8,23 +8,92 @@ pub(super) fn mode(text: &str) -> Result<Mode, String> {
     Mode::octal(text).map_err(|error| error.to_string())
 }
 
+/// A number of bytes, at least one, or with `k`, `m` or `g` behind it of KiB, MiB or GiB.
 pub(super) fn bytes(text: &str) -> Result<usize, String> {
-    match text.parse() {
-        Ok(0) => Err("a message has at least one byte".to_owned()),
-        parsed => parsed.map_err(|_| "not a number of bytes".to_owned()),
+    let (number, unit) = split(text);
+    let factor = match unit.to_ascii_lowercase().as_str() {
+        "" | "b" => 1,
+        "k" | "kb" | "kib" => 1_usize << 10,
+        "m" | "mb" | "mib" => 1 << 20,
+        "g" | "gb" | "gib" => 1 << 30,
+        _ => return Err(format!("{unit:?} is not a unit of size: write 500, 64k, 1m or 1g")),
+    };
+    let number: usize = number.parse().map_err(|_| "not a number of bytes: write 500, 64k, 1m or 1g".to_owned())?;
+    match number.checked_mul(factor) {
+        Some(0) => Err("a message has at least one byte".to_owned()),
+        Some(bytes) => Ok(bytes),
+        None => Err("more bytes than this machine can address".to_owned()),
     }
 }
 
+/// A number of seconds, or with `ms`, `s`, `m`, `h` or `d` behind it of these; fractions are fine.
 pub(super) fn seconds(text: &str) -> Result<Duration, String> {
-    text.parse()
-        .map(Duration::try_from_secs_f64)
-        .map_err(|_| "not a number of seconds".to_owned())?
-        .map_err(|error| error.to_string())
+    let (number, unit) = split(text);
+    let factor = match unit.to_ascii_lowercase().as_str() {
+        "ms" => 0.001,
+        "" | "s" => 1.0,
+        "m" | "min" => 60.0,
+        "h" => 3600.0,
+        "d" => 86_400.0,
+        _ => return Err(format!("{unit:?} is not a unit of time: write 0.5, 500ms, 10s, 2m, 1h or 1d")),
+    };
+    let number: f64 = number.parse().map_err(|_| "not a time: write 0.5, 500ms, 10s, 2m, 1h or 1d".to_owned())?;
+    Duration::try_from_secs_f64(number * factor).map_err(|error| error.to_string())
+}
+
+/// A count of at least one.
+pub(super) fn count(text: &str) -> Result<u64, String> {
+    match text.parse() {
+        Ok(0) => Err("at least one".to_owned()),
+        parsed => parsed.map_err(|_| "not a count".to_owned()),
+    }
 }
 
 pub(super) fn directory(text: &str) -> Result<PathBuf, String> {
     match text.strip_prefix("dir:").unwrap_or(text) {
         "" => Err("an empty path".to_owned()),
         path => Ok(path.into()),
+    }
+}
+
+/// The number and the unit behind it.
+fn split(text: &str) -> (&str, &str) {
+    let end = text.find(|c: char| c.is_ascii_alphabetic()).unwrap_or(text.len());
+    text.split_at(end)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_have_units() {
+        for (text, expected) in
+            [("1", 1), ("500", 500), ("500b", 500), ("1k", 1024), ("64K", 65_536), ("2MiB", 2 << 20), ("1g", 1 << 30)]
+        {
+            assert_eq!(bytes(text), Ok(expected), "{text}");
+        }
+        for text in ["", "0", "0k", "k", "many", "-1", "1.5k", "1 k", "1t", "99999999999g", "1k1"] {
+            assert!(bytes(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn times_have_units() {
+        for (text, milliseconds) in [
+            ("0", 0),
+            ("1", 1000),
+            ("0.25", 250),
+            ("500ms", 500),
+            ("10s", 10_000),
+            ("1.5m", 90_000),
+            ("1h", 3_600_000),
+            ("1d", 86_400_000),
+        ] {
+            assert_eq!(seconds(text), Ok(Duration::from_millis(milliseconds)), "{text}");
+        }
+        for text in ["", "s", "soon", "-1", "-1s", "1w", "1 s", "inf", "nan", "1e300d"] {
+            assert!(seconds(text).is_err(), "{text}");
+        }
     }
 }

@@ -21,10 +21,10 @@ use crate::{
 };
 
 /// "nobody" on most systems; any id that is neither ours nor root will do.
-const STRANGER: u32 = 65534;
+pub(crate) const STRANGER: u32 = 65534;
 
 /// A directory for one test that others may pass, which where temporary files usually go they may not always.
-fn public_directory() -> TempDir {
+pub(crate) fn public_directory() -> TempDir {
     let is_passable = |place: &Path| {
         let passes = |part: &Path| part.metadata().is_ok_and(|metadata| metadata.permissions().mode() & 0o001 != 0);
         place.canonicalize().is_ok_and(|place| place.ancestors().all(passes))

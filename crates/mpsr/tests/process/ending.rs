@@ -7,7 +7,7 @@ use std::{
         unix::net::UnixStream,
     },
     process::Stdio,
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use rustix::{
@@ -63,16 +63,35 @@ fn a_signal_takes_in_all_that_was_sent_before_and_reports_on_standard_error() {
 }
 
 #[test]
-fn a_line_that_was_not_finished_when_the_signal_came_is_cut() {
-    let directory = directory();
-    let path = directory.path().join("in.sock");
-    let listen = Listen::start([unix(&path)]);
-    let mut producer = UnixStream::connect(&path).unwrap();
-    producer.write_all(b"whole\nhalf").unwrap();
-    let end = listen.stop();
-    end.assert_account(1, 1, 1);
-    let left = of_kind(&end.events, "left");
-    assert_eq!([&left[0]["truncated"], &left[0]["delivered"]], [1, 1]);
+fn a_message_that_was_not_finished_at_the_end_is_marked_or_truncated() {
+    // Whether the connection ends or we do. A line may be whole although nothing terminates it; a length tells.
+    for (framing, whole, half, delivered, unterminated) in [
+        ("lines", &b"whole\n"[..], &b"half"[..], 2, true),
+        ("lines", b"whole\n", b"", 1, false),
+        ("lines-strict", b"whole\n", b"half", 1, false),
+        ("nul", b"whole\0", b"half", 2, true),
+        ("syslog", b"<13>whole\0", b"<13>half", 2, true),
+        ("u32be", b"\0\0\0\x05whole", b"\0\0\0\x05half", 1, false),
+    ] {
+        for is_killed in [false, true] {
+            let directory = directory();
+            let path = directory.path().join("in.sock");
+            let mut listen = Listen::start([&unix(&path), "--framing", framing]);
+            let mut producer = UnixStream::connect(&path).unwrap();
+            producer.write_all(&[whole, half].concat()).unwrap();
+            if is_killed {
+                drop(producer);
+                listen.until("left");
+            }
+            let end = listen.stop();
+            let truncated = u64::from(!half.is_empty() && !unterminated);
+            end.assert_account(1, delivered, truncated);
+            let left = of_kind(&end.events, "left")[0];
+            assert_eq!([&left["truncated"], &left["delivered"]], [truncated, delivered], "{framing}: {left}");
+            assert_eq!(left.get("unterminated"), unterminated.then_some(&true.into()), "{framing}: {left}");
+            assert_eq!(end.report["unterminated"], u64::from(unterminated), "{framing}");
+        }
+    }
 }
 
 #[test]
@@ -113,7 +132,13 @@ fn a_second_signal_ends_it_with_1_although_nobody_reads_what_it_prints() {
     });
     listen.signal(Signal::TERM);
     eventually("the signal is heard: the name is taken back", || !path.exists());
-    listen.signal(Signal::TERM);
+    let heard = Instant::now();
+    // Those that come within half a second belong to the first.
+    eventually("a second request ends it", || {
+        listen.signal(Signal::TERM);
+        listen.has_ended()
+    });
+    assert!(heard.elapsed() < Duration::from_secs(5), "the drain was waited for");
     assert_eq!(listen.wait(), Some(1));
     flooding.join().unwrap();
     drop(reader);
@@ -157,4 +182,9 @@ fn standard_output_that_is_full_is_told() {
     assert_eq!(listen.wait(), Some(1));
     let said = stderr.rest();
     assert!(said.iter().any(|line| line.contains("cannot write to standard output")), "{said:?}");
+    assert!(
+        said.iter()
+            .any(|line| line.contains("received 1 message") && line.contains("delivered 0, truncated 0, lost 1")),
+        "{said:?}"
+    );
 }

@@ -99,10 +99,22 @@ impl Listen {
         }
     }
 
+    /// The next line on standard error, as an object.
+    pub(crate) fn said(&self) -> Value {
+        let line = self.stderr.next().expect("something on standard error");
+        serde_json::from_str(&line).unwrap_or_else(|error| panic!("{error}: {line}"))
+    }
+
     /// Asks it to end.
     pub(crate) fn stop(self) -> End {
         self.running.signal(Signal::TERM);
         self.end()
+    }
+
+    /// Waits for its end, and returns all that it said on standard error.
+    pub(crate) fn end_with_words(mut self) -> (Option<i32>, String) {
+        self.stdout.rest();
+        (self.running.wait(), self.stderr.rest().join("\n"))
     }
 
     /// Waits for its end.

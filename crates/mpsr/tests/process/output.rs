@@ -1,9 +1,16 @@
 //! The events of `listen --json`: their names, their fields and their order.
 
 use std::{
+    ffi::OsStr,
     io::Write as _,
-    os::unix::net::{UnixListener, UnixStream},
+    os::unix::{
+        ffi::OsStrExt as _,
+        net::{UnixListener, UnixStream},
+    },
+    path::Path,
 };
+
+use base64::{Engine as _, prelude::BASE64_STANDARD};
 
 use serde_json::{Value, json};
 
@@ -53,9 +60,51 @@ fn each_event_has_its_documented_fields() {
         "rejected",
         "seconds",
         "shed",
+        "shortened",
+        "skipped",
         "truncated",
+        "unterminated",
     ];
     assert_eq!(fields(&end.report), report);
+}
+
+#[test]
+fn addresses_are_exact_whatever_bytes_they_have() {
+    let directory = directory();
+    let hostile = directory.path().join("a\\u{1b} \x1b[2J \" \u{202e} ü.sock");
+    let binary = directory.path().join(OsStr::from_bytes(b"\xff.sock"));
+    let sockets = directory.path().join(OsStr::from_bytes(b"sockets \xfe"));
+    std::fs::create_dir(&sockets).unwrap();
+    let offered = UnixListener::bind(sockets.join("\x07.sock")).unwrap();
+    let address = |kind: &str, path: &Path| [kind.as_bytes(), path.as_os_str().as_bytes()].concat();
+    let places = [address("unix:", &hostile), address("unix:", &binary), address("dir:", &sockets)];
+    let mut listen = Listen::start(places.iter().map(|place| OsStr::from_bytes(place)));
+    let _offered = offered.accept().unwrap();
+    let _producers = [&hostile, &binary].map(|path| UnixStream::connect(path).unwrap());
+    listen.until_count("joined", 3);
+    let told = |kind: &str| {
+        let mut told: Vec<Vec<u8>> = of_kind(&listen.events, kind).into_iter().map(exact).collect();
+        told.sort();
+        told
+    };
+    let sorted = |mut addresses: Vec<Vec<u8>>| {
+        addresses.sort();
+        addresses
+    };
+    assert_eq!(told("listening"), sorted(places[..2].to_vec()));
+    assert_eq!(told("watching"), places[2..]);
+    let offered = address("unix:", &sockets.join("\x07.sock"));
+    assert_eq!(told("joined"), sorted([&places[..2], &[offered]].concat()));
+    assert_eq!(listen.stop().code, Some(0));
+}
+
+/// The bytes of the address in this event.
+fn exact(event: &Value) -> Vec<u8> {
+    match (event["address"].as_str(), event["address_base64"].as_str()) {
+        (Some(text), None) => text.as_bytes().to_vec(),
+        (None, Some(text)) => BASE64_STANDARD.decode(text).unwrap(),
+        _ => panic!("not one address: {event}"),
+    }
 }
 
 #[test]

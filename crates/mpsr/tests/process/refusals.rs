@@ -38,7 +38,13 @@ fn wrong_usage_and_malformed_addresses_end_with_2() {
         (&[][..], "Usage"),
         (&["receive"], "receive"),
         (&["listen"], "ADDRESS"),
-        (&["listen", "/run/x.sock"], "unix:/run/x.sock"),
+        (&["listen", "unx:/run/x.sock"], "unx: is not a kind of address"),
+        (&["listen", "@name"], "unix:@name"),
+        (&["listen", "unix:/x", "--count", "0"], "at least one"),
+        (&["listen", "unix:/x", "--allow-uid", "no-such-user"], "no-such-user"),
+        (&["listen", "unix:/x", "--allow-any", "--allow-gid", "1"], "--allow-any"),
+        (&["listen", "unix:/x", "--no-newline"], "--framing raw"),
+        (&["listen", "unix:/x", "--prefix", "--json"], "--json"),
         (&["listen", "unix:"], "unix:/PATH"),
         (&["listen", "tcp://localhost:1"], "tcp://localhost:1"),
         (&["listen", "unix:/x", "--framing", "csv"], "csv"),
@@ -244,6 +250,31 @@ fn a_line_over_the_limit_is_malformed_on_both_sides() {
     let left = listen.until("left");
     assert_eq!(texts(&listen.events, &left["producer"]), ["short"]);
     listen.stop().assert_account(2, 2, 1);
+}
+
+#[test]
+fn what_is_over_the_limit_is_skipped_or_shortened_if_that_was_asked_for() {
+    let directory = directory();
+    for (policy, heard, counts) in [
+        ("skip", &["short", "again"][..], (Some(2), None)),
+        ("shorten", &["short", "this line is lon", "so is this one, ", "again"][..], (None, Some(2))),
+    ] {
+        let path = directory.path().join(policy);
+        let mut listen = Listen::start([&unix(&path), "--max-frame", "16", "--oversize", policy]);
+        let mut producer = UnixStream::connect(&path).unwrap();
+        producer.write_all(b"short\nthis line is longer than that\nso is this one, by far\nagain\n").unwrap();
+        drop(producer);
+        let left = listen.until("left");
+        assert_eq!(left["reason"], "closed");
+        assert_eq!(texts(&listen.events, &left["producer"]), heard);
+        assert_eq!((left["skipped"].as_u64(), left["shortened"].as_u64()), counts);
+        let missing: u64 =
+            of_kind(&listen.events, "missing").iter().map(|event| event["count"].as_u64().unwrap()).sum();
+        assert_eq!(missing, counts.0.unwrap_or(0));
+        let end = listen.stop();
+        end.assert_account(1, heard.len() as u64, 0);
+        assert_eq!([&end.report["skipped"], &end.report["shortened"]], [counts.0.unwrap_or(0), counts.1.unwrap_or(0)]);
+    }
 }
 
 #[test]

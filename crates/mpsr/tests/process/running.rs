@@ -66,8 +66,16 @@ impl Running {
         kill_process(self.as_pid(), signal).unwrap_or_else(|error| panic!("cannot signal {}: {error}", self.what));
     }
 
+    /// Whether it has ended; never waits.
+    pub(crate) fn has_ended(&mut self) -> bool {
+        self.child.try_wait().expect("a child can be asked").is_some()
+    }
+
     /// Its exit code; `None` if a signal ended it.
     pub(crate) fn wait(&mut self) -> Option<i32> {
+        if let Some(status) = self.child.try_wait().expect("a child can be asked") {
+            return status.code();
+        }
         let pidfd = pidfd_open(self.as_pid(), PidfdFlags::empty()).expect("a child that was not reaped has a pidfd");
         let limit = Timespec::try_from(LIMIT).expect("the limit is short");
         let ended = poll(&mut [PollFd::new(&pidfd, PollFlags::IN)], Some(&limit)).expect("a pidfd can be polled");

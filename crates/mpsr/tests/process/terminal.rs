@@ -59,6 +59,11 @@ impl Terminal {
 
 /// Everything that a receiver with these arguments shows of one hostile message, on a terminal.
 fn shown(arguments: &[&str]) -> String {
+    shown_of(HOSTILE, arguments)
+}
+
+/// The same of another message.
+fn shown_of(message: &str, arguments: &[&str]) -> String {
     let directory = directory();
     let path = directory.path().join("in.sock");
     let terminal = Terminal::open();
@@ -67,7 +72,7 @@ fn shown(arguments: &[&str]) -> String {
     let mut listen = Running::start(&mut command);
     drop(command);
     eventually("it listens", || path.exists());
-    let sent = finish(&mut mpsr(["send", &unix(&path), "--framing", "until-eof"]), HOSTILE.as_bytes());
+    let sent = finish(&mut mpsr(["send", &unix(&path), "--framing", "until-eof"]), message.as_bytes());
     assert_eq!(sent.code, Some(0), "{}", sent.stderr);
     listen.signal(Signal::TERM);
     assert_eq!(listen.wait(), Some(0));
@@ -92,6 +97,44 @@ fn control_characters_are_shown_and_not_obeyed() {
     for word in ["listening on unix:", "   1 + pid ", "   1 - ", ": delivered 1", "received 1 message from 1 producer"]
     {
         assert!(screen.contains(word), "no {word:?} in {screen:?}");
+    }
+}
+
+#[test]
+fn what_cannot_be_seen_is_shown_and_an_escape_is_not_a_text_that_looks_like_one() {
+    // Fillers, format characters and selectors that a terminal shows nothing of.
+    let screen = shown_of("a\u{180e}\u{fff9}\u{115f}\u{3164}\u{e0041}\u{e0100}\u{ad}b \\u{1b} \\", &[]);
+    assert!(
+        screen.contains(r"   1 | a\u{180e}\u{fff9}\u{115f}\u{3164}\u{e0041}\u{e0100}\u{ad}b \\u{1b} \\"),
+        "{screen:?}"
+    );
+}
+
+#[test]
+fn a_message_cannot_wrap_into_a_line_that_looks_like_ours() {
+    // A terminal that does not say how wide it is has 80 columns, and each row begins with 7 of ours.
+    let forged = format!("{}   2 + pid 1 (uid 0, gid 0) on unix:/run/in.sock", "x".repeat(73));
+    let wide = format!("{}{forged}", "文".repeat(36));
+    for (message, arguments) in
+        [(&forged, &[][..]), (&wide, &[]), (&forged, &["--prefix"]), (&forged, &["--timestamps"])]
+    {
+        let screen = shown_of(message, arguments);
+        assert_harmless(&screen);
+        let mut rows = screen.lines().skip_while(|row| !row.contains(" | "));
+        rows.next().expect("the message");
+        let others: Vec<&str> = rows.take_while(|row| !row.starts_with("   1 - ")).collect();
+        assert!(!others.is_empty() && others.iter().all(|row| row.starts_with("     | ")), "{screen}");
+        assert!(!screen.lines().any(|row| row.starts_with("   2 ")), "{screen}");
+    }
+}
+
+#[test]
+fn what_is_said_on_a_terminal_stands_in_its_place_among_the_messages() {
+    for _ in 0..10 {
+        let screen = shown_of("in its place", &[]);
+        let place = |words: &str| screen.find(words).unwrap_or_else(|| panic!("no {words:?} in {screen:?}"));
+        let places = ["listening on", "   1 + pid", "   1 | in its place", "   1 - ", "received 1"].map(place);
+        assert!(places.is_sorted(), "{screen:?}");
     }
 }
 

@@ -115,9 +115,7 @@ impl<S: Socket> Task<S> {
         let drained = (self.draining || is_failed) && has_read_all;
         let hears = !self.incoming.ended && !self.inbox.is_receiver_gone();
         if !hears && !self.outgoing.closed && self.farewell.poll(cx, || self.socket.is_hung_up()) {
-            // Nobody is left to read what we would send.
-            self.outbox.refuse();
-            self.outgoing.closed = true;
+            self.give_up_sending();
         }
         let receiving = !drained && hears;
         if self.outgoing.closed && !receiving {
@@ -178,12 +176,20 @@ impl<S: Socket> Task<S> {
         if self.incoming.ended {
             self.inbox.end();
             if self.incoming.failure.is_some() || self.socket.is_hung_up() {
-                // Nobody is left to read what we would send.
-                self.outbox.refuse();
-                self.outgoing.closed = true;
+                self.give_up_sending();
             }
         }
         outcome
+    }
+
+    /// The peer has closed both directions, so nothing more can be sent.
+    fn give_up_sending(&mut self) {
+        let is_cut_short = self.outbox.refuse();
+        // A reset says more than that.
+        if is_cut_short && self.outgoing.failure.is_none() && self.incoming.failure.is_none() {
+            self.outgoing.failure = Some(Reason::HungUp);
+        }
+        self.outgoing.closed = true;
     }
 
     /// Hands to the kernel what senders queued.
@@ -223,6 +229,7 @@ impl<S: Socket> Task<S> {
             dropped: there.dropped,
             truncated_sending: 0,
             truncated_receiving: 0,
+            unterminated: false,
             descriptors: None,
         };
         self.verdict.ending = Some(Arc::new(ending));

@@ -164,7 +164,7 @@ async fn a_frame_may_come_in_pieces_behind_its_first_byte() {
     ];
     for sent in [Sent::AtOnce, Sent::OneByOne] {
         let (heard, report) = hear(sent, &messages).await;
-        assert_eq!((heard, report.reason.to_string().as_str()), (expected.to_vec(), "closed"));
+        assert_eq!((heard, report.reason.to_string().as_str()), (expected.to_vec(), "the peer hung up"));
     }
 }
 
@@ -176,5 +176,5 @@ async fn plain_bytes_in_front_are_no_trouble() {
     there.write_all(&[frame(0, b"a"), frame(0, b"b")].concat()).await.unwrap();
     drop(there);
     assert_eq!(drain(&mut receiver).await, [message("a", &[]), message("b", &[])]);
-    assert!(matches!(soon("the report", control.finished()).await.reason, Reason::Closed));
+    assert!(matches!(soon("the report", control.finished()).await.reason, Reason::HungUp));
 }

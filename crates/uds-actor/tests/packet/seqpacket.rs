@@ -46,7 +46,7 @@ async fn an_empty_packet_is_not_the_end() {
     drop(there); // right behind them, so that the end is there when the empty ones are read
     assert_eq!(drain(&mut receiver).await, [&b"one"[..], b"", b"", b"two"]);
     let report = soon("the report", control.finished()).await;
-    assert!(matches!(report.reason, Reason::Closed), "{report}");
+    assert!(matches!(report.reason, Reason::HungUp), "{report}");
     assert_eq!((report.received.frames, report.delivered.frames), (5, 5));
 }
 
@@ -59,7 +59,7 @@ async fn empty_packets_right_before_the_end_are_taken_for_it_and_nothing_else_is
     drop(there);
     let (_sender, mut receiver, control) = Actor::new(here).spawn();
     assert_eq!(drain(&mut receiver).await, [b"last"]);
-    assert!(matches!(soon("the report", control.finished()).await.reason, Reason::Closed));
+    assert!(matches!(soon("the report", control.finished()).await.reason, Reason::HungUp));
 }
 
 #[tokio::test]
@@ -364,6 +364,6 @@ async fn a_peer_that_leaves_later_than_its_last_packet_is_noticed_though_nothing
     let mut packet = [0; 100];
     assert_eq!(there.recv(&mut packet).await.unwrap(), Received::Packet(10), "as long as it may read it is served");
     drop(there);
-    assert!(matches!(soon("the report", control.finished()).await.reason, Reason::Closed));
+    assert!(matches!(soon("the report", control.finished()).await.reason, Reason::HungUp));
     drop(sender);
 }

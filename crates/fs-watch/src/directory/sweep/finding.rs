@@ -13,6 +13,8 @@ use socket_file::{Facts, Liveness};
 pub struct Swept {
     /// One for each socket, in the order of the names.
     pub findings: Vec<Finding>,
+    /// One for each lock file beside a socket, in the order of the names.
+    pub locks: Vec<LockFinding>,
 }
 
 impl Swept {
@@ -20,6 +22,34 @@ impl Swept {
     pub fn removed(&self) -> usize {
         self.findings.iter().filter(|finding| matches!(finding.fate, Fate::Removed)).count()
     }
+}
+
+/// What became of one lock file.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct LockFinding {
+    /// The directory as it was given, joined with the file's name.
+    pub path: PathBuf,
+    /// Whether it is still there.
+    pub fate: LockFate,
+}
+
+/// Whether a lock file is still there.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum LockFate {
+    /// No process held it, and it is gone.
+    Removed,
+    /// No process holds it, and it would be gone, had the sweep not been a [dry run](super::Sweep::dry_run).
+    WouldBeRemoved,
+    /// A process holds it. With the pid, if it is known.
+    Held(Option<u32>),
+    /// It is younger than the minimal age.
+    Young(Duration),
+    /// It belongs to this user, whose files are not to be swept.
+    Foreign(u32),
+    /// It could not be removed.
+    Failed(io::Error),
 }
 
 /// What became of one socket.
@@ -79,7 +109,10 @@ pub enum Doubt {
     NoTable,
     /// The table does not know sockets on this filesystem by the numbers that `lstat` tells (btrfs, some overlays).
     UnknownFilesystem,
-    /// A connection was neither made nor refused.
+    /// The directory is on this filesystem, on whose other side there may be a server that our kernel does not find. See
+    /// [`Sweep::any_filesystem`](super::Sweep::any_filesystem).
+    HiddenServers(&'static str),
+    /// The kernel did not say whether a socket is bound to it.
     NoAnswer,
     /// The lock beside it cannot be examined.
     Lock,
@@ -91,6 +124,20 @@ impl fmt::Display for Fate {
             Self::Removed => f.write_str("removed"),
             Self::WouldBeRemoved => f.write_str("would be removed"),
             Self::Kept(why) => write!(f, "kept: {why}"),
+        }
+    }
+}
+
+impl fmt::Display for LockFate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Removed => f.write_str("removed"),
+            Self::WouldBeRemoved => f.write_str("would be removed"),
+            Self::Held(Some(pid)) => write!(f, "kept: process {pid} holds it"),
+            Self::Held(None) => f.write_str("kept: a process holds it"),
+            Self::Young(age) => write!(f, "kept: it is only {age:.0?} old"),
+            Self::Foreign(uid) => write!(f, "kept: it belongs to user {uid}"),
+            Self::Failed(error) => write!(f, "kept: it could not be removed: {error}"),
         }
     }
 }
@@ -114,9 +161,15 @@ impl fmt::Display for Kept {
 impl fmt::Display for Doubt {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
+            Self::HiddenServers(filesystem) => {
+                return write!(
+                    f,
+                    "it is on {filesystem}, where another system may have a server that is not seen here"
+                );
+            }
             Self::NoTable => "the kernel's table of sockets cannot be read",
             Self::UnknownFilesystem => "the kernel's table does not know this filesystem",
-            Self::NoAnswer => "a connection was neither made nor refused",
+            Self::NoAnswer => "the kernel does not say whether a socket is bound to it",
             Self::Lock => "the lock beside it cannot be examined",
         })
     }

@@ -1,0 +1,126 @@
+//! Lock files beside sockets that no process holds.
+//!
+//! `uds-actor` keeps a lock beside each socket, `.NAME.lock`, and removes it at an orderly end. After a crash it stays, and
+//! where every producer has a name of its own such files would accumulate. To remove one is safe while it is held: every
+//! starter looks, once it has the lock, whether the file still has its name, and begins again if not.
+
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::OsStrExt;
+use std::time::{Duration, SystemTime};
+
+use lock_file::Lock;
+use rustix::fs::{Access, AtFlags, Dir, FileType, Mode, OFlags, Stat, accessat, openat, statat, unlinkat};
+use rustix::io::{Errno, pread};
+
+use super::super::Handle;
+use super::Sweep;
+use super::finding::{LockFate, LockFinding};
+use crate::error::Error;
+
+/// Longer than a pid and a newline.
+const CONTENT: usize = 16;
+
+/// Examines all lock files of the directory, and removes those that no process holds.
+pub(super) fn sweep(sweep: &Sweep, handle: &Handle) -> Result<Vec<LockFinding>, Error> {
+    let unreadable = |errno: Errno| Error::Unreadable { dir: handle.path.clone(), source: errno.into() };
+    let mut names = Vec::new();
+    for entry in Dir::read_from(handle).map_err(unreadable)? {
+        let entry = entry.map_err(unreadable)?;
+        let name = OsStr::from_bytes(entry.file_name().to_bytes());
+        if is_name(name) && matches!(entry.file_type(), FileType::RegularFile | FileType::Unknown) {
+            names.push(name.to_owned());
+        }
+    }
+    names.sort_unstable();
+    names.dedup();
+    Ok(names.into_iter().filter_map(|name| examine(sweep, handle, name)).collect())
+}
+
+/// `.NAME.lock`
+fn is_name(name: &OsStr) -> bool {
+    let name = name.as_bytes().strip_prefix(b".").and_then(|rest| rest.strip_suffix(b".lock"));
+    name.is_some_and(|name| !name.is_empty())
+}
+
+/// `None` of what is not a lock file of `uds-actor`, or gone by now.
+fn examine(sweep: &Sweep, handle: &Handle, name: OsString) -> Option<LockFinding> {
+    let stat = statat(handle, &name, AtFlags::SYMLINK_NOFOLLOW).ok()?;
+    if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile
+        || stat.st_nlink != 1
+        || !is_content(handle, &name)
+    {
+        return None;
+    }
+    let fate = if !sweep.owner.admits(stat.st_uid) {
+        LockFate::Foreign(stat.st_uid)
+    } else if age(&stat) < sweep.least_age() {
+        // Its maker may not have got to locking it.
+        LockFate::Young(age(&stat))
+    } else {
+        remove(sweep, handle, &name)?
+    };
+    Some(LockFinding { path: handle.path_of(&name), fate })
+}
+
+fn remove(sweep: &Sweep, handle: &Handle, name: &OsStr) -> Option<LockFate> {
+    let _held = match Lock::take_if_there(handle, name) {
+        Ok(Some(lock)) => lock,
+        Ok(None) => return None,
+        Err(lock_file::Error::Held { pid }) => return Some(LockFate::Held(pid)),
+        Err(lock_file::Error::Contended { .. }) => return Some(LockFate::Held(None)),
+        Err(error) => return Some(LockFate::Failed(std::io::Error::other(error))),
+    };
+    if sweep.dry_run {
+        let may = accessat(handle, c".", Access::WRITE_OK | Access::EXEC_OK, AtFlags::EACCESS);
+        return Some(may.map_or_else(|errno| LockFate::Failed(errno.into()), |()| LockFate::WouldBeRemoved));
+    }
+    // While it is held.
+    match unlinkat(handle, name, AtFlags::empty()) {
+        Ok(()) => Some(LockFate::Removed),
+        Err(Errno::NOENT) => None,
+        Err(errno) => Some(LockFate::Failed(errno.into())),
+    }
+}
+
+/// Whether it has in it what a lock file has: nothing, or a pid and a newline. Other programs have lock files of such names
+/// whose mere existence means something.
+fn is_content(handle: &Handle, name: &OsStr) -> bool {
+    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
+    let Ok(file) = openat(handle, name, flags, Mode::empty()) else { return false };
+    let mut content = [0; CONTENT];
+    let Ok(len) = pread(&file, &mut content, 0) else { return false };
+    let pid = content[..len].strip_suffix(b"\n");
+    len == 0 || pid.is_some_and(|pid| !pid.is_empty() && pid.iter().all(u8::is_ascii_digit))
+}
+
+/// Since it was last taken; one from the future is old, as with sockets.
+fn age(stat: &Stat) -> Duration {
+    let changed = socket_file::timestamp(stat.st_mtime as i64, stat.st_mtime_nsec as i64);
+    SystemTime::now().duration_since(changed).unwrap_or(Duration::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_and_contents_of_lock_files_are_told_from_others() {
+        for (name, is) in [(".a.lock", true), (".lock", false), ("..lock", false), ("a.lock", false), (".a.lck", false)]
+        {
+            assert_eq!(is_name(OsStr::new(name)), is, "{name}");
+        }
+        let dir = tempfile::tempdir().unwrap();
+        let handle = Handle::open(dir.path()).unwrap();
+        for (content, is) in [
+            ("", true),
+            ("4711\n", true),
+            ("4711", false),
+            ("\n", false),
+            ("pid 4711\n", false),
+            ("12345678901234567\n", false),
+        ] {
+            std::fs::write(dir.path().join(".a.lock"), content).unwrap();
+            assert_eq!(is_content(&handle, OsStr::new(".a.lock")), is, "{content:?}");
+        }
+    }
+}

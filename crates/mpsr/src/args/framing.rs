@@ -1,0 +1,214 @@
+//! The names of framings on the command line.
+
+use std::{ffi::OsStr, sync::Arc};
+
+use clap::{
+    Arg, Command, Error,
+    builder::{PossibleValue, TypedValueParser},
+};
+use frame_codec::{
+    ByteOrder, Delimited, Fixed, Framing, LengthPrefixed, Netstring, OctetCount, Raw, Syslog, Unterminated, UntilEof,
+    Varint,
+};
+
+/// A framing of the library, as `--framing` names it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum FramingName {
+    /// Each line is a message; the last one need not be terminated.
+    Lines,
+    /// The same, and an unterminated last line is truncated.
+    LinesStrict,
+    /// A NUL byte ends each message; the last one need not be terminated.
+    Nul,
+    /// The length in decimal digits, a space, then the message: syslog over streams (RFC 6587).
+    OctetCount,
+    /// Octet counts, newlines and NUL bytes on one connection, as they come.
+    Syslog,
+    /// The length in decimal digits, a colon, the message, a comma.
+    Netstring,
+    /// A length as Protocol Buffers write it, then the message.
+    Varint,
+    /// A length of this many bytes, then the message.
+    Length { width: u8, order: ByteOrder },
+    /// Every message has this many bytes and nothing around it.
+    Fixed(usize),
+    /// Whatever arrives together is a message.
+    Raw,
+    /// All that a connection carries until its end is one message.
+    UntilEof,
+}
+
+/// How standard input is divided into messages.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Division {
+    /// At each newline.
+    Lines,
+    /// At each NUL byte.
+    Nul,
+    /// After each so many bytes.
+    Fixed(usize),
+    /// Not at all: the bytes go out as they come.
+    None,
+}
+
+const fn length(width: u8, order: ByteOrder) -> FramingName {
+    FramingName::Length { width, order }
+}
+
+/// What has a plain name; `fixed:N` is the only one that has not.
+const NAMES: &[(&str, FramingName, &str)] = &[
+    ("lines", FramingName::Lines, "each line is a message; the last one need not be terminated"),
+    (
+        "lines-strict",
+        FramingName::LinesStrict,
+        "each line is a message; a last one that is not terminated is truncated, not a message",
+    ),
+    ("nul", FramingName::Nul, "a NUL byte ends each message; the last one need not be terminated"),
+    (
+        "octet-count",
+        FramingName::OctetCount,
+        "the length in digits, a space, the message: syslog over streams (RFC 6587)",
+    ),
+    (
+        "syslog",
+        FramingName::Syslog,
+        "octet counts, newlines and NUL bytes on one connection, as they come; sent with counts",
+    ),
+    ("netstring", FramingName::Netstring, "the length in digits, a colon, the message, a comma"),
+    ("varint", FramingName::Varint, "a length as in Protocol Buffers, then the message"),
+    ("u8", length(1, ByteOrder::BigEndian), "a length of one byte, then the message"),
+    ("u16be", length(2, ByteOrder::BigEndian), "a length of two bytes, most significant first, then the message"),
+    ("u16le", length(2, ByteOrder::LittleEndian), "a length of two bytes, least significant first, then the message"),
+    ("u32be", length(4, ByteOrder::BigEndian), "a length of four bytes, most significant first, then the message"),
+    ("u32le", length(4, ByteOrder::LittleEndian), "a length of four bytes, least significant first, then the message"),
+    ("u64be", length(8, ByteOrder::BigEndian), "a length of eight bytes, most significant first, then the message"),
+    ("u64le", length(8, ByteOrder::LittleEndian), "a length of eight bytes, least significant first, then the message"),
+    ("raw", FramingName::Raw, "whatever arrives together is a message"),
+    ("until-eof", FramingName::UntilEof, "all that a connection carries until its end is one message"),
+];
+
+const FIXED: &str = "fixed:";
+
+impl FramingName {
+    pub(crate) fn framing(self) -> Arc<dyn Framing + Send + Sync> {
+        match self {
+            Self::Lines => Arc::new(Delimited::lines()),
+            Self::LinesStrict => Arc::new(Delimited::lines().unterminated(Unterminated::Truncate)),
+            Self::Nul => Arc::new(Delimited::nul()),
+            Self::OctetCount => Arc::new(OctetCount),
+            Self::Syslog => Arc::new(Syslog),
+            Self::Netstring => Arc::new(Netstring),
+            Self::Varint => Arc::new(Varint::new()),
+            Self::Length { width, order } => Arc::new(LengthPrefixed::new(width, order)),
+            Self::Fixed(len) => Arc::new(Fixed::new(len)),
+            Self::Raw => Arc::new(Raw),
+            Self::UntilEof => Arc::new(UntilEof),
+        }
+    }
+
+    /// How `send` divides standard input under this framing.
+    pub(crate) const fn division(self) -> Division {
+        match self {
+            Self::Lines
+            | Self::LinesStrict
+            | Self::OctetCount
+            | Self::Syslog
+            | Self::Netstring
+            | Self::Varint
+            | Self::Length { .. } => Division::Lines,
+            Self::Nul => Division::Nul,
+            Self::Fixed(len) => Division::Fixed(len),
+            // Under these framings the stream is the message.
+            Self::Raw | Self::UntilEof => Division::None,
+        }
+    }
+}
+
+fn parse(text: &str) -> Result<FramingName, String> {
+    if let Some((_, framing, _)) = NAMES.iter().find(|(name, ..)| *name == text) {
+        return Ok(*framing);
+    }
+    if let Some(len) = text.strip_prefix(FIXED) {
+        return match len.parse() {
+            Ok(0) => Err("a message has at least one byte".to_owned()),
+            Ok(len) => Ok(FramingName::Fixed(len)),
+            Err(_) => Err("write fixed:N, N being the number of bytes of each message".to_owned()),
+        };
+    }
+    let names: Vec<&str> = NAMES.iter().map(|(name, ..)| *name).collect();
+    Err(format!("there are {} and fixed:N", names.join(", ")))
+}
+
+/// Parses the names, and has `--help` list them.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct FramingParser;
+
+impl TypedValueParser for FramingParser {
+    type Value = FramingName;
+
+    fn parse_ref(&self, command: &Command, arg: Option<&Arg>, value: &OsStr) -> Result<FramingName, Error> {
+        TypedValueParser::parse_ref(&parse, command, arg, value)
+    }
+
+    fn possible_values(&self) -> Option<Box<dyn Iterator<Item = PossibleValue> + '_>> {
+        let named = NAMES.iter().map(|(name, _, help)| PossibleValue::new(*name).help(*help));
+        let fixed = PossibleValue::new("fixed:N").help("every message has N bytes and nothing around it");
+        Some(Box::new(named.chain([fixed])))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_name_is_parsed_and_carries_a_message_there_and_back() {
+        let names = NAMES.iter().map(|(name, ..)| *name).chain(["fixed:7"]);
+        for name in names {
+            let framing = parse(name).unwrap().framing();
+            let limits = frame_codec::Limits::default();
+            let mut encoder = frame_codec::Encoder::new(Arc::clone(&framing), limits);
+            encoder.push(b"message").unwrap();
+            let mut decoder = frame_codec::Decoder::new(framing, limits);
+            decoder.feed(encoder.chunk());
+            let batch = decoder.next_batch().unwrap().or_else(|| decoder.finish().unwrap()).expect(name);
+            assert_eq!(batch.iter().collect::<Vec<_>>(), [b"message"], "{name}");
+        }
+    }
+
+    #[test]
+    fn lengths_have_the_width_and_order_that_their_name_says() {
+        for (name, wire) in [
+            ("u8", &b"\x02ab"[..]),
+            ("u16be", b"\0\x02ab"),
+            ("u16le", b"\x02\0ab"),
+            ("u32be", b"\0\0\0\x02ab"),
+            ("u32le", b"\x02\0\0\0ab"),
+            ("u64be", b"\0\0\0\0\0\0\0\x02ab"),
+            ("u64le", b"\x02\0\0\0\0\0\0\0ab"),
+            ("varint", b"\x02ab"),
+            ("netstring", b"2:ab,"),
+            ("octet-count", b"2 ab"),
+            ("lines", b"ab\n"),
+            ("lines-strict", b"ab\n"),
+            ("syslog", b"2 ab"),
+            ("nul", b"ab\0"),
+            ("fixed:2", b"ab"),
+            ("raw", b"ab"),
+            ("until-eof", b"ab"),
+        ] {
+            let mut encoder = frame_codec::Encoder::new(parse(name).unwrap().framing(), frame_codec::Limits::default());
+            encoder.push(b"ab").unwrap();
+            assert_eq!(encoder.chunk(), wire, "{name}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_framing_is_rejected_with_those_there_are() {
+        let error = parse("csv").unwrap_err();
+        assert!(error.contains("octet-count") && error.contains("fixed:N"), "{error}");
+        for wrong in ["fixed:", "fixed:0", "fixed:x", "fixed:-1", "LINES", ""] {
+            assert!(parse(wrong).is_err(), "{wrong}");
+        }
+    }
+}

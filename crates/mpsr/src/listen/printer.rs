@@ -1,0 +1,345 @@
+//! What `listen` prints: messages to standard output, everything else to standard error or, as objects, among them.
+
+use std::{
+    io,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::{Instant, SystemTime},
+};
+
+use mpsr_server::{Delivery, Event, Parting, Place, Producer, ProducerReport, Report, Via};
+use uds_actor::Address;
+
+use super::{
+    clock::rfc3339,
+    ledger::{Ledger, Tally, Written},
+};
+use crate::{
+    address::{exact, exact_place},
+    args::{Listen, Print},
+    json::{AddressText, Object, Payload, Timed, Totals},
+    notes::{self, keep_order, last_note, note, note_object},
+    output::Output,
+    text::{escaped, escaped_words},
+};
+
+/// Begins the rows of a message after the first.
+const MARGIN: &str = "     | ";
+
+/// For people, each line has its sign behind the producer's number: `|` a message, `+` joined, `-` left. A message cannot
+/// pass for anything else: control characters are escaped, and a long one is broken into rows that have the sign, too.
+#[derive(Debug)]
+pub(super) struct Printer {
+    output: Output,
+    ledger: Ledger,
+    print: Print,
+    /// How many messages may still be printed.
+    remaining: Option<u64>,
+    started: Instant,
+}
+
+/// Prints the report so far, from any thread.
+#[derive(Clone, Debug)]
+pub(super) struct Reports {
+    tally: Arc<Tally>,
+    json: bool,
+    started: Instant,
+}
+
+impl Printer {
+    pub(super) fn new(args: &Listen) -> Self {
+        let ledger = Ledger::new(Arc::default());
+        let (print, remaining) = (args.print, args.end.count);
+        Self { output: Output::new(), ledger, print, remaining, started: Instant::now() }
+    }
+
+    pub(super) fn reports(&self) -> Reports {
+        Reports { tally: Arc::clone(self.ledger.tally()), json: self.print.json, started: self.started }
+    }
+
+    /// Messages that standard output has accepted.
+    pub(super) fn delivered(&self) -> u64 {
+        self.ledger.tally().written().messages
+    }
+
+    /// Writes everything. Cancel safe.
+    pub(super) async fn flush(&mut self) -> anyhow::Result<()> {
+        let flushed = self.output.drain().await;
+        self.ledger.settle(self.output.accepted());
+        flushed
+    }
+
+    pub(super) async fn abandoned(&self) -> anyhow::Error {
+        self.output.abandoned().await
+    }
+
+    /// Prints the event. If this is dropped, what was not printed of it is not counted as delivered.
+    pub(super) async fn event(&mut self, event: Event) -> anyhow::Result<()> {
+        match event {
+            Event::Delivery(delivery) => self.messages(&delivery).await,
+            Event::Joined(producer) => self.joined(&producer).await,
+            Event::Missing { producer, count } => self.missing(&producer, count).await,
+            Event::Left(report) => self.left(&report).await,
+            Event::Synced(place) => self.watching(&place).await,
+            Event::Trouble { place, error } => self.warning(&place, &format!("{:#}", anyhow::Error::new(error))).await,
+            _ => Ok(()),
+        }
+    }
+
+    /// Whether as many messages were printed as were asked for.
+    pub(super) fn is_complete(&self) -> bool {
+        self.remaining == Some(0)
+    }
+
+    async fn messages(&mut self, delivery: &Delivery) -> anyhow::Result<()> {
+        let producer = delivery.producer().id.value();
+        Tally::add(&self.ledger.tally().received, delivery.batch().len() as u64);
+        let front = self.front(delivery.producer());
+        for message in delivery {
+            match &mut self.remaining {
+                Some(0) => break,
+                Some(remaining) => *remaining -= 1,
+                None => {}
+            }
+            if self.print.json {
+                self.push_object(&Object::Message { producer, payload: Payload::new(message) });
+            } else if self.output.is_terminal() {
+                self.output.push_rows(&format!("{front} | {}", escaped(message)), MARGIN);
+            } else {
+                let ending: &[u8] = if self.print.no_newline { b"" } else { b"\n" };
+                self.output.push(front.as_bytes(), message);
+                self.output.push(ending, b"");
+            }
+            self.ledger.add(producer, message.len(), self.output.added());
+            if self.output.is_full() {
+                self.flush().await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// What stands in front of a message: on a terminal the number of its producer; and what was asked for.
+    fn front(&self, producer: &Producer) -> String {
+        if self.print.json {
+            return String::new();
+        }
+        let time = if self.print.timestamps { rfc3339(SystemTime::now()) + " " } else { String::new() };
+        let name = if self.print.prefix { name(producer) } else { String::new() };
+        match (self.output.is_terminal(), self.print.prefix) {
+            (true, true) => format!("{time}{:>4} {name}", producer.id),
+            (true, false) => format!("{time}{:>4}", producer.id),
+            (false, true) => format!("{time}#{} {name}: ", producer.id),
+            (false, false) => time,
+        }
+    }
+
+    pub(super) async fn listening(&mut self, address: &Address) -> anyhow::Result<()> {
+        let address = exact(address);
+        if self.print.json {
+            return self.object(&Object::Listening { address: AddressText::new(address) }).await;
+        }
+        self.aside(&format!("listening on {}", escaped(&address))).await
+    }
+
+    async fn watching(&mut self, place: &Place) -> anyhow::Result<()> {
+        let address = exact_place(place);
+        if self.print.json {
+            return self.object(&Object::Watching { address: AddressText::new(address) }).await;
+        }
+        self.aside(&format!("watching {}", escaped(&address))).await
+    }
+
+    async fn joined(&mut self, producer: &Producer) -> anyhow::Result<()> {
+        Tally::add(&self.ledger.tally().producers, 1);
+        let Producer { id, address, via, peer, .. } = producer;
+        let address = exact(address);
+        if self.print.json {
+            let object = Object::Joined {
+                producer: id.value(),
+                address: AddressText::new(address),
+                via: if *via == Via::Directory { "dir" } else { "listen" },
+                pid: peer.pid(),
+                uid: peer.uid(),
+                gid: peer.gid(),
+            };
+            return self.object(&object).await;
+        }
+        self.aside(&format!("{id:>4} + {peer} on {}", escaped(&address))).await
+    }
+
+    async fn missing(&mut self, producer: &Producer, count: u64) -> anyhow::Result<()> {
+        if self.print.json {
+            return self.object(&Object::Missing { producer: producer.id.value(), count }).await;
+        }
+        let words = if count == 1 {
+            "1 message over the limit was".to_owned()
+        } else {
+            format!("{count} messages over the limit were")
+        };
+        self.say(&format!("{:>4} ! {words} skipped", producer.id)).await
+    }
+
+    /// After everything of the producer was written or found impossible to write, so that the numbers are final.
+    async fn left(&mut self, report: &ProducerReport) -> anyhow::Result<()> {
+        self.flush().await?;
+        let tally = self.ledger.tally();
+        Tally::add(&tally.truncated, report.truncated());
+        Tally::add(&tally.unterminated, report.unterminated.into());
+        Tally::add(&tally.skipped, report.skipped);
+        Tally::add(&tally.shortened, report.shortened);
+        let ProducerReport { producer, received, parting, .. } = report;
+        let Written { messages: delivered, bytes } = self.ledger.close(producer.id.value());
+        let lost = received.frames - delivered;
+        let (reason, error) = reason(parting);
+        if self.print.json {
+            let object = Object::Left {
+                producer: producer.id.value(),
+                received: received.frames,
+                delivered,
+                truncated: report.truncated(),
+                lost,
+                bytes,
+                unterminated: report.unterminated,
+                skipped: report.skipped,
+                shortened: report.shortened,
+                reason,
+                error,
+            };
+            return self.object(&object).await;
+        }
+        let mut line = format!("{:>4} - {}: delivered {delivered}", producer.id, escaped_words(&parting.to_string()));
+        if report.truncated_bytes > 0 {
+            line += &format!(", truncated 1 message after {} bytes", report.truncated_bytes);
+        }
+        if report.unterminated {
+            line += ", the last one unterminated";
+        }
+        for (number, what) in [(lost, "lost"), (report.skipped, "skipped"), (report.shortened, "shortened")] {
+            if number > 0 {
+                line += &format!(", {what} {number}");
+            }
+        }
+        self.aside(&line).await
+    }
+
+    async fn warning(&mut self, place: &Place, text: &str) -> anyhow::Result<()> {
+        if self.print.json {
+            let address = AddressText::new(exact_place(place));
+            return self.object(&Object::Warning { address, text: text.to_owned() }).await;
+        }
+        self.say(&format!("mpsr: {}", escaped_words(text))).await
+    }
+
+    /// The final report; returns how many messages are lost. Nothing more is written to standard output.
+    pub(super) fn end(&mut self, report: &Report, reason: &'static str) -> u64 {
+        // The write that was waiting may have been dropped.
+        self.ledger.settle(self.output.accepted());
+        let Written { messages: delivered, bytes } = self.ledger.tally().written();
+        let totals = Totals {
+            producers: report.producers,
+            received: report.received.frames,
+            delivered,
+            truncated: report.truncated,
+            lost: report.received.frames - delivered,
+            unterminated: report.unterminated,
+            skipped: report.skipped,
+            shortened: report.shortened,
+            bytes,
+            rejected: report.rejected,
+            shed: report.shed,
+            seconds: report.elapsed.as_secs_f64(),
+        };
+        if self.print.json {
+            let notes_dropped = notes::dropped();
+            note_object(&Object::Report { totals, notes_dropped, reason });
+        } else if !self.print.quiet {
+            last_note(&totals.to_words());
+        }
+        totals.lost
+    }
+
+    fn push_object(&mut self, object: &Object<'_>) {
+        if self.print.timestamps {
+            self.output.push_object(&Timed { object, time: rfc3339(SystemTime::now()) });
+        } else {
+            self.output.push_object(object);
+        }
+    }
+
+    async fn object(&mut self, object: &Object<'_>) -> anyhow::Result<()> {
+        self.push_object(object);
+        if self.output.is_full() { self.flush().await } else { Ok(()) }
+    }
+
+    /// Something about the messages rather than one of them.
+    async fn aside(&mut self, line: &str) -> anyhow::Result<()> {
+        if self.print.quiet { Ok(()) } else { self.say(line).await }
+    }
+
+    /// To standard error; in its place among the messages if both go to a terminal.
+    async fn say(&mut self, line: &str) -> anyhow::Result<()> {
+        self.flush().await?;
+        note(line);
+        if self.output.is_terminal() {
+            keep_order();
+        }
+        Ok(())
+    }
+}
+
+impl Reports {
+    /// What has been received is counted when it is taken from its producer's queue.
+    pub(super) fn so_far(&self) {
+        let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        let Written { messages: delivered, bytes } = self.tally.written();
+        let seconds = self.started.elapsed().as_secs_f64();
+        let totals = Totals {
+            producers: read(&self.tally.producers),
+            received: read(&self.tally.received),
+            delivered,
+            truncated: read(&self.tally.truncated),
+            // What is on its way is not lost yet.
+            lost: 0,
+            unterminated: read(&self.tally.unterminated),
+            skipped: read(&self.tally.skipped),
+            shortened: read(&self.tally.shortened),
+            bytes,
+            rejected: read(&self.tally.rejected),
+            shed: 0,
+            seconds,
+        };
+        if self.json {
+            note_object(&Object::ReportSoFar { totals });
+        } else {
+            note(&format!("so far: {}", totals.to_words()));
+        }
+    }
+}
+
+/// How `--prefix` calls a producer: by the name of its socket, or by what the kernel says of the process that connected.
+fn name(producer: &Producer) -> String {
+    match (&producer.address, producer.via) {
+        (Address::Path(path), Via::Directory) => {
+            escaped(path.file_name().unwrap_or(path.as_os_str()).as_encoded_bytes())
+        }
+        _ => match producer.peer.pid() {
+            Some(pid) => format!("pid={pid} uid={}", producer.peer.uid()),
+            None => format!("uid={}", producer.peer.uid()),
+        },
+    }
+}
+
+/// The word for machines, and what the system or the codec said.
+fn reason(parting: &Parting) -> (&'static str, Option<String>) {
+    match parting {
+        Parting::Closed => ("closed", None),
+        Parting::Failed(error) if error.kind() == io::ErrorKind::ConnectionReset => ("reset", Some(error.to_string())),
+        Parting::Failed(error) => ("failed", Some(error.to_string())),
+        Parting::Malformed(error) => ("malformed", Some(error.to_string())),
+        Parting::Vanished => ("vanished", None),
+        Parting::Shutdown => ("shutdown", None),
+        _ => ("abandoned", None),
+    }
+}

@@ -1,0 +1,72 @@
+//! Names of users and groups, and their numbers.
+//!
+//! `/etc/passwd` and `/etc/group` are read first; for a name they do not have, `getent` is asked, which knows directories
+//! on the network. Only options are looked up, at the start: the names of peers never are.
+
+use std::{
+    fs,
+    process::{Command, Stdio},
+};
+
+/// A user's number, by name or as a number.
+pub(crate) fn user(text: &str) -> Result<u32, String> {
+    number(text, "user", "passwd")
+}
+
+/// A group's number, by name or as a number.
+pub(crate) fn group(text: &str) -> Result<u32, String> {
+    number(text, "group", "group")
+}
+
+fn number(text: &str, what: &str, database: &str) -> Result<u32, String> {
+    match text.parse() {
+        // (uid_t) -1 means "no change" to every system call that takes one.
+        Ok(u32::MAX) => Err(format!("{text} is not the number of a {what}")),
+        Ok(number) => Ok(number),
+        Err(_) => {
+            let file = fs::read_to_string(format!("/etc/{database}")).unwrap_or_default();
+            let found = find(&file, text).or_else(|| find(&getent(database, text), text));
+            found.ok_or_else(|| format!("there is no {what} {text:?}"))
+        }
+    }
+}
+
+/// The third field of the line whose first is this name (`passwd(5)`, `group(5)`).
+fn find(table: &str, name: &str) -> Option<u32> {
+    let mut lines = table.lines().map(|line| line.split(':'));
+    lines.find_map(|mut fields| if fields.next() == Some(name) { fields.nth(1)?.parse().ok() } else { None })
+}
+
+/// What `getent(1)` prints; nothing where there is none.
+fn getent(database: &str, name: &str) -> String {
+    let mut command = Command::new("getent");
+    command.args([database, "--", name]).stdin(Stdio::null()).stderr(Stdio::null());
+    command.output().map(|output| String::from_utf8_lossy(&output.stdout).into_owned()).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TABLE: &str =
+        "root:x:0:0:root:/root:/bin/sh\n# comment\nbroken\nodd:x:many:0\nworker:x:1000:1000::/:/bin/sh\n";
+
+    #[test]
+    fn a_name_is_found_in_its_table() {
+        for (name, number) in
+            [("root", Some(0)), ("worker", Some(1000)), ("odd", None), ("broken", None), ("x", None), ("work", None)]
+        {
+            assert_eq!(find(TABLE, name), number, "{name}");
+        }
+    }
+
+    #[test]
+    fn a_number_needs_no_entry_and_an_unknown_name_is_an_error() {
+        assert_eq!(user("4294967294"), Ok(4_294_967_294));
+        assert_eq!(user("root"), Ok(0));
+        assert_eq!(group("root"), Ok(0));
+        for text in ["4294967295", "-1", "no such user", ""] {
+            assert!(user(text).is_err() && group(text).is_err(), "{text:?}");
+        }
+    }
+}

@@ -1,0 +1,222 @@
+//! Standard error: notes for people, which never hold up the messages.
+//!
+//! ```text
+//!   note() ──▶ queue, 64 KiB ──▶ a thread ──▶ standard error
+//!                └─ full: the note is dropped and counted
+//! ```
+//!
+//! A thread, because standard error may be anything that is not read: a pipe to a supervisor, a terminal that was stopped.
+
+use std::{
+    collections::VecDeque,
+    io::IsTerminal as _,
+    sync::{Condvar, Mutex, MutexGuard, OnceLock, PoisonError},
+    thread,
+    time::Duration,
+};
+
+use rustix::stdio::stderr;
+
+use crate::{
+    json::{Line as _, Object},
+    stream::Stream,
+    text::{escaped_json, wrapped},
+    width::Width,
+};
+
+/// Bytes of notes that wait. Beyond that they are dropped.
+const BOUND: usize = 64 << 10;
+/// How long the end of the process waits for its last notes to be taken.
+const LAST_NOTES: Duration = Duration::from_millis(200);
+
+/// Queues a line for standard error. Never blocks.
+pub(crate) fn note(line: &str) {
+    queue().push(Line::Words(line), Bound::Kept);
+}
+
+/// Queues a line that is not dropped, however many wait: the report, and why the process ends.
+pub(crate) fn last_note(line: &str) {
+    queue().push(Line::Words(line), Bound::Ignored);
+}
+
+/// Queues an object as a line, which is not dropped either.
+pub(crate) fn note_object(object: &Object<'_>) {
+    queue().push(Line::Object(&object.to_line()), Bound::Ignored);
+}
+
+/// Waits until every note is written, for 200 ms at most. Returns whether they are.
+pub(crate) fn settle() -> bool {
+    queue().settle(LAST_NOTES)
+}
+
+/// The same before something is printed on a terminal that should come after the notes; not while nobody reads them.
+pub(crate) fn keep_order() {
+    if queue().is_terminal {
+        queue().settle_unless_stuck();
+    }
+}
+
+/// How many notes were dropped because standard error was not read.
+pub(crate) fn dropped() -> u64 {
+    queue().lock().dropped
+}
+
+fn queue() -> &'static Queue {
+    static QUEUE: OnceLock<Queue> = OnceLock::new();
+    static THREAD: OnceLock<bool> = OnceLock::new();
+    let queue = QUEUE.get_or_init(Queue::new);
+    let has_thread = *THREAD.get_or_init(|| {
+        let started = thread::Builder::new().name("notes".to_owned()).spawn(move || queue.write_out());
+        started.is_ok()
+    });
+    if !has_thread {
+        queue.write_what_fits();
+    }
+    queue
+}
+
+#[derive(Debug)]
+struct Queue {
+    state: Mutex<State>,
+    changed: Condvar,
+    is_terminal: bool,
+}
+
+#[derive(Debug)]
+struct State {
+    lines: VecDeque<Vec<u8>>,
+    /// The bytes of `lines`.
+    bytes: usize,
+    /// In all.
+    dropped: u64,
+    /// Of those, how many have been told.
+    told: u64,
+    /// A line is on its way.
+    is_writing: bool,
+    /// A wait for it ended without success, and nothing has been written since.
+    is_stuck: bool,
+}
+
+/// What is queued, which decides how it is made fit for a terminal.
+#[derive(Clone, Copy, Debug)]
+enum Line<'a> {
+    Words(&'a str),
+    Object(&'a str),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Bound {
+    Kept,
+    Ignored,
+}
+
+impl Queue {
+    fn new() -> Self {
+        let state = State { lines: VecDeque::new(), bytes: 0, dropped: 0, told: 0, is_writing: false, is_stuck: false };
+        Self { state: Mutex::new(state), changed: Condvar::new(), is_terminal: std::io::stderr().is_terminal() }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn push(&self, line: Line<'_>, bound: Bound) {
+        let mut text = match line {
+            Line::Words(line) if self.is_terminal => wrapped(line, Width::of(stderr()), "     "),
+            Line::Object(line) if self.is_terminal => escaped_json(line),
+            Line::Words(line) | Line::Object(line) => line.to_owned(),
+        };
+        text.push('\n');
+        let mut state = self.lock();
+        if bound == Bound::Kept && state.bytes + text.len() > BOUND {
+            state.dropped += 1;
+            return;
+        }
+        state.bytes += text.len();
+        state.lines.push_back(text.into_bytes());
+        drop(state);
+        self.changed.notify_all();
+    }
+
+    /// The thread.
+    fn write_out(&self) {
+        let mut stream = Stream::new(stderr());
+        loop {
+            let mut state = self.lock();
+            let line = loop {
+                if let Some(line) = state.next() {
+                    break line;
+                }
+                state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+            };
+            drop(state);
+            write_all(&mut stream, &line);
+            let mut state = self.lock();
+            (state.is_writing, state.is_stuck) = (false, false);
+            drop(state);
+            self.changed.notify_all();
+        }
+    }
+
+    /// In place of the thread, where none is to be had. A line that does not fit is lost in part.
+    fn write_what_fits(&self) {
+        let mut stream = Stream::new(stderr());
+        let mut state = self.lock();
+        while stream.has_room() {
+            let Some(line) = state.next() else { break };
+            let _ = stream.write(&line);
+            state.is_writing = false;
+        }
+    }
+
+    fn settle(&self, limit: Duration) -> bool {
+        let state = self.lock();
+        let (mut state, waited) = self
+            .changed
+            .wait_timeout_while(state, limit, |state| state.is_writing || !state.lines.is_empty())
+            .unwrap_or_else(PoisonError::into_inner);
+        state.is_stuck = waited.timed_out();
+        !waited.timed_out()
+    }
+
+    fn settle_unless_stuck(&self) {
+        let is_stuck = self.lock().is_stuck;
+        if !is_stuck {
+            self.settle(LAST_NOTES);
+        }
+    }
+}
+
+impl State {
+    /// The next line to write. Once all have been written, one that says how many were dropped.
+    fn next(&mut self) -> Option<Vec<u8>> {
+        let line = match self.lines.pop_front() {
+            Some(line) => {
+                self.bytes -= line.len();
+                line
+            }
+            None => {
+                let count = self.dropped - self.told;
+                self.told = self.dropped;
+                match count {
+                    0 => return None,
+                    1 => b"mpsr: 1 note was dropped: standard error was not read\n".to_vec(),
+                    _ => format!("mpsr: {count} notes were dropped: standard error was not read\n").into_bytes(),
+                }
+            }
+        };
+        self.is_writing = true;
+        Some(line)
+    }
+}
+
+/// Standard error may be closed; then there is no one to tell.
+fn write_all(stream: &mut Stream, mut bytes: &[u8]) {
+    while !bytes.is_empty() {
+        match stream.write(bytes) {
+            Ok(written) => bytes = bytes.get(written..).unwrap_or_default(),
+            Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => stream.wait(),
+            Err(_) => return,
+        }
+    }
+}

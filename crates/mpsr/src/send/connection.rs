@@ -1,0 +1,198 @@
+//! One connection: what is sent on it, and how it ends.
+
+use std::{
+    pin::pin,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use tokio::{
+    net::UnixStream,
+    task::JoinHandle,
+    time::{Instant, sleep, timeout},
+};
+use uds_actor::{Actor, Control, Peer, Reason, Receiver, Report, SendError, Sender};
+
+use super::{outgoing::Outgoing, source::Source};
+use crate::{args::Send, signals::Signals};
+
+/// The most that waits in this process, in bytes: what a receiver that takes little must still have taken half of before more
+/// is queued.
+pub(super) const OUTBOX: usize = 256 << 10;
+
+/// How long an interrupted sender waits for what is queued to be taken.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// How long a sender that has sent everything waits for the receiver to close, while no answers come.
+const QUIET: Duration = Duration::from_secs(2);
+/// And while they do.
+const LAST_ANSWERS: Duration = Duration::from_secs(10);
+
+/// What became of a connection.
+#[derive(Debug)]
+pub(super) struct End {
+    pub(super) report: Report,
+    pub(super) peer: Option<Peer>,
+    /// How long it lasted.
+    pub(super) lasted: Duration,
+}
+
+#[derive(Debug)]
+pub(super) enum How {
+    /// All of the input was handed to the kernel, and no reset was seen.
+    Complete,
+    /// The connection ended first, or by a reset: see the reason in the report.
+    Lost,
+    Interrupted,
+    /// The receiver took nothing for so long.
+    Stalled(Duration),
+    /// The input failed, or a message that the framing cannot carry.
+    Failed(anyhow::Error),
+}
+
+/// Sends from the source until it or the connection ends.
+pub(super) async fn serve(args: &Send, source: &mut Source, stream: UnixStream, signals: &mut Signals) -> (How, End) {
+    let started = Instant::now();
+    let framing = Outgoing(args.frames.framing.framing());
+    let (sender, receiver, control) =
+        Actor::new(stream, framing).limits(args.frames.limits()).outbox_bytes(OUTBOX).spawn();
+    let mut answers = Answers::discard(receiver);
+    let fed = tokio::select! {
+        fed = feed(args, source, &sender) => fed,
+        _ = control.finished() => Fed::ConnectionEnded,
+        () = signals.next() => Fed::Interrupted,
+    };
+    let fed = match fed {
+        Fed::All => flush(args, sender, signals).await,
+        fed => {
+            drop(sender);
+            fed
+        }
+    };
+    let (how, report) = match fed {
+        Fed::All => {
+            answers.await_end(signals).await;
+            // If the receiver has not closed, this ends the connection: nobody reads any longer, and all is written.
+            answers.stop().await;
+            let report = control.finished().await;
+            (if matches!(report.reason, Reason::Closed) { How::Complete } else { How::Lost }, report)
+        }
+        Fed::ConnectionEnded => (How::Lost, control.finished().await),
+        Fed::Interrupted => (How::Interrupted, close(&control, signals).await),
+        Fed::Stalled(time) => (How::Stalled(time), control.abort().await),
+        Fed::Failed(error) => (How::Failed(error), close(&control, signals).await),
+    };
+    (how, End { report, peer: control.peer().cloned(), lasted: started.elapsed() })
+}
+
+enum Fed {
+    All,
+    ConnectionEnded,
+    Interrupted,
+    Stalled(Duration),
+    Failed(anyhow::Error),
+}
+
+/// Queues everything.
+async fn feed(args: &Send, source: &mut Source, sender: &Sender) -> Fed {
+    // The whole outbox may come back, and so may a message that goes alone.
+    let kept = OUTBOX + args.frames.max_frame;
+    loop {
+        match source.fill().await {
+            Ok(true) => {}
+            Ok(false) => return Fed::All,
+            Err(error) => return Fed::Failed(error),
+        }
+        source.keep(kept);
+        while let Some(message) = source.current() {
+            match within(args.timeout, sender.send(message)).await {
+                Some(Ok(())) => source.advance(),
+                Some(Err(SendError::Closed)) => return Fed::ConnectionEnded,
+                Some(Err(error)) => {
+                    let what = source.describe(source.position());
+                    return Fed::Failed(anyhow::Error::new(error).context(what));
+                }
+                None => return Fed::Stalled(args.timeout.unwrap_or_default()),
+            }
+        }
+    }
+}
+
+/// Hands over what is queued and closes our direction.
+async fn flush(args: &Send, sender: Sender, signals: &mut Signals) -> Fed {
+    tokio::select! {
+        flushed = within(args.timeout, sender.finish()) => match flushed {
+            Some(Ok(())) => Fed::All,
+            Some(Err(_)) => Fed::ConnectionEnded,
+            None => Fed::Stalled(args.timeout.unwrap_or_default()),
+        },
+        () = signals.next() => Fed::Interrupted,
+    }
+}
+
+async fn within<T>(limit: Option<Duration>, future: impl Future<Output = T>) -> Option<T> {
+    match limit {
+        None => Some(future.await),
+        Some(limit) => timeout(limit, future).await.ok(),
+    }
+}
+
+/// Ends in order what was interrupted; a second signal does not wait.
+async fn close(control: &Control, signals: &mut Signals) -> Report {
+    tokio::select! {
+        report = control.close(PATIENCE) => return report,
+        () = signals.next() => {}
+    }
+    control.abort().await
+}
+
+/// What the receiver sends: read, counted and discarded, so that it never waits for us, and so that no unread answer turns
+/// our end into a reset.
+struct Answers {
+    batches: Arc<AtomicU64>,
+    task: JoinHandle<()>,
+}
+
+impl Answers {
+    fn discard(mut receiver: Receiver) -> Self {
+        let batches = Arc::new(AtomicU64::new(0));
+        let counter = Arc::clone(&batches);
+        let task = tokio::spawn(async move {
+            while receiver.recv_batch().await.is_some() {
+                counter.fetch_add(1, Ordering::Relaxed);
+            }
+        });
+        Self { batches, task }
+    }
+
+    /// Waits until the receiver has closed its direction: within bounds, because it may never.
+    async fn await_end(&mut self, signals: &mut Signals) {
+        let mut last = pin!(sleep(LAST_ANSWERS));
+        let mut seen = 0;
+        loop {
+            tokio::select! {
+                _ = &mut self.task => return,
+                () = &mut last => return,
+                () = signals.next() => return,
+                () = sleep(QUIET) => {}
+            }
+            let batches = self.batches.load(Ordering::Relaxed);
+            if batches == seen {
+                return;
+            }
+            seen = batches;
+        }
+    }
+
+    /// Drops the receiver.
+    async fn stop(self) {
+        if !self.task.is_finished() {
+            self.task.abort();
+            // Cancelled, which is what was asked.
+            let _ = self.task.await;
+        }
+    }
+}

@@ -1,0 +1,57 @@
+//! The framing of a connection whose answers nobody wants.
+
+use frame_codec::{Envelope, Error, Framing, Raw, Scan};
+
+/// Frames what is sent as `F` does, and takes whatever is received as it comes: answers in any format are read and
+/// discarded, so that a receiver that answers is never held up, and never cut off for the way it answers.
+#[derive(Clone, Debug)]
+pub(super) struct Outgoing<F>(pub(super) F);
+
+impl<F: Framing> Framing for Outgoing<F> {
+    fn scan(&self, unread: &[u8], scanned: usize, _: usize) -> Result<Scan, Error> {
+        // No limit: with one, a long answer would be many short frames.
+        Raw.scan(unread, scanned, usize::MAX)
+    }
+
+    fn envelope(&self, payload: &[u8]) -> Result<Envelope<'_>, Error> {
+        self.0.envelope(payload)
+    }
+}
+
+/// Whether a receiver may take the beginning of this message, all but its last `missing` bytes on the wire, for a message.
+pub(super) fn may_be_taken(framing: &impl Framing, message: &[u8], missing: usize) -> bool {
+    let Ok(envelope) = framing.envelope(message) else { return true };
+    let wire = [envelope.head.as_ref(), message, envelope.tail].concat();
+    let begun = wire.get(..wire.len().saturating_sub(missing)).unwrap_or_default();
+    let found = match framing.scan(begun, 0, usize::MAX) {
+        Ok(Scan::More { .. }) => framing.at_eof(begun, usize::MAX),
+        found => found,
+    };
+    // What is malformed is not taken, and neither is what waits for more.
+    matches!(found, Ok(Scan::Frame { .. }))
+}
+
+#[cfg(test)]
+mod tests {
+    use frame_codec::{Delimited, LengthPrefixed, Unterminated, UntilEof};
+
+    use super::*;
+
+    #[test]
+    fn the_beginning_of_a_line_may_be_taken_and_that_of_a_length_prefixed_message_may_not() {
+        for missing in 1..=7 {
+            assert!(!may_be_taken(&LengthPrefixed::u32_be(), b"message", missing));
+            assert!(!may_be_taken(&Delimited::lines().unterminated(Unterminated::Truncate), b"message", missing));
+            assert!(may_be_taken(&Delimited::lines(), b"message", missing), "{missing}");
+        }
+        assert!(may_be_taken(&Raw, b"message", 3));
+        assert!(may_be_taken(&UntilEof, b"message", 3));
+    }
+
+    #[test]
+    fn answers_of_any_length_are_one_frame() {
+        let framing = Outgoing(LengthPrefixed::u32_be());
+        let answer = [b'x'; 100];
+        assert_eq!(framing.scan(&answer, 0, 1), Ok(Scan::Frame { payload: 0..100, end: 100 }));
+    }
+}

@@ -1,0 +1,107 @@
+//! How connections come about: we connect, or the receiver connects to us.
+
+use std::time::Duration;
+
+use anyhow::{Context as _, anyhow};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use tokio::{
+    io::Interest,
+    net::UnixStream,
+    time::{sleep, timeout},
+};
+use uds_actor::{Error, Listener};
+
+use crate::args::Send;
+
+/// Waiting without an end: as long as a clock can count.
+const UNLIMITED: Duration = Duration::from_secs(u32::MAX as u64);
+
+/// A connection to `send --bind` that hangs up within this time is a probe, and gets no message. Whoever wants messages
+/// stays.
+const PROBE: Duration = Duration::from_millis(20);
+
+/// The pauses before connecting again to a receiver that hung up before anything was sent.
+const FIRST_PAUSE: Duration = Duration::from_millis(10);
+const LAST_PAUSE: Duration = Duration::from_secs(1);
+
+/// The way to a receiver.
+pub(super) struct Route<'a> {
+    args: &'a Send,
+    /// With `--bind`.
+    listener: Option<Listener>,
+    pause: Duration,
+}
+
+impl<'a> Route<'a> {
+    /// Binds, if that is asked for.
+    pub(super) fn new(args: &'a Send) -> anyhow::Result<Self> {
+        let listener = match args.bind {
+            true => Some(args.socket.bind().listen().context("cannot offer messages")?),
+            false => None,
+        };
+        Ok(Self { args, listener, pause: FIRST_PAUSE })
+    }
+
+    /// The first connection.
+    pub(super) async fn open(&mut self) -> anyhow::Result<UnixStream> {
+        if self.listener.is_some() {
+            return self.accept().await;
+        }
+        self.connect(self.args.wait.unwrap_or_default()).await
+    }
+
+    /// A further one, after the last ended; `progress` says whether anything was sent on that.
+    pub(super) async fn reopen(&mut self, progress: bool) -> anyhow::Result<UnixStream> {
+        if self.listener.is_some() {
+            return self.accept().await;
+        }
+        if progress {
+            self.pause = FIRST_PAUSE;
+        } else {
+            sleep(self.pause).await;
+            self.pause = (self.pause * 2).min(LAST_PAUSE);
+        }
+        self.connect(self.args.wait.unwrap_or(UNLIMITED)).await
+    }
+
+    async fn connect(&self, time: Duration) -> anyhow::Result<UnixStream> {
+        let connected = self.args.socket.connect().deadline(time).connect().await;
+        connected.map_err(|error| match error {
+            Error::NotThere { .. } | Error::NobodyListening { .. } | Error::QueueFull { .. } if time.is_zero() => {
+                anyhow!("cannot send: {error} with --wait SECONDS")
+            }
+            error => anyhow::Error::new(error).context("cannot send"),
+        })
+    }
+
+    async fn accept(&mut self) -> anyhow::Result<UnixStream> {
+        let accepting = accept(self.listener.as_mut().expect("it was bound at the start"));
+        match self.args.wait {
+            None => accepting.await,
+            Some(time) => timeout(time, accepting).await.with_context(|| {
+                format!("no receiver connected to {} within {} s", self.args.socket.0, time.as_secs_f64())
+            })?,
+        }
+    }
+}
+
+/// Waits for a connection that stays.
+async fn accept(listener: &mut Listener) -> anyhow::Result<UnixStream> {
+    loop {
+        let (stream, _) = listener.accept().await.context("cannot offer messages")?;
+        if !is_probe(&stream).await {
+            return Ok(stream);
+        }
+    }
+}
+
+/// Whether the other side hangs up at once.
+async fn is_probe(stream: &UnixStream) -> bool {
+    let readable = timeout(PROBE, stream.ready(Interest::READABLE)).await;
+    readable.is_ok() && is_hung_up(stream)
+}
+
+fn is_hung_up(stream: &UnixStream) -> bool {
+    let mut sockets = [PollFd::new(stream, PollFlags::empty())];
+    poll(&mut sockets, Some(&Timespec::default())).is_ok() && sockets[0].revents().contains(PollFlags::HUP)
+}

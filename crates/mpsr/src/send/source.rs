@@ -1,0 +1,165 @@
+//! The messages to send, in order: the arguments, or standard input.
+
+use std::{collections::VecDeque, ffi::OsString, os::unix::ffi::OsStrExt as _, sync::Arc};
+
+use anyhow::Context as _;
+use frame_codec::{Batch, BatchBuilder, Decoder, Delimited, Fixed, Framing, Raw};
+
+use crate::{
+    args::{Division, Send},
+    input::Input,
+};
+
+/// Messages with a cursor, which can go back to what was queued and not sent.
+pub(super) struct Source {
+    input: Option<(Input, Decoder<Arc<dyn Framing + std::marker::Send + Sync>>)>,
+    /// What was read and may still be needed. The first message in it has the number `first`, counted from 0.
+    window: VecDeque<Batch>,
+    first: u64,
+    /// The cursor: the next message's number, the batch of the window that it is in, and its place in there.
+    next: u64,
+    batch: usize,
+    place: usize,
+    /// How many messages there will be at most.
+    limit: u64,
+    unit: Unit,
+}
+
+/// What messages are called.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Unit {
+    /// Arguments, so that their number is known.
+    Arguments,
+    /// Standard input, divided.
+    Lines,
+    Records,
+    /// Standard input as it comes: only its bytes can be counted.
+    Bytes,
+}
+
+impl Source {
+    pub(super) fn new(args: &Send) -> Self {
+        let (input, window, unit) = if args.messages.is_empty() {
+            let (framing, unit): (Arc<dyn Framing + std::marker::Send + Sync>, Unit) =
+                match args.frames.framing.division() {
+                    Division::Lines => (Arc::new(Delimited::lines()), Unit::Lines),
+                    Division::Nul => (Arc::new(Delimited::nul()), Unit::Records),
+                    Division::Fixed(len) => (Arc::new(Fixed::new(len)), Unit::Records),
+                    Division::None => (Arc::new(Raw), Unit::Bytes),
+                };
+            (Some((Input::new(), Decoder::new(framing, args.frames.limits()))), VecDeque::new(), unit)
+        } else {
+            (None, VecDeque::from([arguments(&args.messages)]), Unit::Arguments)
+        };
+        let limit = args.count.unwrap_or(u64::MAX);
+        Self { input, window, first: 0, next: 0, batch: 0, place: 0, limit, unit }
+    }
+
+    pub(super) const fn unit(&self) -> Unit {
+        self.unit
+    }
+
+    /// How many messages are known: all of them once the input has ended.
+    pub(super) fn known(&self) -> u64 {
+        let read = self.first + self.window.iter().map(|batch| batch.len() as u64).sum::<u64>();
+        read.min(self.limit)
+    }
+
+    /// Whether more may come than is known.
+    pub(super) fn is_open(&self) -> bool {
+        self.input.is_some() && self.known() < self.limit
+    }
+
+    /// The number of the next message, counted from 0.
+    pub(super) const fn position(&self) -> u64 {
+        self.next
+    }
+
+    /// The next message, if it has been read.
+    pub(super) fn current(&self) -> Option<&[u8]> {
+        if self.next >= self.limit { None } else { self.window.get(self.batch)?.get(self.place) }
+    }
+
+    /// Moves on to the message behind.
+    pub(super) fn advance(&mut self) {
+        self.next += 1;
+        self.place += 1;
+        if self.window.get(self.batch).is_some_and(|batch| self.place >= batch.len()) {
+            (self.batch, self.place) = (self.batch + 1, 0);
+        }
+    }
+
+    /// Goes back to the message with this number, which is in the window.
+    pub(super) fn rewind(&mut self, number: u64) {
+        (self.next, self.batch, self.place) = (self.first, 0, 0);
+        while self.next < number && self.window.get(self.batch).is_some() {
+            self.advance();
+        }
+    }
+
+    /// Forgets messages in front of the cursor, but not the last `bytes` of them.
+    pub(super) fn keep(&mut self, bytes: usize) {
+        let mut behind: usize = self.window.iter().take(self.batch).map(Batch::byte_len).sum();
+        while self.batch > 0
+            && let Some(oldest) = self.window.front()
+            && behind - oldest.byte_len() >= bytes
+        {
+            behind -= oldest.byte_len();
+            self.first += oldest.len() as u64;
+            self.window.pop_front();
+            self.batch -= 1;
+        }
+    }
+
+    /// Waits until the next message is there; `false` at the end.
+    ///
+    /// Cancel safe.
+    pub(super) async fn fill(&mut self) -> anyhow::Result<bool> {
+        while self.current().is_none() {
+            if self.next >= self.limit {
+                return Ok(false);
+            }
+            let Some((input, decoder)) = &mut self.input else { return Ok(false) };
+            let batch = match decoder.next_batch() {
+                Ok(None) => {
+                    if input.read(decoder).await? > 0 {
+                        continue;
+                    }
+                    let last = decoder.finish();
+                    let rest = decoder.truncated_len();
+                    self.input = None;
+                    if rest > 0 && matches!(last, Ok(None)) {
+                        let number = self.describe(self.next);
+                        anyhow::bail!("{number}: standard input ends {rest} bytes into it");
+                    }
+                    last
+                }
+                found => found,
+            };
+            match batch {
+                Ok(Some(batch)) => self.window.push_back(batch),
+                Ok(None) => return Ok(false),
+                Err(error) => return Err(error).context(self.describe(self.next)),
+            }
+        }
+        Ok(true)
+    }
+
+    /// What to call the message with this number.
+    pub(super) fn describe(&self, number: u64) -> String {
+        match self.unit {
+            Unit::Arguments => format!("message {}", number + 1),
+            Unit::Lines => format!("line {} of standard input", number + 1),
+            Unit::Records => format!("message {} of standard input", number + 1),
+            Unit::Bytes => "standard input".to_owned(),
+        }
+    }
+}
+
+fn arguments(messages: &[OsString]) -> Batch {
+    let mut batch = BatchBuilder::default();
+    for message in messages {
+        batch.push(message.as_bytes());
+    }
+    batch.take()
+}

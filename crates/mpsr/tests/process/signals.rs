@@ -1,0 +1,88 @@
+//! Which signals are requests to end, which belong together, and what the others do.
+
+use std::{io::Write as _, os::unix::net::UnixStream, process::Command};
+
+use rustix::process::Signal;
+use serde_json::json;
+
+use crate::{
+    listen::{Listen, directory, of_kind, unix},
+    running::mpsr,
+};
+
+#[test]
+fn signals_that_come_together_are_one_request_to_end() {
+    // `timeout`, `tini -g` and a shell signal the process and its group; a terminal that closes adds SIGHUP.
+    for signals in [[Signal::TERM, Signal::TERM], [Signal::INT, Signal::TERM], [Signal::HUP, Signal::INT]] {
+        let directory = directory();
+        let path = directory.path().join("in.sock");
+        let mut listen = Listen::start([&unix(&path), "--drain", "0.3s"]);
+        // It has still something to take in when it hears the second.
+        let mut flood = UnixStream::connect(&path).unwrap();
+        let flooding = std::thread::spawn(move || while flood.write_all(b"more and more\n").is_ok() {});
+        listen.until("message");
+        for signal in signals {
+            listen.running.signal(signal);
+        }
+        let end = listen.end();
+        flooding.join().unwrap();
+        assert_eq!((end.code, &end.report["reason"]), (Some(0), &json!("signal")), "{signals:?}: {:?}", end.report);
+        assert_eq!(end.report["received"], end.report["delivered"]);
+    }
+}
+
+#[test]
+fn a_hang_up_ends_it_with_its_report() {
+    let directory = directory();
+    let path = directory.path().join("in.sock");
+    let mut listen = Listen::start([unix(&path)]);
+    let mut producer = UnixStream::connect(&path).unwrap();
+    producer.write_all(b"heard\n").unwrap();
+    listen.until("message");
+    listen.running.signal(Signal::HUP);
+    listen.end().assert_account(1, 1, 0);
+    assert!(!path.exists());
+}
+
+#[test]
+fn a_hang_up_that_was_ignored_at_the_start_stays_ignored() {
+    let directory = directory();
+    let path = directory.path().join("in.sock");
+    let script = format!("trap '' HUP; exec {} listen --json {}", env!("CARGO_BIN_EXE_mpsr"), unix(&path));
+    let mut listen = Listen::start_as(Command::new("sh").args(["-c", &script]));
+    listen.running.signal(Signal::HUP);
+    // A signal that would end it is handled before anything that comes after it.
+    let mut producer = UnixStream::connect(&path).unwrap();
+    producer.write_all(b"still here\n").unwrap();
+    assert_eq!(listen.until("message")["text"], "still here");
+    assert!(path.exists());
+    drop(producer);
+    listen.until("left");
+    listen.stop().assert_account(1, 1, 0);
+}
+
+#[test]
+fn sigusr1_prints_the_report_so_far() {
+    let directory = directory();
+    let path = directory.path().join("in.sock");
+    let mut listen = Listen::start([unix(&path)]);
+    let mut producer = UnixStream::connect(&path).unwrap();
+    producer.write_all(b"one\nthree\nhalf").unwrap();
+    listen.until_count("message", 2);
+    listen.running.signal(Signal::USR1);
+    let report = listen.said();
+    let numbers = ["event", "producers", "received", "delivered", "lost", "bytes"].map(|field| report[field].clone());
+    assert_eq!(numbers, [json!("report-so-far"), json!(1), json!(2), json!(2), json!(0), json!(8)], "{report}");
+    producer.write_all(b" a line\n").unwrap();
+    drop(producer);
+    listen.until("left");
+    assert_eq!(of_kind(&listen.events, "message").len(), 3);
+    listen.stop().assert_account(1, 3, 0);
+
+    // Without anything to report about, it is as harmless.
+    let mut listen = Listen::start_as(mpsr(["listen", "--json"]).arg(unix(&path)));
+    listen.running.signal(Signal::USR1);
+    assert_eq!(listen.said()["received"], 0);
+    assert!(!listen.running.has_ended());
+    listen.stop().assert_account(0, 0, 0);
+}

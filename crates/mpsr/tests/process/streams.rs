@@ -1,0 +1,193 @@
+//! Standard output and standard error that are full, stuck, limited, closed or shared with a process that sets flags.
+
+use std::{
+    fs::{self, File},
+    io::{PipeReader, PipeWriter, Read as _, Write as _, pipe},
+    os::{fd::AsFd, unix::net::UnixStream},
+    process::{Command, Stdio},
+    thread,
+    time::{Duration, Instant},
+};
+
+use rustix::{
+    event::{PollFd, PollFlags, Timespec, poll},
+    fs::{OFlags, fcntl_getfl, fcntl_setfl},
+    process::Signal,
+};
+use serde_json::Value;
+
+use crate::{
+    listen::{directory, unix},
+    running::{Running, eventually, finish, mpsr},
+};
+
+/// Lines of different lengths that say where they belong.
+fn lines(count: usize) -> Vec<u8> {
+    (0..count).flat_map(|line| format!("{line:07} {}\n", "x".repeat(line % 50)).into_bytes()).collect()
+}
+
+fn has_room(fd: impl AsFd) -> bool {
+    let now = Timespec { tv_sec: 0, tv_nsec: 0 };
+    poll(&mut [PollFd::new(&fd, PollFlags::OUT)], Some(&now)).unwrap() == 1
+}
+
+/// A pipe that has no room left.
+fn full_pipe() -> (PipeReader, PipeWriter) {
+    let (reader, mut writer) = pipe().unwrap();
+    fcntl_setfl(&writer, OFlags::NONBLOCK).unwrap();
+    while writer.write(&[b'\n'; 512]).is_ok() {}
+    fcntl_setfl(&writer, OFlags::empty()).unwrap();
+    (reader, writer)
+}
+
+/// A process of ours sends these bytes and closes.
+fn feed(path: &std::path::Path, bytes: Vec<u8>) -> thread::JoinHandle<()> {
+    let mut stream = UnixStream::connect(path).unwrap();
+    thread::spawn(move || drop(stream.write_all(&bytes)))
+}
+
+#[test]
+fn a_pipe_that_a_neighbour_made_non_blocking_loses_nothing_and_keeps_its_flag() {
+    let all = lines(60_000);
+    for flag in [OFlags::NONBLOCK, OFlags::empty()] {
+        let directory = directory();
+        let path = directory.path().join("in.sock");
+        let (mut reader, writer) = pipe().unwrap();
+        fcntl_setfl(&writer, flag).unwrap();
+        let mut listen = Running::start(
+            mpsr(["listen", &unix(&path)])
+                .stdin(Stdio::null())
+                .stdout(writer.try_clone().unwrap())
+                .stderr(Stdio::piped()),
+        );
+        let stderr = listen.stderr();
+        stderr.next();
+        let feeding = feed(&path, all.clone());
+        eventually("the pipe is full", || !has_room(&writer));
+        assert_eq!(fcntl_getfl(&writer).unwrap() & OFlags::NONBLOCK, flag);
+        drop(writer);
+        let mut got = vec![0; all.len()];
+        reader.read_exact(&mut got).unwrap();
+        assert!(got == all, "some lines were lost or out of order");
+        feeding.join().unwrap();
+        listen.signal(Signal::TERM);
+        assert_eq!(listen.wait(), Some(0), "{:?}", stderr.rest());
+        assert_eq!(reader.read(&mut [0]).unwrap(), 0);
+    }
+}
+
+#[test]
+fn one_signal_ends_it_in_time_although_nobody_reads_standard_output() {
+    let directory = directory();
+    let path = directory.path().join("in.sock");
+    let (mut reader, writer) = pipe().unwrap();
+    let mut command = mpsr(["listen", &unix(&path), "--drain", "500ms"]);
+    command.stdin(Stdio::null()).stdout(writer.try_clone().unwrap()).stderr(Stdio::piped());
+    let mut listen = Running::start(&mut command);
+    drop(command);
+    let stderr = listen.stderr();
+    stderr.next();
+    let feeding = feed(&path, lines(100_000));
+    eventually("the pipe is full", || !has_room(&writer));
+    drop(writer);
+    let asked = Instant::now();
+    listen.signal(Signal::TERM);
+    assert_eq!(listen.wait(), Some(1));
+    assert!(asked.elapsed() < Duration::from_millis(1500), "{:?}", asked.elapsed());
+    feeding.join().unwrap();
+    let mut got = String::new();
+    reader.read_to_string(&mut got).unwrap();
+    let whole = got.matches('\n').count();
+    let said = stderr.rest();
+    let report =
+        said.iter().find(|line| line.starts_with("received ")).unwrap_or_else(|| panic!("no report: {said:?}"));
+    assert!(report.contains(&format!(", delivered {whole}, ")) && !report.contains("lost 0"), "{whole}: {report}");
+    assert!(said.iter().any(|line| line == "mpsr: standard output was not read"), "{said:?}");
+    assert!(!path.exists());
+}
+
+#[test]
+fn standard_error_that_nobody_reads_holds_up_no_message() {
+    let directory = directory();
+    let path = directory.path().join("in.sock");
+    let (mut errors, writer) = full_pipe();
+    let mut command = mpsr(["listen", &unix(&path)]);
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(writer);
+    let mut listen = Running::start(&mut command);
+    drop(command);
+    let stdout = listen.stdout();
+    eventually("it listens", || path.exists());
+    let mut quiet = UnixStream::connect(&path).unwrap();
+    quiet.write_all(b"before\n").unwrap();
+    assert_eq!(stdout.next().as_deref(), Some("before"));
+    // Each has two notes, together more than may wait.
+    for client in 0..2000 {
+        UnixStream::connect(&path).unwrap().write_all(format!("{client}\n").as_bytes()).unwrap();
+        stdout.next();
+    }
+    quiet.write_all(b"after\n").unwrap();
+    assert_eq!(stdout.next().as_deref(), Some("after"));
+    // When it is read again, what was dropped is told, while it goes on.
+    let mut told = Vec::new();
+    while !String::from_utf8_lossy(&told).contains(" notes were dropped: standard error was not read\n") {
+        let mut piece = [0; 4096];
+        let read = errors.read(&mut piece).unwrap();
+        assert_ne!(read, 0, "it ended");
+        told.extend_from_slice(&piece[..read]);
+    }
+    listen.signal(Signal::TERM);
+    assert_eq!(listen.wait(), Some(0));
+    let mut rest = String::new();
+    errors.read_to_string(&mut rest).unwrap();
+    assert!(rest.contains("received 2002 messages from 2001 producers, delivered 2002"), "{rest}");
+}
+
+/// Runs a receiver of a thousand lines whose standard output is this file, with this limit on files.
+fn into_limited_file(limit: &str, out: File, arguments: &str) -> (Option<i32>, Value, String) {
+    let directory = directory();
+    let path = directory.path().join("in.sock");
+    let script = format!("ulimit {limit}; exec {} listen {} {arguments}", env!("CARGO_BIN_EXE_mpsr"), unix(&path));
+    let mut command = Command::new("sh");
+    let mut listen = Running::start(command.args(["-c", &script]).stdout(out).stderr(Stdio::piped()));
+    let stderr = listen.stderr();
+    eventually("it listens", || path.exists());
+    feed(&path, lines(1000)).join().unwrap();
+    let code = listen.wait();
+    assert!(!path.exists(), "its name is left behind");
+    let said = stderr.rest();
+    let report = said.iter().find(|line| line.starts_with('{')).unwrap_or_else(|| panic!("no report: {said:?}"));
+    (code, serde_json::from_str(report).unwrap(), said.join("\n"))
+}
+
+#[test]
+fn delivered_is_what_was_written_and_the_rest_is_lost() {
+    let directory = directory();
+    let out = directory.path().join("out");
+    // Blocks of 512 bytes: the file ends in the middle of a line.
+    let (code, report, said) = into_limited_file("-f 20", File::create(&out).unwrap(), "--json");
+    assert_eq!(code, Some(1), "{said}");
+    assert!(said.contains("cannot write to standard output") && said.contains("File too large"), "{said}");
+    let written = fs::read_to_string(&out).unwrap();
+    let whole = written.lines().filter(|line| line.ends_with('}') && line.contains(r#""event":"message""#));
+    let whole: u64 = whole.count().try_into().unwrap();
+    assert!(0 < whole && whole < 1000, "{whole}");
+    let number = |field: &str| report[field].as_u64().unwrap();
+    assert_eq!(number("delivered"), whole, "{report}");
+    assert_eq!(number("received"), number("delivered") + number("lost"), "{report}");
+    assert!(number("lost") > 0);
+}
+
+#[test]
+fn standard_error_that_is_closed_does_no_harm() {
+    let directory = directory();
+    let path = directory.path().join("in.sock");
+    let script = format!("exec {} listen {} 2>&-", env!("CARGO_BIN_EXE_mpsr"), unix(&path));
+    let mut command = Command::new("sh");
+    let mut listen = Running::start(command.args(["-c", &script]).stdin(Stdio::null()).stdout(Stdio::piped()));
+    let stdout = listen.stdout();
+    eventually("it listens", || path.exists());
+    assert_eq!(finish(&mut mpsr(["send", &unix(&path), "through"]), b"").code, Some(0));
+    assert_eq!(stdout.next().as_deref(), Some("through"));
+    listen.signal(Signal::TERM);
+    assert_eq!(listen.wait(), Some(0));
+}

@@ -1,0 +1,76 @@
+//! Under a limit that leaves no room for threads: a command does its work without, or fails with words.
+
+use std::{
+    fs::{self, Permissions},
+    os::unix::{fs::PermissionsExt as _, process::CommandExt as _},
+    process::{Command, Stdio},
+};
+
+use rustix::{fs::chown, process::Signal};
+
+use crate::{
+    admission::public_directory,
+    clients::{find_or_skip, skip_forbidden},
+    running::{Running, eventually, finish},
+};
+
+/// A user who runs nothing else, so that the limit on processes counts ours.
+const LONER: u32 = 54_321;
+
+#[test]
+fn without_threads_it_works_or_fails_with_words() {
+    const TEST: &str = "without_threads_it_works_or_fails_with_words";
+    if !rustix::process::geteuid().is_root() {
+        return skip_forbidden(TEST, "only root can run a program as a user who runs nothing else");
+    }
+    let Some(prlimit) = find_or_skip(TEST, "prlimit") else { return };
+    let top = public_directory();
+    let program = top.path().join("mpsr");
+    fs::copy(env!("CARGO_BIN_EXE_mpsr"), &program).unwrap();
+    fs::set_permissions(&program, Permissions::from_mode(0o755)).unwrap();
+    let own = top.path().join("own");
+    fs::create_dir(&own).unwrap();
+    chown(&own, Some(rustix::process::Uid::from_raw(LONER)), None).unwrap();
+    let limited = |limit: u32, arguments: &str| {
+        let mut command = Command::new(&prlimit);
+        command
+            .arg(format!("--nproc={limit}"))
+            .arg(&program)
+            .args(arguments.split(' '))
+            .current_dir(&own)
+            .uid(LONER)
+            .gid(LONER);
+        command
+    };
+    for limit in 1..=4 {
+        // Whole, with one thread.
+        let mut listen = Running::start(
+            limited(limit, "listen unix:in.sock").stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()),
+        );
+        let (stdout, stderr) = (listen.stdout(), listen.stderr());
+        eventually("it listens", || own.join("in.sock").exists() || listen.has_ended());
+        let sent = finish(Command::new(&program).args(["send", "unix:in.sock", "hello"]).current_dir(&own), b"");
+        assert_eq!(sent.code, Some(0), "{limit}: {} {:?}", sent.stderr, stderr.rest());
+        assert_eq!(stdout.next().as_deref(), Some("hello"));
+        listen.signal(Signal::TERM);
+        assert_eq!(listen.wait(), Some(0));
+        let said = stderr.rest().join("\n");
+        assert!(said.contains("received 1 message from 1 producer, delivered 1"), "{limit}: {said}");
+
+        for arguments in ["ls .", "sweep .", "send unix:none.sock a"] {
+            let ended = finish(&mut limited(limit, arguments), b"");
+            let is_right = match ended.code {
+                Some(0) => true,
+                Some(1) => ended.stderr.starts_with("mpsr: "),
+                _ => false,
+            };
+            assert!(is_right && !ended.stderr.contains("panicked"), "{limit} {arguments}: {ended:?}");
+        }
+    }
+    // Watching takes threads.
+    for arguments in ["watch .", "listen dir:."] {
+        let ended = finish(&mut limited(1, arguments), b"");
+        assert_eq!(ended.code, Some(1), "{arguments}: {ended:?}");
+        assert!(ended.stderr.contains("thread") && !ended.stderr.contains("panicked"), "{arguments}: {ended:?}");
+    }
+}

@@ -1,0 +1,210 @@
+//! What became of each step, and the table at the end.
+
+use std::time::Duration;
+
+use crate::{
+    step::Step,
+    table::{self, Align},
+};
+
+/// The row of one step.
+#[derive(Debug)]
+pub(crate) struct Report {
+    pub(crate) name: String,
+    pub(crate) verdict: Verdict,
+    pub(crate) took: Duration,
+    pub(crate) cpu: Duration,
+    pub(crate) facts: Facts,
+    /// The command that failed, to be pasted.
+    pub(crate) repro: Option<String>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    Passed,
+    Failed(String),
+    Skipped(String),
+    /// An earlier step failed.
+    NotRun,
+}
+
+/// What test runners and fuzzers said at their end.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Facts {
+    pub(crate) summaries: Vec<String>,
+    pub(crate) passed: u64,
+    /// What tests said that could not do their work here: `SKIPPED name: reason`.
+    pub(crate) skipped: Vec<String>,
+    /// Executions per second of each fuzz target.
+    pub(crate) rates: Vec<u64>,
+}
+
+impl Report {
+    pub(crate) fn of(step: &Step, verdict: Verdict) -> Self {
+        let name = step.name.clone();
+        Self { name, verdict, took: Duration::ZERO, cpu: Duration::ZERO, facts: Facts::default(), repro: None }
+    }
+
+    pub(crate) fn is_failure(&self) -> bool {
+        matches!(self.verdict, Verdict::Failed(_))
+    }
+
+    pub(crate) fn one_line(&self) -> String {
+        let note = self.note();
+        let separator = if note.is_empty() { "" } else { ": " };
+        format!("{}{separator}{note} ({:.1} s)", self.word(), self.took.as_secs_f64())
+    }
+
+    fn word(&self) -> &'static str {
+        match self.verdict {
+            Verdict::Passed => "ok",
+            Verdict::Failed(_) => "FAILED",
+            Verdict::Skipped(_) => "SKIPPED",
+            Verdict::NotRun => "not run",
+        }
+    }
+
+    fn note(&self) -> String {
+        match &self.verdict {
+            Verdict::Failed(reason) | Verdict::Skipped(reason) => reason.clone(),
+            Verdict::Passed if self.facts.passed > 0 => format!("{} tests passed", self.facts.passed),
+            Verdict::Passed => self.facts.speed(),
+            Verdict::NotRun => String::new(),
+        }
+    }
+}
+
+impl Facts {
+    /// Finds the closing lines of `cargo nextest run`, `cargo test` and libFuzzer, and what tests said of themselves.
+    pub(crate) fn read(&mut self, output: &str) {
+        for line in output.lines() {
+            if line.trim_start().starts_with("SKIPPED ") {
+                self.skipped.push(line.trim().to_owned());
+            }
+            // Indented like that by nextest; what a test says may look like either.
+            let is_end = line.starts_with("test result: ") || line.starts_with("     Summary [");
+            if let Some(passed) = number_before(line, " passed").filter(|_| is_end) {
+                self.passed += passed;
+                self.summaries.push(line.trim().to_owned());
+            }
+            let rate = line.strip_prefix("stat::average_exec_per_sec:").and_then(|rate| rate.trim().parse().ok());
+            self.rates.extend(rate.filter(|&rate: &u64| rate > 0));
+        }
+    }
+
+    fn speed(&self) -> String {
+        match (self.rates.iter().min(), self.rates.iter().max()) {
+            (Some(least), Some(most)) if least == most => format!("{least} executions per second"),
+            (Some(least), Some(most)) => {
+                format!("{} targets, {least} to {most} executions per second", self.rates.len())
+            }
+            _ => String::new(),
+        }
+    }
+}
+
+/// The number that stands right before `word`.
+fn number_before(line: &str, word: &str) -> Option<u64> {
+    let (before, _) = line.split_once(word)?;
+    before.rsplit(|c: char| !c.is_ascii_digit()).next()?.parse().ok()
+}
+
+/// The table, a line to repeat each failure, and one closing line.
+pub(crate) fn table(title: &str, reports: &[Report], took: Duration) -> Vec<String> {
+    let mut rows = vec![["step", "result", "seconds", "cpu", "note"].map(str::to_owned).to_vec()];
+    rows.extend(reports.iter().map(|report| {
+        let has_run = report.took > Duration::from_millis(50) || report.repro.is_some();
+        let seconds = |time: Duration| if has_run { format!("{:.1}", time.as_secs_f64()) } else { "-".to_owned() };
+        vec![report.name.clone(), report.word().to_owned(), seconds(report.took), seconds(report.cpu), report.note()]
+    }));
+    let mut lines = table::lines(&[Align::Left, Align::Left, Align::Right, Align::Right, Align::Left], &rows);
+    lines.push(String::new());
+
+    for report in reports.iter().filter(|report| report.is_failure()) {
+        let fallback = format!("cargo xtask ci --only {}", report.name);
+        lines.push(format!("repeat {}: {}", report.name, report.repro.as_ref().unwrap_or(&fallback)));
+    }
+
+    let count = |word: &str| reports.iter().filter(|report| report.word() == word).count();
+    // A test that skipped itself ended well and proved nothing.
+    let tests: u64 =
+        reports.iter().map(|report| report.facts.passed.saturating_sub(report.facts.skipped.len() as u64)).sum();
+    let cpu: Duration = reports.iter().map(|report| report.cpu).sum();
+    lines.push(format!(
+        "{title}: {} ok, {} failed, {} skipped, {} not run; {tests} tests passed; {:.1} s, {:.1} s of CPU",
+        count("ok"),
+        count("FAILED"),
+        count("SKIPPED"),
+        count("not run"),
+        took.as_secs_f64(),
+        cpu.as_secs_f64()
+    ));
+    lines
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::step::Group;
+
+    fn read(output: &str) -> Facts {
+        let mut facts = Facts::default();
+        facts.read(output);
+        facts
+    }
+
+    #[test]
+    fn the_closing_lines_of_both_runners_are_read() {
+        let output = "     Summary [   0.012s] 12 tests run: 12 passed, 3 skipped\n\
+            test foo::9 passed ... ok\n\
+            test result: ok. 5 passed; 0 failed; 1 ignored; 0 measured\n\
+            \x20   test result: ok. 7 passed; as a test may say\n\
+            test result: ok. 2 passed; 0 failed; 0 ignored; 0 measured\n";
+        let facts = read(output);
+        assert_eq!(facts.passed, 19);
+        assert_eq!(facts.summaries.len(), 3);
+        assert_eq!(facts.summaries[0], "Summary [   0.012s] 12 tests run: 12 passed, 3 skipped");
+        assert_eq!(read("nothing here: 4 passed").passed, 0);
+        assert_eq!(read("    SKIPPED a_test: no java\n").skipped, ["SKIPPED a_test: no java"]);
+    }
+
+    #[test]
+    fn the_speed_of_a_fuzzer_is_read() {
+        let one = read("#2\tpulse\nDone 24000 runs in 2 second(s)\nstat::average_exec_per_sec:     12000\n");
+        assert_eq!(one.speed(), "12000 executions per second");
+        let two = read("stat::average_exec_per_sec: 12000\nstat::average_exec_per_sec: 900\n");
+        assert_eq!(two.speed(), "2 targets, 900 to 12000 executions per second");
+        assert_eq!(read("stat::average_exec_per_sec: 0\n").rates, [0; 0]);
+    }
+
+    #[test]
+    fn every_row_and_every_failure_is_in_the_table() {
+        let report = |name: &str, verdict, seconds: f64| {
+            let step = Step::new(name, Group::Text, Duration::ZERO, Vec::new());
+            let took = Duration::from_secs_f64(seconds);
+            Report { took, cpu: took * 2, ..Report::of(&step, verdict) }
+        };
+        let facts = Facts { passed: 5, skipped: vec!["SKIPPED one".into()], ..Facts::default() };
+        let failed = report("fmt", Verdict::Failed("exit status: 1".into()), 1.5);
+        let reports = [
+            Report { facts, ..report("test", Verdict::Passed, 0.1) },
+            Report { repro: Some("cargo fmt".into()), ..failed },
+            report("deny", Verdict::Skipped("cargo-deny is not installed".into()), 0.0),
+            report("doc", Verdict::NotRun, 0.0),
+        ];
+        let lines = table("ci", &reports, Duration::from_secs(2));
+        assert_eq!(
+            lines,
+            [
+                "step  result   seconds  cpu  note",
+                "test  ok           0.1  0.2  5 tests passed",
+                "fmt   FAILED       1.5  3.0  exit status: 1",
+                "deny  SKIPPED        -    -  cargo-deny is not installed",
+                "doc   not run        -    -",
+                "",
+                "repeat fmt: cargo fmt",
+                "ci: 1 ok, 1 failed, 1 skipped, 1 not run; 4 tests passed; 2.0 s, 3.2 s of CPU",
+            ]
+        );
+    }
+}
