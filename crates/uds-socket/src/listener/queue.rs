@@ -7,7 +7,6 @@ use std::time::Duration;
 
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketFlags, SocketType, accept_with, socket_with};
-use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 use tokio::time::{Instant, sleep_until};
 
@@ -54,7 +53,7 @@ impl<S: Acceptable> Queue<S> {
     pub(super) async fn accept(&mut self) -> Result<(S, Peer)> {
         loop {
             self.resume().await;
-            match self.socket.async_io(Interest::READABLE, |socket| Ok(accept_from(socket)?)).await {
+            match self.next().await {
                 Ok(socket) => {
                     if let Some(accepted) = self.taken(socket)? {
                         return Ok(accepted);
@@ -66,6 +65,20 @@ impl<S: Acceptable> Queue<S> {
                         self.shed();
                     }
                 }
+            }
+        }
+    }
+
+    /// Waits for a connection.
+    async fn next(&self) -> io::Result<OwnedFd> {
+        loop {
+            let mut ready = self.socket.readable().await?;
+            match accept_from(ready.get_inner()) {
+                // Another process that has this socket has shut it down. `accept` says so only if it may block, and the
+                // runtime would call the socket ready for ever.
+                Err(Errno::AGAIN) if ready.ready().is_read_closed() => return Err(Errno::INVAL.into()),
+                Err(Errno::AGAIN) => ready.clear_ready(),
+                outcome => return Ok(outcome?),
             }
         }
     }
@@ -213,7 +226,7 @@ mod tests {
         let listener = UnixListener::bind(&path).unwrap();
         listener.set_nonblocking(true).unwrap();
         let clients: Vec<_> = (0..3).map(|_| UnixStream::connect(&path).unwrap()).collect();
-        let socket = sys::watch(listener.into(), Interest::READABLE).unwrap();
+        let socket = sys::watch(listener.into(), tokio::io::Interest::READABLE).unwrap();
         let mut queue = Queue::<Unwatched>::new(socket, Address::Path(path), Admit::own());
         assert!(tokio::time::timeout(Duration::from_secs(60), queue.accept()).await.is_err(), "nobody can be had");
         let AcceptStats { accepted, rejected, shed, failures, .. } = queue.stats;
