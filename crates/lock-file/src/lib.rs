@@ -1,4 +1,4 @@
-//! A file whose lock says who manages something: a directory, the name of a socket, a device.
+//! A file whose lock says which process manages something: a directory, the name of a socket, a device.
 //!
 //! ```
 //! use std::fs::File;
@@ -13,7 +13,8 @@
 //! assert!(matches!(refused, Error::Held { pid: Some(pid) } if pid == std::process::id()));
 //!
 //! drop(lock); // or the end of the process, however it ends
-//! Lock::take(&directory, ".manager.lock")?;
+//! let lock = Lock::take(&directory, ".manager.lock")?;
+//! lock.remove(&directory, ".manager.lock")?; // leaves no file behind
 //! # Ok(())
 //! # }
 //! ```
@@ -25,14 +26,16 @@
 //! |---|---|
 //! | a symbolic link leads to somebody's file | it is not followed |
 //! | a named pipe keeps whoever opens it waiting | it is opened without waiting, and refused |
-//! | another user has made the file, and holds it for ever | [`Fault::Owner`] |
+//! | another user has made the file, and never releases it | [`Fault::Owner`], unless it is the directory's owner |
 //! | the file has a second name, under which it may be held or precious | [`Fault::Links`] |
 //! | it is replaced between opening and locking, and two hold two files | looked at again under the lock |
 //! | others may open it, and so hold it | its mode is made 0600, whatever the umask |
 //! | a child between `fork` and `exec` has it as well | it is unlocked, not just closed |
-//! | the holder removes it, and the next two hold two files | it is never removed |
+//! | it is removed, and the next two processes lock two files | it is removed only while it is locked, and compared under the lock with the file of that name |
+//! | root has made it in a user's own directory | root gives it to that user; if it could not, that user replaces it |
+//! | there is no room for the pid | the pid is for people to read, and is left out |
 //!
-//! A directory that others may write to without the sticky bit makes all of this worthless; whoever calls looks at that.
+//! A directory that others may write to without the sticky bit makes all of this worthless; check that before you rely on it.
 //!
 //! # What this crate is not
 //!

@@ -1,14 +1,18 @@
-//! Taking the lock, and letting go of it.
+//! Taking the lock, releasing it, and removing its file.
 
 use std::{
+    io,
     os::fd::{AsFd, BorrowedFd, OwnedFd},
     path::Path,
 };
 
 use rustix::{
-    fs::{AtFlags, FlockOperation, Mode, OFlags, Stat, fchmod, flock, fstat, ftruncate, openat, statat},
+    fs::{
+        AtFlags, FlockOperation, Gid, Mode, OFlags, Stat, Uid, fchmod, fchown, flock, fstat, ftruncate, openat, statat,
+        unlinkat,
+    },
     io::{Errno, pread, pwrite},
-    process::geteuid,
+    process::{Resource, geteuid, getrlimit},
 };
 
 use crate::{Error, Fault, FileKind};
@@ -21,19 +25,28 @@ const SAFELY: OFlags = OFlags::NOFOLLOW.union(OFlags::CLOEXEC).union(OFlags::NON
 
 const PRIVATE: Mode = Mode::RUSR.union(Mode::WUSR);
 
-/// A lock that is held; dropping it lets go.
+/// The longest text that a lock file has: a pid and a newline.
+const LONGEST_TEXT: u64 = 16;
+
+/// A lock that is held; dropping it releases the lock and leaves the file.
 ///
-/// The file stays: were it removed, two processes could hold two files of that name.
+/// [`remove`](Self::remove) ends it without leaving the file.
 #[derive(Debug)]
-#[must_use = "the lock is let go when this is dropped"]
+#[must_use = "the lock is released when this is dropped"]
 pub struct Lock {
     file: OwnedFd,
     pid: u32,
 }
 
 impl Lock {
-    /// Takes the lock `name` in `directory`, or says who has it. The file is made where there is none, is private to this
-    /// user, and has this process's pid in it. Does not wait.
+    /// Takes the lock `name` in `directory`, or says who has it. Does not wait.
+    ///
+    /// The file is created if it is missing, and made private. It belongs to this user, or to the directory's owner: root
+    /// gives a file that it creates in a user's own directory to that user, who could not lock it otherwise. A lock file of
+    /// root's that such a user cannot open is replaced.
+    ///
+    /// This process's pid is written to it if there is room. Nothing depends on that: a full disk and a limit on the size
+    /// of files (`RLIMIT_FSIZE`) are no obstacles.
     ///
     /// `directory` may be open for its path only (`O_PATH`).
     ///
@@ -76,6 +89,38 @@ impl Lock {
             None => Err(Error::Contended { attempts: 1 }),
         }
     }
+
+    /// Whether the file that is locked still has this name: only then does the lock exclude others.
+    ///
+    /// # Errors
+    ///
+    /// What the operating system said when it was asked.
+    pub fn has_name(&self, directory: impl AsFd, name: impl AsRef<Path>) -> io::Result<bool> {
+        let place = Place { directory: directory.as_fd(), name: name.as_ref() };
+        let held = fstat(&self.file)?;
+        match place.stat() {
+            Ok(named) => Ok(is_same(&named, &held)),
+            Err(Errno::NOENT) => Ok(false),
+            Err(errno) => Err(errno.into()),
+        }
+    }
+
+    /// Removes the file, then releases the lock. `Ok(false)` if another file has the name, which stays.
+    ///
+    /// Removing it while it is locked is safe: a process that opened the file before and locks it afterwards compares it
+    /// with the one that has the name (see the front page), finds none or another one, and starts again. A copy of this
+    /// process made by `fork` removes nothing.
+    ///
+    /// # Errors
+    ///
+    /// What kept the file from being removed. The lock is released all the same.
+    pub fn remove(self, directory: impl AsFd, name: impl AsRef<Path>) -> io::Result<bool> {
+        if self.pid != std::process::id() || !self.has_name(&directory, &name)? {
+            return Ok(false);
+        }
+        unlinkat(directory, name.as_ref(), AtFlags::empty())?;
+        Ok(true)
+    }
 }
 
 impl Drop for Lock {
@@ -97,28 +142,49 @@ struct Place<'a> {
 impl Place<'_> {
     /// `None` if the file was replaced meanwhile.
     fn attempt(&self) -> Result<Option<Lock>, Error> {
-        let file = self.open()?;
+        let directory = fstat(self.directory).map_err(failed)?;
+        let Some(file) = self.open(&directory)? else { return Ok(None) };
         let stat = fstat(&file).map_err(failed)?;
-        if let Some(fault) = fault_of(&stat) {
+        if let Some(fault) = fault_of(&stat, &directory) {
             return Err(Error::Foreign { fault });
         }
         let Some((lock, stat)) = self.lock(file)? else { return Ok(None) };
         if stat.st_nlink != 1 {
             return Err(Error::Foreign { fault: Fault::Links });
         }
-        // The umask may have taken bits away, and somebody may have added some: a reader could hold the lock.
+        let own = geteuid().as_raw();
+        if own == 0 && stat.st_uid == 0 && directory.st_uid != 0 {
+            let (uid, gid) = (Uid::from_raw(directory.st_uid), Gid::from_raw(directory.st_gid));
+            fchown(&lock.file, Some(uid), Some(gid)).map_err(failed)?;
+        }
+        // The umask may have taken bits away, and another process may have added some: a reader could hold the lock.
         fchmod(&lock.file, PRIVATE).map_err(failed)?;
-        ftruncate(&lock.file, 0).map_err(failed)?;
-        pwrite(&lock.file, format!("{}\n", lock.pid).as_bytes(), 0).map_err(failed)?;
+        lock.write_pid();
         Ok(Some(lock))
     }
 
-    fn open(&self) -> Result<OwnedFd, Error> {
-        openat(self.directory, self.name, OFlags::RDWR | OFlags::CREATE | SAFELY, PRIVATE).map_err(|errno| {
-            // What is in the way says more than the error; a symbolic link, for one, gives ELOOP.
-            let fault = self.stat().ok().as_ref().and_then(fault_of);
-            fault.map_or_else(|| failed(errno), |fault| Error::Foreign { fault })
-        })
+    /// `None` if a file that was in the way has been removed.
+    fn open(&self, directory: &Stat) -> Result<Option<OwnedFd>, Error> {
+        match openat(self.directory, self.name, OFlags::RDWR | OFlags::CREATE | SAFELY, PRIVATE) {
+            Ok(file) => Ok(Some(file)),
+            Err(errno) => {
+                // What is in the way says more than the error; a symbolic link, for one, gives ELOOP.
+                let Ok(stat) = self.stat() else { return Err(failed(errno)) };
+                if errno == Errno::ACCESS && is_left_by_root(&stat, directory) {
+                    return match unlinkat(self.directory, self.name, AtFlags::empty()) {
+                        Ok(()) | Err(Errno::NOENT) => Ok(None),
+                        Err(_) => Err(Error::Foreign { fault: Fault::Owner(stat.st_uid) }),
+                    };
+                }
+                let fault = match FileKind::of_mode(stat.st_mode) {
+                    FileKind::Regular if errno == Errno::ACCESS && stat.st_uid != geteuid().as_raw() => {
+                        Some(Fault::Owner(stat.st_uid))
+                    }
+                    _ => fault_of(&stat, directory),
+                };
+                Err(fault.map_or_else(|| failed(errno), |fault| Error::Foreign { fault }))
+            }
+        }
     }
 
     /// Locks the open file; `None` if it is not, or no longer, the one of this name. Only what is looked at under the lock
@@ -132,7 +198,7 @@ impl Place<'_> {
         let lock = Lock { file, pid: std::process::id() };
         let held = fstat(&lock.file).map_err(failed)?;
         match self.stat() {
-            Ok(named) if (named.st_dev, named.st_ino) == (held.st_dev, held.st_ino) => Ok(Some((lock, held))),
+            Ok(named) if is_same(&named, &held) => Ok(Some((lock, held))),
             Ok(_) | Err(Errno::NOENT) => Ok(None),
             Err(errno) => Err(failed(errno)),
         }
@@ -143,16 +209,50 @@ impl Place<'_> {
     }
 }
 
+impl Lock {
+    /// For people to read, if there is room. To write beyond `RLIMIT_FSIZE` would be the end of the process (`SIGXFSZ`).
+    fn write_pid(&self) {
+        let text = format!("{}\n", self.pid);
+        if ftruncate(&self.file, 0).is_ok()
+            && getrlimit(Resource::Fsize).current.is_none_or(|most| most >= LONGEST_TEXT)
+        {
+            // Half a pid would be another one.
+            if pwrite(&self.file, text.as_bytes(), 0) != Ok(text.len()) {
+                let _ = ftruncate(&self.file, 0);
+            }
+        }
+    }
+}
+
+fn is_same(one: &Stat, other: &Stat) -> bool {
+    (one.st_dev, one.st_ino) == (other.st_dev, other.st_ino)
+}
+
 /// What keeps the file from being a lock of ours, as far as it can be said before it is locked.
-fn fault_of(stat: &Stat) -> Option<Fault> {
+///
+/// The directory's owner is trusted with it: that user can rename the file away as well.
+fn fault_of(stat: &Stat, directory: &Stat) -> Option<Fault> {
     match FileKind::of_mode(stat.st_mode) {
-        FileKind::Regular if stat.st_uid != geteuid().as_raw() => Some(Fault::Owner(stat.st_uid)),
+        FileKind::Regular if stat.st_uid != geteuid().as_raw() && stat.st_uid != directory.st_uid => {
+            Some(Fault::Owner(stat.st_uid))
+        }
         FileKind::Regular => None,
         kind => Some(Fault::Kind(kind)),
     }
 }
 
-/// The pid in a lock file that somebody else holds. It is written right after locking, so it may be missing; it is
+/// Whether it is a lock file that root has left in our own directory, in which we may remove it.
+///
+/// Root may hold it, and that cannot be found out. Where a lock guards a socket, the socket itself shows that it is served.
+fn is_left_by_root(stat: &Stat, directory: &Stat) -> bool {
+    FileKind::of_mode(stat.st_mode) == FileKind::Regular
+        && stat.st_uid == 0
+        && stat.st_nlink == 1
+        && u64::try_from(stat.st_size).is_ok_and(|size| size <= LONGEST_TEXT)
+        && directory.st_uid == geteuid().as_raw()
+}
+
+/// The pid in a lock file that another process holds. It is written right after locking, so it may be missing; it is
 /// for people to read, nothing is decided by it.
 fn written_pid(file: &OwnedFd) -> Option<u32> {
     let mut text = [0; 16];
@@ -175,14 +275,15 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let directory = File::open(dir.path()).unwrap();
         let place = Place { directory: directory.as_fd(), name: Path::new("a") };
-        assert!(place.lock(place.open().unwrap()).unwrap().is_some());
+        let here = fstat(&directory).unwrap();
+        assert!(place.lock(place.open(&here).unwrap().unwrap()).unwrap().is_some());
 
-        let opened = place.open().unwrap();
+        let opened = place.open(&here).unwrap().unwrap();
         fs::write(dir.path().join("b"), "").unwrap();
         fs::rename(dir.path().join("b"), dir.path().join("a")).unwrap();
         assert!(place.lock(opened).unwrap().is_none());
 
-        let opened = place.open().unwrap();
+        let opened = place.open(&here).unwrap().unwrap();
         fs::remove_file(dir.path().join("a")).unwrap();
         assert!(place.lock(opened).unwrap().is_none());
         drop(Lock::take(&directory, "a").unwrap());

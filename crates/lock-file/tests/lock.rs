@@ -77,6 +77,130 @@ fn the_file_stays_and_is_the_same_for_everyone() {
 }
 
 #[test]
+fn a_lock_that_is_removed_leaves_no_file_and_admits_no_second_holder() {
+    let scene = Scene::new();
+    let lock = scene.take().unwrap();
+    let opened = File::open(scene.path(NAME)).unwrap();
+    assert!(lock.remove(&scene.open, NAME).unwrap());
+    assert!(!scene.path(NAME).exists());
+
+    // The file that was removed can be locked by a process that opened it before, which excludes no other: `take` does not
+    // believe such a lock.
+    flock(&opened, FlockOperation::NonBlockingLockExclusive).unwrap();
+    let next = scene.take().unwrap();
+    assert!(next.has_name(&scene.open, NAME).unwrap());
+    assert!(matches!(scene.take(), Err(Error::Held { .. })));
+
+    // What has the name by now is not removed.
+    fs::remove_file(scene.path(NAME)).unwrap();
+    assert!(!next.has_name(&scene.open, NAME).unwrap());
+    let newer = scene.take().unwrap();
+    assert!(!next.remove(&scene.open, NAME).unwrap());
+    assert!(newer.has_name(&scene.open, NAME).unwrap());
+}
+
+/// Every holder removes the file at its end; of many that try, never two hold it.
+#[test]
+fn of_many_that_take_and_remove_it_never_two_hold_it() {
+    let scene = Scene::new();
+    let held = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| {
+                let mut taken = 0;
+                while taken < 300 {
+                    match scene.take() {
+                        Ok(lock) => {
+                            assert!(!held.swap(true, Ordering::SeqCst), "held twice");
+                            held.store(false, Ordering::SeqCst);
+                            assert!(lock.remove(&scene.open, NAME).unwrap());
+                            taken += 1;
+                        }
+                        Err(Error::Held { .. } | Error::Contended { .. }) => std::thread::yield_now(),
+                        Err(error) => panic!("{error}"),
+                    }
+                }
+            });
+        }
+    });
+    assert!(!scene.path(NAME).exists());
+}
+
+#[test]
+fn what_root_leaves_in_a_users_directory_does_not_lock_that_user_out() {
+    const USER: u32 = 54_321;
+    if !rustix::process::geteuid().is_root() {
+        skipped("takes root, to be another user");
+        return;
+    }
+    let scene = Scene::new();
+    chown(scene.dir.path(), Some(USER), Some(USER)).unwrap();
+    let as_user = || as_user(USER, || scene.take().map(drop));
+
+    drop(scene.take().unwrap());
+    assert_eq!(fs::metadata(scene.path(NAME)).unwrap().uid(), USER, "it is given to the directory's owner");
+    as_user().unwrap();
+    drop(scene.take().unwrap());
+
+    // As an earlier program or a crash between creating and giving leaves it.
+    chown(scene.path(NAME), Some(0), Some(0)).unwrap();
+    as_user().unwrap();
+    assert_eq!(fs::metadata(scene.path(NAME)).unwrap().uid(), USER);
+
+    // What is too long for a lock file may be precious.
+    fs::write(scene.path(NAME), "something that root has written").unwrap();
+    chown(scene.path(NAME), Some(0), Some(0)).unwrap();
+    assert!(matches!(as_user(), Err(Error::Foreign { fault: Fault::Owner(0) })));
+    assert_eq!(fs::read_to_string(scene.path(NAME)).unwrap(), "something that root has written");
+}
+
+#[test]
+fn without_room_for_the_pid_it_is_held_all_the_same() {
+    // In a process of its own: the limit is the whole process's.
+    let status = Command::new(std::env::current_exe().unwrap())
+        .args(["child_that_may_not_write", "--exact", "--ignored"])
+        .stdout(Stdio::null())
+        .status()
+        .unwrap();
+    assert!(status.success(), "{status}");
+}
+
+#[test]
+#[ignore = "a process that another test starts"]
+fn child_that_may_not_write() {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let scene = Scene::new();
+    let maximum = getrlimit(Resource::Fsize).maximum;
+    setrlimit(Resource::Fsize, Rlimit { current: Some(0), maximum }).unwrap();
+    let lock = scene.take().unwrap();
+    assert!(matches!(scene.take(), Err(Error::Held { pid: None })));
+    assert!(lock.remove(&scene.open, NAME).unwrap());
+}
+
+#[expect(clippy::print_stderr, reason = "a test that cannot run says so")]
+fn skipped(reason: &str) {
+    eprintln!("SKIPPED: {reason}");
+}
+
+/// Runs `f` on a thread of that user: Linux keeps credentials per thread.
+fn as_user<T: Send>(user: u32, f: impl FnOnce() -> T + Send) -> T {
+    use rustix::{
+        fs::{Gid, Uid},
+        thread,
+    };
+    std::thread::scope(|scope| {
+        let thread = scope.spawn(|| {
+            let (uid, gid) = (Uid::from_raw(user), Gid::from_raw(user));
+            thread::set_thread_groups(&[]).unwrap();
+            thread::set_thread_res_gid(gid, gid, gid).unwrap();
+            thread::set_thread_res_uid(uid, uid, uid).unwrap();
+            f()
+        });
+        thread.join().unwrap()
+    })
+}
+
+#[test]
 fn it_is_private_whatever_was_there() {
     let scene = Scene::new();
     fs::write(scene.path(NAME), "a longer text than a process id").unwrap();

@@ -127,7 +127,7 @@ mod tests {
 
     use super::*;
 
-    async fn first(dir: &std::path::Path) -> Listed {
+    async fn first(dir: &Path) -> Listed {
         let mut watcher = Watcher::start(dir).await.unwrap();
         loop {
             if let Some(Membership::Joined(listed)) = member(watcher.next().await.unwrap()) {

@@ -443,7 +443,7 @@ mod dir {
         let path = dir.path().join("p.sock");
         let owner = std::os::unix::fs::MetadataExt::uid(&std::fs::metadata(dir.path()).unwrap());
         let _server = UnixListener::bind(&path).unwrap();
-        let builder = Funnel::builder(Delimited::lines()).directory(dir.path()).admit(Admit::nobody());
+        let builder = Funnel::builder(Delimited::lines()).directory(dir.path()).admit(Admit::none());
         let mut funnel = builder.start().await.unwrap();
         let rejected = loop {
             match soon("the rejection", funnel.next()).await.unwrap() {

@@ -99,6 +99,7 @@ pub use crate::{
 };
 #[doc(inline)]
 pub use uds_socket::{
-    AcceptStats, Acceptable, Address, Admit, Bind, BoundDatagram, Connect, Draining, Error, FileKind, Listener,
-    Liveness, LockFault, Mode, PathFault, Peer, Result, Seqpacket, SeqpacketListener, SocketKind, Withdrawal, probe,
+    AcceptStats, Acceptable, Accepted, Address, Admit, Bind, BoundDatagram, Connect, Draining, Error, FileKind,
+    Listener, Liveness, LockFault, Mode, NameLoss, PathFault, Peer, Result, Seqpacket, SeqpacketListener, SocketKind,
+    Warning, Withdrawal, probe,
 };

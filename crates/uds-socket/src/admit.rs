@@ -1,10 +1,15 @@
 //! Who may connect: a list of users and groups, checked against what the kernel says of a peer.
 
+use rustix::fs::Stat;
+
+use crate::overflow;
 use crate::peer::Peer;
 
-/// Whom a listener lets in; everybody else is closed on and counted.
+/// Which peers a listener admits. The connections of all others are closed and counted.
 ///
-/// File permissions decide who *reaches* a socket, and abstract sockets have none; this decides who is *let in*.
+/// File permissions decide who can *reach* a socket, and abstract sockets have none; this decides who is *admitted*. Unless
+/// you set it, the two agree: see [`Bind::admit`](crate::Bind::admit).
+///
 /// Numbers only: looking up names can block for seconds where a network directory answers.
 ///
 /// ```
@@ -17,51 +22,79 @@ use crate::peer::Peer;
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Admit {
-    anyone: bool,
+    any: bool,
     uids: Vec<u32>,
     gids: Vec<u32>,
 }
 
 impl Admit {
-    /// This process's effective user, and root. The default.
-    pub fn own() -> Self {
-        Self::nobody().uid(0).uid(rustix::process::geteuid().as_raw())
-    }
-
-    /// Nobody yet: a list to add to, when even root must be named.
-    pub fn nobody() -> Self {
-        Self { anyone: false, uids: Vec::new(), gids: Vec::new() }
-    }
-
-    /// Whoever reaches the socket.
-    pub fn anyone() -> Self {
-        Self { anyone: true, ..Self::nobody() }
-    }
-
-    /// This user too.
+    /// This process's effective user, and root.
     ///
-    /// 65534 is not only a user's number, mostly that of `nobody`: the kernel gives it for every user who has none in our user
-    /// namespace, so that whoever admits it admits all of them.
+    /// In a user namespace that does not map every id, as in most containers, the kernel shows every user who has no id there
+    /// as 65534 (`/proc/sys/kernel/overflowuid`). That id identifies no user, so it is not admitted here even if this process
+    /// runs as it: add it with [`uid`](Self::uid) if you know all users that can reach the socket. Where root is not mapped,
+    /// no peer has uid 0, and root outside is one of those users.
+    pub fn own() -> Self {
+        let (admit, own) = (Self::none().uid(0), rustix::process::geteuid().as_raw());
+        if overflow::is_many_users(own) { admit } else { admit.uid(own) }
+    }
+
+    /// No peer yet: a list to add to, when even root must be named.
+    pub fn none() -> Self {
+        Self { any: false, uids: Vec::new(), gids: Vec::new() }
+    }
+
+    /// Every peer that reaches the socket.
+    pub fn any() -> Self {
+        Self { any: true, ..Self::none() }
+    }
+
+    /// What agrees with a file's permissions: our own user and root, and the file's owner, group and everyone so far as they
+    /// may write to it. A group that may be many (see [`own`](Self::own)) is not among them.
+    pub(crate) fn as_permitted(file: &Stat) -> Self {
+        const GROUP_WRITES: u32 = 0o020;
+        const OTHERS_WRITE: u32 = 0o002;
+        if file.st_mode & OTHERS_WRITE != 0 {
+            return Self::any();
+        }
+        let mut admit = Self::own();
+        if !overflow::is_many_users(file.st_uid) {
+            admit = admit.uid(file.st_uid);
+        }
+        if file.st_mode & GROUP_WRITES != 0 && !overflow::is_many_groups(file.st_gid) {
+            admit = admit.gid(file.st_gid);
+        }
+        admit
+    }
+
+    /// Adds a user.
+    ///
+    /// 65534 is not only a user's id, mostly that of `nobody`: the kernel gives it for every user who has none in our user
+    /// namespace, so to admit it may be to admit all of them.
     #[must_use]
     pub fn uid(mut self, uid: u32) -> Self {
         self.uids.push(uid);
         self
     }
 
-    /// Whoever has this group as primary or supplementary group too.
+    /// Adds the users who have this group as primary or supplementary group. With 65534 it is as with [`uid`](Self::uid).
     #[must_use]
     pub fn gid(mut self, gid: u32) -> Self {
         self.gids.push(gid);
         self
     }
 
-    pub(crate) const fn is_anyone(&self) -> bool {
-        self.anyone
+    pub(crate) const fn is_any(&self) -> bool {
+        self.any
     }
 
-    /// Whether `peer` may come in.
+    pub(crate) const fn has_groups(&self) -> bool {
+        !self.gids.is_empty()
+    }
+
+    /// Whether `peer` is admitted.
     pub fn admits(&self, peer: &Peer) -> bool {
-        self.anyone || self.uids.contains(&peer.uid()) || self.gids.iter().any(|gid| peer.in_group(*gid))
+        self.any || self.uids.contains(&peer.uid()) || self.gids.iter().any(|gid| peer.in_group(*gid))
     }
 }
 
@@ -76,14 +109,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn lists_admit_whom_they_name_and_nobody_else() {
+    fn lists_admit_those_they_name_and_no_others() {
         let own = rustix::process::geteuid().as_raw();
         let stranger = Peer::new(own + 1000, 500, None, [27, 100]);
         let cases = [
             (Admit::default(), false),
             (Admit::own(), false),
-            (Admit::nobody(), false),
-            (Admit::anyone(), true),
+            (Admit::none(), false),
+            (Admit::any(), true),
             (Admit::own().uid(own + 1000), true),
             (Admit::own().uid(500), false),
             (Admit::own().gid(500), true),
@@ -96,7 +129,23 @@ mod tests {
         for uid in [0, own] {
             let known = Peer::new(uid, 500, None, []);
             assert!(Admit::own().admits(&known));
-            assert!(!Admit::nobody().admits(&known));
+            assert!(!Admit::none().admits(&known));
+        }
+    }
+
+    #[test]
+    fn what_a_file_permits_is_admitted() {
+        let own = rustix::process::geteuid().as_raw();
+        let mut file = rustix::fs::stat("/").unwrap();
+        (file.st_uid, file.st_gid) = (own + 1, 777);
+        let owner = Peer::new(own + 1, 1, None, []);
+        let member = Peer::new(own + 2, 1, None, [777]);
+        let other = Peer::new(own + 3, 1, None, []);
+        for (mode, expected) in [(0o600, [true, false, false]), (0o660, [true, true, false]), (0o666, [true; 3])] {
+            file.st_mode = mode;
+            let admit = Admit::as_permitted(&file);
+            assert_eq!([&owner, &member, &other].map(|peer| admit.admits(peer)), expected, "{mode:o}");
+            assert!(admit.admits(&Peer::new(own, 1, None, [])));
         }
     }
 }

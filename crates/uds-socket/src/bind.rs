@@ -1,30 +1,33 @@
 //! Taking an address to listen on: by path, by abstract name, or from the service manager.
 
 mod activation;
-mod directory;
+pub(crate) mod directory;
+mod filesystem;
 pub(crate) mod probe;
 pub(crate) mod publish;
 
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::PathBuf;
+use std::sync::Arc;
 
-use lock_file::Lock;
-use rustix::fs::{Gid, Uid};
+use rustix::fs::{Gid, Stat, Uid};
 use rustix::io::ioctl_fionbio;
 use rustix::net::sockopt::set_socket_passcred;
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, socket_with};
 use tokio::net::{UnixDatagram, UnixStream};
 
-use self::directory::Directory;
-use self::publish::{Fresh, Published};
+use self::directory::{Directory, Exceptions};
+use self::publish::{NameLock, Published};
 use crate::address::{Address, SocketKind, abstract_address};
 use crate::admit::Admit;
 use crate::error::{Error, Result};
 use crate::listener::{Acceptable, Listener, SeqpacketListener};
 use crate::mode::Mode;
+use crate::overflow;
 use crate::packet::BoundDatagram;
 use crate::path::SocketPath;
 use crate::sys::{self, Rights};
+use crate::warning::Warning;
 
 /// Connections that may wait to be accepted, unless [`Bind::backlog`] says otherwise.
 const BACKLOG: u32 = 1024;
@@ -68,17 +71,20 @@ pub struct Bind {
     address: Address,
     file: FileOptions,
     backlog: u32,
-    admit: Admit,
+    /// As the file permits it, unless set.
+    admit: Option<Admit>,
     rights: Rights,
+    exceptions: Exceptions,
 }
 
 /// An address that was taken: what becomes a listener or its like.
-struct Taken<W> {
-    socket: W,
-    address: Address,
-    admit: Admit,
-    name: Option<Published>,
-    lock: Option<Lock>,
+pub(crate) struct Taken<W> {
+    pub(crate) socket: W,
+    pub(crate) bind: Bind,
+    pub(crate) admit: Admit,
+    pub(crate) name: Option<Published>,
+    pub(crate) lock: Option<NameLock>,
+    pub(crate) warnings: Vec<Warning>,
 }
 
 /// What the socket's file shall be like; nothing set means [`Mode::USER_ONLY`] and this process's user and group.
@@ -92,6 +98,17 @@ pub(crate) struct FileOptions {
 impl FileOptions {
     pub(crate) fn mode(self) -> Mode {
         self.mode.unwrap_or_default()
+    }
+
+    /// With which mode its file is created: no wider than asked, also while it belongs to our own user and group. Where they
+    /// stay, it is what was asked for, less the umask, so that a peer that comes before `listen` is refused and tries again.
+    pub(crate) fn mode_to_begin_with(self) -> rustix::fs::Mode {
+        let asked = self.mode().to_system();
+        if self.has_owner() { asked & rustix::fs::Mode::RWXU } else { asked }
+    }
+
+    pub(crate) fn has_owner(self) -> bool {
+        self.owner.is_some() || self.group.is_some()
     }
 
     pub(crate) fn owner(self) -> Option<Uid> {
@@ -114,7 +131,7 @@ impl Bind {
 
     /// A name of 1 to 107 bytes in the abstract table of the network namespace (`unix(7)`).
     ///
-    /// It vanishes with the process and has no permissions: [`admit`](Self::admit) alone keeps others out.
+    /// It vanishes with the process and has no permissions: only [`admit`](Self::admit) keeps others out.
     pub fn abstract_name(name: impl Into<Vec<u8>>) -> Self {
         Self::at(Address::Abstract(name.into()))
     }
@@ -134,9 +151,15 @@ impl Bind {
             address,
             file: FileOptions::default(),
             backlog: BACKLOG,
-            admit: Admit::default(),
+            admit: None,
             rights: Rights::Refused,
+            exceptions: Exceptions::default(),
         }
+    }
+
+    /// The address.
+    pub(crate) const fn address(&self) -> &Address {
+        &self.address
     }
 
     /// Permission bits of the socket's file, [`Mode::USER_ONLY`] unless set; exactly these, whatever the umask.
@@ -157,19 +180,47 @@ impl Bind {
         self
     }
 
-    /// Whom to let in, [`Admit::own`] unless set.
+    /// Which peers to admit: exactly these, whatever the file's mode.
+    ///
+    /// Unless set, mode and admission agree: our own user and root are admitted, and the file's [owner](Self::owner); a mode
+    /// with which the group may write (`660`) admits the file's [group](Self::group), one with which everyone may (`666`)
+    /// admits every peer. Of an abstract name and a socket of the service manager, [`Admit::own`]: the one has no mode, and
+    /// the other's is 0666 unless `SocketMode=` says otherwise.
     pub fn admit(mut self, admit: Admit) -> Self {
-        self.admit = admit;
+        self.admit = Some(admit);
         self
     }
 
     /// Lets those who connect send descriptors (`SCM_RIGHTS`), for connections that become
-    /// `uds_actor::Actor::pass_descriptors`.
+    /// `uds_socket::Actor::pass_descriptors`.
     ///
     /// Without it the kernel refuses descriptors with `EPERM` where they are sent (`SO_PASSRIGHTS`, Linux 6.16), from the
     /// first byte on, before the connection is accepted. A socket of the service manager is left as it is.
     pub fn pass_descriptors(mut self) -> Self {
         self.rights = Rights::Accepted;
+        self
+    }
+
+    /// Allows a stale socket to be removed on any filesystem.
+    ///
+    /// On FUSE, 9p, virtiofs, overlay and network filesystems a socket's server may be hidden from this kernel: it is on
+    /// another machine, or bound to the same file on the other side of the mount. There a socket that is in the way is an
+    /// error, [`Error::ForeignFilesystem`], unless you call this because you know that there is no other side, as in a
+    /// container whose root is an overlay of its own. A socket found to be served is never removed, and one must be two
+    /// seconds old.
+    pub fn any_filesystem(mut self) -> Self {
+        self.exceptions.any_filesystem = true;
+        self
+    }
+
+    /// Allows a directory that others may write to and that is not sticky, such as a volume that containers share.
+    ///
+    /// It gives up what the directory's permissions would protect. Every user who may write there can remove the socket, put
+    /// their own in its place and so receive what is meant for you, and keep you from listening. What they cannot do is to
+    /// be admitted as another user, or make this process touch files outside the directory. [`Connect`](crate::Connect)
+    /// users should check with [`Peer::of`](crate::Peer::of) who serves.
+    pub fn in_shared_directory(mut self) -> Self {
+        self.exceptions.shared = true;
         self
     }
 
@@ -202,6 +253,22 @@ impl Bind {
         self.listen_for::<UnixStream>()
     }
 
+    /// Takes the address and listens on all sockets that are passed under its name: a `.socket` unit with two `ListenStream=`
+    /// lines passes two of one name. Of any other address, there is one listener.
+    ///
+    /// # Errors
+    /// As [`listen`](Self::listen), but not [`Error::PassedTwice`]. Then none of them listens.
+    ///
+    /// # Panics
+    /// As [`listen`](Self::listen).
+    pub fn listen_all(self) -> Result<Vec<Listener>> {
+        let Address::Systemd(name) = &self.address else { return Ok(vec![self.listen()?]) };
+        self.check()?;
+        let sockets = activation::take_all(name, SocketKind::Stream)?;
+        let adopt = |socket| self.clone().adopt(SocketKind::Stream, socket, Listener::<UnixStream>::watch);
+        sockets.into_iter().map(|socket| adopt(socket).map(Listener::new)).collect()
+    }
+
     /// The same for connections that keep packets apart: `SOCK_SEQPACKET`, in a unit file `ListenSequentialPacket=`.
     ///
     /// # Errors
@@ -217,7 +284,7 @@ impl Bind {
     /// `PassCredentials=yes`, because what is sent before this is called has no sender otherwise).
     ///
     /// Each datagram's sender is [admitted](Self::admit) or not, by user and primary group; one without a sender only where
-    /// [anyone](Admit::anyone) is. How many datagrams
+    /// [any peer](Admit::any) is. How many datagrams
     /// may wait is the system's choice (`net.unix.max_dgram_qlen`), and not [`backlog`](Self::backlog)'s.
     ///
     /// # Errors
@@ -226,53 +293,116 @@ impl Bind {
     /// # Panics
     /// As [`listen`](Self::listen).
     pub fn bind_datagram(self) -> Result<BoundDatagram> {
-        self.take(SocketKind::Datagram, |socket| UnixDatagram::from_std(socket.into()))
-            .map(|Taken { socket, address, admit, name, lock }| BoundDatagram::new(socket, address, admit, name, lock))
+        self.take(SocketKind::Datagram, |socket| UnixDatagram::from_std(socket.into())).map(BoundDatagram::new)
     }
 
     fn listen_for<S: Acceptable>(self) -> Result<Listener<S>> {
-        self.take(S::KIND, Listener::<S>::watch)
-            .map(|Taken { socket, address, admit, name, lock }| Listener::new(socket, address, admit, name, lock))
+        self.take(S::KIND, Listener::<S>::watch).map(Listener::new)
     }
 
     /// Takes the address with a socket of this kind; `watch` hands it over to the runtime, before it gets its name.
-    fn take<W>(self, kind: SocketKind, watch: impl FnOnce(OwnedFd) -> std::io::Result<W>) -> Result<Taken<W>> {
+    fn take<W: AsFd>(self, kind: SocketKind, watch: impl FnOnce(OwnedFd) -> std::io::Result<W>) -> Result<Taken<W>> {
+        self.check()?;
+        let path = match &self.address {
+            Address::Path(path) => path,
+            Address::Abstract(name) => {
+                let socket = self.listening(kind, &abstract_address(name)?)?;
+                return self.hand_over(socket, watch);
+            }
+            Address::Systemd(name) => {
+                let socket = activation::take(name, kind)?;
+                return self.adopt(kind, socket, watch);
+            }
+        };
+        let directory = Arc::new(Directory::open(SocketPath::new(path.clone())?, self.exceptions)?);
+        directory.refuse_other_kinds()?;
+        let lock = NameLock::take(&directory)?;
+        let (socket, name, file) = self.take_name(kind, &directory, watch)?;
+        Ok(self.taken(socket, Some((name, file)), Some(lock)))
+    }
+
+    /// What must hold whatever the address.
+    fn check(&self) -> Result<()> {
         if tokio::runtime::Handle::try_current().is_err() {
             return Err(Error::NoRuntime);
         }
         if !matches!(self.address, Address::Path(_)) && self.file != FileOptions::default() {
-            return Err(Error::NoFile { address: self.address });
+            return Err(Error::NoFile { address: self.address.clone() });
         }
-        let (socket, fresh, lock) = match &self.address {
-            Address::Path(path) => {
-                let (socket, fresh, lock) = self.prepare(kind, path.clone())?;
-                (socket, Some(fresh), Some(lock))
-            }
-            Address::Abstract(name) => (self.listening(kind, &abstract_address(name)?)?, None, None),
-            Address::Systemd(name) => {
-                let socket = activation::take(name, kind)?;
-                ioctl_fionbio(&socket, true).map_err(|errno| self.failed("stop the waiting on", errno))?;
-                self.ask_for_senders(kind, &socket)?;
-                (socket, None, None)
-            }
-        };
-        let failed = |source| Error::Bind { address: self.address.clone(), doing: "hand over to the runtime", source };
-        let socket = watch(socket).map_err(failed)?;
-        let name = fresh.map(Fresh::publish).transpose()?;
-        Ok(Taken { socket, address: self.address, admit: self.admit, name, lock })
+        Ok(())
     }
 
-    /// All that is done before the name can be given.
-    fn prepare(&self, kind: SocketKind, path: PathBuf) -> Result<(OwnedFd, Fresh, Lock)> {
-        let directory = Directory::open(SocketPath::new(path)?)?;
+    /// Takes over a socket of the service manager.
+    fn adopt<W: AsFd>(
+        self,
+        kind: SocketKind,
+        socket: OwnedFd,
+        watch: impl FnOnce(OwnedFd) -> std::io::Result<W>,
+    ) -> Result<Taken<W>> {
+        ioctl_fionbio(&socket, true).map_err(|errno| self.failed("stop the waiting on", errno))?;
+        self.ask_for_senders(kind, &socket)?;
+        self.hand_over(socket, watch)
+    }
+
+    fn hand_over<W: AsFd>(
+        self,
+        socket: OwnedFd,
+        watch: impl FnOnce(OwnedFd) -> std::io::Result<W>,
+    ) -> Result<Taken<W>> {
+        let failed = |source| Error::Bind { address: self.address.clone(), doing: "hand over to the runtime", source };
+        let socket = watch(socket).map_err(failed)?;
+        Ok(self.taken(socket, None, None))
+    }
+
+    /// Takes a name in the file system again, whose lock is held already unless its file was removed.
+    pub(crate) fn retake<W: AsFd>(
+        &self,
+        kind: SocketKind,
+        lock: &mut Option<NameLock>,
+        watch: impl FnOnce(OwnedFd) -> std::io::Result<W>,
+    ) -> Result<Taken<W>> {
+        let Address::Path(path) = &self.address else { return Err(Error::NoFile { address: self.address.clone() }) };
+        // The directory may be a new one.
+        let directory = Arc::new(Directory::open(SocketPath::new(path.clone())?, self.exceptions)?);
         directory.refuse_other_kinds()?;
-        let lock = directory.lock()?;
-        directory.sweep()?;
-        directory.stale_or_free()?;
-        let socket = self.socket(kind)?;
-        let fresh = directory.bind(socket.as_fd(), self.file)?;
+        if !lock.as_ref().is_some_and(|lock| lock.is_of(&directory)) {
+            *lock = Some(NameLock::take(&directory)?);
+        }
+        let (socket, name, file) = self.take_name(kind, &directory, watch)?;
+        Ok(self.clone().taken(socket, Some((name, file)), None))
+    }
+
+    /// Under the lock. Whatever fails, what was bound is taken back, while its socket is open.
+    fn take_name<W>(
+        &self,
+        kind: SocketKind,
+        directory: &Arc<Directory>,
+        watch: impl FnOnce(OwnedFd) -> std::io::Result<W>,
+    ) -> Result<(W, Published, Stat)> {
+        let failed = |source| Error::Bind { address: self.address.clone(), doing: "hand over to the runtime", source };
+        let (socket, name) = Published::take(directory, self.file, || self.socket(kind))?;
         self.listen_on(kind, &socket)?;
-        Ok((socket, fresh, lock))
+        let (socket, name) = (watch(socket).map_err(failed)?, name);
+        let file = name.open_up(self.file)?;
+        Ok((socket, name, file))
+    }
+
+    fn taken<W: AsFd>(self, socket: W, name: Option<(Published, Stat)>, lock: Option<NameLock>) -> Taken<W> {
+        let (name, file) = name.unzip();
+        let admit = match (&self.admit, &file) {
+            (Some(admit), _) => admit.clone(),
+            (None, Some(file)) => Admit::as_permitted(file),
+            (None, None) => Admit::own(),
+        };
+        let mut warnings = Vec::new();
+        if admit.has_groups() && matches!(sys::peer_groups(socket.as_fd()), Ok(None)) {
+            warnings.push(Warning::NoPeerGroups);
+        }
+        let uid = rustix::process::geteuid().as_raw();
+        if self.admit.is_none() && !admit.is_any() && overflow::is_many_users(uid) {
+            warnings.push(Warning::OverflowUser { uid });
+        }
+        Taken { socket, bind: self, admit, name, lock, warnings }
     }
 
     fn listening(&self, kind: SocketKind, address: &SocketAddrUnix) -> Result<OwnedFd> {

@@ -75,7 +75,7 @@ impl Connect {
     }
 
     /// Lets the server send descriptors (`SCM_RIGHTS`), for a connection that becomes
-    /// `uds_actor::Actor::pass_descriptors`.
+    /// `uds_socket::Actor::pass_descriptors`.
     ///
     /// Without it the kernel refuses descriptors with `EPERM` where they are sent (`SO_PASSRIGHTS`, Linux 6.16).
     pub fn pass_descriptors(mut self) -> Self {

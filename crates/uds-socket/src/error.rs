@@ -106,13 +106,25 @@ pub enum Error {
         fault: LockFault,
     },
 
-    /// Somebody serves this name without holding our lock.
+    /// A server has this name without holding our lock, or may be about to.
     #[error("{path:?} is taken: the socket is {liveness}")]
     InUse {
         /// The socket.
         path: PathBuf,
         /// What was found out about it.
         liveness: Liveness,
+    },
+
+    /// A socket is in the way that nothing seems to serve, on a filesystem that may hide its server; it was left alone.
+    #[error(
+        "{path:?} exists and seems stale, but on this filesystem ({filesystem}) its server may be hidden from this kernel; \
+         remove it yourself, or allow it with `any_filesystem`"
+    )]
+    ForeignFilesystem {
+        /// The socket.
+        path: PathBuf,
+        /// The filesystem.
+        filesystem: &'static str,
     },
 
     /// Others replaced the name again and again while it was being taken.
@@ -152,7 +164,9 @@ pub enum Error {
     },
 
     /// The service manager passed several sockets of this name.
-    #[error("{count} sockets named {name:?} were passed; give each its own FileDescriptorName=")]
+    #[error(
+        "{count} sockets named {name:?} were passed; give each its own FileDescriptorName=, or serve all (`listen_all`)"
+    )]
     PassedTwice {
         /// The name asked for.
         name: String,
@@ -290,6 +304,7 @@ impl Error {
             | Self::SharedDirectory { .. }
             | Self::NotASocket { .. }
             | Self::ForeignLock { .. }
+            | Self::ForeignFilesystem { .. }
             | Self::NoFile { .. }
             | Self::NotPassed { .. }
             | Self::PassedTwice { .. }

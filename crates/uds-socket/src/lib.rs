@@ -25,7 +25,7 @@
 //!
 //! | to | take |
 //! |---|---|
-//! | offer a path | [`Bind`] and its [`Listener`] or [`BoundDatagram`]: locked, published when ready, drained at the end |
+//! | offer a path | [`Bind`] and its [`Listener`] or [`BoundDatagram`]: locked, bound under its final name, watched, drained at the end |
 //! | reach a path | [`Connect`]: waits for a server up to a deadline, says what is in the way |
 //! | know who is there | [`Peer`] and [`Admit`]: from the kernel, without name-service look-ups |
 //! | find out whether a path is served | [`probe()`] |
@@ -52,11 +52,13 @@ mod denied;
 mod error;
 mod listener;
 mod mode;
+mod overflow;
 pub mod packet;
 mod path;
 mod peer;
 pub mod serve;
 mod sys;
+mod warning;
 
 pub use crate::{
     address::{Address, SocketKind},
@@ -65,15 +67,16 @@ pub use crate::{
     bind::{
         Bind,
         probe::{Liveness, probe},
-        publish::Withdrawal,
+        publish::{NameLoss, Withdrawal},
     },
     connect::Connect,
     error::{Error, PathFault, Result},
-    listener::{AcceptStats, Acceptable, Draining, Listener, SeqpacketListener},
+    listener::{AcceptStats, Acceptable, Accepted, Draining, Listener, SeqpacketListener},
     mode::Mode,
     packet::{BoundDatagram, Seqpacket},
     peer::Peer,
     sys::{Rights, set_rights, want_no_identities},
+    warning::Warning,
 };
 #[doc(inline)]
 pub use lock_file::{Fault as LockFault, FileKind};

@@ -1,27 +1,29 @@
-//! A listening socket with its name: accepting, and at the end not losing who already came.
+//! A listening socket with its name: accepting, watching the name, and at the end losing no connection that was made.
 
+mod name_watch;
 mod queue;
 mod stats;
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
-use lock_file::Lock;
 use rustix::io::Errno;
 use rustix::net::{Shutdown, shutdown};
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 use tokio::net::UnixStream;
 
+use self::name_watch::NameWatch;
 use self::queue::Queue;
 pub use self::stats::AcceptStats;
 use crate::address::{Address, SocketKind};
-use crate::admit::Admit;
-use crate::bind::publish::{Published, Withdrawal};
+use crate::bind::publish::{NameLock, NameLoss, Published, Withdrawal};
+use crate::bind::{Bind, Taken};
 use crate::error::Result;
 use crate::packet::Seqpacket;
 use crate::peer::Peer;
 use crate::sys;
+use crate::warning::Warning;
 
 /// A kind of connection that a [`Listener`] gives out: a [`UnixStream`] or a [`Seqpacket`].
 pub trait Acceptable: AsFd + Sized + Send {
@@ -46,21 +48,38 @@ impl Acceptable for UnixStream {
     }
 }
 
+/// What [`Listener::next`] and [`Draining::next`] return.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Accepted<S = UnixStream> {
+    /// A connection from a peer that is admitted.
+    Connection(S, Peer),
+    /// A peer was not admitted, and its connection is closed. `None` if the kernel did not say who it is.
+    Rejected(Option<Peer>),
+    /// A connection could not be had for now, for want of descriptors or memory. Accepting goes on after a pause.
+    Trouble(io::Error),
+    /// The listener's file no longer leads to it, so that no new client finds it: see [`Listener::rebind`].
+    NameLost(NameLoss),
+}
+
 /// A listener for connections that keep packets apart.
 pub type SeqpacketListener = Listener<Seqpacket>;
 
 /// A listening socket and the name it was given.
 ///
 /// Made by [`Bind::listen`](crate::Bind::listen) and [`Bind::listen_seqpacket`](crate::Bind::listen_seqpacket). Dropping
-/// it takes the name back, closes the socket — which *resets the connections that nobody accepted, with what was sent on
-/// them* — and lets go of the lock, in this order. [`into_draining`](Self::into_draining) loses none.
+/// it takes the name back, closes the socket — which *resets the connections that were not accepted, with what was sent on
+/// them* — and removes and releases the lock, in this order. [`into_draining`](Self::into_draining) loses none.
 #[derive(Debug)]
 pub struct Listener<S = UnixStream> {
     // Fields are dropped in this order, and it matters: the open socket keeps the inode number ours while the name is
     // taken back, and the lock keeps others away from the name until all is over.
     name: Option<Published>,
+    watch: Option<NameWatch>,
     queue: Queue<S>,
-    lock: Option<Lock>,
+    lock: Option<NameLock>,
+    bind: Bind,
+    warnings: Vec<Warning>,
 }
 
 impl<S: Acceptable> Listener<S> {
@@ -69,15 +88,14 @@ impl<S: Acceptable> Listener<S> {
         sys::watch(socket, Interest::READABLE)
     }
 
-    pub(crate) fn new(
-        socket: AsyncFd<OwnedFd>,
-        address: Address,
-        admit: Admit,
-        name: Option<Published>,
-        lock: Option<Lock>,
-    ) -> Self {
-        let queue = Queue::new(socket, address, admit);
-        Self { name, queue, lock }
+    pub(crate) fn new(taken: Taken<AsyncFd<OwnedFd>>) -> Self {
+        let Taken { socket, bind, admit, name, lock, mut warnings } = taken;
+        let watch = name.as_ref().map(NameWatch::start).map(|(watch, error)| {
+            warnings.extend(error.map(|source| Warning::NoNameEvents { source }));
+            watch
+        });
+        let queue = Queue::new(socket, bind.address().clone(), admit);
+        Self { name, watch, queue, lock, bind, warnings }
     }
 
     /// Where it listens.
@@ -85,9 +103,14 @@ impl<S: Acceptable> Listener<S> {
         &self.queue.address
     }
 
+    /// What is missing here that does not keep it from listening, and what that means. Known as soon as it listens.
+    pub fn warnings(&self) -> &[Warning] {
+        &self.warnings
+    }
+
     /// The next connection from a peer that is admitted, and who it is.
     ///
-    /// Peers that are not admitted are closed on and counted. When the process or the system is out of descriptors or
+    /// The connections of peers that are not admitted are closed and counted; [`next`](Self::next) tells of each. When the process or the system is out of descriptors or
     /// memory, connections wait in the queue while this pauses, 10 ms at first and 1 s at last; once it is at 1 s
     /// (which takes about 2 s), each further failure closes the connection that has waited longest, by means of
     /// a descriptor kept for the purpose, so that clients see an end instead of a hang. All of it is counted in
@@ -105,21 +128,73 @@ impl<S: Acceptable> Listener<S> {
         self.queue.accept().await
     }
 
+    /// What happens next: a connection, as [`accept`](Self::accept) gives it; a peer that was rejected; a shortage; or the loss
+    /// of the name, which is told once for each time.
+    ///
+    /// The file is watched for its removal and renaming (`inotify(7)`, this one file), which is told at once; where the kernel
+    /// gives no events, it is looked at once a second ([`Warning::NoNameEvents`]). That a directory above was renamed is not
+    /// noticed.
+    ///
+    /// # Errors
+    /// As [`accept`](Self::accept).
+    ///
+    /// # Cancel safety
+    /// Dropping the future loses nothing.
+    ///
+    /// # Panics
+    /// As [`accept`](Self::accept); also where the file is looked at once a second.
+    pub async fn next(&mut self) -> Result<Accepted<S>> {
+        let Self { name, watch, queue, .. } = self;
+        let (Some(name), Some(watch)) = (name, watch) else { return queue.next().await };
+        tokio::select! {
+            biased;
+            loss = watch.lost(name) => Ok(Accepted::NameLost(loss)),
+            accepted = queue.next() => accepted,
+        }
+    }
+
+    /// How the name was lost, if it was: whether its path leads to this listener's file is looked up now.
+    pub fn name_loss(&self) -> Option<NameLoss> {
+        self.name.as_ref().and_then(Published::is_lost)
+    }
+
+    /// Takes the name again after it was lost, with a new socket and everything else as it was asked for. Connections that
+    /// wait on the old socket are handed out first. Does nothing as long as the name leads here, and where there is none of
+    /// ours.
+    ///
+    /// # Errors
+    /// As [`Bind::listen`]; above all [`Error::InUse`](crate::Error::InUse) if another server has the name. Then all is as
+    /// before: this goes on accepting from those who are connected to the old socket already, and may be tried again.
+    ///
+    /// # Panics
+    /// As [`Bind::listen`].
+    pub fn rebind(&mut self) -> Result<()> {
+        if self.name_loss().is_none() {
+            return Ok(());
+        }
+        let Taken { socket, admit, name, .. } = self.bind.retake(S::KIND, &mut self.lock, Self::watch)?;
+        self.queue.replace(socket);
+        self.queue.admit = admit;
+        self.watch = name.as_ref().map(|name| NameWatch::start(name).0);
+        self.name = name;
+        Ok(())
+    }
+
     /// What happened so far.
     pub fn stats(&self) -> &AcceptStats {
         &self.queue.stats
     }
 
-    /// Stops listening without losing anybody: the name is taken back, new connections are refused, and those already
+    /// Stops listening without losing a connection: the name is taken back, new connections are refused, and those already
     /// in the queue can still be had, with all that was sent on them.
     ///
     /// A socket of the service manager is left as it is, its queue to the next instance.
     pub fn into_draining(self) -> Draining<S> {
-        let Self { name, queue, lock } = self;
+        let Self { name, queue, lock, .. } = self;
         let withdrawal = name.map_or(Withdrawal::NoName, Published::withdraw);
         let is_ours = !matches!(queue.address, Address::Systemd(_));
         if is_ours {
-            // Whoever looked the name up before it went must not get into the queue after we found it empty. A
+            // A client that looked the name up before it went must not get into the queue after we found it empty. A
             // listening socket that cannot be shut down is broken, which `accept` will say.
             let _ = shutdown(&queue.socket, Shutdown::Read);
         }
@@ -166,7 +241,7 @@ pub struct Draining<S = UnixStream> {
     queue: Queue<S>,
     withdrawal: Withdrawal,
     has_more: bool,
-    _lock: Option<Lock>,
+    _lock: Option<NameLock>,
 }
 
 impl<S: Acceptable> Draining<S> {
@@ -183,17 +258,34 @@ impl<S: Acceptable> Draining<S> {
     /// # Panics
     /// When a pause is needed in a tokio runtime that was built without time.
     pub async fn accept(&mut self) -> Result<Option<(S, Peer)>> {
+        while let Some(accepted) = self.next().await? {
+            if let Accepted::Connection(connection, peer) = accepted {
+                return Ok(Some((connection, peer)));
+            }
+        }
+        Ok(None)
+    }
+
+    /// What happens next, `None` when there are no more connections: as [`Listener::next`], but for the name.
+    ///
+    /// # Errors
+    /// As [`accept`](Self::accept).
+    ///
+    /// # Cancel safety
+    /// Dropping the future loses nothing.
+    ///
+    /// # Panics
+    /// As [`accept`](Self::accept).
+    pub async fn next(&mut self) -> Result<Option<Accepted<S>>> {
         while self.has_more {
             self.queue.resume().await;
             match self.queue.accept_now() {
-                Ok(socket) => {
-                    if let Some(accepted) = self.queue.taken(socket)? {
-                        return Ok(Some(accepted));
-                    }
-                }
+                Ok(socket) => return self.queue.taken(socket).map(Some),
                 Err(Errno::AGAIN) => self.has_more = false,
                 Err(errno) => {
-                    self.queue.failed(errno.into())?;
+                    let error = errno.into();
+                    self.queue.failed(&error)?;
+                    return Ok(Some(Accepted::Trouble(error)));
                 }
             }
         }

@@ -6,6 +6,7 @@ use std::os::fd::{AsRawFd, BorrowedFd};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 
+use rustix::fs::fstat;
 use rustix::net::SocketAddrUnix;
 
 use crate::error::{Error, PathFault, Result};
@@ -18,7 +19,7 @@ const PATH_MAX: usize = 4095;
 const NAME_MAX: usize = 255;
 /// What the lock's name has more than the socket's: `.` and `.lock`.
 const LOCK_EXTRA: usize = 6;
-/// Names up to this length appear whole in their temporary name; of longer ones this much does.
+/// Names up to this length appear whole in the name aside; of longer ones this much does.
 const READABLE: usize = 40;
 
 /// A path that can name a socket, and the two names beside it that come with it.
@@ -28,6 +29,7 @@ const READABLE: usize = 40;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct SocketPath {
     path: PathBuf,
+    absolute: PathBuf,
     directory: PathBuf,
     name: OsString,
 }
@@ -46,11 +48,18 @@ impl SocketPath {
         if name.len() > max {
             return Err(Error::PathTooLong { len: name.len(), max, path });
         }
-        Ok(Self { directory: directory.to_owned(), name: name.to_owned(), path })
+        // Where there is no working directory any more, the path is all there is.
+        let absolute = std::path::absolute(&path).unwrap_or_else(|_| path.clone());
+        Ok(Self { directory: directory.to_owned(), name: name.to_owned(), absolute, path })
     }
 
     pub(crate) fn as_path(&self) -> &Path {
         &self.path
+    }
+
+    /// The same from the root, symbolic links and all.
+    pub(crate) fn absolute(&self) -> &Path {
+        &self.absolute
     }
 
     pub(crate) fn directory(&self) -> &Path {
@@ -66,30 +75,43 @@ impl SocketPath {
         dotted(self.name.as_bytes(), b"lock")
     }
 
-    /// `.NAME.new`, where long names are cut and end in a hash: it has to fit into a socket address.
-    pub(crate) fn temporary_name(&self) -> OsString {
+    /// `.NAME.old`, where a stale socket is moved before it is removed. Of long names it has the beginning and a hash: it
+    /// must fit into a socket address.
+    pub(crate) fn aside_name(&self) -> OsString {
         let name = self.name.as_bytes();
         match name.get(READABLE..) {
-            None | Some([]) => dotted(name, b"new"),
+            None | Some([]) => dotted(name, b"old"),
             Some(_) => {
                 let mut hash = Fnv::default();
                 hash.write(name);
                 let readable = name.get(..READABLE).unwrap_or(name);
-                dotted(&[readable, format!("~{:016x}", hash.finish()).as_bytes()].concat(), b"new")
+                dotted(&[readable, format!("~{:016x}", hash.finish()).as_bytes()].concat(), b"old")
             }
         }
     }
 
-    /// The address of `name` in this directory, which `directory` is open on, for `bind`.
+    /// The address to bind to, and so the name that the kernel shows for the socket (`getsockname`, `/proc/net/unix`).
     ///
-    /// The path itself where it fits, because the kernel shows it to whoever lists sockets; else through the
-    /// descriptor.
-    pub(crate) fn address_of(&self, name: &OsStr, directory: BorrowedFd<'_>) -> rustix::io::Result<SocketAddrUnix> {
-        let direct = self.directory.join(name);
-        if direct.as_os_str().len() <= SUN_PATH_MAX {
-            return SocketAddrUnix::new(direct);
+    /// It is the absolute path where that fits and leads to `directory`, which is this directory, held open; else the path
+    /// as it was given, else one through the descriptor. `None` if the name alone is too long for each of them.
+    pub(crate) fn address_in(&self, directory: BorrowedFd<'_>) -> rustix::io::Result<Option<SocketAddrUnix>> {
+        let held = fstat(directory)?;
+        let leads_there = |path: &Path| {
+            let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+            rustix::fs::stat(parent).is_ok_and(|stat| (stat.st_dev, stat.st_ino) == (held.st_dev, held.st_ino))
+        };
+        for path in [&self.absolute, &self.path] {
+            if fits(path) && leads_there(path) {
+                return SocketAddrUnix::new(path.as_path()).map(Some);
+            }
         }
-        SocketAddrUnix::new(descriptor_path(directory).join(name))
+        let by_descriptor = descriptor_path(directory).join(&self.name);
+        if fits(&by_descriptor) { SocketAddrUnix::new(by_descriptor).map(Some) } else { Ok(None) }
+    }
+
+    /// The address of the name aside.
+    pub(crate) fn address_aside(&self, directory: BorrowedFd<'_>) -> rustix::io::Result<SocketAddrUnix> {
+        SocketAddrUnix::new(descriptor_path(directory).join(self.aside_name()))
     }
 }
 
@@ -164,7 +186,7 @@ mod tests {
             assert_eq!(path.directory(), Path::new(directory));
             assert_eq!(path.name(), "x.sock");
             assert_eq!(path.lock_name(), ".x.sock.lock");
-            assert_eq!(path.temporary_name(), ".x.sock.new");
+            assert_eq!(path.aside_name(), ".x.sock.old");
         }
     }
 
@@ -187,16 +209,13 @@ mod tests {
     }
 
     #[test]
-    fn temporary_names_fit_into_an_address_and_differ_where_names_do() {
-        let temporary = |name: String| SocketPath::new(name.into()).unwrap().temporary_name();
-        assert_eq!(temporary("n".repeat(40)).to_str(), Some(&*format!(".{}.new", "n".repeat(40))));
-        let long = temporary("n".repeat(249));
+    fn names_aside_fit_into_an_address_and_differ_where_names_do() {
+        let aside = |name: String| SocketPath::new(name.into()).unwrap().aside_name();
+        assert_eq!(aside("n".repeat(40)).to_str(), Some(&*format!(".{}.old", "n".repeat(40))));
+        let long = aside("n".repeat(249));
         assert!("/proc/self/fd/2147483647/".len() + long.len() <= SUN_PATH_MAX, "{long:?}");
-        assert_ne!(long, temporary("n".repeat(248)));
+        assert_ne!(long, aside("n".repeat(248)));
         // The name on disk must not change from one build to the next.
-        assert_eq!(
-            temporary("n".repeat(41)),
-            OsStr::new(".nnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnn~76f984c0f2a1bf11.new")
-        );
+        assert_eq!(aside("n".repeat(41)), OsStr::new(".nnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnn~76f984c0f2a1bf11.old"));
     }
 }

@@ -36,7 +36,7 @@ impl Peer {
         let socket = socket.as_fd();
         let failed = |source| Error::Peer { source };
         let credentials = sys::peer_credentials(socket).map_err(failed)?;
-        let groups = sys::peer_groups(socket).map_err(failed)?;
+        let groups = sys::peer_groups(socket).map_err(failed)?.unwrap_or_default();
         let pid = u32::try_from(credentials.pid).ok();
         Ok(Self::new(credentials.uid, credentials.gid, pid, groups))
     }
@@ -75,7 +75,7 @@ impl Peer {
         self.pid
     }
 
-    /// Supplementary group ids.
+    /// Supplementary group ids; none where the kernel does not tell them ([`Warning::NoPeerGroups`](crate::Warning)).
     pub fn groups(&self) -> &[u32] {
         &self.groups
     }

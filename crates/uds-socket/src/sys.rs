@@ -9,7 +9,7 @@ use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use rustix::io::{FdFlags, fcntl_dupfd_cloexec, fcntl_getfd, fcntl_setfd};
 use tokio::io::{Interest, unix::AsyncFd};
 
-pub(crate) use self::credentials::{NOBODY, receive_with_credentials};
+pub(crate) use self::credentials::receive_with_credentials;
 
 /// `SO_PEERCRED` as the kernel gives it: the pid is 0 when the peer is outside our pid namespace.
 #[derive(Debug, Clone, Copy)]
@@ -28,18 +28,20 @@ pub(crate) fn peer_credentials(socket: BorrowedFd<'_>) -> io::Result<Credentials
     }
 }
 
-/// The peer's supplementary groups as they were when it connected; empty where the kernel keeps none.
-pub(crate) fn peer_groups(socket: BorrowedFd<'_>) -> io::Result<Vec<u32>> {
+/// The peer's supplementary groups as they were when it connected; empty where the kernel keeps none, `None` where it does not
+/// know the question (before Linux 4.13, and gVisor).
+pub(crate) fn peer_groups(socket: BorrowedFd<'_>) -> io::Result<Option<Vec<u32>>> {
     // Most processes have a handful; the kernel says ERANGE when there are more, at most NGROUPS_MAX.
     const NGROUPS_MAX: usize = 65_536;
     let mut room = 32;
     loop {
         let mut groups = vec![0_u32; room];
         match socket_option(socket, libc::SO_PEERGROUPS, &mut groups) {
-            Ok(groups) => return Ok(groups.to_vec()),
+            Ok(groups) => return Ok(Some(groups.to_vec())),
             Err(error) => match error.raw_os_error() {
                 Some(libc::ERANGE) if room < NGROUPS_MAX => room = NGROUPS_MAX,
-                Some(libc::ENODATA) => return Ok(Vec::new()),
+                Some(libc::ENODATA) => return Ok(Some(Vec::new())),
+                Some(libc::ENOPROTOOPT | libc::EOPNOTSUPP | libc::EINVAL | libc::ENOSYS) => return Ok(None),
                 _ => return Err(error),
             },
         }

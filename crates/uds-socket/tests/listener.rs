@@ -16,7 +16,7 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::io::AsyncReadExt;
 use tokio::net::UnixStream;
 use tokio::time::timeout;
-use uds_socket::{Admit, Bind, Connect, Draining, Error, Listener, Mode, Peer};
+use uds_socket::{Accepted, Admit, Bind, Connect, Draining, Error, Listener, Mode, Peer};
 
 use self::process::{Actor, NOBODY, Watchdog, as_nobody, public_directory};
 
@@ -86,7 +86,7 @@ async fn a_peer_that_is_not_admitted_is_closed_on_and_counted() {
     let _watchdog = Watchdog::start();
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("x.sock");
-    let mut listener = Bind::path(&path).admit(Admit::nobody()).listen().unwrap();
+    let mut listener = Bind::path(&path).admit(Admit::none()).listen().unwrap();
     let mut client = Connect::path(&path).connect().await.unwrap();
     nobody_comes(&mut listener).await;
     assert_eq!(client.read(&mut [0]).await.unwrap(), 0, "it sees the end");
@@ -101,33 +101,73 @@ async fn a_peer_that_is_not_admitted_is_closed_on_and_counted() {
 }
 
 #[tokio::test]
-async fn strangers_are_refused_by_default_and_let_in_by_name_of_their_group() {
+async fn mode_and_admission_agree_unless_a_list_is_given() {
     let _watchdog = Watchdog::start();
-    let is_root = rustix::process::geteuid().is_root();
+    if !rustix::process::geteuid().is_root() {
+        return skipped("takes root, to be another user");
+    }
     let directory = public_directory();
     let path = directory.path().join("x.sock");
     let come = || as_nobody(|| drop(Connect::path(&path).connect_blocking().unwrap()));
+    let bind = || Bind::path(&path);
 
-    let mut listener = Bind::path(&path).mode(Mode::EVERYONE).listen().unwrap();
-    come();
-    if is_root {
-        nobody_comes(&mut listener).await;
-        assert_eq!(listener.stats().last_rejected.as_ref().map(Peer::uid), Some(NOBODY));
-    } else {
-        listener.accept().await.unwrap();
+    // As the file permits: its group's mode admits the group, everyone's mode admits everyone, ownership the owner.
+    for open in [
+        bind().mode(Mode::GROUP).group(NOBODY),
+        bind().mode(Mode::EVERYONE),
+        bind().mode(Mode::octal("602").unwrap()),
+        bind().owner(NOBODY),
+    ] {
+        let mut listener = open.listen().unwrap();
+        come();
+        assert_eq!(listener.accept().await.unwrap().1.uid(), NOBODY);
     }
+
+    // A list is a list, whatever the mode.
+    for (admit, is_admitted) in [(Admit::own(), false), (Admit::none().gid(NOBODY), true), (Admit::any(), true)] {
+        let mut listener = bind().mode(Mode::EVERYONE).admit(admit).listen().unwrap();
+        come();
+        match listener.next().await.unwrap() {
+            Accepted::Connection(_, peer) => assert_eq!((peer.uid(), is_admitted), (NOBODY, true)),
+            Accepted::Rejected(peer) => assert_eq!((peer.map(|peer| peer.uid()), is_admitted), (Some(NOBODY), false)),
+            other => panic!("{other:?}"),
+        }
+    }
+    let mut listener = bind().mode(Mode::EVERYONE).admit(Admit::none().gid(NOBODY)).listen().unwrap();
+    send_and_leave(&path, "root is not of that group");
+    nobody_comes(&mut listener).await;
+    assert_eq!(listener.stats().last_rejected.as_ref().map(Peer::uid), Some(0));
     drop(listener);
 
-    let gid = if is_root { NOBODY } else { rustix::process::getegid().as_raw() };
-    let admit = Admit::nobody().gid(gid);
-    let mut listener = Bind::path(&path).mode(Mode::EVERYONE).admit(admit).listen().unwrap();
-    come();
-    assert!(listener.accept().await.unwrap().1.in_group(gid));
-    if is_root {
-        send_and_leave(&path, "root is not of that group");
-        nobody_comes(&mut listener).await;
-        assert_eq!(listener.stats().last_rejected.as_ref().map(Peer::uid), Some(0));
-    }
+    // An abstract name has no mode: it is closed.
+    let name = format!("uds-actor admission {}", std::process::id());
+    let mut listener = Bind::abstract_name(&*name).listen().unwrap();
+    as_nobody(|| drop(Connect::abstract_name(&*name).connect_blocking().unwrap()));
+    let next = listener.next().await.unwrap();
+    assert!(matches!(&next, Accepted::Rejected(Some(peer)) if peer.uid() == NOBODY), "{next:?}");
+}
+
+#[expect(clippy::print_stderr, reason = "a test that cannot run says so")]
+fn skipped(reason: &str) {
+    eprintln!("SKIPPED: {reason}");
+}
+
+#[tokio::test]
+async fn each_rejected_peer_is_told_while_draining_too() {
+    let _watchdog = Watchdog::start();
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("x.sock");
+    let mut listener = Bind::path(&path).admit(Admit::none()).listen().unwrap();
+    send_and_leave(&path, "");
+    send_and_leave(&path, "");
+    let own = std::process::id();
+    let first = listener.next().await.unwrap();
+    assert!(matches!(&first, Accepted::Rejected(Some(peer)) if peer.pid() == Some(own)), "{first:?}");
+    let mut draining = listener.into_draining();
+    let second = draining.next().await.unwrap();
+    assert!(matches!(&second, Some(Accepted::Rejected(Some(peer))) if peer.pid() == Some(own)), "{second:?}");
+    assert!(draining.next().await.unwrap().is_none());
+    assert_eq!(draining.stats().rejected, 2);
 }
 
 #[tokio::test]

@@ -127,12 +127,12 @@ impl Access {
     /// Who was named; `None` if no one was, and the mode decides.
     pub(crate) fn admit(&self) -> Option<Admit> {
         if self.allow_any {
-            return Some(Admit::anyone());
+            return Some(Admit::any());
         }
         if self.allow_uid.is_empty() && self.allow_gid.is_empty() {
             return None;
         }
-        let admit = self.allow_uid.iter().fold(Admit::nobody(), |admit, uid| admit.uid(*uid));
+        let admit = self.allow_uid.iter().fold(Admit::none(), |admit, uid| admit.uid(*uid));
         Some(self.allow_gid.iter().fold(admit, |admit, gid| admit.gid(*gid)))
     }
 }

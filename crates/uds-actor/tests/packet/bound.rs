@@ -56,7 +56,7 @@ async fn who_is_not_admitted_is_turned_away_and_named() {
     let own = rustix::process::geteuid().as_raw();
     // Nobody has no way into a directory of ours, but an abstract name is there for everyone.
     let name = format!("uds-actor-uninvited-{}", directory.path().file_name().unwrap().display());
-    let bound = Bind::abstract_name(&*name).admit(Admit::nobody().uid(own)).bind_datagram().unwrap();
+    let bound = Bind::abstract_name(&*name).admit(Admit::none().uid(own)).bind_datagram().unwrap();
     let (mut receiver, control) = Actor::new(bound).spawn_receiver();
     let send = |what: &[u8]| {
         use std::os::linux::net::SocketAddrExt as _;
@@ -80,7 +80,7 @@ async fn who_is_not_admitted_is_turned_away_and_named() {
         assert_eq!(take(&mut receiver, 3).await.len(), 3, "there is nobody else to be");
     }
 
-    let bound = Bind::path(directory.path().join("x.sock")).admit(Admit::nobody()).bind_datagram().unwrap();
+    let bound = Bind::path(directory.path().join("x.sock")).admit(Admit::none()).bind_datagram().unwrap();
     let sender = Connect::to(bound.address().clone()).connect_datagram().await.unwrap();
     let (mut receiver, control) = Actor::new(bound).spawn_receiver();
     sender.send(b"even ours").await.unwrap();

@@ -77,7 +77,7 @@ async fn a_name_is_taken_whole_and_given_back() {
         let error = hold(kind, Bind::path(&path)).err().unwrap();
         assert!(matches!(error, Error::Locked { pid: Some(pid), .. } if pid == std::process::id()), "{error}");
         drop(held);
-        assert_eq!(names(directory.path()), [".x.sock.lock"]);
+        assert_eq!(names(directory.path()), [""; 0]);
 
         let held = hold(kind, Bind::path(&path)).unwrap();
         assert_eq!(path.metadata().unwrap().permissions().mode() & 0o7777, 0o600, "closed unless told otherwise");
@@ -95,7 +95,7 @@ async fn a_stale_socket_of_any_kind_is_replaced() {
             let directory = tempfile::tempdir().unwrap();
             let path = directory.path().join("x.sock");
             leave_stale(stale, &path);
-            leave_stale(stale, &directory.path().join(".x.sock.new"));
+            leave_stale(stale, &directory.path().join(".x.sock.old"));
             let _held = hold(kind, Bind::path(&path)).unwrap();
             assert_eq!(names(directory.path()), [".x.sock.lock", "x.sock"]);
             assert_eq!(probe(&path).unwrap(), Liveness::Live);

@@ -18,9 +18,20 @@ const UNNAMED: &str = "unknown";
 /// A descriptor of the Unix socket of that name and kind, which listens if its kind can; the environment stays as it is,
 /// because changing it is not safe while other threads run, and so that every part of a program can ask for its own name.
 pub(super) fn take(name: &str, wanted: SocketKind) -> Result<OwnedFd> {
+    open(name, passed().named(name)?, wanted)
+}
+
+/// Descriptors of all Unix sockets of that name, each of which must be of that kind.
+pub(super) fn take_all(name: &str, wanted: SocketKind) -> Result<Vec<OwnedFd>> {
+    passed().all_named(name)?.into_iter().map(|fd| open(name, fd, wanted)).collect()
+}
+
+fn passed() -> Passed {
     let text = |key| env::var(key).ok();
-    let passed = Passed::from(text("LISTEN_PID"), text("LISTEN_FDS"), text("LISTEN_FDNAMES"), std::process::id());
-    let fd = passed.named(name)?;
+    Passed::from(text("LISTEN_PID"), text("LISTEN_FDS"), text("LISTEN_FDNAMES"), std::process::id())
+}
+
+fn open(name: &str, fd: RawFd, wanted: SocketKind) -> Result<OwnedFd> {
     let refused = || Error::NotAListener { name: name.to_owned(), fd, wanted };
     let socket = duplicate_inherited(fd).map_err(|_| refused())?;
     let is_it = socket_domain(&socket) == Ok(AddressFamily::UNIX)
@@ -51,12 +62,20 @@ impl Passed {
     }
 
     fn named(&self, name: &str) -> Result<RawFd> {
-        let mut numbers = (FIRST..).zip(&self.names).filter(|(_, given)| *given == name).map(|(fd, _)| fd);
-        match (numbers.next(), numbers.count()) {
-            (Some(fd), 0) => Ok(fd),
-            (Some(_), more) => Err(Error::PassedTwice { name: name.to_owned(), count: more + 1 }),
-            (None, _) => Err(Error::NotPassed { name: name.to_owned(), passed: self.names.clone() }),
+        match self.all_named(name)?[..] {
+            [fd] => Ok(fd),
+            ref several => Err(Error::PassedTwice { name: name.to_owned(), count: several.len() }),
         }
+    }
+
+    /// At least one.
+    fn all_named(&self, name: &str) -> Result<Vec<RawFd>> {
+        let numbers: Vec<_> =
+            (FIRST..).zip(&self.names).filter(|(_, given)| *given == name).map(|(fd, _)| fd).collect();
+        if numbers.is_empty() {
+            return Err(Error::NotPassed { name: name.to_owned(), passed: self.names.clone() });
+        }
+        Ok(numbers)
     }
 }
 
@@ -91,6 +110,7 @@ mod tests {
         let passed = Passed { names: ["in", "admin", "in"].map(str::to_owned).into() };
         assert_eq!(passed.named("admin").unwrap(), 4);
         assert!(matches!(passed.named("in"), Err(Error::PassedTwice { count: 2, .. })));
+        assert_eq!(passed.all_named("in").unwrap(), [3, 5]);
         let error = passed.named("out").unwrap_err();
         assert_eq!(
             error.to_string(),

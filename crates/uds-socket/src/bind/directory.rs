@@ -5,16 +5,15 @@ use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::PathBuf;
 
-use lock_file::{FileKind, Lock};
+use lock_file::FileKind;
 use rustix::fs::{
-    AtFlags, CWD, Mode, OFlags, RenameFlags, Stat, chmodat, chownat, fchmod, fstat, linkat, open, openat,
-    renameat_with, statat, unlinkat,
+    AtFlags, CWD, Mode, OFlags, RenameFlags, Stat, chmodat, fstat, linkat, open, openat, renameat, renameat_with,
+    statat, unlinkat,
 };
 use rustix::io::Errno;
 
-use super::FileOptions;
-use super::probe::{Liveness, probe_inode};
-use super::publish::Fresh;
+use super::filesystem;
+use super::probe::{Liveness, may_be_starting, probe_inode};
 use crate::address::Address;
 use crate::denied::denied;
 use crate::error::{Error, Result};
@@ -23,6 +22,8 @@ use crate::path::{SocketPath, descriptor_path};
 /// Writable by group or others.
 const SHARED: u32 = 0o022;
 const STICKY: u32 = 0o1000;
+/// How often to start again when the name changes hands while it is being taken.
+pub(crate) const ATTEMPTS: u32 = 16;
 
 /// Which file it is, whatever its name. Comparing is meaningful only while one of the two is kept from being freed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,11 +38,23 @@ impl From<&Stat> for Identity {
     }
 }
 
+/// What the caller says is no obstacle in this directory.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Exceptions {
+    /// Others may write to it.
+    pub(crate) shared: bool,
+    /// Its filesystem may hide servers from this kernel.
+    pub(crate) any_filesystem: bool,
+}
+
 /// The directory of a socket, held open so that every step happens in the same one, wherever its path leads later.
 #[derive(Debug)]
 pub(crate) struct Directory {
     fd: OwnedFd,
     path: SocketPath,
+    exceptions: Exceptions,
+    /// Who may rename files in it.
+    owner: u32,
 }
 
 impl AsFd for Directory {
@@ -52,7 +65,7 @@ impl AsFd for Directory {
 
 impl Directory {
     /// Opens the directory of `path`, unless others may rename files in it.
-    pub(crate) fn open(path: SocketPath) -> Result<Self> {
+    pub(crate) fn open(path: SocketPath, exceptions: Exceptions) -> Result<Self> {
         let directory = path.directory();
         let fd =
             open(directory, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty()).map_err(|errno| {
@@ -66,29 +79,16 @@ impl Directory {
                     errno => failed(&path, "open the directory of", errno),
                 }
             })?;
-        let mode = fstat(&fd).map_err(|errno| failed(&path, "look at the directory of", errno))?.st_mode;
-        if mode & SHARED != 0 && mode & STICKY == 0 {
+        let stat = fstat(&fd).map_err(|errno| failed(&path, "look at the directory of", errno))?;
+        let mode = stat.st_mode;
+        if mode & SHARED != 0 && mode & STICKY == 0 && !exceptions.shared {
             return Err(Error::SharedDirectory { directory: directory.to_owned(), mode: mode & 0o7777 });
         }
-        Ok(Self { fd, path })
+        Ok(Self { fd, path, exceptions, owner: stat.st_uid })
     }
 
     pub(crate) fn path(&self) -> &SocketPath {
         &self.path
-    }
-
-    /// Takes the lock beside the socket, or says who has it: whoever holds it may replace and remove the name.
-    pub(crate) fn lock(&self) -> Result<Lock> {
-        let name = self.path.lock_name();
-        Lock::take(self, &name).map_err(|error| {
-            let lock = self.path.directory().join(&name);
-            match error {
-                lock_file::Error::Held { pid } => Error::Locked { path: self.path.as_path().to_owned(), lock, pid },
-                lock_file::Error::Foreign { fault } => Error::ForeignLock { lock, fault },
-                lock_file::Error::Contended { attempts } => self.contended(attempts),
-                error => self.failed("take the lock beside", error),
-            }
-        })
     }
 
     /// Refuses a name that is taken by something else than a socket, before anything is created beside it.
@@ -99,55 +99,68 @@ impl Directory {
         }
     }
 
-    /// What a starter that crashed may have left under the temporary name goes; what is alive or no socket stays.
-    pub(crate) fn sweep(&self) -> Result<()> {
-        let name = self.path.temporary_name();
-        if let Some(remains) = self.examine(&name)? {
-            self.remove_remains(&name, &remains)?;
+    /// Removes a stale socket that has the name, and one that a crash has left aside. What is alive or no socket stays.
+    pub(crate) fn clear(&self) -> Result<()> {
+        self.clear_aside()?;
+        for _ in 0..ATTEMPTS {
+            match self.examine(self.path.name())? {
+                None => return Ok(()),
+                Some(stale) => self.remove_stale(&stale)?,
+            }
         }
-        Ok(())
+        Err(self.contended(ATTEMPTS))
     }
 
-    /// Refuses a name that somebody serves.
-    pub(crate) fn stale_or_free(&self) -> Result<()> {
-        self.examine(self.path.name()).map(|_| ())
+    /// A crash between moving a socket aside and removing it leaves it there, and it may even turn out to be alive.
+    fn clear_aside(&self) -> Result<()> {
+        let aside = self.path.aside_name();
+        match self.examine(&aside) {
+            Ok(None) => Ok(()),
+            Ok(Some(stale)) => {
+                if self.identity_of(&aside).map_err(|errno| self.failed("look at", errno))? != Some(stale.identity) {
+                    return Err(self.contended(1));
+                }
+                unlinkat(self, &aside, AtFlags::empty())
+                    .map_err(|errno| self.failed("remove the stale socket beside", errno))
+            }
+            Err(error @ Error::InUse { .. }) => {
+                // Then it is the name's; if that is free, it gets it back.
+                let _ = self.rename_if_free(&aside, self.path.name());
+                Err(error)
+            }
+            Err(error) => Err(error),
+        }
     }
 
-    /// Binds `socket` under the temporary name and makes its file what it shall be.
-    pub(crate) fn bind(self, socket: BorrowedFd<'_>, options: FileOptions) -> Result<Fresh> {
-        let name = self.path.temporary_name();
-        // The file begins with no more than it shall have, and gets its exact mode below, whatever the umask.
-        let begin = options.mode().to_system() & Mode::RWXU;
-        fchmod(socket, begin).map_err(|errno| self.failed("prepare the mode of", errno))?;
-        let address =
-            self.path.address_of(&name, self.as_fd()).map_err(|errno| self.failed("form the address of", errno))?;
-        rustix::net::bind(socket, &address).map_err(|errno| self.failed("bind", errno))?;
+    /// Moves a stale socket aside, where only the holder of the lock works, examines it again, and removes it; or puts it
+    /// back if it is another file or no longer stale. Without the detour, another file could be removed that has come to
+    /// have the name.
+    pub(crate) fn remove_stale(&self, stale: &Remains) -> Result<()> {
+        let (name, aside) = (self.path.name(), self.path.aside_name());
+        match self.move_aside() {
+            Ok(()) => {}
+            Err(Errno::NOENT) => return Ok(()),
+            Err(errno) => return Err(self.failed("move the stale socket away from", errno)),
+        }
+        // The renaming waited for a `bind` in progress, so that its socket is known by now.
+        let is_it = matches!(self.identity_of(&aside), Ok(Some(moved)) if moved == stale.identity);
+        if is_it
+            && matches!(stale.liveness(&self.full_path(&aside)), Ok(Liveness::Stale))
+            && unlinkat(self, &aside, AtFlags::empty()).is_ok()
+        {
+            return Ok(());
+        }
+        self.rename_if_free(&aside, name).map_err(|errno| self.failed("give back", errno))
+    }
 
-        // Looked at by name first, which takes no descriptor: whatever fails from here on, what was bound is taken away again.
-        let failed = |errno| self.failed("find the bound file of", errno);
-        let stat = statat(&self, &name, AtFlags::SYMLINK_NOFOLLOW).map_err(failed)?;
-        self.expect_socket(&name, &stat)?;
-        if stat.st_uid != rustix::process::geteuid().as_raw() || stat.st_nlink != 1 {
-            return Err(self.contended(1));
+    /// Gives what has the name the one aside.
+    pub(crate) fn move_aside(&self) -> rustix::io::Result<()> {
+        let (name, aside) = (self.path.name(), self.path.aside_name());
+        match renameat_with(self, name, self, &aside, RenameFlags::NOREPLACE) {
+            // The file system cannot. Nothing is there that this could replace: the name aside was cleared under the lock.
+            Err(Errno::INVAL | Errno::NOSYS) => renameat(self, name, self, &aside),
+            result => result,
         }
-        let identity = Identity::from(&stat);
-        let fresh = Fresh::new(self, identity);
-        let directory = fresh.directory();
-
-        // All by descriptor: in somebody else's directory the name may lead elsewhere the next moment.
-        let failed = |errno| directory.failed("open the bound file of", errno);
-        let file = openat(directory, &name, OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty());
-        let file = file.map_err(failed)?;
-        if Identity::from(&fstat(&file).map_err(failed)?) != identity {
-            return Err(directory.contended(1));
-        }
-        if options.owner().is_some() || options.group().is_some() {
-            chownat(&file, c"", options.owner(), options.group(), AtFlags::EMPTY_PATH)
-                .map_err(|errno| directory.failed("set the owner of", errno))?;
-        }
-        chmodat(CWD, descriptor_path(file.as_fd()), options.mode().to_system(), AtFlags::empty())
-            .map_err(|errno| directory.failed("set the mode of", errno))?;
-        Ok(fresh)
     }
 
     /// The stale socket of that name, kept from being freed; `None` where there is nothing.
@@ -155,13 +168,49 @@ impl Directory {
         let Some(found) = self.find(name)? else {
             return Ok(None);
         };
-        match found.liveness().map_err(|errno| self.failed("find out who serves", errno))? {
-            Liveness::Stale => Ok(Some(found)),
-            liveness => Err(Error::InUse { path: self.full_path(name), liveness }),
+        let path = self.full_path(name);
+        match found.liveness(&path).map_err(|errno| self.failed("find out who serves", errno))? {
+            Liveness::Stale => {}
+            liveness => return Err(Error::InUse { path, liveness }),
+        }
+        let hides_servers = filesystem::hides_servers(&self.fd);
+        if let (Some(filesystem), false) = (hides_servers, self.exceptions.any_filesystem) {
+            return Err(Error::ForeignFilesystem { path, filesystem });
+        }
+        if may_be_starting(&found.stat, hides_servers.is_some()) {
+            return Err(Error::InUse { path, liveness: Liveness::Young });
+        }
+        Ok(Some(found))
+    }
+
+    /// Whether the name leads, by the path as users give it, to this file. An error if that cannot be found out.
+    pub(crate) fn leads_to(&self, identity: Identity) -> rustix::io::Result<Option<bool>> {
+        match statat(CWD, self.path.absolute(), AtFlags::SYMLINK_NOFOLLOW) {
+            Ok(stat) => Ok(Some(Identity::from(&stat) == identity)),
+            Err(Errno::NOENT | Errno::NOTDIR) => Ok(None),
+            Err(errno) => Err(errno),
         }
     }
 
-    /// The socket of that name, whoever serves it.
+    /// Sets the mode of a file in this directory that is open with `O_PATH`, which no system call before Linux 6.6 does.
+    pub(crate) fn set_mode(&self, file: BorrowedFd<'_>, mode: Mode) -> rustix::io::Result<()> {
+        match chmodat(CWD, descriptor_path(file), mode, AtFlags::empty()) {
+            Err(Errno::NOENT | Errno::NOTDIR) => {}
+            result => return result,
+        }
+        // `/proc` is not mounted. A name could be made to lead elsewhere by those who may rename files here.
+        let own = rustix::process::geteuid().as_raw();
+        let identity = Identity::from(&fstat(file)?);
+        if self.exceptions.shared || (self.owner != own && self.owner != 0) {
+            return Err(Errno::NOENT);
+        }
+        match self.identity_of(self.path.name())? {
+            Some(named) if named == identity => chmodat(self, self.path.name(), mode, AtFlags::empty()),
+            _ => Err(Errno::NOENT),
+        }
+    }
+
+    /// The socket of that name, whether it is served or not.
     pub(crate) fn find(&self, name: &OsStr) -> Result<Option<Remains>> {
         let file = match openat(self, name, OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty()) {
             Ok(file) => file,
@@ -170,17 +219,10 @@ impl Directory {
         };
         let stat = fstat(&file).map_err(|errno| self.failed("look at", errno))?;
         self.expect_socket(name, &stat)?;
-        Ok(Some(Remains { identity: Identity::from(&stat), file }))
+        Ok(Some(Remains { identity: Identity::from(&stat), stat, file }))
     }
 
-    fn remove_remains(&self, name: &OsStr, remains: &Remains) -> Result<()> {
-        if self.identity_of(name).map_err(|errno| self.failed("look at", errno))? != Some(remains.identity) {
-            return Err(self.contended(1));
-        }
-        unlinkat(self, name, AtFlags::empty()).map_err(|errno| self.failed("remove the stale socket beside", errno))
-    }
-
-    fn expect_socket(&self, name: &OsStr, stat: &Stat) -> Result<()> {
+    pub(crate) fn expect_socket(&self, name: &OsStr, stat: &Stat) -> Result<()> {
         match FileKind::of_mode(stat.st_mode) {
             FileKind::Socket => Ok(()),
             kind => Err(Error::NotASocket { path: self.full_path(name), kind }),
@@ -191,7 +233,7 @@ impl Directory {
         Ok(self.stat_of(name)?.as_ref().map(Identity::from))
     }
 
-    fn stat_of(&self, name: &OsStr) -> rustix::io::Result<Option<Stat>> {
+    pub(crate) fn stat_of(&self, name: &OsStr) -> rustix::io::Result<Option<Stat>> {
         match statat(self, name, AtFlags::SYMLINK_NOFOLLOW) {
             Ok(stat) => Ok(Some(stat)),
             Err(Errno::NOENT) => Ok(None),
@@ -199,7 +241,7 @@ impl Directory {
         }
     }
 
-    fn full_path(&self, name: &OsStr) -> PathBuf {
+    pub(crate) fn full_path(&self, name: &OsStr) -> PathBuf {
         if name == self.path.name() { self.path.as_path().to_owned() } else { self.path.directory().join(name) }
     }
 
@@ -235,15 +277,12 @@ fn failed(path: &SocketPath, doing: &'static str, source: impl Into<io::Error>) 
 pub(crate) struct Remains {
     file: OwnedFd,
     identity: Identity,
+    stat: Stat,
 }
 
 impl Remains {
-    pub(crate) fn identity(&self) -> Identity {
-        self.identity
-    }
-
-    /// What is known of it now.
-    pub(crate) fn liveness(&self) -> rustix::io::Result<Liveness> {
-        probe_inode(self.file.as_fd())
+    /// What is known of it now. `path` is one that leads to it, for want of `/proc`.
+    pub(crate) fn liveness(&self, path: &std::path::Path) -> rustix::io::Result<Liveness> {
+        probe_inode(self.file.as_fd(), path)
     }
 }

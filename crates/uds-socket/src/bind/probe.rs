@@ -1,11 +1,22 @@
-//! Whether somebody serves a socket, found out without disturbing whoever does.
+//! Whether a socket's file has a server, found out without disturbing one.
+//!
+//! The questions, in this order. Only if all of them say "stale" is a file stale.
+//!
+//! | question | noticed by the server | what it shows |
+//! |---|---|---|
+//! | `connect` of a *datagram* socket | no | whether a socket is bound to the file, in any network namespace |
+//! | the kernel's table (`sock_diag(7)`), read twice | no | what that socket does; only in this network namespace |
+//! | the file's age | no | whether its server may just be starting, where the first question is not conclusive |
+//! | `connect` of a stream socket | yes, if there is one | for kernels that answer the first question in their own way |
 
 use std::fmt;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::path::Path;
+use std::sync::OnceLock;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use lock_file::FileKind;
-use rustix::fs::{CWD, Mode, OFlags, Stat, fstat, openat};
+use rustix::fs::{AtFlags, CWD, Mode, OFlags, Stat, fstat, openat, statat};
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, connect, socket_with};
 use unix_diag::{Entry, FileId, Which};
@@ -14,17 +25,23 @@ use crate::address::{Address, SocketKind};
 use crate::error::{Error, Result};
 use crate::path::{check, descriptor_path};
 
+/// How old a file must be for its server not to be one that has yet to be found by it, if the kernel's answer is not
+/// conclusive.
+const YOUNG: Duration = Duration::from_secs(2);
+
 /// What is known of the socket behind a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Liveness {
-    /// Nobody has it: its server ended without removing the file.
+    /// No socket is bound to it: its server ended without removing the file.
     Stale,
-    /// Somebody has bound it and does not listen (yet).
+    /// No socket is found by it, but the file is less than two seconds old, and its server may be starting.
+    Young,
+    /// A socket is bound to it that does not listen (yet).
     Bound,
-    /// Somebody serves it.
+    /// A server listens on it. In another network namespace it may only be bound, which cannot be told apart.
     Live,
-    /// Somebody serves it, and its accept queue is full: busy, stopped or stuck.
+    /// A server listens on it, and its accept queue is full: it is busy, stopped or stuck.
     Wedged,
 }
 
@@ -32,6 +49,7 @@ impl fmt::Display for Liveness {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Stale => "stale",
+            Self::Young => "less than two seconds old, and its server may be starting",
             Self::Bound => "bound, and its owner is not listening yet",
             Self::Live => "served",
             Self::Wedged => "served, and its accept queue is full",
@@ -39,10 +57,12 @@ impl fmt::Display for Liveness {
     }
 }
 
-/// Says whether somebody serves the socket at `path`.
+/// Says whether the socket at `path` has a server.
 ///
-/// The kernel's socket table is asked first (`unix_diag`, `sock_diag(7)`), which the server does not notice. It
-/// shows this network namespace only; what is not in it is probed by a connection that is closed at once.
+/// Asks the kernel what is bound to the file, which no server notices. A connection, closed at once, is tried last and only
+/// if nothing seems to be bound.
+///
+/// [`Liveness::Young`] is never the answer: this removes nothing.
 ///
 /// # Errors
 /// [`Error::NotThere`], [`Error::NotASocket`] (a symbolic link is none), [`Error::InvalidPath`],
@@ -56,32 +76,92 @@ pub fn probe(path: impl AsRef<Path>) -> Result<Liveness> {
         Err(errno) => return Err(crate::connect::diagnose(path, SocketKind::Stream, errno)),
     };
     match FileKind::of_mode(fstat(&file).map_err(failed)?.st_mode) {
-        FileKind::Socket => probe_inode(file.as_fd()).map_err(failed),
+        FileKind::Socket => probe_inode(file.as_fd(), path).map_err(failed),
         kind => Err(Error::NotASocket { path: path.to_owned(), kind }),
     }
 }
 
-/// The same for a socket's file that is open with `O_PATH`: the very inode, whatever its name leads to by now.
-pub(crate) fn probe_inode(file: BorrowedFd<'_>) -> rustix::io::Result<Liveness> {
-    // If it is not found it may be in another network namespace, or there is no table to look in.
+/// The same for a socket's file that is open with `O_PATH`: exactly that inode, whatever its name leads to by now.
+///
+/// `path` is asked instead where `/proc` is not mounted, and believed if it leads to that inode before and after.
+pub(crate) fn probe_inode(file: BorrowedFd<'_>, path: &Path) -> rustix::io::Result<Liveness> {
     let stat = fstat(file)?;
-    if let Ok(Some(entry)) = find(&stat) {
-        return Ok(liveness_of(&entry));
+    match ask(file, path, SocketType::DGRAM) {
+        // A datagram socket; one that takes messages from one peer only says PERM.
+        Ok(()) | Err(Errno::PERM) => return Ok(found(&stat, Liveness::Live)),
+        // Bound, and of another type: the types are compared before anything else.
+        Err(Errno::PROTOTYPE) => return Ok(found(&stat, Liveness::Live)),
+        Err(Errno::CONNREFUSED) => {}
+        // The table may know more than we may ask.
+        Err(errno) => return find(&stat).ok().flatten().map(|entry| liveness_of(&entry)).ok_or(errno),
     }
-    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
-    let socket = socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None)?;
-    match connect(&socket, &SocketAddrUnix::new(descriptor_path(file))?) {
-        // Of another type than asked for, but there.
+    // One reading may lack a socket whose neighbours close meanwhile.
+    for _ in 0..2 {
+        if let Ok(Some(entry)) = find(&stat) {
+            return Ok(liveness_of(&entry));
+        }
+    }
+    match ask(file, path, SocketType::STREAM) {
         Ok(()) | Err(Errno::PROTOTYPE) => Ok(Liveness::Live),
         Err(Errno::AGAIN) => Ok(Liveness::Wedged),
-        // Nobody listens. But whoever has bound it is in the table, and may have been hidden from the first by neighbours
-        // that closed while it was read.
-        Err(Errno::CONNREFUSED) => Ok(match find(&stat) {
-            Ok(Some(entry)) => liveness_of(&entry),
-            _ => Liveness::Stale,
-        }),
+        Err(Errno::CONNREFUSED) => Ok(Liveness::Stale),
         Err(errno) => Err(errno),
     }
+}
+
+/// Whether a file that [`probe_inode`] calls stale may still be that of a server that is starting.
+///
+/// Between creating the file and making the socket known, `bind(2)` holds the lock of the directory since Linux 5.13. So what
+/// is asked after a renaming in the same directory, as before a removal, is conclusive. On older kernels, and on those that
+/// only resemble Linux, the file must be old enough.
+pub(crate) fn may_be_starting(stat: &Stat, hides_servers: bool) -> bool {
+    (hides_servers || !is_conclusive()) && age(stat) < YOUNG
+}
+
+/// Since the file was made or changed. One from the future was dated by a clock that has been set back since: it is old.
+fn age(stat: &Stat) -> Duration {
+    let since_epoch =
+        Duration::new(u64::try_from(stat.st_ctime).unwrap_or(0), u32::try_from(stat.st_ctime_nsec).unwrap_or(0));
+    SystemTime::now().duration_since(UNIX_EPOCH + since_epoch).unwrap_or(Duration::MAX)
+}
+
+/// Whether this kernel finds every socket by its file, from the moment `bind` has returned: Linux 5.13 or later. Systems that
+/// resemble Linux, such as gVisor, say that they are older, or their name.
+fn is_conclusive() -> bool {
+    static IS_CONCLUSIVE: OnceLock<bool> = OnceLock::new();
+    *IS_CONCLUSIVE.get_or_init(|| rustix::system::uname().release().to_str().is_ok_and(is_recent_linux))
+}
+
+fn is_recent_linux(release: &str) -> bool {
+    let mut numbers = release.split(|c: char| !c.is_ascii_digit()).map(|number| number.parse::<u32>().ok());
+    let is_recent =
+        matches!((numbers.next(), numbers.next()), (Some(Some(major)), Some(Some(minor))) if (major, minor) >= (5, 13));
+    is_recent && !release.to_ascii_lowercase().contains("gvisor")
+}
+
+/// Connects a socket of this kind, and closes it.
+fn ask(file: BorrowedFd<'_>, path: &Path, kind: SocketType) -> rustix::io::Result<()> {
+    let socket = socket_with(AddressFamily::UNIX, kind, SocketFlags::CLOEXEC | SocketFlags::NONBLOCK, None)?;
+    match connect(&socket, &SocketAddrUnix::new(descriptor_path(file))?) {
+        // The file is open, so it is `/proc` that is missing.
+        Err(Errno::NOENT | Errno::NOTDIR) => {}
+        answer => return answer,
+    }
+    let leads_there = || {
+        let named = statat(CWD, path, AtFlags::SYMLINK_NOFOLLOW).map(|stat| (stat.st_dev, stat.st_ino));
+        named.is_ok() && named == fstat(file).map(|stat| (stat.st_dev, stat.st_ino))
+    };
+    let address = SocketAddrUnix::new(path)?;
+    if !leads_there() {
+        return Err(Errno::NOENT);
+    }
+    let answer = connect(&socket, &address);
+    if leads_there() { answer } else { Err(Errno::NOENT) }
+}
+
+/// What the table says of it, if it has it.
+fn found(stat: &Stat, otherwise: Liveness) -> Liveness {
+    find(stat).ok().flatten().map_or(otherwise, |entry| liveness_of(&entry))
 }
 
 fn liveness_of(entry: &Entry) -> Liveness {
@@ -92,9 +172,44 @@ fn liveness_of(entry: &Entry) -> Liveness {
     }
 }
 
-/// Looks for the socket bound to the file that `stat` tells of; `None` if it is not in our network namespace's table.
+/// The socket bound to the file that `stat` tells of; `None` if it is not in our network namespace's table.
 fn find(stat: &Stat) -> std::result::Result<Option<Entry>, unix_diag::Error> {
     let file = FileId::new(stat.st_dev, stat.st_ino);
     let mut dump = unix_diag::dump(Which::Servers)?;
     dump.find(|entry| entry.as_ref().map_or(true, |entry| entry.file == Some(file))).transpose()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn kernels_are_told_apart_by_their_release() {
+        for (release, expected) in [
+            ("5.13.0", true),
+            ("5.12.19", false),
+            ("6.1", true),
+            ("4.4.0", false),
+            ("6.1.0-gvisor", false),
+            ("6.18.44-fc", true),
+            ("", false),
+            ("x", false),
+        ] {
+            assert_eq!(is_recent_linux(release), expected, "{release}");
+        }
+    }
+
+    #[test]
+    fn a_file_is_young_by_its_change_and_old_if_it_comes_from_the_future() {
+        let directory = tempfile::tempdir().unwrap();
+        let mut stat = rustix::fs::stat(directory.path()).unwrap();
+        assert!(age(&stat) < Duration::from_secs(60));
+        stat.st_ctime += 3600;
+        assert_eq!(age(&stat), Duration::MAX);
+        assert!(!may_be_starting(&stat, true));
+        stat.st_ctime -= 7200;
+        assert!(age(&stat) > Duration::from_secs(3500));
+        assert!(!may_be_starting(&stat, true));
+        assert!(may_be_starting(&rustix::fs::stat(tempfile::tempdir().unwrap().path()).unwrap(), true));
+    }
 }

@@ -1,68 +1,71 @@
-//! A socket's name: given to a finished socket in one step, taken back the same way.
+//! A socket's name: taken by binding to it, watched, and taken back at the end.
 
+use std::ffi::OsStr;
 use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::Arc;
 
-use rustix::fs::{AtFlags, RenameFlags, renameat, renameat_with, unlinkat};
+use lock_file::Lock;
+use rustix::fs::{AtFlags, Mode, OFlags, Stat, chownat, fchmod, fstat, openat, statat, unlinkat};
 use rustix::io::Errno;
 
-use super::directory::{Directory, Identity, Remains};
-use super::probe::Liveness;
-use crate::error::Result;
+use super::FileOptions;
+use super::directory::{ATTEMPTS, Directory, Identity};
+use crate::error::{Error, Result};
 
-/// How often to start again when the name changes hands while it is being taken.
-const ATTEMPTS: u32 = 16;
-
-/// A finished socket under its temporary name.
+/// The lock beside the socket: its holder may remove and replace the name.
+///
+/// Dropping it removes the lock file, then releases the lock.
 #[derive(Debug)]
-pub(crate) struct Fresh(Published);
+pub(crate) struct NameLock {
+    directory: Arc<Directory>,
+    lock: Option<Lock>,
+}
 
-impl Fresh {
-    pub(crate) fn new(directory: Directory, identity: Identity) -> Self {
-        Self(Published { directory, identity, current: Current::Temporary, pid: std::process::id() })
-    }
-
-    pub(crate) fn directory(&self) -> &Directory {
-        &self.0.directory
-    }
-
-    /// Gives the socket its name.
-    pub(crate) fn publish(mut self) -> Result<Published> {
-        for _ in 0..ATTEMPTS {
-            let directory = &self.0.directory;
-            let name = directory.path().name();
-            let published = match directory.examine(name)? {
-                None => match directory.rename_if_free(&directory.path().temporary_name(), name) {
-                    Ok(()) => true,
-                    Err(Errno::EXIST) => false,
-                    Err(errno) => return Err(directory.failed("publish", errno)),
-                },
-                Some(remains) => self.0.exchange(&remains)?,
-            };
-            if published {
-                self.0.current = Current::Final;
-                return Ok(self.0);
+impl NameLock {
+    /// Takes the lock, or says who has it.
+    pub(crate) fn take(directory: &Arc<Directory>) -> Result<Self> {
+        let name = directory.path().lock_name();
+        match Lock::take(directory.as_fd(), &name) {
+            Ok(lock) => Ok(Self { directory: Arc::clone(directory), lock: Some(lock) }),
+            Err(error) => {
+                let lock = directory.path().directory().join(&name);
+                Err(match error {
+                    lock_file::Error::Held { pid } => {
+                        Error::Locked { path: directory.path().as_path().to_owned(), lock, pid }
+                    }
+                    lock_file::Error::Foreign { fault } => Error::ForeignLock { lock, fault },
+                    lock_file::Error::Contended { attempts } => directory.contended(attempts),
+                    error => directory.failed("take the lock beside", error),
+                })
             }
         }
-        Err(self.0.directory.contended(ATTEMPTS))
+    }
+
+    /// Whether its file still is the one beside the name in this directory: else it excludes no others there.
+    pub(crate) fn is_of(&self, directory: &Directory) -> bool {
+        let name = directory.path().lock_name();
+        self.lock.as_ref().is_some_and(|lock| lock.has_name(directory, &name).unwrap_or(false))
+    }
+}
+
+impl Drop for NameLock {
+    fn drop(&mut self) {
+        if let Some(lock) = self.lock.take() {
+            // One that stays is in the way of no start.
+            let _ = lock.remove(&*self.directory, self.directory.path().lock_name());
+        }
     }
 }
 
 /// Our socket's name, taken back when dropped. The socket must outlive it: that keeps the inode number ours.
 #[derive(Debug)]
 pub(crate) struct Published {
-    directory: Directory,
+    directory: Arc<Directory>,
     identity: Identity,
-    current: Current,
-    /// Who gave the name.
+    is_taken_back: bool,
+    /// The process that took the name.
     pid: u32,
-}
-
-/// Under which of its names the socket is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Current {
-    Temporary,
-    Final,
-    Gone,
 }
 
 /// What became of a listener's name when it stopped listening.
@@ -71,9 +74,9 @@ enum Current {
 pub enum Withdrawal {
     /// It was removed.
     Removed,
-    /// Somebody had removed it already.
+    /// It had been removed already.
     Missing,
-    /// Somebody has put something else there, which stays.
+    /// Another file has the name, which stays.
     Replaced,
     /// It could not be removed; the next start replaces it.
     Failed(io::Error),
@@ -82,34 +85,103 @@ pub enum Withdrawal {
 }
 
 impl Published {
-    /// Exchanges our temporary name with a stale socket; false, and all as before, if it was not that one any more.
-    fn exchange(&mut self, remains: &Remains) -> Result<bool> {
+    /// Takes the name for a socket that `make` makes, once what is stale there is out of the way. It does not listen yet,
+    /// and its file is no wider than asked.
+    pub(crate) fn take(
+        directory: &Arc<Directory>,
+        options: FileOptions,
+        mut make: impl FnMut() -> Result<OwnedFd>,
+    ) -> Result<(OwnedFd, Self)> {
+        for _ in 0..ATTEMPTS {
+            directory.clear()?;
+            // A socket that has a name cannot get another one.
+            let socket = make()?;
+            if let Some(published) = Self::bind(directory, socket.as_fd(), options)? {
+                return Ok((socket, published));
+            }
+        }
+        Err(directory.contended(ATTEMPTS))
+    }
+
+    /// `None` if the name is taken by now.
+    fn bind(directory: &Arc<Directory>, socket: BorrowedFd<'_>, options: FileOptions) -> Result<Option<Self>> {
+        let begin = options.mode_to_begin_with();
+        fchmod(socket, begin).map_err(|errno| directory.failed("prepare the mode of", errno))?;
+        let path = directory.path();
+        let address = path.address_in(directory.as_fd());
+        match address.map_err(|errno| directory.failed("form the address of", errno))? {
+            Some(address) => match rustix::net::bind(socket, &address) {
+                Ok(()) => {}
+                Err(Errno::ADDRINUSE) => return Ok(None),
+                Err(errno) => return Err(directory.failed(BINDING, errno)),
+            },
+            None => {
+                // The kernel's name for it is the one aside: there is no way to tell it a longer one.
+                let aside = path.aside_name();
+                let address = path.address_aside(directory.as_fd());
+                let address = address.map_err(|errno| directory.failed("form the address of", errno))?;
+                rustix::net::bind(socket, &address).map_err(|errno| directory.failed(BINDING, errno))?;
+                match directory.rename_if_free(&aside, path.name()) {
+                    Ok(()) => {}
+                    Err(errno) => {
+                        let _ = unlinkat(directory, &aside, AtFlags::empty());
+                        return if errno == Errno::EXIST { Ok(None) } else { Err(directory.failed("publish", errno)) };
+                    }
+                }
+            }
+        }
+        Self::of_bound(directory, socket, path.name()).map(Some)
+    }
+
+    /// The name just bound, found without taking a descriptor: whatever fails from here on, it is taken back.
+    fn of_bound(directory: &Arc<Directory>, socket: BorrowedFd<'_>, name: &OsStr) -> Result<Self> {
+        let failed = |errno| directory.failed("find the bound file of", errno);
+        let stat = statat(directory, name, AtFlags::SYMLINK_NOFOLLOW).map_err(failed)?;
+        directory.expect_socket(name, &stat)?;
+        if stat.st_uid != rustix::process::geteuid().as_raw() || stat.st_nlink != 1 || is_another(socket, &stat) {
+            return Err(directory.contended(1));
+        }
+        let identity = Identity::from(&stat);
+        Ok(Self { directory: Arc::clone(directory), identity, is_taken_back: false, pid: std::process::id() })
+    }
+
+    /// Gives the file its owner and its mode, once the socket listens. Answers what the file is then.
+    pub(crate) fn open_up(&self, options: FileOptions) -> Result<Stat> {
         let directory = &self.directory;
-        let (name, temporary) = (directory.path().name(), directory.path().temporary_name());
-        let exchange = || renameat_with(directory, &temporary, directory, name, RenameFlags::EXCHANGE);
-        match exchange() {
-            Ok(()) => {}
-            Err(Errno::NOENT) => return Ok(false),
-            Err(errno) => {
-                return Err(directory.failed("replace the stale socket (if it stays so, remove it)", errno));
-            }
+        let name = directory.path().name();
+        let failed = |errno| directory.failed("open the bound file of", errno);
+        let stat = directory.stat_of(name).map_err(failed)?;
+        let stat = stat.filter(|stat| Identity::from(stat) == self.identity).ok_or_else(|| directory.contended(1))?;
+        if !options.has_owner() && Mode::from_raw_mode(stat.st_mode) & ALL == options.mode().to_system() {
+            return Ok(stat);
         }
-        // A server between bind and listen looks stale; by now it may have got further.
-        let is_it = matches!(directory.identity_of(&temporary), Ok(Some(displaced)) if displaced == remains.identity());
-        if is_it
-            && matches!(remains.liveness(), Ok(Liveness::Stale))
-            && unlinkat(directory, &temporary, AtFlags::empty()).is_ok()
-        {
-            return Ok(true);
+        // By descriptor: in another user's directory the name may lead elsewhere the next moment.
+        let file = openat(directory, name, OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty());
+        let file = file.map_err(failed)?;
+        if Identity::from(&fstat(&file).map_err(failed)?) != self.identity {
+            return Err(directory.contended(1));
         }
-        match exchange() {
-            Ok(()) => Ok(false),
-            Err(errno) => {
-                let error = directory.failed("give back", errno);
-                self.current = Current::Final;
-                Err(error)
-            }
+        if options.has_owner() {
+            chownat(&file, c"", options.owner(), options.group(), AtFlags::EMPTY_PATH)
+                .map_err(|errno| directory.failed("set the owner of", errno))?;
         }
+        directory
+            .set_mode(file.as_fd(), options.mode().to_system())
+            .map_err(|errno| directory.failed("set the mode of", errno))?;
+        fstat(&file).map_err(failed)
+    }
+
+    /// Whether the name still leads to our socket; `None` if that cannot be found out just now.
+    pub(crate) fn is_lost(&self) -> Option<NameLoss> {
+        match self.directory.leads_to(self.identity) {
+            Ok(Some(true)) | Err(_) => None,
+            Ok(Some(false)) => Some(NameLoss::Replaced),
+            Ok(None) => Some(NameLoss::Removed),
+        }
+    }
+
+    pub(crate) fn directory(&self) -> &Directory {
+        &self.directory
     }
 
     /// Takes the name away if it is ours.
@@ -118,25 +190,13 @@ impl Published {
     }
 
     fn take_back(&mut self) -> Withdrawal {
-        let result = match std::mem::replace(&mut self.current, Current::Gone) {
-            Current::Gone => Ok(Withdrawal::NoName),
-            Current::Temporary => self.remove_temporary(),
-            Current::Final => self.remove_final(),
-        };
-        result.unwrap_or_else(|errno| Withdrawal::Failed(errno.into()))
-    }
-
-    fn remove_temporary(&self) -> rustix::io::Result<Withdrawal> {
-        let directory = &self.directory;
-        let temporary = directory.path().temporary_name();
-        match directory.identity_of(&temporary)? {
-            None => Ok(Withdrawal::Missing),
-            Some(identity) if identity != self.identity => Ok(Withdrawal::Replaced),
-            Some(_) => unlinkat(directory, &temporary, AtFlags::empty()).map(|()| Withdrawal::Removed),
+        if std::mem::replace(&mut self.is_taken_back, true) {
+            return Withdrawal::NoName;
         }
+        self.remove().unwrap_or_else(|errno| Withdrawal::Failed(errno.into()))
     }
 
-    fn remove_final(&self) -> rustix::io::Result<Withdrawal> {
+    fn remove(&self) -> rustix::io::Result<Withdrawal> {
         match self.directory.identity_of(self.directory.path().name())? {
             None => Ok(Withdrawal::Missing),
             Some(identity) if identity != self.identity => Ok(Withdrawal::Replaced),
@@ -144,27 +204,58 @@ impl Published {
         }
     }
 
-    /// There is no unlink-if-it-is-this-inode: move the name aside, where only the lock's holder works, look, and
-    /// remove it or put it back.
+    /// There is no unlink-if-it-is-this-inode: move the name aside, where only the lock's holder works, compare, and remove
+    /// it or put it back.
     fn remove_aside(&self) -> rustix::io::Result<Withdrawal> {
         let directory = &self.directory;
-        let (name, temporary) = (directory.path().name(), directory.path().temporary_name());
-        match renameat_with(directory, name, directory, &temporary, RenameFlags::NOREPLACE) {
+        let (name, aside) = (directory.path().name(), directory.path().aside_name());
+        match directory.move_aside() {
             Ok(()) => {}
             Err(Errno::NOENT) => return Ok(Withdrawal::Missing),
-            // The file system cannot. Nobody but us has anything under the temporary name.
-            Err(Errno::INVAL | Errno::NOSYS) => renameat(directory, name, directory, &temporary)?,
             Err(errno) => return Err(errno),
         }
-        match self.remove_temporary()? {
-            Withdrawal::Replaced => directory.rename_if_free(&temporary, name).map(|()| Withdrawal::Replaced),
-            withdrawal => Ok(withdrawal),
+        match directory.identity_of(&aside)? {
+            None => Ok(Withdrawal::Missing),
+            Some(identity) if identity == self.identity => {
+                unlinkat(directory, &aside, AtFlags::empty()).map(|()| Withdrawal::Removed)
+            }
+            Some(_) => directory.rename_if_free(&aside, name).map(|()| Withdrawal::Replaced),
         }
     }
 }
 
+const BINDING: &str = "bind (a path of more than 107 bytes takes /proc)";
+
+const ALL: Mode = Mode::from_raw_mode(0o7777);
+
+/// How a listener's name ceased to lead to it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum NameLoss {
+    /// Nothing has the name any more, or its directory is gone.
+    Removed,
+    /// Another file has the name.
+    Replaced,
+}
+
+impl std::fmt::Display for NameLoss {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Removed => "its file was removed",
+            Self::Replaced => "its file was replaced",
+        })
+    }
+}
+
+/// Whether the kernel says that `socket` is bound to another file of this device. It may say nothing.
+fn is_another(socket: BorrowedFd<'_>, stat: &Stat) -> bool {
+    let entry = fstat(socket).ok().and_then(|socket| unix_diag::find(u32::try_from(socket.st_ino).ok()?).ok()?);
+    let named = unix_diag::FileId::new(stat.st_dev, stat.st_ino);
+    entry.and_then(|entry| entry.file).is_some_and(|file| file.device == named.device && file.inode != named.inode)
+}
+
 impl Drop for Published {
-    /// A copy of the process that gave the name (`fork(2)`) has it as well, and may end while the other serves.
+    /// A copy of the process that took the name (`fork(2)`) has it as well, and may end while the other serves.
     fn drop(&mut self) {
         if self.pid == std::process::id() {
             self.take_back();
@@ -175,7 +266,6 @@ impl Drop for Published {
 #[cfg(test)]
 mod tests {
     use std::fs;
-    use std::os::fd::{AsFd, OwnedFd};
     use std::os::unix::fs::MetadataExt;
     use std::os::unix::net::{UnixListener, UnixStream};
     use std::path::{Path, PathBuf};
@@ -183,28 +273,33 @@ mod tests {
     use rustix::net::{AddressFamily, SocketAddrUnix, SocketType, bind, listen, socket};
     use tempfile::TempDir;
 
-    use super::super::FileOptions;
+    use super::super::directory::Exceptions;
+    use super::super::probe::Liveness;
     use super::*;
-    use crate::error::Error;
     use crate::path::SocketPath;
 
-    /// A socket bound and listening under its temporary name.
+    /// A directory, and the names in it.
     struct Scene {
-        _socket: OwnedFd,
-        fresh: Fresh,
+        directory: Arc<Directory>,
         path: PathBuf,
-        temporary: PathBuf,
-        _directory: TempDir,
+        aside: PathBuf,
+        _temp: TempDir,
     }
 
     fn scene() -> Scene {
         let temp = tempfile::tempdir().unwrap();
         let path = temp.path().join("x.sock");
-        let directory = Directory::open(SocketPath::new(path.clone()).unwrap()).unwrap();
-        let socket = stream();
-        let fresh = directory.bind(socket.as_fd(), FileOptions::default()).unwrap();
-        listen(&socket, 8).unwrap();
-        Scene { _socket: socket, fresh, path, temporary: temp.path().join(".x.sock.new"), _directory: temp }
+        let directory = Directory::open(SocketPath::new(path.clone()).unwrap(), Exceptions::default()).unwrap();
+        Scene { directory: Arc::new(directory), path, aside: temp.path().join(".x.sock.old"), _temp: temp }
+    }
+
+    impl Scene {
+        fn take(&self) -> Result<(OwnedFd, Published)> {
+            let (socket, published) = Published::take(&self.directory, FileOptions::default(), || Ok(stream()))?;
+            listen(&socket, 8).unwrap();
+            published.open_up(FileOptions::default())?;
+            Ok((socket, published))
+        }
     }
 
     fn stream() -> OwnedFd {
@@ -217,85 +312,103 @@ mod tests {
 
     #[test]
     fn a_server_that_replaced_the_stale_socket_meanwhile_gets_its_name_back() {
-        let mut scene = scene();
+        let scene = scene();
         drop(UnixListener::bind(&scene.path).unwrap());
-        let remains = scene.fresh.directory().examine("x.sock".as_ref()).unwrap().unwrap();
+        let stale = scene.directory.examine("x.sock".as_ref()).unwrap().unwrap();
         fs::remove_file(&scene.path).unwrap();
         let _server = UnixListener::bind(&scene.path).unwrap();
-        let before = (inode(&scene.path), inode(&scene.temporary));
-        assert!(!scene.fresh.0.exchange(&remains).unwrap());
-        assert_eq!((inode(&scene.path), inode(&scene.temporary)), before);
-        let error = scene.fresh.publish().unwrap_err();
+        let before = inode(&scene.path);
+        scene.directory.remove_stale(&stale).unwrap();
+        assert_eq!(inode(&scene.path), before);
+        let error = scene.take().unwrap_err();
         assert!(matches!(error, Error::InUse { liveness: Liveness::Live, .. }), "{error}");
-        assert_eq!(inode(&scene.path), before.0);
-        assert!(!scene.temporary.exists());
+        assert_eq!(inode(&scene.path), before);
+        assert!(!scene.aside.exists());
     }
 
     #[test]
     fn a_server_that_looked_stale_and_got_further_gets_its_name_back() {
-        let mut scene = scene();
+        let scene = scene();
         let slow = stream();
         bind(&slow, &SocketAddrUnix::new(&scene.path).unwrap()).unwrap();
-        let remains = scene.fresh.directory().find("x.sock".as_ref()).unwrap().unwrap();
+        let remains = scene.directory.find("x.sock".as_ref()).unwrap().unwrap();
+        let before = inode(&scene.path);
+        scene.directory.remove_stale(&remains).unwrap();
+        assert_eq!(inode(&scene.path), before);
+        assert!(!scene.aside.exists());
         listen(&slow, 8).unwrap();
-        let before = (inode(&scene.path), inode(&scene.temporary));
-        assert!(!scene.fresh.0.exchange(&remains).unwrap());
-        assert_eq!((inode(&scene.path), inode(&scene.temporary)), before);
         UnixStream::connect(&scene.path).unwrap();
     }
 
     #[test]
     fn a_stale_socket_that_went_meanwhile_is_no_obstacle() {
-        let mut scene = scene();
+        let scene = scene();
         drop(UnixListener::bind(&scene.path).unwrap());
-        let remains = scene.fresh.directory().examine("x.sock".as_ref()).unwrap().unwrap();
+        let stale = scene.directory.examine("x.sock".as_ref()).unwrap().unwrap();
         fs::remove_file(&scene.path).unwrap();
-        assert!(!scene.fresh.0.exchange(&remains).unwrap());
-        let published = scene.fresh.publish().unwrap();
+        scene.directory.remove_stale(&stale).unwrap();
+        let (_socket, published) = scene.take().unwrap();
         UnixStream::connect(&scene.path).unwrap();
         assert!(matches!(published.withdraw(), Withdrawal::Removed));
     }
 
     #[test]
-    fn a_name_that_changed_hands_while_it_was_taken_back_is_put_back() {
+    fn a_server_that_a_crash_has_left_aside_gets_its_name_back() {
         let scene = scene();
-        let published = scene.fresh.publish().unwrap();
-        fs::remove_file(&scene.path).unwrap();
-        fs::write(&scene.path, "precious").unwrap();
-        // What the first look would have refused: the name was still ours then.
-        assert!(matches!(published.remove_aside(), Ok(Withdrawal::Replaced)));
-        assert_eq!(fs::read_to_string(&scene.path).unwrap(), "precious");
-        assert!(!scene.temporary.exists());
+        let _server = UnixListener::bind(&scene.path).unwrap();
+        scene.directory.move_aside().unwrap();
+        let error = scene.take().unwrap_err();
+        assert!(matches!(error, Error::InUse { liveness: Liveness::Live, .. }), "{error}");
+        UnixStream::connect(&scene.path).unwrap();
+        assert!(!scene.aside.exists());
     }
 
     #[test]
-    fn a_link_publishes_where_renaming_cannot_and_replaces_nothing_either() {
+    fn a_name_that_changed_hands_while_it_was_taken_back_is_put_back() {
         let scene = scene();
-        let directory = scene.fresh.directory();
-        let (name, temporary) = (directory.path().name(), directory.path().temporary_name());
-        fs::write(&scene.path, "precious").unwrap();
-        assert_eq!(directory.link_if_free(&temporary, name), Err(Errno::EXIST));
-        assert_eq!(fs::read_to_string(&scene.path).unwrap(), "precious");
+        let (_socket, published) = scene.take().unwrap();
         fs::remove_file(&scene.path).unwrap();
-        directory.link_if_free(&temporary, name).unwrap();
-        assert!(!scene.temporary.exists());
+        fs::write(&scene.path, "precious").unwrap();
+        // As if it had changed hands after the first comparison.
+        assert!(matches!(published.remove_aside(), Ok(Withdrawal::Replaced)));
+        assert_eq!(fs::read_to_string(&scene.path).unwrap(), "precious");
+        assert!(!scene.aside.exists());
+    }
+
+    /// Another server removes our file and binds, between our `bind` and the look at what was bound.
+    #[test]
+    fn a_file_that_replaced_ours_before_it_was_found_is_not_taken_for_ours() {
+        let scene = scene();
+        let socket = stream();
+        bind(&socket, &SocketAddrUnix::new(&scene.path).unwrap()).unwrap();
+        fs::remove_file(&scene.path).unwrap();
+        let _server = UnixListener::bind(&scene.path).unwrap();
+        let error = Published::of_bound(&scene.directory, socket.as_fd(), "x.sock".as_ref()).unwrap_err();
+        assert!(matches!(error, Error::Contended { .. }), "{error}");
         UnixStream::connect(&scene.path).unwrap();
     }
 
     #[test]
-    fn a_copy_of_the_process_leaves_the_name_to_the_one_that_gave_it() {
+    fn a_link_gives_back_where_renaming_cannot_and_replaces_nothing_either() {
         let scene = scene();
-        let mut published = scene.fresh.publish().unwrap();
+        let (_socket, _published) = scene.take().unwrap();
+        scene.directory.move_aside().unwrap();
+        let (name, aside) = (scene.directory.path().name(), scene.directory.path().aside_name());
+        fs::write(&scene.path, "precious").unwrap();
+        assert_eq!(scene.directory.link_if_free(&aside, name), Err(Errno::EXIST));
+        assert_eq!(fs::read_to_string(&scene.path).unwrap(), "precious");
+        fs::remove_file(&scene.path).unwrap();
+        scene.directory.link_if_free(&aside, name).unwrap();
+        assert!(!scene.aside.exists());
+        UnixStream::connect(&scene.path).unwrap();
+    }
+
+    #[test]
+    fn a_copy_of_the_process_leaves_the_name_to_the_one_that_took_it() {
+        let scene = scene();
+        let (_socket, mut published) = scene.take().unwrap();
         published.pid += 1;
         drop(published);
         UnixStream::connect(&scene.path).unwrap();
-    }
-
-    #[test]
-    fn what_was_never_published_leaves_nothing() {
-        let scene = scene();
-        assert!(scene.temporary.exists());
-        drop(scene.fresh);
-        assert!(!scene.temporary.exists() && !scene.path.exists());
     }
 }

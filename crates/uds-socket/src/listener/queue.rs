@@ -1,4 +1,4 @@
-//! The kernel's queue of connections: emptied through shortages, and only for whom we admit.
+//! The kernel's queue of connections: emptied through shortages, and handed out if the peer is admitted.
 
 use std::io;
 use std::marker::PhantomData;
@@ -6,12 +6,12 @@ use std::os::fd::OwnedFd;
 use std::time::Duration;
 
 use rustix::io::Errno;
-use rustix::net::{AddressFamily, SocketFlags, SocketType, accept_with, socket_with};
+use rustix::net::{AddressFamily, Shutdown, SocketFlags, SocketType, accept_with, shutdown, socket_with};
 use tokio::io::unix::AsyncFd;
 use tokio::time::{Instant, sleep_until};
 
-use super::Acceptable;
 use super::stats::AcceptStats;
+use super::{Acceptable, Accepted};
 use crate::address::Address;
 use crate::admit::Admit;
 use crate::backoff::Backoff;
@@ -26,9 +26,11 @@ const LAST_PAUSE: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub(super) struct Queue<S> {
     pub(super) socket: AsyncFd<OwnedFd>,
+    /// Listening sockets that have lost their name, with what was waiting on them.
+    retired: Vec<AsyncFd<OwnedFd>>,
     connections: PhantomData<fn() -> S>,
     pub(super) address: Address,
-    admit: Admit,
+    pub(super) admit: Admit,
     /// A descriptor to give up when there are no others.
     spare: Option<OwnedFd>,
     backoff: Backoff,
@@ -40,6 +42,7 @@ impl<S: Acceptable> Queue<S> {
     pub(super) fn new(socket: AsyncFd<OwnedFd>, address: Address, admit: Admit) -> Self {
         Self {
             socket,
+            retired: Vec::new(),
             connections: PhantomData,
             address,
             admit,
@@ -52,17 +55,29 @@ impl<S: Acceptable> Queue<S> {
 
     pub(super) async fn accept(&mut self) -> Result<(S, Peer)> {
         loop {
+            if let Accepted::Connection(connection, peer) = self.next().await? {
+                return Ok((connection, peer));
+            }
+        }
+    }
+
+    pub(super) async fn next(&mut self) -> Result<Accepted<S>> {
+        loop {
             self.resume().await;
-            match self.next().await {
-                Ok(socket) => {
-                    if let Some(accepted) = self.taken(socket)? {
-                        return Ok(accepted);
-                    }
-                }
+            let attempt = match self.accept_retired() {
+                Some(attempt) => attempt.map_err(io::Error::from),
+                None => self.wait().await,
+            };
+            match attempt {
+                Ok(socket) => return self.taken(socket),
                 Err(error) => {
                     let last_resort = self.backoff.is_exhausted();
-                    if self.failed(error)? == Shortage::Descriptors && last_resort {
+                    let shortage = self.failed(&error)?;
+                    if shortage == Shortage::Descriptors && last_resort {
                         self.shed();
+                    }
+                    if shortage != Shortage::Nothing {
+                        return Ok(Accepted::Trouble(error));
                     }
                 }
             }
@@ -70,7 +85,7 @@ impl<S: Acceptable> Queue<S> {
     }
 
     /// Waits for a connection.
-    async fn next(&self) -> io::Result<OwnedFd> {
+    async fn wait(&self) -> io::Result<OwnedFd> {
         loop {
             let mut ready = self.socket.readable().await?;
             match accept_from(ready.get_inner()) {
@@ -83,8 +98,8 @@ impl<S: Acceptable> Queue<S> {
         }
     }
 
-    /// What becomes of a connection that was accepted; `None` if it is closed already, which is counted.
-    pub(super) fn taken(&mut self, socket: OwnedFd) -> Result<Option<(S, Peer)>> {
+    /// What becomes of a connection that was accepted. Unless it is handed out it is closed already, which is counted.
+    pub(super) fn taken(&mut self, socket: OwnedFd) -> Result<Accepted<S>> {
         match S::from_socket(socket) {
             Ok(stream) => {
                 self.recovered();
@@ -93,15 +108,35 @@ impl<S: Acceptable> Queue<S> {
             Err(error) => {
                 // The runtime cannot watch any more sockets.
                 self.stats.shed += 1;
-                self.failed(error)?;
-                Ok(None)
+                self.failed(&error)?;
+                Ok(Accepted::Trouble(error))
             }
         }
     }
 
     /// The next connection that is in the queue, if there is one.
-    pub(super) fn accept_now(&self) -> rustix::io::Result<OwnedFd> {
-        accept_from(self.socket.get_ref())
+    pub(super) fn accept_now(&mut self) -> rustix::io::Result<OwnedFd> {
+        self.accept_retired().unwrap_or_else(|| accept_from(self.socket.get_ref()))
+    }
+
+    /// Accepts from a socket that was replaced from here on. What waits on the old one is handed out first.
+    pub(super) fn replace(&mut self, socket: AsyncFd<OwnedFd>) {
+        let old = std::mem::replace(&mut self.socket, socket);
+        // Its name leads to it no more, but a client may have looked it up before.
+        let _ = shutdown(&old, Shutdown::Read);
+        self.retired.push(old);
+    }
+
+    /// A connection that waits on a retired socket, or why it was not to be had; `None` if there are none.
+    fn accept_retired(&mut self) -> Option<rustix::io::Result<OwnedFd>> {
+        while let Some(socket) = self.retired.first() {
+            match accept_from(socket.get_ref()) {
+                // Shut down, it says AGAIN or INVAL when it is empty.
+                Err(Errno::AGAIN | Errno::INVAL) => drop(self.retired.remove(0)),
+                attempt => return Some(attempt),
+            }
+        }
+        None
     }
 
     /// Waits until the pause is over, if there is one.
@@ -119,24 +154,23 @@ impl<S: Acceptable> Queue<S> {
         }
     }
 
-    fn admitted(&mut self, stream: S) -> Option<(S, Peer)> {
-        let peer = Peer::of(&stream).ok();
-        match peer {
-            Some(peer) if self.admit.admits(&peer) => {
+    fn admitted(&mut self, stream: S) -> Accepted<S> {
+        let peer = match Peer::of(&stream) {
+            Ok(peer) if self.admit.admits(&peer) => {
                 self.stats.accepted += 1;
-                Some((stream, peer))
+                return Accepted::Connection(stream, peer);
             }
-            peer => {
-                self.stats.rejected += 1;
-                self.stats.last_rejected = peer.or(self.stats.last_rejected.take());
-                None
-            }
-        }
+            Ok(peer) => Some(peer),
+            Err(_) => None,
+        };
+        self.stats.rejected += 1;
+        self.stats.last_rejected = peer.clone().or(self.stats.last_rejected.take());
+        Accepted::Rejected(peer)
     }
 
     /// Counts a failure and sets the pause after it, unless it will not pass.
-    pub(super) fn failed(&mut self, error: io::Error) -> Result<Shortage> {
-        let Some(shortage) = Shortage::of(&error) else {
+    pub(super) fn failed(&mut self, error: &io::Error) -> Result<Shortage> {
+        let Some(shortage) = Shortage::of(error) else {
             return Err(self.broken(error));
         };
         self.stats.failures += 1;
@@ -145,7 +179,8 @@ impl<S: Acceptable> Queue<S> {
         Ok(shortage)
     }
 
-    fn broken(&self, source: io::Error) -> Error {
+    fn broken(&self, error: &io::Error) -> Error {
+        let source = error.raw_os_error().map_or_else(|| error.kind().into(), io::Error::from_raw_os_error);
         Error::Accept { address: self.address.clone(), source }
     }
 

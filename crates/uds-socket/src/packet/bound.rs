@@ -6,7 +6,6 @@ use std::{
     task::{Context, Poll},
 };
 
-use lock_file::Lock;
 use rustix::net::{Shutdown, shutdown};
 use tokio::net::UnixDatagram;
 
@@ -16,21 +15,25 @@ use super::{
 };
 use crate::{
     Address, Admit, Peer,
-    bind::publish::Published,
-    sys::{self, NOBODY},
+    bind::{
+        Taken,
+        publish::{NameLock, Published},
+    },
+    overflow, sys,
+    warning::Warning,
 };
 
 /// A datagram socket under a name, made by [`Bind::bind_datagram`](crate::Bind::bind_datagram).
 ///
-/// It only receives; give it to a `uds_actor::packet::Actor`. Dropping it takes the name back, closes the socket —
+/// It only receives; give it to a `uds_socket::packet::Actor`. Dropping it takes the name back, closes the socket —
 /// which *loses the datagrams that nobody read* — and lets go of the lock, in this order.
-/// `uds_actor::Control::drain` of its actor loses none: it takes the name back, refuses what comes later, and
+/// `uds_socket::Control::drain` of its actor loses none: it takes the name back, refuses what comes later, and
 /// reads what has arrived.
 ///
 /// The kernel says with each datagram who sent it (`SCM_CREDENTIALS`): effective user and group at the time, but no
 /// supplementary groups. Root may pretend to be anybody. Of a datagram that was sent before anybody asked for its sender —
 /// to a socket of the service manager without `PassCredentials=yes` — the kernel does not know: it may be from anyone, and is
-/// taken only where [anyone](Admit::anyone) is admitted, even if uid 65534 is.
+/// taken only where [any peer](Admit::any) is admitted, even if uid 65534 is.
 #[derive(Debug)]
 pub struct BoundDatagram {
     // Fields are dropped in this order, and it matters: the open socket keeps the inode number ours while the name is
@@ -39,18 +42,20 @@ pub struct BoundDatagram {
     socket: UnixDatagram,
     admit: Admit,
     address: Address,
-    _lock: Option<Lock>,
+    warnings: Vec<Warning>,
+    _lock: Option<NameLock>,
 }
 
 impl BoundDatagram {
-    pub(crate) const fn new(
-        socket: UnixDatagram,
-        address: Address,
-        admit: Admit,
-        name: Option<Published>,
-        lock: Option<Lock>,
-    ) -> Self {
-        Self { name, socket, admit, address, _lock: lock }
+    pub(crate) fn new(taken: Taken<UnixDatagram>) -> Self {
+        let Taken { socket, bind, admit, name, lock, warnings } = taken;
+        Self { name, socket, admit, address: bind.address().clone(), warnings, _lock: lock }
+    }
+
+    /// What is missing here that does not keep it from receiving, and what that means.
+    #[must_use]
+    pub fn warnings(&self) -> &[Warning] {
+        &self.warnings
     }
 
     /// Where it receives.
@@ -62,8 +67,8 @@ impl BoundDatagram {
     fn receive(&self, room: &mut [u8]) -> io::Result<Received> {
         let (len, sender) = sys::receive_with_credentials(self.socket.as_fd(), room)?;
         let Some(sender) = sender else {
-            let unknown = || Received::Uninvited(Peer::new(NOBODY, NOBODY, None, []));
-            return Ok(if self.admit.is_anyone() { sized(len, room) } else { unknown() });
+            let unknown = || Received::Uninvited(Peer::new(overflow::uid(), overflow::gid(), None, []));
+            return Ok(if self.admit.is_any() { sized(len, room) } else { unknown() });
         };
         let sender = Peer::new(sender.uid, sender.gid, u32::try_from(sender.pid).ok(), []);
         Ok(if self.admit.admits(&sender) { sized(len, room) } else { Received::Uninvited(sender) })
@@ -129,9 +134,9 @@ mod tests {
     async fn a_sender_who_is_not_known_is_nobody_who_can_be_admitted() {
         let own = rustix::process::geteuid().as_raw();
         for (admit, admitted) in [
-            (Admit::own().uid(NOBODY).gid(NOBODY), [false, true]),
-            (Admit::nobody(), [false, false]),
-            (Admit::anyone(), [true, true]),
+            (Admit::own().uid(overflow::uid()).gid(overflow::gid()), [false, true]),
+            (Admit::none(), [false, false]),
+            (Admit::any(), [true, true]),
         ] {
             let (here, there) = StdDatagram::pair().unwrap();
             there.send(b"before anybody asked").unwrap();
@@ -139,8 +144,9 @@ mod tests {
             there.send(b"and after that").unwrap();
             here.set_nonblocking(true).unwrap();
             let socket = UnixDatagram::from_std(here).unwrap();
-            let bound = BoundDatagram::new(socket, Address::Systemd("x".into()), admit, None, None);
-            for (is_admitted, uid) in admitted.into_iter().zip([NOBODY, own]) {
+            let (address, warnings) = (Address::Systemd("x".into()), Vec::new());
+            let bound = BoundDatagram { name: None, socket, admit, address, warnings, _lock: None };
+            for (is_admitted, uid) in admitted.into_iter().zip([overflow::uid(), own]) {
                 match bound.receive(&mut [0; 100]).unwrap() {
                     Received::Uninvited(sender) => assert_eq!((is_admitted, sender.uid()), (false, uid)),
                     _ => assert!(is_admitted),

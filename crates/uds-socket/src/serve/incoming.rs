@@ -9,15 +9,13 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use futures_core::Stream;
-use tokio::net::UnixStream;
 use tokio::sync::OwnedSemaphorePermit;
 
 use super::connection::Connection;
 use super::handle::{DrainHandle, Shared, reaches};
 use super::limits::{ConnectionLimits, Slots};
 use crate::error::Error;
-use crate::listener::{Draining, Listener};
-use crate::peer::Peer;
+use crate::listener::{Accepted, Draining, Listener};
 
 /// The connections of a [`Listener`], for a server.
 ///
@@ -87,7 +85,7 @@ impl Incoming {
     /// When a pause is needed in a tokio runtime that was built without time.
     pub async fn accept(&mut self) -> Option<Connection> {
         loop {
-            let (stream, peer, permit) = match &mut self.source {
+            let (accepted, permit) = match &mut self.source {
                 Source::Ended => return None,
                 Source::Listening(listener) => tokio::select! {
                     biased;
@@ -97,29 +95,30 @@ impl Incoming {
                     }
                     (accepted, permit) = next_within(listener, &self.shared.slots) => {
                         self.shared.stats().listener = listener.stats().clone();
-                        match accepted {
-                            Ok((stream, peer)) => (stream, peer, Some(permit)),
-                            Err(error) => {
-                                self.end(Some(error));
-                                continue;
-                            }
-                        }
+                        (accepted.map(Some), Some(permit))
                     }
                 },
                 Source::Draining(draining) => {
-                    let accepted = draining.accept().await;
+                    let accepted = draining.next().await;
                     self.shared.stats().listener = draining.stats().clone();
-                    match accepted {
-                        Ok(Some((stream, peer))) => (stream, peer, None),
-                        Ok(None) => {
-                            self.end(None);
-                            continue;
-                        }
-                        Err(error) => {
-                            self.end(Some(error));
-                            continue;
-                        }
-                    }
+                    (accepted, None)
+                }
+            };
+            let (stream, peer) = match accepted {
+                Ok(Some(Accepted::Connection(stream, peer))) => (stream, peer),
+                Ok(Some(Accepted::NameLost(loss))) => {
+                    self.shared.stats().name_lost = Some(loss);
+                    continue;
+                }
+                // Counted by the listener, which makes the pause after a shortage itself.
+                Ok(Some(Accepted::Rejected(_) | Accepted::Trouble(_))) => continue,
+                Ok(None) => {
+                    self.end(None);
+                    continue;
+                }
+                Err(error) => {
+                    self.end(Some(error));
+                    continue;
                 }
             };
             let Some(slot) = self.shared.slots.take(peer.uid(), permit) else {
@@ -159,13 +158,10 @@ impl Drop for Incoming {
     }
 }
 
-/// The next connection once there may be one more.
-async fn next_within(
-    listener: &mut Listener,
-    slots: &Slots,
-) -> (Result<(UnixStream, Peer), Error>, OwnedSemaphorePermit) {
+/// What happens next once there may be one more connection.
+async fn next_within(listener: &mut Listener, slots: &Slots) -> (Result<Accepted, Error>, OwnedSemaphorePermit) {
     let permit = slots.wait().await;
-    (listener.accept().await, permit)
+    (listener.next().await, permit)
 }
 
 type Accepting = Pin<Box<dyn Future<Output = (Option<Connection>, Box<Incoming>)> + Send>>;

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
+use crate::bind::publish::NameLoss;
 use crate::listener::AcceptStats;
 use crate::peer::Peer;
 
@@ -35,8 +36,10 @@ pub struct ServeStats {
     pub over_limit: u64,
     /// Who made the last of them.
     pub last_over_limit: Option<Peer>,
-    /// What the listener did, as of the last connection that it gave out.
+    /// What the listener did.
     pub listener: AcceptStats,
+    /// How the listener's name was last lost, if it was: new clients do not find the server then.
+    pub name_lost: Option<NameLoss>,
 }
 
 /// The connections there are, counted.

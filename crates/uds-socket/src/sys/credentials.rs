@@ -5,9 +5,7 @@ use std::os::fd::{AsRawFd, BorrowedFd};
 use std::ptr;
 
 use super::Credentials;
-
-/// The id that the kernel gives for who has none here (`/proc/sys/kernel/overflowuid`, unless an administrator changed it).
-pub(crate) const NOBODY: u32 = 65_534;
+use crate::overflow;
 
 /// Room for one `SCM_CREDENTIALS` and nothing else, so that the kernel has nowhere to put descriptors and closes them.
 #[repr(C)]
@@ -23,7 +21,7 @@ const SPACE: usize = unsafe { libc::CMSG_SPACE(size_of::<libc::ucred>() as libc:
 /// Receives one datagram without waiting: its real length, even if there was no room for all of it, and who sent it.
 ///
 /// The socket must have `SO_PASSCRED` set. Who sent before it was set is `None`: the kernel makes that a process without a
-/// number, of a user and group that have none here. Nobody in earnest, from another pid namespace, looks the same.
+/// number, of a user and group that have none here. A user without an id, from another pid namespace, looks the same.
 pub(crate) fn receive_with_credentials(
     socket: BorrowedFd<'_>,
     room: &mut [u8],
@@ -54,6 +52,6 @@ pub(crate) fn receive_with_credentials(
             && (*header).cmsg_len as usize >= libc::CMSG_LEN(size_of::<libc::ucred>() as libc::c_uint) as usize;
         is_credentials.then(|| ptr::read_unaligned(libc::CMSG_DATA(header).cast::<libc::ucred>()))
     };
-    let known = credentials.filter(|found| (found.pid, found.uid, found.gid) != (0, NOBODY, NOBODY));
+    let known = credentials.filter(|found| (found.pid, found.uid, found.gid) != (0, overflow::uid(), overflow::gid()));
     Ok((len, known.map(|found| Credentials { pid: found.pid, uid: found.uid, gid: found.gid })))
 }

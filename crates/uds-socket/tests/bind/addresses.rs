@@ -94,6 +94,44 @@ fn child_that_is_activated() {
 }
 
 #[test]
+fn two_sockets_of_one_name_are_both_served() {
+    let place = Place::new();
+    let [first, second] = ["a.sock", "b.sock"].map(|name| StdListener::bind(place.beside(name)).unwrap());
+    let mut service = Actor::activate("addresses::child_with_two", first.into(), second.into(), "in:in");
+    for name in ["a.sock", "b.sock"] {
+        let mut text = String::new();
+        Connect::path(place.beside(name)).connect_blocking().unwrap().read_to_string(&mut text).unwrap();
+        assert_eq!(text, "served", "{name}");
+    }
+    assert_eq!(service.hear(), "both");
+    service.passes();
+}
+
+#[test]
+#[ignore = "a process that another test starts"]
+fn child_with_two() {
+    if std::env::var_os("LISTEN_PID").is_none() {
+        return;
+    }
+    let place = Place::new();
+    let error = place.listen(Bind::systemd("in")).unwrap_err();
+    assert!(matches!(error, Error::PassedTwice { count: 2, .. }), "{error}");
+    place.runtime.block_on(async {
+        assert!(matches!(Bind::systemd("out").listen_all(), Err(Error::NotPassed { .. })));
+        assert!(matches!(Bind::systemd("in").mode(Mode::GROUP).listen_all(), Err(Error::NoFile { .. })));
+        let listeners = Bind::systemd("in").listen_all().unwrap();
+        assert_eq!(listeners.len(), 2);
+        for mut listener in listeners {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            tokio::io::AsyncWriteExt::write_all(&mut stream, b"served").await.unwrap();
+        }
+        // Of other addresses there is one.
+        assert_eq!(Bind::path(place.path()).listen_all().unwrap().len(), 1);
+    });
+    say("both");
+}
+
+#[test]
 fn without_a_runtime_there_is_an_error_and_no_socket() {
     let place = Place::new();
     assert!(matches!(Bind::path(place.path()).listen(), Err(Error::NoRuntime)));

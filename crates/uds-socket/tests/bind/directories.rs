@@ -88,7 +88,35 @@ fn child_in_a_directory() {
     std::env::set_current_dir(place.directory.path()).unwrap();
     let listener = place.listen(Bind::path("x.sock")).unwrap();
     assert_eq!(served_by(Path::new("x.sock")), Some(std::process::id()));
+    assert_eq!(kernels_name(&listener), place.directory.path().canonicalize().unwrap().join("x.sock"));
     std::env::set_current_dir("/").unwrap();
     drop(listener);
-    assert_eq!(place.names(), [".x.sock.lock"], "it is taken back where it was given");
+    assert_eq!(place.names(), [""; 0], "it is taken back where it was given");
+}
+
+#[test]
+fn the_kernels_name_for_the_socket_is_its_absolute_path() {
+    let place = Place::new();
+    let beginning = place.beside("").as_os_str().len();
+    for len in [6, 107 - beginning] {
+        let path = place.beside(&"n".repeat(len));
+        let listener = place.listen(Bind::path(&path)).unwrap();
+        assert_eq!(kernels_name(&listener), path);
+        let client = std::os::unix::net::UnixStream::connect(&path).unwrap();
+        assert_eq!(client.peer_addr().unwrap().as_pathname(), Some(&*path), "what a client is told");
+        let table = fs::read_to_string("/proc/net/unix").unwrap();
+        assert!(table.lines().any(|line| line.ends_with(&format!(" {}", path.display()))), "what ss and lsof read");
+    }
+    // Longer ones go through the directory's descriptor, or by a shorter name.
+    for (len, expected) in [(108 - beginning, "/proc/self/fd/"), (249, "/proc/self/fd/")] {
+        let path = place.beside(&"n".repeat(len));
+        let listener = place.listen(Bind::path(&path)).unwrap();
+        assert!(kernels_name(&listener).starts_with(expected), "{:?}", kernels_name(&listener));
+    }
+}
+
+fn kernels_name(listener: &uds_socket::Listener) -> std::path::PathBuf {
+    let address = rustix::net::SocketAddrUnix::try_from(rustix::net::getsockname(listener).unwrap()).unwrap();
+    // Where the path fills the address, the kernel adds a zero.
+    address.path().unwrap().to_str().unwrap().trim_end_matches('\0').into()
 }

@@ -5,7 +5,7 @@ use std::os::unix::fs::symlink;
 
 use uds_socket::{Bind, Error, FileKind, LockFault, Withdrawal};
 
-use super::place::{Place, inode, served_by};
+use super::place::{Place, served_by};
 use super::process::Actor;
 
 #[test]
@@ -36,16 +36,18 @@ fn a_lock_that_is_not_ours_is_not_used() {
 }
 
 #[test]
-fn the_lock_stays_and_is_free_when_the_listener_is_gone() {
+fn the_lock_is_held_as_long_as_anything_can_be_accepted_and_then_removed() {
     let place = Place::new();
     let lock = place.beside(".x.sock.lock");
-    drop(place.listen(Bind::path(place.path())).unwrap());
-    let first = inode(&lock);
     let draining = place.listen(Bind::path(place.path())).unwrap().into_draining();
     assert!(matches!(draining.withdrawal(), Withdrawal::Removed));
     assert!(!place.path().exists());
     assert!(matches!(place.refusal(place.path()), Error::Locked { .. }), "draining still holds it");
+    assert!(lock.exists());
     drop(draining);
-    drop(place.listen(Bind::path(place.path())).unwrap());
-    assert_eq!(inode(&lock), first);
+    assert_eq!(place.names(), [""; 0]);
+    // Whether the end is orderly or an error.
+    fs::write(place.path(), "").unwrap();
+    place.refusal(place.path());
+    assert_eq!(place.names(), ["x.sock"]);
 }

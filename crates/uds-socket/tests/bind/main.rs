@@ -11,6 +11,7 @@ mod directories;
 mod in_the_way;
 mod lock;
 mod modes;
+mod name_loss;
 mod place;
 mod races;
 mod shortage;

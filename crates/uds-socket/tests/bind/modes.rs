@@ -10,7 +10,7 @@ use super::place::{Place, leave_stale, served_by};
 use super::process::{Actor, NOBODY, as_nobody};
 
 #[test]
-fn no_other_mode_is_ever_seen_under_the_name() {
+fn no_wider_mode_is_ever_seen_under_the_name() {
     let place = Place::new();
     let path = place.path();
     let mut binder = Actor::start("child::child_that_listens");
@@ -33,7 +33,9 @@ fn no_other_mode_is_ever_seen_under_the_name() {
         stop.store(true, Ordering::Relaxed);
         watcher.join().unwrap()
     });
-    assert_eq!(seen.into_iter().collect::<Vec<_>>(), [0o660]);
+    // Under this umask it begins with less.
+    assert!(seen.contains(&0o660), "{seen:?}");
+    assert!(seen.iter().all(|mode| mode & !0o660 == 0), "{seen:?}");
 }
 
 #[test]
@@ -58,7 +60,7 @@ fn owner_and_group_are_set_or_the_failure_leaves_nothing() {
     } else {
         assert!(matches!(place.listen(bind.owner(0)), Err(Error::Bind { doing: "set the owner of", .. })));
     }
-    assert_eq!(place.names(), [".x.sock.lock"]);
+    assert_eq!(place.names(), [""; 0]);
 }
 
 #[test]
@@ -81,7 +83,15 @@ fn the_unprivileged_can_do_it_all_and_cannot_give_files_away() {
         assert!(!path.exists());
     });
     if rustix::process::geteuid().is_root() {
+        // Root shares the lock with the directory's owner, and with no other user.
+        let lock = home.join(".x.sock.lock");
+        fs::write(&lock, "").unwrap();
+        std::os::unix::fs::chown(&lock, Some(NOBODY), Some(NOBODY)).unwrap();
+        drop(place.listen(Bind::path(home.join("x.sock"))).unwrap());
+        assert!(!lock.exists());
+        fs::write(&lock, "").unwrap();
+        std::os::unix::fs::chown(&lock, Some(54_321), None).unwrap();
         let error = place.refusal(home.join("x.sock"));
-        assert!(matches!(error, Error::ForeignLock { fault: LockFault::Owner(NOBODY), .. }), "{error}");
+        assert!(matches!(error, Error::ForeignLock { fault: LockFault::Owner(54_321), .. }), "{error}");
     }
 }

@@ -30,7 +30,7 @@ fn of_many_processes_over_one_stale_file_exactly_one_wins() {
         assert_eq!(served_by(&path), Some(starters[winner].pid()), "round {round}");
         assert_eq!(place.names(), [".x.sock.lock", "x.sock"], "round {round}");
         assert_eq!(starters[winner].ask("release"), "done");
-        assert_eq!(place.names(), [".x.sock.lock"], "round {round}");
+        assert_eq!(place.names(), [""; 0], "round {round}");
     }
 }
 
@@ -84,47 +84,137 @@ fn a_killed_owner_does_not_block_the_next() {
 }
 
 #[test]
-fn what_a_crash_leaves_at_any_point_is_swept() {
+fn what_a_crash_leaves_at_any_point_is_cleared_away() {
     let place = Place::new();
-    let temporary = place.beside(".x.sock.new");
+    let aside = place.beside(".x.sock.old");
+    let lock = place.beside(".x.sock.lock");
     for (point, leave) in [
-        ("bound, not published", Box::new(|| leave_stale(&temporary)) as Box<dyn Fn()>),
+        ("locked", Box::new(|| fs::write(&lock, "4711\n").unwrap()) as Box<dyn Fn()>),
+        ("the stale one moved aside", Box::new(|| leave_stale(&aside))),
+        ("bound, not listening", Box::new(|| leave_bound(&place.path()))),
         (
-            "exchanged, the stale one not removed",
+            "the stale one moved aside and another bound",
             Box::new(|| {
-                leave_stale(&temporary);
+                leave_stale(&aside);
                 leave_stale(&place.path());
             }),
         ),
         (
-            "linked, the temporary name not removed",
+            "given back by a link, the name aside not removed",
             Box::new(|| {
-                leave_stale(&temporary);
-                fs::hard_link(&temporary, place.path()).unwrap();
+                leave_stale(&aside);
+                fs::hard_link(&aside, place.path()).unwrap();
             }),
         ),
     ] {
         leave();
         let listener = place.listen(Bind::path(place.path())).unwrap_or_else(|error| panic!("{point}: {error}"));
         assert_eq!(place.names(), [".x.sock.lock", "x.sock"], "{point}");
+        assert_eq!(served_by(&place.path()), Some(std::process::id()), "{point}");
         drop(listener);
-        assert_eq!(place.names(), [".x.sock.lock"], "{point}");
+        assert_eq!(place.names(), [""; 0], "{point}");
     }
 }
 
-#[test]
-fn what_is_no_remains_under_the_temporary_name_stays() {
-    let place = Place::new();
-    let temporary = place.beside(".x.sock.new");
-    fs::write(&temporary, "precious").unwrap();
-    let error = place.refusal(place.path());
-    assert!(matches!(&error, Error::NotASocket { path, .. } if *path == temporary), "{error}");
-    assert_eq!(fs::read_to_string(&temporary).unwrap(), "precious");
-    fs::remove_file(&temporary).unwrap();
+/// A socket that was bound and never listened.
+fn leave_bound(path: &std::path::Path) {
+    use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, bind, socket_with};
+    let socket = socket_with(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None).unwrap();
+    bind(&socket, &SocketAddrUnix::new(path).unwrap()).unwrap();
+    drop(socket);
+    until_stale(path);
+}
 
-    let server = StdListener::bind(&temporary).unwrap();
+/// Kills a starter at every moment of its start, over a stale socket or none: the next one serves, and finds no more than
+/// one starter's leavings.
+#[test]
+fn a_starter_killed_at_any_moment_blocks_nobody() {
+    let place = Place::new();
+    let path = place.path();
+    for round in 0..60_u64 {
+        if round % 2 == 0 && !path.exists() {
+            leave_stale(&path);
+        }
+        let mut starter = Actor::start("child::child_that_listens");
+        assert_eq!(starter.ask("umask 022"), "done");
+        starter.tell(&format!("bind 600 {}", path.display()));
+        // Not to be in step with it but to be out of step, differently each time.
+        let until = std::time::Instant::now() + std::time::Duration::from_micros(round * 20);
+        while std::time::Instant::now() < until {
+            std::hint::spin_loop();
+        }
+        starter.kill();
+        if path.exists() {
+            until_stale(&path);
+        }
+        let listener = place.listen(Bind::path(&path)).unwrap_or_else(|error| panic!("round {round}: {error}"));
+        assert_eq!(served_by(&path), Some(std::process::id()), "round {round}");
+        assert_eq!(place.names(), [".x.sock.lock", "x.sock"], "round {round}");
+        drop(listener);
+        assert_eq!(place.names(), [""; 0], "round {round}");
+    }
+}
+
+/// Plain servers that follow none of our rules remove the file and bind; starters of ours take the name in between. Whatever
+/// the order, a server that is alive and has not been replaced by another plain one is reached by its name.
+#[test]
+fn no_live_servers_socket_is_removed_while_plain_servers_come_and_go() {
+    let place = Place::new();
+    let path = place.path();
+    let stop = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        let starters: Vec<_> = (0..2)
+            .map(|_| {
+                scope.spawn(|| {
+                    let mut bound = 0_u32;
+                    while !stop.load(Ordering::Relaxed) {
+                        match place.listen(Bind::path(&path)) {
+                            Ok(listener) => {
+                                bound += 1;
+                                drop(listener);
+                            }
+                            Err(Error::Locked { .. } | Error::InUse { .. } | Error::Contended { .. }) => {}
+                            Err(error) => panic!("{error}: {error:?}"),
+                        }
+                    }
+                    bound
+                })
+            })
+            .collect();
+        let mut plain = 0;
+        for _ in 0..2000 {
+            // Only if nothing is there: it replaces none of ours.
+            let Ok(server) = StdListener::bind(&path) else { continue };
+            plain += 1;
+            let ours = server.local_addr().unwrap();
+            for _ in 0..5 {
+                // Moved aside for a moment, it comes back: a bound socket is never taken for stale for good.
+                let reached = (0..1000).any(|_| std::os::unix::net::UnixStream::connect(&path).is_ok());
+                assert!(reached, "{ours:?} is not to be found any more");
+                let (_, _) = server.accept().unwrap();
+            }
+            drop(server);
+        }
+        stop.store(true, Ordering::Relaxed);
+        let bound: u32 = starters.into_iter().map(|starter| starter.join().unwrap()).sum();
+        assert!(plain > 0 && bound > 0, "{plain} plain servers, {bound} of ours");
+    });
+}
+
+#[test]
+fn what_is_no_stale_socket_under_the_name_aside_stays() {
+    let place = Place::new();
+    let aside = place.beside(".x.sock.old");
+    fs::write(&aside, "precious").unwrap();
     let error = place.refusal(place.path());
-    assert!(matches!(&error, Error::InUse { path, .. } if *path == temporary), "{error}");
-    assert_eq!(served_by(&temporary), Some(std::process::id()));
+    assert!(matches!(&error, Error::NotASocket { path, .. } if *path == aside), "{error}");
+    assert_eq!(fs::read_to_string(&aside).unwrap(), "precious");
+    fs::remove_file(&aside).unwrap();
+
+    let server = StdListener::bind(&aside).unwrap();
+    let error = place.refusal(place.path());
+    assert!(matches!(&error, Error::InUse { path, .. } if *path == aside), "{error}");
+    // It belongs under the name, from which only a starter can have moved it.
+    assert_eq!(served_by(&place.path()), Some(std::process::id()));
     drop(server);
 }

@@ -1,0 +1,207 @@
+//! A listener whose name is removed or replaced says so, and can take it again.
+
+use std::fs;
+use std::io::Write as _;
+use std::os::unix::net::{UnixListener as StdListener, UnixStream as StdStream};
+use std::path::Path;
+use std::time::Duration;
+
+use tokio::io::AsyncReadExt as _;
+use tokio::net::UnixStream;
+use tokio::time::timeout;
+use uds_socket::{Accepted, Bind, Error, Listener, NameLoss};
+
+use super::place::{Place, inode, served_by};
+
+/// Long enough for any machine; what it waits for is an event.
+const LONG: Duration = Duration::from_secs(30);
+
+async fn loss(listener: &mut Listener) -> NameLoss {
+    match timeout(LONG, listener.next()).await.expect("it is told").unwrap() {
+        Accepted::NameLost(loss) => loss,
+        other => panic!("{other:?}"),
+    }
+}
+
+async fn text_of(accepted: Accepted) -> String {
+    let Accepted::Connection(mut stream, _) = accepted else { panic!("{accepted:?}") };
+    let mut text = String::new();
+    UnixStream::read_to_string(&mut stream, &mut text).await.unwrap();
+    text
+}
+
+fn send(path: &Path, text: &str) {
+    StdStream::connect(path).unwrap().write_all(text.as_bytes()).unwrap();
+}
+
+type Lose = fn(&Path);
+
+const LOSSES: [(&str, Lose, NameLoss); 5] = [
+    ("removed", |path| fs::remove_file(path).unwrap(), NameLoss::Removed),
+    ("renamed", |path| fs::rename(path, path.with_file_name("elsewhere")).unwrap(), NameLoss::Removed),
+    ("with its directory", |path| fs::remove_dir_all(path.parent().unwrap()).unwrap(), NameLoss::Removed),
+    (
+        "replaced by a file",
+        |path| {
+            fs::write(path.with_file_name("new"), "").unwrap();
+            fs::rename(path.with_file_name("new"), path).unwrap();
+        },
+        NameLoss::Replaced,
+    ),
+    (
+        "replaced by a socket",
+        |path| {
+            drop(StdListener::bind(path.with_file_name("new")).unwrap());
+            fs::rename(path.with_file_name("new"), path).unwrap();
+        },
+        NameLoss::Replaced,
+    ),
+];
+
+#[test]
+fn every_way_to_lose_the_name_is_told_once() {
+    let place = Place::new();
+    for (how, lose, expected) in LOSSES {
+        let directory = place.beside("d");
+        fs::create_dir(&directory).unwrap();
+        let path = directory.join("x.sock");
+        let mut listener = place.listen(Bind::path(&path)).unwrap();
+        assert!(listener.warnings().is_empty(), "{:?}", listener.warnings());
+        assert_eq!(listener.name_loss(), None);
+        send(&path, "before");
+        place.runtime.block_on(async {
+            lose(&path);
+            assert_eq!(loss(&mut listener).await, expected, "{how}");
+            assert_eq!(listener.name_loss(), Some(expected), "{how}");
+            // Told once; and connections that were made are there all the same.
+            assert_eq!(text_of(listener.next().await.unwrap()).await, "before", "{how}");
+            assert!(timeout(Duration::from_millis(20), listener.next()).await.is_err(), "{how}");
+        });
+        drop(listener);
+        let _ = fs::remove_dir_all(&directory);
+    }
+}
+
+#[test]
+fn what_happens_beside_the_file_or_to_its_mode_is_no_loss() {
+    let place = Place::new();
+    let path = place.path();
+    let mut listener = place.listen(Bind::path(&path)).unwrap();
+    place.runtime.block_on(async {
+        fs::write(place.beside("other"), "").unwrap();
+        fs::remove_file(place.beside("other")).unwrap();
+        fs::hard_link(&path, place.beside("link")).unwrap();
+        fs::remove_file(place.beside("link")).unwrap();
+        fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o640)).unwrap();
+        send(&path, "still here");
+        assert_eq!(text_of(listener.next().await.unwrap()).await, "still here");
+    });
+}
+
+#[test]
+fn where_there_are_no_events_the_loss_is_told_all_the_same() {
+    // In a process of its own, whose descriptors are scarce.
+    super::process::Actor::start("name_loss::child_without_events").passes();
+}
+
+#[test]
+#[ignore = "a process that another test starts"]
+fn child_without_events() {
+    use rustix::fs::inotify::{CreateFlags, init};
+    let place = Place::new();
+    let most = fs::read_to_string("/proc/sys/fs/inotify/max_user_instances").unwrap().trim().parse().unwrap();
+    // All that this user may have, unless descriptors are out first.
+    let hoard: Vec<_> = (0..most).map_while(|_| init(CreateFlags::CLOEXEC).ok()).collect();
+    let mut listener = place.listen(Bind::path(place.path())).unwrap();
+    drop(hoard);
+    let [warning] = listener.warnings() else { panic!("{:?}", listener.warnings()) };
+    assert!(matches!(warning, uds_socket::Warning::NoNameEvents { .. }), "{warning}");
+    place.runtime.block_on(async {
+        fs::remove_file(place.path()).unwrap();
+        assert_eq!(loss(&mut listener).await, NameLoss::Removed);
+    });
+}
+
+#[test]
+fn a_listener_takes_its_name_again_and_keeps_what_waits() {
+    let place = Place::new();
+    for (how, lose, _) in LOSSES {
+        let directory = place.beside("d");
+        fs::create_dir(&directory).unwrap();
+        let path = directory.join("x.sock");
+        let mut listener = place.listen(Bind::path(&path).mode("660".parse().unwrap())).unwrap();
+        send(&path, "before");
+        place.runtime.block_on(async {
+            lose(&path);
+            loss(&mut listener).await;
+            // As long as its directory is gone, or a file is in the way, it cannot; and serves on.
+            fs::create_dir_all(&directory).unwrap();
+            if how == "replaced by a file" {
+                let error = listener.rebind().unwrap_err();
+                assert!(matches!(error, Error::NotASocket { .. }), "{how}: {error}");
+                fs::remove_file(&path).unwrap();
+            }
+            listener.rebind().unwrap_or_else(|error| panic!("{how}: {error}"));
+            assert_eq!(listener.name_loss(), None, "{how}");
+            assert_eq!(path.metadata().unwrap().permissions(), std::os::unix::fs::PermissionsExt::from_mode(0o140_660));
+            let before = inode(&path);
+            listener.rebind().unwrap();
+            assert_eq!(inode(&path), before, "{how}: nothing is done as long as the name leads here");
+            assert_eq!(served_by(&path), Some(std::process::id()), "{how}");
+            send(&path, "after");
+            assert_eq!(text_of(listener.next().await.unwrap()).await, "before", "{how}");
+            assert_eq!(text_of(listener.next().await.unwrap()).await, "", "{how}: the connection of `served_by`");
+            assert_eq!(text_of(listener.next().await.unwrap()).await, "after", "{how}");
+            // The new name is watched as the first one was.
+            fs::remove_file(&path).unwrap();
+            assert_eq!(loss(&mut listener).await, NameLoss::Removed, "{how}");
+            listener.rebind().unwrap();
+            send(&path, "and again");
+            let mut draining = listener.into_draining();
+            assert_eq!(text_of(draining.next().await.unwrap().unwrap()).await, "and again", "{how}");
+        });
+        let left: Vec<_> = fs::read_dir(&directory).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        assert!(left.iter().all(|name| name == "elsewhere"), "{how}: {left:?}");
+        fs::remove_dir_all(&directory).unwrap();
+    }
+}
+
+#[test]
+fn another_live_server_keeps_the_name() {
+    let place = Place::new();
+    let path = place.path();
+    let mut listener = place.listen(Bind::path(&path)).unwrap();
+    place.runtime.block_on(async {
+        fs::remove_file(&path).unwrap();
+        let other = StdListener::bind(&path).unwrap();
+        let theirs = inode(&path);
+        let loss = loss(&mut listener).await;
+        assert_eq!(loss, NameLoss::Replaced);
+        for _ in 0..3 {
+            let error = listener.rebind().unwrap_err();
+            assert!(matches!(error, Error::InUse { .. }) && error.is_retryable(), "{error}");
+        }
+        assert_eq!(inode(&path), theirs);
+        drop(other);
+        super::place::until_stale(&path);
+        listener.rebind().unwrap();
+        send(&path, "ours again");
+        assert_eq!(text_of(listener.next().await.unwrap()).await, "ours again");
+    });
+
+    // A cleaner that takes the lock's file too opens the way for another listener of ours.
+    let mut second = place.runtime.block_on(async {
+        fs::remove_file(&path).unwrap();
+        fs::remove_file(place.beside(".x.sock.lock")).unwrap();
+        Bind::path(&path).listen().unwrap()
+    });
+    let _guard = place.runtime.enter();
+    for _ in 0..2 {
+        let error = listener.rebind().unwrap_err();
+        assert!(matches!(error, Error::Locked { .. }), "{error}");
+    }
+    drop(listener);
+    assert_eq!(place.names(), [".x.sock.lock", "x.sock"], "the first takes nothing of the second with it");
+    send(&path, "to the second");
+    assert_eq!(place.runtime.block_on(async { text_of(second.next().await.unwrap()).await }), "to the second");
+}
