@@ -91,6 +91,7 @@
 //! |---|---|
 //! | `tokio` | `Driver`, `Handle`, `Pending` and `drive`: the loop that owns a stream, and calls as futures |
 
+#![forbid(unsafe_code)]
 #![warn(clippy::indexing_slicing)]
 
 #[cfg(feature = "tokio")]

@@ -1,9 +1,8 @@
 //! Taking an address to listen on: by path, by abstract name, or from the service manager.
 
-mod activation;
+pub(crate) mod activation;
 pub(crate) mod directory;
 mod filesystem;
-pub(crate) mod probe;
 pub(crate) mod publish;
 
 use std::os::fd::{AsFd, OwnedFd};
@@ -14,17 +13,15 @@ use rustix::fs::{Gid, Stat, Uid};
 use rustix::io::ioctl_fionbio;
 use rustix::net::sockopt::set_socket_passcred;
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, socket_with};
-use tokio::net::{UnixDatagram, UnixStream};
 
 use self::directory::{Directory, Exceptions};
 use self::publish::{NameLock, Published};
-use crate::address::{Address, SocketKind, abstract_address};
+use crate::abstract_name::abstract_address;
+use crate::address::{Address, SocketKind};
 use crate::admit::Admit;
 use crate::error::{Error, Result};
-use crate::listener::{Acceptable, Listener, SeqpacketListener};
 use crate::mode::Mode;
 use crate::overflow;
-use crate::packet::BoundDatagram;
 use crate::path::SocketPath;
 use crate::sys::{self, Rights};
 use crate::warning::Warning;
@@ -192,7 +189,7 @@ impl Bind {
     }
 
     /// Lets those who connect send descriptors (`SCM_RIGHTS`), for connections that become
-    /// `uds_socket::Actor::pass_descriptors`.
+    /// `uds_actor::Actor::pass_descriptors`.
     ///
     /// Without it the kernel refuses descriptors with `EPERM` where they are sent (`SO_PASSRIGHTS`, Linux 6.16), from the
     /// first byte on, before the connection is accepted. A socket of the service manager is left as it is.
@@ -233,75 +230,12 @@ impl Bind {
         self
     }
 
-    /// Takes the address and listens on it.
-    ///
-    /// A plain function, because it is a dozen short calls on a local file system, none of which waits for anybody
-    /// (the lock is tried, not awaited), and because it must not stop half-way the way a dropped future does.
-    ///
-    /// # Errors
-    /// By path: [`Error::InvalidPath`], [`Error::PathTooLong`], [`Error::NoDirectory`], [`Error::SharedDirectory`],
-    /// [`Error::NotASocket`], [`Error::Locked`], [`Error::ForeignLock`], [`Error::InUse`], [`Error::Contended`].
-    /// By abstract name: [`Error::InvalidAbstractName`], and [`Error::Bind`] with `EADDRINUSE` when it is taken.
-    /// From the service manager: [`Error::NotPassed`], [`Error::PassedTwice`], [`Error::NotAListener`].
-    /// [`Error::NoFile`] when mode, owner or group are set and the address is not a path; [`Error::NoRuntime`]
-    /// outside a tokio runtime; [`Error::Bind`] when a system call fails. Nothing is left behind, except the lock
-    /// file if it got that far.
-    ///
-    /// # Panics
-    /// In a tokio runtime that was built without I/O.
-    pub fn listen(self) -> Result<Listener> {
-        self.listen_for::<UnixStream>()
-    }
-
-    /// Takes the address and listens on all sockets that are passed under its name: a `.socket` unit with two `ListenStream=`
-    /// lines passes two of one name. Of any other address, there is one listener.
-    ///
-    /// # Errors
-    /// As [`listen`](Self::listen), but not [`Error::PassedTwice`]. Then none of them listens.
-    ///
-    /// # Panics
-    /// As [`listen`](Self::listen).
-    pub fn listen_all(self) -> Result<Vec<Listener>> {
-        let Address::Systemd(name) = &self.address else { return Ok(vec![self.listen()?]) };
-        self.check()?;
-        let sockets = activation::take_all(name, SocketKind::Stream)?;
-        let adopt = |socket| self.clone().adopt(SocketKind::Stream, socket, Listener::<UnixStream>::watch);
-        sockets.into_iter().map(|socket| adopt(socket).map(Listener::new)).collect()
-    }
-
-    /// The same for connections that keep packets apart: `SOCK_SEQPACKET`, in a unit file `ListenSequentialPacket=`.
-    ///
-    /// # Errors
-    /// As [`listen`](Self::listen).
-    ///
-    /// # Panics
-    /// As [`listen`](Self::listen).
-    pub fn listen_seqpacket(self) -> Result<SeqpacketListener> {
-        self.listen_for()
-    }
-
-    /// Takes the address and receives datagrams on it: `SOCK_DGRAM`, in a unit file `ListenDatagram=` (with
-    /// `PassCredentials=yes`, because what is sent before this is called has no sender otherwise).
-    ///
-    /// Each datagram's sender is [admitted](Self::admit) or not, by user and primary group; one without a sender only where
-    /// [any peer](Admit::any) is. How many datagrams
-    /// may wait is the system's choice (`net.unix.max_dgram_qlen`), and not [`backlog`](Self::backlog)'s.
-    ///
-    /// # Errors
-    /// As [`listen`](Self::listen).
-    ///
-    /// # Panics
-    /// As [`listen`](Self::listen).
-    pub fn bind_datagram(self) -> Result<BoundDatagram> {
-        self.take(SocketKind::Datagram, |socket| UnixDatagram::from_std(socket.into())).map(BoundDatagram::new)
-    }
-
-    fn listen_for<S: Acceptable>(self) -> Result<Listener<S>> {
-        self.take(S::KIND, Listener::<S>::watch).map(Listener::new)
-    }
-
     /// Takes the address with a socket of this kind; `watch` hands it over to the runtime, before it gets its name.
-    fn take<W: AsFd>(self, kind: SocketKind, watch: impl FnOnce(OwnedFd) -> std::io::Result<W>) -> Result<Taken<W>> {
+    pub(crate) fn take<W: AsFd>(
+        self,
+        kind: SocketKind,
+        watch: impl FnOnce(OwnedFd) -> std::io::Result<W>,
+    ) -> Result<Taken<W>> {
         self.check()?;
         let path = match &self.address {
             Address::Path(path) => path,
@@ -322,10 +256,7 @@ impl Bind {
     }
 
     /// What must hold whatever the address.
-    fn check(&self) -> Result<()> {
-        if tokio::runtime::Handle::try_current().is_err() {
-            return Err(Error::NoRuntime);
-        }
+    pub(crate) fn check(&self) -> Result<()> {
         if !matches!(self.address, Address::Path(_)) && self.file != FileOptions::default() {
             return Err(Error::NoFile { address: self.address.clone() });
         }
@@ -333,7 +264,7 @@ impl Bind {
     }
 
     /// Takes over a socket of the service manager.
-    fn adopt<W: AsFd>(
+    pub(crate) fn adopt<W: AsFd>(
         self,
         kind: SocketKind,
         socket: OwnedFd,

@@ -8,7 +8,7 @@ use std::time::Duration;
 use lock_file::{Fault as LockFault, FileKind};
 
 use crate::address::{Address, SocketKind};
-use crate::bind::probe::Liveness;
+use crate::liveness::Liveness;
 
 /// This crate's result.
 pub type Result<T, E = Error> = std::result::Result<T, E>;

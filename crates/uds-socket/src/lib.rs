@@ -43,40 +43,54 @@
 //! - `hyper`: `serve::hyper`, a server loop over hyper and a connector for its client.
 //! - `tonic`: connections for tonic's server; includes `hyper` for the connector of its client.
 
+mod abstract_name;
+mod accept;
 mod address;
 mod admit;
 mod backoff;
 mod bind;
+mod blocking;
 mod connect;
 mod denied;
 mod error;
+#[cfg(feature = "tokio")]
 mod listener;
+mod liveness;
 mod mode;
 mod overflow;
+#[cfg(feature = "tokio")]
 pub mod packet;
 mod path;
 mod peer;
+mod probe;
+#[cfg(feature = "tokio")]
 pub mod serve;
 mod sys;
 mod warning;
 
 pub use crate::{
+    accept::{AcceptStats, Acceptable, Accepted},
     address::{Address, SocketKind},
     admit::Admit,
     backoff::{Backoff, chance},
     bind::{
         Bind,
-        probe::{Liveness, probe},
         publish::{NameLoss, Withdrawal},
     },
+    blocking::{BlockingDraining, BlockingListener},
     connect::Connect,
     error::{Error, PathFault, Result},
-    listener::{AcceptStats, Acceptable, Accepted, Draining, Listener, SeqpacketListener},
+    liveness::Liveness,
     mode::Mode,
-    packet::{BoundDatagram, Seqpacket},
     peer::Peer,
+    probe::probe,
     sys::{Rights, set_rights, want_no_identities},
     warning::Warning,
+};
+#[cfg(feature = "tokio")]
+pub use crate::{
+    listener::{Draining, Listener, SeqpacketListener},
+    packet::{BoundDatagram, Seqpacket},
 };
 #[doc(inline)]
 pub use lock_file::{Fault as LockFault, FileKind};

@@ -47,6 +47,7 @@
 //! `frame_codec::LengthPrefixed::u32_be()`. Watches, transactions, authentication and access control lists other than at
 //! creation are not here yet.
 
+#![forbid(unsafe_code)]
 #![warn(clippy::indexing_slicing, clippy::arithmetic_side_effects)]
 
 mod acl;

@@ -180,6 +180,7 @@ impl Published {
         }
     }
 
+    #[cfg(feature = "tokio")]
     pub(crate) fn directory(&self) -> &Directory {
         &self.directory
     }
@@ -274,8 +275,8 @@ mod tests {
     use tempfile::TempDir;
 
     use super::super::directory::Exceptions;
-    use super::super::probe::Liveness;
     use super::*;
+    use crate::liveness::Liveness;
     use crate::path::SocketPath;
 
     /// A directory, and the names in it.

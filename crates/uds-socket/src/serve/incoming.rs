@@ -9,13 +9,15 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use futures_core::Stream;
+use tokio::net::UnixStream;
 use tokio::sync::OwnedSemaphorePermit;
 
 use super::connection::Connection;
 use super::handle::{DrainHandle, Shared, reaches};
 use super::limits::{ConnectionLimits, Slots};
+use crate::accept::Accepted;
 use crate::error::Error;
-use crate::listener::{Accepted, Draining, Listener};
+use crate::listener::{Draining, Listener};
 
 /// The connections of a [`Listener`], for a server.
 ///
@@ -159,7 +161,10 @@ impl Drop for Incoming {
 }
 
 /// What happens next once there may be one more connection.
-async fn next_within(listener: &mut Listener, slots: &Slots) -> (Result<Accepted, Error>, OwnedSemaphorePermit) {
+async fn next_within(
+    listener: &mut Listener,
+    slots: &Slots,
+) -> (Result<Accepted<UnixStream>, Error>, OwnedSemaphorePermit) {
     let permit = slots.wait().await;
     (listener.next().await, permit)
 }

@@ -5,8 +5,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
+use crate::accept::AcceptStats;
 use crate::bind::publish::NameLoss;
-use crate::listener::AcceptStats;
 use crate::peer::Peer;
 
 /// Limits on the connections that are open at the same time.
