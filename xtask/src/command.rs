@@ -8,7 +8,7 @@ use std::{
 
 use crate::workspace;
 
-/// A program, its arguments, and the variables it is given on top of ours.
+/// A program, its arguments, and the variables it gets in addition to our own.
 #[derive(Debug, Clone)]
 pub(crate) struct Command {
     program: OsString,

@@ -29,7 +29,7 @@ fn deliver(mut stream: impl Write, text: &str) {
     let written =
         stream.write_all(text.as_bytes()).and_then(|()| stream.write_all(b"\n")).and_then(|()| stream.flush());
     if written.is_err() {
-        // Nobody reads any more: there is no one left to tell.
+        // There is no reader left to tell.
         std::process::exit(1);
     }
 }

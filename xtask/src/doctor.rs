@@ -41,6 +41,7 @@ const TOOLS: &[(Need, State, &str)] = &[
     (program("rustup", "https://rustup.rs"), Missing, "ci step msrv: the declared version of Rust"),
     (need::DENY, Missing, "ci --full: step deny"),
     (need::SEMVER, Missing, "ci --full: cargo xtask api"),
+    (need::PUBLIC_API, Missing, "cargo xtask api: the listing"),
     (need::MUTANTS, Missing, "ci --full: cargo xtask mutants"),
     (program("git", "apt-get install git"), Missing, "tells tidy which files are ours"),
     (program("socat", "apt-get install socat"), Missing, "a producer of the demo"),

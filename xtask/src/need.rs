@@ -42,6 +42,8 @@ pub(crate) const MUTANTS: Need =
     Need { tool: Tool::Cargo("mutants"), install: "cargo install --locked cargo-mutants", in_ci: false };
 pub(crate) const SEMVER: Need =
     Need { tool: Tool::Cargo("semver-checks"), install: "cargo install --locked cargo-semver-checks", in_ci: false };
+pub(crate) const PUBLIC_API: Need =
+    Need { tool: Tool::Cargo("public-api"), install: "cargo install --locked cargo-public-api", in_ci: false };
 /// libFuzzer is C++, and compiled with what uses it.
 pub(crate) const CXX: Need = Need { tool: Tool::Program("c++"), install: "apt-get install g++", in_ci: false };
 pub(crate) const JAVA: Need =

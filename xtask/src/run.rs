@@ -87,7 +87,12 @@ fn perform(step: &Step) -> Result<Report> {
         report.verdict = Verdict::Failed(lack.into());
         report.repro = step.commands.first().map(ToString::to_string);
     } else if let Some(first) = facts.skipped.first() {
-        report.verdict = Verdict::Skipped(format!("{} of {} tests: {first}", facts.skipped.len(), facts.passed));
+        let of = if facts.passed > 0 {
+            format!("{} of {} tests: ", facts.skipped.len(), facts.passed)
+        } else {
+            String::new()
+        };
+        report.verdict = Verdict::Skipped(of + first);
     }
     report.facts = facts;
     Ok(report)

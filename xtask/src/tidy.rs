@@ -10,6 +10,7 @@ mod names;
 mod purity;
 mod text;
 mod tree;
+mod words;
 
 use std::process::ExitCode;
 
@@ -25,8 +26,10 @@ use tree::Tree;
 type Problem = String;
 
 pub(crate) fn run(workspace: &Workspace, ratchet: bool) -> Result<ExitCode> {
-    let _ = ratchet;
     let tree = Tree::read(&workspace.root)?;
+    if ratchet {
+        say(&format!("tidy: {} allowances lowered", words::ratchet(&workspace.root, &tree)?));
+    }
     for note in text::long_files(&tree) {
         say(&format!("note: {note}"));
     }
@@ -47,6 +50,7 @@ fn problems(workspace: &Workspace, tree: &Tree) -> Result<Vec<Problem>> {
     problems.extend(names::check(workspace, tree));
     problems.extend(manifests::check(workspace, tree));
     problems.extend(arrows::check(&workspace.packages));
+    problems.extend(words::check(tree)?);
     problems.extend(purity::check_code(tree)?);
     problems.extend(purity::check_builds(workspace)?);
     Ok(problems)

@@ -275,7 +275,8 @@ impl<F: Framing> Decoder<F> {
         if self.unread.len() < self.pending.at_least {
             return Ok(None);
         }
-        if self.passing.is_some() && !self.pass_over()? {
+        // A framing may call a frame too large before any of it has come: then there is nothing to begin with.
+        if self.passing.is_some() && !(self.pass_over()? && !self.unread.is_empty()) {
             return Ok(self.skipped_last());
         }
         loop {

@@ -79,6 +79,8 @@ pub struct Reading {
     pub skipped: Vec<(usize, u32)>,
     /// Frames that are the beginnings of longer ones.
     pub shortened: u32,
+    /// Whether the end of the stream ended the last frame instead of its terminator.
+    pub unterminated: bool,
     /// Bytes left over.
     pub truncated: usize,
     /// The error that ended the reading, if one did.
@@ -120,7 +122,7 @@ pub fn read(framing: &impl Framing, limits: Limits, wire: &[u8], cuts: &[usize])
     let error = outcome.err();
     // After an error what was not fed yet is as unread as the rest.
     let truncated = decoder.truncated_len() + rest.len();
-    Reading { frames, skipped, shortened, truncated, error }
+    Reading { frames, skipped, shortened, unterminated: decoder.is_unterminated(), truncated, error }
 }
 
 /// Encodes the payloads one behind the other.

@@ -24,6 +24,7 @@ use socket_file::Facts;
 use crate::error::Error;
 use crate::filesystem::Filesystem;
 
+mod backing;
 mod lock;
 mod processes;
 mod survey;

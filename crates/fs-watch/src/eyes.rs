@@ -6,7 +6,7 @@ use std::fs;
 use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{DirBuilderExt, FileTypeExt, MetadataExt};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use rustix::fs::{AtFlags, FileType, Mode, OFlags, RawDir, StatxFlags, statx};
@@ -75,7 +75,7 @@ pub(crate) fn create(dir: &Path, mode: u32) -> io::Result<()> {
 pub(crate) fn resolve(dir: &Path) -> Target {
     let mut anchors = Vec::with_capacity(2);
     anchors.extend(anchor(dir));
-    let directory = identify(dir).and_then(|identity| Ok((fs::canonicalize(dir)?, identity))).ok();
+    let directory = identify(dir).ok().map(|identity| (canonical(dir, identity), identity));
     if let Some((canonical, _)) = &directory {
         let beyond_links = anchor(canonical);
         anchors.extend(beyond_links.filter(|beyond| !anchors.contains(beyond)));
@@ -87,9 +87,18 @@ pub(crate) fn resolve(dir: &Path) -> Target {
 fn anchor(path: &Path) -> Option<Anchor> {
     path.ancestors().find_map(|below| {
         let name = below.file_name()?.to_owned();
-        let parent = fs::canonicalize(below.parent()?).ok()?;
-        Some(Anchor { parent, name })
+        let above = below.parent()?;
+        let identity = identify(above).ok()?;
+        Some(Anchor { parent: canonical(above, identity), name })
     })
+}
+
+/// The path without links; as it is where that leads elsewhere. `/proc/PID/root` is a link to `/` by its text, and leads into
+/// the mount namespace of the process all the same.
+fn canonical(path: &Path, identity: Identity) -> PathBuf {
+    let canonical = fs::canonicalize(path).ok();
+    let canonical = canonical.filter(|canonical| identify(canonical).is_ok_and(|found| found == identity));
+    canonical.unwrap_or_else(|| path.to_owned())
 }
 
 /// Passes once over the directory. The second value says what kept the pass from reaching the end.

@@ -26,7 +26,7 @@ struct Directory {
 /// A name which, if something happens to it, may make the path lead elsewhere.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Anchor {
-    /// An existing directory, canonical.
+    /// An existing directory; canonical, unless that would lead elsewhere.
     pub parent: PathBuf,
     /// The name in it.
     pub name: OsString,
@@ -46,7 +46,8 @@ impl Target {
         Self { directory, anchors }
     }
 
-    /// The directory's canonical path; none while it does not exist.
+    /// The directory's canonical path, or its path as it is where the canonical one leads elsewhere (`/proc/PID/root`); none
+    /// while it does not exist.
     pub fn directory(&self) -> Option<&Path> {
         self.directory.as_ref().map(|directory| directory.path.as_path())
     }

@@ -15,7 +15,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use fs_watch::backend::Polling;
-use fs_watch::directory::{Fate, Kept, Sweep, survey};
+use fs_watch::directory::{Doubt, Fate, Kept, Sweep, survey};
 use fs_watch::{Answer, Builder, Event, Evidence, Probing, Reason, Verdict, Watcher};
 
 const LIMIT: Duration = Duration::from_secs(30);
@@ -155,6 +155,44 @@ async fn unmounts(mount: &Path, dir: &Path, builder: Builder) {
     unmount(mount);
     until(&mut watcher, &mut here, &[]).await;
     watcher.shutdown().await;
+}
+
+#[test]
+fn a_path_through_the_root_of_a_process_is_watched_where_it_leads() {
+    for place in places() {
+        let dir = tempfile::tempdir_in(place).unwrap();
+        let Some(mut command) = unshared(&["-m"], "role_serves_under_a_mount") else { return };
+        let mut child =
+            Server(command.env("SERVE", dir.path()).stdout(Stdio::piped()).stdin(Stdio::piped()).spawn().unwrap());
+        let mut lines = BufReader::new(child.0.stdout.take().unwrap()).lines();
+        assert!(lines.by_ref().any(|line| line.unwrap() == "> mounted"));
+        let beyond = PathBuf::from(format!("/proc/{}/root", child.0.id())).join(dir.path().strip_prefix("/").unwrap());
+        // By events alone.
+        let never = Duration::from_secs(86_400);
+        bounded(async {
+            let mut watcher = Watcher::builder(&beyond).safety_interval(never).start().await.unwrap();
+            let mut here = Vec::new();
+            until(&mut watcher, &mut here, &[beyond.join("early")]).await;
+            // Here it has the same path, and is another directory.
+            let _unrelated = UnixListener::bind(dir.path().join("unrelated")).unwrap();
+            child.0.stdin.take().unwrap().write_all(b"\n").unwrap();
+            until(&mut watcher, &mut here, &[beyond.join("early"), beyond.join("late")]).await;
+            watcher.shutdown().await;
+        });
+        fs::remove_file(dir.path().join("unrelated")).unwrap();
+    }
+}
+
+#[test]
+#[ignore = "a role, for a mount namespace of its own"]
+fn role_serves_under_a_mount() {
+    let dir = PathBuf::from(std::env::var_os("SERVE").unwrap());
+    run("mount", &["-t", "tmpfs", "none"], &dir);
+    let _early = UnixListener::bind(dir.join("early")).unwrap();
+    println!("\n> mounted");
+    std::io::stdin().read_line(&mut String::new()).unwrap();
+    let _late = UnixListener::bind(dir.join("late")).unwrap();
+    std::thread::sleep(LIMIT);
 }
 
 #[test]
@@ -311,6 +349,45 @@ fn a_foreign_server_notices_nothing(dir: &Path, builder: Builder) {
         watcher.shutdown().await;
     });
     fs::remove_file(path).unwrap();
+}
+
+#[test]
+fn through_an_overlay_and_behind_it_nothing_is_swept_unless_so_wanted() {
+    passes(&["-m", "-n"], "role_sweeps_an_overlay");
+}
+
+#[test]
+#[ignore = "a role, for a mount namespace of its own"]
+fn role_sweeps_an_overlay() {
+    let root = tempfile::tempdir_in("/dev/shm").unwrap();
+    run("mount", &["-t", "tmpfs", "none"], root.path());
+    let [lower, upper, work, merged] = ["lower", "upper", "work", "merged"].map(|name| root.path().join(name));
+    for dir in [&lower, &upper, &work, &merged] {
+        fs::create_dir(dir).unwrap();
+    }
+    let options = format!("lowerdir={},upperdir={},workdir={}", lower.display(), upper.display(), work.display());
+    run("mount", &["-t", "overlay", "overlay", "-o", &options], &merged);
+    let live = UnixListener::bind(merged.join("live")).unwrap();
+    drop(UnixListener::bind(merged.join("dead")).unwrap());
+    let sweep = || Sweep::default().min_age(Duration::ZERO).without_grace();
+    for dir in [&merged, &upper] {
+        let swept = sweep().run(dir).unwrap();
+        assert_eq!((swept.removed(), swept.findings.len()), (0, 2), "{swept:?}");
+        let survey = survey(dir, Probing::Kernel).unwrap();
+        assert!(survey.sockets.iter().all(|found| found.liveness.verdict != Verdict::Stale), "{survey:?}");
+    }
+    let doubt = |dir: &Path| match &sweep().run(dir).unwrap().findings[0].fate {
+        Fate::Kept(Kept::Unproven(doubt)) => *doubt,
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(doubt(&merged), Doubt::HiddenServers("overlay"));
+    assert_eq!(doubt(&upper), Doubt::BackingSide);
+    // Told to, it proves what it can: here the kernel finds the live one by its file.
+    let swept = sweep().any_filesystem(true).run(&merged).unwrap();
+    assert!(merged.join("live").exists() && swept.removed() <= 1, "{swept:?}");
+    drop(live);
+    run("umount", &[], &merged);
+    run("umount", &["-l"], root.path());
 }
 
 #[test]

@@ -228,7 +228,7 @@ fn is_same(one: &Stat, other: &Stat) -> bool {
     (one.st_dev, one.st_ino) == (other.st_dev, other.st_ino)
 }
 
-/// What keeps the file from being a lock of ours, as far as it can be said before it is locked.
+/// What keeps the file from being our lock, as far as it can be said before it is locked.
 ///
 /// The directory's owner is trusted with it: that user can rename the file away as well.
 fn fault_of(stat: &Stat, directory: &Stat) -> Option<Fault> {

@@ -33,6 +33,7 @@ pub struct Builder<F> {
     limits: Limits,
     policy: Policy,
     listeners: Vec<Bind>,
+    rebind: bool,
     #[cfg(feature = "dir")]
     directories: Vec<crate::directory::Directory>,
     members: Vec<Members>,
@@ -48,6 +49,7 @@ impl Funnel {
             limits: Limits::default(),
             policy: Policy { admit: Admit::own(), reconnect: false },
             listeners: Vec::new(),
+            rebind: false,
             #[cfg(feature = "dir")]
             directories: Vec::new(),
             members: Vec::new(),
@@ -56,21 +58,30 @@ impl Funnel {
 }
 
 impl<F: Framing + Clone + Send + Sync + 'static> Builder<F> {
-    /// Accepts producers here. Whom the listener admits is set in `bind`.
+    /// Accepts producers here, on every socket that was passed under this name if it is the service manager's. `bind` says
+    /// which peers are admitted.
     pub fn listen(mut self, bind: Bind) -> Self {
         self.listeners.push(bind);
         self
     }
 
-    /// Connects to every socket that appears in this directory, now and later, and lets go of each that vanishes. Sockets
-    /// that this funnel listens on may be among them, and are not connected to.
+    /// Whether a listener whose name was [lost](crate::Event::NameLost) takes it again: at once, and then once a second while
+    /// another live server has it. Off unless set.
+    pub fn rebind(mut self, rebind: bool) -> Self {
+        self.rebind = rebind;
+        self
+    }
+
+    /// Connects to every socket that appears in this directory, now and later, and ends the connection to each that
+    /// vanishes. The kernel's table says which sockets are there: nothing but the funnel's one connection reaches a producer.
+    /// Sockets that this funnel listens on may be among them, and are not connected to.
     #[cfg(feature = "dir")]
     pub fn directory(mut self, path: impl Into<std::path::PathBuf>) -> Self {
         self.directories.push(crate::directory::Directory { path: path.into() });
         self
     }
 
-    /// Connects to every endpoint that joins and lets go of each that leaves.
+    /// Connects to every endpoint that joins, and ends the connection to each that leaves.
     pub fn members(mut self, members: impl Stream<Item = Membership<Endpoint>> + Send + 'static) -> Self {
         self.members.push(Box::pin(members));
         self
@@ -138,7 +149,7 @@ impl<F: Framing + Clone + Send + Sync + 'static> Builder<F> {
         let listening = listeners.iter().map(|listener| listener.address().clone()).collect();
         let mut sources = JoinSet::new();
         for listener in listeners {
-            sources.spawn(accept::run(listener, site()));
+            sources.spawn(accept::run(listener, self.rebind, site()));
         }
         for members in self.members {
             sources.spawn(members::run(members, Place::Members, self.policy.clone(), site()));

@@ -25,7 +25,7 @@ use crate::{
 /// ```
 pub(crate) struct Connection {
     producer: Arc<Producer>,
-    rope: Rope,
+    drain: DrainHandle,
     state: State,
     /// Told next: what came behind messages that are missing.
     next: Option<Delivery>,
@@ -47,21 +47,21 @@ enum State {
     Ended,
 }
 
-/// By which a connection is let go of from outside.
+/// Has a connection end after it has received what has arrived.
 #[derive(Clone, Debug)]
-pub(crate) struct Rope {
+pub(crate) struct DrainHandle {
     control: Control,
     asked: Arc<OnceLock<Asked>>,
 }
 
-impl Rope {
+impl DrainHandle {
     pub(crate) fn new(control: Control) -> Self {
         Self { control, asked: Arc::default() }
     }
 
     /// Receives what has arrived and then ends, within `deadline`.
-    pub(crate) fn let_go(&self, why: Asked, deadline: Duration) {
-        // Asked twice, it is the first word that counts.
+    pub(crate) fn drain(&self, why: Asked, deadline: Duration) {
+        // The first reason counts.
         let _ = self.asked.set(why);
         drop(self.control.drain(deadline));
     }
@@ -77,12 +77,12 @@ impl Connection {
         producer: Arc<Producer>,
         receiver: Receiver,
         sender: Sender,
-        rope: Rope,
+        drain: DrainHandle,
         slot: OwnedSemaphorePermit,
     ) -> Self {
         Self {
             producer,
-            rope,
+            drain,
             state: State::Receiving { receiver, _sender: sender },
             next: None,
             delivered: Count { frames: 0, bytes: 0 },
@@ -95,8 +95,8 @@ impl Connection {
         &self.producer
     }
 
-    pub(crate) const fn rope(&self) -> &Rope {
-        &self.rope
+    pub(crate) const fn drain_handle(&self) -> &DrainHandle {
+        &self.drain
     }
 
     /// Counts messages that were given out as lost; no more than were given out.
@@ -132,13 +132,13 @@ impl Connection {
             self.mark_lost(Count::of(&delivery.batch));
         }
         if matches!(self.state, State::Receiving { .. }) {
-            drop(self.rope.control.abort());
+            drop(self.drain.control.abort());
             self.await_report();
         }
     }
 
     fn await_report(&mut self) {
-        let control = self.rope.control.clone();
+        let control = self.drain.control.clone();
         self.state = State::Ending(Box::pin(async move { control.finished().await }));
     }
 
@@ -154,7 +154,7 @@ impl Connection {
             unterminated: report.unterminated,
             skipped: report.skipped,
             shortened: report.shortened,
-            parting: Parting::new(report.reason, self.rope.asked.get().copied()),
+            parting: Parting::new(report.reason, self.drain.asked.get().copied()),
         }
     }
 }

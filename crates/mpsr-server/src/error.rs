@@ -11,6 +11,21 @@ pub enum Error {
     #[cfg(feature = "dir")]
     #[error(transparent)]
     Watch(fs_watch::Error),
+    /// A connection cannot be accepted for want of descriptors or memory. It waits, and accepting goes on after a pause.
+    /// Told once for each shortage.
+    #[error("cannot accept on {address} for now")]
+    Shortage {
+        /// The listener.
+        address: uds_actor::Address,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// A feature is missing here. The listener works, with a limitation.
+    #[error("{why}")]
+    Limited {
+        /// What is missing, and what that means.
+        why: String,
+    },
     /// There is nowhere for messages to come from.
     #[error("a funnel needs at least one listener or directory")]
     NoSource,
@@ -30,7 +45,7 @@ impl Error {
             Self::Socket(error) => error.is_peer_fault(),
             #[cfg(feature = "dir")]
             Self::Watch(_) => false,
-            Self::NoSource | Self::Degraded { .. } => false,
+            Self::NoSource | Self::Shortage { .. } | Self::Limited { .. } | Self::Degraded { .. } => false,
         }
     }
 
@@ -41,8 +56,8 @@ impl Error {
             Self::Socket(error) => error.is_retryable(),
             #[cfg(feature = "dir")]
             Self::Watch(error) => error.is_retryable(),
-            Self::Degraded { .. } => true,
-            Self::NoSource => false,
+            Self::Degraded { .. } | Self::Shortage { .. } => true,
+            Self::NoSource | Self::Limited { .. } => false,
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::{fmt, path::PathBuf, sync::Arc};
 
 use frame_codec::{Batch, Frames, IntoFrames};
-use uds_actor::{Address, Peer};
+use uds_actor::{Address, NameLoss, Peer};
 
 use crate::{Error, Producer, ProducerReport};
 
@@ -79,6 +79,15 @@ pub enum Event {
         /// Its identity; `None` if the kernel does not tell.
         peer: Option<Peer>,
     },
+    /// The name of a listener no longer leads to it, so that no new producer finds it. Those that are connected stay.
+    NameLost {
+        /// The listener.
+        place: Place,
+        /// What became of the name.
+        loss: NameLoss,
+    },
+    /// A listener has taken its name again: see [`Builder::rebind`](crate::Builder::rebind).
+    Rebound(Place),
     /// A fault that you may want to look into. The funnel goes on.
     Trouble {
         /// Where.

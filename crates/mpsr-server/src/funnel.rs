@@ -16,7 +16,7 @@ use crate::{
     Delivery, Event, Handle, ProducerId, Report, connections::Connections, report::Asked, site::Arrival, stop::Stop,
 };
 
-/// Receives from every producer, whoever and wherever they are.
+/// Receives from many producers.
 ///
 /// Made by [`Funnel::builder`]. Producers take turns: each delivers what it has queued, up to 64 KiB of memory and one
 /// batch more, and then the next one has its turn. What a turn overran counts against the producer's later turns. So a
@@ -57,7 +57,7 @@ impl Funnel {
         }
     }
 
-    /// The same with everything else that happens: who joins, who leaves with which account, and trouble.
+    /// The same with everything else that happens: who joins, who leaves with which report, what is missing or rejected, and trouble.
     ///
     /// # Cancel safety
     ///
@@ -72,7 +72,7 @@ impl Funnel {
         {
             self.stopping = None;
             for connection in self.connections.iter() {
-                connection.rope().let_go(Asked::Shutdown, self.stop.left());
+                connection.drain_handle().drain(Asked::Shutdown, self.stop.left());
             }
         }
         // A flood of connections does not hold deliveries back, nor the other way round.
@@ -84,8 +84,8 @@ impl Funnel {
         }
         match self.connections.poll_next(cx) {
             Poll::Ready(Some(event)) => {
-                if let Event::Left(account) = &event {
-                    self.report.add(account);
+                if let Event::Left(left) = &event {
+                    self.report.add(left);
                 }
                 return Poll::Ready(Some(event));
             }
@@ -105,7 +105,7 @@ impl Funnel {
         match self.arrivals.as_mut()?.poll_recv(cx) {
             Poll::Ready(Some(Arrival::Connection(connection))) => {
                 if self.stop.is_asked() {
-                    connection.rope().let_go(Asked::Shutdown, self.stop.left());
+                    connection.drain_handle().drain(Asked::Shutdown, self.stop.left());
                 }
                 let producer = connection.producer().clone();
                 self.report.producers += 1;
@@ -146,7 +146,7 @@ impl Funnel {
         Handle { stop: self.stop.clone() }
     }
 
-    /// Ends the funnel and gives the account.
+    /// Ends the funnel and returns the report.
     ///
     /// After [`recv`](Self::recv) has answered `None` nothing is left to be lost. Before that it is the hard way:
     /// connections end where they stand.
@@ -165,8 +165,8 @@ impl Funnel {
             connection.abandon();
         }
         while let Some(event) = poll_fn(|cx| self.connections.poll_next(cx)).await {
-            if let Event::Left(account) = event {
-                self.report.add(&account);
+            if let Event::Left(left) = event {
+                self.report.add(&left);
             }
         }
         while let Some(stats) = self.sources.join_next().await {

@@ -20,7 +20,7 @@ use uds_actor::{AcceptStats, Admit, Connect, Peer};
 
 use crate::{
     Endpoint, Error, Event, Membership, Place, Via,
-    connection::Rope,
+    connection::DrainHandle,
     report::Asked,
     site::{Arrival, Site},
 };
@@ -157,12 +157,12 @@ async fn attend<F: Framing + Clone + Send + 'static>(
         };
         let began = Instant::now();
         // Not to be cancelled: from here on the connection has an actor that receives.
-        let Ok(rope) = site.attach(stream, (address, Via::Directory, peer), slot).await else { return Rejections(0) };
+        let Ok(drain) = site.attach(stream, (address, Via::Directory, peer), slot).await else { return Rejections(0) };
         tokio::select! {
-            () = rope.ended() => {}
+            () = drain.ended() => {}
             () = site.stop.asked() => return Rejections(0),
             () = leaving.cancelled() => {
-                release(&rope, &site).await;
+                release(&drain, &site).await;
                 return Rejections(0);
             }
         }
@@ -181,12 +181,12 @@ async fn attend<F: Framing + Clone + Send + 'static>(
 }
 
 /// Ends a connection whose socket has vanished. Its peer may still be writing to it, and has the grace to stop.
-async fn release<F>(rope: &Rope, site: &Site<F>) {
+async fn release<F>(drain: &DrainHandle, site: &Site<F>) {
     tokio::select! {
-        () = rope.ended() => {}
+        () = drain.ended() => {}
         // Now the deadline of the stop counts.
         () = site.stop.asked() => {}
-        () = sleep(site.limits.vanished_grace) => rope.let_go(Asked::Vanished, DRAIN),
+        () = sleep(site.limits.vanished_grace) => drain.drain(Asked::Vanished, DRAIN),
     }
 }
 

@@ -23,7 +23,7 @@ pub enum Membership<A> {
     Degraded(String),
 }
 
-/// A socket that offers messages to whoever connects.
+/// A socket that offers messages to its clients.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Endpoint {
     /// Where it is.

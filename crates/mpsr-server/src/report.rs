@@ -6,7 +6,7 @@ use uds_actor::{Count, Reason};
 
 use crate::Producer;
 
-/// The account of one producer, complete: it is given when everything of it has been delivered.
+/// The report of one producer, complete: it comes when everything of it has been delivered.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct ProducerReport {
@@ -127,7 +127,7 @@ pub(crate) enum Asked {
     Shutdown,
 }
 
-/// The account of a whole funnel.
+/// The report of a whole funnel.
 #[derive(Clone, Debug, Default)]
 #[non_exhaustive]
 pub struct Report {
@@ -156,14 +156,14 @@ pub struct Report {
 }
 
 impl Report {
-    pub(crate) fn add(&mut self, account: &ProducerReport) {
-        self.received += account.received;
-        self.delivered += account.delivered;
-        self.lost += account.lost;
-        self.truncated += account.truncated();
-        self.unterminated += u64::from(account.unterminated);
-        self.skipped += account.skipped;
-        self.shortened += account.shortened;
+    pub(crate) fn add(&mut self, left: &ProducerReport) {
+        self.received += left.received;
+        self.delivered += left.delivered;
+        self.lost += left.lost;
+        self.truncated += left.truncated();
+        self.unterminated += u64::from(left.unterminated);
+        self.skipped += left.skipped;
+        self.shortened += left.shortened;
     }
 
     /// Counts messages that were delivered as lost; no more than were delivered.

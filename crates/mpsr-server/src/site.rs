@@ -14,7 +14,7 @@ use uds_actor::{Actor, Address, Peer};
 
 use crate::{
     Error, Event, Limits, Place, Producer, ProducerId, Via,
-    connection::{Connection, Rope},
+    connection::{Connection, DrainHandle},
     stop::Stop,
 };
 
@@ -36,7 +36,7 @@ pub(crate) struct Site<F> {
     pub(crate) last_id: Arc<AtomicU64>,
 }
 
-/// The funnel is gone; whoever hears this ends.
+/// The funnel is gone: the source ends.
 #[derive(Debug)]
 pub(crate) struct FunnelGone;
 
@@ -61,8 +61,8 @@ impl<F: Framing + Clone + Send + 'static> Site<F> {
         stream: UnixStream,
         (address, via, peer): (Address, Via, Peer),
         slot: OwnedSemaphorePermit,
-    ) -> Result<Rope, FunnelGone> {
-        // The actor reads from the first moment, so there must be somebody to account for it.
+    ) -> Result<DrainHandle, FunnelGone> {
+        // The actor reads from the first moment, so there must be a funnel to report it.
         let arrival = self.arrivals.reserve().await.map_err(|_| FunnelGone)?;
         let id = ProducerId(self.last_id.fetch_add(1, Ordering::Relaxed) + 1);
         let producer = Arc::new(Producer { id, address, via, peer });
@@ -74,10 +74,10 @@ impl<F: Framing + Clone + Send + 'static> Site<F> {
             )
             .inbox_bytes(self.limits.per_connection_bytes)
             .spawn();
-        let rope = Rope::new(control);
-        let connection = Connection::new(producer, receiver, sender, rope.clone(), slot);
+        let drain = DrainHandle::new(control);
+        let connection = Connection::new(producer, receiver, sender, drain.clone(), slot);
         arrival.send(Arrival::Connection(connection));
-        Ok(rope)
+        Ok(drain)
     }
 
     pub(crate) async fn trouble(&self, place: Place, error: Error) -> Result<(), FunnelGone> {

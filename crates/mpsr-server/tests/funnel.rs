@@ -13,7 +13,7 @@ use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::{UnixListener, UnixStream},
 };
-use uds_actor::{Address, Admit, Bind};
+use uds_actor::{Address, Admit, Bind, NameLoss};
 
 use self::soon::{LONG, soon};
 
@@ -252,6 +252,61 @@ async fn a_quiet_producer_waits_for_one_turn_of_each_of_thirty_loud_ones() {
     }
     drop(funnel);
     soon("the floods' end", floods.join_all()).await;
+}
+
+#[tokio::test]
+async fn every_peer_that_is_not_admitted_is_told_at_once_and_counted() {
+    let Spot { _dir, path } = spot();
+    let bind = Bind::path(&path).admit(Admit::none());
+    let mut funnel = Funnel::builder(Delimited::lines()).listen(bind).start().await.unwrap();
+    for _ in 0..3 {
+        let mut client = UnixStream::connect(&path).await.unwrap();
+        let event = soon("the rejection", funnel.next()).await.unwrap();
+        let Event::Rejected { place, peer } = event else { panic!("{event:?}") };
+        assert_eq!(place, Place::Socket(Address::Path(path.clone())));
+        assert_eq!(peer.unwrap().pid(), Some(std::process::id()));
+        assert_eq!(soon("the close", client.read(&mut [0; 1])).await.unwrap(), 0);
+    }
+    // One more is in the queue when the funnel stops.
+    let _client = std::os::unix::net::UnixStream::connect(&path).unwrap();
+    funnel.handle().shutdown(LONG);
+    let event = soon("the rejection", funnel.next()).await.unwrap();
+    assert!(matches!(event, Event::Rejected { .. }), "{event:?}");
+    assert!(soon("the end", funnel.next()).await.is_none());
+    let report = soon("the report", funnel.finished()).await;
+    assert_eq!((report.rejected, report.producers), (4, 0), "{report}");
+}
+
+#[tokio::test]
+async fn a_listener_that_loses_its_name_says_so_and_takes_it_again_only_where_that_was_asked_for() {
+    for rebind in [true, false] {
+        let Spot { _dir, path } = spot();
+        let builder = Funnel::builder(Delimited::lines()).listen(Bind::path(&path)).rebind(rebind);
+        let mut funnel = builder.start().await.unwrap();
+        let place = Place::Socket(Address::Path(path.clone()));
+        let mut early = UnixStream::connect(&path).await.unwrap();
+        std::fs::remove_file(&path).unwrap();
+        let mut told = Vec::new();
+        while told.len() < 1 + usize::from(rebind) {
+            match soon("the news", funnel.next()).await.unwrap() {
+                Event::NameLost { place: at, loss } => {
+                    assert_eq!((at, loss), (place.clone(), NameLoss::Removed));
+                    told.push("lost");
+                }
+                Event::Rebound(at) => {
+                    assert_eq!(at, place);
+                    told.push("rebound");
+                }
+                Event::Joined(_) => {}
+                event => panic!("{event:?}"),
+            }
+        }
+        assert_eq!(told, if rebind { &["lost", "rebound"][..] } else { &["lost"] });
+        early.write_all(b"early\n").await.unwrap();
+        let delivery = soon("the early line", funnel.recv()).await.unwrap();
+        assert_eq!(delivery.batch().get(0), Some(&b"early"[..]));
+        assert_eq!(UnixStream::connect(&path).await.is_ok(), rebind);
+    }
 }
 
 #[tokio::test]

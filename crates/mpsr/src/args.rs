@@ -13,7 +13,7 @@ use clap::{CommandFactory as _, Parser, Subcommand, error::ErrorKind};
 
 use self::frames::Frames;
 pub(crate) use self::{
-    framing::{Division, FramingName},
+    framing::Division,
     listen::{End, Listen, Print},
     ls::Ls,
     send::Send,
@@ -37,29 +37,33 @@ impl Args {
     /// The command line of this process. Where it is wrong, says why and ends the process with status 2.
     pub(crate) fn get() -> Self {
         let args = Self::parse();
-        if let Command::Send(send) = &args.command
-            && send.frames.framing == FramingName::UntilEof
-            && send.messages.len() > 1
-        {
-            let count = send.messages.len();
-            let why = format!("with --framing until-eof a connection carries one message, and {count} were given");
-            Self::command().error(ErrorKind::TooManyValues, why).exit();
-        }
         let frames = match &args.command {
             Command::Listen(listen) => Some(&listen.frames),
             Command::Send(send) => Some(&send.frames),
             _ => None,
         };
-        let listen = match &args.command {
+        let own = match &args.command {
             Command::Listen(listen) => listen.conflict(),
+            Command::Send(send) => send.conflict(),
             _ => None,
         };
-        if let Some(why) = frames.and_then(Frames::conflict).or(listen) {
-            Self::command().error(ErrorKind::ArgumentConflict, why).exit();
+        if let Some(why) = frames.and_then(Frames::conflict).or(own) {
+            args.command.wrong(ErrorKind::ArgumentConflict, why);
         }
         args
     }
 }
+
+const LISTEN_EXAMPLES: &str = "\
+Examples:
+  mpsr listen in.sock                          # a socket for this user's programs
+  mpsr listen team.sock --mode 660             # and for this group's
+  mpsr listen /run/app/sockets                 # every socket in a directory
+  mpsr listen one.sock --once --timeout 1m     # one connection, and a minute of silence at most
+  mpsr listen objects.sock --json              # objects instead of lines
+
+Exit status: 0 ended by a signal or as asked, and everything received was printed; 1 could not listen, output failed or
+was not read, messages were lost, a second signal, or --timeout before --count or --once; 2 wrong usage.";
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
@@ -68,25 +72,58 @@ pub(crate) enum Command {
     /// On a terminal each message is printed behind the number of its producer; elsewhere it is printed as it came, with a
     /// newline behind it. SIGINT, SIGTERM and SIGHUP take in what has been sent so far, print the report to standard error
     /// and exit 0; a second one, half a second later or more, does not wait. SIGUSR1 prints the report so far.
+    #[command(after_long_help = LISTEN_EXAMPLES)]
     Listen(Listen),
     /// Send messages: the arguments, or the lines of standard input.
+    ///
+    /// Exit status 0 means that all of them were handed to the kernel, and that the receiver was not seen to leave any
+    /// unread. A connection that ends before the input does, in whatever way, is exit status 1. What the receiver sends is
+    /// read and discarded; at the end, send closes its direction and waits for the receiver to close the other, for 2 seconds
+    /// without an answer and 10 in all.
     Send(Send),
     /// Show the sockets of a directory, now and as they come and go.
     ///
-    /// Each line begins with a sign: "=" was there already, "+" has come, "!" somebody listens on it, "-" is gone, was
-    /// replaced, or is stale (the file is there, nobody is behind it), "??" changes may be missed until "-- complete again".
+    /// Each line begins with a sign: "=" was there already, "+" has come, "!" a server listens on it, "-" is gone, was
+    /// replaced, or is stale (the file is there, its server is not), "??" changes may be missed until "-- complete again".
+    ///
+    /// Only the kernel is asked, and no server notices. Whether a server in another network namespace listens is not
+    /// known without --connect, so that there is no "!" for it.
     Watch(Watch),
-    /// List the sockets of a directory, and who listens on each.
+    /// List the sockets of directories, and which process listens on each.
     ///
-    /// A socket is live (somebody listens), full (live, its queue takes no more), bound (its owner does not listen yet), stale
-    /// (nobody has it) or unknown. One that the kernel's table does not have is connected to, to tell a stale one from one in
-    /// another network namespace. Only root sees the processes of others.
+    /// A socket is live (a server listens), full (live, its queue takes no more), bound (its owner does not listen), stale
+    /// (no process has it) or unknown. Only the kernel is asked, and no server notices. A socket that is bound in another
+    /// network namespace, as of a container, is unknown: --connect asks it. Only root sees the processes of others.
     Ls(Ls),
-    /// Remove the sockets of a directory that are proven stale, and say of each other one why it is kept.
+    /// Remove the sockets of a directory that are proven stale, and lock files that no process holds; say of each other
+    /// socket why it is kept.
     ///
-    /// Removed is what is old enough, belongs to this user or root, has no lock held beside it, is not in the kernel's
-    /// table of sockets, and refuses a connection. Servers in other network namespaces are told by the connection alone.
+    /// Removed is what is old enough, belongs to this user or root, has no lock held beside it, and is bound by no process
+    /// in any network namespace, which the kernel says without a server noticing; last, a connection must fail, too. On
+    /// filesystems on whose other side a server may run (FUSE, 9p, virtiofs, NFS, overlay) nothing is removed without
+    /// --any-filesystem.
+    ///
+    /// The other side of such a mount, the backing directory of a FUSE or virtiofs mount or the upper or lower directory of
+    /// an overlay, is recognised only if the mount is in a mount table of this machine that this user may read; that a
+    /// virtual machine or another machine mounts it cannot be detected. Sockets that are served through the mount look
+    /// stale there. Do not sweep such a directory: sweep through the mount, or where the server runs.
     Sweep(Sweep),
+}
+
+impl Command {
+    /// Ends the process as clap does, with the usage of this command.
+    fn wrong(&self, kind: ErrorKind, why: String) -> ! {
+        let mut command = Args::command();
+        command.build();
+        let name = match self {
+            Self::Listen(_) => "listen",
+            Self::Send(_) => "send",
+            Self::Watch(_) => "watch",
+            Self::Ls(_) => "ls",
+            Self::Sweep(_) => "sweep",
+        };
+        command.find_subcommand_mut(name).expect("it was parsed by this name").error(kind, why).exit()
+    }
 }
 
 #[cfg(test)]
@@ -109,13 +146,15 @@ mod tests {
             "mpsr send dir:/tmp",
             "mpsr send @name",
             "mpsr listen unix:/x --count 0",
+            "mpsr listen unix:/x --max-frame 1.5k",
             "mpsr listen unix:/x --allow-uid no-such-user",
             "mpsr listen unix:/x --allow-any --allow-uid 1",
             "mpsr listen unix:/x --timeout soon",
             "mpsr send unix:/x --wait -1",
             "mpsr watch dir:",
-            "mpsr ls",
             "mpsr ls dir:",
+            "mpsr ls unix:@name",
+            "mpsr ls --connect --no-connect",
             "mpsr sweep",
             "mpsr sweep /tmp --min-age soon",
             "mpsr sweep /tmp --min-age -1",

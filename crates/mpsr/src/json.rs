@@ -49,6 +49,23 @@ pub(crate) enum Object<'a> {
         #[serde(skip_serializing_if = "Option::is_none")]
         error: Option<String>,
     },
+    Rejected {
+        #[serde(flatten)]
+        address: AddressText,
+        /// These are null where the kernel does not say.
+        pid: Option<u32>,
+        uid: Option<u32>,
+        gid: Option<u32>,
+    },
+    NameLost {
+        #[serde(flatten)]
+        address: AddressText,
+        reason: &'static str,
+    },
+    Rebound {
+        #[serde(flatten)]
+        address: AddressText,
+    },
     Missing {
         producer: u64,
         count: u64,
@@ -106,11 +123,21 @@ pub(crate) enum Object<'a> {
         gid: u32,
         age: f64,
         backlog: Option<Backlog>,
+        /// Whether the path is a symbolic link to the socket.
+        link: bool,
         processes: Vec<Process>,
+    },
+    PassedOver {
+        dot_names: usize,
+        links: usize,
+        below: usize,
+        unreadable: usize,
     },
     Swept {
         #[serde(flatten)]
         path: PathText,
+        /// `socket`, or `lock` for a lock file beside one.
+        kind: &'static str,
         fate: &'static str,
         #[serde(skip_serializing_if = "Option::is_none")]
         reason: Option<&'static str>,

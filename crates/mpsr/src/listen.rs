@@ -3,10 +3,11 @@
 mod clock;
 mod ledger;
 mod printer;
+mod words;
 
 use std::{future::pending, sync::Arc, time::Duration};
 
-use anyhow::{Context as _, anyhow, bail};
+use anyhow::{anyhow, bail};
 use futures_util::FutureExt as _;
 use mpsr_server::{Event, Funnel, Handle, Limits};
 use tokio::{
@@ -93,7 +94,10 @@ async fn start(args: &Listen) -> anyhow::Result<Funnel> {
         // The others wait, and are turned away at the end.
         limits.connections = 1;
     }
-    let mut builder = Funnel::builder(args.frames.framing.framing()).limits(limits);
+    let mut builder = Funnel::builder(args.frames.framing.framing())
+        .limits(limits)
+        .reconnect(args.directories.reconnect)
+        .rebind(args.file.rebind);
     if let Some(admit) = args.access.admit() {
         builder = builder.admit(admit);
     }
@@ -103,7 +107,7 @@ async fn start(args: &Listen) -> anyhow::Result<Funnel> {
             Place::Directory(path) => builder.directory(path),
         };
     }
-    builder.start().await.context("cannot listen")
+    builder.start().await.map_err(words::start)
 }
 
 /// Only what was asked for is set: an address without a file has no mode, for example.
@@ -118,6 +122,12 @@ fn bind(args: &Listen, address: &Address, has_file: bool) -> Bind {
         }
         if let Some(group) = args.file.group {
             bind = bind.group(group);
+        }
+        if args.file.shared_directory {
+            bind = bind.in_shared_directory();
+        }
+        if args.file.any_filesystem {
+            bind = bind.any_filesystem();
         }
     }
     bind

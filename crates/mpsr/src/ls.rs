@@ -1,52 +1,127 @@
-//! `mpsr ls`: the sockets of a directory, and who is behind each.
+//! `mpsr ls`: the sockets of directories, and what is behind each.
 
-use std::time::{Duration, SystemTime};
+use std::{
+    collections::HashMap,
+    io,
+    path::Path,
+    time::{Duration, SystemTime},
+};
 
 use anyhow::Context as _;
 use fs_watch::{
-    Answer, Evidence, Probing, Verdict,
-    directory::{Found, Survey, survey},
+    Answer, DotFiles, Evidence, Kind, Probing, Verdict,
+    directory::{Found, Inspection, PassedOver, Survey},
 };
 
 use crate::{
     args::Ls,
     json::{self, Object, PathText},
+    names,
     output::{Output, note},
     table,
     text::escaped_cell,
 };
 
 pub(crate) fn run(args: &Ls) -> anyhow::Result<()> {
-    let probing = if args.no_connect { Probing::TableOnly } else { Probing::TableAndConnect };
-    let survey = survey(&args.directory, probing).context("cannot list")?;
+    let inspection = Inspection::default()
+        .probing(if args.connect { Probing::TableAndConnect } else { Probing::Kernel })
+        .dot_files(if args.all { DotFiles::Reported } else { DotFiles::Ignored })
+        .links(args.all)
+        .recursive(args.recursive);
+    let survey = inspection.run(&args.paths).context("cannot list")?;
+    match print(args, &survey) {
+        // As with `| head`: there is no one left to tell.
+        Err(error) if is_broken_pipe(&error) => return Ok(()),
+        printed => printed?,
+    }
+    remarks(args, &survey).iter().for_each(|remark| note(&format!("mpsr: {remark}")));
+    Ok(())
+}
+
+fn print(args: &Ls, survey: &Survey) -> anyhow::Result<()> {
     let mut output = Output::new();
     if args.json {
         for found in &survey.sockets {
             output.object(&object(found))?;
         }
+        let PassedOver { dot_names, links, below, unreadable, .. } = survey.passed_over;
+        if survey.passed_over != PassedOver::default() {
+            output.object(&Object::PassedOver { dot_names, links, below, unreadable })?;
+        }
     } else {
-        let rows: Vec<_> = survey.sockets.iter().map(|found| row(found, &survey)).collect();
-        for line in table::lines(["NAME", "STATE", "PID", "COMMAND", "UID", "MODE", "AGE", "BACKLOG"], &rows) {
+        // Names of one directory need not repeat it.
+        let within = match &args.paths[..] {
+            [only] => Some(only.as_path()),
+            _ => None,
+        };
+        let owners = names::users();
+        let rows: Vec<_> = survey.sockets.iter().map(|found| row(found, survey, within, &owners)).collect();
+        let heads = ["NAME", "STATE", "KIND", "PID", "COMMAND", "OWNER", "MODE", "AGE", "BACKLOG"];
+        for line in table::lines(heads, &rows) {
             output.line(line.as_bytes())?;
         }
     }
-    output.flush()?;
-    remarks(&survey).iter().for_each(|remark| note(&format!("mpsr: {remark}")));
-    Ok(())
+    output.flush()
+}
+
+fn is_broken_pipe(error: &anyhow::Error) -> bool {
+    error.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
 }
 
 /// What should be known of the limits of what was seen.
-fn remarks(survey: &Survey) -> Vec<String> {
-    let table = survey.no_table.as_ref().map(|error| format!("{error}: who listens is not known"));
+fn remarks(args: &Ls, survey: &Survey) -> Vec<String> {
+    let table = survey.no_table.as_ref().map(|error| format!("{error}: which sockets are listened on is not known"));
     let is_riddle =
         survey.sockets.iter().any(|found| backlog_and_number(found).is_some() && found.processes.is_empty());
     let hidden = match survey.hidden {
         _ if !is_riddle => None,
         None => Some("there is no /proc to look for processes in".to_owned()),
         Some(0) => None,
-        Some(hidden) => Some(format!("{hidden} processes of others could not be looked into; root sees who listens")),
+        Some(hidden) => Some(format!(
+            "{hidden} {} of other users could not be looked into; root sees which of them listen",
+            plural(hidden, "process", "processes")
+        )),
     };
-    [table, hidden].into_iter().flatten().collect()
+    let unasked = survey.sockets.iter().filter(|found| !args.connect && is_for_connect(found)).count();
+    let unasked = (unasked > 0).then(|| {
+        format!(
+            "{unasked} unknown {}: the kernel's table does not show {}; --connect asks, which the server notices",
+            plural(unasked, "socket", "sockets"),
+            plural(unasked, "it", "them")
+        )
+    });
+    [table, hidden, unasked].into_iter().flatten().chain(passed_over(&survey.passed_over)).collect()
+}
+
+/// Whether a connection would tell more.
+fn is_for_connect(found: &Found) -> bool {
+    found.liveness.verdict == Verdict::Unknown
+        && matches!(found.liveness.evidence, Evidence::None | Evidence::Connect(Answer::Bound))
+}
+
+/// What was left out, and what shows it.
+pub(crate) fn passed_over(passed: &PassedOver) -> Option<String> {
+    let parts = [
+        (passed.dot_names, "socket with a dot-name", "sockets with dot-names", "--all"),
+        (passed.links, "symbolic link to a socket", "symbolic links to sockets", "--all"),
+        (passed.below, "socket in a directory below", "sockets in directories below", "--recursive"),
+    ];
+    let parts: Vec<_> = parts
+        .into_iter()
+        .filter(|(count, ..)| *count > 0)
+        .map(|(count, one, many, option)| {
+            format!("{count} {} ({option} shows {})", plural(count, one, many), plural(count, "it", "them"))
+        })
+        .collect();
+    let unreadable = passed.unreadable;
+    let unreadable = (unreadable > 0)
+        .then(|| format!("{unreadable} {} that may not be read", plural(unreadable, "directory", "directories")));
+    let parts: Vec<_> = parts.into_iter().chain(unreadable).collect();
+    (!parts.is_empty()).then(|| format!("passed over: {}", parts.join(", ")))
+}
+
+fn plural<'a>(count: usize, one: &'a str, many: &'a str) -> &'a str {
+    if count == 1 { one } else { many }
 }
 
 fn state(found: &Found) -> &'static str {
@@ -73,8 +148,15 @@ fn age(found: &Found) -> Duration {
     SystemTime::now().duration_since(since).unwrap_or_default()
 }
 
-fn row(found: &Found, survey: &Survey) -> [String; 8] {
-    let name = found.path.file_name().unwrap_or(found.path.as_os_str());
+/// The path below the directory that was named, or as it was named.
+fn name<'a>(found: &'a Found, within: Option<&Path>) -> &'a Path {
+    let below = within.and_then(|within| found.path.strip_prefix(within).ok());
+    below.filter(|below| !below.as_os_str().is_empty()).unwrap_or(&found.path)
+}
+
+fn row(found: &Found, survey: &Survey, within: Option<&Path>, owners: &HashMap<u32, String>) -> [String; 9] {
+    let mark = if found.is_link { "@" } else { "" };
+    let uid = found.facts.uid;
     let (pid, command) = match &found.processes[..] {
         [] if backlog_and_number(found).is_some() && survey.hidden != Some(0) => ("?".to_owned(), "?".to_owned()),
         [] => ("-".to_owned(), "-".to_owned()),
@@ -85,11 +167,12 @@ fn row(found: &Found, survey: &Survey) -> [String; 8] {
     };
     let backlog = backlog_and_number(found).flatten();
     [
-        escaped_cell(name.as_encoded_bytes()),
+        format!("{}{mark}", escaped_cell(name(found, within).as_os_str().as_encoded_bytes())),
         state(found).to_owned(),
+        if found.kind == Kind::Unknown { "-".to_owned() } else { found.kind.to_string() },
         pid,
         command,
-        found.facts.uid.to_string(),
+        owners.get(&uid).map_or_else(|| uid.to_string(), |name| escaped_cell(name.as_bytes())),
         format!("{:03o}", found.facts.mode),
         short(age(found)),
         backlog.map_or_else(|| "-".to_owned(), |(waiting, limit)| format!("{waiting}/{limit}")),
@@ -126,6 +209,7 @@ fn object(found: &Found) -> Object<'static> {
         gid: found.facts.gid,
         age: age(found).as_secs_f64(),
         backlog: backlog_and_number(found).flatten().map(|(waiting, limit)| json::Backlog { waiting, limit }),
+        link: found.is_link,
         processes: processes.collect(),
     }
 }

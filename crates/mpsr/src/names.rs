@@ -4,6 +4,7 @@
 //! on the network. Only options are looked up, at the start: the names of peers never are.
 
 use std::{
+    collections::HashMap,
     fs,
     process::{Command, Stdio},
 };
@@ -37,6 +38,23 @@ fn find(table: &str, name: &str) -> Option<u32> {
     lines.find_map(|mut fields| if fields.next() == Some(name) { fields.nth(1)?.parse().ok() } else { None })
 }
 
+/// The names of users by their numbers, of those that `/etc/passwd` has: to look further could take its time.
+pub(crate) fn users() -> HashMap<u32, String> {
+    by_number(&fs::read_to_string("/etc/passwd").unwrap_or_default())
+}
+
+/// The first name for each number counts.
+fn by_number(table: &str) -> HashMap<u32, String> {
+    let mut names = HashMap::new();
+    for line in table.lines() {
+        let mut fields = line.split(':');
+        if let (Some(name), Some(Ok(number))) = (fields.next(), fields.nth(1).map(str::parse)) {
+            names.entry(number).or_insert_with(|| name.to_owned());
+        }
+    }
+    names
+}
+
 /// What `getent(1)` prints; nothing where there is none.
 fn getent(database: &str, name: &str) -> String {
     let mut command = Command::new("getent");
@@ -58,6 +76,14 @@ mod tests {
         {
             assert_eq!(find(TABLE, name), number, "{name}");
         }
+    }
+
+    #[test]
+    fn a_number_has_its_first_name() {
+        let names = by_number(&format!("{TABLE}toor:x:0:0::/:/bin/sh\n"));
+        assert_eq!(names.get(&0).map(String::as_str), Some("root"));
+        assert_eq!(names.get(&1000).map(String::as_str), Some("worker"));
+        assert_eq!(names.len(), 2);
     }
 
     #[test]

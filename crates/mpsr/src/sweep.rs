@@ -1,9 +1,9 @@
-//! `mpsr sweep`: removes the sockets of a directory that nobody needs any more.
+//! `mpsr sweep`: removes the sockets of a directory that are proven stale, and lock files that no process holds.
 
 use anyhow::{Context as _, bail};
 use fs_watch::{
     Owner,
-    directory::{self, Doubt, Fate, Finding, Kept},
+    directory::{self, Doubt, Fate, Finding, Kept, LockFate, LockFinding, Swept},
 };
 
 use crate::{
@@ -16,6 +16,7 @@ use crate::{
 pub(crate) fn run(args: &Sweep) -> anyhow::Result<()> {
     let owner = if args.any_owner { Owner::Anybody } else { Owner::Trusted };
     let sweep = directory::Sweep::default().min_age(args.min_age).owner(owner).dry_run(args.dry_run);
+    let sweep = sweep.any_filesystem(args.any_filesystem);
     let swept = sweep.run(&args.directory).context("cannot sweep")?;
     let mut output = Output::new();
     for finding in &swept.findings {
@@ -25,18 +26,44 @@ pub(crate) fn run(args: &Sweep) -> anyhow::Result<()> {
             output.line(line(finding).as_bytes())?;
         }
     }
+    for finding in &swept.locks {
+        if args.json {
+            output.object(&lock_object(finding))?;
+        } else if let Some(line) = lock_line(finding) {
+            output.line(line.as_bytes())?;
+        }
+    }
     output.flush()?;
     if !args.json {
-        let (verb, gone) =
-            if args.dry_run { ("would remove", would_go(&swept.findings)) } else { ("removed", swept.removed()) };
-        note(&format!("{verb} {gone} of {}", swept.findings.len()));
+        note(&summary(&swept, args.dry_run));
+    }
+    if swept.findings.iter().any(may_be_hidden) {
+        note("mpsr: servers may be hidden here; if you know that none is, --any-filesystem removes what looks stale");
     }
     let failed = swept.findings.iter().filter(|finding| has_failed(&finding.fate)).count();
+    let failed = failed + swept.locks.iter().filter(|finding| matches!(finding.fate, LockFate::Failed(_))).count();
     match failed {
         0 => Ok(()),
-        1 => bail!("a stale socket could not be removed"),
-        _ => bail!("{failed} stale sockets could not be removed"),
+        1 => bail!("a stale file could not be removed"),
+        _ => bail!("{failed} stale files could not be removed"),
     }
+}
+
+fn summary(swept: &Swept, dry_run: bool) -> String {
+    let (verb, gone) = if dry_run { ("would remove", would_go(&swept.findings)) } else { ("removed", swept.removed()) };
+    let locks =
+        swept.locks.iter().filter(|lock| matches!(lock.fate, LockFate::Removed | LockFate::WouldBeRemoved)).count();
+    let locks = match locks {
+        0 => String::new(),
+        1 => ", and 1 lock file".to_owned(),
+        locks => format!(", and {locks} lock files"),
+    };
+    format!("{verb} {gone} of {}{locks}", swept.findings.len())
+}
+
+/// Whether it was kept because of its filesystem.
+fn may_be_hidden(finding: &Finding) -> bool {
+    matches!(finding.fate, Fate::Kept(Kept::Unproven(Doubt::HiddenServers(_) | Doubt::BackingSide)))
 }
 
 fn would_go(findings: &[Finding]) -> usize {
@@ -66,7 +93,33 @@ fn object(finding: &Finding) -> Object<'static> {
         Fate::Kept(why) => ("kept", Some(reason(why)), Some(why.to_string())),
         other => ("kept", Some("other"), Some(other.to_string())),
     };
-    Object::Swept { path: PathText::new(&finding.path), fate, reason, text }
+    Object::Swept { path: PathText::new(&finding.path), kind: "socket", fate, reason, text }
+}
+
+/// For people. That a lock is held, or young, is nothing to tell: its socket's line does.
+fn lock_line(finding: &LockFinding) -> Option<String> {
+    let name = finding.path.file_name().unwrap_or(finding.path.as_os_str());
+    let name = escaped_cell(name.as_encoded_bytes());
+    match &finding.fate {
+        LockFate::Removed => Some(format!("removed       {name}: a lock file that no process holds")),
+        LockFate::WouldBeRemoved => Some(format!("would remove  {name}: a lock file that no process holds")),
+        LockFate::Failed(_) => Some(format!("{name}: {}", escaped_cell(finding.fate.to_string().as_bytes()))),
+        _ => None,
+    }
+}
+
+fn lock_object(finding: &LockFinding) -> Object<'static> {
+    let (fate, reason) = match &finding.fate {
+        LockFate::Removed => ("removed", None),
+        LockFate::WouldBeRemoved => ("would-remove", None),
+        LockFate::Held(_) => ("kept", Some("locked")),
+        LockFate::Young(_) => ("kept", Some("young")),
+        LockFate::Foreign(_) => ("kept", Some("foreign")),
+        LockFate::Failed(_) => ("kept", Some("failed")),
+        _ => ("kept", Some("other")),
+    };
+    let text = reason.map(|_| finding.fate.to_string());
+    Object::Swept { path: PathText::new(&finding.path), kind: "lock", fate, reason, text }
 }
 
 fn reason(why: &Kept) -> &'static str {
@@ -77,6 +130,8 @@ fn reason(why: &Kept) -> &'static str {
         Kept::Locked(_) => "locked",
         Kept::Unproven(Doubt::NoTable) => "no-table",
         Kept::Unproven(Doubt::UnknownFilesystem) => "unknown-filesystem",
+        Kept::Unproven(Doubt::HiddenServers(_)) => "shared-filesystem",
+        Kept::Unproven(Doubt::BackingSide) => "backing-side",
         Kept::Unproven(_) => "unproven",
         Kept::Changed => "changed",
         Kept::Displaced(_) => "displaced",

@@ -3,13 +3,18 @@
 use std::{future::ready, sync::Arc, time::Duration};
 
 use anyhow::Context as _;
-use fs_watch::{Event, Socket, Watcher};
+use fs_watch::{DotFiles, Event, Probing, Socket, Watcher, directory::Inspection};
 use tokio::{sync::Notify, time::timeout};
+
+mod tree;
+
+use tree::Tree;
 
 use crate::{
     args::Watch,
     json::{self, Object, PathText},
-    output::{Output, last_word},
+    ls::passed_over,
+    output::{Output, last_word, note},
     signals::Signals,
     text::escaped,
 };
@@ -19,7 +24,7 @@ const PATIENCE: Duration = Duration::from_secs(1);
 
 pub(crate) async fn run(args: Watch) -> anyhow::Result<()> {
     let signals = Signals::catch()?;
-    let mut watcher = Watcher::start(&args.directory).await.context("cannot watch")?;
+    let mut events = Events::of(&args).await.context("cannot watch")?;
     let mut output = Output::new();
     let asked = Arc::new(Notify::new());
     tokio::spawn(end_on_signal(signals, Arc::clone(&asked)));
@@ -29,7 +34,7 @@ pub(crate) async fn run(args: Watch) -> anyhow::Result<()> {
             biased;
             () = asked.notified() => break,
             gone = output.abandoned() => return Err(gone),
-            event = watcher.next() => event,
+            event = events.next() => event,
             // Whenever nothing more is there to be told: a burst is written in blocks.
             () = ready(()), if !is_written => {
                 output.flush()?;
@@ -38,6 +43,9 @@ pub(crate) async fn run(args: Watch) -> anyhow::Result<()> {
             }
         };
         let Some(event) = event else { break };
+        if event == Event::InitDone {
+            note_passed_over(&args);
+        }
         if args.json {
             object(event).map_or(Ok(()), |object| output.object(&object))?;
         } else {
@@ -47,6 +55,51 @@ pub(crate) async fn run(args: Watch) -> anyhow::Result<()> {
     }
     // The watcher is not waited for: a filesystem that does not answer would keep it.
     output.flush()
+}
+
+/// Where the events come from.
+enum Events {
+    One(Watcher),
+    Tree(Tree),
+}
+
+impl Events {
+    async fn of(args: &Watch) -> Result<Self, fs_watch::Error> {
+        let builder = {
+            let dot_files = if args.all { DotFiles::Reported } else { DotFiles::Ignored };
+            let probing = if args.connect { Probing::TableAndConnect } else { Probing::Kernel };
+            move |directory: &std::path::Path| Watcher::builder(directory).dot_files(dot_files).probing(probing)
+        };
+        if args.recursive {
+            return Tree::start(args.directory.clone(), args.all, builder).await.map(Self::Tree);
+        }
+        builder(&args.directory).start().await.map(Self::One)
+    }
+
+    /// Cancel safe.
+    async fn next(&mut self) -> Option<Event> {
+        match self {
+            Self::One(watcher) => watcher.next().await,
+            Self::Tree(tree) => tree.next().await,
+        }
+    }
+}
+
+/// Says which sockets are there and not shown. That they cannot be counted is no trouble: nothing depends on it.
+fn note_passed_over(args: &Watch) {
+    let inspection = Inspection::default()
+        .probing(Probing::Off)
+        .dot_files(if args.all { DotFiles::Reported } else { DotFiles::Ignored })
+        .recursive(args.recursive);
+    if let Ok(survey) = inspection.run([&args.directory]) {
+        // A link can be listed, and not watched: nothing tells of what happens to its target.
+        let mut passed = survey.passed_over;
+        let links = std::mem::take(&mut passed.links);
+        passed_over(&passed).iter().for_each(|text| note(&format!("mpsr: {text}")));
+        if links > 0 {
+            note(&format!("mpsr: passed over: {links} symbolic links to sockets (watch the directory they lead to)"));
+        }
+    }
 }
 
 /// In a task of its own, because the printing may be stuck.

@@ -1,48 +1,76 @@
 //! The loop that owns one stream and moves frames between it and a [`Mux`].
 //!
 //! Handles put requests into the mux directly, under a lock held for the length of an encode, and wake the loop; the loop
-//! takes everything queued at once, so a burst of calls is one write. Replies are matched under the same lock and handed
-//! to their callers outside of it.
+//! takes everything queued at once, so a burst of calls is one write. Replies are matched under the same lock; they are handed
+//! to their callers outside of it, and decoded by them.
 
 use std::{
-    collections::VecDeque,
     fmt,
     future::{pending, poll_fn},
     io,
-    pin::pin,
-    sync::{Arc, atomic::Ordering},
+    pin::{Pin, pin},
+    sync::atomic::Ordering,
     task::Poll,
+    time::Instant,
 };
 
-use frame_codec::{Framing, Intake, Pump, PumpEvent};
-use tokio::io::{AsyncRead, AsyncWrite};
+use bytes::Bytes;
+use frame_codec::{Intake, Pump, PumpEvent};
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    time::{Sleep, sleep_until},
+};
 
 use crate::{
     error::Fault,
     limits::Limits,
-    mux::{Account, Mux, Output, OutputOf},
+    options::{Options, Unsent},
     protocol::{Call, Protocol},
+    report::Report,
 };
 
+mod detached;
 mod handle;
+mod pending;
+#[cfg(feature = "tower")]
+mod service;
+mod wire;
 
-use handle::{Answers, Room, Shared};
-pub use handle::{Handle, Pending};
+pub use detached::Detached;
+pub use handle::Handle;
+use handle::Shared;
+pub use pending::Pending;
+#[cfg(feature = "tower")]
+pub use service::Service;
+use wire::{Piece, Wire};
+
+/// Bytes taken out of the multiplexer before the stream has to take some: what is taken is no longer in its place in the
+/// order, but in front of everything.
+const TAKEN: usize = 256 << 10;
 
 /// Owns a stream and drives the calls made on its [`Handle`]s.
 ///
-/// It is a loop turned inside out: whoever has timers or events of its own to look after calls [`next`](Self::next) in a
-/// `select!`; whoever has none calls [`drive`]. When the driver is dropped — also by a runtime that shuts down — every
-/// call that still waits fails, so no caller hangs.
-pub struct Driver<S, F, P: Protocol> {
-    pump: Pump<S, F>,
-    shared: Arc<Shared<P>>,
-    /// What arrived and was not given out yet, in the order of arrival.
-    outputs: VecDeque<OutputOf<P, Answers<P>>>,
+/// It is a loop turned inside out: if you have timers or events of your own, call [`next`](Self::next) in a `select!`;
+/// otherwise use [`drive`]. When the driver is dropped, also by a runtime that shuts down, every call that still waits fails,
+/// so no caller hangs. To go on with another connection, call [`detach`](Self::detach) and [`Detached::attach`].
+///
+/// # Panics
+///
+/// Calls with a deadline need the runtime's timer: [`next`](Self::next) panics in a runtime that has none.
+pub struct Driver<S, P: Protocol> {
+    pump: Pump<S, Wire>,
+    wire: Wire,
+    detached: Detached<P>,
     progress: Progress,
-    /// Counters of the encoder as of the last look.
-    seen: frame_codec::Written,
+    /// Bytes that the encoder had written when the mux was last told.
+    written: u64,
+    /// Frames that arrived.
+    frames: u64,
+    timer: Option<Pin<Box<Sleep>>>,
+    /// The next deadline.
+    due: Option<Instant>,
     write_error: Option<io::Error>,
+    unsent: Unsent,
     end: Ending<P::Error>,
     told_hung_up: bool,
 }
@@ -72,13 +100,13 @@ impl<E: std::error::Error + 'static> Ending<E> {
 pub enum Step<Event, E: std::error::Error + 'static> {
     /// Bytes moved, and the replies among them are with their callers.
     Progress(Progress),
-    /// The peer said something unasked. Replies that came after it wait until `next` is called again, so that a caller
-    /// sees both in the order in which the peer sent them.
+    /// The peer sent something unasked. Replies that came after it wait until `next` is called again, so that a caller sees
+    /// both in the order in which the peer sent them.
     Event(Event),
     /// The last handle is gone. Calls that were made go on; told once.
     HungUp,
-    /// Nothing more will come. Calls that wait fail when the driver is dropped, or told to
-    /// [`disconnect`](Driver::disconnect).
+    /// Nothing more will come on this connection. Calls that wait fail when the driver is dropped or
+    /// [disconnected](Driver::disconnect); [`detach`](Driver::detach) can keep those that were not sent.
     End(End<E>),
 }
 
@@ -97,7 +125,7 @@ pub struct Progress {
 #[non_exhaustive]
 pub enum End<E: std::error::Error + 'static> {
     /// The last handle was dropped and every call had its reply.
-    #[error("nobody uses the connection any more")]
+    #[error("nothing uses the connection any more")]
     HungUp,
     /// The peer closed the connection.
     #[error("the peer closed the connection ({truncated} bytes of an incomplete frame were left)")]
@@ -120,47 +148,64 @@ pub enum End<E: std::error::Error + 'static> {
     /// The peer broke the framing.
     #[error("the peer broke the framing")]
     Malformed(#[source] frame_codec::Error),
-    /// The peer broke the order of replies.
+    /// The peer broke the protocol.
     #[error("the peer broke the protocol")]
     Fault(#[source] Fault<E>),
-    /// A request was encoded that the framing cannot carry: a mistake of this side.
-    #[error("a request does not fit the framing")]
-    Unsendable(#[source] frame_codec::Error),
 }
 
-impl<S, F, P> Driver<S, F, P>
+impl<S, P> Driver<S, P>
 where
     S: AsyncRead + AsyncWrite + Unpin,
-    F: Framing + Clone,
     P: Protocol,
 {
     /// A driver for a stream on which nothing was said yet, and the first handle to it.
     ///
-    /// `frames` bounds what the peer may send in one frame; `limits` bounds what callers may ask. A request larger than
-    /// a frame may be is refused, whatever `limits` says.
-    pub fn new(stream: S, framing: F, frames: frame_codec::Limits, protocol: P, limits: Limits) -> (Self, Handle<P>) {
-        let limits = limits.with_max_request(limits.max_request().min(frames.max_frame()));
-        let shared = Arc::new(Shared::new(Mux::new(protocol, limits)));
-        let driver = Self {
-            pump: Pump::new(stream, framing, frames),
-            shared: Arc::clone(&shared),
-            outputs: VecDeque::new(),
+    /// `frames` bounds what the peer may send in one frame; `limits` bounds what callers may ask. A request larger than a
+    /// frame may be is turned away, whatever `limits` says.
+    pub fn new(
+        stream: S,
+        framing: impl frame_codec::Framing + Send + Sync + 'static,
+        frames: frame_codec::Limits,
+        protocol: P,
+        limits: Limits,
+    ) -> (Self, Handle<P>) {
+        let (detached, handle) = Detached::new(framing, protocol, limits);
+        (detached.attach(stream, frames), handle)
+    }
+
+    /// Says what becomes of the calls that were not sent when writing fails while reading still goes on; by default they
+    /// fail.
+    #[must_use]
+    pub const fn with_unsent(mut self, unsent: Unsent) -> Self {
+        self.unsent = unsent;
+        self
+    }
+
+    fn begin(stream: S, frames: frame_codec::Limits, detached: Detached<P>) -> Self {
+        let wire = {
+            let mut mux = detached.shared.lock();
+            mux.set_limits(detached.limits.with_max_request(detached.limits.max_request().min(frames.max_frame())));
+            mux.handle_connect();
+            Wire::new(mux.framing(), frames.max_frame(), P::SKIP)
+        };
+        // The wire keeps the limit, so that it can skip what is over it.
+        let frames = frames.with_max_frame(frame_codec::Limits::LARGEST_MAX_FRAME);
+        Self {
+            pump: Pump::new(stream, wire.clone(), frames),
+            wire,
+            detached,
             progress: Progress::default(),
-            seen: frame_codec::Written::default(),
+            written: 0,
+            frames: 0,
+            timer: None,
+            due: None,
             write_error: None,
+            unsent: Unsent::Fail,
             end: Ending::Running,
             told_hung_up: false,
-        };
-        (driver, Handle::new(shared))
+        }
     }
-}
 
-impl<S, F, P> Driver<S, F, P>
-where
-    S: AsyncRead + AsyncWrite + Unpin,
-    F: Framing,
-    P: Protocol,
-{
     /// Moves bytes and gives replies to their callers, until there is something to tell.
     ///
     /// After [`Step::End`] it never returns.
@@ -170,7 +215,7 @@ where
     /// Cancel safe: bytes, replies and events that were taken in are kept for the next call.
     pub async fn next(&mut self) -> Step<P::Event, P::Error> {
         loop {
-            if let Some(event) = self.deliver() {
+            if let Some(event) = self.detached.deliver() {
                 return Step::Event(event);
             }
             if self.progress != Progress::default() {
@@ -181,132 +226,193 @@ where
                 Ending::Found(end) => return Step::End(end),
                 Ending::Told => pending().await,
             }
-            if !self.told_hung_up && self.shared.hung_up.load(Ordering::Acquire) {
+            if !self.told_hung_up && self.detached.shared.hung_up.load(Ordering::Acquire) {
                 self.told_hung_up = true;
                 return Step::HungUp;
             }
             self.collect();
-            // Woken without an event: a request was queued, or the last handle went.
-            if let Some(event) = self.wait().await {
-                self.handle(event);
+            match self.wait().await {
+                Woken::Stream(event) => self.handle(event),
+                Woken::Deadline => self.handle_timeout(),
+                // A request was queued, the last handle went, or bytes were written: all of it is seen to above.
+                Woken::Other => {}
             }
         }
     }
 
-    /// Gives answers to their callers, up to the first event.
-    fn deliver(&mut self) -> Option<P::Event> {
-        while let Some(output) = self.outputs.pop_front() {
-            match output {
-                Output::Event(event) => return Some(event),
-                // A caller that has gone does not want its answer any more.
-                Output::Answer { waiter, result } => drop(waiter.send(result)),
-            }
-        }
-        None
-    }
-
-    /// Puts everything queued into the encoder.
+    /// Puts what is queued into the encoder, as long as the stream takes it.
     fn collect(&mut self) {
-        let mut mux = self.shared.lock();
-        while let Some(frame) = mux.poll_transmit() {
-            if let Err(error) = self.pump.encoder().push(frame) {
-                self.end.note(End::Unsendable(error));
-                mux.handle_write_closed();
-            }
+        let mut mux = self.detached.shared.lock();
+        self.due = mux.poll_timeout();
+        while self.pump.encoder().pending_bytes() < TAKEN
+            && let Some(block) = mux.poll_transmit()
+        {
+            push(&mut self.pump, block);
         }
     }
 
-    /// Waits for the stream, or for a handle to do something.
-    async fn wait(&mut self) -> Option<PumpEvent> {
+    /// Waits for the stream, for a deadline, or for a handle to do something.
+    async fn wait(&mut self) -> Woken {
         if !matches!(self.end, Ending::Running) {
-            return None;
+            return Woken::Other;
         }
-        let mut woken = pin!(self.shared.wake.notified());
-        poll_fn(|cx| match self.pump.poll_next(cx, Intake::Open) {
-            Poll::Ready(event) => Poll::Ready(Some(event)),
-            Poll::Pending => {
-                self.pump.release();
-                woken.as_mut().poll(cx).map(|()| None)
+        if let Some(due) = self.due.map(tokio::time::Instant::from_std) {
+            let timer = self.timer.get_or_insert_with(|| Box::pin(sleep_until(due)));
+            if timer.deadline() != due {
+                timer.as_mut().reset(due);
             }
+        }
+        let Self { pump, detached, written, progress, timer, due, .. } = self;
+        let shared = &*detached.shared;
+        let mut woken = pin!(shared.wake.notified());
+        poll_fn(|cx| {
+            // The stream first: a reply that has arrived is not late.
+            let event = pump.poll_next(cx, Intake::Open);
+            let total = pump.encoder().written().bytes;
+            if total > *written {
+                let more = usize::try_from(total - *written).unwrap_or(usize::MAX);
+                *written = total;
+                progress.sent = true;
+                shared.lock().handle_written(more);
+                shared.room.wake_all();
+            }
+            if let Poll::Ready(event) = event {
+                return Poll::Ready(Woken::Stream(event));
+            }
+            let timer = timer.as_mut().filter(|_| due.is_some());
+            if timer.is_some_and(|timer| timer.as_mut().poll(cx).is_ready()) {
+                return Poll::Ready(Woken::Deadline);
+            }
+            if progress.sent || woken.as_mut().poll(cx).is_ready() { Poll::Ready(Woken::Other) } else { Poll::Pending }
         })
         .await
     }
 
     fn handle(&mut self, event: PumpEvent) {
-        let mut mux = self.shared.lock();
-        Self::note_written(&mut self.pump, &mut self.seen, &mut self.progress, &mut mux);
+        let Detached { shared, outputs, .. } = &mut self.detached;
+        let mut mux = shared.lock();
         match event {
             PumpEvent::Batch(batch) => {
-                self.progress.received = true;
-                if let Some(fault) = batch.iter().find_map(|frame| mux.handle_frame(frame).err()) {
-                    self.end.note(End::Fault(fault));
+                for frame in batch {
+                    let number = self.frames;
+                    self.frames += 1;
+                    let outcome = match self.wire.piece(number) {
+                        None => mux.handle_frame(frame),
+                        Some(Piece::Head { len }) => mux.handle_skipped(&frame, len, self.wire.max_frame()),
+                        Some(Piece::Rest) => continue,
+                    };
+                    self.progress.received = true;
+                    if let Err(fault) = outcome {
+                        self.end.note(End::Fault(fault));
+                        break;
+                    }
                 }
             }
             PumpEvent::WriteFailed(error) => {
-                mux.handle_write_closed();
+                mux.handle_write_closed(self.unsent);
                 self.write_error = Some(error);
             }
-            PumpEvent::End(frame_codec::End::Eof { truncated }) => self.end.note(End::Closed { truncated }),
+            PumpEvent::End(frame_codec::End::Eof { truncated }) => {
+                self.end.note(End::Closed { truncated: truncated + self.wire.unfinished() });
+            }
             PumpEvent::End(frame_codec::End::Failed { error, truncated }) => {
-                self.end.note(End::ReadFailed { source: error, truncated });
+                self.end.note(End::ReadFailed { source: error, truncated: truncated + self.wire.unfinished() });
             }
             PumpEvent::End(frame_codec::End::Malformed { error, .. }) => self.end.note(End::Malformed(error)),
-            _ => {} // drained: the account has seen to it
+            _ => {} // drained: what was written is noted already
         }
-        self.outputs.extend(std::iter::from_fn(|| mux.poll_output()));
-        if mux.waiting() == 0
+        outputs.extend(std::iter::from_fn(|| mux.poll_output()));
+        if self.write_error.is_some()
+            && mux.in_flight() == 0
             && let Some(error) = self.write_error.take()
         {
             self.end.note(End::WriteFailed(error));
         }
+        drop(mux);
+        shared.room.wake_all();
+    }
+
+    fn handle_timeout(&mut self) {
+        let Detached { shared, outputs, .. } = &mut self.detached;
+        let mut mux = shared.lock();
+        mux.handle_timeout(tokio::time::Instant::now().into_std());
+        if let Some(rest) = mux.recall() {
+            let encoder = self.pump.encoder();
+            let pending = encoder.pending_bytes();
+            encoder.consume(pending);
+            self.written += pending as u64;
+            push(&mut self.pump, rest);
+        }
+        outputs.extend(std::iter::from_fn(|| mux.poll_output()));
+        drop(mux);
+        shared.room.wake_all();
     }
 }
 
-impl<S, F, P: Protocol> Driver<S, F, P> {
-    /// Tells the mux which requests the stream has taken to their last byte.
-    fn note_written(
-        pump: &mut Pump<S, F>,
-        seen: &mut frame_codec::Written,
-        progress: &mut Progress,
-        mux: &mut Mux<P, Answers<P>>,
-    ) {
-        let written = pump.encoder().written();
-        let frames = written.frames - seen.frames;
-        mux.handle_sent(usize::try_from(frames).unwrap_or(usize::MAX));
-        progress.sent |= written.bytes > seen.bytes;
-        *seen = written;
+/// Why the driver goes on.
+enum Woken {
+    Stream(PumpEvent),
+    Deadline,
+    Other,
+}
+
+/// Hands framed bytes to the encoder.
+fn push<S: AsyncRead + AsyncWrite + Unpin>(pump: &mut Pump<S, Wire>, mut block: Bytes) {
+    while !block.is_empty() {
+        let piece = block.split_to(block.len().min(frame_codec::Limits::LARGEST_MAX_FRAME));
+        pump.encoder()
+            .push_shared(piece)
+            .expect("bytes without an envelope, within the largest limit, are always taken");
+    }
+}
+
+impl<S, P: Protocol> Driver<S, P> {
+    /// Makes a call of the driver's own: a ping, say. Unlike a call on a [`Handle`] it is admitted although the limits are
+    /// reached: what keeps a connection going must not be kept out by what goes over it.
+    pub fn call<C: Call<Protocol = P>>(&self, call: &C) -> Pending<P, C::Reply> {
+        self.call_with(call, Options::new())
     }
 
-    /// Makes a call of the driver's own — a ping, say. Unlike a [`Handle`], this keeps nobody from hanging up, and it
-    /// is admitted although the limits are reached: what keeps a connection going must not wait for what goes over it.
-    pub fn call<C: Call<Protocol = P>>(&self, call: &C) -> Pending<P, C::Reply> {
-        Shared::queue(&self.shared, call, Room::Reserved, false)
+    /// As [`call`](Self::call), with a place in the order and a deadline.
+    pub fn call_with<C: Call<Protocol = P>>(&self, call: &C, options: Options) -> Pending<P, C::Reply> {
+        Shared::queue(&self.detached.shared, call, options.beyond_limits(), false)
     }
 
     /// Makes the last call; see [`Handle::call_last`].
     pub fn call_last<C: Call<Protocol = P>>(&self, call: &C) -> Pending<P, C::Reply> {
-        Shared::queue(&self.shared, call, Room::Reserved, true)
+        Shared::queue(&self.detached.shared, call, Options::new().beyond_limits(), true)
+    }
+
+    /// Changes the protocol's state; see [`Handle::with_protocol_mut`].
+    pub fn with_protocol_mut<T>(&self, change: impl FnOnce(&mut P) -> T) -> T {
+        change(self.detached.shared.lock().protocol_mut())
     }
 
     /// What became of the calls so far.
-    pub fn account(&self) -> Account {
-        self.shared.lock().account()
+    pub fn report(&self) -> Report {
+        self.detached.shared.lock().report()
     }
 
     /// Fails every call that waits, and every later one. Dropping the driver does the same.
     pub fn disconnect(&mut self) {
-        {
-            let mut mux = self.shared.lock();
-            Self::note_written(&mut self.pump, &mut self.seen, &mut self.progress, &mut mux);
-            mux.handle_disconnect();
-            self.outputs.extend(std::iter::from_fn(|| mux.poll_output()));
-        }
-        for output in self.outputs.drain(..) {
-            if let Output::Answer { waiter, result } = output {
-                // A caller that has gone does not want its answer any more.
-                drop(waiter.send(result));
-            }
-        }
+        self.detached.end(Unsent::Fail);
+    }
+
+    /// Ends this connection: the stream is dropped, calls that were sent fail, and `unsent` says what becomes of the others.
+    /// Handles stay, and so does everything else that does not belong to the connection.
+    pub fn detach(mut self, unsent: Unsent) -> Detached<P> {
+        self.detached.end(unsent);
+        self.detached
+    }
+
+    /// Bytes read from the stream so far, those of incomplete frames included.
+    pub const fn bytes_read(&self) -> u64 {
+        self.pump.bytes_read()
+    }
+
+    /// Gives back memory that nothing waits in, for a connection on which nothing has moved for a while.
+    pub fn release(&mut self) {
+        self.pump.release();
     }
 
     /// The stream, for asking it things.
@@ -315,15 +421,9 @@ impl<S, F, P: Protocol> Driver<S, F, P> {
     }
 }
 
-impl<S, F, P: Protocol> Drop for Driver<S, F, P> {
-    fn drop(&mut self) {
-        self.disconnect();
-    }
-}
-
-impl<S, F, P: Protocol> fmt::Debug for Driver<S, F, P> {
+impl<S, P: Protocol> fmt::Debug for Driver<S, P> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Driver").field("mux", &*self.shared.lock()).field("end", &self.end).finish_non_exhaustive()
+        f.debug_struct("Driver").field("calls", &self.detached).field("end", &self.end).finish_non_exhaustive()
     }
 }
 
@@ -334,15 +434,14 @@ impl<S, F, P: Protocol> fmt::Debug for Driver<S, F, P> {
 /// # Cancel safety
 ///
 /// Dropping the future drops the connection: every call that waits fails.
-pub async fn drive<S, F, P>(mut driver: Driver<S, F, P>, mut on_event: impl FnMut(P::Event)) -> End<P::Error>
+pub async fn drive<S, P>(mut driver: Driver<S, P>, mut on_event: impl FnMut(P::Event)) -> End<P::Error>
 where
     S: AsyncRead + AsyncWrite + Unpin,
-    F: Framing,
     P: Protocol,
 {
     let mut hung_up = false;
     loop {
-        if hung_up && driver.shared.lock().waiting() == 0 {
+        if hung_up && driver.detached.shared.lock().waiting() == 0 {
             return End::HungUp;
         }
         match driver.next().await {

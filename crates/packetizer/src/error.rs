@@ -16,6 +16,12 @@ pub enum Error<E: StdError + 'static> {
     /// The connection ended after the request was sent and before its reply came.
     #[error("the connection ended before the reply came; the request may have been executed")]
     MaybeExecuted,
+    /// The deadline passed. A request that may not have been executed was withdrawn and is never sent.
+    #[error("no reply came in time{}", if *maybe_executed { "; the request may have been executed" } else { "; the request was not sent" })]
+    TimedOut {
+        /// Whether the request went out, as a whole or in part, before the deadline.
+        maybe_executed: bool,
+    },
     /// No more calls are taken on this connection: it is closing, or over.
     #[error("the connection takes no more requests; make them on another one")]
     Finished,
@@ -46,9 +52,23 @@ pub enum Error<E: StdError + 'static> {
         /// The limit, [`Limits::max_request`](crate::Limits::max_request).
         max: usize,
     },
-    /// The request cannot be said in this protocol.
+    /// Another call with the same tag waits for its reply.
+    #[error("another request with the same tag waits for its reply")]
+    TagInUse,
+    /// The request cannot be expressed in this protocol.
     #[error("the request cannot be encoded")]
     Encode(#[source] E),
+    /// The framing cannot carry the request.
+    #[error("the framing cannot carry the request")]
+    Framing(#[source] frame_codec::Error),
+    /// The reply is over the limit; it was skipped, and the connection goes on.
+    #[error("the reply has {len} bytes and the limit is {max}; the request was executed")]
+    ReplyTooLarge {
+        /// Bytes of the reply.
+        len: u64,
+        /// The limit, [`max_frame`](frame_codec::Limits::max_frame) of the connection.
+        max: usize,
+    },
     /// The reply came and makes no sense.
     #[error("the reply cannot be decoded")]
     Decode(#[source] E),
@@ -56,60 +76,78 @@ pub enum Error<E: StdError + 'static> {
 
 impl<E: StdError + 'static> Error<E> {
     /// Whether the peer may have executed the request.
-    pub fn maybe_executed(&self) -> bool {
+    pub const fn maybe_executed(&self) -> bool {
         match self {
-            Self::MaybeExecuted | Self::Decode(_) => true,
+            Self::MaybeExecuted | Self::ReplyTooLarge { .. } | Self::Decode(_) => true,
+            Self::TimedOut { maybe_executed } => *maybe_executed,
             Self::NeverSent
             | Self::Finished
             | Self::OutboxFull { .. }
             | Self::TooManyCalls { .. }
             | Self::TooLarge { .. }
-            | Self::Encode(_) => false,
+            | Self::TagInUse
+            | Self::Encode(_)
+            | Self::Framing(_) => false,
         }
     }
 
-    /// Whether the same request may succeed later, or on another connection, and cannot have been executed
-    /// already.
-    pub fn is_retryable(&self) -> bool {
+    /// Whether the same request may succeed later, or on another connection, and cannot have been executed already.
+    pub const fn is_retryable(&self) -> bool {
         match self {
-            Self::NeverSent | Self::Finished | Self::OutboxFull { .. } | Self::TooManyCalls { .. } => true,
-            Self::MaybeExecuted | Self::TooLarge { .. } | Self::Encode(_) | Self::Decode(_) => false,
+            Self::NeverSent | Self::Finished | Self::OutboxFull { .. } | Self::TooManyCalls { .. } | Self::TagInUse => {
+                true
+            }
+            Self::TimedOut { maybe_executed } => !*maybe_executed,
+            Self::MaybeExecuted
+            | Self::TooLarge { .. }
+            | Self::Encode(_)
+            | Self::Framing(_)
+            | Self::ReplyTooLarge { .. }
+            | Self::Decode(_) => false,
         }
     }
 
     /// Whether the peer broke the protocol.
-    pub fn is_peer_fault(&self) -> bool {
+    pub const fn is_peer_fault(&self) -> bool {
         match self {
             Self::Decode(_) => true,
             Self::NeverSent
             | Self::MaybeExecuted
+            | Self::TimedOut { .. }
             | Self::Finished
             | Self::OutboxFull { .. }
             | Self::TooManyCalls { .. }
             | Self::TooLarge { .. }
-            | Self::Encode(_) => false,
+            | Self::TagInUse
+            | Self::Encode(_)
+            | Self::Framing(_)
+            | Self::ReplyTooLarge { .. } => false,
         }
     }
 
     /// Whether the connection can still be used.
-    pub fn peer_usable(&self) -> bool {
+    pub const fn peer_usable(&self) -> bool {
         match self {
             Self::NeverSent | Self::MaybeExecuted | Self::Finished => false,
-            Self::OutboxFull { .. }
+            Self::TimedOut { .. }
+            | Self::OutboxFull { .. }
             | Self::TooManyCalls { .. }
             | Self::TooLarge { .. }
+            | Self::TagInUse
             | Self::Encode(_)
+            | Self::Framing(_)
+            | Self::ReplyTooLarge { .. }
             | Self::Decode(_) => true,
         }
     }
 }
 
-/// What a peer did after which nobody can say any more which reply is whose. Always the peer's fault; the
-/// connection must be given up.
+/// What a peer did after which it is not known any more which reply is whose, or what state the session is in. Always the
+/// peer's fault; the connection must be given up.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Fault<E: StdError + 'static> {
-    /// A frame that does not even say whom it is for.
+    /// A frame that does not even say what it answers.
     #[error("a frame of {len} bytes could not be classified")]
     Unclassified {
         /// Bytes in the frame.
@@ -129,14 +167,21 @@ pub enum Fault<E: StdError + 'static> {
         found: String,
     },
     /// A reply came when no sent request waited for one.
-    #[error("lane {lane}: a reply tagged {found} came and no request was waiting")]
+    #[error("{}a reply tagged {found} came and no request was waiting", lane_prefix(lane))]
     Unasked {
-        /// The queue, as its protocol prints it.
-        lane: String,
+        /// The queue, as its protocol prints it; `None` where replies come in any order.
+        lane: Option<String>,
         /// The tag of the reply.
         found: String,
     },
+    /// A reply after which the session cannot go on.
+    #[error("the session cannot go on after a reply")]
+    Unsettled(#[source] E),
     /// A frame came after the connection had been given up.
     #[error("a frame came after the connection was given up")]
     AfterEnd,
+}
+
+fn lane_prefix(lane: &Option<String>) -> String {
+    lane.as_ref().map(|lane| format!("lane {lane}: ")).unwrap_or_default()
 }

@@ -2,23 +2,26 @@
 
 /// The bounds of a [`Mux`](crate::Mux).
 ///
-/// At each of them a call fails at once, and nothing of it is sent: making it wait would mean that the order of requests
-/// is no longer the order of calls.
+/// At each of them but [`max_in_flight`](Self::max_in_flight) a call fails at once, and nothing of it is sent: making it wait
+/// would mean that the order of requests is no longer the order of calls. Replies that were delivered and that their callers
+/// have not looked at yet are not bounded here: each is at most one frame, and there are at most as many as calls were made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
     max_request: usize,
     max_outbox: usize,
     max_calls: usize,
+    max_in_flight: usize,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { max_request: 16 << 20, max_outbox: 16 << 20, max_calls: 1 << 16 }
+        Self { max_request: 16 << 20, max_outbox: 16 << 20, max_calls: 1 << 16, max_in_flight: usize::MAX }
     }
 }
 
 impl Limits {
-    /// Bytes of one request; 16 MiB by default. Beyond: [`Error::TooLarge`](crate::Error::TooLarge).
+    /// Bytes of one request, without its framing; 16 MiB by default. Beyond:
+    /// [`Error::TooLarge`](crate::Error::TooLarge).
     #[must_use]
     pub const fn max_request(&self) -> usize {
         self.max_request
@@ -30,8 +33,8 @@ impl Limits {
         Self { max_request: bytes, ..self }
     }
 
-    /// Bytes of requests not yet handed to the connection; 16 MiB by default. A single request is admitted to an empty
-    /// outbox whatever this says. Beyond: [`Error::OutboxFull`](crate::Error::OutboxFull).
+    /// Bytes of requests, framing included, that were not handed to the connection yet; 16 MiB by default. A single request is
+    /// admitted to an empty outbox whatever this says. Beyond: [`Error::OutboxFull`](crate::Error::OutboxFull).
     #[must_use]
     pub const fn max_outbox(&self) -> usize {
         self.max_outbox
@@ -43,7 +46,7 @@ impl Limits {
         Self { max_outbox: bytes, ..self }
     }
 
-    /// Calls without a reply, cancelled ones included; 65 536 by default. Beyond:
+    /// Calls without a reply, sent or not, cancelled ones included; 65 536 by default. Beyond:
     /// [`Error::TooManyCalls`](crate::Error::TooManyCalls).
     #[must_use]
     pub const fn max_calls(&self) -> usize {
@@ -54,5 +57,19 @@ impl Limits {
     #[must_use]
     pub const fn with_max_calls(self, calls: usize) -> Self {
         Self { max_calls: calls, ..self }
+    }
+
+    /// Calls that the peer may have before it as a whole; not limited by default. Further ones wait in the outbox, in order:
+    /// for peers that stop reading, or end the connection, when too much is asked at once. [Priming](crate::Urgency::Priming)
+    /// calls and those that go [ahead](crate::Urgency::Ahead) are counted and not held back.
+    #[must_use]
+    pub const fn max_in_flight(&self) -> usize {
+        self.max_in_flight
+    }
+
+    /// Sets [`max_in_flight`](Self::max_in_flight); 0 is taken for 1.
+    #[must_use]
+    pub const fn with_max_in_flight(self, calls: usize) -> Self {
+        Self { max_in_flight: if calls == 0 { 1 } else { calls }, ..self }
     }
 }

@@ -1,338 +1,351 @@
-//! The multiplexer: requests in, frames out; frames in, answers out.
+//! The multiplexer: requests in, bytes out; frames in, answers out.
 //!
 //! ```text
-//!   request ──► outbox ──► poll_transmit ──► (driver, connection) ──► handle_sent
+//!   request ──► outbox ──► poll_transmit ──► (driver, connection) ──► handle_written
 //!      │
-//!      └──► lane: slot, slot, slot ◄── classify ◄── handle_frame ◄── (connection, driver)
-//!                  │
-//!                  └── decode with the slot's context ──► poll_output ──► waiter
+//!      └──► slot ◄── lane or tag ◄── classify ◄── handle_frame ◄── (connection, driver)
+//!             │
+//!             └── settle ──► poll_output ──► waiter ──► Reply::decode, wherever the waiter likes
 //! ```
 //!
-//! The life of a connection, seen from here:
+//! The life of its connections:
 //!
 //! ```text
-//!   Open ──finish──► Finishing ──handle_write_closed──► WriteClosed ──handle_disconnect──► Ended
-//!    │  calls are taken   │  replies still come             │  what was sent may still be answered
-//!    └────────────────────┴───── any later state may be reached at once ─────────────────────►
+//!                     ┌───────────────────── handle_connect ──────────────────────┐
+//!                     ▼                                                           │
+//!   new ──────────► Open ──handle_write_closed──► WriteClosed ──handle_disconnect──► Down
+//!                     │                            replies may still come         ▲
+//!                     └───────────────── handle_disconnect ───────────────────────┘
 //! ```
+//!
+//! With [`Unsent::Keep`](crate::Unsent::Keep) requests are taken and kept while writing is not possible; with
+//! [`Unsent::Fail`](crate::Unsent::Fail) they fail.
+//! [`finish`](Mux::finish) ends the taking of requests in any state.
 
-use std::collections::VecDeque;
-use std::fmt;
+use std::{collections::VecDeque, fmt, sync::Arc};
 
-use crate::error::{Error, Fault};
-use crate::lane::{Lane, Slot};
-use crate::limits::Limits;
-use crate::outbox::Outbox;
-use crate::protocol::{Call, Class, ErrorOf, Protocol, Ticket, TicketOf};
+use bytes::Bytes;
+use frame_codec::Framing;
 
-/// Matches replies to requests for one connection. See the [crate] page.
+mod deadlines;
+mod ends;
+mod output;
+mod replies;
+mod slots;
+
+pub use output::{Output, Reply, ReplyResult};
+pub use slots::CallId;
+
+use crate::{
+    error::Error,
+    limits::Limits,
+    options::{Options, Urgency},
+    outbox::Outbox,
+    protocol::{Call, ErrorOf, Protocol, TicketOf},
+    report::Report,
+};
+use deadlines::Deadlines;
+use slots::{Slot, Slots, Stage};
+
+/// Bytes of one block that [`Mux::poll_transmit`] returns, unless a single request is larger.
+const BLOCK: usize = 256 << 10;
+
+/// Answers and events that there is room for when none waits.
+const KEPT_OUTPUTS: usize = 1 << 10;
+
+/// Matches replies to requests, over one connection after the other. See the [crate] page.
 ///
-/// Neither a clock nor a socket: the driver moves bytes, `W` is whatever a driver hands answers to.
+/// It knows neither a clock nor a socket: the driver moves bytes and says what time it is. `W` is where a driver hands
+/// answers to.
 pub struct Mux<P: Protocol, W> {
     protocol: P,
+    framing: Arc<dyn Framing + Send + Sync>,
+    /// Bytes that the framing put in front of the last request: those to leave room for.
+    head_len: usize,
     limits: Limits,
     state: State,
-    lanes: Vec<LaneOf<P, W>>,
+    /// Whether requests are taken although they cannot be written now.
+    keeping: bool,
+    finished: bool,
+    slots: Slots<P, W>,
     outbox: Outbox,
-    outputs: VecDeque<OutputOf<P, W>>,
-    /// Slots in all lanes.
-    waiting: usize,
-    account: Account,
+    deadlines: Deadlines,
+    outputs: VecDeque<Output<P, W>>,
+    /// Requests that the connection has as a whole or in part.
+    in_flight: usize,
+    /// Priming calls without a reply.
+    priming: usize,
+    /// Calls that were promised a place.
+    reserved: usize,
+    report: Report,
 }
 
-type SlotOf<P, W> = Slot<<P as Protocol>::Tag, <P as Protocol>::Context, W>;
-type LaneOf<P, W> = Lane<<P as Protocol>::Lane, <P as Protocol>::Tag, <P as Protocol>::Context, W>;
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum State {
     Open,
-    Finishing,
     WriteClosed,
-    Ended,
-}
-
-/// What comes out of a [`Mux`], in the order in which it came in.
-#[derive(Debug)]
-pub enum Output<Reply, Event, E: std::error::Error + 'static, W> {
-    /// A call is over.
-    Answer {
-        /// Who waited.
-        waiter: W,
-        /// The reply, or why there is none.
-        result: Result<Reply, Error<E>>,
-    },
-    /// The peer said something unasked.
-    Event(Event),
-}
-
-/// The [`Output`] of a protocol.
-pub type OutputOf<P, W> = Output<<P as Protocol>::Reply, <P as Protocol>::Event, <P as Protocol>::Error, W>;
-
-/// Names a call that was made, to [`cancel`](Mux::cancel) it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct CallId {
-    lane: usize,
-    slot: u64,
-}
-
-/// What became of the calls of a connection. `made` is the sum of the others and of what still waits.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Account {
-    /// Calls admitted.
-    pub made: u64,
-    /// Calls whose reply was handed to their waiter.
-    pub answered: u64,
-    /// Calls whose reply could not be decoded.
-    pub undecodable: u64,
-    /// Calls whose reply came after they had been cancelled.
-    pub late: u64,
-    /// Calls that the connection's end left without a reply and without having been sent.
-    pub never_sent: u64,
-    /// Calls that were sent and that the connection's end left without a reply.
-    pub unanswered: u64,
-    /// Frames that nobody had asked for, and that the protocol allows.
-    pub events: u64,
+    Down,
 }
 
 impl<P: Protocol, W> Mux<P, W> {
-    /// A connection on which nothing has been said.
-    pub fn new(protocol: P, limits: Limits) -> Self {
+    /// A multiplexer with an open connection on which nothing was said. Without one, call
+    /// [`handle_disconnect`](Self::handle_disconnect) first.
+    pub fn new(framing: impl Framing + Send + Sync + 'static, protocol: P, limits: Limits) -> Self {
         Self {
             protocol,
+            framing: Arc::new(framing),
+            head_len: 0,
             limits,
             state: State::Open,
-            lanes: Vec::new(),
+            keeping: false,
+            finished: false,
+            slots: Slots::new(),
             outbox: Outbox::default(),
+            deadlines: Deadlines::default(),
             outputs: VecDeque::new(),
-            waiting: 0,
-            account: Account::default(),
+            in_flight: 0,
+            priming: 0,
+            reserved: 0,
+            report: Report::default(),
         }
     }
 
     /// Queues a request. From here on its place in the order is fixed, and `waiter` comes out of
-    /// [`poll_output`](Self::poll_output) exactly once — or from [`cancel`](Self::cancel).
+    /// [`poll_output`](Self::poll_output) exactly once, or from [`cancel`](Self::cancel).
     ///
     /// # Errors
     /// The waiter comes back with the reason; nothing of the request will be sent.
     pub fn request<C: Call<Protocol = P>>(&mut self, call: &C, waiter: W) -> Result<CallId, (Error<ErrorOf<P>>, W)> {
-        let limits = self.limits;
-        self.request_within(call, waiter, &limits)
+        self.request_with(call, Options::new(), waiter)
     }
 
-    /// As [`request`](Self::request), for what keeps the connection itself going — a ping, a farewell: it is admitted
-    /// although the outbox is full or too many calls wait. Whoever uses it sees to it that there are few.
+    /// As [`request`](Self::request), with a place in the order, a deadline, or beyond the limits.
     ///
     /// # Errors
-    ///
-    /// As [`request`](Self::request), but for [`Error::OutboxFull`] and [`Error::TooManyCalls`].
-    pub fn request_beyond_limits<C: Call<Protocol = P>>(
+    /// As [`request`](Self::request).
+    pub fn request_with<C: Call<Protocol = P>>(
         &mut self,
         call: &C,
+        options: Options,
         waiter: W,
     ) -> Result<CallId, (Error<ErrorOf<P>>, W)> {
-        let limits = self.limits.with_max_outbox(usize::MAX).with_max_calls(usize::MAX);
-        self.request_within(call, waiter, &limits)
-    }
-
-    fn request_within<C: Call<Protocol = P>>(
-        &mut self,
-        call: &C,
-        waiter: W,
-        limits: &Limits,
-    ) -> Result<CallId, (Error<ErrorOf<P>>, W)> {
-        match self.admit(call, limits) {
+        let urgent = options.urgency != Urgency::Queued;
+        let ticket = match self.admit(call, urgent, options.beyond_limits) {
+            Ok(ticket) => ticket,
             Err(error) => {
-                self.outbox.discard();
-                Err((error, waiter))
+                self.outbox.queue(urgent).discard();
+                return Err((error, waiter));
             }
-            Ok(Ticket { lane, tag, context }) => {
-                let frame = self.outbox.admit();
-                self.waiting += 1;
-                self.account.made += 1;
-                Ok(self.push(lane, Slot { tag, context, waiter: Some(waiter), frame }))
-            }
+        };
+        let number = self.outbox.admit(urgent, self.slots.next_index());
+        let mut slot = Slot::new(ticket.route, ticket.context, waiter, options.urgency);
+        slot.stage = Stage::Queued(number);
+        slot.deadline = options.deadline;
+        let id = self.slots.insert(slot);
+        if let Some(deadline) = options.deadline {
+            self.deadlines.insert(deadline, id);
         }
+        self.priming += usize::from(options.urgency == Urgency::Priming);
+        self.report.made += 1;
+        Ok(id)
     }
 
-    /// Drafts the request's frame in the outbox, if there is room for it.
-    fn admit<C: Call<Protocol = P>>(&mut self, call: &C, limits: &Limits) -> Result<TicketOf<P>, Error<ErrorOf<P>>> {
-        match self.state {
-            State::Open => {}
-            State::Finishing => return Err(Error::Finished),
-            State::WriteClosed | State::Ended => return Err(Error::NeverSent),
+    /// Drafts the request's frame in its queue, if there is room for it.
+    fn admit<C: Call<Protocol = P>>(
+        &mut self,
+        call: &C,
+        urgent: bool,
+        beyond_limits: bool,
+    ) -> Result<TicketOf<P>, Error<ErrorOf<P>>> {
+        if self.finished {
+            return Err(Error::Finished);
         }
-        if self.waiting >= limits.max_calls() {
-            return Err(Error::TooManyCalls { max: limits.max_calls() });
+        if self.state != State::Open && !self.keeping {
+            return Err(Error::NeverSent);
         }
-        let ticket = call.encode(&mut self.protocol, self.outbox.slab()).map_err(Error::Encode)?;
-        let (len, queued) = (self.outbox.drafted(), self.outbox.held());
-        if len > limits.max_request() {
-            return Err(Error::TooLarge { len, max: limits.max_request() });
+        if !beyond_limits && self.slots.len().saturating_add(self.reserved) >= self.limits.max_calls() {
+            return Err(Error::TooManyCalls { max: self.limits.max_calls() });
         }
-        if queued > 0 && queued.saturating_add(len) > limits.max_outbox() {
-            return Err(Error::OutboxFull { queued, len, max: limits.max_outbox() });
+        let queued = self.outbox.held();
+        let queue = self.outbox.queue(urgent);
+        let slab = queue.draft();
+        let begin = slab.len();
+        slab.resize(begin + self.head_len, 0);
+        let ticket = call.encode(&mut self.protocol, slab).map_err(Error::Encode)?;
+        let payload = slab.get(begin + self.head_len..).expect("Call::encode only appends to the frame it is given");
+        if payload.len() > self.limits.max_request() {
+            return Err(Error::TooLarge { len: payload.len(), max: self.limits.max_request() });
+        }
+        let envelope = self.framing.envelope(payload).map_err(Error::Framing)?;
+        let head = envelope.head.as_ref();
+        if head.len() != self.head_len {
+            // The length of the head depends on that of the payload, and the last one was a wrong guess.
+            let payload_len = payload.len();
+            slab.resize(begin + head.len().max(self.head_len) + payload_len, 0);
+            slab.copy_within(begin + self.head_len..begin + self.head_len + payload_len, begin + head.len());
+            slab.truncate(begin + head.len() + payload_len);
+            self.head_len = head.len();
+        }
+        if let Some(room) = slab.get_mut(begin..begin + head.len()) {
+            room.copy_from_slice(head);
+        }
+        slab.extend_from_slice(envelope.tail);
+        let len = queue.drafted();
+        if !beyond_limits && queued > 0 && queued.saturating_add(len) > self.limits.max_outbox() {
+            return Err(Error::OutboxFull { queued, len, max: self.limits.max_outbox() });
+        }
+        if self.slots.is_taken(&ticket.route) {
+            return Err(Error::TagInUse);
         }
         Ok(ticket)
     }
 
-    /// Forgets who waits for a call, and gives the waiter back unless the call is over. The request is sent
-    /// all the same, and its reply, when it comes, is counted as [`late`](Account::late).
+    /// Promises a place to a call, if there is room for one. Once nothing more can be called, every promise is given, because
+    /// what keeps it has an answer at once.
+    #[cfg(feature = "tower")]
+    pub(crate) fn try_reserve(&mut self) -> bool {
+        let room = self.slots.len().saturating_add(self.reserved) < self.limits.max_calls()
+            && (self.outbox.held() == 0 || self.outbox.held() < self.limits.max_outbox());
+        let over = self.finished || (self.state != State::Open && !self.keeping);
+        self.reserved += usize::from(room || over);
+        room || over
+    }
+
+    /// Takes a promise back: it is kept, or not wanted any more.
+    #[cfg(feature = "tower")]
+    pub(crate) const fn release_reserved(&mut self) {
+        self.reserved = self.reserved.saturating_sub(1);
+    }
+
+    /// Gives the waiter of a call back, unless the call is over. The request is sent all the same, and its reply, when it
+    /// comes, is settled and counted as [`late`](Report::late).
     pub fn cancel(&mut self, call: CallId) -> Option<W> {
-        self.lanes.get_mut(call.lane)?.cancel(call.slot)
+        self.slots.find(call)?.waiter.take()
     }
 
     /// Takes no more calls; what was called goes on. Later calls fail with [`Error::Finished`].
-    pub fn finish(&mut self) {
-        self.state = self.state.max(State::Finishing);
+    pub const fn finish(&mut self) {
+        self.finished = true;
     }
 
-    /// The next request to hand to the connection, as a frame without its length prefix.
-    pub fn poll_transmit(&mut self) -> Option<&[u8]> {
-        self.outbox.take()
+    /// The next bytes to hand to the connection: whole requests in their framing, as many as are due, up to 256 KiB. Call it
+    /// until it is `None`; write the blocks in this order.
+    pub fn poll_transmit(&mut self) -> Option<Bytes> {
+        if self.state != State::Open {
+            return None;
+        }
+        let slots = &mut self.slots;
+        let mut taken = 0;
+        let mut note = |index, number| {
+            slots.handle_taken(index, number);
+            taken += 1;
+        };
+        let block = self.outbox.take(true, BLOCK, usize::MAX, &mut note).or_else(|| {
+            let room = self.limits.max_in_flight().saturating_sub(self.in_flight);
+            if self.priming > 0 || room == 0 { None } else { self.outbox.take(false, BLOCK, room, &mut note) }
+        });
+        self.in_flight += taken;
+        if block.as_ref().is_some_and(Bytes::is_empty) {
+            // Requests without a byte: they are written when everything before them is.
+            self.handle_written(0);
+        }
+        block
     }
 
     /// Whether [`poll_transmit`](Self::poll_transmit) has something to give.
     pub fn has_transmit(&self) -> bool {
-        self.outbox.has_queued()
+        let room = self.priming == 0 && self.in_flight < self.limits.max_in_flight();
+        self.state == State::Open && (self.outbox.has_queued(true) || (room && self.outbox.has_queued(false)))
     }
 
-    /// Takes note that `frames` more of the requests that `poll_transmit` gave were handed to the connection
-    /// to their last byte. Only these can have been executed, and only these may be answered.
-    pub fn handle_sent(&mut self, frames: usize) {
-        self.outbox.handle_sent(frames);
-    }
-
-    /// Takes a frame that arrived.
-    ///
-    /// # Errors
-    /// A [`Fault`]: the peer is not to be followed any more. No call has been answered wrongly; the driver
-    /// drops the connection and calls [`handle_disconnect`](Self::handle_disconnect).
-    pub fn handle_frame(&mut self, frame: &[u8]) -> Result<(), Fault<ErrorOf<P>>> {
-        if self.state == State::Ended {
-            return Err(Fault::AfterEnd);
-        }
-        match self.protocol.classify(frame) {
-            Err(source) => Err(Fault::Unclassified { len: frame.len(), source }),
-            Ok(Class::Event(event)) => {
-                self.account.events += 1;
-                self.outputs.push_back(Output::Event(event));
-                Ok(())
-            }
-            Ok(Class::Reply { lane, tag }) => {
-                let slot = self.due(lane, &tag)?;
-                self.answer(slot, frame);
-                Ok(())
+    /// Takes note that the connection took `bytes` more of what [`poll_transmit`](Self::poll_transmit) gave. Only requests
+    /// that went out to their last byte can have been executed, and only these may be answered.
+    pub fn handle_written(&mut self, bytes: usize) {
+        self.outbox.handle_written(bytes);
+        while let Some(index) = self.outbox.pop_sent() {
+            if let Some(slot) = self.slots.get_mut(index) {
+                slot.stage = Stage::Sent;
             }
         }
     }
 
-    /// Removes the slot that a reply tagged `tag` must answer.
-    fn due(&mut self, name: P::Lane, tag: &P::Tag) -> Result<SlotOf<P, W>, Fault<ErrorOf<P>>> {
-        let sent = self.outbox.sent();
-        let unasked = || Fault::Unasked { lane: format!("{name:?}"), found: format!("{tag:?}") };
-        let lane = self.lanes.iter_mut().find(|lane| lane.name == name).ok_or_else(unasked)?;
-        let due = lane.front().filter(|slot| slot.frame < sent).ok_or_else(unasked)?;
-        if due.tag != *tag {
-            return Err(Fault::OutOfOrder {
-                lane: format!("{name:?}"),
-                expected: format!("{:?}", due.tag),
-                found: format!("{tag:?}"),
-            });
+    /// Removes a call that is over.
+    fn end(&mut self, index: u32) -> Option<Slot<P, W>> {
+        let slot = self.slots.remove(index)?;
+        self.priming -= usize::from(slot.urgency == Urgency::Priming);
+        self.in_flight -= usize::from(!matches!(slot.stage, Stage::Queued(_)));
+        if slot.deadline.is_some() {
+            self.note_deadline_over();
         }
-        self.waiting -= 1;
-        Ok(lane.pop().expect("the front of this lane was just looked at"))
+        Some(slot)
     }
 
-    fn answer(&mut self, slot: SlotOf<P, W>, frame: &[u8]) {
-        let Some(waiter) = slot.waiter else {
-            self.account.late += 1;
-            return;
-        };
-        let result = self.protocol.decode(slot.context, frame).map_err(Error::Decode);
-        match result {
-            Ok(_) => self.account.answered += 1,
-            Err(_) => self.account.undecodable += 1,
-        }
-        self.outputs.push_back(Output::Answer { waiter, result });
-    }
-
-    /// Takes note that nothing more can be written: calls that were not sent fail with
-    /// [`Error::NeverSent`], and so do later ones. What was sent may still be answered.
-    pub fn handle_write_closed(&mut self) {
-        self.state = self.state.max(State::WriteClosed);
-        let sent = self.outbox.sent();
-        self.outbox.clear();
-        self.fail_from(sent, sent);
-    }
-
-    /// Takes note that the connection is over: every call that waits fails, in the order of the calls, with
-    /// [`Error::NeverSent`] or [`Error::MaybeExecuted`]. Later calls fail with `NeverSent`.
-    pub fn handle_disconnect(&mut self) {
-        self.state = State::Ended;
-        let sent = self.outbox.sent();
-        self.outbox.clear();
-        self.fail_from(0, sent);
-    }
-
-    /// Fails the calls whose frames are number `first` or later; those below `sent` may have been executed.
-    fn fail_from(&mut self, first: u64, sent: u64) {
-        let mut failed = Vec::new();
-        for lane in &mut self.lanes {
-            failed.extend(std::iter::from_fn(|| lane.pop_newest_from(first)));
-        }
-        self.waiting -= failed.len();
-        failed.sort_unstable_by_key(|slot| slot.frame);
-        for slot in failed {
-            let error = if slot.frame < sent {
-                self.account.unanswered += 1;
-                Error::MaybeExecuted
-            } else {
-                self.account.never_sent += 1;
-                Error::NeverSent
-            };
-            if let Some(waiter) = slot.waiter {
-                self.outputs.push_back(Output::Answer { waiter, result: Err(error) });
-            }
-        }
+    fn note_deadline_over(&mut self) {
+        let slots = &self.slots;
+        self.deadlines.handle_over(|call| {
+            slots.get(call.index).is_some_and(|slot| slot.sequence == call.sequence && slot.deadline.is_some())
+        });
     }
 
     /// The next answer or event.
-    pub fn poll_output(&mut self) -> Option<OutputOf<P, W>> {
-        self.outputs.pop_front()
+    pub fn poll_output(&mut self) -> Option<Output<P, W>> {
+        let output = self.outputs.pop_front();
+        if output.is_none() {
+            self.outputs.shrink_to(KEPT_OUTPUTS);
+        }
+        output
+    }
+
+    /// Takes note that a reply which was answered could not be decoded, for the [`Report`].
+    pub const fn note_undecodable(&mut self) {
+        self.report.answered = self.report.answered.saturating_sub(1);
+        self.report.undecodable += 1;
     }
 
     /// The protocol and its state.
-    pub fn protocol(&self) -> &P {
+    pub const fn protocol(&self) -> &P {
         &self.protocol
+    }
+
+    /// The protocol and its state, to change it: between two connections, for example.
+    pub const fn protocol_mut(&mut self) -> &mut P {
+        &mut self.protocol
+    }
+
+    /// The framing that requests are written in.
+    #[cfg(feature = "tokio")]
+    pub(crate) fn framing(&self) -> Arc<dyn Framing + Send + Sync> {
+        Arc::clone(&self.framing)
+    }
+
+    /// The bounds.
+    pub const fn limits(&self) -> Limits {
+        self.limits
+    }
+
+    /// Sets the bounds; calls that were admitted stay.
+    pub const fn set_limits(&mut self, limits: Limits) {
+        self.limits = limits;
     }
 
     /// Calls that wait for their replies, cancelled ones included.
     pub fn waiting(&self) -> usize {
-        self.waiting
+        self.slots.len()
     }
 
-    /// Bytes of requests not yet handed to the connection.
-    pub fn outbox_bytes(&self) -> usize {
+    /// Requests that the connection has, as a whole or in part, and that have no reply.
+    pub const fn in_flight(&self) -> usize {
+        self.in_flight
+    }
+
+    /// Bytes of requests, framing included, that were not handed to the connection.
+    pub const fn outbox_bytes(&self) -> usize {
         self.outbox.held()
     }
 
     /// What became of the calls so far.
-    pub fn account(&self) -> Account {
-        self.account
-    }
-
-    /// Appends a slot to its lane, which comes into being with its first slot.
-    fn push(&mut self, name: P::Lane, slot: SlotOf<P, W>) -> CallId {
-        for (index, lane) in self.lanes.iter_mut().enumerate() {
-            if lane.name == name {
-                return CallId { lane: index, slot: lane.push(slot) };
-            }
-        }
-        let mut lane = Lane::new(name);
-        let id = CallId { lane: self.lanes.len(), slot: lane.push(slot) };
-        self.lanes.push(lane);
-        id
+    pub const fn report(&self) -> Report {
+        self.report
     }
 }
 
@@ -340,9 +353,10 @@ impl<P: Protocol, W> fmt::Debug for Mux<P, W> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Mux")
             .field("state", &self.state)
-            .field("waiting", &self.waiting)
+            .field("waiting", &self.waiting())
+            .field("in_flight", &self.in_flight)
             .field("outbox_bytes", &self.outbox.held())
-            .field("account", &self.account)
+            .field("report", &self.report)
             .finish_non_exhaustive()
     }
 }

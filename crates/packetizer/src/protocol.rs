@@ -1,45 +1,66 @@
-//! What a protocol must say about itself so that its replies can be matched to its requests.
+//! What a protocol says about itself so that its replies can be matched to its requests.
 
-use std::error::Error as StdError;
-use std::fmt;
+use std::{error::Error as StdError, fmt, hash::Hash};
+
+use bytes::{Bytes, BytesMut};
 
 /// A protocol of requests and replies on one connection.
 ///
-/// The order of questions is fixed: [`Call::encode`] turns a request into a frame and a [`Ticket`];
-/// [`classify`](Self::classify) reads only as much of an incoming frame as says whom it is for; then
-/// [`decode`](Self::decode) reads it whole, with the context its request left behind — many protocols'
-/// replies cannot be read without knowing what was asked.
+/// A request and its reply take four steps, always in this order:
 ///
-/// The implementor may hold state (a counter of request numbers, the highest transaction seen). Every
-/// incoming frame passes through `classify` exactly once, also those that nobody waits for any more.
+/// | step | method | where it runs | what it does |
+/// |---|---|---|---|
+/// | encode | [`Call::encode`] | in the call, under the lock | writes the request and returns its [`Ticket`] |
+/// | classify | [`classify`](Self::classify) | in the driver, under the lock | reads only as much of a frame as says what it answers |
+/// | settle | [`settle`](Self::settle) | in the driver, under the lock | moves the session's state, for every reply |
+/// | decode | [`Call::decode`] | in the caller's future, outside of every lock | reads the whole reply |
+///
+/// The implementor may hold state: a counter of request numbers, the highest transaction seen, what the peer granted. That
+/// state changes in the first three steps only, so it does not depend on whether a caller still waits for its reply.
 pub trait Protocol {
-    /// A queue in which replies come in the order of their requests. A protocol whose replies never
-    /// overtake has one lane; one whose pings are answered out of turn has two.
-    type Lane: Copy + Eq + fmt::Debug;
-    /// What request and reply have in common on the wire: a number, or `()` where there is nothing.
-    type Tag: Eq + fmt::Debug;
-    /// What must be remembered of a request to read its reply.
+    /// A queue in which replies come in the order of their requests; `()` for a protocol that has one.
+    type Lane: Copy + Eq + Hash + fmt::Debug;
+    /// What a request and its reply have in common on the wire: a number, or `()` where there is nothing.
+    type Tag: Clone + Eq + Hash + fmt::Debug;
+    /// What must be remembered of a request to settle and decode its reply.
     type Context;
-    /// Any reply of this protocol.
-    type Reply;
-    /// What the peer says unasked.
+    /// What the peer sends unasked.
     type Event;
     /// What is wrong with a frame, or with a request.
     type Error: StdError + 'static;
 
-    /// Says whom a frame is for.
+    /// Whether a reply over the limit can be skipped.
+    ///
+    /// With `Some`, such a reply is skipped as it arrives, without being stored, and fails its own call with
+    /// [`Error::ReplyTooLarge`](crate::Error::ReplyTooLarge). With `None`, the default, it ends the connection. It takes
+    /// effect where the framing says a frame's length in front.
+    const SKIP: Option<Skip> = None;
+
+    /// Says what a frame answers. Called once for every frame that arrives; of a skipped frame it sees the first
+    /// [`head`](Skip::head) bytes.
     ///
     /// # Errors
-    /// When not even that can be read. The connection cannot be used after that: nobody knows which call
-    /// has lost its reply.
+    /// When not even that can be read. The connection is given up: it is not known which call has lost its reply.
     fn classify(&mut self, frame: &[u8]) -> Result<ClassOf<Self>, Self::Error>;
 
-    /// Reads a reply, given what its request left behind.
+    /// Applies a matched reply to the state of the session: called once for every reply, also when its call was cancelled,
+    /// its deadline has passed, or the reply was skipped for its size. It may leave in `context` what decoding needs.
     ///
     /// # Errors
-    /// When the reply makes no sense as an answer to that request. Only that call fails: the frame was
-    /// matched, so the replies behind it are still in step.
-    fn decode(&mut self, context: Self::Context, frame: &[u8]) -> Result<Self::Reply, Self::Error>;
+    /// When the session cannot go on after this reply. The connection is given up.
+    fn settle(&mut self, context: &mut Self::Context, reply: Matched<'_>) -> Result<(), Self::Error> {
+        let _ = (context, reply);
+        Ok(())
+    }
+}
+
+/// How replies over the limit are skipped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Skip {
+    /// Bytes at the front of a reply that [`classify`](Protocol::classify) and [`settle`](Protocol::settle) need.
+    pub head: usize,
+    /// The longest reply to skip, in bytes: a longer one is not believed, and ends the connection.
+    pub max: u64,
 }
 
 /// A request, tied to the type of its reply.
@@ -49,54 +70,98 @@ pub trait Call {
     /// What a caller gets.
     type Reply;
 
-    /// Appends the request's frame (without any length prefix: that is the framing's) to `frame`.
+    /// Appends the request's payload to `frame`: the framing adds what surrounds it. What `frame` holds already belongs to
+    /// other requests; only append.
     ///
     /// # Errors
-    /// When the request cannot be said in this protocol. What was appended until then is taken back.
+    /// When the request cannot be expressed in this protocol. What was appended until then is taken back.
     fn encode(
         &self,
         protocol: &mut Self::Protocol,
-        frame: &mut Vec<u8>,
+        frame: &mut BytesMut,
     ) -> Result<TicketOf<Self::Protocol>, ErrorOf<Self::Protocol>>;
 
-    /// Takes this call's reply out of the protocol's general one.
+    /// Reads the reply, with the context that its request left behind. Runs in the caller's future.
     ///
-    /// # Panics
-    /// May panic when `reply` is of another call's kind. That cannot be the peer's doing: which kind a
-    /// reply has is decided by [`Protocol::decode`] from the context that [`encode`](Self::encode) gave.
-    fn reply(reply: <Self::Protocol as Protocol>::Reply) -> Self::Reply;
+    /// The frame shares the block of memory in which it arrived. Copy out what is small and kept for long.
+    ///
+    /// # Errors
+    /// When the reply makes no sense as an answer to this request. Only this call fails: the frame was matched, so the
+    /// replies behind it are still in step.
+    fn decode(context: ContextOf<Self::Protocol>, frame: Bytes) -> Result<Self::Reply, ErrorOf<Self::Protocol>>;
 }
 
-/// Whom a frame is for.
+/// How a reply finds its request.
+///
+/// Which to use follows from the protocol: a [`Lane`](Self::Lane) where replies come in the order of the requests, a
+/// [`Tag`](Self::Tag) where they come in any order. Both are found in constant time, however many calls wait. Do not make a
+/// lane per request: that works, and is a tag at a higher price.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Class<Lane, Tag, Event> {
-    /// The reply to the oldest unanswered request of a lane, which must carry this tag.
-    Reply {
+pub enum Route<Lane, Tag> {
+    /// In order: the reply answers the oldest unanswered request of this lane, which must carry this tag.
+    Lane {
         /// The queue.
         lane: Lane,
-        /// What the oldest request in it must have been tagged with.
+        /// What request and reply are tagged with; a mismatch is the peer's fault.
         tag: Tag,
     },
-    /// Something nobody asked for.
+    /// In any order: the reply answers the request with this tag, of which there may be one at a time.
+    Tag(Tag),
+}
+
+/// What a frame is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Class<Lane, Tag, Event> {
+    /// The reply to a request.
+    Reply(Route<Lane, Tag>),
+    /// Something that was not asked for.
     Event(Event),
 }
 
 /// What a request leaves behind until its reply comes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Ticket<Lane, Tag, Context> {
-    /// The queue its reply will come in.
-    pub lane: Lane,
-    /// What its reply will be tagged with.
-    pub tag: Tag,
-    /// What is needed to read its reply.
+    /// How its reply finds it.
+    pub route: Route<Lane, Tag>,
+    /// What is needed to settle and decode its reply.
     pub context: Context,
+}
+
+/// A reply that was matched to its request, as [`Protocol::settle`] sees it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Matched<'a> {
+    /// All of it.
+    Whole(&'a [u8]),
+    /// The front of one that was skipped because it is over the limit.
+    Skipped {
+        /// The first [`head`](Skip::head) bytes.
+        head: &'a [u8],
+        /// Bytes of the whole reply.
+        len: u64,
+    },
+}
+
+impl<'a> Matched<'a> {
+    /// The bytes that are there: all, or the front.
+    #[must_use]
+    pub const fn bytes(&self) -> &'a [u8] {
+        match self {
+            Self::Whole(bytes) | Self::Skipped { head: bytes, .. } => bytes,
+        }
+    }
 }
 
 /// The [`Class`] of a protocol.
 pub type ClassOf<P> = Class<<P as Protocol>::Lane, <P as Protocol>::Tag, <P as Protocol>::Event>;
 
+/// The [`Route`] of a protocol.
+pub type RouteOf<P> = Route<<P as Protocol>::Lane, <P as Protocol>::Tag>;
+
 /// The [`Ticket`] of a protocol.
 pub type TicketOf<P> = Ticket<<P as Protocol>::Lane, <P as Protocol>::Tag, <P as Protocol>::Context>;
+
+/// The context of a protocol.
+pub type ContextOf<P> = <P as Protocol>::Context;
 
 /// The error of a protocol.
 pub type ErrorOf<P> = <P as Protocol>::Error;

@@ -52,7 +52,7 @@ fn every_call_gets_its_own_reply_and_every_event_is_told_once() {
                     Step::Event(event) => told.push(format!("{event:?}")),
                     Step::Progress(_) => {
                         echo(&tap, &mut echoed);
-                        if driver.account().answered == u64::from(CALLS) {
+                        if driver.report().answered == u64::from(CALLS) {
                             tap.end();
                         }
                     }

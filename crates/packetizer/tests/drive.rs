@@ -5,11 +5,23 @@
 #[path = "support/echo.rs"]
 mod echo;
 
-use std::{future::Future, time::Duration};
+use std::{
+    future::Future,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use bytes::{Bytes, BytesMut};
 
 use echo::{Echo, Lane, Say, Wrong};
 use frame_codec::{LengthPrefixed, Pump, PumpEvent};
-use packetizer::{Driver, End, Error, Fault, Handle, Limits, Step, drive};
+use packetizer::{
+    Call, Class, Detached, Driver, End, Error, Fault, Handle, Limits, Matched, Options, Protocol, Route, Step, Ticket,
+    Unsent, Urgency, drive,
+};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream},
     task::JoinHandle,
@@ -17,7 +29,7 @@ use tokio::{
 
 const ORDERED: Lane = Lane::Ordered;
 
-type EchoDriver = Driver<DuplexStream, LengthPrefixed, Echo>;
+type EchoDriver = Driver<DuplexStream, Echo>;
 
 fn connect(buffer: usize) -> (EchoDriver, Handle<Echo>, DuplexStream) {
     let (here, there) = tokio::io::duplex(buffer);
@@ -108,7 +120,7 @@ async fn the_order_of_requests_is_the_order_of_calls_and_not_of_polls() {
 
 #[tokio::test]
 async fn what_was_called_at_once_is_written_at_once() {
-    struct Counting(DuplexStream, std::sync::Arc<std::sync::atomic::AtomicUsize>);
+    struct Counting(DuplexStream, Arc<AtomicUsize>);
     impl tokio::io::AsyncRead for Counting {
         fn poll_read(
             mut self: std::pin::Pin<&mut Self>,
@@ -124,7 +136,7 @@ async fn what_was_called_at_once_is_written_at_once() {
             cx: &mut std::task::Context<'_>,
             buf: &[u8],
         ) -> std::task::Poll<std::io::Result<usize>> {
-            self.1.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+            self.1.fetch_add(1, Ordering::Relaxed);
             std::pin::Pin::new(&mut self.0).poll_write(cx, buf)
         }
         fn poll_flush(
@@ -141,7 +153,7 @@ async fn what_was_called_at_once_is_written_at_once() {
         }
     }
     let (here, there) = tokio::io::duplex(1 << 16);
-    let writes = std::sync::Arc::<std::sync::atomic::AtomicUsize>::default();
+    let writes = Arc::<AtomicUsize>::default();
     let (driver, handle) = Driver::new(
         Counting(here, writes.clone()),
         LengthPrefixed::u32_be(),
@@ -155,7 +167,7 @@ async fn what_was_called_at_once_is_written_at_once() {
     for call in calls {
         soon(call).await.unwrap();
     }
-    assert_eq!(writes.load(std::sync::atomic::Ordering::Relaxed), 1);
+    assert_eq!(writes.load(Ordering::Relaxed), 1);
 }
 
 #[tokio::test]
@@ -175,7 +187,7 @@ async fn a_dropped_call_leaves_the_others_in_step() {
     for (n, call) in kept {
         assert_eq!(soon(call).await.unwrap(), format!("{n}"));
     }
-    assert_eq!((handle.account().late, handle.account().answered), (10, 10));
+    assert_eq!((handle.report().late, handle.report().answered), (10, 10));
 }
 
 #[tokio::test]
@@ -249,12 +261,45 @@ async fn the_end_is_told_once_and_nothing_after_it() {
     assert!(more.is_err(), "{more:?}");
 }
 
+/// A protocol that cannot skip: it numbers nothing.
+struct Plain;
+
+struct Ask;
+
+impl Protocol for Plain {
+    type Lane = ();
+    type Tag = ();
+    type Context = ();
+    type Event = ();
+    type Error = Wrong;
+
+    fn classify(&mut self, _frame: &[u8]) -> Result<Class<(), (), ()>, Wrong> {
+        Ok(Class::Reply(Route::Lane { lane: (), tag: () }))
+    }
+}
+
+impl Call for Ask {
+    type Protocol = Plain;
+    type Reply = Bytes;
+
+    fn encode(&self, _: &mut Plain, frame: &mut BytesMut) -> Result<Ticket<(), (), ()>, Wrong> {
+        frame.extend_from_slice(b"?");
+        Ok(Ticket { route: Route::Lane { lane: (), tag: () }, context: () })
+    }
+
+    fn decode((): (), frame: Bytes) -> Result<Bytes, Wrong> {
+        Ok(frame)
+    }
+}
+
 #[tokio::test]
-async fn a_length_the_limit_forbids_ends_the_connection_before_a_byte_of_it_is_stored() {
+async fn where_replies_cannot_be_skipped_a_length_over_the_limit_ends_the_connection_before_a_byte_of_it_is_stored() {
     for header in [[0xff; 4], [0x80, 0, 0, 0], [0, 1, 0, 1]] {
-        let (driver, handle, mut there) = connect(1024);
-        let call = handle.call(&Say(ORDERED, b"x"));
-        let running = run(driver);
+        let (here, mut there) = tokio::io::duplex(1024);
+        let frames = frame_codec::Limits::default().with_max_frame(1 << 16);
+        let (driver, handle) = Driver::new(here, LengthPrefixed::u32_be(), frames, Plain, Limits::default());
+        let call = handle.call(&Ask);
+        let running = tokio::spawn(drive(driver, |()| {}));
         read_frame(&mut there).await;
         soon(there.write_all(&header)).await.unwrap();
         assert!(matches!(soon(running).await.unwrap(), End::Malformed(_)), "{header:?}");
@@ -263,7 +308,265 @@ async fn a_length_the_limit_forbids_ends_the_connection_before_a_byte_of_it_is_s
 }
 
 #[tokio::test]
-async fn a_request_larger_than_a_frame_is_refused_at_the_call() {
+async fn a_reply_over_the_limit_fails_its_own_call_and_all_others_are_answered() {
+    for buffer in [61, 1024, 1 << 20] {
+        let (driver, handle, mut there) = connect(buffer);
+        let calls: Vec<_> = (0..5).map(|_| handle.call(&Say(ORDERED, b"x"))).collect();
+        let running = run(driver);
+        for _ in 0..5 {
+            read_frame(&mut there).await;
+        }
+        let large = |tag: u8, len: usize| [&[b'o', tag][..], &vec![b'z'; len - 2]].concat();
+        for frame in
+            [b"o\x01x".to_vec(), large(2, (1 << 16) + 1), b"o\x03x".to_vec(), large(4, 200_000), b"o\x05x".to_vec()]
+        {
+            write_frame(&mut there, &frame).await;
+        }
+        let mut outcomes = Vec::new();
+        for call in calls {
+            outcomes.push(match soon(call).await {
+                Ok(text) => Ok(text),
+                Err(Error::ReplyTooLarge { len, max }) => Err((len, max)),
+                Err(other) => panic!("{other}"),
+            });
+        }
+        let x = || Ok("x".to_owned());
+        assert_eq!(
+            outcomes,
+            [x(), Err(((1 << 16) + 1, 1 << 16)), x(), Err((200_000, 1 << 16)), x()],
+            "buffer {buffer}"
+        );
+        assert_eq!((handle.report().too_large, handle.report().answered), (2, 3));
+        // Cut in the middle of another one: the bytes that came of it are truncated.
+        let lost = handle.call(&Say(ORDERED, b"x"));
+        read_frame(&mut there).await;
+        soon(there.write_all(&[0, 2, 0, 0, b'o', 6, b'z', b'z'])).await.unwrap();
+        drop(there);
+        let end = soon(running).await.unwrap();
+        assert!(matches!(end, End::Closed { truncated: 8 }), "{end:?}");
+        soon(lost).await.unwrap_err();
+    }
+}
+
+/// Reads nothing of what it skips into memory: the largest allocation while 64 MiB pass is far smaller.
+#[tokio::test]
+async fn what_is_skipped_is_not_stored() {
+    let (driver, handle, mut there) = connect(1 << 16);
+    let call = handle.call(&Say(ORDERED, b"x"));
+    let running = run(driver);
+    read_frame(&mut there).await;
+    soon(there.write_all(&[4, 0, 0, 0, b'o', 1])).await.unwrap();
+    let piece = vec![0; 1 << 16];
+    let before = resident();
+    let mut left = (64 << 20) - 2;
+    while left > 0 {
+        let len = left.min(piece.len());
+        soon(there.write_all(&piece[..len])).await.unwrap();
+        left -= len;
+    }
+    assert!(matches!(soon(call).await, Err(Error::ReplyTooLarge { len: 0x400_0000, .. })));
+    let grown = resident().saturating_sub(before);
+    assert!(grown < 16 << 20, "{grown} bytes more are resident");
+    running.abort();
+}
+
+/// Bytes of this process in memory (`/proc/self/statm`, proc(5)).
+fn resident() -> usize {
+    let statm = std::fs::read_to_string("/proc/self/statm").unwrap();
+    statm.split(' ').nth(1).unwrap().parse::<usize>().unwrap() * 4096
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_expired_call_that_was_not_sent_is_never_sent() {
+    // The stream takes 8 bytes, so the first request (4 + 5) is under way and the others wait, also in the encoder.
+    let (driver, handle, mut there) = connect(8);
+    let soon_over = Options::new().with_deadline(tokio::time::Instant::now().into_std() + Duration::from_millis(50));
+    let first = handle.call(&Say(ORDERED, b"one"));
+    let mut late = handle.call_with(&Say(ORDERED, b"two"), soon_over);
+    let third = handle.call(&Say(ORDERED, b"three"));
+    let dropped = handle.call_with(&Say(ORDERED, b"four"), soon_over);
+    drop(dropped);
+    let running = run(driver);
+    let error = soon(&mut late).await.unwrap_err();
+    assert!(matches!(error, Error::TimedOut { maybe_executed: false }), "{error}");
+    assert_eq!(read_frame(&mut there).await, b"o\x01one");
+    assert_eq!(read_frame(&mut there).await, b"o\x03three");
+    write_frame(&mut there, b"o\x01one").await;
+    write_frame(&mut there, b"o\x03three").await;
+    assert_eq!((soon(first).await.unwrap(), soon(third).await.unwrap()), ("one".into(), "three".into()));
+    let fifth = handle.call(&Say(ORDERED, b"five"));
+    assert_eq!(read_frame(&mut there).await, b"o\x05five", "nothing of the fourth was sent either");
+    write_frame(&mut there, b"o\x05five").await;
+    soon(fifth).await.unwrap();
+    assert_eq!((handle.report().withdrawn, handle.report().timed_out), (2, 1));
+    drop(handle);
+    assert!(matches!(soon(running).await.unwrap(), End::HungUp));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_that_was_sent_expires_and_its_late_reply_disturbs_no_other() {
+    let (driver, handle, mut there) = connect(1024);
+    let running = run(driver);
+    let deadline = tokio::time::Instant::now() + Duration::from_secs(1);
+    let slow = handle.call_with(&Say(ORDERED, b"slow"), Options::new().with_deadline(deadline.into_std()));
+    let patient = handle.call(&Say(ORDERED, b"patient"));
+    assert!(matches!(soon(slow).await, Err(Error::TimedOut { maybe_executed: true })));
+    assert!(tokio::time::Instant::now() >= deadline);
+    read_frame(&mut there).await;
+    read_frame(&mut there).await;
+    write_frame(&mut there, b"o\x01slow").await;
+    write_frame(&mut there, b"o\x02patient").await;
+    assert_eq!(soon(patient).await.unwrap(), "patient");
+    assert_eq!(handle.report().late, 1);
+    running.abort();
+}
+
+#[tokio::test]
+async fn the_next_connection_goes_on_with_what_was_not_sent_behind_what_primes_it() {
+    let (detached, handle) = Detached::new(LengthPrefixed::u32_be(), Echo::default(), Limits::default());
+    let early = handle.call(&Say(ORDERED, b"early"));
+    let (here, mut there) = tokio::io::duplex(1024);
+    let mut driver = detached.attach(here, frame_codec::Limits::default());
+    let priming = Options::new().with_urgency(Urgency::Priming);
+    let primed = driver.call_with(&Say(ORDERED, b"hello"), priming);
+    let next = async |driver: &mut EchoDriver| while !matches!(driver.next().await, Step::End(_)) {};
+    tokio::select! {
+        () = next(&mut driver) => panic!("it has not ended"),
+        frame = read_frame(&mut there) => assert_eq!(frame, b"o\x02hello"),
+    }
+    drop(there);
+    soon(next(&mut driver)).await;
+    let detached = driver.detach(Unsent::Keep);
+    assert!(matches!(soon(primed).await, Err(Error::MaybeExecuted)));
+    let between = handle.call(&Say(Lane::Tagged, b"between"));
+
+    let (here, mut there) = tokio::io::duplex(1024);
+    let driver = detached.attach(here, frame_codec::Limits::default());
+    let primed = driver.call_with(&Say(ORDERED, b"again"), priming);
+    let running = run(driver);
+    assert_eq!(read_frame(&mut there).await, b"o\x04again");
+    write_frame(&mut there, b"o\x04again").await;
+    soon(primed).await.unwrap();
+    assert_eq!(read_frame(&mut there).await, b"o\x01early");
+    assert_eq!(read_frame(&mut there).await, b"t\x03between");
+    write_frame(&mut there, b"t\x03between").await;
+    write_frame(&mut there, b"o\x01early").await;
+    assert_eq!((soon(early).await.unwrap(), soon(between).await.unwrap()), ("early".into(), "between".into()));
+    running.abort();
+}
+
+#[tokio::test]
+async fn a_panic_in_a_decoder_hits_its_own_caller_only() {
+    struct Trap;
+    impl Call for Trap {
+        type Protocol = Echo;
+        type Reply = ();
+
+        fn encode(&self, echo: &mut Echo, frame: &mut BytesMut) -> Result<Ticket<Lane, u8, usize>, Wrong> {
+            Say(ORDERED, b"trap").encode(echo, frame)
+        }
+
+        fn decode(_asked: usize, _frame: Bytes) -> Result<(), Wrong> {
+            panic!("planted")
+        }
+    }
+    let (driver, handle, there) = connect(64);
+    let _peer = echo_all(there);
+    let _running = run(driver);
+    let trapped = tokio::spawn(handle.call(&Trap));
+    assert!(soon(trapped).await.unwrap_err().is_panic());
+    assert_eq!(soon(handle.call(&Say(ORDERED, b"still there"))).await.unwrap(), "still there");
+}
+
+#[tokio::test]
+async fn a_reply_that_cannot_be_decoded_is_counted() {
+    let (driver, handle, mut there) = connect(64);
+    let _running = run(driver);
+    let call = handle.call(&Say(ORDERED, b"four"));
+    read_frame(&mut there).await;
+    write_frame(&mut there, b"o\x01x").await;
+    assert!(matches!(soon(call).await, Err(Error::Decode(Wrong::Length { asked: 4, got: 1 }))));
+    assert_eq!((handle.report().undecodable, handle.report().answered), (1, 0));
+}
+
+/// What `decode` saw of the mux's lock: it must be free.
+#[tokio::test]
+async fn replies_are_decoded_outside_of_the_lock() {
+    static HANDLE: Mutex<Option<Handle<Echo>>> = Mutex::new(None);
+    static WAITING: AtomicUsize = AtomicUsize::new(usize::MAX);
+    struct Peek;
+    impl Call for Peek {
+        type Protocol = Echo;
+        type Reply = ();
+
+        fn encode(&self, echo: &mut Echo, frame: &mut BytesMut) -> Result<Ticket<Lane, u8, usize>, Wrong> {
+            Say(ORDERED, b"peek").encode(echo, frame)
+        }
+
+        fn decode(_asked: usize, _frame: Bytes) -> Result<(), Wrong> {
+            // This would deadlock if the lock were held.
+            let handle = HANDLE.lock().unwrap();
+            WAITING.store(handle.as_ref().unwrap().waiting(), Ordering::Relaxed);
+            Ok(())
+        }
+    }
+    let (driver, handle, there) = connect(64);
+    let _peer = echo_all(there);
+    let _running = run(driver);
+    *HANDLE.lock().unwrap() = Some(handle.clone());
+    soon(handle.call(&Peek)).await.unwrap();
+    assert_eq!(WAITING.load(Ordering::Relaxed), 0);
+    *HANDLE.lock().unwrap() = None;
+}
+
+#[tokio::test]
+async fn a_cancelled_call_moves_the_session_all_the_same() {
+    struct Counting(u32);
+    struct Step1;
+    impl Protocol for Counting {
+        type Lane = ();
+        type Tag = ();
+        type Context = u32;
+        type Event = ();
+        type Error = Wrong;
+
+        fn classify(&mut self, _frame: &[u8]) -> Result<Class<(), (), ()>, Wrong> {
+            Ok(Class::Reply(Route::Lane { lane: (), tag: () }))
+        }
+
+        fn settle(&mut self, context: &mut u32, reply: Matched<'_>) -> Result<(), Wrong> {
+            self.0 += u32::from(reply.bytes()[0]);
+            *context = self.0;
+            Ok(())
+        }
+    }
+    impl Call for Step1 {
+        type Protocol = Counting;
+        type Reply = u32;
+
+        fn encode(&self, _: &mut Counting, frame: &mut BytesMut) -> Result<Ticket<(), (), u32>, Wrong> {
+            frame.extend_from_slice(b"?");
+            Ok(Ticket { route: Route::Lane { lane: (), tag: () }, context: 0 })
+        }
+
+        fn decode(sum: u32, _frame: Bytes) -> Result<u32, Wrong> {
+            Ok(sum)
+        }
+    }
+    let (here, mut there) = tokio::io::duplex(1024);
+    let (driver, handle) =
+        Driver::new(here, LengthPrefixed::u32_be(), frame_codec::Limits::default(), Counting(0), Limits::default());
+    let _running = tokio::spawn(drive(driver, |()| {}));
+    drop(handle.call(&Step1));
+    let kept = handle.call(&Step1);
+    write_frame(&mut there, &[5]).await;
+    write_frame(&mut there, &[7]).await;
+    assert_eq!(soon(kept).await.unwrap(), 12);
+    assert_eq!(handle.with_protocol(|session| session.0), 12);
+}
+
+#[tokio::test]
+async fn a_request_larger_than_a_frame_is_turned_away_at_the_call() {
     let (_driver, handle, _there) = connect(1024);
     let large = vec![b'x'; 1 << 16];
     assert!(matches!(soon(handle.call(&Say(ORDERED, &large))).await, Err(Error::TooLarge { .. })));

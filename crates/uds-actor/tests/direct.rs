@@ -7,7 +7,7 @@ mod soon;
 
 use std::{
     future::Future,
-    io::{ErrorKind, Read as _},
+    io::{ErrorKind, Read as _, Write as _},
     pin::{Pin, pin},
     sync::{
         Arc,
@@ -166,6 +166,38 @@ async fn a_frame_that_its_sender_wrote_in_part_is_finished_by_the_actor_or_told_
             assert_eq!((report.handed_to_kernel.frames, report.unsent.len()), (1, 0), "{report}");
         }
     }
+}
+
+/// The kernel takes nothing, so nothing is ever written: what wakes the sender is that the actor took the queued half.
+#[tokio::test]
+async fn a_sender_that_waits_for_room_is_woken_when_the_actor_takes_the_buffer() {
+    const HALF: usize = 32 << 10;
+    let (mut here, _there) = std::os::unix::net::UnixStream::pair().unwrap();
+    here.set_nonblocking(true).unwrap();
+    while here.write(&[0; 4 << 10]).is_ok() {}
+    while here.write(&[0]).is_ok() {}
+    let here = UnixStream::from_std(here).unwrap();
+    // On this thread the actor has its first turn at the next await.
+    let (sender, _receiver, control) = Actor::new(here, Raw).outbox_bytes(2 * HALF).spawn();
+    let mut queued = 0;
+    while sender.try_send(&[7; 1 << 10]).is_ok() {
+        queued += 1;
+    }
+    assert_eq!(queued, HALF >> 10, "half of the outbox is open to senders");
+
+    let woken = Arc::new(Woken::default());
+    let payload = [8; HALF];
+    let mut waiting = pin!(sender.send(&payload));
+    assert!(waiting.as_mut().poll(&mut Context::from_waker(&Arc::clone(&woken).into())).is_pending());
+    for _ in 0..10 {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(woken.0.load(Ordering::Relaxed), 1, "the sender was not told that there is room");
+    assert_eq!(poll_once(waiting), Poll::Ready(Ok(())));
+    assert!(sender.try_send(&[9]).is_err(), "both halves are full");
+
+    let report = soon("the report", control.abort()).await;
+    assert_eq!((report.handed_to_kernel.bytes, report.unsent.len()), (0, queued + 1), "{report}");
 }
 
 #[tokio::test]

@@ -34,17 +34,26 @@ const BACKLOG: u32 = 1024;
 /// A path is taken in this order, and a crash at any point leaves nothing that blocks the next start:
 ///
 /// ```text
-///  .x.sock.lock   locked while the listener lives; never removed        → Error::Locked names the holder
-///  x.sock         looked at: not a socket? alive? then left alone       → Error::NotASocket, Error::InUse
-///  .x.sock.new    bound, owner and mode set, listening
-///  x.sock         gets it in one step: a link where nothing was, an exchange with a stale socket, whose inode is
-///                 then checked to be the one that was looked at — else exchanged back
+///  .x.sock.lock   locked while the listener lives, then removed         → Error::Locked names the holder
+///  x.sock         examined: not a socket? served? left alone            → Error::NotASocket, Error::InUse
+///  .x.sock.old    a stale x.sock is moved here, examined again, and removed; or put back if it is not what it was
+///  x.sock         bound, with a mode no wider than asked; listening; then owner and mode as asked
 /// ```
 ///
-/// So the name never leads to a socket that refuses or that has another mode than asked for, and no two starters
-/// remove each other's sockets. A directory in which others may rename files (writable by group or others, and not
-/// sticky) is refused, because there none of this would hold. Nor would it against the directory's owner, whose it is to
-/// rename what is in it: that user, whoever it is, is trusted not to, and cannot make us touch anything that is not ours.
+/// You bind to the final name, so the kernel's name for the socket (`getsockname`, `ss`, `lsof`, `/proc/net/unix`) is its
+/// absolute path. Of a path that is longer than 107 bytes, the kernel's name is one through a descriptor of the directory
+/// (`/proc/self/fd/N/x.sock`), or a shortened one if the file's own name does not fit. Such a path takes `/proc`.
+///
+/// Between binding and listening, a client that comes is refused, as during any restart; [`Connect`](crate::Connect) with a
+/// deadline waits for that. No client ever reaches a socket whose mode is wider than asked.
+///
+/// A socket is stale if the kernel finds nothing bound to its file, in any network namespace: asking is a lookup that no
+/// server notices. It is left alone where a server may be hidden from this kernel, as on FUSE, overlay and network
+/// filesystems (see [`any_filesystem`](Self::any_filesystem)).
+///
+/// A directory in which others may rename files (writable by group or others, and not sticky) is refused, because there none
+/// of this would hold (see [`in_shared_directory`](Self::in_shared_directory)). The directory's owner can rename what is in it
+/// as well: that user is trusted not to, and cannot make us touch a file that is not ours.
 ///
 /// ```
 /// use uds_socket::{Bind, Connect, Mode};
@@ -121,7 +130,7 @@ impl Bind {
     /// A name in the file system.
     ///
     /// Up to 4095 bytes, the last component up to 249. Other programs may be unable to connect to more than 107
-    /// bytes; [`Connect`](crate::Connect) is not.
+    /// bytes; [`Connect`](crate::Connect) can.
     pub fn path(path: impl Into<PathBuf>) -> Self {
         Self::at(Address::Path(path.into()))
     }
@@ -159,7 +168,8 @@ impl Bind {
         &self.address
     }
 
-    /// Permission bits of the socket's file, [`Mode::USER_ONLY`] unless set; exactly these, whatever the umask.
+    /// Permission bits of the socket's file, [`Mode::USER_ONLY`] unless set; exactly these, whatever the umask. They also
+    /// decide which peers are admitted, unless [`admit`](Self::admit) does.
     pub fn mode(mut self, mode: Mode) -> Self {
         self.file.mode = Some(mode);
         self

@@ -34,17 +34,17 @@ impl Acceptable for UnixStream {
 impl Bind {
     /// Takes the address and listens on it.
     ///
-    /// A plain function, because it is a dozen short calls on a local file system, none of which waits for anybody
+    /// A plain function, because it is a dozen short calls on a local file system, none of which waits for another process
     /// (the lock is tried, not awaited), and because it must not stop half-way the way a dropped future does.
     ///
     /// # Errors
     /// By path: [`Error::InvalidPath`], [`Error::PathTooLong`], [`Error::NoDirectory`], [`Error::SharedDirectory`],
-    /// [`Error::NotASocket`], [`Error::Locked`], [`Error::ForeignLock`], [`Error::InUse`], [`Error::Contended`].
+    /// [`Error::NotASocket`], [`Error::Locked`], [`Error::ForeignLock`], [`Error::InUse`],
+    /// [`Error::ForeignFilesystem`], [`Error::Contended`].
     /// By abstract name: [`Error::InvalidAbstractName`], and [`Error::Bind`] with `EADDRINUSE` when it is taken.
     /// From the service manager: [`Error::NotPassed`], [`Error::PassedTwice`], [`Error::NotAListener`].
     /// [`Error::NoFile`] when mode, owner or group are set and the address is not a path; [`Error::NoRuntime`]
-    /// outside a tokio runtime; [`Error::Bind`] when a system call fails. Nothing is left behind, except the lock
-    /// file if it got that far.
+    /// outside a tokio runtime; [`Error::Bind`] when a system call fails. Nothing is left behind.
     ///
     /// # Panics
     /// In a tokio runtime that was built without I/O.
@@ -188,8 +188,8 @@ impl<S: Acceptable> Listener<S> {
     }
 
     /// Takes the name again after it was lost, with a new socket and everything else as it was asked for. Connections that
-    /// wait on the old socket are handed out first. Does nothing as long as the name leads here, and where there is none of
-    /// ours.
+    /// wait on the old socket are handed out first. Does nothing as long as the name leads here, and where there is no
+    /// file.
     ///
     /// # Errors
     /// As [`Bind::listen`]; above all [`Error::InUse`](crate::Error::InUse) if another server has the name. Then all is as

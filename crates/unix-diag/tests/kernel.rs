@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test may")]
 
 use std::fs::{self, symlink_metadata};
+use std::io::Write as _;
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::MetadataExt;
 use std::os::unix::net::{UnixDatagram, UnixListener, UnixStream};
@@ -19,6 +20,13 @@ fn table(which: Which) -> Table {
         table.extend(dump(which).unwrap().map(Result::unwrap));
     }
     table
+}
+
+/// The number of the kernel's socket.
+fn inode_of(socket: &impl AsRawFd) -> u32 {
+    let link = fs::read_link(format!("/proc/self/fd/{}", socket.as_raw_fd())).unwrap();
+    let link = link.to_str().unwrap();
+    link.trim_start_matches("socket:[").trim_end_matches(']').parse().unwrap()
 }
 
 fn at(path: &Path) -> Option<Entry> {
@@ -126,6 +134,29 @@ fn a_connection_that_outlives_its_listener_does_not_make_it_live() {
     drop((client, server));
 }
 
+/// The kernel uses the attribute of a listener's queue for something else when the socket does not listen: bytes.
+#[test]
+fn only_a_listener_has_a_backlog() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("x");
+    let stream = socket(AddressFamily::UNIX, SocketType::STREAM, None).unwrap();
+    bind(&stream, &SocketAddrUnix::new(&path).unwrap()).unwrap();
+    assert_eq!(at(&path).unwrap().backlog, None, "bound");
+
+    let other = UnixListener::bind(directory.path().join("other")).unwrap();
+    rustix::net::connect(&stream, &SocketAddrUnix::new(directory.path().join("other")).unwrap()).unwrap();
+    let (mut served, _) = other.accept().unwrap();
+    // Unread bytes are what the attribute counts here.
+    served.write_all(b"unread").unwrap();
+    let connected = table(Which::All).get(FileId::of(&symlink_metadata(&path).unwrap())).copied().unwrap();
+    assert_eq!((connected.state, connected.backlog, connected.is_full()), (State::Connected, None, false));
+
+    // The connections that a listener accepted have its file, and not its backlog.
+    let accepted = find(inode_of(&served)).unwrap().unwrap();
+    assert_eq!((accepted.state, accepted.backlog), (State::Connected, None));
+    assert!(at(&directory.path().join("other")).unwrap().backlog.is_some());
+}
+
 #[test]
 fn a_table_longer_than_one_piece_is_read_to_its_end() {
     // More descriptors than many shells allow before they are asked.
@@ -151,11 +182,15 @@ fn a_second_reading_adds_what_the_first_lacked_and_forgets_nothing() {
     let file = |name: &str| FileId::of(&symlink_metadata(path(name)).unwrap());
     let early = UnixListener::bind(path("early")).unwrap();
     let mut table = table(Which::Servers);
-    let _late = UnixListener::bind(path("late")).unwrap();
+    // A file may get the number of one that others on this machine have just removed, and that the table still has.
+    let (late, _listener) = (0..100)
+        .map(|number| format!("late-{number}"))
+        .map(|name| (name.clone(), UnixListener::bind(path(&name)).unwrap()))
+        .find(|(name, _)| table.get(file(name)).is_none())
+        .expect("a file whose number is new");
     drop(early);
-    assert!(table.get(file("late")).is_none());
     table.read_again().unwrap();
     // Once more, for the sake of others on this machine.
     table.read_again().unwrap();
-    assert!(table.get(file("late")).is_some_and(Entry::is_served) && table.get(file("early")).is_some());
+    assert!(table.get(file(&late)).is_some_and(Entry::is_served) && table.get(file("early")).is_some());
 }

@@ -207,7 +207,7 @@ impl Client {
 
     /// Waits for the end of the session, by [`close`](Self::close) or by the loss of the connection, and says what became
     /// of it. Holds no claim on the session: the future does not keep it open. If the runtime was shut down under the
-    /// client, nobody counted, and the account in the report is empty.
+    /// client, there was nothing left to count, and `requests` in the report is empty.
     ///
     /// # Cancel safety
     ///
@@ -219,7 +219,7 @@ impl Client {
         async move {
             let told = report.wait_for(Option::is_some).await.ok().and_then(|report| report.clone());
             // No report: the runtime was shut down, and the task with it.
-            told.unwrap_or_else(|| Report { session, ending: line.ending(), requests: packetizer::Account::default() })
+            told.unwrap_or_else(|| Report { session, ending: line.ending(), requests: packetizer::Report::default() })
         }
     }
 

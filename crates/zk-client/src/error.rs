@@ -77,6 +77,19 @@ pub enum Error {
         /// The limit, [`Options::max_requests`](crate::Options::max_requests).
         max: usize,
     },
+    /// The answer is larger than this client takes. It was skipped as it arrived; the request was executed, and other
+    /// requests are not disturbed.
+    #[error("the answer to {operation} {path:?} has {len} bytes, and the limit is {max}; raise Options::max_reply")]
+    ReplyTooLarge {
+        /// What was asked.
+        operation: &'static str,
+        /// Of which node.
+        path: Box<str>,
+        /// Bytes of the answer.
+        len: u64,
+        /// The limit, [`Options::max_reply`](crate::Options::max_reply).
+        max: usize,
+    },
     /// The server answered nonsense. Other requests are not disturbed.
     #[error("the answer to {operation} {path:?} cannot be read")]
     Malformed {
@@ -105,6 +118,7 @@ impl Error {
             | Self::RequestTooLarge { .. }
             | Self::OutboxFull { .. }
             | Self::TooManyRequests { .. }
+            | Self::ReplyTooLarge { .. }
             | Self::Malformed { .. } => None,
         }
     }
@@ -114,7 +128,7 @@ impl Error {
     pub const fn maybe_executed(&self) -> bool {
         match self {
             Self::ConnectionLost { maybe_executed, .. } => *maybe_executed,
-            Self::Malformed { .. } => true,
+            Self::Malformed { .. } | Self::ReplyTooLarge { .. } => true,
             Self::ConnectString { .. }
             | Self::NoServer { .. }
             | Self::SessionExpired
@@ -139,9 +153,11 @@ impl Error {
             | Self::TooManyRequests { .. } => true,
             Self::ConnectionLost { maybe_executed, .. } => !*maybe_executed,
             Self::Refused { code, .. } => code.is_retryable(),
-            Self::ConnectString { .. } | Self::Invalid(_) | Self::RequestTooLarge { .. } | Self::Malformed { .. } => {
-                false
-            }
+            Self::ConnectString { .. }
+            | Self::Invalid(_)
+            | Self::RequestTooLarge { .. }
+            | Self::ReplyTooLarge { .. }
+            | Self::Malformed { .. } => false,
         }
     }
 
@@ -159,7 +175,8 @@ impl Error {
             | Self::Invalid(_)
             | Self::RequestTooLarge { .. }
             | Self::OutboxFull { .. }
-            | Self::TooManyRequests { .. } => false,
+            | Self::TooManyRequests { .. }
+            | Self::ReplyTooLarge { .. } => false,
         }
     }
 
@@ -171,10 +188,16 @@ impl Error {
             | Self::RequestTooLarge { .. }
             | Self::OutboxFull { .. }
             | Self::TooManyRequests { .. }
+            | Self::ReplyTooLarge { .. }
             | Self::Malformed { .. } => true,
-            Self::Refused { code, .. } => {
-                !matches!(code, ErrorCode::SessionMoved | ErrorCode::SessionClosedRequireSaslAuth)
-            }
+            // After these the server closes the connection.
+            Self::Refused { code, .. } => !matches!(
+                code,
+                ErrorCode::SessionMoved
+                    | ErrorCode::SessionClosedRequireSaslAuth
+                    | ErrorCode::AuthFailed
+                    | ErrorCode::Unimplemented
+            ),
             Self::ConnectString { .. }
             | Self::NoServer { .. }
             | Self::SessionExpired
@@ -254,5 +277,5 @@ pub struct Report {
     /// How it ended.
     pub ending: Ending,
     /// What became of the requests; handshake, pings and close are counted, too.
-    pub requests: packetizer::Account,
+    pub requests: packetizer::Report,
 }

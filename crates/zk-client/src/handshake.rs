@@ -20,7 +20,7 @@ use crate::{
 
 /// What a handshake leaves: a connection with a session on it.
 pub(crate) struct Connection<S> {
-    pub(crate) driver: Driver<S, LengthPrefixed, Session>,
+    pub(crate) driver: Driver<S, Session>,
     pub(crate) handle: Handle<Session>,
     pub(crate) grant: Grant,
 }
@@ -66,7 +66,7 @@ async fn shake_hands<S: AsyncRead + AsyncWrite + Unpin>(
         .with_max_request(options.max_request())
         .with_max_outbox(options.max_outbox())
         .with_max_calls(options.max_requests());
-    let (mut driver, handle) = Driver::new(stream, LengthPrefixed::u32_be(), frames, Session::default(), limits);
+    let (mut driver, handle) = Driver::new(stream, LengthPrefixed::zookeeper(), frames, Session::default(), limits);
     let mut answer = handle.call(&ConnectRequest::new_session(options.session_timeout()));
     loop {
         let answered = tokio::select! {

@@ -69,7 +69,7 @@ mod payload;
 mod pending;
 mod task;
 
-pub use packetizer::Account;
+pub use packetizer::Report as Requests;
 pub use zk_proto::{Acl, CreateMode, ErrorCode, Node, Permissions, SessionId, Stat, Zxid};
 
 pub use crate::{

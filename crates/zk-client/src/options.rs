@@ -80,8 +80,8 @@ impl Options {
         /// connection over a larger one. Beyond: [`Error::RequestTooLarge`](crate::Error::RequestTooLarge).
         max_request, with_max_request: usize;
         /// Bytes of the largest answer; 4 MiB by default. It is larger than a request may be, because a node filled to the
-        /// limit comes back with more around it, and a list of children has no limit of its own. A larger answer ends the
-        /// connection before it is read.
+        /// limit comes back with more around it, and a list of children has no limit of its own. A larger answer is
+        /// skipped as it arrives: [`Error::ReplyTooLarge`](crate::Error::ReplyTooLarge).
         max_reply, with_max_reply: usize;
         /// Bytes of requests that may wait to be sent; 16 MiB by default. Beyond:
         /// [`Error::OutboxFull`](crate::Error::OutboxFull).

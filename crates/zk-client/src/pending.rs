@@ -91,6 +91,7 @@ fn failed(error: packetizer::Error<zk_proto::Error>, operation: &'static str, pa
         Mux::OutboxFull { queued, max, .. } => Error::OutboxFull { queued, max },
         Mux::TooManyCalls { max } => Error::TooManyRequests { max },
         Mux::TooLarge { len, max } => Error::RequestTooLarge { len, max },
+        Mux::ReplyTooLarge { len, max } => Error::ReplyTooLarge { operation, path: path.into(), len, max },
         Mux::Encode(source) => Error::Invalid(source),
         Mux::Decode(source) => Error::Malformed { operation, path: path.into(), source },
         other => Error::ConnectionLost { maybe_executed: other.maybe_executed(), why: other.to_string().into() },

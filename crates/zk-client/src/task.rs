@@ -7,7 +7,6 @@ use std::{
     task::{Context, Poll, Waker},
 };
 
-use frame_codec::LengthPrefixed;
 use packetizer::{Driver, Step};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
@@ -45,7 +44,7 @@ pub(crate) fn start<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
 }
 
 struct Task<S> {
-    driver: Driver<S, LengthPrefixed, Session>,
+    driver: Driver<S, Session>,
     keepalive: Keepalive,
     line: Arc<Line>,
     /// The answer to a ping.
@@ -62,7 +61,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Task<S> {
         // The reason must be known before the requests that wait are told to fail.
         self.line.end(&ending);
         self.driver.disconnect();
-        let report = Report { session, ending, requests: self.driver.account() };
+        let report = Report { session, ending, requests: self.driver.report() };
         ended.send_replace(Some(report));
     }
 

@@ -2,6 +2,8 @@
 
 use std::{borrow::Cow, ops::BitOr};
 
+use bytes::BufMut;
+
 use crate::{
     error::Error,
     jute::{Reader, Record, put_int, put_text},
@@ -57,7 +59,7 @@ impl Acl<'_> {
 }
 
 impl<'a> Record<'a> for Acl<'a> {
-    fn encode(&self, out: &mut Vec<u8>) {
+    fn encode(&self, out: &mut impl BufMut) {
         put_int(out, self.permissions.0);
         put_text(out, &self.scheme);
         put_text(out, &self.id);

@@ -2,6 +2,8 @@
 
 use std::{borrow::Cow, fmt, time::Duration};
 
+use bytes::BufMut;
+
 use crate::{
     error::Error,
     ids::{SessionId, Zxid},
@@ -77,7 +79,7 @@ impl ConnectRequest<'static> {
 }
 
 impl<'a> Record<'a> for ConnectRequest<'a> {
-    fn encode(&self, out: &mut Vec<u8>) {
+    fn encode(&self, out: &mut impl BufMut) {
         put_int(out, self.protocol_version);
         put_long(out, self.last_zxid_seen.0);
         put_int(out, self.timeout_ms);
@@ -143,7 +145,7 @@ impl ConnectResponse<'_> {
 }
 
 impl<'a> Record<'a> for ConnectResponse<'a> {
-    fn encode(&self, out: &mut Vec<u8>) {
+    fn encode(&self, out: &mut impl BufMut) {
         put_int(out, self.protocol_version);
         put_int(out, self.timeout_ms);
         put_long(out, self.session.0);

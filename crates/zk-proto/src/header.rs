@@ -1,5 +1,7 @@
 //! What stands before every request and reply but the handshake.
 
+use bytes::BufMut;
+
 use crate::{
     error::Error,
     ids::{Xid, Zxid},
@@ -71,7 +73,7 @@ pub struct RequestHeader {
 }
 
 impl<'a> Record<'a> for RequestHeader {
-    fn encode(&self, out: &mut Vec<u8>) {
+    fn encode(&self, out: &mut impl BufMut) {
         put_int(out, self.xid.0);
         put_int(out, self.op);
     }
@@ -92,8 +94,13 @@ pub struct ReplyHeader {
     pub err: i32,
 }
 
+impl ReplyHeader {
+    /// Bytes on the wire.
+    pub const LEN: usize = 16;
+}
+
 impl<'a> Record<'a> for ReplyHeader {
-    fn encode(&self, out: &mut Vec<u8>) {
+    fn encode(&self, out: &mut impl BufMut) {
         put_int(out, self.xid.0);
         put_long(out, self.zxid.0);
         put_int(out, self.err);

@@ -17,6 +17,7 @@
 use std::borrow::Cow;
 
 use byteorder::{BigEndian, ByteOrder as _};
+use bytes::BufMut;
 
 use crate::error::Error;
 
@@ -30,7 +31,7 @@ pub trait Record<'a>: Sized {
     ///
     /// If a text, buffer or list has more than `i32::MAX` bytes or elements. No server takes a frame of even a hundredth
     /// of that; whoever passes on data of unknown size checks it first.
-    fn encode(&self, out: &mut Vec<u8>);
+    fn encode(&self, out: &mut impl BufMut);
 
     /// Reads the record.
     ///
@@ -207,37 +208,37 @@ fn join_surrogates(mut bytes: &[u8]) -> Option<String> {
     }
 }
 
-pub(crate) fn put_boolean(out: &mut Vec<u8>, value: bool) {
-    out.push(u8::from(value));
+pub(crate) fn put_boolean(out: &mut impl BufMut, value: bool) {
+    out.put_u8(u8::from(value));
 }
 
-pub(crate) fn put_int(out: &mut Vec<u8>, value: i32) {
+pub(crate) fn put_int(out: &mut impl BufMut, value: i32) {
     let mut bytes = [0; 4];
     BigEndian::write_i32(&mut bytes, value);
-    out.extend_from_slice(&bytes);
+    out.put_slice(&bytes);
 }
 
-pub(crate) fn put_long(out: &mut Vec<u8>, value: i64) {
+pub(crate) fn put_long(out: &mut impl BufMut, value: i64) {
     let mut bytes = [0; 8];
     BigEndian::write_i64(&mut bytes, value);
-    out.extend_from_slice(&bytes);
+    out.put_slice(&bytes);
 }
 
-pub(crate) fn put_len(out: &mut Vec<u8>, len: usize) {
+pub(crate) fn put_len(out: &mut impl BufMut, len: usize) {
     put_int(out, i32::try_from(len).expect("whoever encodes has checked that no field exceeds i32::MAX"));
 }
 
-pub(crate) fn put_buffer(out: &mut Vec<u8>, buffer: Option<&[u8]>) {
+pub(crate) fn put_buffer(out: &mut impl BufMut, buffer: Option<&[u8]>) {
     match buffer {
         None => put_int(out, -1),
         Some(bytes) => {
             put_len(out, bytes.len());
-            out.extend_from_slice(bytes);
+            out.put_slice(bytes);
         }
     }
 }
 
-pub(crate) fn put_text(out: &mut Vec<u8>, text: &str) {
+pub(crate) fn put_text(out: &mut impl BufMut, text: &str) {
     put_buffer(out, Some(text.as_bytes()));
 }
 

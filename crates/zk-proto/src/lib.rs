@@ -16,17 +16,17 @@
 //! and whatever listens in between. Records that are read borrow from the frame.
 //!
 //! ```
-//! use packetizer::{Limits, Mux, Output};
+//! use packetizer::{Limits, Mux, Output, frame_codec::LengthPrefixed};
 //! use std::time::Duration;
-//! use zk_proto::{Body, ConnectRequest, ConnectResponse, GetData, Password, Record, Session, SessionId};
+//! use zk_proto::{ConnectRequest, ConnectResponse, GetData, Password, Record, Session, SessionId};
 //!
-//! let mut mux = Mux::new(Session::default(), Limits::default());
+//! let mut mux = Mux::new(LengthPrefixed::zookeeper(), Session::default(), Limits::default());
 //! mux.request(&ConnectRequest::new_session(Duration::from_secs(10)), "connect").unwrap();
 //! // The handshake need not be waited for: this request goes out in the same write.
 //! mux.request(&GetData { path: "/config".into(), watch: false }, "get").unwrap();
-//! assert_eq!(mux.poll_transmit().map(<[u8]>::len), Some(45));
-//! assert_eq!(mux.poll_transmit(), Some(&b"\0\0\0\x01\0\0\0\x04\0\0\0\x07/config\0"[..]));
-//! mux.handle_sent(2);
+//! let written = mux.poll_transmit().unwrap();
+//! assert!(written.ends_with(b"\0\0\0\x14\0\0\0\x01\0\0\0\x04\0\0\0\x07/config\0"));
+//! mux.handle_written(written.len());
 //!
 //! let granted = ConnectResponse {
 //!     protocol_version: 0,
@@ -35,9 +35,9 @@
 //!     password: Password::new(&b"sixteen  secrets"[..]),
 //!     read_only: Some(false),
 //! };
-//! mux.handle_frame(&granted.to_bytes()).unwrap();
-//! let Some(Output::Answer { waiter: "connect", result: Ok(Ok(Body::Connected(Some(grant)))) }) = mux.poll_output()
-//! else { panic!("a session was granted") };
+//! mux.handle_frame(granted.to_bytes().into()).unwrap();
+//! let Some(Output::Answer { waiter: "connect", result: Ok(reply) }) = mux.poll_output() else { panic!("an answer") };
+//! let grant = reply.decode::<ConnectRequest>().unwrap().expect("a session was granted");
 //! assert_eq!(grant.timeout, Duration::from_secs(4));
 //! ```
 //!
@@ -75,6 +75,6 @@ pub use crate::{
     keepalive::{Due, Keepalive},
     reply::{Children, Created, Data, WatcherEvent},
     request::{ANY_VERSION, CloseSession, Create, CreateMode, Delete, Exists, GetChildren, GetData, Ping, SetData},
-    session::{Body, Context, Lane, Node, Reply, Session},
+    session::{Context, Lane, Node, Session},
     stat::Stat,
 };

@@ -2,6 +2,8 @@
 
 use std::borrow::Cow;
 
+use bytes::BufMut;
+
 use crate::{
     error::Error,
     jute::{Reader, Record, put_buffer, put_int, put_len, put_text},
@@ -16,7 +18,7 @@ pub struct Created<'a> {
 }
 
 impl<'a> Record<'a> for Created<'a> {
-    fn encode(&self, out: &mut Vec<u8>) {
+    fn encode(&self, out: &mut impl BufMut) {
         put_text(out, &self.path);
     }
 
@@ -36,7 +38,7 @@ pub struct Data<'a> {
 }
 
 impl<'a> Record<'a> for Data<'a> {
-    fn encode(&self, out: &mut Vec<u8>) {
+    fn encode(&self, out: &mut impl BufMut) {
         put_buffer(out, self.data);
         self.stat.encode(out);
     }
@@ -54,7 +56,7 @@ pub struct Children<'a> {
 }
 
 impl<'a> Record<'a> for Children<'a> {
-    fn encode(&self, out: &mut Vec<u8>) {
+    fn encode(&self, out: &mut impl BufMut) {
         put_len(out, self.names.len());
         for name in &self.names {
             put_text(out, name);
@@ -86,7 +88,7 @@ impl WatcherEvent<'_> {
 }
 
 impl<'a> Record<'a> for WatcherEvent<'a> {
-    fn encode(&self, out: &mut Vec<u8>) {
+    fn encode(&self, out: &mut impl BufMut) {
         put_int(out, self.kind);
         put_int(out, self.state);
         put_text(out, &self.path);

@@ -2,6 +2,8 @@
 
 use std::borrow::Cow;
 
+use bytes::BufMut;
+
 use crate::{
     acl::Acl,
     error::Error,
@@ -73,7 +75,7 @@ pub struct Create<'a> {
 }
 
 impl<'a> Record<'a> for Create<'a> {
-    fn encode(&self, out: &mut Vec<u8>) {
+    fn encode(&self, out: &mut impl BufMut) {
         put_text(out, &self.path);
         put_buffer(out, self.data);
         put_len(out, self.acl.len());
@@ -103,7 +105,7 @@ pub struct Delete<'a> {
 }
 
 impl<'a> Record<'a> for Delete<'a> {
-    fn encode(&self, out: &mut Vec<u8>) {
+    fn encode(&self, out: &mut impl BufMut) {
         put_text(out, &self.path);
         put_int(out, self.version);
     }
@@ -125,7 +127,7 @@ pub struct SetData<'a> {
 }
 
 impl<'a> Record<'a> for SetData<'a> {
-    fn encode(&self, out: &mut Vec<u8>) {
+    fn encode(&self, out: &mut impl BufMut) {
         put_text(out, &self.path);
         put_buffer(out, self.data);
         put_int(out, self.version);
@@ -149,7 +151,7 @@ macro_rules! reads {
         }
 
         impl<'a> Record<'a> for $name<'a> {
-            fn encode(&self, out: &mut Vec<u8>) {
+            fn encode(&self, out: &mut impl BufMut) {
                 put_text(out, &self.path);
                 put_boolean(out, self.watch);
             }
@@ -179,7 +181,7 @@ pub struct Ping;
 pub struct CloseSession;
 
 impl<'a> Record<'a> for Ping {
-    fn encode(&self, _out: &mut Vec<u8>) {}
+    fn encode(&self, _out: &mut impl BufMut) {}
 
     fn decode(_reader: &mut Reader<'a>) -> Result<Self, Error> {
         Ok(Self)
@@ -187,7 +189,7 @@ impl<'a> Record<'a> for Ping {
 }
 
 impl<'a> Record<'a> for CloseSession {
-    fn encode(&self, _out: &mut Vec<u8>) {}
+    fn encode(&self, _out: &mut impl BufMut) {}
 
     fn decode(_reader: &mut Reader<'a>) -> Result<Self, Error> {
         Ok(Self)

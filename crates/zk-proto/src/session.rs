@@ -5,8 +5,8 @@
 //!        └───────answer without one─────► Refused       nothing may follow
 //! ```
 
-use bytes::Bytes;
-use packetizer::{Call, Class, Protocol, Ticket};
+use bytes::{Bytes, BytesMut};
+use packetizer::{Call, Class, ClassOf, Matched, Protocol, Route, Skip, Ticket, TicketOf};
 
 use crate::{
     code::ErrorCode,
@@ -39,7 +39,7 @@ enum Phase {
 }
 
 /// The queues in which a server answers.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Lane {
     /// The answer to the connect request, which has no header.
     Handshake,
@@ -56,27 +56,6 @@ pub enum Context {
     Connect,
     /// It was this operation.
     Operation(OpCode),
-}
-
-/// A reply: what was asked for, or why not.
-pub type Reply = Result<Body, ErrorCode>;
-
-/// What a reply says.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Body {
-    /// To a connect request: the session, or that there is none (any more).
-    Connected(Option<Grant>),
-    /// To a create: the path.
-    Path(String),
-    /// To exists and set.
-    Stat(Stat),
-    /// To a get.
-    Node(Node),
-    /// To a list.
-    Children(Vec<String>),
-    /// To a delete, a ping, a close.
-    Nothing,
 }
 
 /// A node that was read.
@@ -117,19 +96,14 @@ impl Session {
     }
 
     /// Appends a header and a record. The number is taken last: nothing can fail any more.
-    fn encode<'a>(
-        &mut self,
-        op: OpCode,
-        record: &impl Record<'a>,
-        frame: &mut Vec<u8>,
-    ) -> Result<Ticket<Lane, Option<Xid>, Context>, Error> {
+    fn encode<'a>(&mut self, op: OpCode, record: &impl Record<'a>, frame: &mut BytesMut) -> TicketOf<Self> {
         let (lane, xid) = match op {
             OpCode::Ping => (Lane::Ping, Xid::PING),
             _ => (Lane::Ordered, self.xids.take()),
         };
         RequestHeader { xid, op: op.code() }.encode(frame);
         record.encode(frame);
-        Ok(Ticket { lane, tag: Some(xid), context: Context::Operation(op) })
+        Ticket { route: Route::Lane { lane, tag: Some(xid) }, context: Context::Operation(op) }
     }
 }
 
@@ -138,13 +112,15 @@ impl Protocol for Session {
     /// The answer to the connect request carries no number.
     type Tag = Option<Xid>;
     type Context = Context;
-    type Reply = Reply;
     type Event = WatcherEvent<'static>;
     type Error = Error;
 
-    fn classify(&mut self, frame: &[u8]) -> Result<Class<Lane, Option<Xid>, WatcherEvent<'static>>, Error> {
+    /// Some servers allow nodes of 256 MiB.
+    const SKIP: Option<Skip> = Some(Skip { head: ReplyHeader::LEN, max: 256 << 20 });
+
+    fn classify(&mut self, frame: &[u8]) -> Result<ClassOf<Self>, Error> {
         match self.phase {
-            Phase::Connecting => return Ok(Class::Reply { lane: Lane::Handshake, tag: None }),
+            Phase::Connecting => return Ok(Class::Reply(Route::Lane { lane: Lane::Handshake, tag: None })),
             Phase::Established => {}
             Phase::Refused => return Err(Error::AfterRefusal { len: frame.len() }),
         }
@@ -153,95 +129,80 @@ impl Protocol for Session {
         if header.xid == Xid::NOTIFICATION {
             return Ok(Class::Event(WatcherEvent::decode(&mut reader)?.into_owned()));
         }
-        self.last_zxid = self.last_zxid.max(header.zxid);
         let lane = if header.xid == Xid::PING { Lane::Ping } else { Lane::Ordered };
-        Ok(Class::Reply { lane, tag: Some(header.xid) })
+        Ok(Class::Reply(Route::Lane { lane, tag: Some(header.xid) }))
     }
 
-    fn decode(&mut self, context: Context, frame: &[u8]) -> Result<Reply, Error> {
-        let mut reader = Reader::new(frame);
-        let op = match context {
+    fn settle(&mut self, context: &mut Context, reply: Matched<'_>) -> Result<(), Error> {
+        match context {
             Context::Connect => {
-                let grant = ConnectResponse::decode(&mut reader)?.grant();
-                self.phase = if grant.is_some() { Phase::Established } else { Phase::Refused };
-                return Ok(Ok(Body::Connected(grant)));
+                let granted = ConnectResponse::from_bytes(reply.bytes())?.grant().is_some();
+                self.phase = if granted { Phase::Established } else { Phase::Refused };
             }
-            Context::Operation(op) => op,
-        };
-        let header = ReplyHeader::decode(&mut reader)?;
-        if let Some(code) = ErrorCode::from_code(header.err) {
-            return Ok(Err(code));
+            Context::Operation(_) => {
+                self.last_zxid = self.last_zxid.max(ReplyHeader::from_bytes(reply.bytes())?.zxid);
+            }
         }
-        Ok(Ok(match op {
-            OpCode::Create => Body::Path(Created::decode(&mut reader)?.path.into_owned()),
-            OpCode::Exists | OpCode::SetData => Body::Stat(Stat::decode(&mut reader)?),
-            OpCode::GetData => {
-                let Data { data, stat } = Data::decode(&mut reader)?;
-                Body::Node(Node { data: data.map(Bytes::copy_from_slice), stat })
-            }
-            OpCode::GetChildren => {
-                let names = Children::decode(&mut reader)?.names;
-                Body::Children(names.into_iter().map(Into::into).collect())
-            }
-            OpCode::Delete | OpCode::Ping | OpCode::CloseSession => Body::Nothing,
-        }))
+        Ok(())
     }
 }
-
-/// Why a body cannot be of another kind than the call expects.
-const KIND: &str = "a reply is decoded as its own request's context says";
 
 impl Call for ConnectRequest<'_> {
     type Protocol = Session;
     /// `None`: there is no such session any more.
     type Reply = Option<Grant>;
 
-    fn encode(&self, _session: &mut Session, frame: &mut Vec<u8>) -> Result<Ticket<Lane, Option<Xid>, Context>, Error> {
+    fn encode(&self, _session: &mut Session, frame: &mut BytesMut) -> Result<TicketOf<Session>, Error> {
         Record::encode(self, frame);
-        Ok(Ticket { lane: Lane::Handshake, tag: None, context: Context::Connect })
+        Ok(Ticket { route: Route::Lane { lane: Lane::Handshake, tag: None }, context: Context::Connect })
     }
 
-    fn reply(reply: Reply) -> Option<Grant> {
-        let Ok(Body::Connected(grant)) = reply else { unreachable!("{KIND}") };
-        grant
+    fn decode(_context: Context, frame: Bytes) -> Result<Option<Grant>, Error> {
+        Ok(ConnectResponse::from_bytes(&frame)?.grant())
     }
 }
 
-/// Ties a request record to its operation, to the check of its path, and to its part of [`Body`].
+/// Reads the header of a reply, and its body where the server did not refuse.
+fn read<T>(
+    frame: &Bytes,
+    body: impl FnOnce(&mut Reader<'_>) -> Result<T, Error>,
+) -> Result<Result<T, ErrorCode>, Error> {
+    let mut reader = Reader::new(frame);
+    match ErrorCode::from_code(ReplyHeader::decode(&mut reader)?.err) {
+        Some(code) => Ok(Err(code)),
+        None => body(&mut reader).map(Ok),
+    }
+}
+
+/// Ties a request record to its operation, to the check of its path, and to what its reply says.
 macro_rules! calls {
-    ($($request:ty, $op:ident, |$this:ident| $check:expr, $reply:ty, $body:pat => $value:expr;)+) => {$(
+    ($($request:ty, $op:ident, |$this:ident| $check:expr, $reply:ty, |$reader:ident| $value:expr;)+) => {$(
         impl Call for $request {
             type Protocol = Session;
             type Reply = Result<$reply, ErrorCode>;
 
-            fn encode(
-                &self,
-                session: &mut Session,
-                frame: &mut Vec<u8>,
-            ) -> Result<Ticket<Lane, Option<Xid>, Context>, Error> {
+            fn encode(&self, session: &mut Session, frame: &mut BytesMut) -> Result<TicketOf<Session>, Error> {
                 let $this = self;
                 $check?;
-                session.encode(OpCode::$op, self, frame)
+                Ok(session.encode(OpCode::$op, self, frame))
             }
 
-            fn reply(reply: Reply) -> Self::Reply {
-                match reply? {
-                    $body => Ok($value),
-                    _ => unreachable!("{KIND}"),
-                }
+            fn decode(_context: Context, frame: Bytes) -> Result<Self::Reply, Error> {
+                read(&frame, |$reader| $value)
             }
         }
     )+};
 }
 
 calls! {
-    Create<'_>, Create, |this| this.validate(), String, Body::Path(path) => path;
-    Delete<'_>, Delete, |this| path::validate(&this.path), (), Body::Nothing => ();
-    GetData<'_>, GetData, |this| path::validate(&this.path), Node, Body::Node(node) => node;
-    SetData<'_>, SetData, |this| path::validate(&this.path), Stat, Body::Stat(stat) => stat;
-    GetChildren<'_>, GetChildren, |this| path::validate(&this.path), Vec<String>, Body::Children(names) => names;
-    Ping, Ping, |_this| Ok::<_, Error>(()), (), Body::Nothing => ();
-    CloseSession, CloseSession, |_this| Ok::<_, Error>(()), (), Body::Nothing => ();
+    Create<'_>, Create, |this| this.validate(), String, |reader| Ok(Created::decode(reader)?.path.into_owned());
+    Delete<'_>, Delete, |this| path::validate(&this.path), (), |_reader| Ok(());
+    GetData<'_>, GetData, |this| path::validate(&this.path), Node, |reader| Node::decode(reader);
+    SetData<'_>, SetData, |this| path::validate(&this.path), Stat, |reader| Stat::decode(reader);
+    GetChildren<'_>, GetChildren, |this| path::validate(&this.path), Vec<String>,
+        |reader| Ok(Children::decode(reader)?.names.into_iter().map(Into::into).collect());
+    Ping, Ping, |_this| Ok::<_, Error>(()), (), |_reader| Ok(());
+    CloseSession, CloseSession, |_this| Ok::<_, Error>(()), (), |_reader| Ok(());
 }
 
 impl Call for Exists<'_> {
@@ -249,18 +210,28 @@ impl Call for Exists<'_> {
     /// That a node does not exist is an answer, not an error.
     type Reply = Result<Option<Stat>, ErrorCode>;
 
-    fn encode(&self, session: &mut Session, frame: &mut Vec<u8>) -> Result<Ticket<Lane, Option<Xid>, Context>, Error> {
+    fn encode(&self, session: &mut Session, frame: &mut BytesMut) -> Result<TicketOf<Session>, Error> {
         path::validate(&self.path)?;
-        session.encode(OpCode::Exists, self, frame)
+        Ok(session.encode(OpCode::Exists, self, frame))
     }
 
-    fn reply(reply: Reply) -> Self::Reply {
-        match reply {
-            Ok(Body::Stat(stat)) => Ok(Some(stat)),
-            Ok(_) => unreachable!("{KIND}"),
+    fn decode(_context: Context, frame: Bytes) -> Result<Self::Reply, Error> {
+        Ok(match read(&frame, stat)? {
+            Ok(stat) => Ok(Some(stat)),
             Err(ErrorCode::NoNode) => Ok(None),
             Err(code) => Err(code),
-        }
+        })
+    }
+}
+
+fn stat(reader: &mut Reader<'_>) -> Result<Stat, Error> {
+    Stat::decode(reader)
+}
+
+impl Node {
+    fn decode(reader: &mut Reader<'_>) -> Result<Self, Error> {
+        let Data { data, stat } = Data::decode(reader)?;
+        Ok(Self { data: data.map(Bytes::copy_from_slice), stat })
     }
 }
 

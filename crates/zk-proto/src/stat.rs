@@ -1,5 +1,7 @@
 //! What a server tells of a node besides its data.
 
+use bytes::BufMut;
+
 use crate::{
     error::Error,
     ids::{SessionId, Zxid},
@@ -39,7 +41,7 @@ impl Stat {
 }
 
 impl<'a> Record<'a> for Stat {
-    fn encode(&self, out: &mut Vec<u8>) {
+    fn encode(&self, out: &mut impl BufMut) {
         put_long(out, self.czxid.0);
         put_long(out, self.mzxid.0);
         put_long(out, self.ctime);

@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use packetizer::{Call, Limits, Mux, Output};
+use packetizer::{Call, Limits, Mux, Output, frame_codec::LengthPrefixed};
 use zk_proto::{
-    Acl, Body, ConnectRequest, ConnectResponse, Create, CreateMode, ErrorCode, GetData, Password, Ping, Record,
-    ReplyHeader, RequestHeader, Session, SessionId, Stat, WatcherEvent, Xid, Zxid, jute::Reader,
+    Acl, ConnectRequest, ConnectResponse, Create, CreateMode, ErrorCode, GetData, Password, Ping, Record, ReplyHeader,
+    RequestHeader, Session, SessionId, Stat, WatcherEvent, Xid, Zxid, jute::Reader,
 };
 
 /// Hex digits, with spaces for reading.
@@ -20,24 +20,23 @@ fn framed(frame: &[u8]) -> Vec<u8> {
 }
 
 fn connected() -> Mux<Session, u32> {
-    let mut mux = Mux::new(Session::default(), Limits::default());
+    let mut mux = Mux::new(LengthPrefixed::zookeeper(), Session::default(), Limits::default());
     mux.request(&ConnectRequest::new_session(Duration::from_secs(4)), 0).expect("the first request");
-    mux.poll_transmit();
-    mux.handle_sent(1);
+    let written = mux.poll_transmit().expect("the request");
+    mux.handle_written(written.len());
     let granted = hex("00000000 00000fa0 0100003641f70000 00000010 000102030405060708090a0b0c0d0e0f 00");
-    mux.handle_frame(&granted).expect("an answer");
-    let Some(Output::Answer { result: Ok(Ok(Body::Connected(Some(grant)))), .. }) = mux.poll_output() else {
-        panic!("the session is granted")
-    };
+    mux.handle_frame(granted.into()).expect("an answer");
+    let Some(Output::Answer { result: Ok(reply), .. }) = mux.poll_output() else { panic!("an answer") };
+    let grant = reply.decode::<ConnectRequest<'_>>().expect("a response").expect("the session is granted");
     assert_eq!((grant.session, grant.timeout), (SessionId(0x0100_0036_41f7_0000), Duration::from_secs(4)));
     mux
 }
 
 fn sent<C: Call<Protocol = Session>>(mux: &mut Mux<Session, u32>, call: &C) -> Vec<u8> {
     mux.request(call, 1).expect("there is room");
-    let frame = framed(mux.poll_transmit().expect("the request"));
-    mux.handle_sent(1);
-    frame
+    let frame = mux.poll_transmit().expect("the request");
+    mux.handle_written(frame.len());
+    frame.to_vec()
 }
 
 #[test]

@@ -4,7 +4,7 @@
 
 use std::borrow::Cow;
 
-use packetizer::{Limits, Mux};
+use packetizer::{Call, Limits, Mux, Output, Reply, Unsent, frame_codec::Raw};
 use proptest::{collection::vec, prelude::*};
 use zk_proto::{
     Acl, Children, CloseSession, ConnectRequest, ConnectResponse, Create, Created, Data, Delete, Exists, GetChildren,
@@ -178,14 +178,14 @@ proptest! {
 
     #[test]
     fn no_frames_from_a_server_panic(frames in vec(hostile(), 0..8), handshake in any::<bool>()) {
-        let mut mux = Mux::new(Session::default(), Limits::default());
+        let mut mux = Mux::new(Raw, Session::default(), Limits::default());
         mux.request(&ConnectRequest::new_session(std::time::Duration::from_secs(1)), ()).unwrap();
         for watch in [true, false] {
             mux.request(&GetChildren { path: "/a".into(), watch }, ()).unwrap();
             mux.request(&GetData { path: "/a".into(), watch }, ()).unwrap();
         }
-        while mux.poll_transmit().is_some() {
-            mux.handle_sent(1);
+        while let Some(block) = mux.poll_transmit() {
+            mux.handle_written(block.len());
         }
         if handshake {
             let granted = ConnectResponse {
@@ -195,21 +195,30 @@ proptest! {
                 password: Password::NONE,
                 read_only: None,
             };
-            mux.handle_frame(&granted.to_bytes()).unwrap();
+            mux.handle_frame(granted.to_bytes().into()).unwrap();
         }
         for (xid, frame) in (1_i32..).zip(&frames) {
             // Half of them with a header that is due, so that bodies are read too.
             let mut due = ReplyHeader { xid: Xid(xid), zxid: Zxid(1), err: 0 }.to_bytes();
             due.extend_from_slice(frame);
             let frame = if frame.len() % 2 == 0 { &due } else { frame };
-            if mux.handle_frame(frame).is_err() {
+            if mux.handle_frame(frame.clone().into()).is_err() {
                 break;
             }
         }
-        mux.handle_disconnect();
-        let answers = std::iter::from_fn(|| mux.poll_output())
-            .filter(|output| matches!(output, packetizer::Output::Answer { .. }))
-            .count();
+        mux.handle_disconnect(Unsent::Fail);
+        let mut answers = 0;
+        while let Some(output) = mux.poll_output() {
+            let Output::Answer { result, .. } = output else { continue };
+            answers += 1;
+            // Whatever the call was, whatever the reply is read as.
+            let Ok(Reply { context, frame }) = result else { continue };
+            let _ = <ConnectRequest<'_> as Call>::decode(context, frame.clone());
+            let _ = <GetChildren<'_> as Call>::decode(context, frame.clone());
+            let _ = <GetData<'_> as Call>::decode(context, frame.clone());
+            let _ = <Exists<'_> as Call>::decode(context, frame.clone());
+            let _ = <Create<'_> as Call>::decode(context, frame);
+        }
         prop_assert_eq!(answers, 5, "each call is answered once");
     }
 

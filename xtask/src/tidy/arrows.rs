@@ -60,13 +60,13 @@ const GRAPH: &[Crate] = &[
     arrows("zk", &["zk-server", "zk-client", "zk-proto", "packetizer", "frame-codec", "endpoint"]),
 ];
 
-/// Nobody depends on these, not even in tests.
+/// No crate depends on these, not even in tests.
 const BINARIES: &[&str] = &["mpsr", "zk"];
 
-/// Anyone may test with these.
+/// Every crate may test with these.
 const FOR_TESTS: &[&str] = &["cancel-kit", "heap-kit"];
 
-/// Not crates of ours but members: they see everything.
+/// Members that are no crates for users: they see everything.
 const OUTSIDE: &[&str] = &["xtask", "tributary-tests"];
 
 pub(super) fn check(packages: &[Package]) -> Vec<Problem> {

@@ -1,7 +1,9 @@
 //! What exists is named where readers look for it.
 
+use cargo_metadata::TargetKind;
+
 use super::{Problem, manifests, tree::Tree};
-use crate::workspace::Workspace;
+use crate::workspace::{Workspace, targets};
 
 pub(super) fn check(workspace: &Workspace, tree: &Tree) -> Vec<Problem> {
     let mut problems = Vec::new();
@@ -15,6 +17,12 @@ pub(super) fn check(workspace: &Workspace, tree: &Tree) -> Vec<Problem> {
         if tree.get(&path).is_none_or(|text| text.trim().is_empty()) {
             problems.push(format!("{path}: a crate tells what it is for"));
         }
+    }
+    let index = tree.get("docs/examples.md").unwrap_or_default();
+    for package in workspace.crates() {
+        let named = |name: &&str| !index.contains(&format!("[`{name}`](../{}/", workspace.dir(package)));
+        let missing = targets(package, TargetKind::Example).filter(named);
+        problems.extend(missing.map(|name| format!("docs/examples.md: does not list `{name}` of {}", package.name)));
     }
     let external = tree.get("Cargo.toml").map(manifests::external).unwrap_or_default();
     match tree.get("docs/dependencies.md") {
@@ -52,16 +60,17 @@ mod tests {
     use super::*;
     use crate::workspace::fake;
 
-    fn complaints(files: [(&str, &str); 4]) -> Vec<Problem> {
-        let workspace = fake::workspace(vec![fake::package("a", &[])]);
+    fn complaints(files: [(&str, &str); 5]) -> Vec<Problem> {
+        let workspace = fake::workspace(vec![fake::package("a", &[("b", "example")])]);
         check(&workspace, &Tree::from(files))
     }
 
-    const GOOD: [(&str, &str); 4] = [
+    const GOOD: [(&str, &str); 5] = [
         ("README.md", "| crate | |\n|---|---|\n| [`a`](crates/a) | does a |\n"),
         ("crates/a/README.md", "# a\n"),
         ("Cargo.toml", "[workspace.dependencies]\nbytes = \"1\"\n"),
         ("docs/dependencies.md", "`bytes`: buffers.\n"),
+        ("docs/examples.md", "| [`b`](../crates/a/examples/b.rs) | a |\n"),
     ];
 
     #[test]
@@ -77,12 +86,13 @@ mod tests {
             (1, "\n"),
             (2, "[workspace.dependencies]\nbytes = \"1\"\nmio = \"1\"\n"),
             (3, "bytes without ticks\n"),
+            (4, "| [`b`](../crates/ab/examples/b.rs) | another's |\n"),
         ] {
             let mut files = GOOD;
             files[index].1 = planted;
             assert_eq!(complaints(files).len(), 1, "{planted}");
         }
-        for index in [0, 1, 3] {
+        for index in [0, 1, 3, 4] {
             let mut files = GOOD;
             files[index].0 = "elsewhere.md";
             assert_eq!(complaints(files).len(), 1, "without {}", GOOD[index].0);

@@ -22,6 +22,7 @@ const PURE_FILES: &[&str] = &[
     "crates/fs-watch/src/health.rs",
     "crates/fs-watch/src/filesystem.rs",
     "crates/unix-diag/src/wire.rs",
+    "crates/mpsr-server/src/schedule.rs",
 ];
 
 /// Never below a pure crate.

@@ -1,6 +1,6 @@
 //! What is behind each socket of a directory, all at once.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::os::unix::ffi::OsStrExt;
@@ -18,6 +18,9 @@ use crate::error::Error;
 
 /// Directories below directories are not followed any deeper.
 const DEPTH: usize = 32;
+
+/// A descriptor that is good for nothing but asking about the file.
+const PLACE: OFlags = OFlags::PATH.union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
 
 /// So many directories at most are opened only to count what is in them.
 const PEEKED: usize = 1024;
@@ -160,6 +163,7 @@ impl Inspection {
         let mut found: Vec<Found> = seen.into_iter().map(|seen| self.judge(seen, table.as_ref())).collect();
         cost.questions = found.iter().filter(|found| matches!(found.liveness.evidence, Evidence::Connect(_))).count();
         find_connected(&mut found, &mut cost);
+        doubt_behind_mounts(&mut found);
         let numbers: HashSet<u32> = found.iter().filter_map(Found::number).collect();
         let holders = processes::find(&numbers);
         for socket in &mut found {
@@ -170,13 +174,14 @@ impl Inspection {
     }
 
     fn judge(&self, seen: Seen, table: Option<&Table>) -> Found {
-        let Seen { path, held, is_link, hides_servers } = seen;
-        let facts = held.facts;
+        let Seen { path, behind_link, facts, hides_servers } = seen;
+        let is_link = behind_link.is_some();
         let (liveness, kind) = match table.and_then(|table| table.get(facts.file())) {
             Some(entry) => (Liveness::of_entry(entry), entry.kind.into()),
             None => match self.probing.question(table.is_some()) {
                 Some(question) => {
-                    let (mut liveness, kind) = ask(&held, &path, question);
+                    let (answer, kind) = probe::ask(behind_link.as_ref().unwrap_or(&path), &facts, question);
+                    let mut liveness = Liveness::of_answer(answer, false, age(&facts));
                     // Unbound on this side says nothing of the other one.
                     if hides_servers && liveness.verdict == Verdict::Stale {
                         liveness.verdict = Verdict::Unknown;
@@ -204,7 +209,7 @@ pub fn survey(dir: impl AsRef<Path>, probing: Probing) -> Result<Survey, Error> 
 fn read_table(seen: &[Seen], cost: &mut Cost) -> Result<Table, unix_diag::Error> {
     cost.tables += 1;
     let mut table = Table::read()?;
-    if seen.iter().any(|seen| table.get(seen.held.facts.file()).is_none()) {
+    if seen.iter().any(|seen| table.get(seen.facts.file()).is_none()) {
         cost.tables += 1;
         // If there is no second table, the first one has said what it has.
         let _ = table.read_again();
@@ -233,11 +238,24 @@ fn find_connected(found: &mut [Found], cost: &mut Cost) {
     }
 }
 
-/// A socket that was listed, held open.
+/// What is served through an overlay or a FUSE mount is unbound in the directory behind it.
+fn doubt_behind_mounts(found: &mut [Found]) {
+    let mut is_backing = HashMap::new();
+    for found in found.iter_mut().filter(|found| found.liveness.verdict == Verdict::Stale) {
+        let dir = found.path.parent().unwrap_or(&found.path);
+        let dir = if dir.as_os_str().is_empty() { Path::new(".") } else { dir };
+        if *is_backing.entry(dir.to_owned()).or_insert_with(|| super::backing::is_backing(dir)) {
+            found.liveness.verdict = Verdict::Unknown;
+        }
+    }
+}
+
+/// A socket that was listed. It is not held open: there may be more of them than descriptors.
 struct Seen {
     path: PathBuf,
-    held: Held,
-    is_link: bool,
+    /// Of a link: where it leads.
+    behind_link: Option<PathBuf>,
+    facts: Facts,
     /// Whether its filesystem may hide a server from our kernel.
     hides_servers: bool,
 }
@@ -276,12 +294,13 @@ impl Listing {
     /// One that was named: also behind a link.
     fn add_socket(&mut self, path: PathBuf) -> Result<(), Error> {
         let unreadable = |source| Error::Unreadable { dir: path.clone(), source };
-        let file = openat(CWD, &path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty());
+        let is_link = path.symlink_metadata().is_ok_and(|metadata| metadata.is_symlink());
+        let behind_link = if is_link { Some(path.canonicalize().map_err(unreadable)?) } else { None };
+        let file = openat(CWD, behind_link.as_ref().unwrap_or(&path), PLACE, Mode::empty());
         let file = File::from(file.map_err(|errno| unreadable(errno.into()))?);
         let facts = Facts::of(&file.metadata().map_err(unreadable)?);
-        let is_link = path.symlink_metadata().is_ok_and(|metadata| metadata.is_symlink());
         let hides_servers = super::hides_servers(&file).is_some();
-        self.seen.push(Seen { path, held: Held { file, facts }, is_link, hides_servers });
+        self.seen.push(Seen { path, behind_link, facts, hides_servers });
         Ok(())
     }
 
@@ -294,8 +313,8 @@ impl Listing {
             match type_of(handle, name, entry.file_type()) {
                 FileType::Socket if !self.how.dot_files.admit(name) => self.passed_over.dot_names += 1,
                 FileType::Socket => {
-                    if let Some(held) = handle.find(name).map_err(unreadable)? {
-                        self.seen.push(Seen { path: handle.path_of(name), held, is_link: false, hides_servers });
+                    if let Some(Held { facts, .. }) = handle.find(name).map_err(unreadable)? {
+                        self.seen.push(Seen { path: handle.path_of(name), behind_link: None, facts, hides_servers });
                     }
                 }
                 FileType::Symlink => self.add_link(handle, name),
@@ -307,19 +326,17 @@ impl Listing {
     }
 
     fn add_link(&mut self, handle: &Handle, name: &OsStr) {
-        let file = openat(handle, name, OFlags::PATH | OFlags::CLOEXEC, Mode::empty()).map(File::from);
-        let Ok(file) = file else { return };
-        let Ok(metadata) = file.metadata() else { return };
-        if !std::os::unix::fs::FileTypeExt::is_socket(&metadata.file_type()) {
+        let path = handle.path_of(name);
+        let Ok(target) = path.canonicalize() else { return };
+        if !is_socket(&target) {
             return;
         }
         if !self.how.links || !self.how.dot_files.admit(name) {
             self.passed_over.links += 1;
             return;
         }
-        let hides_servers = super::hides_servers(&file).is_some();
-        let held = Held { facts: Facts::of(&metadata), file };
-        self.seen.push(Seen { path: handle.path_of(name), held, is_link: true, hides_servers });
+        // What has gone since is not there.
+        drop(self.add_socket(path));
     }
 
     /// Into a directory below; or, if it is not wanted, only a look at how many sockets are there.

@@ -57,9 +57,9 @@ const READINGS: usize = 3;
 /// What is removed is the very file that was examined, and never what has its name by then. Lock files beside sockets that
 /// no process holds are removed, too. Other dot-files are left alone.
 ///
-/// One thing cannot be detected: that the directory is the *backing side* of such a filesystem, which some container or
-/// virtual machine sees through a mount of its own and serves sockets in. To our kernel they are unbound. Do not sweep
-/// there.
+/// The *backing side* of such a filesystem, the directory that a mount elsewhere shows, is recognised only where the mount is
+/// in a mount table that this process may read. In particular, what a virtual machine or another machine mounts cannot be
+/// detected. Sockets that are served there are unbound to our kernel, and look stale. Do not sweep such a directory.
 ///
 /// ```
 /// use std::time::Duration;
@@ -149,12 +149,15 @@ impl Sweep {
         let sockets = handle.sockets(|name| DotFiles::Ignored.admit(name) || is_aside(name))?;
         // After the listing, so that it tells of all that was listed.
         let table = read_table().ok();
-        let hides_servers = if self.any_filesystem { None } else { super::hides_servers(&handle) };
-        let mut examination =
-            Examination { sweep: self, handle: &handle, table, hides_servers, is_known_filesystem: None };
+        let hidden = match super::hides_servers(&handle) {
+            _ if self.any_filesystem => None,
+            Some(filesystem) => Some(Doubt::HiddenServers(filesystem)),
+            None => super::backing::is_backing(dir.as_ref()).then_some(Doubt::BackingSide),
+        };
+        let mut examination = Examination { sweep: self, handle: &handle, table, hidden, is_known_filesystem: None };
         let findings = sockets.into_iter().map(|(name, facts)| examination.of(&name, facts)).collect();
         // Locks do not cross such filesystems either.
-        let locks = if hides_servers.is_some() { Vec::new() } else { locks::sweep(self, &handle)? };
+        let locks = if hidden.is_some() { Vec::new() } else { locks::sweep(self, &handle)? };
         Ok(Swept { findings, locks })
     }
 }
@@ -181,8 +184,8 @@ struct Examination<'a> {
     sweep: &'a Sweep,
     handle: &'a Handle,
     table: Option<Table>,
-    /// The name of the filesystem, if on it a server may be hidden.
-    hides_servers: Option<&'static str>,
+    /// Why a server may be hidden here, if so.
+    hidden: Option<Doubt>,
     /// Whether the table names files on this filesystem as `lstat` does, once that is known.
     is_known_filesystem: Option<bool>,
 }
@@ -201,8 +204,8 @@ impl Examination<'_> {
             *liveness = Liveness::of_entry(entry);
             return Err(Kept::InUse);
         }
-        if let Some(filesystem) = self.hides_servers {
-            return Err(Kept::Unproven(Doubt::HiddenServers(filesystem)));
+        if let Some(doubt) = self.hidden {
+            return Err(Kept::Unproven(doubt));
         }
         let age = age(facts);
         // What waits to be unlinked has been old enough; but another sweep may be examining it just now.

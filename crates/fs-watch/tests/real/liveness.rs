@@ -14,6 +14,7 @@ use crate::{Rig, everywhere};
 everywhere![
     a_server_is_ready_after_it_is_added,
     trap_05_a_server_slow_to_listen_is_ready_when_it_does_and_never_stale,
+    a_server_that_listens_late_is_ready_within_a_second,
     every_kind_of_socket_is_told,
     a_datagram_socket_is_served_whoever_has_connected,
     a_server_that_dies_is_stale_and_its_successor_is_added,
@@ -68,6 +69,22 @@ async fn trap_05_a_server_slow_to_listen_is_ready_when_it_does_and_never_stale(r
         mirror.until("it is ready", |mirror| mirror.is_ready(&rig.path(&name))).await;
     }
     assert_eq!(mirror.removals, []);
+}
+
+async fn a_server_that_listens_late_is_ready_within_a_second(rig: Rig) {
+    // Nothing but the watcher's own clock helps.
+    let builder = rig.judged().safety_interval(Duration::from_secs(86_400));
+    let mut mirror = Mirror::start(builder).await;
+    let server = rig.bind_only("a", SocketType::STREAM);
+    mirror.sync().await;
+    // Longer than a new socket is asked about in quick succession.
+    tokio::time::sleep(Duration::from_millis(3_500)).await;
+    assert!(!mirror.is_ready(&rig.path("a")));
+    let began = Instant::now();
+    listen(&server, 8).unwrap();
+    mirror.until("it is ready", |mirror| mirror.is_ready(&rig.path("a"))).await;
+    let took = began.elapsed();
+    assert!(took < Duration::from_secs(1), "{took:?}");
 }
 
 async fn every_kind_of_socket_is_told(rig: Rig) {

@@ -24,6 +24,9 @@ impl Frames {
 
     /// What is wrong with these options together, if anything.
     pub(crate) fn conflict(&self) -> Option<String> {
+        if self.max_frame > frame_codec::Limits::LARGEST_MAX_FRAME {
+            return Some("--max-frame is at most 1g".to_owned());
+        }
         match self.framing {
             FramingName::Fixed(len) if len > self.max_frame => Some(format!(
                 "messages of --framing fixed:{len} are larger than --max-frame {}; set --max-frame {len}",

@@ -32,6 +32,8 @@ pub(crate) struct Listen {
     pub(crate) file: File,
     #[command(flatten)]
     pub(crate) access: Access,
+    #[command(flatten)]
+    pub(crate) directories: Directories,
 }
 
 /// What becomes of a message over the limit.
@@ -68,13 +70,22 @@ pub(crate) struct Print {
     /// Put the producer in front of each message: its number, then the name of its socket or its pid and uid.
     #[arg(long, conflicts_with = "json")]
     pub(crate) prefix: bool,
-    /// Put the time in front of each message, in UTC; with --json, as "time" in objects that have one.
+    /// Put the time in front of each message, in UTC; with --json, as "time" in each object.
     #[arg(long)]
     pub(crate) timestamps: bool,
     /// Add no newline to a message, so that the output has the bytes that were sent and no others. For --framing raw and
     /// until-eof. A terminal still gets rows.
     #[arg(long, conflicts_with_all = ["json", "prefix", "timestamps"])]
     pub(crate) no_newline: bool,
+}
+
+/// How connections are made.
+#[derive(Clone, Copy, Debug, ClapArgs)]
+#[command(next_help_heading = "Directories")]
+pub(crate) struct Directories {
+    /// Connect again to a socket in a directory whose connection has ended, as long as its server listens.
+    #[arg(long)]
+    pub(crate) reconnect: bool,
 }
 
 /// When to end, besides a signal.
@@ -106,6 +117,18 @@ pub(crate) struct File {
     /// The group of the socket files, by name or number.
     #[arg(long, value_name = "GROUP", value_parser = names::group)]
     pub(crate) group: Option<u32>,
+    /// Bind in a directory in which others may replace files, such as an emptyDir volume. They can then put a socket of
+    /// theirs in the place of ours, and receive what is meant for us.
+    #[arg(long)]
+    pub(crate) shared_directory: bool,
+    /// Replace a stale socket on any filesystem. On FUSE, overlay and network filesystems its server may live on another
+    /// machine, or on another side of the mount, where it cannot be seen.
+    #[arg(long)]
+    pub(crate) any_filesystem: bool,
+    /// When a socket file was removed or replaced, take its name again, unless another live server has it. Without this, the
+    /// loss is told.
+    #[arg(long)]
+    pub(crate) rebind: bool,
 }
 
 /// Who may send.
@@ -140,10 +163,23 @@ impl Access {
 impl Listen {
     /// What is wrong with these options together, if anything. An option that could have no effect is an error.
     pub(crate) fn conflict(&self) -> Option<String> {
+        let mut places = self.places.iter().enumerate();
+        if places.any(|(number, place)| self.places.iter().take(number).any(|earlier| earlier == place)) {
+            return Some("the same ADDRESS is given twice".to_owned());
+        }
         let has_file = self.places.iter().any(Place::has_file);
-        let needs_file = [("--mode", self.file.mode.is_some()), ("--group", self.file.group.is_some())];
+        let needs_file = [
+            ("--mode", self.file.mode.is_some()),
+            ("--group", self.file.group.is_some()),
+            ("--shared-directory", self.file.shared_directory),
+            ("--any-filesystem", self.file.any_filesystem),
+            ("--rebind", self.file.rebind),
+        ];
         if let Some((option, _)) = needs_file.into_iter().find(|(_, is_set)| *is_set && !has_file) {
             return Some(format!("{option} is about socket files that are bound, and no ADDRESS is the path of one"));
+        }
+        if self.directories.reconnect && !self.places.iter().any(Place::is_directory) {
+            return Some("--reconnect is about sockets in a directory, and no ADDRESS is one".to_owned());
         }
         let is_plain = matches!(self.frames.framing, FramingName::Raw | FramingName::UntilEof);
         if self.print.no_newline && !is_plain {

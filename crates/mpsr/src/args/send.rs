@@ -3,9 +3,11 @@
 use std::{ffi::OsString, time::Duration};
 
 use clap::Args as ClapArgs;
+use uds_actor::Address;
 
 use super::{
     frames::Frames,
+    framing::FramingName,
     values::{count, seconds},
 };
 use crate::address::Socket;
@@ -41,4 +43,22 @@ pub(crate) struct Send {
     /// Say at the end how much was sent.
     #[arg(long, short)]
     pub(crate) verbose: bool,
+}
+
+impl Send {
+    /// What is wrong with these options together, if anything.
+    pub(super) fn conflict(&self) -> Option<String> {
+        let count = self.messages.len();
+        if self.frames.framing == FramingName::UntilEof && count > 1 {
+            return Some(format!("with --framing until-eof a connection carries one message, and {count} were given"));
+        }
+        if let Address::Systemd(name) = &self.socket.0
+            && !self.bind
+        {
+            return Some(format!(
+                "systemd:{name} is a socket to accept connections on: add --bind to send to the first that connects"
+            ));
+        }
+        None
+    }
 }

@@ -56,6 +56,14 @@ pub(super) fn directory(text: &str) -> Result<PathBuf, String> {
     }
 }
 
+/// A directory or a socket, with or without its kind in front.
+pub(super) fn place(text: &str) -> Result<PathBuf, String> {
+    if text.starts_with("unix:@") {
+        return Err("an abstract name has no file to look at; `ss -xl` lists them".to_owned());
+    }
+    directory(text.strip_prefix("unix:").unwrap_or(text))
+}
+
 /// The number and the unit behind it.
 fn split(text: &str) -> (&str, &str) {
     let end = text.find(|c: char| c.is_ascii_alphabetic()).unwrap_or(text.len());

@@ -10,11 +10,12 @@ use std::{
 };
 
 use mpsr_server::{Delivery, Event, Parting, Place, Producer, ProducerReport, Report, Via};
-use uds_actor::Address;
+use uds_actor::{Address, NameLoss, Peer};
 
 use super::{
     clock::rfc3339,
     ledger::{Ledger, Tally, Written},
+    words,
 };
 use crate::{
     address::{exact, exact_place},
@@ -35,6 +36,7 @@ pub(super) struct Printer {
     output: Output,
     ledger: Ledger,
     print: Print,
+    rebind: bool,
     /// How many messages may still be printed.
     remaining: Option<u64>,
     started: Instant,
@@ -51,8 +53,8 @@ pub(super) struct Reports {
 impl Printer {
     pub(super) fn new(args: &Listen) -> Self {
         let ledger = Ledger::new(Arc::default());
-        let (print, remaining) = (args.print, args.end.count);
-        Self { output: Output::new(), ledger, print, remaining, started: Instant::now() }
+        let (print, rebind, remaining) = (args.print, args.file.rebind, args.end.count);
+        Self { output: Output::new(), ledger, print, rebind, remaining, started: Instant::now() }
     }
 
     pub(super) fn reports(&self) -> Reports {
@@ -80,10 +82,13 @@ impl Printer {
         match event {
             Event::Delivery(delivery) => self.messages(&delivery).await,
             Event::Joined(producer) => self.joined(&producer).await,
+            Event::Rejected { place, peer } => self.rejected(&place, peer.as_ref()).await,
+            Event::NameLost { place, loss } => self.name_lost(&place, loss).await,
+            Event::Rebound(place) => self.rebound(&place).await,
             Event::Missing { producer, count } => self.missing(&producer, count).await,
             Event::Left(report) => self.left(&report).await,
             Event::Synced(place) => self.watching(&place).await,
-            Event::Trouble { place, error } => self.warning(&place, &format!("{:#}", anyhow::Error::new(error))).await,
+            Event::Trouble { place, error } => self.warning(&place, words::warning(error)).await,
             _ => Ok(()),
         }
     }
@@ -169,6 +174,44 @@ impl Printer {
         self.aside(&format!("{id:>4} + {peer} on {}", escaped(&address))).await
     }
 
+    /// Told however quiet, because who is rejected otherwise looks as if nothing had come.
+    async fn rejected(&mut self, place: &Place, peer: Option<&Peer>) -> anyhow::Result<()> {
+        Tally::add(&self.ledger.tally().rejected, 1);
+        let address = exact_place(place);
+        if self.print.json {
+            let object = Object::Rejected {
+                address: AddressText::new(address),
+                pid: peer.and_then(Peer::pid),
+                uid: peer.map(Peer::uid),
+                gid: peer.map(Peer::gid),
+            };
+            return self.object(&object).await;
+        }
+        let who = peer.map_or_else(|| "a process that the kernel does not name".to_owned(), Peer::to_string);
+        self.say(&format!("mpsr: rejected {who} on {}: not admitted", escaped(&address))).await
+    }
+
+    async fn name_lost(&mut self, place: &Place, loss: NameLoss) -> anyhow::Result<()> {
+        let address = exact_place(place);
+        let (reason, words) = match loss {
+            NameLoss::Replaced => ("replaced", "its file was replaced by another"),
+            _ => ("removed", "its file was removed"),
+        };
+        if self.print.json {
+            return self.object(&Object::NameLost { address: AddressText::new(address), reason }).await;
+        }
+        let hint = if self.rebind { "" } else { " (--rebind takes the name again)" };
+        self.say(&format!("mpsr: {}: {words}, so that no new producer finds it{hint}", escaped(&address))).await
+    }
+
+    async fn rebound(&mut self, place: &Place) -> anyhow::Result<()> {
+        let address = exact_place(place);
+        if self.print.json {
+            return self.object(&Object::Rebound { address: AddressText::new(address) }).await;
+        }
+        self.say(&format!("mpsr: {}: it has its name again", escaped(&address))).await
+    }
+
     async fn missing(&mut self, producer: &Producer, count: u64) -> anyhow::Result<()> {
         if self.print.json {
             return self.object(&Object::Missing { producer: producer.id.value(), count }).await;
@@ -224,12 +267,12 @@ impl Printer {
         self.aside(&line).await
     }
 
-    async fn warning(&mut self, place: &Place, text: &str) -> anyhow::Result<()> {
+    async fn warning(&mut self, place: &Place, text: String) -> anyhow::Result<()> {
+        let address = exact_place(place);
         if self.print.json {
-            let address = AddressText::new(exact_place(place));
-            return self.object(&Object::Warning { address, text: text.to_owned() }).await;
+            return self.object(&Object::Warning { address: AddressText::new(address), text }).await;
         }
-        self.say(&format!("mpsr: {}", escaped_words(text))).await
+        self.say(&format!("mpsr: {}: {}", escaped(&address), escaped_words(&text))).await
     }
 
     /// The final report; returns how many messages are lost. Nothing more is written to standard output.

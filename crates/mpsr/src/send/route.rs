@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use anyhow::{Context as _, anyhow};
+use anyhow::{Context as _, anyhow, bail};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use tokio::{
     io::Interest,
@@ -78,9 +78,9 @@ impl<'a> Route<'a> {
         let accepting = accept(self.listener.as_mut().expect("it was bound at the start"));
         match self.args.wait {
             None => accepting.await,
-            Some(time) => timeout(time, accepting).await.with_context(|| {
-                format!("no receiver connected to {} within {} s", self.args.socket.0, time.as_secs_f64())
-            })?,
+            Some(time) => timeout(time, accepting).await.unwrap_or_else(|_| {
+                bail!("no receiver connected to {} within {} s", self.args.socket.0, time.as_secs_f64())
+            }),
         }
     }
 }

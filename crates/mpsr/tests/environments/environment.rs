@@ -34,7 +34,8 @@ pub(crate) struct Play {
     /// What stands before the tool's command line, and before its peers'.
     pub(crate) tool: Vec<String>,
     pub(crate) peer: Vec<String>,
-    /// The user that the peers run as, where it is another.
+    /// The users that the tool and its peers run as, where it is another.
+    pub(crate) tool_uid: Option<u32>,
     pub(crate) peer_uid: Option<u32>,
     pub(crate) restriction: Option<Restriction>,
     pub(crate) non_blocking_output: bool,
@@ -83,6 +84,7 @@ impl Environment {
             mode: 0o755,
             tool: Vec::new(),
             peer: Vec::new(),
+            tool_uid: None,
             peer_uid: None,
             restriction: None,
             non_blocking_output: false,
@@ -121,7 +123,7 @@ impl Environment {
                 as_root(Vec::new())?;
                 // The limit counts a user's threads, and this user has none besides the tool's own. Root has no limit.
                 self.play.tool = words("setpriv --reuid 60111 --regid 60111 --clear-groups prlimit --nproc=1:1");
-                self.play.mode = 0o777;
+                self.play.tool_uid = Some(60111);
             }
             "`RLIMIT_FSIZE` of 0" => self.play.tool = words("prlimit --fsize=0:0"),
             "an overlay filesystem" => {

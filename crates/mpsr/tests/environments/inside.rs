@@ -11,7 +11,7 @@ use std::{
         fd::OwnedFd,
         linux::net::SocketAddrExt as _,
         unix::{
-            fs::PermissionsExt as _,
+            fs::{PermissionsExt as _, chown},
             net::{SocketAddr, UnixListener, UnixStream},
             process::CommandExt as _,
         },
@@ -144,8 +144,11 @@ impl Stage {
             }
             fs::set_permissions(made, fs::Permissions::from_mode(play.mode)).unwrap();
         }
-        if let Some(uid) = play.peer_uid {
-            std::os::unix::fs::chown(&sockets, Some(uid), Some(uid)).unwrap();
+        if let Some(uid) = play.tool_uid {
+            chown(&directory, Some(uid), Some(uid)).unwrap();
+        }
+        if let Some(uid) = play.peer_uid.or(play.tool_uid) {
+            chown(&sockets, Some(uid), Some(uid)).unwrap();
         }
         Self { play, directory, sockets }
     }
@@ -186,6 +189,8 @@ impl Stage {
         let ready = if address.starts_with("dir:") { "watching" } else { "listening" };
         tool.until(|event| event["event"] == ready)?;
         let mut peer = self.peer(peer);
+        // It ends when its lines are taken, or when it is turned away.
+        peer.wait_for_success().map_err(|outcome| Outcome::Differs(format!("the peer does not get in: {outcome}")))?;
         let mut messages = Vec::new();
         while messages.len() < MESSAGES.len() {
             // A peer that is turned away ends without a message.
@@ -196,7 +201,6 @@ impl Stage {
                 None => return Err(Outcome::Differs(format!("received {messages:?}, then {event}"))),
             }
         }
-        peer.wait_for_success()?;
         tool.until(|event| event["event"] == "left")?;
         tool.signal(Signal::TERM);
         tool.wait_for_success()?;

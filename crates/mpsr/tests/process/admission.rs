@@ -1,8 +1,8 @@
-//! Who may send: oneself and root, unless others are named.
+//! Who may send: those that the mode lets connect, or those who are named.
 
 use std::{
     fs::{self, Permissions},
-    io::Write as _,
+    io::{Read as _, Write as _},
     os::unix::{
         fs::{MetadataExt as _, PermissionsExt as _},
         net::UnixStream,
@@ -12,12 +12,17 @@ use std::{
     process::Stdio,
 };
 
+use rustix::{
+    fs::chown,
+    process::{Signal, Uid},
+};
+use serde_json::json;
 use tempfile::TempDir;
 
 use crate::{
     clients::{find_or_skip, skip_forbidden, socat},
     listen::{Listen, directory, of_kind, texts, unix},
-    running::finish,
+    running::{Running, finish, listened_on, mpsr},
 };
 
 /// "nobody" on most systems; any id that is neither ours nor root will do.
@@ -37,9 +42,78 @@ pub(crate) fn public_directory() -> TempDir {
     directory
 }
 
+/// Which of two users are admitted: a stranger, and ourselves, who are root.
 #[test]
-fn a_stranger_is_let_in_only_when_named() {
-    const TEST: &str = "a_stranger_is_let_in_only_when_named";
+fn the_mode_decides_who_is_admitted_unless_someone_is_named() {
+    const TEST: &str = "the_mode_decides_who_is_admitted_unless_someone_is_named";
+    if !rustix::process::geteuid().is_root() {
+        return skip_forbidden(TEST, "only root can run a program as somebody else");
+    }
+    let Some(program) = find_or_skip(TEST, "socat") else { return };
+    for (arguments, stranger, own) in [
+        (&["--mode", "666"][..], true, true),
+        (&["--mode", "660", "--group", "65534"], true, true),
+        (&["--mode", "666", "--allow-uid", "65534"], true, false),
+        (&["--mode", "666", "--allow-gid", "65534"], true, false),
+        (&["--mode", "666", "--allow-uid", "65534", "--allow-uid", "root"], true, true),
+        (&["--mode", "666", "--allow-uid", "root"], false, true),
+        (&["--mode", "666", "--allow-uid", "65533"], false, false),
+        (&["--mode", "666", "--allow-any"], true, true),
+    ] {
+        let directory = public_directory();
+        let path = directory.path().join("in.sock");
+        let address = unix(&path);
+        let mut listen = Listen::start([address.as_str()].iter().chain(arguments));
+        let mut command = socat(&program, &path);
+        command.uid(STRANGER).gid(STRANGER).stderr(Stdio::null());
+        let sent = finish(&mut command, b"let me in\n");
+        // A peer that is rejected sees an end, or a broken pipe, depending on how fast it was.
+        assert!(!stranger || sent.code == Some(0), "{arguments:?}: {sent:?}");
+        let _ = UnixStream::connect(&path).unwrap().write_all(b"mine\n");
+        let admitted = [stranger, own].into_iter().filter(|is_admitted| *is_admitted).count();
+        listen.until_count("left", admitted);
+        listen.until_count("rejected", 2 - admitted);
+        for (user, is_admitted, text) in [(STRANGER, stranger, "let me in"), (0, own, "mine")] {
+            let of_user = |kind: &str| -> Vec<_> {
+                of_kind(&listen.events, kind).into_iter().filter(|event| event["uid"] == user).collect()
+            };
+            assert_eq!(of_user("rejected").len(), usize::from(!is_admitted), "{arguments:?}: {:#?}", listen.events);
+            if let [joined] = of_user("joined")[..] {
+                assert_eq!(texts(&listen.events, &joined["producer"]), [text], "{arguments:?}");
+            }
+            assert_eq!(of_user("joined").len(), usize::from(is_admitted), "{arguments:?}");
+        }
+        let count = admitted as u64;
+        let end = listen.stop();
+        end.assert_account(count, count, 0);
+        assert_eq!(end.report["rejected"], 2 - count);
+    }
+}
+
+#[test]
+fn a_peer_that_is_rejected_is_named_at_once_for_people_too() {
+    const TEST: &str = "a_peer_that_is_rejected_is_named_at_once_for_people_too";
+    if !rustix::process::geteuid().is_root() {
+        return skip_forbidden(TEST, "only root can name another user and be none of those named");
+    }
+    let directory = directory();
+    let path = directory.path().join("in.sock");
+    let mut command = mpsr(["listen", &unix(&path), "--allow-uid", "65533", "--quiet"]);
+    let mut listen = Running::start(command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()));
+    let stderr = listen.stderr();
+    listened_on(&path);
+    let mut stream = UnixStream::connect(&path).unwrap();
+    assert_eq!(stream.read(&mut [0]).unwrap(), 0);
+    let own = std::process::id();
+    let expected = format!("mpsr: rejected pid {own} (uid 0, gid 0) on {}: not admitted", unix(&path));
+    assert_eq!(stderr.next(), Some(expected));
+    listen.signal(Signal::TERM);
+    assert_eq!(listen.wait(), Some(0));
+}
+
+#[test]
+fn sockets_of_others_in_a_directory_are_rejected_unless_named() {
+    const TEST: &str = "sockets_of_others_in_a_directory_are_rejected_unless_named";
     if !rustix::process::geteuid().is_root() {
         return skip_forbidden(TEST, "only root can run a program as somebody else");
     }
@@ -47,32 +121,29 @@ fn a_stranger_is_let_in_only_when_named() {
     for (arguments, is_admitted) in [
         (&[][..], false),
         (&["--allow-uid", "65534"], true),
-        (&["--allow-gid", "65534"], true),
         (&["--allow-uid", "65533"], false),
+        (&["--allow-any"], true),
     ] {
         let directory = public_directory();
-        let path = directory.path().join("in.sock");
-        let address = unix(&path);
-        let mut listen = Listen::start([&address, "--mode", "666"].iter().copied().chain(arguments.iter().copied()));
-        let mut stranger = socat(&program, &path);
-        stranger.uid(STRANGER).gid(STRANGER).stderr(Stdio::null());
-        let sent = finish(&mut stranger, b"let me in\n");
-        // Whoever is refused sees an end, or a broken pipe, depending on how fast it was.
-        assert!(!is_admitted || sent.code == Some(0), "{sent:?}");
-        // Ours is heard in any case, after it.
-        UnixStream::connect(&path).unwrap().write_all(b"mine\n").unwrap();
-        listen.until_count("left", 1 + usize::from(is_admitted));
-        let joined = of_kind(&listen.events, "joined");
-        let strangers: Vec<_> = joined.iter().filter(|event| event["uid"] == STRANGER).collect();
-        assert_eq!(strangers.len(), usize::from(is_admitted), "{arguments:?}");
-        if let [stranger] = strangers[..] {
-            assert_eq!(stranger["gid"], STRANGER);
-            assert_eq!(texts(&listen.events, &stranger["producer"]), ["let me in"]);
+        chown(directory.path(), Some(Uid::from_raw(STRANGER)), None).unwrap();
+        let path = directory.path().join("theirs.sock");
+        let mut command = std::process::Command::new(&program);
+        command.arg("-u").arg("-").arg(format!("UNIX-LISTEN:{}", path.display()));
+        command.uid(STRANGER).gid(STRANGER).stdin(Stdio::piped()).stderr(Stdio::null());
+        let mut server = Running::start(&mut command);
+        let mut said = server.stdin();
+        listened_on(&path);
+        let address = format!("dir:{}", directory.path().display());
+        let mut listen = Listen::start([address.as_str()].iter().chain(arguments));
+        if is_admitted {
+            listen.until("joined");
+            said.write_all(b"theirs\n").unwrap();
+            assert_eq!(listen.until("message")["text"], "theirs");
+        } else {
+            let rejected = listen.until("rejected");
+            assert_eq!([&rejected["uid"], &rejected["address"]], [&json!(STRANGER), &json!(unix(&path))]);
         }
-        let count = 1 + u64::from(is_admitted);
-        let end = listen.stop();
-        end.assert_account(count, count, 0);
-        assert_eq!(end.report["rejected"], u64::from(!is_admitted));
+        assert_eq!(listen.stop().code, Some(0), "{arguments:?}");
     }
 }
 

@@ -17,7 +17,7 @@ use rustix::{
 
 use crate::{
     listen::{Listen, directory, of_kind, texts, unix},
-    running::{Running, eventually, finish, mpsr},
+    running::{Running, eventually, finish, listened_on, mpsr},
 };
 
 #[test]
@@ -119,7 +119,7 @@ fn a_second_signal_ends_it_with_1_although_nobody_reads_what_it_prints() {
     let mut command = mpsr(["listen", &unix(&path)]);
     command.stdin(Stdio::null()).stdout(writer.try_clone().unwrap()).stderr(writer.try_clone().unwrap());
     let mut listen = Running::start(&mut command);
-    eventually("it listens", || path.exists());
+    listened_on(&path);
     let mut flood = UnixStream::connect(&path).unwrap();
     let flood_socket = flood.try_clone().unwrap();
     let flooding = std::thread::spawn(move || while flood.write_all(&b"more and more\n".repeat(4096)).is_ok() {});

@@ -10,13 +10,14 @@ use std::{
     },
     path::Path,
     process::Stdio,
-    time::{Duration, Instant},
+    time::{Duration, Instant, SystemTime},
 };
 
 use rustix::process::Signal;
 use serde_json::Value;
 
 use crate::{
+    clients::{find_or_skip, skip_forbidden},
     listen::{bound, directory, unix},
     running::{Ended, Running, eventually, finish, mpsr},
 };
@@ -28,6 +29,12 @@ fn leave(path: &Path) {
     while UnixStream::connect(path).is_ok() {
         std::thread::yield_now();
     }
+}
+
+/// Waits until the file is older than a server can take to get through `bind`.
+fn wait_until_old(path: &Path) {
+    let old = fs::symlink_metadata(path).unwrap().created().unwrap() + Duration::from_secs(2);
+    eventually("the file is two seconds old", || SystemTime::now() >= old);
 }
 
 fn ran(arguments: &[&str], directory: &Path) -> Ended {
@@ -69,8 +76,11 @@ fn a_listener_is_listed_with_its_process_until_it_is_killed() {
     let table = ran(&["ls"], directory.path());
     let [head, row] = &lines(&table)[..] else { panic!("{table:?}") };
     let words = |line: &str| line.split_ascii_whitespace().map(str::to_owned).collect::<Vec<_>>();
-    assert_eq!(words(head), ["NAME", "STATE", "PID", "COMMAND", "UID", "MODE", "AGE", "BACKLOG"]);
-    assert_eq!(words(row)[..4], ["in.sock", "live", &*listen.pid().to_string(), "mpsr"]);
+    assert_eq!(words(head), ["NAME", "STATE", "KIND", "PID", "COMMAND", "OWNER", "MODE", "AGE", "BACKLOG"]);
+    assert_eq!(words(row)[..5], ["in.sock", "live", "stream", &*listen.pid().to_string(), "mpsr"]);
+    if rustix::process::geteuid().is_root() {
+        assert_eq!(words(row)[5], "root");
+    }
     for column in ["STATE", "PID", "COMMAND"] {
         let at = head.find(column).unwrap();
         assert!(row.as_bytes()[at - 1] == b' ' && row.as_bytes()[at] != b' ', "aligned:\n{head}\n{row}");
@@ -79,9 +89,12 @@ fn a_listener_is_listed_with_its_process_until_it_is_killed() {
     // Its socket and its lock stay, and nobody is behind them.
     listen.signal(Signal::KILL);
     listen.wait();
+    wait_until_old(&path);
     let swept = objects(&ran(&["sweep", "--min-age", "0", "--json"], directory.path()));
     assert_eq!((&swept[0].1["event"], &swept[0].1["fate"]), (&"swept".into(), &"removed".into()), "{swept:?}");
-    assert!(!path.exists());
+    let [_, (lock, swept)] = &swept[..] else { panic!("{swept:?}") };
+    assert_eq!((&**lock, &swept["kind"], &swept["fate"]), (".in.sock.lock", &"lock".into(), &"removed".into()));
+    assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 0);
 }
 
 #[test]
@@ -108,8 +121,6 @@ fn every_state_has_its_word() {
         let listed = objects(&ran(&["ls", "--json"], directory.path()));
         listed.iter().any(|(name, object)| name == "left" && object["state"] == "stale")
     });
-    let quiet = objects(&ran(&["ls", "--json", "--no-connect"], directory.path()));
-    assert!(quiet.iter().any(|(name, object)| name == "left" && object["state"] == "unknown"), "{quiet:?}");
 }
 
 #[test]
@@ -122,7 +133,8 @@ fn names_cannot_command_the_terminal_nor_break_the_table() {
         let ended = ran(command, directory.path());
         assert_eq!(ended.code, Some(0), "{}", ended.stderr);
         let lines = lines(&ended);
-        assert_eq!(lines.len(), names.len() + usize::from(command == ["ls"]), "{lines:?}");
+        let state = if command == ["ls"] { " live " } else { "kept " };
+        assert_eq!(lines.iter().filter(|line| line.contains(state)).count(), names.len(), "{lines:?}");
         assert!(lines.iter().all(|line| !line.contains(|c: char| c.is_control())), "{lines:?}");
         for shown in [r"a\nb", r"clear\u{1b}[2J", r"\xff", r"tab\ttab"] {
             assert!(lines.iter().any(|line| line.contains(shown)), "{shown}: {lines:?}");
@@ -150,13 +162,16 @@ fn a_dry_run_removes_nothing_and_a_sweep_only_the_stale() {
         "{young:?}"
     );
 
+    let swept = ran(&["sweep", "--min-age", "0"], directory.path());
+    assert!(lines(&swept).iter().any(|line| line.contains("left: it is only")), "never within two seconds: {swept:?}");
+    wait_until_old(&at("left"));
     let dry = ran(&["sweep", "--min-age", "0", "--dry-run"], directory.path());
-    assert_eq!(lines(&dry), ["would remove  left", "kept          live: somebody has it"]);
+    assert_eq!(lines(&dry), ["would remove  left", "kept          live: in use"]);
     assert_eq!((dry.code, &*dry.stderr), (Some(0), "would remove 1 of 2\n"));
     assert!(at("left").exists());
 
     let swept = ran(&["sweep", "--min-age", "0"], directory.path());
-    assert_eq!(lines(&swept), ["removed       left", "kept          live: somebody has it"]);
+    assert_eq!(lines(&swept), ["removed       left", "kept          live: in use"]);
     assert_eq!((swept.code, &*swept.stderr), (Some(0), "removed 1 of 2\n"));
     let mut names: Vec<_> = fs::read_dir(directory.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
     names.sort();
@@ -164,20 +179,114 @@ fn a_dry_run_removes_nothing_and_a_sweep_only_the_stale() {
 }
 
 #[test]
-fn what_is_no_directory_is_said() {
+fn what_can_be_neither_listed_nor_swept_is_said() {
     let directory = directory();
     leave(&directory.path().join("socket"));
+    fs::write(directory.path().join("file"), "").unwrap();
+    for (command, name, word) in [
+        ("ls", "none", "no directory at"),
+        ("ls", "file", "neither a socket nor a directory"),
+        ("sweep", "none", "no directory at"),
+        ("sweep", "socket", "is not a directory"),
+    ] {
+        let ended = ran(&[command], &directory.path().join(name));
+        assert_eq!((ended.code, ended.stdout.len()), (Some(1), 0), "{ended:?}");
+        assert!(ended.stderr.starts_with("mpsr: cannot ") && ended.stderr.contains(word), "{}", ended.stderr);
+    }
+    assert_eq!(finish(&mut mpsr(["sweep"]), b"").code, Some(2));
+    let empty = tempfile::tempdir().unwrap();
     for command in ["ls", "sweep"] {
-        for (name, word) in [("none", "no directory at"), ("socket", "is not a directory")] {
-            let ended = ran(&[command], &directory.path().join(name));
-            assert_eq!((ended.code, ended.stdout.len()), (Some(1), 0), "{ended:?}");
-            assert!(ended.stderr.starts_with("mpsr: cannot ") && ended.stderr.contains(word), "{}", ended.stderr);
-        }
-        let wrong = finish(&mut mpsr([command]), b"");
-        assert_eq!(wrong.code, Some(2));
-        let empty = tempfile::tempdir().unwrap();
         assert_eq!(ran(&[command], empty.path()).code, Some(0));
     }
+}
+
+#[test]
+fn the_current_directory_is_listed_unless_others_are_named_and_sockets_can_be() {
+    let directory = directory();
+    let _a = UnixListener::bind(directory.path().join("a")).unwrap();
+    fs::create_dir(directory.path().join("other")).unwrap();
+    let _b = UnixListener::bind(directory.path().join("other/b")).unwrap();
+    let listed = |arguments: &[&str]| {
+        let ended = finish(mpsr(["ls"]).args(arguments).current_dir(directory.path()), b"");
+        assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+        let lines = lines(&ended);
+        lines[1..].iter().map(|line| line.split(' ').next().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    assert_eq!(listed(&[]), ["a"]);
+    assert_eq!(listed(&["other"]), ["b"]);
+    assert_eq!(listed(&["a", "dir:other", "unix:other/b"]), ["a", "other/b", "other/b"]);
+}
+
+#[test]
+fn what_is_passed_over_is_said_with_the_option_that_shows_it() {
+    let directory = directory();
+    let at = |name: &str| directory.path().join(name);
+    fs::create_dir(at("driver")).unwrap();
+    let _listeners = [".s.PGSQL.5432", "driver/csi.sock"].map(|name| UnixListener::bind(at(name)).unwrap());
+    std::os::unix::fs::symlink("driver/csi.sock", at("link.sock")).unwrap();
+    let plain = ran(&["ls"], directory.path());
+    assert_eq!(lines(&plain).len(), 1);
+    for part in ["1 socket with a dot-name (--all", "1 symbolic link to a socket (--all", "below (--recursive"] {
+        assert!(plain.stderr.contains(part), "{part}: {}", plain.stderr);
+    }
+    let json = objects(&ran(&["ls", "--json"], directory.path()));
+    assert_eq!((&json[0].1["event"], &json[0].1["dot_names"]), (&"passed-over".into(), &1.into()));
+    let all = ran(&["ls", "--all", "--recursive"], directory.path());
+    let names: Vec<_> = lines(&all)[1..].iter().map(|line| line.split(' ').next().unwrap().to_owned()).collect();
+    assert_eq!(names, [".s.PGSQL.5432", "driver/csi.sock", "link.sock@"]);
+    assert!(!all.stderr.contains("passed over"), "{}", all.stderr);
+}
+
+#[test]
+fn a_listing_that_is_read_no_further_ends_silently() {
+    // More than a pipe holds.
+    let directory = tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap();
+    for number in 0..3000 {
+        drop(UnixListener::bind(directory.path().join(format!("{number:040}"))).unwrap());
+    }
+    for format in [&[][..], &["--json"]] {
+        let mut command = mpsr(["ls"]);
+        command.args(format).arg(directory.path()).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut running = Running::start(&mut command);
+        let (listed, errors) = (running.stdout(), running.stderr());
+        listed.next();
+        drop(listed);
+        // The thread that reads takes one line more, and closes the pipe.
+        assert_eq!(running.wait(), Some(0));
+        assert_eq!(errors.rest(), [""; 0]);
+    }
+}
+
+#[test]
+fn a_server_in_another_network_namespace_is_unknown_until_it_may_be_asked() {
+    const TEST: &str = "a_server_in_another_network_namespace_is_unknown_until_it_may_be_asked";
+    let Some(unshare) = find_or_skip(TEST, "unshare") else { return };
+    let can = std::process::Command::new(&unshare).args(["-n", "true"]).stderr(Stdio::null()).status();
+    if !can.is_ok_and(|status| status.success()) {
+        return skip_forbidden(TEST, "it takes a network namespace");
+    }
+    let directory = directory();
+    let path = directory.path().join("p.sock");
+    let mut command = std::process::Command::new(&unshare);
+    // One that serves the first connection and no other.
+    command.arg("-n").arg(env!("CARGO_BIN_EXE_mpsr")).args(["send", "--bind", &unix(&path), "only once"]);
+    let mut server = Running::start(command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()));
+    eventually("it is bound", || path.exists());
+    eventually("its state is known", || {
+        let listed = ran(&["ls", "--json"], directory.path());
+        lines(&listed)[0].contains("a socket is bound to it")
+    });
+    let listed = ran(&["ls"], directory.path());
+    assert!(lines(&listed)[1].contains("unknown"), "{listed:?}");
+    assert!(listed.stderr.contains("--connect"), "{}", listed.stderr);
+    let swept = ran(&["sweep", "--min-age", "0"], directory.path());
+    assert!(lines(&swept)[0].starts_with("kept"), "{swept:?}");
+    assert!(!server.has_ended(), "it was disturbed");
+    // Whoever connects gets what there is.
+    let mut text = String::new();
+    std::io::Read::read_to_string(&mut UnixStream::connect(&path).unwrap(), &mut text).unwrap();
+    assert_eq!(text, "only once\n");
+    assert_eq!(server.wait(), Some(0));
 }
 
 #[test]
@@ -188,6 +297,7 @@ fn ten_thousand_sockets_are_listed_and_swept() {
         leave(&directory.path().join(format!("{number:05}.sock")));
     }
     let _live = UnixListener::bind(directory.path().join("live.sock")).unwrap();
+    wait_until_old(&directory.path().join("09999.sock"));
     let listed = ran(&["ls"], directory.path());
     assert_eq!((listed.code, lines(&listed).len()), (Some(0), 10_002));
     let swept = ran(&["sweep", "--min-age", "0"], directory.path());

@@ -47,6 +47,7 @@ enum Expected {
 
 use Expected::{Ends, Rejected, Works};
 
+const FOLDER: Expected = Rejected("no ADDRESS is one");
 const FILE: Expected = Rejected("no ADDRESS is the path of one");
 
 /// An option, its value and others that it needs; what becomes of it with socket files, with other sockets, and with
@@ -77,6 +78,10 @@ const OPTIONS: &[Row] = &[
     (&["--allow-uid", "USER"], [Works; 3]),
     (&["--allow-gid", "GROUP"], [Works; 3]),
     (&["--allow-any"], [Works; 3]),
+    (&["--shared-directory"], [Works, FILE, FILE]),
+    (&["--any-filesystem"], [Works, FILE, FILE]),
+    (&["--rebind"], [Works, FILE, FILE]),
+    (&["--reconnect"], [FOLDER, FOLDER, Works]),
 ];
 
 /// Tells one test's abstract names from another's.

@@ -122,8 +122,74 @@ fn a_socket_in_the_directory_that_refuses_is_warned_of_and_others_are_received_f
     listen.until_count("warning", 1);
     let warning = of_kind(&listen.events, "warning")[0];
     assert_eq!(warning["address"], unix(&dead));
-    assert!(warning["text"].as_str().expect("a text").contains("nobody is listening"), "{warning}");
+    assert!(warning["text"].as_str().expect("a text").contains("no process is listening on it"), "{warning}");
     listen.stop().assert_account(1, 1, 0);
+}
+
+#[test]
+fn a_socket_whose_connection_ended_is_connected_to_again_if_that_was_asked_for() {
+    for (arguments, is_again) in [(&["--reconnect"][..], true), (&[], false)] {
+        let directory = directory();
+        let server = UnixListener::bind(directory.path().join("a.sock")).unwrap();
+        let address = format!("dir:{}", directory.path().display());
+        let mut listen = Listen::start([address.as_str()].iter().chain(arguments));
+        let serve = |text: &[u8]| server.accept().unwrap().0.write_all(text).unwrap();
+        serve(b"first\n");
+        listen.until_count("left", 1);
+        if is_again {
+            serve(b"second\n");
+            listen.until_count("left", 2);
+        } else {
+            // Another connection shows that it went on without this one.
+            let other = UnixListener::bind(directory.path().join("b.sock")).unwrap();
+            other.accept().unwrap().0.write_all(b"other\n").unwrap();
+            listen.until_count("left", 2);
+            server.set_nonblocking(true).unwrap();
+            assert_eq!(server.accept().unwrap_err().kind(), std::io::ErrorKind::WouldBlock);
+        }
+        let texts: Vec<_> = of_kind(&listen.events, "message").into_iter().map(|event| event["text"].clone()).collect();
+        assert_eq!(texts, ["first", if is_again { "second" } else { "other" }]);
+        assert_eq!(listen.stop().code, Some(0));
+    }
+}
+
+#[test]
+fn a_name_that_is_lost_is_told_and_taken_again_if_that_was_asked_for() {
+    for arguments in [&["--rebind"][..], &[]] {
+        for reason in ["removed", "replaced"] {
+            let directory = directory();
+            let path = directory.path().join("in.sock");
+            let address = unix(&path);
+            let mut listen = Listen::start([address.as_str()].iter().chain(arguments));
+            let mut before = UnixStream::connect(&path).unwrap();
+            before.write_all(b"before\n").unwrap();
+            listen.until("message");
+            if reason == "removed" {
+                std::fs::remove_file(&path).unwrap();
+            } else {
+                // A socket that nobody has.
+                drop(UnixListener::bind(directory.path().join("other")).unwrap());
+                std::fs::rename(directory.path().join("other"), &path).unwrap();
+            }
+            let lost = listen.until("name-lost");
+            assert_eq!(lost, json!({ "event": "name-lost", "address": address, "reason": reason }));
+            if arguments.is_empty() {
+                assert!(UnixStream::connect(&path).is_err());
+            } else {
+                assert_eq!(listen.until("rebound"), json!({ "event": "rebound", "address": address }));
+                UnixStream::connect(&path).unwrap().write_all(b"after\n").unwrap();
+                assert_eq!(listen.until("message")["text"], "after");
+            }
+            // The connection from before goes on.
+            before.write_all(b"and still\n").unwrap();
+            assert_eq!(listen.until("message")["text"], "and still");
+            drop(before);
+            listen.until_count("left", 1 + arguments.len());
+            let end = listen.stop();
+            assert_eq!(end.code, Some(0), "{arguments:?} {reason}: {:?}", end.report);
+            assert_eq!(path.exists(), arguments.is_empty() && reason == "replaced", "only its own file is removed");
+        }
+    }
 }
 
 #[test]

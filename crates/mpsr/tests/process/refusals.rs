@@ -1,10 +1,10 @@
 //! What cannot be done is refused with what, where and what to do, and nothing else is disturbed.
 
 use std::{
-    fs,
+    fs::{self, Permissions},
     io::{Read as _, Write as _},
     os::unix::{
-        fs::FileTypeExt as _,
+        fs::{FileTypeExt as _, PermissionsExt as _},
         net::{UnixListener, UnixStream},
     },
     path::Path,
@@ -44,6 +44,9 @@ fn wrong_usage_and_malformed_addresses_end_with_2() {
         (&["listen", "unix:/x", "--allow-uid", "no-such-user"], "no-such-user"),
         (&["listen", "unix:/x", "--allow-any", "--allow-gid", "1"], "--allow-any"),
         (&["listen", "unix:/x", "--no-newline"], "--framing raw"),
+        (&["listen", "unix:/x", "dir:/y", "unix:/x"], "given twice"),
+        (&["listen", "unix:/x", "--max-frame", "2g"], "at most 1g"),
+        (&["listen", "unix:@x", "--mode", "660"], "Usage: mpsr listen"),
         (&["listen", "unix:/x", "--prefix", "--json"], "--json"),
         (&["listen", "unix:"], "unix:/PATH"),
         (&["listen", "tcp://localhost:1"], "tcp://localhost:1"),
@@ -105,7 +108,7 @@ fn what_is_not_a_socket_is_left_alone() {
     assert_refused(&["send", &address, "a"], 1, &[text(&file)]);
     assert_eq!(fs::read(&file).unwrap(), b"precious");
     // A directory, and a link to the file.
-    assert_refused(&["listen", &unix(directory.path())], 1, &["is a directory"]);
+    assert_refused(&["listen", &unix(directory.path())], 1, &["is a directory", "write dir:/PATH"]);
     let link = directory.path().join("link");
     std::os::unix::fs::symlink(&file, &link).unwrap();
     assert_refused(&["listen", &unix(&link)], 1, &["is a symbolic link"]);
@@ -124,6 +127,19 @@ fn a_directory_that_is_not_there_is_named() {
     let file = directory.path().join("file");
     fs::write(&file, "").unwrap();
     assert_refused(&["watch", text(&file)], 1, &[text(&file), "directory"]);
+}
+
+#[test]
+fn a_directory_in_which_others_may_replace_files_takes_an_option() {
+    let directory = directory();
+    fs::set_permissions(directory.path(), Permissions::from_mode(0o777)).unwrap();
+    let path = directory.path().join("x.sock");
+    assert_refused(&["listen", &unix(&path)], 1, &["others may replace files", "(mode 0777)", "--shared-directory"]);
+    let mut listen = Listen::start([&unix(&path), "--shared-directory"]);
+    UnixStream::connect(&path).unwrap().write_all(b"in\n").unwrap();
+    assert_eq!(listen.until("message")["text"], "in");
+    listen.until("left");
+    listen.stop().assert_account(1, 1, 0);
 }
 
 #[test]

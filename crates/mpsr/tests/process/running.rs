@@ -3,6 +3,7 @@
 use std::{
     ffi::OsStr,
     io::{BufRead as _, BufReader, Read, Write as _},
+    path::Path,
     process::{Child, ChildStdin, Command, Stdio},
     sync::mpsc::{self, RecvTimeoutError},
     thread,
@@ -158,6 +159,20 @@ pub(crate) fn all(pipe: Option<impl Read + Send + 'static>) -> thread::JoinHandl
         pipe.read_to_end(&mut bytes).expect("a pipe can be read");
         bytes
     })
+}
+
+/// Waits until a process listens on the socket at this absolute path, without connecting to it. The name alone says less: it
+/// is there as soon as the socket is bound.
+pub(crate) fn listened_on(path: &Path) {
+    eventually("it listens", || is_listened_on(path));
+}
+
+/// Whether a process listens there, by `/proc/net/unix`: `__SO_ACCEPTCON` among the flags in the fourth column.
+pub(crate) fn is_listened_on(path: &Path) -> bool {
+    let table = std::fs::read_to_string("/proc/net/unix").expect("the kernel has its table of sockets");
+    let path = path.to_str().expect("temporary directories have plain names");
+    let mut sockets = table.lines().map(|line| line.split_whitespace().collect::<Vec<_>>());
+    sockets.any(|fields| fields.get(3) == Some(&"00010000") && fields.get(7) == Some(&path))
 }
 
 /// Waits for a state of the system that nobody announces.

@@ -168,7 +168,7 @@ fn a_sender_that_binds_waits_as_long_as_it_was_told() {
     let path = directory.path().join("x.sock");
     let sent = finish(&mut mpsr(["send", "--bind", &unix(&path), "--wait", "0.1", "a"]), b"");
     assert_eq!(sent.code, Some(1));
-    assert!(sent.stderr.contains("nobody connected") && sent.stderr.contains("0.1 s"), "{}", sent.stderr);
+    assert!(sent.stderr.contains("no receiver connected") && sent.stderr.contains("0.1 s"), "{}", sent.stderr);
     assert!(!path.exists());
     // And without being told, until it is told to stop.
     let mut sender = Running::start(mpsr(["send", "--bind", &unix(&path), "a"]).stderr(Stdio::piped()));

@@ -18,7 +18,7 @@ use serde_json::Value;
 
 use crate::{
     listen::{directory, unix},
-    running::{Running, eventually, finish, mpsr},
+    running::{Running, eventually, finish, listened_on, mpsr},
 };
 
 /// Lines of different lengths that say where they belong.
@@ -116,7 +116,7 @@ fn standard_error_that_nobody_reads_holds_up_no_message() {
     let mut listen = Running::start(&mut command);
     drop(command);
     let stdout = listen.stdout();
-    eventually("it listens", || path.exists());
+    listened_on(&path);
     let mut quiet = UnixStream::connect(&path).unwrap();
     quiet.write_all(b"before\n").unwrap();
     assert_eq!(stdout.next().as_deref(), Some("before"));
@@ -150,7 +150,7 @@ fn into_limited_file(limit: &str, out: File, arguments: &str) -> (Option<i32>, V
     let mut command = Command::new("sh");
     let mut listen = Running::start(command.args(["-c", &script]).stdout(out).stderr(Stdio::piped()));
     let stderr = listen.stderr();
-    eventually("it listens", || path.exists());
+    listened_on(&path);
     feed(&path, lines(1000)).join().unwrap();
     let code = listen.wait();
     assert!(!path.exists(), "its name is left behind");
@@ -185,7 +185,7 @@ fn standard_error_that_is_closed_does_no_harm() {
     let mut command = Command::new("sh");
     let mut listen = Running::start(command.args(["-c", &script]).stdin(Stdio::null()).stdout(Stdio::piped()));
     let stdout = listen.stdout();
-    eventually("it listens", || path.exists());
+    listened_on(&path);
     assert_eq!(finish(&mut mpsr(["send", &unix(&path), "through"]), b"").code, Some(0));
     assert_eq!(stdout.next().as_deref(), Some("through"));
     listen.signal(Signal::TERM);

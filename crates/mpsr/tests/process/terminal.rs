@@ -11,7 +11,7 @@ use rustix::{
 
 use crate::{
     listen::{directory, unix},
-    running::{Running, eventually, finish, mpsr},
+    running::{Running, finish, listened_on, mpsr},
 };
 
 /// Obeyed, it would clear the screen, rename the window, hide text and turn it round.
@@ -71,7 +71,7 @@ fn shown_of(message: &str, arguments: &[&str]) -> String {
     command.args(arguments).stdin(Stdio::null()).stdout(terminal.stdio()).stderr(terminal.stdio());
     let mut listen = Running::start(&mut command);
     drop(command);
-    eventually("it listens", || path.exists());
+    listened_on(&path);
     let sent = finish(&mut mpsr(["send", &unix(&path), "--framing", "until-eof"]), message.as_bytes());
     assert_eq!(sent.code, Some(0), "{}", sent.stderr);
     listen.signal(Signal::TERM);

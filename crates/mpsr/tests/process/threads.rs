@@ -11,7 +11,7 @@ use rustix::{fs::chown, process::Signal};
 use crate::{
     admission::public_directory,
     clients::{find_or_skip, skip_forbidden},
-    running::{Running, eventually, finish},
+    running::{Running, eventually, finish, is_listened_on},
 };
 
 /// A user who runs nothing else, so that the limit on processes counts ours.
@@ -48,7 +48,7 @@ fn without_threads_it_works_or_fails_with_words() {
             limited(limit, "listen unix:in.sock").stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()),
         );
         let (stdout, stderr) = (listen.stdout(), listen.stderr());
-        eventually("it listens", || own.join("in.sock").exists() || listen.has_ended());
+        eventually("it listens", || is_listened_on(&own.join("in.sock")) || listen.has_ended());
         let sent = finish(Command::new(&program).args(["send", "unix:in.sock", "hello"]).current_dir(&own), b"");
         assert_eq!(sent.code, Some(0), "{limit}: {} {:?}", sent.stderr, stderr.rest());
         assert_eq!(stdout.next().as_deref(), Some("hello"));

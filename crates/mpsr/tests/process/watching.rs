@@ -161,3 +161,44 @@ fn names_cannot_command_the_terminal_nor_break_the_lines() {
     running.signal(Signal::INT);
     assert_eq!(running.wait(), Some(0));
 }
+
+#[test]
+fn what_is_passed_over_is_said_and_shown_if_so_wanted() {
+    let directory = directory();
+    let at = |name: &str| directory.path().join(name);
+    fs::create_dir(at("driver")).unwrap();
+    let _listeners = [".hidden", "driver/csi.sock"].map(|name| UnixListener::bind(at(name)).unwrap());
+    let mut command = mpsr(["watch"]);
+    command.arg(directory.path()).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut running = Running::start(&mut command);
+    let said = running.stderr().next().expect("it says so");
+    assert!(said.contains("--all") && said.contains("--recursive"), "{said}");
+    running.signal(Signal::TERM);
+    assert_eq!(running.wait(), Some(0));
+
+    let mut command = mpsr(["watch", "--all", "--recursive", "--json"]);
+    let mut running = Running::start(command.arg(directory.path()).stdin(Stdio::null()).stdout(Stdio::piped()));
+    let mut watch = Watch { events: running.stdout(), running };
+    assert_eq!(watch.next()["event"], "init");
+    let mut present = [watch.next(), watch.next()].map(|event| event["path"].as_str().unwrap().to_owned());
+    present.sort();
+    assert_eq!(present, [".hidden", "driver/csi.sock"].map(|name| at(name).to_str().unwrap().to_owned()));
+    assert_eq!(watch.next()["event"], "init-done");
+    let mut ready = [watch.next(), watch.next()];
+    assert!(ready.iter_mut().all(|event| event["event"] == "ready"), "{ready:?}");
+
+    // A directory that comes, with what is in it, and goes again.
+    fs::create_dir_all(at("new/deep")).unwrap();
+    let late = UnixListener::bind(at("new/deep/a.sock")).unwrap();
+    watch.expect("added", &at("new/deep/a.sock"));
+    watch.expect("ready", &at("new/deep/a.sock"));
+    drop(late);
+    fs::remove_dir_all(at("new")).unwrap();
+    watch.expect("removed", &at("new/deep/a.sock"));
+    // And another of its name.
+    fs::create_dir_all(at("new/deep")).unwrap();
+    let _again = UnixListener::bind(at("new/deep/b.sock")).unwrap();
+    watch.expect("added", &at("new/deep/b.sock"));
+    watch.running.signal(Signal::TERM);
+    assert_eq!(watch.running.wait(), Some(0));
+}

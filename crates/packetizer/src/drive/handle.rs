@@ -1,93 +1,128 @@
-//! What callers hold: a handle to make calls with, and a future for each call.
+//! What callers hold: a handle to make calls with.
 
 use std::{
     fmt,
-    future::Future,
-    pin::Pin,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
-    task::{Context, Poll, ready},
+    task::Waker,
 };
 
 use tokio::sync::{Notify, oneshot};
 
+use super::pending::Pending;
 use crate::{
-    error::Error,
-    mux::{Account, CallId, Mux},
-    protocol::{Call, ErrorOf, Protocol},
+    mux::{Mux, Output, ReplyResult},
+    options::Options,
+    protocol::{Call, Protocol},
+    report::Report,
 };
 
 /// Where an answer goes.
-pub(super) type Answers<P> = oneshot::Sender<Result<<P as Protocol>::Reply, Error<ErrorOf<P>>>>;
+pub(super) type Answers<P> = oneshot::Sender<ReplyResult<P>>;
 
-/// What a driver, its handles and their calls have in common.
+/// What a driver, its handles and their calls have in common. It outlives connections.
 pub(super) struct Shared<P: Protocol> {
     mux: Mutex<Mux<P, Answers<P>>>,
+    /// Wakes the driver: there is something to write, or a deadline to look after, or the last handle is gone.
     pub(super) wake: Notify,
     /// No handle is left.
     pub(super) hung_up: AtomicBool,
+    /// Services that wait for room.
+    pub(super) room: Room,
 }
 
-/// Whether a call is subject to the limits.
-#[derive(Clone, Copy)]
-pub(super) enum Room {
-    Limited,
-    Reserved,
+/// The tasks that wait until another call may be made.
+#[derive(Default)]
+pub(super) struct Room {
+    any: AtomicBool,
+    tasks: Mutex<Vec<Waker>>,
+}
+
+impl Room {
+    #[cfg_attr(not(feature = "tower"), expect(dead_code, reason = "only services wait for room"))]
+    pub(super) fn wait(&self, waker: &Waker) {
+        let mut tasks = self.tasks.lock().unwrap_or_else(PoisonError::into_inner);
+        if !tasks.iter().any(|task| task.will_wake(waker)) {
+            tasks.push(waker.clone());
+        }
+        self.any.store(true, Ordering::Release);
+    }
+
+    pub(super) fn wake_all(&self) {
+        if self.any.swap(false, Ordering::AcqRel) {
+            let tasks = std::mem::take(&mut *self.tasks.lock().unwrap_or_else(PoisonError::into_inner));
+            tasks.into_iter().for_each(Waker::wake);
+        }
+    }
 }
 
 impl<P: Protocol> Shared<P> {
     pub(super) fn new(mux: Mux<P, Answers<P>>) -> Self {
-        Self { mux: Mutex::new(mux), wake: Notify::new(), hung_up: AtomicBool::new(false) }
+        Self { mux: Mutex::new(mux), wake: Notify::new(), hung_up: AtomicBool::new(false), room: Room::default() }
     }
 
-    /// A panic in somebody's `encode` leaves the mux as it was before that call, so a poisoned lock is still good.
+    /// A panic in a call's `encode` leaves the mux as it was before that call, so a poisoned lock is still good.
     pub(super) fn lock(&self) -> MutexGuard<'_, Mux<P, Answers<P>>> {
         self.mux.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Makes a call in one of two ways, and lets no other follow if it is the last.
+    /// Makes a call, and lets no other follow if it is the last.
     pub(super) fn queue<C: Call<Protocol = P>>(
         shared: &Arc<Self>,
         call: &C,
-        room: Room,
+        options: Options,
         last: bool,
     ) -> Pending<P, C::Reply> {
         let (waiter, answer) = oneshot::channel();
-        let outcome = {
+        let (outcome, wake) = {
             let mut mux = shared.lock();
-            let outcome = match room {
-                Room::Limited => mux.request(call, waiter),
-                Room::Reserved => mux.request_beyond_limits(call, waiter),
-            };
+            // A driver that has been woken, and has not looked yet, needs not be woken again.
+            let before = (mux.has_transmit(), mux.poll_timeout());
+            let outcome = mux.request_with(call, options, waiter);
             if last && outcome.is_ok() {
                 mux.finish();
             }
-            outcome
+            (outcome, last || before != (mux.has_transmit(), mux.poll_timeout()))
         };
-        let state = match outcome {
+        match outcome {
             Ok(id) => {
-                shared.wake.notify_one();
-                State::Waiting { answer, id, shared: Arc::clone(shared) }
+                if wake {
+                    shared.wake.notify_one();
+                }
+                Pending::waiting::<C>(answer, id, Arc::clone(shared))
             }
-            Err((error, _waiter)) => State::Refused(error),
-        };
-        Pending { state, reply: C::reply }
+            Err((error, _waiter)) => Pending::rejected::<C>(error),
+        }
+    }
+
+    /// Hands answers to their callers, outside of the lock; events are for the caller.
+    pub(super) fn deliver(output: Output<P, Answers<P>>) -> Option<P::Event> {
+        match output {
+            Output::Event(event) => Some(event),
+            Output::Answer { waiter, result } => {
+                // A caller that has gone does not want its answer any more.
+                drop(waiter.send(result));
+                None
+            }
+        }
     }
 }
 
-/// Makes calls on a connection. Clones are cheap; when the last one is gone, the driver is told.
+/// Makes calls. Clones are cheap and share the connection; dropping the last one lets the connection end.
+///
+/// A handle outlives connections: calls made while there is none wait for the next one, or fail, as the
+/// [driver's](crate::Driver::detach) owner decides.
 pub struct Handle<P: Protocol> {
-    line: Arc<Line<P>>,
+    held: Arc<Held<P>>,
 }
 
-/// One for all clones of a handle: its end is the end of the last clone.
-struct Line<P: Protocol> {
+struct Held<P: Protocol> {
     shared: Arc<Shared<P>>,
 }
 
-impl<P: Protocol> Drop for Line<P> {
+impl<P: Protocol> Drop for Held<P> {
     fn drop(&mut self) {
         self.shared.hung_up.store(true, Ordering::Release);
         self.shared.wake.notify_one();
@@ -96,105 +131,60 @@ impl<P: Protocol> Drop for Line<P> {
 
 impl<P: Protocol> Handle<P> {
     pub(super) fn new(shared: Arc<Shared<P>>) -> Self {
-        Self { line: Arc::new(Line { shared }) }
+        Self { held: Arc::new(Held { shared }) }
     }
 
-    /// Makes a call. The request is queued before this returns: the order of calls is the order of requests, whenever
-    /// and wherever the futures are polled.
+    #[cfg(feature = "tower")]
+    pub(super) fn shared(&self) -> &Arc<Shared<P>> {
+        &self.held.shared
+    }
+
+    /// Makes a call. The request is queued before this returns: the order of calls is the order of requests, whenever and
+    /// wherever the futures are polled.
     pub fn call<C: Call<Protocol = P>>(&self, call: &C) -> Pending<P, C::Reply> {
-        Shared::queue(&self.line.shared, call, Room::Limited, false)
+        self.call_with(call, Options::new())
+    }
+
+    /// As [`call`](Self::call), with a place in the order, a deadline, or beyond the limits.
+    pub fn call_with<C: Call<Protocol = P>>(&self, call: &C, options: Options) -> Pending<P, C::Reply> {
+        Shared::queue(&self.held.shared, call, options, false)
     }
 
     /// Makes the last call: as [`call`](Self::call), and every call after it, on any handle, fails with
-    /// [`Error::Finished`].
+    /// [`Error::Finished`](crate::Error::Finished).
     pub fn call_last<C: Call<Protocol = P>>(&self, call: &C) -> Pending<P, C::Reply> {
-        Shared::queue(&self.line.shared, call, Room::Limited, true)
+        Shared::queue(&self.held.shared, call, Options::new(), true)
     }
 
-    /// Looks at the protocol's state.
-    pub fn with_protocol<T>(&self, look: impl FnOnce(&P) -> T) -> T {
-        look(self.line.shared.lock().protocol())
+    /// Reads the protocol's state.
+    pub fn with_protocol<T>(&self, read: impl FnOnce(&P) -> T) -> T {
+        read(self.held.shared.lock().protocol())
+    }
+
+    /// Changes the protocol's state. Do little in `change`: every caller and the driver wait for it.
+    pub fn with_protocol_mut<T>(&self, change: impl FnOnce(&mut P) -> T) -> T {
+        change(self.held.shared.lock().protocol_mut())
     }
 
     /// What became of the calls so far.
-    pub fn account(&self) -> Account {
-        self.line.shared.lock().account()
+    pub fn report(&self) -> Report {
+        self.held.shared.lock().report()
     }
 
     /// Calls that wait for their replies, cancelled ones included.
     pub fn waiting(&self) -> usize {
-        self.line.shared.lock().waiting()
+        self.held.shared.lock().waiting()
     }
 }
 
 impl<P: Protocol> Clone for Handle<P> {
     fn clone(&self) -> Self {
-        Self { line: Arc::clone(&self.line) }
+        Self { held: Arc::clone(&self.held) }
     }
 }
 
 impl<P: Protocol> fmt::Debug for Handle<P> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Handle").field(&*self.line.shared.lock()).finish()
-    }
-}
-
-/// A call that was made.
-///
-/// # Cancel safety
-///
-/// May be dropped at any time. The request goes out all the same — it was queued when the call was made —, its reply is
-/// recognised when it comes and thrown away, and no other call notices.
-#[must_use = "the request is on its way, but only awaiting it says what became of it"]
-pub struct Pending<P: Protocol, R> {
-    state: State<P>,
-    reply: fn(P::Reply) -> R,
-}
-
-enum State<P: Protocol> {
-    Refused(Error<ErrorOf<P>>),
-    Waiting { answer: oneshot::Receiver<Result<P::Reply, Error<ErrorOf<P>>>>, id: CallId, shared: Arc<Shared<P>> },
-    Done,
-}
-
-// Nothing in it is ever pinned in place.
-impl<P: Protocol, R> Unpin for Pending<P, R> {}
-
-impl<P: Protocol, R> Future for Pending<P, R> {
-    type Output = Result<R, Error<ErrorOf<P>>>;
-
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let result = match &mut self.state {
-            State::Waiting { answer, .. } => match ready!(Pin::new(answer).poll(cx)) {
-                Ok(result) => result,
-                // A driver answers every call, at the latest when it is dropped; but reading this very reply made it panic.
-                Err(_) => Err(Error::MaybeExecuted),
-            },
-            State::Refused(_) | State::Done => match std::mem::replace(&mut self.state, State::Done) {
-                State::Refused(error) => Err(error),
-                _ => panic!("a call was polled after its answer"),
-            },
-        };
-        self.state = State::Done;
-        Poll::Ready(result.map(self.reply))
-    }
-}
-
-impl<P: Protocol, R> Drop for Pending<P, R> {
-    fn drop(&mut self) {
-        if let State::Waiting { id, shared, .. } = &self.state {
-            let waiter = shared.lock().cancel(*id);
-            drop(waiter); // outside of the lock
-        }
-    }
-}
-
-impl<P: Protocol, R> fmt::Debug for Pending<P, R> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self.state {
-            State::Refused(_) => "Pending(refused)",
-            State::Waiting { .. } => "Pending(waiting)",
-            State::Done => "Pending(done)",
-        })
+        f.debug_tuple("Handle").field(&*self.held.shared.lock()).finish()
     }
 }

@@ -1,21 +1,33 @@
-//! A protocol for tests: requests in two lanes, numbered in one byte, answered with their own text.
+//! A protocol for tests: requests in two lanes and by tag alone, numbered in one byte, answered with their own text.
 //!
-//! A request is `lane, number, text`; so is a reply; `lane` is `o` (ordered) or `u` (urgent, may overtake). A frame that
-//! begins with `!` is an event. The context is the text's length, and a reply of another length cannot be decoded.
+//! A request is `lane, number, text`; so is a reply; `lane` is `o` (ordered), `u` (urgent, may overtake) or `t`
+//! (found by its tag, in any order). A frame that begins with `!` is an event. The context is the text's length, and a reply
+//! of another length cannot be decoded. A reply whose text begins with `#` cannot be settled.
 
-use packetizer::{Call, Class, Protocol, Ticket};
+use bytes::{Bytes, BytesMut};
+use packetizer::{Call, Class, Matched, Protocol, Route, Skip, Ticket};
 
 #[derive(Debug, Default)]
 pub(crate) struct Echo {
     next: u8,
     /// Frames seen by `classify`.
     pub(crate) frames: usize,
+    /// Replies that were settled.
+    pub(crate) settled: usize,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum Lane {
     Ordered,
     Urgent,
+    /// No lane at all.
+    Tagged,
+}
+
+impl Lane {
+    fn route(self, tag: u8) -> Route<Self, u8> {
+        if self == Self::Tagged { Route::Tag(tag) } else { Route::Lane { lane: self, tag } }
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -28,30 +40,34 @@ pub(crate) enum Wrong {
     Length { asked: usize, got: usize },
     #[error("silence cannot be echoed")]
     Silence,
+    #[error("after this there is no going on")]
+    Unsettling,
 }
 
 impl Protocol for Echo {
     type Lane = Lane;
     type Tag = u8;
     type Context = usize;
-    type Reply = Vec<u8>;
     type Event = Vec<u8>;
     type Error = Wrong;
+
+    const SKIP: Option<Skip> = Some(Skip { head: 2, max: 1 << 30 });
 
     fn classify(&mut self, frame: &[u8]) -> Result<Class<Lane, u8, Vec<u8>>, Wrong> {
         self.frames += 1;
         match frame {
             [b'!', event @ ..] => Ok(Class::Event(event.to_vec())),
-            [b'o', tag, ..] => Ok(Class::Reply { lane: Lane::Ordered, tag: *tag }),
-            [b'u', tag, ..] => Ok(Class::Reply { lane: Lane::Urgent, tag: *tag }),
+            [b'o', tag, ..] => Ok(Class::Reply(Lane::Ordered.route(*tag))),
+            [b'u', tag, ..] => Ok(Class::Reply(Lane::Urgent.route(*tag))),
+            [b't', tag, ..] => Ok(Class::Reply(Lane::Tagged.route(*tag))),
             [lane, _, ..] => Err(Wrong::Lane(*lane)),
             short => Err(Wrong::Short(short.len())),
         }
     }
 
-    fn decode(&mut self, asked: usize, frame: &[u8]) -> Result<Vec<u8>, Wrong> {
-        let text = &frame[2..];
-        if text.len() == asked { Ok(text.to_vec()) } else { Err(Wrong::Length { asked, got: text.len() }) }
+    fn settle(&mut self, _asked: &mut usize, reply: Matched<'_>) -> Result<(), Wrong> {
+        self.settled += 1;
+        if reply.bytes().get(2) == Some(&b'#') { Err(Wrong::Unsettling) } else { Ok(()) }
     }
 }
 
@@ -63,21 +79,26 @@ impl Call for Say<'_> {
     type Protocol = Echo;
     type Reply = String;
 
-    fn encode(&self, echo: &mut Echo, frame: &mut Vec<u8>) -> Result<Ticket<Lane, u8, usize>, Wrong> {
-        frame.push(match self.0 {
-            Lane::Ordered => b'o',
-            Lane::Urgent => b'u',
+    fn encode(&self, echo: &mut Echo, frame: &mut BytesMut) -> Result<Ticket<Lane, u8, usize>, Wrong> {
+        frame.extend_from_slice(match self.0 {
+            Lane::Ordered => b"o",
+            Lane::Urgent => b"u",
+            Lane::Tagged => b"t",
         });
         if self.1.is_empty() {
             return Err(Wrong::Silence);
         }
         echo.next = echo.next.wrapping_add(1);
-        frame.push(echo.next);
+        frame.extend_from_slice(&[echo.next]);
         frame.extend_from_slice(self.1);
-        Ok(Ticket { lane: self.0, tag: echo.next, context: self.1.len() })
+        Ok(Ticket { route: self.0.route(echo.next), context: self.1.len() })
     }
 
-    fn reply(reply: Vec<u8>) -> String {
-        String::from_utf8_lossy(&reply).into_owned()
+    fn decode(asked: usize, frame: Bytes) -> Result<String, Wrong> {
+        let text = &frame[2..];
+        if text.len() != asked {
+            return Err(Wrong::Length { asked, got: text.len() });
+        }
+        Ok(String::from_utf8_lossy(text).into_owned())
     }
 }

@@ -80,7 +80,7 @@ pub enum Withdrawal {
     Replaced,
     /// It could not be removed; the next start replaces it.
     Failed(io::Error),
-    /// There was none of ours: an abstract name, or a socket of the service manager.
+    /// There was none: an abstract name, or a socket of the service manager.
     NoName,
 }
 

@@ -8,6 +8,7 @@ mod process;
 mod addresses;
 mod child;
 mod directories;
+mod environments;
 mod in_the_way;
 mod lock;
 mod modes;

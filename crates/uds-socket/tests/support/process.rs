@@ -62,6 +62,11 @@ impl Actor {
         )
     }
 
+    /// Starts `role` by a command that ends in this program, or a copy of it.
+    pub(crate) fn with(command: &mut Command, role: &str) -> Self {
+        Self::spawn(command.args(arguments(role)).stdin(Stdio::piped()))
+    }
+
     fn spawn(command: &mut Command) -> Self {
         let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
         let input = child.stdin.take();

@@ -5,7 +5,8 @@ use std::collections::{HashMap, HashSet};
 use std::convert::Infallible;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
-use std::sync::mpsc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, mpsc};
 
 use ::notify::{EventHandler, RecommendedWatcher, RecursiveMode, Watcher as _};
 
@@ -38,8 +39,9 @@ struct Watched {
 }
 
 /// The thread's life.
-pub(super) fn obey(inbox: &mpsc::Receiver<Order>, handler: impl EventHandler, members: &Members) {
+pub(super) fn obey(inbox: &mpsc::Receiver<Order>, handler: impl EventHandler, members: &Members, runs: &AtomicBool) {
     let created = catch_unwind(AssertUnwindSafe(|| RecommendedWatcher::new(handler, ::notify::Config::default())));
+    runs.store(created.as_ref().is_ok_and(Result::is_ok), Ordering::Release);
     let created = match created {
         Ok(created) => created.map_err(|error| explain(&error)),
         Err(panic) => Err(panicked(&*panic)),
@@ -209,15 +211,18 @@ impl<F: FnMut(::notify::Result<::notify::Event>) + Send + 'static> EventHandler 
     }
 }
 
-/// Lives as long as notify's thread, whose handle is not to be had, and reports an end that comes
-/// unwanted.
+/// Lives as long as notify's thread, whose handle is not to be had, and reports an end that comes unwanted. Before that thread
+/// runs nothing ends: why there is none is the answer to the order that wanted it, and need not be told twice.
 pub(super) struct Sentinel {
     pub(super) members: Members,
+    pub(super) runs: Arc<AtomicBool>,
     pub(super) _alive: mpsc::Sender<Infallible>,
 }
 
 impl Drop for Sentinel {
     fn drop(&mut self) {
-        self.members.lose();
+        if self.runs.load(Ordering::Acquire) {
+            self.members.lose();
+        }
     }
 }

@@ -2,6 +2,7 @@
 
 use std::convert::Infallible;
 use std::fmt;
+use std::sync::atomic::AtomicBool;
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
@@ -61,13 +62,15 @@ impl Hub {
         let (alive, ended) = mpsc::channel();
         let (callback_alive, callback_gone) = mpsc::channel();
         let members = Members::default();
-        let handler = handler(members.clone(), Sentinel { members: members.clone(), _alive: callback_alive });
+        let runs = Arc::new(AtomicBool::new(false));
+        let sentinel = Sentinel { members: members.clone(), runs: runs.clone(), _alive: callback_alive };
+        let handler = handler(members.clone(), sentinel);
         let of_thread = members.clone();
         let thread = thread::Builder::new()
             .name("fs-watch control".into())
             .spawn(move || {
                 let _alive = alive;
-                obey(&inbox, handler, &of_thread);
+                obey(&inbox, handler, &of_thread, &runs);
             })
             .map_err(|error| Why::BackendFailed { message: format!("no thread: {error}") })?;
         let machinery = Machinery { orders, thread, ended, callback_gone };

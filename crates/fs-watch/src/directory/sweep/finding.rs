@@ -82,13 +82,13 @@ pub enum Fate {
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Kept {
-    /// Somebody has it.
+    /// A process has it.
     InUse,
     /// It is younger than the minimal age.
     Young(Duration),
     /// It belongs to this user, who is not one whose sockets are to be swept.
     Foreign(u32),
-    /// Somebody holds the lock beside it: who starts, runs or ends there. With the pid, if it is known.
+    /// A process holds the lock beside it: one that starts, runs or ends there. With the pid, if it is known.
     Locked(Option<u32>),
     /// Its staleness could not be proven, and why not.
     Unproven(Doubt),
@@ -112,6 +112,9 @@ pub enum Doubt {
     /// The directory is on this filesystem, on whose other side there may be a server that our kernel does not find. See
     /// [`Sweep::any_filesystem`](super::Sweep::any_filesystem).
     HiddenServers(&'static str),
+    /// The directory lies behind an overlay or a FUSE mount, whose users' servers are bound to other inodes. See
+    /// [`Sweep::any_filesystem`](super::Sweep::any_filesystem).
+    BackingSide,
     /// The kernel did not say whether a socket is bound to it.
     NoAnswer,
     /// The lock beside it cannot be examined.
@@ -145,11 +148,11 @@ impl fmt::Display for LockFate {
 impl fmt::Display for Kept {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::InUse => f.write_str("somebody has it"),
+            Self::InUse => f.write_str("in use"),
             Self::Young(age) => write!(f, "it is only {age:.0?} old"),
             Self::Foreign(uid) => write!(f, "it belongs to user {uid}"),
             Self::Locked(Some(pid)) => write!(f, "process {pid} holds its lock"),
-            Self::Locked(None) => f.write_str("somebody holds its lock"),
+            Self::Locked(None) => f.write_str("a process holds its lock"),
             Self::Unproven(doubt) => write!(f, "not proven stale, {doubt}"),
             Self::Changed => f.write_str("its name changed hands"),
             Self::Displaced(at) => write!(f, "its name was taken meanwhile, it is now {at:?}"),
@@ -166,6 +169,9 @@ impl fmt::Display for Doubt {
                     f,
                     "it is on {filesystem}, where another system may have a server that is not seen here"
                 );
+            }
+            Self::BackingSide => {
+                "its directory is shown elsewhere by an overlay or a FUSE mount, where it may be served"
             }
             Self::NoTable => "the kernel's table of sockets cannot be read",
             Self::UnknownFilesystem => "the kernel's table does not know this filesystem",

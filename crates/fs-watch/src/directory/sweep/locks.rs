@@ -53,8 +53,8 @@ fn examine(sweep: &Sweep, handle: &Handle, name: OsString) -> Option<LockFinding
     }
     let fate = if !sweep.owner.admits(stat.st_uid) {
         LockFate::Foreign(stat.st_uid)
-    } else if age(&stat) < sweep.least_age() {
-        // Its maker may not have got to locking it.
+    } else if age(&stat) < sweep.min_age {
+        // Its maker may not have got to locking it, and would find it locked by us.
         LockFate::Young(age(&stat))
     } else {
         remove(sweep, handle, &name)?

@@ -1,0 +1,117 @@
+//! Whether a directory lies below a mount that shows it elsewhere.
+//!
+//! What is served through an overlay or a FUSE mount is bound to the inodes of that mount. In the directory behind it the
+//! same files are there, and to the kernel nothing is bound to them. The mount tables name the directories behind such
+//! mounts, as far as they are local and as far as we may read the tables: a virtual machine's mounts are not in them. So a
+//! match is proof, and the lack of one is not.
+
+use std::collections::HashSet;
+use std::fs;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+/// So many different mount namespaces are looked into at most.
+const NAMESPACES: usize = 1000;
+
+/// Whether the directory is one of those behind a mount, or below one.
+pub(super) fn is_backing(dir: &Path) -> bool {
+    let Ok(dir) = dir.canonicalize() else { return false };
+    let behind = tables().into_iter().flat_map(|table| behind_mounts(&table));
+    let behind: HashSet<_> = behind.filter_map(|path| identity(&path)).collect();
+    !behind.is_empty() && dir.ancestors().filter_map(identity).any(|above| behind.contains(&above))
+}
+
+fn identity(path: &Path) -> Option<(u64, u64)> {
+    fs::metadata(path).ok().map(|metadata| (metadata.dev(), metadata.ino()))
+}
+
+/// Our mount table, and one of each other mount namespace.
+fn tables() -> Vec<Vec<u8>> {
+    let mut seen = HashSet::new();
+    let processes = fs::read_dir("/proc").into_iter().flatten().flatten();
+    let processes = processes.filter(|entry| entry.file_name().as_bytes().iter().all(u8::is_ascii_digit));
+    let places = [PathBuf::from("/proc/self")].into_iter().chain(processes.map(|entry| entry.path()));
+    let tables = places.filter_map(|place| {
+        let namespace = fs::read_link(place.join("ns/mnt")).ok()?;
+        seen.insert(namespace).then(|| fs::read(place.join("mountinfo")).ok())?
+    });
+    tables.take(NAMESPACES).collect()
+}
+
+/// The directories that overlay and FUSE mounts of this table show (`proc_pid_mountinfo(5)`).
+fn behind_mounts(table: &[u8]) -> Vec<PathBuf> {
+    table.split(|byte| *byte == b'\n').flat_map(behind_mount).collect()
+}
+
+fn behind_mount(line: &[u8]) -> Vec<PathBuf> {
+    let fields: Vec<&[u8]> = line.split(|byte| *byte == b' ').collect();
+    // A variable number of fields ends with a dash; then come type, source and options.
+    let Some(dash) = fields.iter().skip(6).position(|field| *field == b"-").map(|at| at + 6) else { return Vec::new() };
+    let Some([kind, source, options]) = fields.get(dash + 1..dash + 4) else { return Vec::new() };
+    let is_path = |path: &&[u8]| path.first() == Some(&b'/');
+    if *kind == b"overlay" {
+        // What is bound through the mount is made in its upper layer, never in a lower one.
+        let mut options = options.split(|byte| *byte == b',');
+        options
+            .find_map(|option| option.strip_prefix(b"upperdir="))
+            .filter(is_path)
+            .map(unescaped)
+            .into_iter()
+            .collect()
+    } else if kind.starts_with(b"fuse") {
+        [*source].into_iter().filter(|path| is_path(path)).map(unescaped).collect()
+    } else {
+        Vec::new()
+    }
+}
+
+/// Spaces and the like are written as three octal digits behind a backslash.
+fn unescaped(field: &[u8]) -> PathBuf {
+    let mut path = Vec::with_capacity(field.len());
+    let mut rest = field;
+    while let Some((first, behind)) = rest.split_first() {
+        let code = behind.get(..3).and_then(|digits| u8::from_str_radix(std::str::from_utf8(digits).ok()?, 8).ok());
+        match (first, code) {
+            (b'\\', Some(byte)) => {
+                path.push(byte);
+                rest = &rest[4..];
+            }
+            (byte, _) => {
+                path.push(*byte);
+                rest = behind;
+            }
+        }
+    }
+    PathBuf::from(std::ffi::OsString::from_vec(path))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_directories_behind_mounts_are_read_from_the_table() {
+        let table = b"36 35 98:0 / /merged rw,noatime shared:1 - overlay overlay \
+            rw,lowerdir=/l1:/l2,upperdir=/u\\040p,workdir=/work\n\
+            40 35 0:50 / /mnt rw - fuse.bindfs /below rw,user_id=0\n\
+            41 35 0:51 / /mnt2 rw - fuse.sshfs host:/dir rw\n\
+            42 35 8:1 / /boot rw - ext4 /dev/sda1 rw\nbroken\n";
+        let expected = ["/u p", "/below"].map(PathBuf::from);
+        assert_eq!(behind_mounts(table), expected);
+    }
+
+    #[test]
+    fn an_ordinary_directory_is_behind_no_mount() {
+        let dir = tempfile::tempdir().unwrap();
+        assert!(!is_backing(dir.path()));
+        assert!(!is_backing(&dir.path().join("none")));
+    }
+
+    #[test]
+    fn a_path_without_escapes_stays_as_it_is() {
+        for (field, path) in [("/a", "/a"), (r"/a\134b", r"/a\b"), (r"/a\9", r"/a\9"), ("/a\\", "/a\\")] {
+            assert_eq!(unescaped(field.as_bytes()), Path::new(path));
+        }
+    }
+}

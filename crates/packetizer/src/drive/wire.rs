@@ -1,0 +1,177 @@
+//! The framing as the driver's pump needs it: requests come to it framed already, and replies over the limit are skipped.
+
+use std::{
+    collections::VecDeque,
+    fmt,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+};
+
+use frame_codec::{Envelope, Error, Framing, Scan};
+
+use crate::protocol::Skip;
+
+/// A frame that is not one: a piece of a reply that is being skipped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Piece {
+    /// The front of a reply of this many bytes.
+    Head { len: u64 },
+    /// Bytes behind it, of which nothing is kept.
+    Rest,
+}
+
+/// Wraps the framing of a connection.
+///
+/// In the receiving direction it remembers how much of a large reply is still to be skipped. A [`Framing`] ought to have no
+/// state; this one serves one decoder, which takes every frame that a scan finds, exactly once, in order. The sending side
+/// does not scan.
+#[derive(Clone)]
+pub(super) struct Wire {
+    framing: Arc<dyn Framing + Send + Sync>,
+    max_frame: usize,
+    /// `None` where a reply over the limit ends the connection.
+    skip: Option<Skip>,
+    state: Arc<Shared>,
+}
+
+#[derive(Default)]
+struct Shared {
+    /// Frames found, pieces included.
+    found: AtomicU64,
+    /// Whether there is anything in `state`: the usual case takes no lock.
+    used: AtomicBool,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    /// Bytes of the reply that is being skipped, framing included.
+    len: usize,
+    /// Those of them that have not come.
+    rest: usize,
+    /// Which of the frames found are pieces, oldest first.
+    pieces: VecDeque<(u64, Piece)>,
+}
+
+impl Wire {
+    pub(super) fn new(framing: Arc<dyn Framing + Send + Sync>, max_frame: usize, skip: Option<Skip>) -> Self {
+        Self { framing, max_frame, skip, state: Arc::default() }
+    }
+
+    /// What the frame with this number is, if it is not an ordinary one. Ask once for each frame, in order.
+    pub(super) fn piece(&self, number: u64) -> Option<Piece> {
+        if !self.state.used.load(Ordering::Relaxed) {
+            return None;
+        }
+        let mut state = self.lock();
+        if state.pieces.front()?.0 != number {
+            return None;
+        }
+        let (_, piece) = state.pieces.pop_front()?;
+        if state.rest == 0 && state.pieces.is_empty() {
+            self.state.used.store(false, Ordering::Relaxed);
+        }
+        Some(piece)
+    }
+
+    /// The limit of a reply, in bytes.
+    pub(super) const fn max_frame(&self) -> usize {
+        self.max_frame
+    }
+
+    /// Bytes that came of a reply that is being skipped and is not complete.
+    pub(super) fn unfinished(&self) -> usize {
+        if !self.state.used.load(Ordering::Relaxed) {
+            return 0;
+        }
+        let state = self.lock();
+        if state.rest == 0 { 0 } else { state.len - state.rest }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Counts a frame; only the decoder's side does.
+    fn count(&self) -> u64 {
+        let number = self.state.found.load(Ordering::Relaxed);
+        self.state.found.store(number + 1, Ordering::Relaxed);
+        number
+    }
+
+    fn note(&self, state: &mut State, piece: Piece) {
+        state.pieces.push_back((self.count(), piece));
+        self.state.used.store(true, Ordering::Relaxed);
+    }
+
+    /// A reply over the limit: its front as a frame, or why it cannot be skipped.
+    fn skip(&self, unread: &[u8], error: Error) -> Result<Scan, Error> {
+        let (Some(Skip { head, max }), Error::FrameTooLarge { len, .. }) = (self.skip, &error) else {
+            return Err(error);
+        };
+        if *len > max {
+            return Err(error);
+        }
+        let (Ok(len), Ok(envelope)) = (usize::try_from(*len), self.framing.envelope(&[])) else { return Err(error) };
+        let whole = self.framing.scan(unread, 0, usize::MAX);
+        let Ok(Scan::Frame { end, .. } | Scan::More { at_least: end, .. }) = whole else { return Err(error) };
+        // A framing that finds the end by searching does not know it yet: then there is nothing to skip to.
+        let Some(begin) = end.checked_sub(len.saturating_add(envelope.tail.len())) else { return Err(error) };
+        let head = begin.saturating_add(head.min(len));
+        if unread.len() < head {
+            return Ok(Scan::More { at_least: head, scanned: 0 });
+        }
+        let mut state = self.lock();
+        state.len = end;
+        state.rest = end - head;
+        self.note(&mut state, Piece::Head { len: len as u64 });
+        Ok(Scan::Frame { payload: begin..head, end: head })
+    }
+}
+
+impl Framing for Wire {
+    fn scan(&self, unread: &[u8], scanned: usize, _max: usize) -> Result<Scan, Error> {
+        if self.state.used.load(Ordering::Relaxed) {
+            let mut state = self.lock();
+            if state.rest > 0 {
+                if unread.is_empty() {
+                    return Ok(Scan::More { at_least: 1, scanned: 0 });
+                }
+                let skipped = unread.len().min(state.rest);
+                state.rest -= skipped;
+                self.note(&mut state, Piece::Rest);
+                return Ok(Scan::Frame { payload: 0..0, end: skipped });
+            }
+        }
+        match self.framing.scan(unread, scanned, self.max_frame) {
+            Err(error) => self.skip(unread, error),
+            Ok(found) => {
+                if matches!(found, Scan::Frame { .. }) {
+                    self.count();
+                }
+                Ok(found)
+            }
+        }
+    }
+
+    fn at_eof(&self, unread: &[u8], _max: usize) -> Result<Scan, Error> {
+        let found = self.framing.at_eof(unread, self.max_frame)?;
+        if matches!(found, Scan::Frame { .. }) {
+            self.count();
+        }
+        Ok(found)
+    }
+
+    /// Nothing: the multiplexer has put the envelope around each request.
+    fn envelope(&self, _payload: &[u8]) -> Result<Envelope<'_>, Error> {
+        Ok(Envelope::NONE)
+    }
+}
+
+impl fmt::Debug for Wire {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.framing.fmt(f)
+    }
+}

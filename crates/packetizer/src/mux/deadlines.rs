@@ -1,0 +1,66 @@
+//! Which call's time is up next.
+
+use std::{cmp::Reverse, collections::BinaryHeap, time::Instant};
+
+use super::slots::CallId;
+
+/// Entries that may be of calls that are over, before the heap is cleaned.
+const SLACK: usize = 64;
+
+/// The deadlines of the calls that wait. Entries of calls that are over are dropped when they come up, or when they are the
+/// most of the heap: so memory follows the number of calls that wait.
+#[derive(Debug, Default)]
+pub(super) struct Deadlines {
+    heap: BinaryHeap<Reverse<(Instant, u64, u32)>>,
+    /// Calls in the heap that are not over.
+    live: usize,
+}
+
+impl Deadlines {
+    pub(super) fn insert(&mut self, deadline: Instant, call: CallId) {
+        self.heap.push(Reverse((deadline, call.sequence, call.index)));
+        self.live += 1;
+    }
+
+    /// Takes note that a call with a deadline is over.
+    pub(super) fn handle_over(&mut self, is_live: impl Fn(CallId) -> bool) {
+        self.live = self.live.saturating_sub(1);
+        if self.heap.len() > self.live.saturating_mul(2).saturating_add(SLACK) {
+            self.heap.retain(|Reverse((_, sequence, index))| is_live(CallId { index: *index, sequence: *sequence }));
+            self.heap.shrink_to(self.live.saturating_mul(2).saturating_add(SLACK));
+        }
+    }
+
+    /// The earliest deadline. It may be that of a call that is over.
+    pub(super) fn next(&self) -> Option<Instant> {
+        self.heap.peek().map(|Reverse((deadline, ..))| *deadline)
+    }
+
+    /// The next call whose deadline is not after `now`.
+    pub(super) fn pop_due(&mut self, now: Instant) -> Option<CallId> {
+        let Reverse((deadline, ..)) = self.heap.peek()?;
+        if *deadline > now {
+            return None;
+        }
+        let Reverse((_, sequence, index)) = self.heap.pop()?;
+        Some(CallId { index, sequence })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn memory_follows_the_calls_that_wait() {
+        let now = Instant::now();
+        let mut deadlines = Deadlines::default();
+        for sequence in 0..100_000 {
+            let call = CallId { index: 0, sequence };
+            deadlines.insert(now, call);
+            deadlines.handle_over(|_| false);
+        }
+        assert!(deadlines.heap.capacity() <= 4 * SLACK, "{}", deadlines.heap.capacity());
+        assert_eq!(deadlines.live, 0);
+    }
+}

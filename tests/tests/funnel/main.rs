@@ -1,0 +1,9 @@
+//! The funnel with everything below it: framings, actors, listeners, watched directories, real processes.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod framings;
+mod kills;
+mod matrix;
+mod property;
+mod rig;
+mod scenarios;

@@ -1,0 +1,200 @@
+//! One noun, one meaning: words of a private dialect, and words with too many meanings, become fewer and never more.
+//!
+//! `xtask/words.toml` allows each word so many uses, as many as there were when it was last lowered. Code has words in its
+//! identifiers (`drop_receiver` has two, `SendError` too) and in the names of JSON fields; prose has them in comments and in
+//! Markdown. `cargo xtask tidy --ratchet` lowers what can be lowered.
+
+use std::{collections::BTreeMap, fs, path::Path};
+
+use anyhow::{Context, Result};
+use toml::Table;
+
+use super::{Problem, tree::Tree};
+
+const FILE: &str = "xtask/words.toml";
+/// Where the words are named because they are forbidden there.
+const ABOUT_WORDS: &[&str] = &[FILE, "xtask/src/tidy/words.rs", "docs/glossary.md", "CONTRIBUTING.md", "CHANGELOG.md"];
+
+/// How often each word of a section is there.
+type Counts = BTreeMap<String, u64>;
+
+/// What the tree says.
+#[derive(Debug, Default)]
+struct Text {
+    /// The words of identifiers, in lower case.
+    identifiers: Vec<String>,
+    /// Comments and Markdown, in lower case, with one space between words and around all.
+    prose: String,
+}
+
+pub(super) fn check(tree: &Tree) -> Result<Vec<Problem>> {
+    let (allowed, text) = (allowed(tree)?, Text::of(tree));
+    let mut problems = Vec::new();
+    for (section, words) in &allowed {
+        for (word, allowed) in words {
+            let found = text.count(section, word);
+            if found > *allowed {
+                let advice = if section == "identifiers" { "name it otherwise" } else { "say it otherwise" };
+                problems.push(format!(
+                    "{section}: `{word}` is there {found} times, {allowed} are allowed: {advice} ({FILE})"
+                ));
+            }
+        }
+    }
+    Ok(problems)
+}
+
+/// Lowers every allowance to what is there.
+pub(super) fn ratchet(root: &Path, tree: &Tree) -> Result<usize> {
+    let (allowed, text) = (allowed(tree)?, Text::of(tree));
+    let file = tree.get(FILE).context(FILE)?;
+    let mut lowered = 0;
+    let mut section = String::new();
+    let lines = file.lines().map(|line| {
+        if let Some(name) = line.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
+            section = name.to_owned();
+        }
+        let Some((key, _)) = line.split_once(" = ") else { return line.to_owned() };
+        let word = key.trim_matches('"');
+        let Some(old) = allowed.get(&section).and_then(|words| words.get(word)) else { return line.to_owned() };
+        let found = text.count(&section, word);
+        lowered += usize::from(found < *old);
+        format!("{key} = {}", found.min(*old))
+    });
+    let lines: Vec<String> = lines.collect();
+    fs::write(root.join(FILE), lines.join("\n") + "\n")?;
+    Ok(lowered)
+}
+
+fn allowed(tree: &Tree) -> Result<BTreeMap<String, Counts>> {
+    let table: Table = tree.get(FILE).context("not in the repository")?.parse().context(FILE)?;
+    let mut sections = BTreeMap::new();
+    for (section, words) in table {
+        let words = words.as_table().with_context(|| format!("{FILE}: {section} is not a table"))?;
+        let count = |(word, count): (&String, &toml::Value)| {
+            let count = count.as_integer().and_then(|count| count.try_into().ok());
+            Ok((word.clone(), count.with_context(|| format!("{FILE}: {word} has no number"))?))
+        };
+        sections.insert(section, words.iter().map(count).collect::<Result<Counts>>()?);
+    }
+    Ok(sections)
+}
+
+impl Text {
+    fn of(tree: &Tree) -> Self {
+        let mut text = Self { prose: " ".to_owned(), ..Self::default() };
+        for (path, source) in tree.iter().filter(|(path, _)| !ABOUT_WORDS.contains(path)) {
+            match path.rsplit_once('.') {
+                Some((_, "rs")) => text.add_rust(source),
+                Some((_, "md")) => {
+                    // What is between fences is code.
+                    source.split("\n```").step_by(2).for_each(|prose| text.add_prose(prose));
+                }
+                _ => {}
+            }
+        }
+        text
+    }
+
+    fn add_rust(&mut self, source: &str) {
+        for line in source.lines() {
+            let (code, comment) = match line.trim_start().strip_prefix("//") {
+                Some(comment) => ("", comment.trim_start_matches(['/', '!'])),
+                None => line.split_once(" // ").unwrap_or((line, "")),
+            };
+            self.add_prose(comment);
+            for word in code.split(|c: char| !c.is_ascii_alphanumeric() && c != '_') {
+                self.identifiers.extend(parts(word));
+            }
+        }
+    }
+
+    fn add_prose(&mut self, prose: &str) {
+        for word in prose.split(|c: char| !c.is_alphanumeric() && c != '\'').filter(|word| !word.is_empty()) {
+            self.prose.extend(word.chars().flat_map(char::to_lowercase));
+            self.prose.push(' ');
+        }
+    }
+
+    /// In prose, `a|b` counts both, and in the section of rates, for each 10,000 words.
+    fn count(&self, section: &str, word: &str) -> u64 {
+        if section == "identifiers" {
+            return self.identifiers.iter().filter(|part| *part == word).count() as u64;
+        }
+        let found: usize = word.split('|').map(|word| self.prose.matches(&format!(" {word} ")).count()).sum();
+        if section == "prose-per-10000" {
+            let words = self.prose.split(' ').count().max(1);
+            return (found as f64 * 10_000.0 / words as f64).ceil() as u64;
+        }
+        found as u64
+    }
+}
+
+/// The words of an identifier in lower case: `SendError`, `send_error` and `SEND_ERROR` have two.
+fn parts(identifier: &str) -> impl Iterator<Item = String> {
+    identifier.split('_').flat_map(|part| {
+        let mut words: Vec<String> = Vec::new();
+        let mut before_is_lower = true;
+        for c in part.chars() {
+            if words.is_empty() || c.is_ascii_uppercase() && before_is_lower {
+                words.push(String::new());
+            }
+            before_is_lower = !c.is_ascii_uppercase();
+            words.last_mut().expect("one was pushed").push(c.to_ascii_lowercase());
+        }
+        words
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const WORDS: &str =
+        "[identifiers]\ndesk = 1\n[prose]\n\"let go of\" = 0\n[prose-per-10000]\n\"whoever|whom\" = 0\n";
+
+    fn complaints(path: &str, text: &str) -> Vec<Problem> {
+        check(&Tree::from([(FILE, WORDS), (path, text)])).unwrap()
+    }
+
+    #[test]
+    fn what_is_allowed_passes() {
+        assert_eq!(complaints("a.rs", "//! A desk is let go on.\nfn a(desk: Desktop) {}\n"), [""; 0]);
+        assert_eq!(complaints("a.md", "Desk.\n\n```sh\nlet go of whom\n```\n\nThe end.\n"), [""; 0]);
+        assert_eq!(complaints("CONTRIBUTING.md", "Say neither `whom` nor `let go of`.\n"), [""; 0]);
+    }
+
+    #[test]
+    fn one_more_is_found() {
+        for (path, text) in [
+            ("a.rs", "struct Desk;\nfn desk() {}\n"),
+            ("a.rs", "const TWO_DESK: u8 = OldDesk::DESK;\n"),
+            ("a.rs", "//! It is Let go\nlet a = 1; // of, and let go of\n"),
+            ("a.rs", "/// From whom.\n"),
+            ("a.md", "They let\ngo of it.\n"),
+            ("a.md", "Whoever reads this.\n"),
+        ] {
+            assert_eq!(complaints(path, text).len(), 1, "{text}");
+        }
+    }
+
+    #[test]
+    fn identifiers_come_apart_at_their_words() {
+        let parts = |word| parts(word).collect::<Vec<_>>();
+        for word in ["SendError", "send_error", "SEND_ERROR", "sendError"] {
+            assert_eq!(parts(word), ["send", "error"], "{word}");
+        }
+        assert_eq!(parts("FdsRx2"), ["fds", "rx2"]);
+    }
+
+    #[test]
+    fn allowances_are_lowered_and_never_raised() {
+        let directory = tempfile::tempdir().unwrap();
+        fs::create_dir(directory.path().join("xtask")).unwrap();
+        let words = "[identifiers]\ndesk = 5\nrope = 0\n";
+        let tree = Tree::from([(FILE, words), ("a.rs", "//! A.\nlet (desk, rope) = a;\n")]);
+        assert_eq!(ratchet(directory.path(), &tree).unwrap(), 1);
+        let lowered = fs::read_to_string(directory.path().join(FILE)).unwrap();
+        assert_eq!(lowered, "[identifiers]\ndesk = 1\nrope = 0\n");
+    }
+}
