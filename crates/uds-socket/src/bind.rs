@@ -2,6 +2,7 @@
 
 pub(crate) mod activation;
 pub(crate) mod directory;
+mod file_options;
 mod filesystem;
 pub(crate) mod publish;
 
@@ -9,12 +10,13 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use rustix::fs::{Gid, Stat, Uid};
+use rustix::fs::Stat;
 use rustix::io::ioctl_fionbio;
 use rustix::net::sockopt::set_socket_passcred;
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, socket_with};
 
 use self::directory::{Directory, Exceptions};
+use self::file_options::FileOptions;
 use self::publish::{NameLock, Published};
 use crate::abstract_name::abstract_address;
 use crate::address::{Address, SocketKind};
@@ -91,39 +93,6 @@ pub(crate) struct Taken<W> {
     pub(crate) name: Option<Published>,
     pub(crate) lock: Option<NameLock>,
     pub(crate) warnings: Vec<Warning>,
-}
-
-/// What the socket's file shall be like; nothing set means [`Mode::USER_ONLY`] and this process's user and group.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(crate) struct FileOptions {
-    mode: Option<Mode>,
-    owner: Option<u32>,
-    group: Option<u32>,
-}
-
-impl FileOptions {
-    pub(crate) fn mode(self) -> Mode {
-        self.mode.unwrap_or_default()
-    }
-
-    /// With which mode its file is created: no wider than asked, also while it belongs to our own user and group. Where they
-    /// stay, it is what was asked for, less the umask, so that a peer that comes before `listen` is refused and tries again.
-    pub(crate) fn mode_to_begin_with(self) -> rustix::fs::Mode {
-        let asked = self.mode().to_system();
-        if self.has_owner() { asked & rustix::fs::Mode::RWXU } else { asked }
-    }
-
-    pub(crate) fn has_owner(self) -> bool {
-        self.owner.is_some() || self.group.is_some()
-    }
-
-    pub(crate) fn owner(self) -> Option<Uid> {
-        self.owner.map(Uid::from_raw)
-    }
-
-    pub(crate) fn group(self) -> Option<Gid> {
-        self.group.map(Gid::from_raw)
-    }
 }
 
 impl Bind {

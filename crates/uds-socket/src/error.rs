@@ -275,11 +275,6 @@ pub enum Error {
 }
 
 impl Error {
-    /// Whether the process at the other end broke a rule, rather than this one, the machine or its setup.
-    pub fn is_peer_fault(&self) -> bool {
-        self.disposition().peer_fault
-    }
-
     /// Whether the connection this error came from can still be used; false when there was none.
     pub fn peer_usable(&self) -> bool {
         self.disposition().peer_usable
@@ -292,7 +287,7 @@ impl Error {
 
     /// Every error's answers, in one table without a wildcard: a new error does not compile without them.
     fn disposition(&self) -> Disposition {
-        const FINAL: Disposition = Disposition { peer_fault: false, peer_usable: false, retryable: false };
+        const FINAL: Disposition = Disposition { peer_usable: false, retryable: false };
         const PASSES: Disposition = Disposition { retryable: true, ..FINAL };
         const UNHARMED: Disposition = Disposition { peer_usable: true, ..FINAL };
         match self {
@@ -328,10 +323,9 @@ impl Error {
     }
 }
 
-/// The answers to a caller's three questions.
+/// The answers to a caller's two questions.
 #[derive(Debug, Clone, Copy)]
 struct Disposition {
-    peer_fault: bool,
     peer_usable: bool,
     retryable: bool,
 }

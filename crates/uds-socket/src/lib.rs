@@ -64,6 +64,8 @@ mod path;
 mod peer;
 mod probe;
 #[cfg(feature = "tokio")]
+mod runtime;
+#[cfg(feature = "tokio")]
 pub mod serve;
 mod sys;
 mod warning;

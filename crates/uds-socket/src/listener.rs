@@ -16,9 +16,12 @@ use crate::accept::{AcceptStats, Acceptable, Accepted, Queue};
 use crate::address::{Address, SocketKind};
 use crate::bind::publish::{NameLock, NameLoss, Published, Withdrawal};
 use crate::bind::{Bind, Taken, activation};
-use crate::error::{Error, Result};
+#[cfg(doc)]
+use crate::error::Error;
+use crate::error::Result;
 use crate::packet::Seqpacket;
 use crate::peer::Peer;
+use crate::runtime::in_runtime;
 use crate::sys;
 use crate::warning::Warning;
 
@@ -84,11 +87,6 @@ impl Bind {
         in_runtime()?;
         self.take(S::KIND, Listener::<S>::watch).map(Listener::new)
     }
-}
-
-/// That there is a runtime which could own a socket.
-pub(crate) fn in_runtime() -> Result<()> {
-    tokio::runtime::Handle::try_current().map(drop).map_err(|_| Error::NoRuntime)
 }
 
 /// A listener for connections that keep packets apart.

@@ -2,7 +2,7 @@
 //! number only, and sockets that the runtime has no type for.
 
 #[cfg(feature = "tokio")]
-mod credentials;
+pub(crate) mod credentials;
 
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
@@ -10,9 +10,6 @@ use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use rustix::io::{FdFlags, fcntl_dupfd_cloexec, fcntl_getfd, fcntl_setfd};
 #[cfg(feature = "tokio")]
 use tokio::io::{Interest, unix::AsyncFd};
-
-#[cfg(feature = "tokio")]
-pub(crate) use self::credentials::receive_with_credentials;
 
 /// `SO_PEERCRED` as the kernel gives it: the pid is 0 when the peer is outside our pid namespace.
 #[derive(Debug, Clone, Copy)]

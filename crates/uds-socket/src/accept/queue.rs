@@ -13,8 +13,8 @@ use tokio::{
     time::{Instant, sleep_until},
 };
 
+use super::accepted::{Acceptable, Accepted};
 use super::stats::AcceptStats;
-use super::{Acceptable, Accepted};
 use crate::address::Address;
 use crate::admit::Admit;
 use crate::backoff::Backoff;

@@ -9,8 +9,8 @@ use lock_file::Lock;
 use rustix::fs::{AtFlags, Mode, OFlags, Stat, chownat, fchmod, fstat, openat, statat, unlinkat};
 use rustix::io::Errno;
 
-use super::FileOptions;
 use super::directory::{ATTEMPTS, Directory, Identity};
+use super::file_options::FileOptions;
 use crate::error::{Error, Result};
 
 /// The lock beside the socket: its holder may remove and replace the name.

@@ -8,9 +8,11 @@ use tokio::net::{UnixDatagram, UnixStream};
 use super::{Attempts, Connect};
 use crate::accept::Acceptable as _;
 use crate::address::SocketKind;
+#[cfg(doc)]
+use crate::error::Error;
 use crate::error::Result;
-use crate::listener::in_runtime;
 use crate::packet::Seqpacket;
+use crate::runtime::in_runtime;
 
 /// With feature `tokio`: connecting in a runtime.
 impl Connect {

@@ -19,8 +19,9 @@ use crate::{
         Bind, Taken,
         publish::{NameLock, Published},
     },
-    listener::in_runtime,
-    overflow, sys,
+    overflow,
+    runtime::in_runtime,
+    sys,
     warning::Warning,
 };
 
@@ -86,7 +87,7 @@ impl BoundDatagram {
     }
 
     fn receive(&self, room: &mut [u8]) -> io::Result<Received> {
-        let (len, sender) = sys::receive_with_credentials(self.socket.as_fd(), room)?;
+        let (len, sender) = sys::credentials::receive_with_credentials(self.socket.as_fd(), room)?;
         let Some(sender) = sender else {
             let unknown = || Received::Uninvited(Peer::new(overflow::uid(), overflow::gid(), None, []));
             return Ok(if self.admit.is_any() { sized(len, room) } else { unknown() });

@@ -55,8 +55,8 @@ pub struct Incoming {
 
 #[derive(Debug)]
 enum Source {
-    Listening(Listener),
-    Draining(Draining),
+    Listening(Box<Listener>),
+    Draining(Box<Draining>),
     Ended,
 }
 
@@ -64,7 +64,7 @@ impl Incoming {
     /// The connections of this listener, within these limits.
     #[must_use]
     pub fn new(listener: Listener, limits: ConnectionLimits) -> Self {
-        Self { source: Source::Listening(listener), shared: Shared::new(Slots::new(limits)) }
+        Self { source: Source::Listening(Box::new(listener)), shared: Shared::new(Slots::new(limits)) }
     }
 
     /// A handle that ends this, wherever it has gone.
@@ -141,7 +141,7 @@ impl Incoming {
 
     fn stop_listening(&mut self) {
         if let Source::Listening(listener) = mem::replace(&mut self.source, Source::Ended) {
-            self.source = Source::Draining(listener.into_draining());
+            self.source = Source::Draining(Box::new(listener.into_draining()));
         }
     }
 
