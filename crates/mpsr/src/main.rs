@@ -7,6 +7,7 @@ mod input;
 mod json;
 mod listen;
 mod ls;
+mod memory;
 mod names;
 mod notes;
 mod output;

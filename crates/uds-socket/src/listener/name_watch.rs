@@ -68,7 +68,7 @@ impl NameWatch {
             self.next_look = None;
             return;
         };
-        let drained = events.async_io(Interest::READABLE, |inotify| drain(inotify)).await;
+        let drained = events.async_io(Interest::READABLE, drain).await;
         if drained.is_err() {
             self.events = None;
         }
