@@ -1,7 +1,5 @@
 //! Many producers, one receiver, on the command line.
 
-#![forbid(unsafe_code)]
-
 mod address;
 mod args;
 mod descriptors;
