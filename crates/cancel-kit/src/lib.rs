@@ -61,6 +61,8 @@
 //! - `tokio`: [`Wire`] is tokio's `AsyncRead + AsyncWrite`, and `Check::run_in_tokio` runs scenarios with tasks, timers and
 //!   sockets, each in a runtime of its own.
 
+#![forbid(unsafe_code)]
+
 mod check;
 mod drops;
 mod error;

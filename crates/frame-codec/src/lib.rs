@@ -56,6 +56,8 @@
 //! - `tokio-util`: [`Codec`], any framing for `tokio_util::codec::Framed`.
 //! - `proptest`: the module `testing`: strategies and law checkers for anyone's [`Framing`].
 
+#![forbid(unsafe_code)]
+
 mod batch;
 #[cfg(feature = "io")]
 mod blocking;

@@ -113,6 +113,8 @@
 //!
 //! Linux only.
 
+#![forbid(unsafe_code)]
+
 #[cfg(feature = "tokio")]
 pub mod attach;
 mod connect;

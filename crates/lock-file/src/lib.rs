@@ -47,6 +47,8 @@
 //!
 //! None. Linux only.
 
+#![forbid(unsafe_code)]
+
 mod error;
 mod kind;
 mod lock;

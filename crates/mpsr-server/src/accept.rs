@@ -93,7 +93,7 @@ impl<F: Framing + Clone + Send + 'static> Source<F> {
         }
     }
 
-    async fn take(&mut self, accepted: Accepted) -> Result<(), FunnelGone> {
+    async fn take(&mut self, accepted: Accepted<UnixStream>) -> Result<(), FunnelGone> {
         match accepted {
             Accepted::Connection(stream, peer) => {
                 self.is_short = false;

@@ -38,17 +38,6 @@ pub enum Error {
 }
 
 impl Error {
-    /// Whether the other side caused it.
-    #[must_use]
-    pub fn is_peer_fault(&self) -> bool {
-        match self {
-            Self::Socket(error) => error.is_peer_fault(),
-            #[cfg(feature = "dir")]
-            Self::Watch(_) => false,
-            Self::NoSource | Self::Shortage { .. } | Self::Limited { .. } | Self::Degraded { .. } => false,
-        }
-    }
-
     /// Whether the same may succeed later.
     #[must_use]
     pub fn is_retryable(&self) -> bool {

@@ -55,6 +55,8 @@
 //!
 //! - `dir` (default): receive from every socket that appears in a directory, by `fs-watch`.
 
+#![forbid(unsafe_code)]
+
 mod accept;
 mod builder;
 mod connection;

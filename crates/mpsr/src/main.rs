@@ -1,5 +1,7 @@
 //! Many producers, one receiver, on the command line.
 
+#![forbid(unsafe_code)]
+
 mod address;
 mod args;
 mod descriptors;

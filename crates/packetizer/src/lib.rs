@@ -95,6 +95,7 @@
 //! | `tokio` | `Driver`, `Detached`, `Handle`, `Pending` and `drive`: the loop that owns a stream, and calls as futures |
 //! | `tower` | `Service`: a `tower::Service` over a handle |
 
+#![forbid(unsafe_code)]
 #![warn(clippy::indexing_slicing)]
 
 #[cfg(feature = "tokio")]

@@ -28,6 +28,8 @@
 //!
 //! It does not bind (`uds-socket`), does not list or watch directories (`fs-watch`), and needs no runtime. It is for Linux.
 
+#![forbid(unsafe_code)]
+
 mod dot_files;
 mod facts;
 mod knock;

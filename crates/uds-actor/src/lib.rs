@@ -61,6 +61,9 @@
 //! nothing for programs without a runtime (`uds-channel`). It knows nothing of directories that sockets appear in (`fs-watch`), of many producers (`mpsr-server`), of requests and
 //! replies (`packetizer`), or of what frames mean. It is for Linux.
 //!
+
+#![forbid(unsafe_code)]
+
 mod actor;
 mod channels;
 mod control;

@@ -53,6 +53,8 @@
 //! They hand out shared batches. A channel takes one message at a time out of its buffer, in place, so that a
 //! [fixed](Capacity::fixed) buffer is allocated once and for all. The framing is frame-codec's.
 
+#![forbid(unsafe_code)]
+
 mod blocking;
 mod buffer;
 mod codec;
@@ -74,7 +76,7 @@ use std::{
     path::PathBuf,
 };
 
-use uds_socket::Connect;
+use uds_socket::{BlockingListener, Connect, Peer};
 
 #[cfg(feature = "json")]
 pub use self::codec::Json;
@@ -152,6 +154,34 @@ impl<Tx: ?Sized, Rx, C: Default> Channel<Tx, Rx, Blocking, C> {
     /// As [`Connect::connect_blocking`].
     pub fn connect(path: impl Into<PathBuf>) -> Result<Self, uds_socket::Error> {
         Connect::path(path).connect_blocking().map(Self::from_stream)
+    }
+
+    /// Waits for the next peer that is admitted, and says who it is. [`into_nonblocking`](Self::into_nonblocking) makes a channel
+    /// for an event loop out of it.
+    ///
+    /// ```
+    /// use uds_channel::{Blocking, Channel, Verbatim};
+    /// use uds_socket::Bind;
+    ///
+    /// type Server = Channel<[u8], Vec<u8>, Blocking, Verbatim>;
+    ///
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let directory = tempfile::tempdir()?;
+    /// # let path = directory.path().join("app.sock");
+    /// let mut listener = Bind::path(&path).listen_blocking()?;
+    /// let mut client = Server::connect(&path)?;
+    /// client.send(b"ping")?;
+    /// let (mut server, peer) = Server::accept(&mut listener)?;
+    /// assert_eq!((peer.pid(), server.recv()?), (Some(std::process::id()), b"ping".to_vec()));
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// As [`BlockingListener::accept`].
+    pub fn accept(listener: &mut BlockingListener) -> Result<(Self, Peer), uds_socket::Error> {
+        listener.accept().map(|(stream, peer)| (Self::from_stream(stream), peer))
     }
 }
 

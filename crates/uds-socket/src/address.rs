@@ -3,12 +3,7 @@
 use std::fmt;
 use std::path::PathBuf;
 
-use rustix::net::{SocketAddrUnix, SocketType};
-
-use crate::error::{Error, Result};
-
-/// Bytes of an abstract name that fit into a socket address, behind the zero it begins with.
-const ABSTRACT_MAX: usize = 107;
+use rustix::net::SocketType;
 
 /// Where a socket is, as `unix:PATH`, `unix:@NAME` or `systemd:NAME`; unprintable bytes are escaped.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -63,15 +58,6 @@ impl fmt::Display for SocketKind {
     }
 }
 
-/// The address of an abstract name.
-pub(crate) fn abstract_address(name: &[u8]) -> Result<SocketAddrUnix> {
-    let invalid = Error::InvalidAbstractName { len: name.len(), max: ABSTRACT_MAX };
-    if name.is_empty() || name.len() > ABSTRACT_MAX {
-        return Err(invalid);
-    }
-    SocketAddrUnix::new_abstract_name(name).map_err(|_| invalid)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -81,15 +67,5 @@ mod tests {
         assert_eq!(Address::Path("/run/\x1b[31m".into()).to_string(), "unix:/run/\\u{1b}[31m");
         assert_eq!(Address::Abstract(b"na\0me\n".to_vec()).to_string(), "unix:@na\\x00me\\n");
         assert_eq!(Address::Systemd("in".into()).to_string(), "systemd:in");
-    }
-
-    #[test]
-    fn abstract_names_have_1_to_107_bytes() {
-        assert!(abstract_address(&[b'n'; 107]).is_ok());
-        for len in [0, 108] {
-            assert!(
-                matches!(abstract_address(&vec![b'n'; len]), Err(Error::InvalidAbstractName { len: l, max: 107 }) if l == len)
-            );
-        }
     }
 }

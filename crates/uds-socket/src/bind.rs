@@ -1,30 +1,29 @@
 //! Taking an address to listen on: by path, by abstract name, or from the service manager.
 
-mod activation;
+pub(crate) mod activation;
 pub(crate) mod directory;
+mod file_options;
 mod filesystem;
-pub(crate) mod probe;
 pub(crate) mod publish;
 
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use rustix::fs::{Gid, Stat, Uid};
+use rustix::fs::Stat;
 use rustix::io::ioctl_fionbio;
 use rustix::net::sockopt::set_socket_passcred;
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, socket_with};
-use tokio::net::{UnixDatagram, UnixStream};
 
 use self::directory::{Directory, Exceptions};
+use self::file_options::FileOptions;
 use self::publish::{NameLock, Published};
-use crate::address::{Address, SocketKind, abstract_address};
+use crate::abstract_name::abstract_address;
+use crate::address::{Address, SocketKind};
 use crate::admit::Admit;
 use crate::error::{Error, Result};
-use crate::listener::{Acceptable, Listener, SeqpacketListener};
 use crate::mode::Mode;
 use crate::overflow;
-use crate::packet::BoundDatagram;
 use crate::path::SocketPath;
 use crate::sys::{self, Rights};
 use crate::warning::Warning;
@@ -94,39 +93,6 @@ pub(crate) struct Taken<W> {
     pub(crate) name: Option<Published>,
     pub(crate) lock: Option<NameLock>,
     pub(crate) warnings: Vec<Warning>,
-}
-
-/// What the socket's file shall be like; nothing set means [`Mode::USER_ONLY`] and this process's user and group.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(crate) struct FileOptions {
-    mode: Option<Mode>,
-    owner: Option<u32>,
-    group: Option<u32>,
-}
-
-impl FileOptions {
-    pub(crate) fn mode(self) -> Mode {
-        self.mode.unwrap_or_default()
-    }
-
-    /// With which mode its file is created: no wider than asked, also while it belongs to our own user and group. Where they
-    /// stay, it is what was asked for, less the umask, so that a peer that comes before `listen` is refused and tries again.
-    pub(crate) fn mode_to_begin_with(self) -> rustix::fs::Mode {
-        let asked = self.mode().to_system();
-        if self.has_owner() { asked & rustix::fs::Mode::RWXU } else { asked }
-    }
-
-    pub(crate) fn has_owner(self) -> bool {
-        self.owner.is_some() || self.group.is_some()
-    }
-
-    pub(crate) fn owner(self) -> Option<Uid> {
-        self.owner.map(Uid::from_raw)
-    }
-
-    pub(crate) fn group(self) -> Option<Gid> {
-        self.group.map(Gid::from_raw)
-    }
 }
 
 impl Bind {
@@ -202,7 +168,7 @@ impl Bind {
     }
 
     /// Lets those who connect send descriptors (`SCM_RIGHTS`), for connections that become
-    /// `uds_socket::Actor::pass_descriptors`.
+    /// `uds_actor::Actor::pass_descriptors`.
     ///
     /// Without it the kernel refuses descriptors with `EPERM` where they are sent (`SO_PASSRIGHTS`, Linux 6.16), from the
     /// first byte on, before the connection is accepted. A socket of the service manager is left as it is.
@@ -243,75 +209,12 @@ impl Bind {
         self
     }
 
-    /// Takes the address and listens on it.
-    ///
-    /// A plain function, because it is a dozen short calls on a local file system, none of which waits for another process
-    /// (the lock is tried, not awaited), and because it must not stop half-way the way a dropped future does.
-    ///
-    /// # Errors
-    /// By path: [`Error::InvalidPath`], [`Error::PathTooLong`], [`Error::NoDirectory`], [`Error::SharedDirectory`],
-    /// [`Error::NotASocket`], [`Error::Locked`], [`Error::ForeignLock`], [`Error::InUse`],
-    /// [`Error::ForeignFilesystem`], [`Error::Contended`].
-    /// By abstract name: [`Error::InvalidAbstractName`], and [`Error::Bind`] with `EADDRINUSE` when it is taken.
-    /// From the service manager: [`Error::NotPassed`], [`Error::PassedTwice`], [`Error::NotAListener`].
-    /// [`Error::NoFile`] when mode, owner or group are set and the address is not a path; [`Error::NoRuntime`]
-    /// outside a tokio runtime; [`Error::Bind`] when a system call fails. Nothing is left behind.
-    ///
-    /// # Panics
-    /// In a tokio runtime that was built without I/O.
-    pub fn listen(self) -> Result<Listener> {
-        self.listen_for::<UnixStream>()
-    }
-
-    /// Takes the address and listens on all sockets that are passed under its name: a `.socket` unit with two `ListenStream=`
-    /// lines passes two of one name. Of any other address, there is one listener.
-    ///
-    /// # Errors
-    /// As [`listen`](Self::listen), but not [`Error::PassedTwice`]. Then none of them listens.
-    ///
-    /// # Panics
-    /// As [`listen`](Self::listen).
-    pub fn listen_all(self) -> Result<Vec<Listener>> {
-        let Address::Systemd(name) = &self.address else { return Ok(vec![self.listen()?]) };
-        self.check()?;
-        let sockets = activation::take_all(name, SocketKind::Stream)?;
-        let adopt = |socket| self.clone().adopt(SocketKind::Stream, socket, Listener::<UnixStream>::watch);
-        sockets.into_iter().map(|socket| adopt(socket).map(Listener::new)).collect()
-    }
-
-    /// The same for connections that keep packets apart: `SOCK_SEQPACKET`, in a unit file `ListenSequentialPacket=`.
-    ///
-    /// # Errors
-    /// As [`listen`](Self::listen).
-    ///
-    /// # Panics
-    /// As [`listen`](Self::listen).
-    pub fn listen_seqpacket(self) -> Result<SeqpacketListener> {
-        self.listen_for()
-    }
-
-    /// Takes the address and receives datagrams on it: `SOCK_DGRAM`, in a unit file `ListenDatagram=` (with
-    /// `PassCredentials=yes`, because what is sent before this is called has no sender otherwise).
-    ///
-    /// Each datagram's sender is [admitted](Self::admit) or not, by user and primary group; one without a sender only where
-    /// [any peer](Admit::any) is. How many datagrams
-    /// may wait is the system's choice (`net.unix.max_dgram_qlen`), and not [`backlog`](Self::backlog)'s.
-    ///
-    /// # Errors
-    /// As [`listen`](Self::listen).
-    ///
-    /// # Panics
-    /// As [`listen`](Self::listen).
-    pub fn bind_datagram(self) -> Result<BoundDatagram> {
-        self.take(SocketKind::Datagram, |socket| UnixDatagram::from_std(socket.into())).map(BoundDatagram::new)
-    }
-
-    fn listen_for<S: Acceptable>(self) -> Result<Listener<S>> {
-        self.take(S::KIND, Listener::<S>::watch).map(Listener::new)
-    }
-
     /// Takes the address with a socket of this kind; `watch` hands it over to the runtime, before it gets its name.
-    fn take<W: AsFd>(self, kind: SocketKind, watch: impl FnOnce(OwnedFd) -> std::io::Result<W>) -> Result<Taken<W>> {
+    pub(crate) fn take<W: AsFd>(
+        self,
+        kind: SocketKind,
+        watch: impl FnOnce(OwnedFd) -> std::io::Result<W>,
+    ) -> Result<Taken<W>> {
         self.check()?;
         let path = match &self.address {
             Address::Path(path) => path,
@@ -332,10 +235,7 @@ impl Bind {
     }
 
     /// What must hold whatever the address.
-    fn check(&self) -> Result<()> {
-        if tokio::runtime::Handle::try_current().is_err() {
-            return Err(Error::NoRuntime);
-        }
+    pub(crate) fn check(&self) -> Result<()> {
         if !matches!(self.address, Address::Path(_)) && self.file != FileOptions::default() {
             return Err(Error::NoFile { address: self.address.clone() });
         }
@@ -343,7 +243,7 @@ impl Bind {
     }
 
     /// Takes over a socket of the service manager.
-    fn adopt<W: AsFd>(
+    pub(crate) fn adopt<W: AsFd>(
         self,
         kind: SocketKind,
         socket: OwnedFd,

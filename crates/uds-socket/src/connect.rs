@@ -1,5 +1,8 @@
 //! Reaching a server: at once or within a deadline, and when it fails, saying what is in the way.
 
+#[cfg(feature = "tokio")]
+mod in_runtime;
+
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream as StdStream;
 use std::path::{Path, PathBuf};
@@ -10,14 +13,12 @@ use lock_file::FileKind;
 use rustix::fs::{AtFlags, CWD, Mode, OFlags, openat, statat};
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, connect, socket_with};
-use tokio::net::{UnixDatagram, UnixStream};
 
-use crate::address::{Address, SocketKind, abstract_address};
+use crate::abstract_name::abstract_address;
+use crate::address::{Address, SocketKind};
 use crate::backoff::{Backoff, chance};
 use crate::denied::{denied, missing};
 use crate::error::{Error, Result};
-use crate::listener::Acceptable as _;
-use crate::packet::Seqpacket;
 use crate::path::{check, descriptor_path, fits};
 use crate::sys::{self, Rights};
 
@@ -75,7 +76,7 @@ impl Connect {
     }
 
     /// Lets the server send descriptors (`SCM_RIGHTS`), for a connection that becomes
-    /// `uds_socket::Actor::pass_descriptors`.
+    /// `uds_actor::Actor::pass_descriptors`.
     ///
     /// Without it the kernel refuses descriptors with `EPERM` where they are sent (`SO_PASSRIGHTS`, Linux 6.16).
     pub fn pass_descriptors(mut self) -> Self {
@@ -83,75 +84,17 @@ impl Connect {
         self
     }
 
-    /// Connects.
+    fn failed(&self, source: std::io::Error) -> Error {
+        Error::Connect { address: self.address.clone(), source }
+    }
+
+    /// Connects on the calling thread and without a runtime; the stream blocks.
     ///
     /// # Errors
     /// Waited out up to the deadline: [`Error::NotThere`], [`Error::NobodyListening`], [`Error::QueueFull`], and
     /// [`Error::Connect`] for a shortage of descriptors or memory. At once: [`Error::InvalidPath`],
     /// [`Error::PathTooLong`], [`Error::InvalidAbstractName`], [`Error::NotASocket`], [`Error::WrongType`],
-    /// [`Error::Denied`], other [`Error::Connect`], [`Error::NoRuntime`] outside a tokio runtime.
-    ///
-    /// # Cancel safety
-    /// Dropping the future stops trying. No connection is made behind its back: if one was made, it is returned by
-    /// that very poll.
-    ///
-    /// # Panics
-    /// In a tokio runtime that was built without I/O, or without time if there is a deadline.
-    pub async fn connect(&self) -> Result<UnixStream> {
-        UnixStream::from_std(StdStream::from(self.reached(SocketKind::Stream).await?))
-            .map_err(|source| self.failed(source))
-    }
-
-    /// Connects to a seqpacket socket.
-    ///
-    /// # Errors
-    /// As [`connect`](Self::connect).
-    ///
-    /// # Cancel safety
-    /// As [`connect`](Self::connect).
-    ///
-    /// # Panics
-    /// As [`connect`](Self::connect).
-    pub async fn connect_seqpacket(&self) -> Result<Seqpacket> {
-        Seqpacket::from_socket(self.reached(SocketKind::Seqpacket).await?).map_err(|source| self.failed(source))
-    }
-
-    /// Has a new datagram socket, without a name of its own, send to this address. Nobody can send to it, and the receiver
-    /// does not notice it until it sends. [`Error::QueueFull`] does not occur: connecting takes no place in the queue.
-    ///
-    /// # Errors
-    /// As [`connect`](Self::connect).
-    ///
-    /// # Cancel safety
-    /// As [`connect`](Self::connect).
-    ///
-    /// # Panics
-    /// As [`connect`](Self::connect).
-    pub async fn connect_datagram(&self) -> Result<UnixDatagram> {
-        UnixDatagram::from_std(self.reached(SocketKind::Datagram).await?.into()).map_err(|source| self.failed(source))
-    }
-
-    async fn reached(&self, kind: SocketKind) -> Result<OwnedFd> {
-        if tokio::runtime::Handle::try_current().is_err() {
-            return Err(Error::NoRuntime);
-        }
-        let mut attempts = Attempts::new(self.deadline);
-        loop {
-            match self.attempt(kind) {
-                Ok(socket) => return Ok(socket),
-                Err(error) => tokio::time::sleep(attempts.pause_after(error)?).await,
-            }
-        }
-    }
-
-    fn failed(&self, source: std::io::Error) -> Error {
-        Error::Connect { address: self.address.clone(), source }
-    }
-
-    /// The same on the calling thread and without a runtime; the stream blocks.
-    ///
-    /// # Errors
-    /// As [`connect`](Self::connect), without [`Error::NoRuntime`].
+    /// [`Error::Denied`], other [`Error::Connect`].
     pub fn connect_blocking(&self) -> Result<StdStream> {
         let mut attempts = Attempts::new(self.deadline);
         loop {

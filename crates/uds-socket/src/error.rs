@@ -8,7 +8,7 @@ use std::time::Duration;
 use lock_file::{Fault as LockFault, FileKind};
 
 use crate::address::{Address, SocketKind};
-use crate::bind::probe::Liveness;
+use crate::liveness::Liveness;
 
 /// This crate's result.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -283,11 +283,6 @@ pub enum Error {
 }
 
 impl Error {
-    /// Whether the process at the other end broke a rule, rather than this one, the machine or its setup.
-    pub fn is_peer_fault(&self) -> bool {
-        self.disposition().peer_fault
-    }
-
     /// Whether the connection this error came from can still be used; false when there was none.
     pub fn peer_usable(&self) -> bool {
         self.disposition().peer_usable
@@ -300,7 +295,7 @@ impl Error {
 
     /// Every error's answers, in one table without a wildcard: a new error does not compile without them.
     fn disposition(&self) -> Disposition {
-        const FINAL: Disposition = Disposition { peer_fault: false, peer_usable: false, retryable: false };
+        const FINAL: Disposition = Disposition { peer_usable: false, retryable: false };
         const PASSES: Disposition = Disposition { retryable: true, ..FINAL };
         const UNHARMED: Disposition = Disposition { peer_usable: true, ..FINAL };
         match self {
@@ -337,10 +332,9 @@ impl Error {
     }
 }
 
-/// The answers to a caller's three questions.
+/// The answers to a caller's two questions.
 #[derive(Debug, Clone, Copy)]
 struct Disposition {
-    peer_fault: bool,
     peer_usable: bool,
     retryable: bool,
 }

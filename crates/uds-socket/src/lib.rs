@@ -29,46 +29,70 @@
 //! | reach a path | [`Connect`]: waits for a server up to a deadline, says what is in the way |
 //! | know who is there | [`Peer`] and [`Admit`]: from the kernel, without name-service look-ups |
 //! | find out whether a path is served | [`probe()`] |
+//! | serve with axum, tonic or hyper | [`serve::Incoming`]: limits, the peer's identity, an orderly end |
 //! | exchange packets | [`Seqpacket`] connections and datagrams, see [`packet`] |
 //!
 //! # What this crate is not
 //!
 //! It does not frame messages and owns no connection (`uds-actor`, `uds-channel`), and knows nothing of directories that sockets
 //! appear in (`fs-watch`). It is for Linux.
+//!
+//! # Features
+//!
+//! - `axum`: `axum::serve::Listener` for [`serve::Incoming`], and [`Peer`] as what a handler learns about a connection.
+//! - `hyper`: `serve::hyper`, a server loop over hyper and a connector for its client.
+//! - `tonic`: connections for tonic's server; includes `hyper` for the connector of its client.
 
+mod abstract_name;
+mod accept;
 mod address;
 mod admit;
 mod backoff;
 mod bind;
+mod blocking;
 mod connect;
 mod denied;
 mod error;
+#[cfg(feature = "tokio")]
 mod listener;
+mod liveness;
 mod mode;
 mod overflow;
+#[cfg(feature = "tokio")]
 pub mod packet;
 mod path;
 mod peer;
+mod probe;
+#[cfg(feature = "tokio")]
+mod runtime;
+#[cfg(feature = "tokio")]
+pub mod serve;
 mod sys;
 mod warning;
 
 pub use crate::{
+    accept::{AcceptStats, Acceptable, Accepted},
     address::{Address, SocketKind},
     admit::Admit,
     backoff::{Backoff, chance},
     bind::{
         Bind,
-        probe::{Liveness, probe},
         publish::{NameLoss, Withdrawal},
     },
+    blocking::{BlockingDraining, BlockingListener},
     connect::Connect,
     error::{Error, PathFault, Result},
-    listener::{AcceptStats, Acceptable, Accepted, Draining, Listener, SeqpacketListener},
+    liveness::Liveness,
     mode::Mode,
-    packet::{BoundDatagram, Seqpacket},
     peer::Peer,
+    probe::probe,
     sys::{Rights, set_rights, want_no_identities},
     warning::Warning,
+};
+#[cfg(feature = "tokio")]
+pub use crate::{
+    listener::{Draining, Listener, SeqpacketListener},
+    packet::{BoundDatagram, Seqpacket},
 };
 #[doc(inline)]
 pub use lock_file::{Fault as LockFault, FileKind};

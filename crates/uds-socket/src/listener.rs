@@ -1,8 +1,6 @@
 //! A listening socket with its name: accepting, watching the name, and at the end losing no connection that was made.
 
 mod name_watch;
-mod queue;
-mod stats;
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -14,31 +12,18 @@ use tokio::io::unix::AsyncFd;
 use tokio::net::UnixStream;
 
 use self::name_watch::NameWatch;
-use self::queue::Queue;
-pub use self::stats::AcceptStats;
+use crate::accept::{AcceptStats, Acceptable, Accepted, Queue};
 use crate::address::{Address, SocketKind};
 use crate::bind::publish::{NameLock, NameLoss, Published, Withdrawal};
-use crate::bind::{Bind, Taken};
+use crate::bind::{Bind, Taken, activation};
+#[cfg(doc)]
+use crate::error::Error;
 use crate::error::Result;
 use crate::packet::Seqpacket;
 use crate::peer::Peer;
+use crate::runtime::in_runtime;
 use crate::sys;
 use crate::warning::Warning;
-
-/// A kind of connection that a [`Listener`] gives out: a [`UnixStream`] or a [`Seqpacket`].
-pub trait Acceptable: AsFd + Sized + Send {
-    /// The kind of its socket.
-    const KIND: SocketKind;
-
-    /// Hands a connected, non-blocking socket of this kind over to the current runtime.
-    ///
-    /// # Errors
-    /// When the runtime cannot watch it; the socket is closed then.
-    ///
-    /// # Panics
-    /// Outside a tokio runtime with I/O enabled.
-    fn from_socket(socket: OwnedFd) -> io::Result<Self>;
-}
 
 impl Acceptable for UnixStream {
     const KIND: SocketKind = SocketKind::Stream;
@@ -48,18 +33,60 @@ impl Acceptable for UnixStream {
     }
 }
 
-/// What [`Listener::next`] and [`Draining::next`] return.
-#[derive(Debug)]
-#[non_exhaustive]
-pub enum Accepted<S = UnixStream> {
-    /// A connection from a peer that is admitted.
-    Connection(S, Peer),
-    /// A peer was not admitted, and its connection is closed. `None` if the kernel did not say who it is.
-    Rejected(Option<Peer>),
-    /// A connection could not be had for now, for want of descriptors or memory. Accepting goes on after a pause.
-    Trouble(io::Error),
-    /// The listener's file no longer leads to it, so that no new client finds it: see [`Listener::rebind`].
-    NameLost(NameLoss),
+/// With feature `tokio`: listening in a runtime.
+impl Bind {
+    /// Takes the address and listens on it.
+    ///
+    /// A plain function, because it is a dozen short calls on a local file system, none of which waits for another process
+    /// (the lock is tried, not awaited), and because it must not stop half-way the way a dropped future does.
+    ///
+    /// # Errors
+    /// By path: [`Error::InvalidPath`], [`Error::PathTooLong`], [`Error::NoDirectory`], [`Error::SharedDirectory`],
+    /// [`Error::NotASocket`], [`Error::Locked`], [`Error::ForeignLock`], [`Error::InUse`],
+    /// [`Error::ForeignFilesystem`], [`Error::Contended`].
+    /// By abstract name: [`Error::InvalidAbstractName`], and [`Error::Bind`] with `EADDRINUSE` when it is taken.
+    /// From the service manager: [`Error::NotPassed`], [`Error::PassedTwice`], [`Error::NotAListener`].
+    /// [`Error::NoFile`] when mode, owner or group are set and the address is not a path; [`Error::NoRuntime`]
+    /// outside a tokio runtime; [`Error::Bind`] when a system call fails. Nothing is left behind.
+    ///
+    /// # Panics
+    /// In a tokio runtime that was built without I/O.
+    pub fn listen(self) -> Result<Listener> {
+        self.listen_for::<UnixStream>()
+    }
+
+    /// Takes the address and listens on all sockets that are passed under its name: a `.socket` unit with two `ListenStream=`
+    /// lines passes two of one name. Of any other address, there is one listener.
+    ///
+    /// # Errors
+    /// As [`listen`](Self::listen), but not [`Error::PassedTwice`]. Then none of them listens.
+    ///
+    /// # Panics
+    /// As [`listen`](Self::listen).
+    pub fn listen_all(self) -> Result<Vec<Listener>> {
+        let Address::Systemd(name) = self.address() else { return Ok(vec![self.listen()?]) };
+        in_runtime()?;
+        self.check()?;
+        let sockets = activation::take_all(name, SocketKind::Stream)?;
+        let adopt = |socket| self.clone().adopt(SocketKind::Stream, socket, Listener::<UnixStream>::watch);
+        sockets.into_iter().map(|socket| adopt(socket).map(Listener::new)).collect()
+    }
+
+    /// The same for connections that keep packets apart: `SOCK_SEQPACKET`, in a unit file `ListenSequentialPacket=`.
+    ///
+    /// # Errors
+    /// As [`listen`](Self::listen).
+    ///
+    /// # Panics
+    /// As [`listen`](Self::listen).
+    pub fn listen_seqpacket(self) -> Result<SeqpacketListener> {
+        self.listen_for()
+    }
+
+    fn listen_for<S: Acceptable>(self) -> Result<Listener<S>> {
+        in_runtime()?;
+        self.take(S::KIND, Listener::<S>::watch).map(Listener::new)
+    }
 }
 
 /// A listener for connections that keep packets apart.
@@ -76,7 +103,7 @@ pub struct Listener<S = UnixStream> {
     // taken back, and the lock keeps others away from the name until all is over.
     name: Option<Published>,
     watch: Option<NameWatch>,
-    queue: Queue<S>,
+    queue: Queue<S, AsyncFd<OwnedFd>>,
     lock: Option<NameLock>,
     bind: Bind,
     warnings: Vec<Warning>,
@@ -238,7 +265,7 @@ impl<S> AsFd for Listener<S> {
 #[derive(Debug)]
 pub struct Draining<S = UnixStream> {
     // Dropped in this order: the lock last.
-    queue: Queue<S>,
+    queue: Queue<S, AsyncFd<OwnedFd>>,
     withdrawal: Withdrawal,
     has_more: bool,
     _lock: Option<NameLock>,

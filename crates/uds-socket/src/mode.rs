@@ -1,4 +1,4 @@
-//! Permission bits of a socket's file, written the only way that cannot be misread: as octal text.
+//! Permission bits of a socket's file, written in ways that cannot be misread.
 
 use std::fmt;
 use std::str::FromStr;
@@ -7,12 +7,14 @@ use crate::error::{Error, Result};
 
 /// Who may connect to a socket, as permission bits of its file: write permission is what counts (`unix(7)`).
 ///
-/// There is no way to make one from an integer, because a decimal 660 is a different mode that happens to
-/// compile.
+/// A decimal 660 is a different mode from the octal one, and it compiles. So [`new`](Self::new) accepts no number that a mode is
+/// if the `0o` in front of it was forgotten.
 ///
 /// ```
 /// use uds_socket::Mode;
 ///
+/// const SHARED: Mode = Mode::new(0o660);
+/// assert_eq!(SHARED, Mode::GROUP);
 /// assert_eq!(Mode::octal("660")?, Mode::GROUP);
 /// assert_eq!(Mode::octal("0660")?.to_string(), "0660");
 /// assert!(Mode::octal("1224").is_err()); // what 660 looks like after one conversion too many
@@ -28,6 +30,26 @@ impl Mode {
     pub const GROUP: Self = Self(0o660);
     /// 0666: everybody on this machine who can reach the directory.
     pub const EVERYONE: Self = Self(0o666);
+
+    /// These permission bits, such as `Mode::new(0o660)`.
+    ///
+    /// ```compile_fail
+    /// const SLIP: uds_socket::Mode = uds_socket::Mode::new(660); // 0o1224
+    /// ```
+    ///
+    /// # Panics
+    ///
+    /// Where `bits` is no constant; in a constant it does not compile. For bits over 0o777, and unless the owner's digit is 2, 6
+    /// or 7: a socket whose owner cannot connect is of no use, and with this rule no mode that is accepted is accepted a
+    /// second time when it is written in decimal. For a mode that a user gives there is [`octal`](Self::octal).
+    #[must_use]
+    pub const fn new(bits: u16) -> Self {
+        assert!(
+            bits <= 0o777 && matches!(bits >> 6, 2 | 6 | 7),
+            "not the mode of a socket: write it in octal, such as 0o660"
+        );
+        Self(bits)
+    }
 
     /// Three octal digits, with an optional leading `0` or `0o`.
     ///
@@ -98,6 +120,28 @@ mod tests {
         }
         assert_eq!("777".parse::<Mode>().unwrap().bits(), 0o777);
         assert_eq!(Mode::octal("000").unwrap().bits(), 0);
+    }
+
+    fn accepts(bits: u16) -> bool {
+        std::panic::catch_unwind(|| Mode::new(bits)).is_ok()
+    }
+
+    #[test]
+    fn no_mode_that_is_accepted_is_accepted_in_decimal_too() {
+        for bits in (0..0o1000).filter(|bits| accepts(*bits)) {
+            let slip: u16 = format!("{bits:o}").parse().unwrap();
+            assert!(!accepts(slip), "{bits:o} and {slip}, which is {slip:o}");
+        }
+    }
+
+    #[test]
+    fn modes_of_use_are_accepted_and_kept() {
+        for bits in [0o200, 0o220, 0o222, 0o600, 0o620, 0o660, 0o666, 0o700, 0o755, 0o770, 0o777] {
+            assert_eq!(Mode::new(bits).bits(), u32::from(bits));
+        }
+        for bits in [0, 0o400, 0o1660, 0o4755, 660, 600, 666, 777, u16::MAX] {
+            assert!(!accepts(bits), "{bits:o}");
+        }
     }
 
     #[test]

@@ -4,7 +4,7 @@
 //! [`BoundDatagram`] receives under a name from any number of senders; tokio's [`UnixDatagram`](tokio::net::UnixDatagram), from
 //! [`Connect::connect_datagram`](crate::Connect::connect_datagram), sends.
 //!
-//! [`Socket`] is what all of them have in common, for a task that owns one (`uds_socket::packet::Actor`).
+//! [`Socket`] is what all of them have in common, for a task that owns one (`uds_actor::packet::Actor`).
 
 mod bound;
 mod datagram;

@@ -1,15 +1,15 @@
 //! What no safe crate offers for sockets: who is at the other end, whether it may send descriptors, descriptors known by
 //! number only, and sockets that the runtime has no type for.
 
-mod credentials;
+#[cfg(feature = "tokio")]
+pub(crate) mod credentials;
 
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 
 use rustix::io::{FdFlags, fcntl_dupfd_cloexec, fcntl_getfd, fcntl_setfd};
+#[cfg(feature = "tokio")]
 use tokio::io::{Interest, unix::AsyncFd};
-
-pub(crate) use self::credentials::receive_with_credentials;
 
 /// `SO_PEERCRED` as the kernel gives it: the pid is 0 when the peer is outside our pid namespace.
 #[derive(Debug, Clone, Copy)]
@@ -68,6 +68,7 @@ pub(crate) fn peer_pidfd(socket: BorrowedFd<'_>) -> io::Result<Option<OwnedFd>> 
     Ok(Some(unsafe { OwnedFd::from_raw_fd(fd) }))
 }
 
+#[cfg(feature = "tokio")]
 /// Has the current runtime watch a non-blocking socket, one that it has no type of its own for.
 pub(crate) fn watch(socket: OwnedFd, interest: Interest) -> io::Result<AsyncFd<OwnedFd>> {
     // SAFETY: an `OwnedFd` names the same open descriptor as long as it lives, and the `AsyncFd` owns it from here on.

@@ -51,6 +51,8 @@
 //!
 //! None. Linux only.
 
+#![forbid(unsafe_code)]
+
 mod dump;
 mod entry;
 mod error;

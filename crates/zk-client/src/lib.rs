@@ -57,6 +57,8 @@
 //! Reconnecting within a session, watches, transactions, authentication, encryption, a chroot and recipes such as locks are
 //! not here yet. For the wire alone, see `zk-proto`.
 
+#![forbid(unsafe_code)]
+
 mod address;
 mod client;
 mod connector;

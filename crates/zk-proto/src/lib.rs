@@ -55,6 +55,7 @@
 //! |---|---|
 //! | `proptest` | `testing`: strategies for records, requests, replies and whole conversations |
 
+#![forbid(unsafe_code)]
 #![warn(clippy::indexing_slicing, clippy::arithmetic_side_effects)]
 
 mod acl;

@@ -22,7 +22,7 @@ pub(super) fn take(name: &str, wanted: SocketKind) -> Result<OwnedFd> {
 }
 
 /// Descriptors of all Unix sockets of that name, each of which must be of that kind.
-pub(super) fn take_all(name: &str, wanted: SocketKind) -> Result<Vec<OwnedFd>> {
+pub(crate) fn take_all(name: &str, wanted: SocketKind) -> Result<Vec<OwnedFd>> {
     passed().all_named(name)?.into_iter().map(|fd| open(name, fd, wanted)).collect()
 }
 

@@ -13,11 +13,12 @@ use rustix::fs::{
 use rustix::io::Errno;
 
 use super::filesystem;
-use super::probe::{Liveness, may_be_starting, probe_inode};
 use crate::address::Address;
 use crate::denied::denied;
 use crate::error::{Error, Result};
+use crate::liveness::Liveness;
 use crate::path::{SocketPath, descriptor_path};
+use crate::probe::{may_be_starting, probe_inode};
 
 /// Writable by group or others.
 const SHARED: u32 = 0o022;

@@ -9,8 +9,8 @@ use lock_file::Lock;
 use rustix::fs::{AtFlags, Mode, OFlags, Stat, chownat, fchmod, fstat, openat, statat, unlinkat};
 use rustix::io::Errno;
 
-use super::FileOptions;
 use super::directory::{ATTEMPTS, Directory, Identity};
+use super::file_options::FileOptions;
 use crate::error::{Error, Result};
 
 /// The lock beside the socket: its holder may remove and replace the name.
@@ -194,6 +194,7 @@ impl Published {
         }
     }
 
+    #[cfg(feature = "tokio")]
     pub(crate) fn directory(&self) -> &Directory {
         &self.directory
     }
@@ -288,8 +289,8 @@ mod tests {
     use tempfile::TempDir;
 
     use super::super::directory::Exceptions;
-    use super::super::probe::Liveness;
     use super::*;
+    use crate::liveness::Liveness;
     use crate::path::SocketPath;
 
     /// A directory, and the names in it.

@@ -14,20 +14,22 @@ use super::{
     socket::{Received, Semantics, Socket, has_datagram, sized},
 };
 use crate::{
-    Address, Admit, Peer,
+    Address, Admit, Peer, Result, SocketKind,
     bind::{
-        Taken,
+        Bind, Taken,
         publish::{NameLock, Published},
     },
-    overflow, sys,
+    overflow,
+    runtime::in_runtime,
+    sys,
     warning::Warning,
 };
 
 /// A datagram socket under a name, made by [`Bind::bind_datagram`](crate::Bind::bind_datagram).
 ///
-/// It only receives; give it to a `uds_socket::packet::Actor`. Dropping it takes the name back, closes the socket —
+/// It only receives; give it to a `uds_actor::packet::Actor`. Dropping it takes the name back, closes the socket —
 /// which *loses the datagrams that nobody read* — and lets go of the lock, in this order.
-/// `uds_socket::Control::drain` of its actor loses none: it takes the name back, refuses what comes later, and
+/// `uds_actor::Control::drain` of its actor loses none: it takes the name back, refuses what comes later, and
 /// reads what has arrived.
 ///
 /// The kernel says with each datagram who sent it (`SCM_CREDENTIALS`): effective user and group at the time, but no
@@ -44,6 +46,26 @@ pub struct BoundDatagram {
     address: Address,
     warnings: Vec<Warning>,
     _lock: Option<NameLock>,
+}
+
+/// With feature `tokio`: receiving datagrams in a runtime.
+impl Bind {
+    /// Takes the address and receives datagrams on it: `SOCK_DGRAM`, in a unit file `ListenDatagram=` (with
+    /// `PassCredentials=yes`, because what is sent before this is called has no sender otherwise).
+    ///
+    /// Each datagram's sender is [admitted](Self::admit) or not, by user and primary group; one without a sender only where
+    /// [any peer](Admit::any) is. How many datagrams
+    /// may wait is the system's choice (`net.unix.max_dgram_qlen`), and not [`backlog`](Self::backlog)'s.
+    ///
+    /// # Errors
+    /// As [`listen`](Self::listen).
+    ///
+    /// # Panics
+    /// As [`listen`](Self::listen).
+    pub fn bind_datagram(self) -> Result<BoundDatagram> {
+        in_runtime()?;
+        self.take(SocketKind::Datagram, |socket| UnixDatagram::from_std(socket.into())).map(BoundDatagram::new)
+    }
 }
 
 impl BoundDatagram {
@@ -65,7 +87,7 @@ impl BoundDatagram {
     }
 
     fn receive(&self, room: &mut [u8]) -> io::Result<Received> {
-        let (len, sender) = sys::receive_with_credentials(self.socket.as_fd(), room)?;
+        let (len, sender) = sys::credentials::receive_with_credentials(self.socket.as_fd(), room)?;
         let Some(sender) = sender else {
             let unknown = || Received::Uninvited(Peer::new(overflow::uid(), overflow::gid(), None, []));
             return Ok(if self.admit.is_any() { sized(len, room) } else { unknown() });

@@ -18,7 +18,7 @@ use tokio::io::{Interest, unix::AsyncFd};
 use super::socket::{Received, Semantics, Socket, TwoWay, asks, is_interrupted, largest, receive, sized, transmit};
 use crate::{
     Peer, SocketKind,
-    listener::Acceptable,
+    accept::Acceptable,
     sys::{self, Rights},
 };
 
@@ -27,7 +27,7 @@ use crate::{
 ///
 /// Made by [`Connect::connect_seqpacket`](crate::Connect::connect_seqpacket), accepted by a
 /// [`SeqpacketListener`](crate::SeqpacketListener), or one of a [`pair`](Self::pair). Usually it is given to a
-/// `uds_socket::packet::Actor`; alone it sends and receives packet by packet.
+/// `uds_actor::packet::Actor`; alone it sends and receives packet by packet.
 ///
 /// ```
 /// # #[tokio::main(flavor = "current_thread")]

@@ -23,7 +23,7 @@ async fn loss(listener: &mut Listener) -> NameLoss {
     }
 }
 
-async fn text_of(accepted: Accepted) -> String {
+async fn text_of(accepted: Accepted<UnixStream>) -> String {
     let Accepted::Connection(mut stream, _) = accepted else { panic!("{accepted:?}") };
     let mut text = String::new();
     UnixStream::read_to_string(&mut stream, &mut text).await.unwrap();

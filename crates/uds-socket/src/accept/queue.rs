@@ -2,17 +2,19 @@
 
 use std::io;
 use std::marker::PhantomData;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::time::Duration;
 
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, Shutdown, SocketFlags, SocketType, accept_with, shutdown, socket_with};
-use tokio::io::Interest;
-use tokio::io::unix::AsyncFd;
-use tokio::time::{Instant, sleep_until};
+#[cfg(feature = "tokio")]
+use tokio::{
+    io::unix::AsyncFd,
+    time::{Instant, sleep_until},
+};
 
+use super::accepted::{Acceptable, Accepted};
 use super::stats::AcceptStats;
-use super::{Acceptable, Accepted};
 use crate::address::Address;
 use crate::admit::Admit;
 use crate::backoff::Backoff;
@@ -23,24 +25,28 @@ use crate::peer::Peer;
 const FIRST_PAUSE: Duration = Duration::from_millis(10);
 const LAST_PAUSE: Duration = Duration::from_secs(1);
 
-/// The kernel's queue of connections, and what it takes to empty it.
+/// The kernel's queue of connections, and what it takes to empty it. `W` is the socket as whoever waits for it has it.
 #[derive(Debug)]
-pub(super) struct Queue<S> {
-    pub(super) socket: AsyncFd<OwnedFd>,
+pub(crate) struct Queue<S, W> {
+    pub(crate) socket: W,
     /// Listening sockets that have lost their name, with what was waiting on them.
-    retired: Vec<AsyncFd<OwnedFd>>,
+    retired: Vec<W>,
     connections: PhantomData<fn() -> S>,
-    pub(super) address: Address,
-    pub(super) admit: Admit,
+    pub(crate) address: Address,
+    pub(crate) admit: Admit,
     /// A descriptor to give up when there are no others.
     spare: Option<OwnedFd>,
     backoff: Backoff,
+    /// The pause to be made before the next attempt.
+    pause: Option<Duration>,
+    /// The end of the pause that is being made.
+    #[cfg(feature = "tokio")]
     resume_at: Option<Instant>,
-    pub(super) stats: AcceptStats,
+    pub(crate) stats: AcceptStats,
 }
 
-impl<S: Acceptable> Queue<S> {
-    pub(super) fn new(socket: AsyncFd<OwnedFd>, address: Address, admit: Admit) -> Self {
+impl<S: Acceptable, W: AsFd> Queue<S, W> {
+    pub(crate) fn new(socket: W, address: Address, admit: Admit) -> Self {
         Self {
             socket,
             retired: Vec::new(),
@@ -49,44 +55,15 @@ impl<S: Acceptable> Queue<S> {
             admit,
             spare: spare(),
             backoff: Backoff::new(FIRST_PAUSE, LAST_PAUSE),
+            pause: None,
+            #[cfg(feature = "tokio")]
             resume_at: None,
             stats: AcceptStats::default(),
         }
     }
 
-    pub(super) async fn accept(&mut self) -> Result<(S, Peer)> {
-        loop {
-            if let Accepted::Connection(connection, peer) = self.next().await? {
-                return Ok((connection, peer));
-            }
-        }
-    }
-
-    pub(super) async fn next(&mut self) -> Result<Accepted<S>> {
-        loop {
-            self.resume().await;
-            let attempt = match self.accept_retired() {
-                Some(attempt) => attempt.map_err(io::Error::from),
-                None => self.socket.async_io(Interest::READABLE, |socket| Ok(accept_from(socket)?)).await,
-            };
-            match attempt {
-                Ok(socket) => return self.taken(socket),
-                Err(error) => {
-                    let last_resort = self.backoff.is_exhausted();
-                    let shortage = self.failed(&error)?;
-                    if shortage == Shortage::Descriptors && last_resort {
-                        self.shed();
-                    }
-                    if shortage != Shortage::Nothing {
-                        return Ok(Accepted::Trouble(error));
-                    }
-                }
-            }
-        }
-    }
-
     /// What becomes of a connection that was accepted. Unless it is handed out it is closed already, which is counted.
-    pub(super) fn taken(&mut self, socket: OwnedFd) -> Result<Accepted<S>> {
+    pub(crate) fn taken(&mut self, socket: OwnedFd) -> Result<Accepted<S>> {
         match S::from_socket(socket) {
             Ok(stream) => {
                 self.recovered();
@@ -102,12 +79,12 @@ impl<S: Acceptable> Queue<S> {
     }
 
     /// The next connection that is in the queue, if there is one.
-    pub(super) fn accept_now(&mut self) -> rustix::io::Result<OwnedFd> {
-        self.accept_retired().unwrap_or_else(|| accept_from(self.socket.get_ref()))
+    pub(crate) fn accept_now(&mut self) -> rustix::io::Result<OwnedFd> {
+        self.accept_retired().unwrap_or_else(|| accept_from(&self.socket))
     }
 
     /// Accepts from a socket that was replaced from here on. What waits on the old one is handed out first.
-    pub(super) fn replace(&mut self, socket: AsyncFd<OwnedFd>) {
+    pub(crate) fn replace(&mut self, socket: W) {
         let old = std::mem::replace(&mut self.socket, socket);
         // Its name leads to it no more, but a client may have looked it up before.
         let _ = shutdown(&old, Shutdown::Read);
@@ -115,23 +92,15 @@ impl<S: Acceptable> Queue<S> {
     }
 
     /// A connection that waits on a retired socket, or why it was not to be had; `None` if there are none.
-    fn accept_retired(&mut self) -> Option<rustix::io::Result<OwnedFd>> {
+    pub(crate) fn accept_retired(&mut self) -> Option<rustix::io::Result<OwnedFd>> {
         while let Some(socket) = self.retired.first() {
-            match accept_from(socket.get_ref()) {
+            match accept_from(socket) {
                 // Shut down, it says AGAIN or INVAL when it is empty.
                 Err(Errno::AGAIN | Errno::INVAL) => drop(self.retired.remove(0)),
                 attempt => return Some(attempt),
             }
         }
         None
-    }
-
-    /// Waits until the pause is over, if there is one.
-    pub(super) async fn resume(&mut self) {
-        if let Some(at) = self.resume_at {
-            sleep_until(at).await;
-            self.resume_at = None;
-        }
     }
 
     fn recovered(&mut self) {
@@ -156,14 +125,29 @@ impl<S: Acceptable> Queue<S> {
     }
 
     /// Counts a failure and sets the pause after it, unless it will not pass.
-    pub(super) fn failed(&mut self, error: &io::Error) -> Result<Shortage> {
+    pub(crate) fn failed(&mut self, error: &io::Error) -> Result<Shortage> {
         let Some(shortage) = Shortage::of(error) else {
             return Err(self.broken(error));
         };
         self.stats.failures += 1;
         self.stats.last_failure = Some(error.kind());
-        self.resume_at = Some(Instant::now() + self.backoff.pause());
+        self.pause = Some(self.backoff.pause());
         Ok(shortage)
+    }
+
+    /// What a failure to accept means: told if it is a shortage, an error if it will not pass.
+    pub(crate) fn not_accepted(&mut self, error: io::Error) -> Result<Option<Accepted<S>>> {
+        let last_resort = self.backoff.is_exhausted();
+        let shortage = self.failed(&error)?;
+        if shortage == Shortage::Descriptors && last_resort {
+            self.shed();
+        }
+        Ok((shortage != Shortage::Nothing).then_some(Accepted::Trouble(error)))
+    }
+
+    /// The pause to make before the next attempt, told once.
+    pub(crate) fn take_pause(&mut self) -> Option<Duration> {
+        self.pause.take()
     }
 
     fn broken(&self, error: &io::Error) -> Error {
@@ -183,13 +167,67 @@ impl<S: Acceptable> Queue<S> {
     }
 }
 
-fn accept_from(socket: &OwnedFd) -> rustix::io::Result<OwnedFd> {
+#[cfg(feature = "tokio")]
+impl<S: Acceptable> Queue<S, AsyncFd<OwnedFd>> {
+    pub(crate) async fn accept(&mut self) -> Result<(S, Peer)> {
+        loop {
+            if let Accepted::Connection(connection, peer) = self.next().await? {
+                return Ok((connection, peer));
+            }
+        }
+    }
+
+    pub(crate) async fn next(&mut self) -> Result<Accepted<S>> {
+        loop {
+            self.resume().await;
+            let attempt = match self.accept_retired() {
+                Some(attempt) => attempt.map_err(io::Error::from),
+                None => self.wait().await,
+            };
+            match attempt {
+                Ok(socket) => return self.taken(socket),
+                Err(error) => {
+                    if let Some(trouble) = self.not_accepted(error)? {
+                        return Ok(trouble);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Waits for a connection.
+    async fn wait(&self) -> io::Result<OwnedFd> {
+        loop {
+            let mut ready = self.socket.readable().await?;
+            match accept_from(ready.get_inner()) {
+                // Another process that has this socket has shut it down. `accept` says so only if it may block, and the
+                // runtime would call the socket ready for ever.
+                Err(Errno::AGAIN) if ready.ready().is_read_closed() => return Err(Errno::INVAL.into()),
+                Err(Errno::AGAIN) => ready.clear_ready(),
+                outcome => return Ok(outcome?),
+            }
+        }
+    }
+
+    /// Waits until the pause is over, if there is one.
+    pub(crate) async fn resume(&mut self) {
+        if let Some(pause) = self.pause.take() {
+            self.resume_at = Some(Instant::now() + pause);
+        }
+        if let Some(at) = self.resume_at {
+            sleep_until(at).await;
+            self.resume_at = None;
+        }
+    }
+}
+
+fn accept_from(socket: impl AsFd) -> rustix::io::Result<OwnedFd> {
     accept_with(socket, SocketFlags::CLOEXEC | SocketFlags::NONBLOCK)
 }
 
 /// Why `accept` failed, where trying again helps (`accept(2)`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Shortage {
+pub(crate) enum Shortage {
     /// No descriptor, in this process or in the system.
     Descriptors,
     /// No memory.
@@ -241,6 +279,7 @@ mod tests {
         }
     }
 
+    #[cfg(feature = "tokio")]
     #[tokio::test(start_paused = true)]
     async fn a_connection_that_cannot_be_watched_is_counted_as_shed_and_not_for_ever_hurried_after() {
         let directory = tempfile::tempdir().unwrap();
@@ -248,8 +287,8 @@ mod tests {
         let listener = UnixListener::bind(&path).unwrap();
         listener.set_nonblocking(true).unwrap();
         let clients: Vec<_> = (0..3).map(|_| UnixStream::connect(&path).unwrap()).collect();
-        let socket = sys::watch(listener.into(), Interest::READABLE).unwrap();
-        let mut queue = Queue::<Unwatched>::new(socket, Address::Path(path), Admit::own());
+        let socket = sys::watch(listener.into(), tokio::io::Interest::READABLE).unwrap();
+        let mut queue = Queue::<Unwatched, _>::new(socket, Address::Path(path), Admit::own());
         assert!(tokio::time::timeout(Duration::from_secs(60), queue.accept()).await.is_err(), "nobody can be had");
         let AcceptStats { accepted, rejected, shed, failures, .. } = queue.stats;
         assert_eq!((accepted, rejected, shed, failures), (0, 0, 3, 3), "each of {} is closed once", clients.len());

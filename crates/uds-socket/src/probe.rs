@@ -9,7 +9,6 @@
 //! | the file's age | no | whether its server may just be starting, where the first question is not conclusive |
 //! | `connect` of a stream socket | yes, if there is one | for kernels that answer the first question in their own way |
 
-use std::fmt;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::path::Path;
 use std::sync::OnceLock;
@@ -23,39 +22,12 @@ use unix_diag::{Entry, FileId, Which};
 
 use crate::address::{Address, SocketKind};
 use crate::error::{Error, Result};
+use crate::liveness::Liveness;
 use crate::path::{check, descriptor_path};
 
 /// How old a file must be for its server not to be one that has yet to be found by it, if the kernel's answer is not
 /// conclusive.
 const YOUNG: Duration = Duration::from_secs(2);
-
-/// What is known of the socket behind a file.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Liveness {
-    /// No socket is bound to it: its server ended without removing the file.
-    Stale,
-    /// No socket is found by it, but the file is less than two seconds old, and its server may be starting.
-    Young,
-    /// A socket is bound to it that does not listen (yet).
-    Bound,
-    /// A server listens on it. In another network namespace it may only be bound, which cannot be told apart.
-    Live,
-    /// A server listens on it, and its accept queue is full: it is busy, stopped or stuck.
-    Wedged,
-}
-
-impl fmt::Display for Liveness {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Stale => "stale",
-            Self::Young => "less than two seconds old, and its server may be starting",
-            Self::Bound => "bound, and its owner is not listening yet",
-            Self::Live => "served",
-            Self::Wedged => "served, and its accept queue is full",
-        })
-    }
-}
 
 /// Says whether the socket at `path` has a server.
 ///

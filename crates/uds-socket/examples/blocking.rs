@@ -1,0 +1,23 @@
+//! An echo server on the standard library alone. It is its own client, and ends by itself.
+
+use std::{error::Error, io, net::Shutdown, thread};
+
+use uds_socket::{Bind, Connect};
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let directory = tempfile::tempdir()?;
+    let path = directory.path().join("echo.sock");
+    let mut listener = Bind::path(&path).listen_blocking()?;
+    thread::spawn(move || {
+        while let Ok((stream, peer)) = listener.accept() {
+            println!("serving {peer}");
+            thread::spawn(move || io::copy(&mut &stream, &mut &stream));
+        }
+    });
+
+    let stream = Connect::path(&path).connect_blocking()?;
+    io::copy(&mut &b"hello"[..], &mut &stream)?;
+    stream.shutdown(Shutdown::Write)?;
+    println!("{}", io::read_to_string(stream)?);
+    Ok(())
+}

@@ -1,0 +1,301 @@
+//! Listening without a runtime: each call blocks the thread that makes it.
+
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::net::UnixStream;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::Errno;
+use rustix::net::{Shutdown, shutdown};
+
+use crate::accept::{AcceptStats, Acceptable, Accepted, Queue};
+use crate::address::Address;
+use crate::bind::publish::{NameLock, NameLoss, Published, Withdrawal};
+use crate::bind::{Bind, Taken, activation};
+use crate::error::Result;
+use crate::peer::Peer;
+use crate::warning::Warning;
+
+/// Without a runtime.
+impl Bind {
+    /// Takes the address and listens on it; connections are accepted with calls that block.
+    ///
+    /// # Errors
+    /// As `Bind::listen`, but never [`Error::NoRuntime`](crate::Error::NoRuntime): by path
+    /// [`Error::InvalidPath`](crate::Error::InvalidPath), [`Error::PathTooLong`](crate::Error::PathTooLong),
+    /// [`Error::NoDirectory`](crate::Error::NoDirectory), [`Error::SharedDirectory`](crate::Error::SharedDirectory),
+    /// [`Error::NotASocket`](crate::Error::NotASocket), [`Error::Locked`](crate::Error::Locked),
+    /// [`Error::ForeignLock`](crate::Error::ForeignLock), [`Error::InUse`](crate::Error::InUse),
+    /// [`Error::Contended`](crate::Error::Contended); [`Error::Bind`](crate::Error::Bind) when a system call fails.
+    pub fn listen_blocking(self) -> Result<BlockingListener> {
+        self.take(UnixStream::KIND, Ok).map(BlockingListener::new)
+    }
+
+    /// The same on all sockets that the service manager passed under this name; of any other address there is one listener.
+    ///
+    /// # Errors
+    /// As [`listen_blocking`](Self::listen_blocking), but not [`Error::PassedTwice`](crate::Error::PassedTwice). Then none of them
+    /// listens.
+    pub fn listen_all_blocking(self) -> Result<Vec<BlockingListener>> {
+        let Address::Systemd(name) = self.address() else { return Ok(vec![self.listen_blocking()?]) };
+        self.check()?;
+        let sockets = activation::take_all(name, UnixStream::KIND)?;
+        let adopt = |socket| self.clone().adopt(UnixStream::KIND, socket, Ok);
+        sockets.into_iter().map(|socket| adopt(socket).map(BlockingListener::new)).collect()
+    }
+}
+
+/// A listening socket and the name it was given, for programs without a runtime. Made by [`Bind::listen_blocking`].
+///
+/// Dropping it takes the name back, closes the socket — which resets the connections that were not accepted — and removes and
+/// releases the lock, in this order. [`into_draining`](Self::into_draining) loses none.
+///
+/// ```
+/// use std::io::{Read as _, Write as _};
+/// use std::thread;
+/// use uds_socket::{Bind, Connect};
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let directory = tempfile::tempdir()?;
+/// # let path = directory.path().join("echo.sock");
+/// let mut listener = Bind::path(&path).listen_blocking()?;
+/// let client = thread::spawn(move || -> Result<String, Box<dyn std::error::Error + Send + Sync>> {
+///     let mut stream = Connect::path(path).connect_blocking()?;
+///     stream.write_all(b"hello")?;
+///     stream.shutdown(std::net::Shutdown::Write)?;
+///     Ok(std::io::read_to_string(stream)?)
+/// });
+/// let (mut stream, peer) = listener.accept()?;
+/// assert_eq!(peer.pid(), Some(std::process::id()));
+/// let mut text = Vec::new();
+/// stream.read_to_end(&mut text)?;
+/// stream.write_all(&text)?;
+/// drop(stream);
+/// assert_eq!(client.join().expect("no panic").expect("an echo"), "hello");
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug)]
+pub struct BlockingListener<S = UnixStream> {
+    // Dropped in this order, for the reasons that `Listener` has.
+    name: Option<Published>,
+    queue: Queue<S, OwnedFd>,
+    lock: Option<NameLock>,
+    bind: Bind,
+    warnings: Vec<Warning>,
+}
+
+impl<S: Acceptable> BlockingListener<S> {
+    fn new(taken: Taken<OwnedFd>) -> Self {
+        let Taken { socket, bind, admit, name, lock, warnings } = taken;
+        Self { name, queue: Queue::new(socket, bind.address().clone(), admit), lock, bind, warnings }
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> &Address {
+        &self.queue.address
+    }
+
+    /// What is missing here that does not keep it from listening, and what that means. Known as soon as it listens.
+    pub fn warnings(&self) -> &[Warning] {
+        &self.warnings
+    }
+
+    /// Waits for the next connection from a peer that is admitted, and says who it is.
+    ///
+    /// Connections of other peers are closed and counted. In a shortage of descriptors or memory it pauses, 10 ms at first and 1 s
+    /// at last; once it is at 1 s, each further failure closes the connection that has waited longest, so that clients see an end
+    /// instead of a hang. [`stats`](Self::stats) counts all of it.
+    ///
+    /// # Errors
+    /// [`Error::Accept`](crate::Error::Accept) when the listening socket itself is broken; it stays so.
+    pub fn accept(&mut self) -> Result<(S, Peer)> {
+        loop {
+            if let Some(Accepted::Connection(stream, peer)) = self.next_until(None)? {
+                return Ok((stream, peer));
+            }
+        }
+    }
+
+    /// The same, but waits at most this long; `None` if no peer that is admitted came. Zero does not wait.
+    ///
+    /// # Errors
+    /// As [`accept`](Self::accept).
+    pub fn accept_timeout(&mut self, time: Duration) -> Result<Option<(S, Peer)>> {
+        // A time that no clock reaches is none.
+        let deadline = Instant::now().checked_add(time);
+        loop {
+            match self.next_until(deadline)? {
+                Some(Accepted::Connection(stream, peer)) => return Ok(Some((stream, peer))),
+                Some(_) => {}
+                None => return Ok(None),
+            }
+        }
+    }
+
+    /// Waits for what happens next: a connection, a peer that was rejected, or a shortage. The loss of the name is not noticed
+    /// here: ask [`name_loss`](Self::name_loss).
+    ///
+    /// # Errors
+    /// As [`accept`](Self::accept).
+    pub fn next_event(&mut self) -> Result<Accepted<S>> {
+        loop {
+            if let Some(accepted) = self.next_until(None)? {
+                return Ok(accepted);
+            }
+        }
+    }
+
+    /// What happens next, `None` at the deadline.
+    fn next_until(&mut self, deadline: Option<Instant>) -> Result<Option<Accepted<S>>> {
+        loop {
+            if let Some(pause) = self.queue.take_pause() {
+                let left = deadline.map_or(pause, |at| at.saturating_duration_since(Instant::now()));
+                thread::sleep(pause.min(left));
+            }
+            let error = match self.queue.accept_now() {
+                Ok(socket) => return self.queue.taken(socket).map(Some),
+                Err(Errno::AGAIN) => match wait(self.queue.socket.as_fd(), deadline) {
+                    Ok(Waited::Ready) => continue,
+                    Ok(Waited::TooLong) => return Ok(None),
+                    // The kernel says so of a blocking socket that was shut down.
+                    Ok(Waited::ShutDown) => Errno::INVAL.into(),
+                    Err(error) => error,
+                },
+                Err(errno) => errno.into(),
+            };
+            if let Some(trouble) = self.queue.not_accepted(error)? {
+                return Ok(Some(trouble));
+            }
+        }
+    }
+
+    /// What happened so far.
+    pub fn stats(&self) -> &AcceptStats {
+        &self.queue.stats
+    }
+
+    /// How the name was lost, if it was: whether its path leads to this listener's file is looked up now.
+    pub fn name_loss(&self) -> Option<NameLoss> {
+        self.name.as_ref().and_then(Published::is_lost)
+    }
+
+    /// Takes the name again after it was lost, with a new socket and everything else as it was asked for. Connections that wait on
+    /// the old socket are handed out first. Does nothing as long as the name leads here, and where there is none of ours.
+    ///
+    /// # Errors
+    /// As [`Bind::listen_blocking`]; above all [`Error::InUse`](crate::Error::InUse) if another server has the name. Then all is as
+    /// before, and may be tried again.
+    pub fn rebind(&mut self) -> Result<()> {
+        if self.name_loss().is_none() {
+            return Ok(());
+        }
+        let Taken { socket, admit, name, .. } = self.bind.retake(S::KIND, &mut self.lock, Ok)?;
+        self.queue.replace(socket);
+        self.queue.admit = admit;
+        self.name = name;
+        Ok(())
+    }
+
+    /// Stops listening without losing a connection: the name is taken back, new connections are refused, and those already in the
+    /// queue can still be had, with all that was sent on them.
+    ///
+    /// A socket of the service manager is left as it is, its queue to the next instance.
+    pub fn into_draining(self) -> BlockingDraining<S> {
+        let Self { name, queue, lock, .. } = self;
+        let withdrawal = name.map_or(Withdrawal::NoName, Published::withdraw);
+        let is_ours = !matches!(queue.address, Address::Systemd(_));
+        if is_ours {
+            // A client that looked the name up before it went must not get into the queue after we found it empty.
+            let _ = shutdown(&queue.socket, Shutdown::Read);
+        }
+        BlockingDraining { queue, withdrawal, has_more: is_ours, _lock: lock }
+    }
+}
+
+impl<S> AsFd for BlockingListener<S> {
+    /// The listening socket. It is non-blocking: poll it, and call [`accept_timeout`](Self::accept_timeout) with zero.
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.queue.socket.as_fd()
+    }
+}
+
+/// The connections that were waiting when a [`BlockingListener`] stopped listening. No call waits for a peer.
+#[derive(Debug)]
+pub struct BlockingDraining<S = UnixStream> {
+    // Dropped in this order: the lock last.
+    queue: Queue<S, OwnedFd>,
+    withdrawal: Withdrawal,
+    has_more: bool,
+    _lock: Option<NameLock>,
+}
+
+impl<S> BlockingDraining<S> {
+    /// What became of the name.
+    pub fn withdrawal(&self) -> &Withdrawal {
+        &self.withdrawal
+    }
+
+    /// What happened so far, before the draining too.
+    pub fn stats(&self) -> &AcceptStats {
+        &self.queue.stats
+    }
+}
+
+impl<S: Acceptable> Iterator for BlockingDraining<S> {
+    type Item = Result<(S, Peer)>;
+
+    /// The next connection of an admitted peer. Through a shortage it pauses; an error is the last item.
+    fn next(&mut self) -> Option<Self::Item> {
+        while self.has_more {
+            if let Some(pause) = self.queue.take_pause() {
+                thread::sleep(pause);
+            }
+            let outcome = match self.queue.accept_now() {
+                Ok(socket) => self.queue.taken(socket),
+                Err(Errno::AGAIN) => {
+                    self.has_more = false;
+                    continue;
+                }
+                Err(errno) => {
+                    let error = io::Error::from(errno);
+                    self.queue.failed(&error).map(|_| Accepted::Trouble(error))
+                }
+            };
+            match outcome {
+                Ok(Accepted::Connection(stream, peer)) => return Some(Ok((stream, peer))),
+                Ok(_) => {}
+                Err(error) => {
+                    self.has_more = false;
+                    return Some(Err(error));
+                }
+            }
+        }
+        None
+    }
+}
+
+enum Waited {
+    Ready,
+    TooLong,
+    ShutDown,
+}
+
+/// Waits for a connection until then.
+fn wait(socket: BorrowedFd<'_>, deadline: Option<Instant>) -> io::Result<Waited> {
+    loop {
+        let left = deadline.map(|at| at.saturating_duration_since(Instant::now()));
+        // Too long a time for the kernel's type is as good as none.
+        let left = left.and_then(|left| Timespec::try_from(left).ok());
+        let mut sockets = [PollFd::from_borrowed_fd(socket, PollFlags::IN | PollFlags::RDHUP)];
+        match poll(&mut sockets, left.as_ref()) {
+            Ok(0) => return Ok(Waited::TooLong),
+            Ok(_) if sockets[0].revents().intersects(PollFlags::RDHUP | PollFlags::HUP) => return Ok(Waited::ShutDown),
+            Ok(_) => return Ok(Waited::Ready),
+            Err(Errno::INTR) => {}
+            Err(errno) => return Err(errno.into()),
+        }
+    }
+}

@@ -1,0 +1,42 @@
+//! Serve with other people's servers: axum, tonic, hyper.
+//!
+//! [`Incoming`] turns a [`Listener`](crate::Listener) into what these servers take. It adds what none of them has for a Unix socket:
+//! a limit on connections in total and for each user, the identity of each peer, an orderly end, and a reason when the listener breaks.
+//!
+//! | server | feature | how |
+//! |---|---|---|
+//! | axum | `axum` | `axum::serve(incoming, app)`; a handler takes `ConnectInfo<Peer>` |
+//! | tonic | `tonic` | `Server::serve_with_incoming(service, incoming.into_stream())`; a handler finds a `Peer` in the request's extensions |
+//! | hyper | `hyper` | [`hyper::serve`](self::hyper) with a hyper service; or your own loop over [`Incoming::accept`] |
+//!
+//! Clients of tonic and of hyper connect through `Connector` (feature `hyper`).
+//!
+//! # The end
+//!
+//! ```text
+//!   DrainHandle::drain ──► the name is taken back, new connections are refused
+//!                     ──► the server is given the connections that were waiting
+//!                     ──► DrainHandle::ended resolves: the server stops accepting and finishes the requests it has
+//! ```
+//!
+//! Give [`DrainHandle::ended`] to the server as its shutdown signal. It resolves also when the listener is broken, which axum's
+//! trait for listeners cannot say; [`DrainHandle::failure`] has the reason then, so that the program can exit with an error and
+//! be started again.
+
+#[cfg(feature = "axum")]
+mod axum;
+mod connection;
+mod handle;
+#[cfg(feature = "hyper")]
+pub mod hyper;
+mod incoming;
+mod limits;
+#[cfg(feature = "tonic")]
+mod tonic;
+
+pub use self::{
+    connection::Connection,
+    handle::DrainHandle,
+    incoming::{Incoming, IncomingStream},
+    limits::{ConnectionLimits, ServeStats},
+};

@@ -1,0 +1,145 @@
+//! How many connections there may be, in total and from one user.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use crate::accept::AcceptStats;
+use crate::bind::publish::NameLoss;
+use crate::peer::Peer;
+
+/// Limits on the connections that are open at the same time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ConnectionLimits {
+    /// In total, 1024 unless set. At the limit further connections wait in the kernel's queue (see
+    /// [`Bind::backlog`](crate::Bind::backlog)). Zero is taken as one.
+    pub total: usize,
+    /// From one user id, no limit unless set. A connection over it is accepted and closed at once, because those of other users
+    /// wait behind it; [`ServeStats::over_limit`] counts it. Zero is taken as one.
+    pub per_uid: usize,
+}
+
+impl Default for ConnectionLimits {
+    fn default() -> Self {
+        Self { total: 1024, per_uid: usize::MAX }
+    }
+}
+
+/// What an [`Incoming`](super::Incoming) has done so far.
+#[derive(Debug, Clone, Default)]
+#[non_exhaustive]
+pub struct ServeStats {
+    /// Connections that the server holds now.
+    pub open: usize,
+    /// Connections closed because their user had too many.
+    pub over_limit: u64,
+    /// Who made the last of them.
+    pub last_over_limit: Option<Peer>,
+    /// What the listener did.
+    pub listener: AcceptStats,
+    /// How the listener's name was last lost, if it was: new clients do not find the server then.
+    pub name_lost: Option<NameLoss>,
+}
+
+/// The connections there are, counted.
+#[derive(Debug)]
+pub(super) struct Slots {
+    total: Arc<Semaphore>,
+    per_uid: usize,
+    users: Mutex<HashMap<u32, usize>>,
+}
+
+impl Slots {
+    pub(super) fn new(limits: ConnectionLimits) -> Arc<Self> {
+        let total = limits.total.clamp(1, Semaphore::MAX_PERMITS);
+        Arc::new(Self {
+            total: Arc::new(Semaphore::new(total)),
+            per_uid: limits.per_uid.max(1),
+            users: Mutex::default(),
+        })
+    }
+
+    /// Waits until there may be one more.
+    pub(super) async fn wait(&self) -> OwnedSemaphorePermit {
+        let permit = Arc::clone(&self.total).acquire_owned().await;
+        permit.expect("nothing closes this semaphore")
+    }
+
+    /// A slot for a connection of this user; `None` if the user has as many as it may.
+    ///
+    /// The permit is `None` while the queue is drained: those connections are not held up by connections that end only when the
+    /// draining is over.
+    pub(super) fn take(self: &Arc<Self>, uid: u32, permit: Option<OwnedSemaphorePermit>) -> Option<Slot> {
+        let mut users = self.users.lock().unwrap_or_else(PoisonError::into_inner);
+        let count = users.entry(uid).or_default();
+        if *count >= self.per_uid {
+            return None;
+        }
+        *count += 1;
+        Some(Slot { slots: Arc::clone(self), uid, _permit: permit })
+    }
+
+    /// How many there are.
+    pub(super) fn open(&self) -> usize {
+        self.users.lock().unwrap_or_else(PoisonError::into_inner).values().sum()
+    }
+}
+
+/// The place of one connection, free again when it is dropped.
+#[derive(Debug)]
+pub(super) struct Slot {
+    slots: Arc<Slots>,
+    uid: u32,
+    _permit: Option<OwnedSemaphorePermit>,
+}
+
+impl Drop for Slot {
+    fn drop(&mut self) {
+        let mut users = self.slots.users.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(count) = users.get_mut(&self.uid) {
+            *count -= 1;
+            // No entry stays behind for a user who was here once.
+            if *count == 0 {
+                users.remove(&self.uid);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_user_has_its_limit_and_gets_its_places_back() {
+        let slots = Slots::new(ConnectionLimits { total: 10, per_uid: 2 });
+        let first = slots.take(7, None).unwrap();
+        let _second = slots.take(7, None).unwrap();
+        assert!(slots.take(7, None).is_none());
+        let _other = slots.take(8, None).unwrap();
+        assert_eq!(slots.open(), 3);
+        drop(first);
+        assert_eq!(slots.open(), 2);
+        assert!(slots.take(7, None).is_some());
+    }
+
+    #[test]
+    fn users_who_are_gone_take_no_memory() {
+        let slots = Slots::new(ConnectionLimits::default());
+        for uid in 0..1000 {
+            drop(slots.take(uid, None));
+        }
+        assert!(slots.users.lock().unwrap().is_empty());
+    }
+
+    #[tokio::test]
+    async fn the_total_is_held_and_zero_is_one() {
+        let slots = Slots::new(ConnectionLimits { total: 0, per_uid: 0 });
+        let permit = slots.wait().await;
+        assert_eq!(slots.total.available_permits(), 0);
+        let slot = slots.take(7, Some(permit)).unwrap();
+        drop(slot);
+        assert_eq!(slots.total.available_permits(), 1);
+    }
+}

@@ -1,0 +1,15 @@
+//! What tonic asks of a connection.
+
+use tonic::transport::server::Connected;
+
+use super::Connection;
+use crate::peer::Peer;
+
+/// A handler finds the peer with `request.extensions().get::<Peer>()`.
+impl Connected for Connection {
+    type ConnectInfo = Peer;
+
+    fn connect_info(&self) -> Peer {
+        self.peer().clone()
+    }
+}
