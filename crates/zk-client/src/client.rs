@@ -142,7 +142,11 @@ impl Client {
     /// answered.
     pub fn set<'a>(&self, path: &str, data: impl Into<Payload<'a>>, version: Version) -> Pending<Stat> {
         let data = data.into();
-        let request = SetData { path: path.into(), data: data.0, version: version.on_the_wire() };
+        let version = match version.on_the_wire() {
+            Ok(version) => version,
+            Err(error) => return Pending::refused(Error::Invalid(error)),
+        };
+        let request = SetData { path: path.into(), data: data.0, version };
         self.request("set", path, data.len(), &request)
     }
 
@@ -153,7 +157,10 @@ impl Client {
     /// [`Error::Refused`], with `NoNode`, `BadVersion`, `NotEmpty` or `NoAuth` — or whatever keeps the request from being
     /// sent or answered.
     pub fn delete(&self, path: &str, version: Version) -> Pending<()> {
-        self.request("delete", path, 0, &Delete { path: path.into(), version: version.on_the_wire() })
+        match version.on_the_wire() {
+            Ok(version) => self.request("delete", path, 0, &Delete { path: path.into(), version }),
+            Err(error) => Pending::refused(Error::Invalid(error)),
+        }
     }
 
     /// Asks for a node's history; `None` if it does not exist.

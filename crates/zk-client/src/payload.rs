@@ -1,5 +1,9 @@
 //! What a node shall hold.
 
+use std::borrow::Cow;
+
+use bytes::Bytes;
+
 /// Data for a node: bytes, or null.
 ///
 /// ZooKeeper keeps null and empty apart. Byte slices, arrays, strings and vectors convert into it; [`NULL`](Self::NULL) is
@@ -43,6 +47,25 @@ impl<'a> From<&'a Vec<u8>> for Payload<'a> {
     }
 }
 
+impl<'a> From<&'a Bytes> for Payload<'a> {
+    fn from(bytes: &'a Bytes) -> Self {
+        Self(Some(bytes))
+    }
+}
+
+impl<'a> From<&'a Cow<'_, [u8]>> for Payload<'a> {
+    fn from(bytes: &'a Cow<'_, [u8]>) -> Self {
+        Self(Some(bytes))
+    }
+}
+
+/// What was read, to write it back: null stays null.
+impl<'a> From<&'a Option<Bytes>> for Payload<'a> {
+    fn from(bytes: &'a Option<Bytes>) -> Self {
+        Self(bytes.as_deref())
+    }
+}
+
 impl<'a> From<&'a str> for Payload<'a> {
     fn from(text: &'a str) -> Self {
         Self(Some(text.as_bytes()))
@@ -60,15 +83,20 @@ impl<'a> From<&'a String> for Payload<'a> {
 pub enum Version {
     /// Whatever it is by then.
     Any,
-    /// This one; if the node has another, the change is refused with `BadVersion`.
+    /// This one; if the node has another, the change is rejected with `BadVersion`. −1 is an error, and nothing is sent: servers
+    /// take it for any version.
     Is(i32),
 }
 
 impl Version {
-    pub(crate) const fn on_the_wire(self) -> i32 {
+    /// # Errors
+    ///
+    /// For −1, which means any version on the wire. Versions wrap, so a node can have it.
+    pub(crate) const fn on_the_wire(self) -> Result<i32, zk_proto::Error> {
         match self {
-            Self::Any => zk_proto::ANY_VERSION,
-            Self::Is(version) => version,
+            Self::Any => Ok(zk_proto::ANY_VERSION),
+            Self::Is(zk_proto::ANY_VERSION) => Err(zk_proto::Error::AnyVersion),
+            Self::Is(version) => Ok(version),
         }
     }
 }

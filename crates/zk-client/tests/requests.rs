@@ -265,3 +265,40 @@ async fn requests_beyond_the_limits_fail_at_once_and_the_others_are_answered() {
         soon(pending).await.unwrap();
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn version_minus_one_cannot_be_asked_for_alone() {
+    let (zk, mut server) = ready().await;
+    let minus_one = Version::Is(-1);
+    for error in
+        [soon(zk.set("/a", "x", minus_one)).await.unwrap_err(), soon(zk.delete("/a", minus_one)).await.unwrap_err()]
+    {
+        assert!(matches!(error, Error::Invalid(zk_proto::Error::AnyVersion)), "{error}");
+        assert!(!error.maybe_executed() && !error.is_peer_fault() && error.client_usable());
+    }
+    // Its neighbours are versions like others, and `Any` is what it was.
+    for (version, expected) in [(Version::Is(i32::MIN), i32::MIN), (Version::Is(-2), -2), (Version::Any, -1)] {
+        let pending = zk.delete("/a", version);
+        let (xid, op, body) = server.request().await;
+        assert_eq!((op, &body[6..]), (2, &expected.to_be_bytes()[..]), "the first request is the first that is valid");
+        server.reply(xid, 0, b"").await;
+        soon(pending).await.unwrap();
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_read_can_be_written_back_as_it_is() {
+    let (zk, mut server) = ready().await;
+    for data in [None, Some(&b""[..]), Some(b"text")] {
+        let read = zk.get("/a");
+        let (xid, ..) = server.request().await;
+        server.reply(xid, 0, &Data { data, stat: stat(3) }.to_bytes()).await;
+        let node = soon(read).await.unwrap();
+        let written = zk.set("/a", &node.data, Version::Is(node.stat.version));
+        let (xid, _, body) = server.request().await;
+        let request = zk_proto::SetData::from_bytes(&body).unwrap();
+        assert_eq!((request.data, request.version), (data, 3));
+        server.reply(xid, 0, &stat(4).to_bytes()).await;
+        soon(written).await.unwrap();
+    }
+}

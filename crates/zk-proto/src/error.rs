@@ -60,6 +60,9 @@ pub enum Error {
         /// Bytes of the frame.
         len: usize,
     },
+    /// Version −1 was asked for as if it were one: on the wire it matches any. Versions do come to it, by wrapping.
+    #[error("version -1 matches any version, so a request cannot ask for that one alone")]
+    AnyVersion,
     /// A path no server takes.
     #[error("the path {path:?} is not valid: {reason}")]
     Path {
@@ -82,7 +85,7 @@ impl Error {
             | Self::Text { .. }
             | Self::Operation { .. }
             | Self::AfterRefusal { .. } => true,
-            Self::Path { .. } => false,
+            Self::AnyVersion | Self::Path { .. } => false,
         }
     }
 }
