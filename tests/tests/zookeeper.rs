@@ -57,9 +57,8 @@ async fn the_life_of_a_node() {
     for name in ["/a/x", "/a/y", "/a/ü"] {
         soon(zk.create(name, "", PERSISTENT, Acl::OPEN)).await.unwrap();
     }
-    let mut names = soon(zk.children("/a")).await.unwrap();
-    names.sort();
-    assert_eq!(names, ["x", "y", "ü"]);
+    let names = soon(zk.children("/a")).await.unwrap();
+    assert_eq!(names.sorted(), ["x", "y", "ü"]);
     assert_eq!(soon(zk.exists("/a")).await.unwrap().expect("it exists").num_children, 3);
     assert_eq!(code(soon(zk.delete("/a", Version::Any)).await), Some(ErrorCode::NotEmpty));
     assert_eq!(code(soon(zk.create("/no/parent", "", PERSISTENT, Acl::OPEN)).await), Some(ErrorCode::NoNode));

@@ -50,6 +50,8 @@ xflags::xflags! {
             optional place: String
             /// Only what differs from this revision.
             optional --diff revision: String
+            /// Only one part of several, as cargo-mutants numbers them: `0/8` to `7/8`.
+            optional --shard part: String
         }
         /// The public interface of each crate, and what a change to it breaks.
         cmd api {

@@ -49,9 +49,10 @@ pub(crate) fn run(workspace: &Workspace, options: &flags::Mutants) -> Result<Exi
     };
     let mut is_well = true;
     for place in places {
-        let found = test(workspace, place, options.diff.as_deref())?;
+        let found = test(workspace, place, options)?;
         // Part of a place says nothing about its score.
-        let promise = PROMISED.iter().find(|(name, _)| options.diff.is_none() && place == Some(*name));
+        let is_whole = options.diff.is_none() && options.shard.is_none();
+        let promise = PROMISED.iter().find(|(name, _)| is_whole && place == Some(*name));
         let problems = found.problems(&listed, promise.map(|(_, percent)| *percent));
         say(&format!("mutants of {}: {}", place.unwrap_or("the difference"), found.summary()));
         problems.iter().for_each(|problem| complain(&format!("  {problem}")));
@@ -108,7 +109,7 @@ impl Found {
 }
 
 /// Runs cargo-mutants on a crate, on part of one, or on what differs from a revision.
-fn test(workspace: &Workspace, place: Option<&str>, diff: Option<&str>) -> Result<Found> {
+fn test(workspace: &Workspace, place: Option<&str>, options: &flags::Mutants) -> Result<Found> {
     let name = place.unwrap_or("diff").replace('/', "-");
     let home = workspace.target.join("mutants").join(name);
     fs::create_dir_all(&home)?;
@@ -124,7 +125,10 @@ fn test(workspace: &Workspace, place: Option<&str>, diff: Option<&str>) -> Resul
     if let Some(place) = place {
         arguments.extend(filters(place, |dir| workspace.root.join(dir).is_dir()));
     }
-    if let Some(revision) = diff {
+    if let Some(part) = &options.shard {
+        arguments.extend(["--shard".to_owned(), part.clone()]);
+    }
+    if let Some(revision) = &options.diff {
         let shell = Shell::new()?;
         let text = cmd!(shell, "git diff {revision}").quiet().read()?;
         let file = home.join("difference");

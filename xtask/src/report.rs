@@ -78,7 +78,7 @@ impl Facts {
     /// Finds the closing lines of `cargo nextest run`, `cargo test` and libFuzzer, and what tests said of themselves.
     pub(crate) fn read(&mut self, output: &str) {
         for line in output.lines() {
-            if line.trim_start().starts_with("SKIPPED ") {
+            if line.trim_start().starts_with("SKIPPED ") || line.trim_start().starts_with("SKIPPED:") {
                 self.skipped.push(line.trim().to_owned());
             }
             // Indented like that by nextest; what a test says may look like either.
@@ -165,7 +165,8 @@ mod tests {
         assert_eq!(facts.summaries.len(), 3);
         assert_eq!(facts.summaries[0], "Summary [   0.012s] 12 tests run: 12 passed, 3 skipped");
         assert_eq!(read("nothing here: 4 passed").passed, 0);
-        assert_eq!(read("    SKIPPED a_test: no java\n").skipped, ["SKIPPED a_test: no java"]);
+        assert_eq!(read("    SKIPPED a_test: no java\nSKIPPEDLY\n").skipped, ["SKIPPED a_test: no java"]);
+        assert_eq!(read("    SKIPPED: no redis\n").skipped, ["SKIPPED: no redis"]);
     }
 
     #[test]

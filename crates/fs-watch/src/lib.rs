@@ -49,7 +49,7 @@
 //! ```text
 //!  Backend ──hint: "name"──► dirty names ──► lstat ──┐
 //!  clock ──every 5 s───────► everything ──► list + lstat ──► Roster ──► Added, Ready, Removed ──► Watcher (a Stream)
-//!        └─0 … 250 ms, 5 s─► the kernel's table of sockets ──┘
+//!        └─0 … 3 s, 5 s────► the kernel's table of sockets ──┘
 //! ```
 //!
 //! | it happens that … | and then |
@@ -59,7 +59,7 @@
 //! | a listing fails: no permission, no descriptors left | [`Degraded`](Event::Degraded); nothing is removed |
 //! | a socket is replaced, even with the same inode number | [`Removed`](Event::Removed), then [`Added`](Event::Added) with the next generation |
 //! | a socket is renamed into, out of, or over another | as if made, removed, or replaced |
-//! | somebody begins to listen, of which no filesystem tells | [`Ready`](Event::Ready), a millisecond later if it is soon after `bind`, else with the next look |
+//! | a server begins to listen, of which no filesystem tells | [`Ready`](Event::Ready), a millisecond later if it is soon after `bind`, else within a second |
 //! | a server dies and leaves its file | `Removed` as [stale](Reason::Stale), with the next look |
 //! | the kernel's queue overflows | one complete look, then [`Resynced`](Event::Resynced) |
 //! | the directory is deleted, made again, moved, mounted over, or a link to it is turned elsewhere | `Degraded` while there is none; its sockets go and those of the new one come |
@@ -76,25 +76,26 @@
 //!
 //! # Who listens
 //!
-//! A socket's file tells neither that somebody listens nor that anybody still does. The kernel's table of sockets does, for
-//! all at once and without disturbing anybody (the crate `unix-diag`); but only for servers in our own network namespace.
-//! What two readings of it lack is connected to, and closed again at once: see [`Probing`] and [`Liveness`], which has four
-//! verdicts and the evidence for each.
+//! A socket's file does not show whether a server listens, nor whether it still runs. The kernel's table of sockets does,
+//! for all at once and without a server noticing (the crate `unix-diag`), but only for servers in our own network namespace.
+//! About what two readings of it lack, the kernel is asked one by one whether any socket is bound to the file, which no
+//! server notices either: see [`Probing`] and [`Liveness`], which has four verdicts and the evidence for each.
 //!
-//! | the table | a connection | verdict |
+//! | the table | the file | verdict |
 //! |---|---|---|
-//! | listening, or a datagram socket | is not made | [`Listening`](Verdict::Listening) |
-//! | bound | is not made | [`Bound`](Verdict::Bound) |
-//! | no longer | refused | [`Stale`](Verdict::Stale) |
-//! | no longer, twice in a row | not permitted, or not wanted | `Stale` |
-//! | never | accepted, or finds the queue full | `Listening`, by somebody in another namespace |
-//! | never | refused | `Stale` if the file is two seconds old, until then [`Unknown`](Verdict::Unknown) |
-//! | never | not permitted | `Unknown` |
+//! | listening, or a datagram socket | is not asked about | [`Listening`](Verdict::Listening) |
+//! | bound | is not asked about | [`Bound`](Verdict::Bound) |
+//! | no longer | nothing is bound to it | [`Stale`](Verdict::Stale) |
+//! | no longer, twice in a row | may not be asked about | `Stale` |
+//! | never | a socket is bound to it, in another namespace | [`Unknown`](Verdict::Unknown); with [`Probing::TableAndConnect`] a connection tells |
+//! | never | nothing is bound to it | `Stale` once it has been watched for two seconds, until then `Unknown` |
+//! | never | may not be asked about | `Unknown` |
 //!
 //! # What it costs
 //!
-//! One thread for each watcher, and two more and one inotify instance for all watchers of a process. At rest one wake-up
-//! in each safety interval, which reads the kernel's table once, asks for the directory's change time and, but for once a minute,
+//! One thread for each watcher, and one more and one inotify instance for all watchers of a process. What is written to other
+//! files, in the directory or beside it, makes no event. At rest one wake-up in each safety interval, and three in two seconds
+//! while a socket is bound that does not listen. Each reads the kernel's table once, asks for the directory's change time and, but for once a minute,
 //! lists nothing if that has not moved. Half a kilobyte for each socket. On a filesystem in memory (`/run`, `/dev/shm`) a single name is looked at by the task that waits for
 //! it, so that an event comes as soon as from a plain channel. `docs/benchmarks.md` has figures.
 //!

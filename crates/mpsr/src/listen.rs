@@ -9,7 +9,7 @@ use std::{future::pending, sync::Arc, time::Duration};
 
 use anyhow::{anyhow, bail};
 use futures_util::FutureExt as _;
-use mpsr_server::{Event, Funnel, Handle, Limits};
+use mpsr_server::{Event, Funnel, Handle, Limits, Place};
 use tokio::{
     sync::Notify,
     time::{Instant, sleep, timeout},
@@ -18,9 +18,10 @@ use uds_actor::{Address, Bind};
 
 use self::printer::Printer;
 use crate::{
-    address::Place,
+    address,
     args::{End, Listen},
     descriptors::connections,
+    memory::{self, Burst},
     output::last_word,
     signals::{ReportRequests, Signals},
 };
@@ -31,6 +32,7 @@ const LAST_MESSAGES: Duration = Duration::from_millis(400);
 const LAST_REPORT: Duration = Duration::from_millis(400);
 
 pub(crate) async fn run(args: Listen) -> anyhow::Result<()> {
+    memory::prepare();
     let signals = Signals::catch()?;
     let requests = ReportRequests::catch()?;
     let mut funnel = start(&args).await?;
@@ -39,7 +41,7 @@ pub(crate) async fn run(args: Listen) -> anyhow::Result<()> {
     tokio::spawn(end_on_signal(signals, funnel.handle(), args.end.drain, Arc::clone(&overdue)));
     tokio::spawn(report_on_request(requests, printer.reports()));
     let ended = tokio::select! {
-        ended = receive(&args.end, &mut funnel, &mut printer) => ended,
+        ended = receive(&args, &mut funnel, &mut printer) => ended,
         () = overdue.notified() => Err(anyhow!("standard output was not read")),
     };
     let report = funnel.finished().await;
@@ -103,8 +105,8 @@ async fn start(args: &Listen) -> anyhow::Result<Funnel> {
     }
     for place in &args.places {
         builder = match place {
-            Place::Socket(address) => builder.listen(bind(args, address, place.has_file())),
-            Place::Directory(path) => builder.directory(path),
+            address::Place::Socket(address) => builder.listen(bind(args, address, place.has_file())),
+            address::Place::Directory(path) => builder.directory(path),
         };
     }
     builder.start().await.map_err(words::start)
@@ -159,9 +161,13 @@ async fn report_on_request(mut requests: ReportRequests, reports: printer::Repor
     }
 }
 
-async fn receive(end: &End, funnel: &mut Funnel, printer: &mut Printer) -> anyhow::Result<Ended> {
+async fn receive(args: &Listen, funnel: &mut Funnel, printer: &mut Printer) -> anyhow::Result<Ended> {
+    let end = &args.end;
     for address in funnel.listening() {
         printer.listening(address).await?;
+        if let (Address::Path(_), Some(text)) = (address, args.unreachable()) {
+            printer.warning(&Place::Socket(address.clone()), text).await?;
+        }
     }
     let ended = print(end, funnel, printer).await?;
     if ended == Ended::Timeout {
@@ -178,6 +184,7 @@ async fn receive(end: &End, funnel: &mut Funnel, printer: &mut Printer) -> anyho
 /// Prints until a signal has ended the funnel, or until what `end` asks for has happened.
 async fn print(end: &End, funnel: &mut Funnel, printer: &mut Printer) -> anyhow::Result<Ended> {
     let mut last_message = Instant::now();
+    let mut burst = Burst::new();
     loop {
         // Flushed whenever nothing more is waiting: a busy funnel writes in blocks, a quiet one at once.
         let event = match funnel.next().now_or_never() {
@@ -188,14 +195,21 @@ async fn print(end: &End, funnel: &mut Funnel, printer: &mut Printer) -> anyhow:
                     event = funnel.next() => event,
                     gone = printer.abandoned() => return Err(gone),
                     () = idle_for(end.timeout, last_message) => return Ok(Ended::Timeout),
+                    () = burst.over() => {
+                        memory::give_back();
+                        continue;
+                    }
                 }
             }
         };
         let Some(event) = event else { return Ok(Ended::Signal) };
         let has_left = matches!(event, Event::Left(_));
-        if matches!(event, Event::Delivery(_)) {
+        let mut bytes = 0;
+        if let Event::Delivery(delivery) = &event {
             last_message = Instant::now();
+            bytes = delivery.batch().byte_len() as u64;
         }
+        burst.note(bytes);
         printer.event(event).await?;
         if printer.is_complete() {
             return Ok(Ended::Count);

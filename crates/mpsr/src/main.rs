@@ -1,7 +1,5 @@
 //! Many producers, one receiver, on the command line.
 
-#![forbid(unsafe_code)]
-
 mod address;
 mod args;
 mod descriptors;
@@ -9,6 +7,7 @@ mod input;
 mod json;
 mod listen;
 mod ls;
+mod memory;
 mod names;
 mod notes;
 mod output;

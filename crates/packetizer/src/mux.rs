@@ -29,6 +29,7 @@ use frame_codec::Framing;
 
 mod deadlines;
 mod ends;
+mod hash;
 mod output;
 mod replies;
 mod slots;

@@ -2,20 +2,24 @@
 
 use std::{
     fmt,
+    future::Future as _,
     io::{self, IoSlice},
     os::fd::AsFd as _,
     pin::Pin,
     sync::Arc,
     task::{Context, Poll, ready},
+    time::Duration,
 };
 
 use rustix::{
     event::{PollFd, PollFlags, Timespec, poll},
-    net::{SendAncillaryBuffer, SendFlags, sendmsg},
+    io::{Errno, retry_on_intr},
+    net::{RecvFlags, SendAncillaryBuffer, SendFlags, recv, sendmsg},
 };
 use tokio::{
     io::{AsyncRead, AsyncWrite, Interest, ReadBuf},
     net::UnixStream,
+    time::{Sleep, sleep},
 };
 use uds_socket::Rights;
 
@@ -29,11 +33,21 @@ use crate::{Peer, transport::WriteShared};
 pub struct Socket {
     shared: Arc<Shared>,
     short_read: ShortRead,
+    /// When to ask whether there is something behind the last short read after all.
+    doubt: Option<Pin<Box<Sleep>>>,
+    /// Whether there was, so that the socket is read until it is empty although no event says that there is more.
+    is_behind: bool,
 }
+
+/// How long after a short read that was taken for the last the socket is asked whether it was. A connection on which nothing
+/// moves has no timer, and a busy one asks once in this time.
+const DOUBT: Duration = Duration::from_millis(50);
 
 /// What a read that does not fill its room says. The kernel ends each read behind bytes that descriptors came with, whatever
 /// there is behind them; where it does not refuse descriptors, that can happen at any time. A peer that marks a byte as urgent
-/// (`MSG_OOB`) has a read end there, too: what it sends behind that is then read with what it sends next.
+/// (`MSG_OOB`) has a read end there, too, and no event tells of that either. So a short read is believed, which saves a
+/// system call for each lone message, and [doubted](DOUBT) a little later; a peer that was found to do this is not believed
+/// again.
 ///
 /// ```text
 ///   Nothing                         descriptors may come
@@ -60,7 +74,7 @@ impl Socket {
         uds_socket::want_no_identities(stream.as_fd());
         let is_set = uds_socket::set_rights(stream.as_fd(), rights);
         let short_read = if is_set && rights == Rights::Refused { ShortRead::NothingYet } else { ShortRead::Nothing };
-        Self { shared: Arc::new(Shared(stream)), short_read }
+        Self { shared: Arc::new(Shared(stream)), short_read, doubt: None, is_behind: false }
     }
 
     pub(crate) const fn shared(&self) -> &Arc<Shared> {
@@ -83,6 +97,28 @@ impl Socket {
         Arc::clone(&self.shared) as Arc<dyn WriteShared>
     }
 
+    /// Looks behind the last short read, if it is time, while no event says that there is anything.
+    fn poll_behind(&mut self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        if !self.is_behind {
+            let Some(doubt) = &mut self.doubt else { return Poll::Pending };
+            ready!(doubt.as_mut().poll(cx));
+            self.doubt = None;
+        }
+        match retry_on_intr(|| recv(&self.shared.0, buf.initialize_unfilled(), RecvFlags::DONTWAIT)) {
+            // The runtime wakes the task when something comes.
+            Err(Errno::AGAIN) => {
+                self.is_behind = false;
+                Poll::Pending
+            }
+            Err(error) => Poll::Ready(Err(error.into())),
+            Ok((count, _)) => {
+                buf.advance(count);
+                (self.is_behind, self.short_read) = (true, ShortRead::Nothing);
+                Poll::Ready(Ok(()))
+            }
+        }
+    }
+
     /// What `poll(2)` says at this moment.
     fn asks(&self, flags: PollFlags) -> PollFlags {
         let mut sockets = [PollFd::new(&self.shared.0, flags)];
@@ -95,8 +131,8 @@ impl Socket {
 
 impl Shared {
     /// Reads once. If a read that did not fill its room says that the socket is empty, it is not asked again before the kernel
-    /// says that there is more: a lone message costs one system call, not two.
-    fn read(&self, buf: &mut ReadBuf<'_>, short_read: ShortRead) -> io::Result<()> {
+    /// says that there is more: a lone message costs one system call, not two. Returns whether that is so.
+    fn read(&self, buf: &mut ReadBuf<'_>, short_read: ShortRead) -> io::Result<bool> {
         let room = buf.remaining();
         let mut emptied = false;
         let outcome = self.0.try_io(Interest::READABLE, || {
@@ -105,7 +141,7 @@ impl Shared {
             // The readiness that is taken back is the one from before the read, so that nothing is forgotten that came since.
             if emptied { Err(io::ErrorKind::WouldBlock.into()) } else { Ok(()) }
         });
-        if emptied { Ok(()) } else { outcome }
+        if emptied { Ok(true) } else { outcome.map(|()| false) }
     }
 }
 
@@ -122,14 +158,23 @@ impl AsyncRead for Socket {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         loop {
-            ready!(this.shared.0.poll_read_ready(cx))?;
+            match this.shared.0.poll_read_ready(cx) {
+                Poll::Ready(ready) => ready?,
+                Poll::Pending => return this.poll_behind(cx, buf),
+            }
             match this.shared.read(buf, this.short_read) {
+                Ok(emptied) => {
+                    if emptied && this.doubt.is_none() {
+                        this.doubt = Some(Box::pin(sleep(DOUBT)));
+                    }
+                    return Poll::Ready(Ok(()));
+                }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     if this.short_read == ShortRead::NothingYet {
                         this.short_read = ShortRead::Empty;
                     }
                 }
-                outcome => return Poll::Ready(outcome),
+                Err(error) => return Poll::Ready(Err(error)),
             }
         }
     }
@@ -166,7 +211,7 @@ impl AsyncWrite for Socket {
     fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
         match rustix::net::shutdown(&self.shared.0, rustix::net::Shutdown::Write) {
             // The peer was faster; what we wanted to say to it, it knows.
-            Ok(()) | Err(rustix::io::Errno::NOTCONN) => Poll::Ready(Ok(())),
+            Ok(()) | Err(Errno::NOTCONN) => Poll::Ready(Ok(())),
             Err(error) => Poll::Ready(Err(error.into())),
         }
     }

@@ -290,8 +290,8 @@ impl Bind {
         watch: impl FnOnce(OwnedFd) -> std::io::Result<W>,
     ) -> Result<(W, Published, Stat)> {
         let failed = |source| Error::Bind { address: self.address.clone(), doing: "hand over to the runtime", source };
-        let (socket, name) = Published::take(directory, self.file, || self.socket(kind))?;
-        self.listen_on(kind, &socket)?;
+        let make = || self.socket(kind);
+        let (socket, name) = Published::take(directory, self.file, make, |socket| self.listen_on(kind, socket))?;
         let (socket, name) = (watch(socket).map_err(failed)?, name);
         let file = name.open_up(self.file)?;
         Ok((socket, name, file))

@@ -127,6 +127,14 @@ pub enum Error {
         filesystem: &'static str,
     },
 
+    /// A file is mounted over the name, as when a container is given a single socket instead of its directory. The name
+    /// cannot be given to another socket.
+    #[error("{path:?} is a mount point: mount the directory that holds the socket instead of the socket")]
+    MountPoint {
+        /// The name.
+        path: PathBuf,
+    },
+
     /// Others replaced the name again and again while it was being taken.
     #[error("{path:?} changes hands faster than it can be taken ({attempts} attempts)")]
     Contended {
@@ -300,6 +308,7 @@ impl Error {
             | Self::NotASocket { .. }
             | Self::ForeignLock { .. }
             | Self::ForeignFilesystem { .. }
+            | Self::MountPoint { .. }
             | Self::NoFile { .. }
             | Self::NotPassed { .. }
             | Self::PassedTwice { .. }

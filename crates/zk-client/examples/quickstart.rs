@@ -24,9 +24,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     }
     println!("it holds {:?}", String::from_utf8_lossy(read.await?.bytes()));
 
-    let mut names = zk.children("/").await?;
-    names.sort();
-    println!("the root has {names:?}");
+    println!("the root has {:?}", zk.children("/").await?.sorted());
     println!("is there a /no-such-node? {:?}", zk.exists("/no-such-node").await?);
 
     let report = zk.close().await;

@@ -13,8 +13,8 @@ use std::{
 use packetizer::{Call, Handle};
 use tokio::sync::{Notify, watch};
 use zk_proto::{
-    Acl, Create, CreateMode, Delete, ErrorCode, Exists, GetChildren, GetData, Grant, Node, Session, SessionId, SetData,
-    Stat,
+    Acl, Create, CreateMode, Delete, ErrorCode, Exists, GetChildren, GetData, Grant, Names, Node, Session, SessionId,
+    SetData, Stat,
 };
 
 use crate::{
@@ -121,7 +121,7 @@ impl Client {
     ) -> Pending<String> {
         let data = data.into();
         let listed: usize = acl.iter().map(|entry| entry.scheme.len() + entry.id.len()).sum();
-        let request = Create { path: path.into(), data: data.0, acl: acl.into(), flags: mode.flags() };
+        let request = Create { path: path.into(), data: data.0, acl: Some(acl.into()), flags: mode.flags() };
         self.request("create", path, data.len() + listed, &request)
     }
 
@@ -170,7 +170,7 @@ impl Client {
     /// # Errors
     ///
     /// [`Error::Refused`], with `NoNode` or `NoAuth` — or whatever keeps the request from being sent or answered.
-    pub fn children(&self, path: &str) -> Pending<Vec<String>> {
+    pub fn children(&self, path: &str) -> Pending<Names> {
         self.request("children", path, 0, &GetChildren { path: path.into(), watch: false })
     }
 

@@ -70,7 +70,7 @@ mod pending;
 mod task;
 
 pub use packetizer::Report as Requests;
-pub use zk_proto::{Acl, CreateMode, ErrorCode, Node, Permissions, SessionId, Stat, Zxid};
+pub use zk_proto::{Acl, CreateMode, ErrorCode, Names, Node, Permissions, SessionId, Stat, Zxid};
 
 pub use crate::{
     client::Client,

@@ -17,8 +17,8 @@ async fn a_list_over_the_limit_fails_alone() {
     for _ in 0..3 {
         server.request().await;
     }
-    let names = (0..70_000).map(|n| format!("{n:060}").into()).collect();
-    let list_body = Children { names }.to_bytes();
+    let names = (0..70_000).map(|n| format!("{n:060}")).collect();
+    let list_body = Children { names: Some(names) }.to_bytes();
     server.reply(1, -101, b"").await;
     server.reply(2, 0, &list_body).await;
     server.reply(3, -101, b"").await;

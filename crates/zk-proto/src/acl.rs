@@ -48,14 +48,42 @@ pub struct Acl<'a> {
 }
 
 impl Acl<'static> {
-    /// Everybody may do everything, changing this list included.
-    pub const OPEN: &'static [Self] =
-        &[Self { permissions: Permissions::ALL, scheme: Cow::Borrowed("world"), id: Cow::Borrowed("anyone") }];
+    /// Everyone may do everything, changing this list included (Java's `OPEN_ACL_UNSAFE`).
+    pub const OPEN: &'static [Self] = &[Self::world(Permissions::ALL)];
+
+    /// Everyone may read, and that is all (Java's `READ_ACL_UNSAFE`).
+    pub const READ_UNSAFE: &'static [Self] = &[Self::world(Permissions::READ)];
+
+    /// The creator of the node may do everything, under each identity that the connection has proved. Servers take it only
+    /// from connections that have proved one.
+    pub const CREATOR_ALL: &'static [Self] =
+        &[Self { permissions: Permissions::ALL, scheme: Cow::Borrowed("auth"), id: Cow::Borrowed("") }];
+
+    /// Everyone.
+    #[must_use]
+    pub const fn world(permissions: Permissions) -> Self {
+        Self { permissions, scheme: Cow::Borrowed("world"), id: Cow::Borrowed("anyone") }
+    }
 }
 
-impl Acl<'_> {
-    /// The least number of bytes an entry takes.
-    pub(crate) const SMALLEST: usize = 12;
+crate::jute::record_field!(Acl<'a>, 12);
+
+impl<'a> Acl<'a> {
+    /// Clients from an address, or from a network: `10.0.0.1`, `10.0.0.0/8`, `fd00::/8`.
+    #[must_use]
+    pub fn ip(permissions: Permissions, network: impl Into<Cow<'a, str>>) -> Self {
+        Self { permissions, scheme: Cow::Borrowed("ip"), id: network.into() }
+    }
+
+    /// The same entry, borrowing nothing.
+    #[must_use]
+    pub fn into_owned(self) -> Acl<'static> {
+        Acl {
+            permissions: self.permissions,
+            scheme: Cow::Owned(self.scheme.into_owned()),
+            id: Cow::Owned(self.id.into_owned()),
+        }
+    }
 }
 
 impl<'a> Record<'a> for Acl<'a> {

@@ -4,13 +4,13 @@ macro_rules! error_codes {
     ($($(#[$doc:meta])* $name:ident = $code:literal, $retryable:literal, $text:literal;)+) => {
         /// The error code of a reply.
         ///
-        /// Codes that are not in this list — a newer server's — are kept in [`Other`](Self::Other).
+        /// Codes that are not in this list — a newer server's — are kept in [`Unknown`](Self::Unknown).
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
         #[non_exhaustive]
         pub enum ErrorCode {
             $($(#[$doc])* $name,)+
             /// A code that this crate has no name for.
-            Other(i32),
+            Unknown(i32),
         }
 
         impl ErrorCode {
@@ -20,7 +20,7 @@ macro_rules! error_codes {
                 Some(match code {
                     0 => return None,
                     $($code => Self::$name,)+
-                    other => Self::Other(other),
+                    other => Self::Unknown(other),
                 })
             }
 
@@ -29,7 +29,7 @@ macro_rules! error_codes {
             pub const fn code(self) -> i32 {
                 match self {
                     $(Self::$name => $code,)+
-                    Self::Other(code) => code,
+                    Self::Unknown(code) => code,
                 }
             }
 
@@ -38,7 +38,7 @@ macro_rules! error_codes {
             pub const fn is_retryable(self) -> bool {
                 match self {
                     $(Self::$name => $retryable,)+
-                    Self::Other(_) => false,
+                    Self::Unknown(_) => false,
                 }
             }
         }
@@ -47,10 +47,12 @@ macro_rules! error_codes {
             fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
                 match self {
                     $(Self::$name => f.write_str($text),)+
-                    Self::Other(code) => write!(f, "error {code}, which this client does not know"),
+                    Self::Unknown(code) => write!(f, "error {code}, which this client does not know"),
                 }
             }
         }
+
+        impl std::error::Error for ErrorCode {}
 
         /// Every code that has a name.
         #[cfg(test)]
@@ -133,8 +135,8 @@ mod tests {
             assert_eq!(ErrorCode::from_code(code.code()), Some(*code));
         }
         for code in [7, -9, -116, -126, -128, i32::MIN, i32::MAX] {
-            assert_eq!(ErrorCode::from_code(code), Some(ErrorCode::Other(code)));
-            assert_eq!(ErrorCode::Other(code).code(), code);
+            assert_eq!(ErrorCode::from_code(code), Some(ErrorCode::Unknown(code)));
+            assert_eq!(ErrorCode::Unknown(code).code(), code);
         }
         assert_eq!(ErrorCode::from_code(0), None);
     }

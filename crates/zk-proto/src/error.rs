@@ -48,8 +48,14 @@ pub enum Error {
         /// Offset of the first bad byte in the text.
         at: usize,
     },
-    /// Something came after the server had refused the session.
-    #[error("a frame of {len} bytes came after the session was refused")]
+    /// An operation that cannot stand where it does, or that is not known.
+    #[error("operation {code} is not known, or not allowed here")]
+    Operation {
+        /// Its number.
+        code: i32,
+    },
+    /// Something came after the server had said that there is no such session.
+    #[error("a frame of {len} bytes came after the session had been rejected")]
     AfterRefusal {
         /// Bytes of the frame.
         len: usize,
@@ -74,6 +80,7 @@ impl Error {
             | Self::Count { .. }
             | Self::Null { .. }
             | Self::Text { .. }
+            | Self::Operation { .. }
             | Self::AfterRefusal { .. } => true,
             Self::Path { .. } => false,
         }

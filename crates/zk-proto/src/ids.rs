@@ -11,6 +11,10 @@ impl Xid {
     pub const NOTIFICATION: Self = Self(-1);
     /// Marks a ping and its answer.
     pub const PING: Self = Self(-2);
+    /// Marks an [`Auth`](crate::Auth) and its answer.
+    pub const AUTH: Self = Self(-4);
+    /// Marks a [`SetWatches`](crate::SetWatches) and its answer.
+    pub const SET_WATCHES: Self = Self(-8);
 }
 
 /// Hands out request numbers: 1, 2, … `i32::MAX`, and 1 again. Zero and negative numbers are never handed out.
@@ -48,6 +52,18 @@ impl Xids {
 /// The number of a transaction: the server's clock. Later changes have greater numbers.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Zxid(pub i64);
+
+crate::jute::record_field!(Zxid, 8);
+
+impl<'a> crate::jute::Record<'a> for Zxid {
+    fn encode(&self, out: &mut impl bytes::BufMut) {
+        crate::jute::put_long(out, self.0);
+    }
+
+    fn decode(reader: &mut crate::jute::Reader<'a>) -> Result<Self, crate::error::Error> {
+        reader.long("zxid").map(Self)
+    }
+}
 
 /// Names a session for as long as the ensemble knows it. Zero is no session.
 #[derive(Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]

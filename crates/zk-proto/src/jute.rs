@@ -21,6 +21,10 @@ use bytes::BufMut;
 
 use crate::error::Error;
 
+mod field;
+
+pub(crate) use field::{Field, record_field, records};
+
 /// One record of the protocol.
 ///
 /// A record that is read borrows its texts and buffers from the frame; `'a` is the life of that frame.
@@ -145,37 +149,58 @@ impl<'a> Reader<'a> {
         text(field, bytes)
     }
 
-    /// A list; null is read as an empty one. `smallest` is the least number of bytes an element takes: a count that the
-    /// bytes left cannot hold is refused before anything is allocated.
+    /// Text, or null.
     ///
     /// # Errors
     ///
-    /// [`Error::Count`], or what `element` says.
-    pub fn vector<T>(
-        &mut self,
-        field: &'static str,
-        smallest: usize,
-        mut element: impl FnMut(&mut Self) -> Result<T, Error>,
-    ) -> Result<Vec<T>, Error> {
+    /// [`Error::Truncated`], [`Error::NegativeLength`] or [`Error::Text`].
+    pub fn nullable_text(&mut self, field: &'static str) -> Result<Option<Cow<'a, str>>, Error> {
+        self.buffer(field)?.map(|bytes| text(field, bytes)).transpose()
+    }
+
+    /// The number of elements of a list, or null. `smallest` is the least number of bytes an element takes: a count that the
+    /// bytes left cannot hold is an error.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Truncated`], [`Error::NegativeLength`] or [`Error::Count`].
+    pub fn count(&mut self, field: &'static str, smallest: usize) -> Result<Option<usize>, Error> {
         let count = self.int(field)?;
         if count == -1 {
-            return Ok(Vec::new());
+            return Ok(None);
         }
         let left = self.left();
         let len = usize::try_from(count).map_err(|_| Error::NegativeLength { field, len: count })?;
         if len.saturating_mul(smallest.max(1)) > left {
             return Err(Error::Count { field, count, left });
         }
-        let mut elements = Vec::with_capacity(len);
+        Ok(Some(len))
+    }
+
+    /// A list, or null. Memory is taken for what was read: at first for no more than the bytes left would fill, element for
+    /// element, however small elements are on the wire.
+    ///
+    /// # Errors
+    ///
+    /// As [`count`](Self::count), or what `element` says.
+    pub fn vector<T>(
+        &mut self,
+        field: &'static str,
+        smallest: usize,
+        mut element: impl FnMut(&mut Self) -> Result<T, Error>,
+    ) -> Result<Option<Vec<T>>, Error> {
+        let Some(len) = self.count(field, smallest)? else { return Ok(None) };
+        let room = self.left().checked_div(size_of::<T>()).unwrap_or(len);
+        let mut elements = Vec::with_capacity(len.min(room));
         for _ in 0..len {
             elements.push(element(self)?);
         }
-        Ok(elements)
+        Ok(Some(elements))
     }
 }
 
 /// UTF-8, or UTF-8 in which surrogate pairs were encoded one by one (CESU-8).
-fn text<'a>(field: &'static str, bytes: &'a [u8]) -> Result<Cow<'a, str>, Error> {
+pub(crate) fn text<'a>(field: &'static str, bytes: &'a [u8]) -> Result<Cow<'a, str>, Error> {
     match std::str::from_utf8(bytes) {
         Ok(text) => Ok(Cow::Borrowed(text)),
         Err(error) => join_surrogates(bytes).map(Cow::Owned).ok_or(Error::Text { field, at: error.valid_up_to() }),
@@ -284,8 +309,9 @@ mod tests {
         let count = |bytes: &[u8]| Reader::new(bytes).vector("children", 4, |r| r.int("child"));
         assert_eq!(count(&i32::MAX.to_be_bytes()), Err(Error::Count { field: "children", count: i32::MAX, left: 0 }));
         assert!(matches!(count(&(-2_i32).to_be_bytes()), Err(Error::NegativeLength { .. })));
-        assert_eq!(count(&(-1_i32).to_be_bytes()), Ok(vec![]));
-        assert_eq!(count(&[0, 0, 0, 1, 0, 0, 0, 7]), Ok(vec![7]));
+        assert_eq!(count(&(-1_i32).to_be_bytes()), Ok(None), "null is not an empty list");
+        assert_eq!(count(&[0, 0, 0, 0]), Ok(Some(vec![])));
+        assert_eq!(count(&[0, 0, 0, 1, 0, 0, 0, 7]), Ok(Some(vec![7])));
         assert!(matches!(count(&[0, 0, 0, 2, 0, 0, 0, 7]), Err(Error::Count { count: 2, left: 4, .. })));
     }
 

@@ -6,11 +6,13 @@
 //!
 //! | on the wire | here |
 //! |---|---|
+//! | operations | [`OpCode`], the table of all: number, first release, [`Request`] and [`Response`] by number |
 //! | handshake | [`ConnectRequest`], [`ConnectResponse`], [`Grant`] |
-//! | headers | [`RequestHeader`], [`ReplyHeader`], [`Xid`], [`OpCode`], [`ErrorCode`] |
-//! | requests | [`Create`], [`Delete`], [`Exists`], [`GetData`], [`SetData`], [`GetChildren`], [`Ping`], [`CloseSession`] |
-//! | replies | [`Created`], [`Data`], [`Children`], [`Stat`] |
-//! | notifications | [`WatcherEvent`] |
+//! | headers | [`RequestHeader`], [`ReplyHeader`], [`Xid`], [`ErrorCode`] |
+//! | nodes | [`Create`], [`Create2`], [`CreateContainer`], [`CreateTtl`], [`Delete`], [`Exists`], [`GetData`], [`SetData`], [`GetChildren`], [`GetChildren2`], [`Sync`], … |
+//! | several at once | [`Multi`], [`MultiRead`], [`MultiReply`] |
+//! | access | [`Acl`], [`GetAcl`], [`SetAcl`], [`Auth`], [`WhoAmI`] |
+//! | watches | [`AddWatch`], [`RemoveWatches`], [`SetWatches2`], [`WatcherEvent`], [`EventType`] |
 //!
 //! Every record goes both ways — [`Record::encode`] and [`Record::decode`] —, so the same types serve a client, a server
 //! and whatever listens in between. Records that are read borrow from the frame.
@@ -44,13 +46,20 @@
 //! # What this crate is not
 //!
 //! It opens no connection, keeps no time, and retries nothing. The frames' length prefix is
-//! `frame_codec::LengthPrefixed::u32_be()`. Watches, transactions, authentication and access control lists other than at
-//! creation are not here yet.
+//! `frame_codec::LengthPrefixed::u32_be()`. Reconnecting, and what becomes of watches
+//! then, is not here yet. Of the operations that exist, those which servers send each other (−10, 20) are left out.
+
+//! # Features
+//!
+//! | feature | adds |
+//! |---|---|
+//! | `proptest` | `testing`: strategies for records, requests, replies and whole conversations |
 
 #![forbid(unsafe_code)]
 #![warn(clippy::indexing_slicing, clippy::arithmetic_side_effects)]
 
 mod acl;
+mod calls;
 mod code;
 mod connect;
 mod error;
@@ -58,23 +67,44 @@ mod header;
 mod ids;
 pub mod jute;
 mod keepalive;
+mod multi;
+mod names;
+mod node;
+mod op;
 pub mod path;
 mod reply;
 mod request;
 mod session;
 mod stat;
+#[cfg(feature = "proptest")]
+pub mod testing;
+mod watch;
 
 pub use crate::{
     acl::{Acl, Permissions},
+    calls::Outcome,
     code::ErrorCode,
     connect::{ConnectRequest, ConnectResponse, Grant, Password},
     error::Error,
-    header::{OpCode, ReplyHeader, RequestHeader},
+    header::{ReplyHeader, RequestHeader},
     ids::{SessionId, Xid, Xids, Zxid},
     jute::Record,
     keepalive::{Due, Keepalive},
-    reply::{Children, Created, Data, WatcherEvent},
-    request::{ANY_VERSION, CloseSession, Create, CreateMode, Delete, Exists, GetChildren, GetData, Ping, SetData},
-    session::{Context, Lane, Node, Session},
+    multi::{Multi, MultiOp, MultiRead, MultiReply, MultiResult},
+    names::Names,
+    node::Node,
+    op::{OpCode, Operation, Release, Request, Response, XidRule},
+    reply::{
+        AclStat, Children, ChildrenStat, ClientInfo, Created, CreatedStat, Data, ErrorResponse, Identities, SaslToken,
+        Synced, TotalNumber, WatcherEvent,
+    },
+    request::{
+        ANY_CONFIG, ANY_VERSION, AddWatch, Auth, Check, CheckWatches, CloseSession, Create, Create2, CreateContainer,
+        CreateMode, CreateTtl, Delete, Exists, GetAcl, GetAllChildrenNumber, GetChildren, GetChildren2, GetData,
+        GetEphemerals, Nothing, Paths, Ping, Reconfig, RemoveWatches, Sasl, SetAcl, SetData, SetWatches, SetWatches2,
+        Sync, WhoAmI,
+    },
+    session::{Context, Lane, Session},
     stat::Stat,
+    watch::{AddWatchMode, EventType, KeeperState, WatcherType},
 };

@@ -2,99 +2,118 @@
 
 use std::borrow::Cow;
 
-use bytes::BufMut;
+use crate::{acl::Acl, jute::records, names::Names, stat::Stat};
 
-use crate::{
-    error::Error,
-    jute::{Reader, Record, put_buffer, put_int, put_len, put_text},
-    stat::Stat,
-};
-
-/// The answer to [`Create`](crate::Create).
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Created<'a> {
-    /// The node's path, with its number if it is sequential.
-    pub path: Cow<'a, str>,
-}
-
-impl<'a> Record<'a> for Created<'a> {
-    fn encode(&self, out: &mut impl BufMut) {
-        put_text(out, &self.path);
+records! {
+    /// The answer to [`Create`](crate::Create).
+    Created<'a> {
+        /// The node's path, with its number if it is sequential.
+        path: Cow<'a, str> = "path",
     }
 
-    fn decode(reader: &mut Reader<'a>) -> Result<Self, Error> {
-        Ok(Self { path: reader.text("path")? })
+    /// The answer to [`Create2`](crate::Create2), [`CreateContainer`](crate::CreateContainer) and
+    /// [`CreateTtl`](crate::CreateTtl).
+    CreatedStat<'a> {
+        /// The node's path, with its number if it is sequential.
+        path: Cow<'a, str> = "path",
+        /// Its history.
+        stat: Stat = "stat",
+    }
+
+    /// The answer to [`GetData`](crate::GetData) and [`Reconfig`](crate::Reconfig). [`Exists`](crate::Exists),
+    /// [`SetData`](crate::SetData) and [`SetAcl`](crate::SetAcl) are answered with a plain [`Stat`].
+    Data<'a> {
+        /// What the node holds; null and empty are not the same.
+        data: Option<&'a [u8]> = "data",
+        /// Its history.
+        stat: Stat = "stat",
+    }
+
+    /// The answer to [`GetChildren`](crate::GetChildren) and [`GetEphemerals`](crate::GetEphemerals).
+    Children {
+        /// The names, or paths, in no particular order.
+        names: Option<Names> = "children",
+    }
+
+    /// The answer to [`GetChildren2`](crate::GetChildren2).
+    ChildrenStat {
+        /// The names, in no particular order.
+        names: Option<Names> = "children",
+        /// The history of the node itself.
+        stat: Stat = "stat",
+    }
+
+    /// The answer to [`GetAcl`](crate::GetAcl).
+    AclStat<'a> {
+        /// Who may do what with it.
+        acl: Option<Cow<'a, [Acl<'a>]>> = "acl",
+        /// Its history.
+        stat: Stat = "stat",
+    }
+
+    /// The answer to [`Sync`](crate::Sync).
+    Synced<'a> {
+        /// The path of the request.
+        path: Option<Cow<'a, str>> = "path",
+    }
+
+    /// The answer to [`Sasl`](crate::Sasl).
+    SaslToken<'a> {
+        /// The server's step; null where no SASL is configured.
+        token: Option<&'a [u8]> = "token",
+    }
+
+    /// The answer to [`GetAllChildrenNumber`](crate::GetAllChildrenNumber).
+    TotalNumber {
+        /// How many nodes there are below it.
+        total: i32 = "totalNumber",
+    }
+
+    /// The answer to [`AddWatch`](crate::AddWatch), and what stands for a failed operation of a transaction.
+    ErrorResponse {
+        /// 0, or the number of an [`ErrorCode`](crate::ErrorCode).
+        err: i32 = "err",
+    }
+
+    /// An identity of a connection.
+    ClientInfo<'a> {
+        /// How it was proved.
+        scheme: Cow<'a, str> = "authScheme",
+        /// The user, in the words of the scheme.
+        user: Cow<'a, str> = "user",
+    }
+
+    /// The answer to [`WhoAmI`](crate::WhoAmI).
+    Identities<'a> {
+        /// The identities.
+        identities: Option<Cow<'a, [ClientInfo<'a>]>> = "clientInfo",
+    }
+
+    /// What a server says unasked: something happened to a node that is watched.
+    WatcherEvent<'a> {
+        /// The number of an [`EventType`](crate::EventType).
+        kind: i32 = "type",
+        /// The number of a [`KeeperState`](crate::KeeperState); servers send 3.
+        state: i32 = "state",
+        /// Which node.
+        path: Cow<'a, str> = "path",
     }
 }
 
-/// The answer to [`GetData`](crate::GetData). [`Exists`](crate::Exists) and [`SetData`](crate::SetData) are answered with
-/// a plain [`Stat`].
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Data<'a> {
-    /// What the node holds; null and empty are not the same.
-    pub data: Option<&'a [u8]>,
-    /// Its history.
-    pub stat: Stat,
-}
+crate::jute::record_field!(ClientInfo<'a>, 8);
 
-impl<'a> Record<'a> for Data<'a> {
-    fn encode(&self, out: &mut impl BufMut) {
-        put_buffer(out, self.data);
-        self.stat.encode(out);
+impl ClientInfo<'_> {
+    /// The same identity, borrowing nothing.
+    #[must_use]
+    pub fn into_owned(self) -> ClientInfo<'static> {
+        ClientInfo { scheme: Cow::Owned(self.scheme.into_owned()), user: Cow::Owned(self.user.into_owned()) }
     }
-
-    fn decode(reader: &mut Reader<'a>) -> Result<Self, Error> {
-        Ok(Self { data: reader.buffer("data")?, stat: Stat::decode(reader)? })
-    }
-}
-
-/// The answer to [`GetChildren`](crate::GetChildren).
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Children<'a> {
-    /// Names, without the path above them, in no particular order.
-    pub names: Vec<Cow<'a, str>>,
-}
-
-impl<'a> Record<'a> for Children<'a> {
-    fn encode(&self, out: &mut impl BufMut) {
-        put_len(out, self.names.len());
-        for name in &self.names {
-            put_text(out, name);
-        }
-    }
-
-    fn decode(reader: &mut Reader<'a>) -> Result<Self, Error> {
-        Ok(Self { names: reader.vector("children", 4, |reader| reader.text("child"))? })
-    }
-}
-
-/// A notification: a watched node changed.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct WatcherEvent<'a> {
-    /// What happened: 1 created, 2 deleted, 3 data changed, 4 children changed.
-    pub kind: i32,
-    /// The state of the connection: servers send 3, connected.
-    pub state: i32,
-    /// The node.
-    pub path: Cow<'a, str>,
 }
 
 impl WatcherEvent<'_> {
-    /// An event that borrows nothing.
+    /// The same event, borrowing nothing.
     #[must_use]
     pub fn into_owned(self) -> WatcherEvent<'static> {
         WatcherEvent { kind: self.kind, state: self.state, path: Cow::Owned(self.path.into_owned()) }
-    }
-}
-
-impl<'a> Record<'a> for WatcherEvent<'a> {
-    fn encode(&self, out: &mut impl BufMut) {
-        put_int(out, self.kind);
-        put_int(out, self.state);
-        put_text(out, &self.path);
-    }
-
-    fn decode(reader: &mut Reader<'a>) -> Result<Self, Error> {
-        Ok(Self { kind: reader.int("type")?, state: reader.int("state")?, path: reader.text("path")? })
     }
 }

@@ -9,16 +9,13 @@ use bytes::{Bytes, BytesMut};
 use packetizer::{Call, Class, ClassOf, Matched, Protocol, Route, Skip, Ticket, TicketOf};
 
 use crate::{
-    code::ErrorCode,
     connect::{ConnectRequest, ConnectResponse, Grant},
     error::Error,
-    header::{OpCode, ReplyHeader, RequestHeader},
+    header::{ReplyHeader, RequestHeader},
     ids::{Xid, Xids, Zxid},
     jute::{Reader, Record},
-    path,
-    reply::{Children, Created, Data, WatcherEvent},
-    request::{CloseSession, Create, CreateMode, Delete, Exists, GetChildren, GetData, Ping, SetData},
-    stat::Stat,
+    op::{OpCode, XidRule},
+    reply::WatcherEvent,
 };
 
 /// The protocol of a client session, for a [`Mux`](packetizer::Mux). One value serves one connection.
@@ -47,6 +44,21 @@ pub enum Lane {
     Ordered,
     /// Answers to pings. Some servers answer them ahead of what they still have to do.
     Ping,
+    /// Answers to authentications, which overtake what was asked before.
+    Auth,
+    /// Answers to the restoring of watches.
+    SetWatches,
+}
+
+impl Lane {
+    const fn of(xid: Xid) -> Self {
+        match xid {
+            Xid::PING => Self::Ping,
+            Xid::AUTH => Self::Auth,
+            Xid::SET_WATCHES => Self::SetWatches,
+            _ => Self::Ordered,
+        }
+    }
 }
 
 /// What must be remembered of a request.
@@ -56,23 +68,6 @@ pub enum Context {
     Connect,
     /// It was this operation.
     Operation(OpCode),
-}
-
-/// A node that was read.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Node {
-    /// What it holds; `None` is null, which is not the same as empty.
-    pub data: Option<Bytes>,
-    /// Its history.
-    pub stat: Stat,
-}
-
-impl Node {
-    /// What it holds, for those to whom null and empty are the same.
-    #[must_use]
-    pub fn bytes(&self) -> &[u8] {
-        self.data.as_deref().unwrap_or_default()
-    }
 }
 
 impl Default for Session {
@@ -96,14 +91,14 @@ impl Session {
     }
 
     /// Appends a header and a record. The number is taken last: nothing can fail any more.
-    fn encode<'a>(&mut self, op: OpCode, record: &impl Record<'a>, frame: &mut BytesMut) -> TicketOf<Self> {
-        let (lane, xid) = match op {
-            OpCode::Ping => (Lane::Ping, Xid::PING),
-            _ => (Lane::Ordered, self.xids.take()),
+    pub(crate) fn encode<'a>(&mut self, op: OpCode, record: &impl Record<'a>, frame: &mut BytesMut) -> TicketOf<Self> {
+        let xid = match op.xid() {
+            XidRule::Fixed(xid) => xid,
+            XidRule::Next => self.xids.take(),
         };
         RequestHeader { xid, op: op.code() }.encode(frame);
         record.encode(frame);
-        Ticket { route: Route::Lane { lane, tag: Some(xid) }, context: Context::Operation(op) }
+        Ticket { route: Route::Lane { lane: Lane::of(xid), tag: Some(xid) }, context: Context::Operation(op) }
     }
 }
 
@@ -129,8 +124,7 @@ impl Protocol for Session {
         if header.xid == Xid::NOTIFICATION {
             return Ok(Class::Event(WatcherEvent::decode(&mut reader)?.into_owned()));
         }
-        let lane = if header.xid == Xid::PING { Lane::Ping } else { Lane::Ordered };
-        Ok(Class::Reply(Route::Lane { lane, tag: Some(header.xid) }))
+        Ok(Class::Reply(Route::Lane { lane: Lane::of(header.xid), tag: Some(header.xid) }))
     }
 
     fn settle(&mut self, context: &mut Context, reply: Matched<'_>) -> Result<(), Error> {
@@ -159,88 +153,5 @@ impl Call for ConnectRequest<'_> {
 
     fn decode(_context: Context, frame: Bytes) -> Result<Option<Grant>, Error> {
         Ok(ConnectResponse::from_bytes(&frame)?.grant())
-    }
-}
-
-/// Reads the header of a reply, and its body where the server did not refuse.
-fn read<T>(
-    frame: &Bytes,
-    body: impl FnOnce(&mut Reader<'_>) -> Result<T, Error>,
-) -> Result<Result<T, ErrorCode>, Error> {
-    let mut reader = Reader::new(frame);
-    match ErrorCode::from_code(ReplyHeader::decode(&mut reader)?.err) {
-        Some(code) => Ok(Err(code)),
-        None => body(&mut reader).map(Ok),
-    }
-}
-
-/// Ties a request record to its operation, to the check of its path, and to what its reply says.
-macro_rules! calls {
-    ($($request:ty, $op:ident, |$this:ident| $check:expr, $reply:ty, |$reader:ident| $value:expr;)+) => {$(
-        impl Call for $request {
-            type Protocol = Session;
-            type Reply = Result<$reply, ErrorCode>;
-
-            fn encode(&self, session: &mut Session, frame: &mut BytesMut) -> Result<TicketOf<Session>, Error> {
-                let $this = self;
-                $check?;
-                Ok(session.encode(OpCode::$op, self, frame))
-            }
-
-            fn decode(_context: Context, frame: Bytes) -> Result<Self::Reply, Error> {
-                read(&frame, |$reader| $value)
-            }
-        }
-    )+};
-}
-
-calls! {
-    Create<'_>, Create, |this| this.validate(), String, |reader| Ok(Created::decode(reader)?.path.into_owned());
-    Delete<'_>, Delete, |this| path::validate(&this.path), (), |_reader| Ok(());
-    GetData<'_>, GetData, |this| path::validate(&this.path), Node, |reader| Node::decode(reader);
-    SetData<'_>, SetData, |this| path::validate(&this.path), Stat, |reader| Stat::decode(reader);
-    GetChildren<'_>, GetChildren, |this| path::validate(&this.path), Vec<String>,
-        |reader| Ok(Children::decode(reader)?.names.into_iter().map(Into::into).collect());
-    Ping, Ping, |_this| Ok::<_, Error>(()), (), |_reader| Ok(());
-    CloseSession, CloseSession, |_this| Ok::<_, Error>(()), (), |_reader| Ok(());
-}
-
-impl Call for Exists<'_> {
-    type Protocol = Session;
-    /// That a node does not exist is an answer, not an error.
-    type Reply = Result<Option<Stat>, ErrorCode>;
-
-    fn encode(&self, session: &mut Session, frame: &mut BytesMut) -> Result<TicketOf<Session>, Error> {
-        path::validate(&self.path)?;
-        Ok(session.encode(OpCode::Exists, self, frame))
-    }
-
-    fn decode(_context: Context, frame: Bytes) -> Result<Self::Reply, Error> {
-        Ok(match read(&frame, stat)? {
-            Ok(stat) => Ok(Some(stat)),
-            Err(ErrorCode::NoNode) => Ok(None),
-            Err(code) => Err(code),
-        })
-    }
-}
-
-fn stat(reader: &mut Reader<'_>) -> Result<Stat, Error> {
-    Stat::decode(reader)
-}
-
-impl Node {
-    fn decode(reader: &mut Reader<'_>) -> Result<Self, Error> {
-        let Data { data, stat } = Data::decode(reader)?;
-        Ok(Self { data: data.map(Bytes::copy_from_slice), stat })
-    }
-}
-
-impl Create<'_> {
-    /// Checks the path as the server will. Flags this crate has no name for are the server's to judge.
-    fn validate(&self) -> Result<(), Error> {
-        match CreateMode::from_flags(self.flags) {
-            Some(mode) if mode.is_sequential() => path::validate_sequential(&self.path),
-            _ => path::validate(&self.path),
-        }
     }
 }

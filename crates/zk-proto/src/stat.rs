@@ -35,6 +35,8 @@ pub struct Stat {
     pub pzxid: Zxid,
 }
 
+crate::jute::record_field!(Stat, Stat::LEN);
+
 impl Stat {
     /// Bytes on the wire.
     pub const LEN: usize = 68;

@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use packetizer::{Call, Limits, Mux, Output, frame_codec::LengthPrefixed};
 use zk_proto::{
-    Acl, ConnectRequest, ConnectResponse, Create, CreateMode, ErrorCode, GetData, Password, Ping, Record, ReplyHeader,
-    RequestHeader, Session, SessionId, Stat, WatcherEvent, Xid, Zxid, jute::Reader,
+    Acl, AddWatch, AddWatchMode, Auth, Check, ConnectRequest, ConnectResponse, Create, CreateMode, Delete, ErrorCode,
+    ErrorResponse, GetData, Multi, MultiReply, MultiResult, Password, Ping, Record, ReplyHeader, RequestHeader,
+    Session, SessionId, SetData, SetWatches, Stat, WatcherEvent, Xid, Zxid, jute::Reader,
 };
 
 /// Hex digits, with spaces for reading.
@@ -50,14 +51,80 @@ fn a_new_session_is_asked_for_in_45_bytes() {
 #[test]
 fn create_get_and_ping_are_what_java_sends() {
     let mut mux = connected();
-    let create =
-        Create { path: "/a".into(), data: Some(b"x"), acl: Acl::OPEN.into(), flags: CreateMode::Persistent.flags() };
+    let create = Create {
+        path: "/a".into(),
+        data: Some(b"x"),
+        acl: Some(Acl::OPEN.into()),
+        flags: CreateMode::Persistent.flags(),
+    };
     let golden = "00000032 00000001 00000001 00000002 2f61 00000001 78
                   00000001 0000001f 00000005 776f726c64 00000006 616e796f6e65 00000000";
     assert_eq!(sent(&mut mux, &create), hex(golden));
     let get = GetData { path: "/a".into(), watch: true };
     assert_eq!(sent(&mut mux, &get), hex("0000000f 00000002 00000004 00000002 2f61 01"));
     assert_eq!(sent(&mut mux, &Ping), hex("00000008 fffffffe 0000000b"));
+}
+
+#[test]
+fn authentication_is_what_java_sends() {
+    let auth = Auth { kind: 0, scheme: "digest".into(), proof: Some(b"u:p") };
+    let golden = "0000001d fffffffc 00000064 00000000 00000006 646967657374 00000003 753a70";
+    assert_eq!(sent(&mut connected(), &auth), hex(golden));
+    assert!(!format!("{auth:?}").contains("117"), "the proof is a secret: {auth:?}");
+}
+
+#[test]
+fn a_failed_transaction_is_read_as_servers_write_it() {
+    // Create (would have been done), delete of a node that is missing, create (not tried), and the end.
+    let body = hex(
+        "ffffffff 00 00000000 00000000  ffffffff 00 ffffff9b ffffff9b  ffffffff 00 fffffffe fffffffe  ffffffff 01 ffffffff",
+    );
+    let reply = MultiReply { results: vec![MultiResult::Error(0), MultiResult::Error(-101), MultiResult::Error(-2)] };
+    assert_eq!(MultiReply::from_bytes(&body), Ok(reply.clone()));
+    assert_eq!(reply.to_bytes(), body);
+    assert_eq!(Multi::default().to_bytes(), hex("ffffffff 01 ffffffff"), "an empty one is legal");
+}
+
+#[test]
+fn a_transaction_is_what_java_sends() {
+    let multi = Multi {
+        ops: vec![
+            Delete { path: "/a".into(), version: 3 }.into(),
+            Check { path: "/b".into(), version: -1 }.into(),
+            SetData { path: "/c".into(), data: None, version: 0 }.into(),
+        ],
+    };
+    let golden = "00000002 00 ffffffff 00000002 2f61 00000003
+                  0000000d 00 ffffffff 00000002 2f62 ffffffff
+                  00000005 00 ffffffff 00000002 2f63 ffffffff 00000000
+                  ffffffff 01 ffffffff";
+    assert_eq!(multi.to_bytes(), hex(golden));
+}
+
+#[test]
+fn a_lasting_watch_is_answered_with_four_bytes() {
+    assert_eq!(ErrorResponse { err: 0 }.to_bytes(), hex("00000000"));
+    let mut mux = connected();
+    let watch = AddWatch { path: "/a".into(), mode: AddWatchMode::PersistentRecursive.number() };
+    assert_eq!(sent(&mut mux, &watch), hex("00000012 00000001 0000006a 00000002 2f61 00000001"));
+    mux.handle_frame(hex("00000001 0000000000000005 00000000 00000000").into()).expect("a reply");
+    let Some(Output::Answer { result: Ok(reply), .. }) = mux.poll_output() else { panic!("an answer") };
+    assert_eq!(reply.decode::<AddWatch<'_>>().expect("4 bytes"), Ok(()));
+}
+
+#[test]
+fn watches_are_restored_as_java_does() {
+    let watches = SetWatches {
+        relative_zxid: Zxid(9),
+        data: Some(vec!["/a".into()].into()),
+        exist: Some(vec![].into()),
+        child: Some(vec!["/".into(), "/b".into()].into()),
+    };
+    let golden = "0000002e fffffff8 00000065 0000000000000009
+                  00000001 00000002 2f61  00000000  00000002 00000001 2f 00000002 2f62";
+    let frame = sent(&mut connected(), &watches);
+    assert_eq!(frame[4..], hex(golden)[4..]);
+    assert_eq!(frame.len() - 4, u32::from_be_bytes(frame[..4].try_into().expect("four bytes")) as usize);
 }
 
 #[test]

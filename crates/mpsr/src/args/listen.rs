@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use clap::{Args as ClapArgs, ValueEnum};
 use frame_codec::Oversize;
+use rustix::process::geteuid;
 use uds_actor::{Admit, Mode};
 
 use super::{
@@ -161,6 +162,37 @@ impl Access {
 }
 
 impl Listen {
+    /// Who is admitted, in words behind an address; empty where it is only us and root.
+    pub(crate) fn admitted(&self, has_file: bool) -> String {
+        let Access { allow_uid, allow_gid, allow_any } = &self.access;
+        let numbers = |what: &str, ids: &[u32]| ids.iter().map(|id| format!("{what} {id}")).collect::<Vec<_>>();
+        let named = [numbers("uid", allow_uid), numbers("gid", allow_gid)].concat();
+        let mode = self.file.mode.filter(|_| has_file).unwrap_or_default();
+        match (named.is_empty(), *allow_any || mode.bits() & 0o002 != 0, mode.bits() & 0o020 != 0) {
+            (false, ..) => format!(", admitting {}", named.join(", ")),
+            (true, true, _) => ", admitting everyone".to_owned(),
+            (true, false, true) => ", admitting the file's group".to_owned(),
+            (true, false, false) => String::new(),
+        }
+    }
+
+    /// What the access options of a socket file, together, do not do, if anything: the mode lets fewer processes connect than
+    /// are named.
+    pub(crate) fn unreachable(&self) -> Option<String> {
+        let mode = self.file.mode.unwrap_or_default();
+        let named = |uid: &&u32| **uid != 0 && **uid != geteuid().as_raw();
+        let is_open = mode.bits() & 0o002 != 0;
+        let is_open_to_group = mode.bits() & 0o020 != 0;
+        let option = match (self.access.allow_uid.iter().find(named), &self.access.allow_gid[..]) {
+            (Some(uid), _) if !is_open && !is_open_to_group => format!("--allow-uid {uid}"),
+            (_, [gid, ..]) if !is_open && !is_open_to_group => format!("--allow-gid {gid}"),
+            _ => return None,
+        };
+        Some(format!(
+            "{option} has no effect while the mode of the file is {mode}: only its owner can connect; see --mode"
+        ))
+    }
+
     /// What is wrong with these options together, if anything. An option that could have no effect is an error.
     pub(crate) fn conflict(&self) -> Option<String> {
         let mut places = self.places.iter().enumerate();

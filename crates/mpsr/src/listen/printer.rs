@@ -37,6 +37,8 @@ pub(super) struct Printer {
     ledger: Ledger,
     print: Print,
     rebind: bool,
+    /// Who is admitted to a socket without a file, and to one with.
+    access: [String; 2],
     /// How many messages may still be printed.
     remaining: Option<u64>,
     started: Instant,
@@ -53,8 +55,9 @@ pub(super) struct Reports {
 impl Printer {
     pub(super) fn new(args: &Listen) -> Self {
         let ledger = Ledger::new(Arc::default());
-        let (print, rebind, remaining) = (args.print, args.file.rebind, args.end.count);
-        Self { output: Output::new(), ledger, print, rebind, remaining, started: Instant::now() }
+        let (print, rebind, remaining, access) =
+            (args.print, args.file.rebind, args.end.count, [false, true].map(|has_file| args.admitted(has_file)));
+        Self { output: Output::new(), ledger, print, rebind, access, remaining, started: Instant::now() }
     }
 
     pub(super) fn reports(&self) -> Reports {
@@ -141,11 +144,13 @@ impl Printer {
     }
 
     pub(super) async fn listening(&mut self, address: &Address) -> anyhow::Result<()> {
+        let [without, with] = &self.access;
+        let access = if matches!(address, Address::Path(_)) { with } else { without }.clone();
         let address = exact(address);
         if self.print.json {
             return self.object(&Object::Listening { address: AddressText::new(address) }).await;
         }
-        self.aside(&format!("listening on {}", escaped(&address))).await
+        self.aside(&format!("listening on {}{access}", escaped(&address))).await
     }
 
     async fn watching(&mut self, place: &Place) -> anyhow::Result<()> {
@@ -267,7 +272,7 @@ impl Printer {
         self.aside(&line).await
     }
 
-    async fn warning(&mut self, place: &Place, text: String) -> anyhow::Result<()> {
+    pub(super) async fn warning(&mut self, place: &Place, text: String) -> anyhow::Result<()> {
         let address = exact_place(place);
         if self.print.json {
             return self.object(&Object::Warning { address: AddressText::new(address), text }).await;

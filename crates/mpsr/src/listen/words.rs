@@ -1,5 +1,7 @@
 //! Errors of the funnel in the words of this command: what to do here, and with which option.
 
+use std::io;
+
 use anyhow::anyhow;
 use mpsr_server::Error;
 use uds_actor::{Error as Socket, FileKind};
@@ -15,6 +17,9 @@ pub(super) fn start(error: Error) -> anyhow::Error {
     let hint = match &error {
         Error::Socket(Socket::NotASocket { kind: FileKind::Directory, .. }) => {
             "; for the sockets in a directory, write dir:/PATH"
+        }
+        Error::Socket(Socket::Bind { source, .. }) if source.kind() == io::ErrorKind::ResourceBusy => {
+            "; if the file is a mount point, mount the directory that holds the socket instead"
         }
         Error::Socket(Socket::SharedDirectory { .. }) => ", or pass --shared-directory if you trust them",
         _ => "",

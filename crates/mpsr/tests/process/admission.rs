@@ -98,7 +98,7 @@ fn a_peer_that_is_rejected_is_named_at_once_for_people_too() {
     }
     let directory = directory();
     let path = directory.path().join("in.sock");
-    let mut command = mpsr(["listen", &unix(&path), "--allow-uid", "65533", "--quiet"]);
+    let mut command = mpsr(["listen", &unix(&path), "--mode", "666", "--allow-uid", "65533", "--quiet"]);
     let mut listen = Running::start(command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()));
     let stderr = listen.stderr();
     listened_on(&path);
@@ -107,6 +107,53 @@ fn a_peer_that_is_rejected_is_named_at_once_for_people_too() {
     let own = std::process::id();
     let expected = format!("mpsr: rejected pid {own} (uid 0, gid 0) on {}: not admitted", unix(&path));
     assert_eq!(stderr.next(), Some(expected));
+    listen.signal(Signal::TERM);
+    assert_eq!(listen.wait(), Some(0));
+}
+
+#[test]
+fn who_is_admitted_is_said_at_the_start() {
+    for (arguments, words, warning) in [
+        (&[][..], "", None),
+        (&["--mode", "660"], ", admitting the file's group", None),
+        (&["--mode", "666"], ", admitting everyone", None),
+        (&["--mode", "666", "--allow-uid", "7", "--allow-gid", "8"], ", admitting uid 7, gid 8", None),
+        (&["--allow-any"], ", admitting everyone", None),
+        (
+            &["--allow-uid", "7"],
+            ", admitting uid 7",
+            Some("--allow-uid 7 has no effect while the mode of the file is 0600"),
+        ),
+        (
+            &["--allow-gid", "8"],
+            ", admitting gid 8",
+            Some("--allow-gid 8 has no effect while the mode of the file is 0600"),
+        ),
+        (&["--allow-uid", "0"], ", admitting uid 0", None),
+    ] {
+        let directory = directory();
+        let address = unix(directory.path().join("in.sock"));
+        let mut command = mpsr(["listen", &address]);
+        command.args(arguments).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
+        let mut listen = Running::start(&mut command);
+        let stderr = listen.stderr();
+        assert_eq!(stderr.next(), Some(format!("listening on {address}{words}")));
+        if let Some(warning) = warning {
+            let said = stderr.next().expect("a warning");
+            assert!(said.contains(warning) && said.ends_with("see --mode"), "{said}");
+        }
+        listen.signal(Signal::TERM);
+        assert_eq!(listen.wait(), Some(0));
+        assert_eq!(stderr.rest().len(), 1, "the report");
+    }
+    // What the mode of a file decides is not said of a socket without one.
+    let directory = directory();
+    let name = format!("unix:@{}", directory.path().display());
+    let address = unix(directory.path().join("in.sock"));
+    let mut listen = Running::start(mpsr(["listen", &name, &address, "--mode", "666"]).stderr(Stdio::piped()));
+    let stderr = listen.stderr();
+    assert_eq!(stderr.next(), Some(format!("listening on {name}")));
+    assert_eq!(stderr.next(), Some(format!("listening on {address}, admitting everyone")));
     listen.signal(Signal::TERM);
     assert_eq!(listen.wait(), Some(0));
 }

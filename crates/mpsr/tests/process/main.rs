@@ -15,6 +15,7 @@ mod handing_over;
 mod housekeeping;
 mod input;
 mod listen;
+mod memory;
 mod options;
 mod output;
 mod pressure;

@@ -3,11 +3,9 @@
 //! One table of slots; lanes are lists linked through it, tags are keys into it. Everything but shrinking takes constant
 //! time, a lane exists while a call is in it, and an index is used again, so memory follows the number of calls that wait.
 
-use std::{
-    collections::{HashMap, hash_map::Entry},
-    time::Instant,
-};
+use std::{collections::hash_map::Entry, time::Instant};
 
+use super::hash::Map;
 use crate::{
     error::Fault,
     options::Urgency,
@@ -76,14 +74,14 @@ struct Lane {
 pub(super) struct Slots<P: Protocol, W> {
     table: Vec<Option<Slot<P, W>>>,
     free: Vec<u32>,
-    lanes: HashMap<P::Lane, Lane>,
-    tags: HashMap<P::Tag, u32>,
+    lanes: Map<P::Lane, Lane>,
+    tags: Map<P::Tag, u32>,
     made: u64,
 }
 
 impl<P: Protocol, W> Slots<P, W> {
     pub(super) fn new() -> Self {
-        Self { table: Vec::new(), free: Vec::new(), lanes: HashMap::new(), tags: HashMap::new(), made: 0 }
+        Self { table: Vec::new(), free: Vec::new(), lanes: Map::default(), tags: Map::default(), made: 0 }
     }
 
     /// Calls that wait.

@@ -26,13 +26,13 @@ use super::{
 /// Whatever holds the name.
 #[expect(dead_code, reason = "they are held, and dropped")]
 enum Held {
-    Seqpacket(SeqpacketListener),
+    Seqpacket(Box<SeqpacketListener>),
     Datagram(BoundDatagram),
 }
 
 fn hold(kind: SocketKind, bind: Bind) -> Result<Held> {
     match kind {
-        SocketKind::Seqpacket => bind.listen_seqpacket().map(Held::Seqpacket),
+        SocketKind::Seqpacket => bind.listen_seqpacket().map(|listener| Held::Seqpacket(Box::new(listener))),
         _ => bind.bind_datagram().map(Held::Datagram),
     }
 }

@@ -141,6 +141,8 @@ impl Directory {
         match self.move_aside() {
             Ok(()) => {}
             Err(Errno::NOENT) => return Ok(()),
+            // `rename(2)` says so of a name that something is mounted over.
+            Err(Errno::BUSY) => return Err(Error::MountPoint { path: self.path.as_path().to_owned() }),
             Err(errno) => return Err(self.failed("move the stale socket away from", errno)),
         }
         // The renaming waited for a `bind` in progress, so that its socket is known by now.

@@ -35,7 +35,10 @@ impl NameLock {
                         Error::Locked { path: directory.path().as_path().to_owned(), lock, pid }
                     }
                     lock_file::Error::Foreign { fault } => Error::ForeignLock { lock, fault },
-                    lock_file::Error::Contended { attempts } => directory.contended(attempts),
+                    // It is replaced all the time, so some process has it.
+                    lock_file::Error::Contended { .. } => {
+                        Error::Locked { path: directory.path().as_path().to_owned(), lock, pid: None }
+                    }
                     error => directory.failed("take the lock beside", error),
                 })
             }
@@ -85,18 +88,19 @@ pub enum Withdrawal {
 }
 
 impl Published {
-    /// Takes the name for a socket that `make` makes, once what is stale there is out of the way. It does not listen yet,
-    /// and its file is no wider than asked.
+    /// Takes the name for a socket that `make` makes, once what is stale there is out of the way. `listen` follows at once
+    /// on `bind(2)`: a client that waits for the name to appear must not be refused. The file is no wider than asked.
     pub(crate) fn take(
         directory: &Arc<Directory>,
         options: FileOptions,
         mut make: impl FnMut() -> Result<OwnedFd>,
+        listen: impl Fn(&OwnedFd) -> Result<()>,
     ) -> Result<(OwnedFd, Self)> {
         for _ in 0..ATTEMPTS {
             directory.clear()?;
             // A socket that has a name cannot get another one.
             let socket = make()?;
-            if let Some(published) = Self::bind(directory, socket.as_fd(), options)? {
+            if let Some(published) = Self::bind(directory, &socket, options, &listen)? {
                 return Ok((socket, published));
             }
         }
@@ -104,14 +108,20 @@ impl Published {
     }
 
     /// `None` if the name is taken by now.
-    fn bind(directory: &Arc<Directory>, socket: BorrowedFd<'_>, options: FileOptions) -> Result<Option<Self>> {
+    fn bind(
+        directory: &Arc<Directory>,
+        socket: &OwnedFd,
+        options: FileOptions,
+        listen: &impl Fn(&OwnedFd) -> Result<()>,
+    ) -> Result<Option<Self>> {
         let begin = options.mode_to_begin_with();
         fchmod(socket, begin).map_err(|errno| directory.failed("prepare the mode of", errno))?;
         let path = directory.path();
         let address = path.address_in(directory.as_fd());
+        let listening;
         match address.map_err(|errno| directory.failed("form the address of", errno))? {
             Some(address) => match rustix::net::bind(socket, &address) {
-                Ok(()) => {}
+                Ok(()) => listening = listen(socket),
                 Err(Errno::ADDRINUSE) => return Ok(None),
                 Err(errno) => return Err(directory.failed(BINDING, errno)),
             },
@@ -121,6 +131,7 @@ impl Published {
                 let address = path.address_aside(directory.as_fd());
                 let address = address.map_err(|errno| directory.failed("form the address of", errno))?;
                 rustix::net::bind(socket, &address).map_err(|errno| directory.failed(BINDING, errno))?;
+                listening = listen(socket);
                 match directory.rename_if_free(&aside, path.name()) {
                     Ok(()) => {}
                     Err(errno) => {
@@ -130,7 +141,10 @@ impl Published {
                 }
             }
         }
-        Self::of_bound(directory, socket, path.name()).map(Some)
+        let published = Self::of_bound(directory, socket.as_fd(), path.name())?;
+        // A failure takes the name back.
+        listening?;
+        Ok(Some(published))
     }
 
     /// The name just bound, found without taking a descriptor: whatever fails from here on, it is taken back.
@@ -296,7 +310,8 @@ mod tests {
 
     impl Scene {
         fn take(&self) -> Result<(OwnedFd, Published)> {
-            let (socket, published) = Published::take(&self.directory, FileOptions::default(), || Ok(stream()))?;
+            let (socket, published) =
+                Published::take(&self.directory, FileOptions::default(), || Ok(stream()), |_| Ok(()))?;
             listen(&socket, 8).unwrap();
             published.open_up(FileOptions::default())?;
             Ok((socket, published))

@@ -121,6 +121,35 @@ fn role_on_an_overlay() {
 }
 
 #[test]
+fn a_name_that_is_a_mount_point_is_called_one_and_stays() {
+    let place = Place::new();
+    let at = place.directory.path().display();
+    for name in ["x.sock", "outside.sock"] {
+        leave_stale(&place.directory.path().join(name));
+    }
+    let mount = format!("mount --bind {at}/outside.sock {at}/x.sock");
+    run("-m", &mount, Some(place.directory.path()), "environments::role_over_a_mount");
+}
+
+#[test]
+#[ignore = "a role"]
+fn role_over_a_mount() {
+    let place = Place::new();
+    let path = directory().join("x.sock");
+    let before = inode(&path);
+    // Before it is two seconds old it may still have a server.
+    let error = loop {
+        match place.listen(Bind::path(&path)).unwrap_err() {
+            Error::InUse { liveness: Liveness::Young, .. } => std::thread::yield_now(),
+            error => break error,
+        }
+    };
+    assert!(matches!(&error, Error::MountPoint { path: named } if *named == path), "{error}");
+    assert!(!error.is_retryable() && error.to_string().contains("mount the directory"), "{error}");
+    assert_eq!(inode(&path), before);
+}
+
+#[test]
 fn a_full_disk_does_not_prevent_listening() {
     let place = Place::new();
     let at = place.directory.path().display().to_string();
