@@ -15,12 +15,18 @@ use std::time::{Duration, Instant};
 /// The longest silence on our side, however long the session timeout is.
 const LONGEST_IDLE: Duration = Duration::from_secs(10);
 
+/// So many bytes within the read timeout count as life, although no frame is complete: a large answer may take long on a slow
+/// line. A peer that lets bytes drip in does not reach it.
+const LIFE: u64 = 16 << 10;
+
 /// The timers of one connection. Pure: whoever drives it says what time it is.
 #[derive(Debug, Clone)]
 pub struct Keepalive {
     timeout: Duration,
     last_sent: Instant,
     last_received: Instant,
+    /// Bytes that have arrived since then.
+    unfinished: u64,
     /// A ping is on its way; another would tell the server nothing new.
     ping_pending: bool,
 }
@@ -38,7 +44,7 @@ impl Keepalive {
     /// For a session that was granted just now.
     #[must_use]
     pub const fn new(timeout: Duration, now: Instant) -> Self {
-        Self { timeout, last_sent: now, last_received: now, ping_pending: false }
+        Self { timeout, last_sent: now, last_received: now, unfinished: 0, ping_pending: false }
     }
 
     /// The session's timeout, as granted.
@@ -64,9 +70,19 @@ impl Keepalive {
         self.last_sent = now;
     }
 
-    /// Takes note that a whole frame arrived. (Bytes alone do not count: a peer that lets a frame drip in is not alive.)
+    /// Takes note that a whole frame arrived.
     pub const fn handle_received(&mut self, now: Instant) {
         self.last_received = now;
+        self.unfinished = 0;
+    }
+
+    /// Takes note that so many more bytes arrived, of frames that are complete or not. From 16 KiB on they count as life, like
+    /// a whole frame.
+    pub const fn handle_bytes(&mut self, bytes: u64, now: Instant) {
+        self.unfinished = self.unfinished.saturating_add(bytes);
+        if self.unfinished >= LIFE {
+            self.handle_received(now);
+        }
     }
 
     /// Takes note that the ping was answered.
@@ -75,6 +91,8 @@ impl Keepalive {
     }
 
     /// Says what is due; a ping counts as sent from here on.
+    ///
+    /// Before you act on [`Due::GiveUp`], look into the socket once more and ask again: what says otherwise may lie there.
     pub fn handle_timeout(&mut self, now: Instant) -> Option<Due> {
         let silence = now.saturating_duration_since(self.last_received);
         if silence >= self.read_timeout() {
@@ -145,6 +163,21 @@ mod tests {
             assert_eq!(keepalive.handle_timeout(start + secs(second)), None);
         }
         assert_eq!(keepalive.handle_timeout(start + secs(6)), Some(Due::GiveUp(secs(6))));
+    }
+
+    #[test]
+    fn a_large_frame_on_a_slow_line_is_life_and_drips_are_not() {
+        let start = Instant::now();
+        let mut slow = Keepalive::new(secs(9), start);
+        let mut drips = slow.clone();
+        for second in 1..60 {
+            let now = start + secs(second);
+            slow.handle_sent(now);
+            slow.handle_bytes(4 << 10, now);
+            assert_eq!(slow.handle_timeout(now), None, "16 KiB come in 4 s, and 6 are allowed");
+        }
+        drips.handle_bytes((16 << 10) - 1, start + secs(5));
+        assert_eq!(drips.handle_timeout(start + secs(6)), Some(Due::GiveUp(secs(6))));
     }
 
     #[test]

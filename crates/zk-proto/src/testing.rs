@@ -341,8 +341,8 @@ pub fn check_request(request: &Request<'static>) -> Result<(), TestCaseError> {
     prop_assert_eq!(&Request::decode(request.op(), &mut reader), &Ok(request.clone()));
     prop_assert_eq!(reader.left(), 0, "a record is read to its end");
     for len in 0..bytes.len() {
-        let cut = Request::decode(request.op(), &mut Reader::new(bytes.get(..len).unwrap_or_default()));
-        prop_assert!(cut.is_err(), "{} of {} bytes are taken for all", len, bytes.len());
+        let prefix = Request::decode(request.op(), &mut Reader::new(bytes.get(..len).unwrap_or_default()));
+        prop_assert!(prefix.is_err(), "{} of {} bytes are taken for all", len, bytes.len());
     }
     Ok(())
 }
@@ -360,8 +360,8 @@ pub fn check_response(response: &Response<'static>) -> Result<(), TestCaseError>
     prop_assert_eq!(&Response::decode(response.op(), &mut reader), &Ok(response.clone()));
     prop_assert_eq!(reader.left(), 0, "a record is read to its end");
     for len in 0..bytes.len() {
-        let cut = Response::decode(response.op(), &mut Reader::new(bytes.get(..len).unwrap_or_default()));
-        prop_assert!(cut.is_err(), "{} of {} bytes are taken for all", len, bytes.len());
+        let prefix = Response::decode(response.op(), &mut Reader::new(bytes.get(..len).unwrap_or_default()));
+        prop_assert!(prefix.is_err(), "{} of {} bytes are taken for all", len, bytes.len());
     }
     Ok(())
 }
