@@ -37,9 +37,9 @@ struct Line {
 impl Terminal {
     pub(crate) fn new() -> Self {
         let home = tempfile::tempdir().unwrap();
-        let make =
-            |path: &str| fs::DirBuilder::new().recursive(true).mode(0o700).create(home.path().join(path)).unwrap();
-        ["tmp", "run/app/sockets", "bin", "here"].map(make);
+        for path in ["tmp", "run/app/sockets", "bin", "here"] {
+            fs::DirBuilder::new().recursive(true).mode(0o700).create(home.path().join(path)).unwrap();
+        }
         std::os::unix::fs::symlink(env!("CARGO_BIN_EXE_mpsr"), home.path().join("bin/mpsr")).unwrap();
         fs::write(home.path().join("here/access.log"), "GET /\n").unwrap();
         Self { home, running: Vec::new() }

@@ -213,7 +213,7 @@ impl Environment {
     }
 
     /// A root with the programs and their libraries, and nothing that the kernel makes.
-    fn chroot(&mut self) -> Result<Vec<String>, String> {
+    fn chroot(&self) -> Result<Vec<String>, String> {
         let root = self.play.directory.parent().unwrap().join("root");
         let root = root.display();
         let scratch = self.play.directory.parent().unwrap().display();

@@ -89,7 +89,7 @@ impl Child {
     }
 
     /// The next line that begins so.
-    pub(super) fn until_line(&mut self, start: &str) -> Result<String, Outcome> {
+    pub(super) fn until_line(&self, start: &str) -> Result<String, Outcome> {
         let deadline = Instant::now() + LIMIT;
         loop {
             match self.lines.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
