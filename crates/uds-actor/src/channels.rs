@@ -15,7 +15,7 @@ use crate::{Actor, Control, Count, Receiver, SendError, Sender, Transport};
 /// | the peer closes | `inbound` is closed behind the last message |
 /// | the receiver of `inbound` is dropped | nothing more is read; what was not in the channel yet is lost |
 /// | all of it, or a failure | the connection ends; [`Control::finished`] gives the account |
-/// | it ends while messages wait in `outbound` | they are the last of [`Report::returned`](crate::Report::returned) |
+/// | it ends while messages wait in `outbound` | they are the last of [`Report::unsent`](crate::Report::unsent) |
 ///
 /// Both directions run on their own: a full `inbound` holds the peer back and never stops `outbound`.
 ///

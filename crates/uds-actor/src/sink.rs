@@ -14,7 +14,7 @@ use crate::{SendError, Sender, waiters::Ticket};
 ///
 /// It holds at most one message that is accepted and not queued yet; [`into_unqueued`](Self::into_unqueued) gives it back,
 /// also when the connection is [closed](SendError::Closed). One that the framing cannot carry is dropped with that error, and
-/// counted in [`Report::refused`](crate::Report::refused). Closing the sink is [`Sender::finish`].
+/// counted in [`Report::rejected`](crate::Report::rejected). Closing the sink is [`Sender::finish`].
 #[derive(Debug)]
 pub struct SendSink {
     sender: Sender,

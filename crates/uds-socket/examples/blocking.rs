@@ -1,5 +1,7 @@
 //! An echo server on the standard library alone. It is its own client, and ends by itself.
 
+#![expect(clippy::print_stdout, reason = "an example shows what it does")]
+
 use std::{error::Error, io, net::Shutdown, thread};
 
 use uds_socket::{Bind, Connect};

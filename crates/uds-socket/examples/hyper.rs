@@ -2,6 +2,8 @@
 //!
 //! It is its own client, and ends by itself.
 
+#![expect(clippy::print_stdout, reason = "an example shows what it does")]
+
 use std::{convert::Infallible, error::Error};
 
 use http_body_util::{BodyExt as _, Empty, Full};

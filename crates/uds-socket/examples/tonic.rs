@@ -2,6 +2,8 @@
 //!
 //! It is its own client, and ends by itself.
 
+#![expect(clippy::print_stdout, reason = "an example shows what it does")]
+
 use std::error::Error;
 
 use tonic::{

@@ -23,7 +23,7 @@ impl Report {
         self.books.outgoing().sent
     }
 
-    /// Never sent: those of the frames in [`Report::returned`](crate::Report::returned).
+    /// Never sent: those of the frames in [`Report::unsent`](crate::Report::unsent).
     #[must_use]
     pub fn unsent(&self) -> u64 {
         self.books.outgoing().unsent
@@ -54,7 +54,7 @@ impl Report {
     }
 
     /// Takes back the descriptors that were never sent: one entry for each frame of
-    /// [`Report::returned`](crate::Report::returned), in that order. Who asks first has them; what nobody takes is closed
+    /// [`Report::unsent`](crate::Report::unsent), in that order. Who asks first has them; what nobody takes is closed
     /// with the last handle and report.
     #[must_use]
     pub fn take_returned(&self) -> Vec<Vec<OwnedFd>> {

@@ -7,7 +7,7 @@ use std::time::Duration;
 use axum::{Router, routing::get};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use uds_socket::{
-    Bind, Mode,
+    Admit, Bind, Mode,
     serve::{ConnectionLimits, DrainHandle, Incoming},
 };
 
@@ -19,7 +19,8 @@ const WORK: Duration = Duration::from_millis(5);
 
 /// Starts a server over ours in the current runtime.
 pub(crate) fn serve_ours(path: PathBuf, limits: ConnectionLimits) -> Result<DrainHandle, uds_socket::Error> {
-    let incoming = Incoming::new(Bind::path(path).mode(Mode::octal("666")?).listen()?, limits);
+    let listener = Bind::path(path).mode(Mode::new(0o666)).admit(Admit::own()).listen()?;
+    let incoming = Incoming::new(listener, limits);
     let handle = incoming.drain_handle();
     let server = axum::serve(incoming, app()).with_graceful_shutdown(handle.ended());
     tokio::spawn(async move { server.await });

@@ -22,7 +22,7 @@ use uds_socket::serve::ConnectionLimits;
 
 use super::child::{app, serve_ours};
 use super::process::{Actor, NOBODY, Watchdog, as_nobody, public_directory};
-use super::{ask, is_complete};
+use super::{LONG, ask, is_complete};
 
 const CHILD: &str = "child::child_that_serves";
 
@@ -79,6 +79,13 @@ async fn a_client_of_another_user() {
     assert!(is_complete(&tokio::task::block_in_place(|| ask(&ours)).unwrap()));
     let answer = tokio::task::block_in_place(|| as_nobody(|| ask(&ours)));
     assert!(answer.as_ref().map_or(true, String::is_empty), "{answer:?}");
+    // It is counted right after the connection is closed, which the client may see first.
+    let counted = async {
+        while handle.stats().listener.rejected == 0 {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(LONG, counted).await.expect("it is counted");
     let stats = handle.stats().listener;
     assert_eq!((stats.accepted, stats.rejected), (1, 1));
     assert_eq!(stats.last_rejected.unwrap().uid(), NOBODY);
