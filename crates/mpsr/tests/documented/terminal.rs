@@ -46,7 +46,7 @@ impl Terminal {
     }
 
     /// Runs a script to its end, which has to be a good one.
-    pub(crate) fn script(&mut self, place: &str, script: &str) {
+    pub(crate) fn script(&self, place: &str, script: &str) {
         let mut line = self.start(script);
         line.expect_success(place);
         // What it left in the background.

@@ -209,12 +209,12 @@ impl Stage {
 
     fn send(&self) -> Result<Outcome, Outcome> {
         let socket = self.socket("in.sock");
-        let mut server = self.peer(&format!("serve {socket}"));
+        let server = self.peer(&format!("serve {socket}"));
         server.until_line("READY")?;
         let address = format!("unix:{socket}");
         let mut tool = self.tool("send", &[&[address.as_str()], &MESSAGES[..]].concat(), None);
         tool.wait_for_success()?;
-        self.got(&mut server)
+        self.got(&server)
     }
 
     fn send_bind(&self) -> Result<Outcome, Outcome> {
@@ -222,13 +222,13 @@ impl Stage {
         let address = format!("unix:{}", path.display());
         let mut tool = self.tool("send", &[&["--bind", address.as_str()], &MESSAGES[..]].concat(), None);
         tool.until_there(&path)?;
-        let mut client = self.peer(&format!("receive {}", path.display()));
-        let outcome = self.got(&mut client)?;
+        let client = self.peer(&format!("receive {}", path.display()));
+        let outcome = self.got(&client)?;
         tool.wait_for_success()?;
         Ok(outcome)
     }
 
-    fn got(&self, peer: &mut Child) -> Result<Outcome, Outcome> {
+    fn got(&self, peer: &Child) -> Result<Outcome, Outcome> {
         let expected = format!("GOT {:?}", MESSAGES.join("\n") + "\n");
         let got = peer.until_line("GOT")?;
         if got == expected { Ok(Outcome::Works) } else { Err(Outcome::Differs(format!("the peer {got}"))) }
@@ -262,7 +262,7 @@ impl Stage {
         let [live, stale] = ["live.sock", "stale.sock"].map(|name| self.socket(name));
         let mut left = self.peer(&format!("leave {stale}"));
         left.wait_for_success()?;
-        let mut peer = self.peer(&format!("hold {live}"));
+        let peer = self.peer(&format!("hold {live}"));
         peer.until_line("READY")?;
         // Younger files are never judged, so this time is part of the scenario.
         std::thread::sleep(Duration::from_millis(2_100));
