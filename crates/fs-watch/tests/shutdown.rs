@@ -90,7 +90,7 @@ async fn one(dir: &Path) -> (Findings, Duration) {
     let alive = threads().len();
     watcher.shutdown().await;
     let findings = vec![
-        ("threads: ours, its control, and notify's", alive, 3),
+        ("threads: ours, and the one that reads events", alive, 2),
         ("descriptors after shutdown", descriptors(), before),
     ];
     (findings, began.elapsed())
@@ -107,7 +107,7 @@ async fn many(dirs: &[PathBuf]) -> (Findings, Duration) {
     }
     let mut findings = vec![
         ("instances", inotify_instances(), 1),
-        ("threads: one each, and two for all", threads().len(), dirs.len() + 2),
+        ("threads: one each, and the one that reads events", threads().len(), dirs.len() + 1),
         ("watches: their directories, and the one above", inotify_watches(), dirs.len() + 1),
     ];
     // Also when directories change places: each is then watched under the other's name.

@@ -1,5 +1,6 @@
 //! The command line.
 
+mod binding;
 mod frames;
 mod framing;
 mod listen;

@@ -99,7 +99,7 @@ async fn start(args: &Listen) -> anyhow::Result<Funnel> {
     let mut builder = Funnel::builder(args.frames.framing.framing())
         .limits(limits)
         .reconnect(args.directories.reconnect)
-        .rebind(args.file.rebind);
+        .rebind(args.rebind);
     if let Some(admit) = args.access.admit() {
         builder = builder.admit(admit);
     }
@@ -112,27 +112,12 @@ async fn start(args: &Listen) -> anyhow::Result<Funnel> {
     builder.start().await.map_err(words::start)
 }
 
-/// Only what was asked for is set: an address without a file has no mode, for example.
 fn bind(args: &Listen, address: &Address, has_file: bool) -> Bind {
     let mut bind = Bind::at(address.clone());
     if let Some(admit) = args.access.admit() {
         bind = bind.admit(admit);
     }
-    if has_file {
-        if let Some(mode) = args.file.mode {
-            bind = bind.mode(mode);
-        }
-        if let Some(group) = args.file.group {
-            bind = bind.group(group);
-        }
-        if args.file.shared_directory {
-            bind = bind.in_shared_directory();
-        }
-        if args.file.any_filesystem {
-            bind = bind.any_filesystem();
-        }
-    }
-    bind
+    if has_file { args.file.apply(bind) } else { bind }
 }
 
 /// The first request to end takes in what has been sent. A second one, or standard output that is stuck when the time is

@@ -74,10 +74,10 @@ mod tests {
             lines,
             [
                 "producer   transport  sent  delivered  truncated  lost",
-                "mpsr send  connect      12         12    0     0",
-                "socat      dir           3          0    0     0",
-                "------------------------------------------------",
-                "total                   15         12    0     0",
+                "mpsr send  connect      12         12          0     0",
+                "socat      dir           3          0          0     0",
+                "------------------------------------------------------",
+                "total                   15         12          0     0",
                 "12 lines, 36 bytes in 0.50 s: 24 lines/s, some producers being slow on purpose",
             ]
         );

@@ -5,14 +5,14 @@ use std::time::Duration;
 use clap::{Args as ClapArgs, ValueEnum};
 use frame_codec::Oversize;
 use rustix::process::geteuid;
-use uds_actor::{Admit, Mode};
 
 use super::{
+    binding::{Access, SocketFile},
     frames::Frames,
     framing::FramingName,
-    values::{count, mode, seconds},
+    values::{count, seconds},
 };
-use crate::{address::Place, names};
+use crate::address::Place;
 
 #[derive(Debug, ClapArgs)]
 pub(crate) struct Listen {
@@ -30,7 +30,11 @@ pub(crate) struct Listen {
     #[command(flatten)]
     pub(crate) end: End,
     #[command(flatten)]
-    pub(crate) file: File,
+    pub(crate) file: SocketFile,
+    /// When a socket file was removed or replaced, take its name again, unless another live server has it. Without this, the
+    /// loss is told.
+    #[arg(long, help_heading = "Socket files")]
+    pub(crate) rebind: bool,
     #[command(flatten)]
     pub(crate) access: Access,
     #[command(flatten)]
@@ -107,60 +111,6 @@ pub(crate) struct End {
     pub(crate) drain: Duration,
 }
 
-/// What the socket files are like.
-#[derive(Debug, ClapArgs)]
-#[command(next_help_heading = "Socket files")]
-pub(crate) struct File {
-    /// Permissions of the socket files, in octal; 600 unless set. By default they also decide who is admitted: 660 admits
-    /// the file's group, 666 everyone.
-    #[arg(long, value_name = "OCTAL", value_parser = mode)]
-    pub(crate) mode: Option<Mode>,
-    /// The group of the socket files, by name or number.
-    #[arg(long, value_name = "GROUP", value_parser = names::group)]
-    pub(crate) group: Option<u32>,
-    /// Bind in a directory in which others may replace files, such as an emptyDir volume. They can then put a socket of
-    /// theirs in the place of ours, and receive what is meant for us.
-    #[arg(long)]
-    pub(crate) shared_directory: bool,
-    /// Replace a stale socket on any filesystem. On FUSE, overlay and network filesystems its server may live on another
-    /// machine, or on another side of the mount, where it cannot be seen.
-    #[arg(long)]
-    pub(crate) any_filesystem: bool,
-    /// When a socket file was removed or replaced, take its name again, unless another live server has it. Without this, the
-    /// loss is told.
-    #[arg(long)]
-    pub(crate) rebind: bool,
-}
-
-/// Who may send.
-#[derive(Debug, ClapArgs)]
-#[command(next_help_heading = "Access")]
-pub(crate) struct Access {
-    /// Admit this user, by name or number, and no others except those named by further options. May be repeated.
-    #[arg(long, value_name = "USER", value_parser = names::user)]
-    pub(crate) allow_uid: Vec<u32>,
-    /// Admit members of this group, by name or number, and no others except those named by further options. May be repeated.
-    #[arg(long, value_name = "GROUP", value_parser = names::group)]
-    pub(crate) allow_gid: Vec<u32>,
-    /// Admit everyone who can reach the socket.
-    #[arg(long, conflicts_with_all = ["allow_uid", "allow_gid"])]
-    pub(crate) allow_any: bool,
-}
-
-impl Access {
-    /// Who was named; `None` if no one was, and the mode decides.
-    pub(crate) fn admit(&self) -> Option<Admit> {
-        if self.allow_any {
-            return Some(Admit::any());
-        }
-        if self.allow_uid.is_empty() && self.allow_gid.is_empty() {
-            return None;
-        }
-        let admit = self.allow_uid.iter().fold(Admit::none(), |admit, uid| admit.uid(*uid));
-        Some(self.allow_gid.iter().fold(admit, |admit, gid| admit.gid(*gid)))
-    }
-}
-
 impl Listen {
     /// Who is admitted, in words behind an address; empty where it is only us and root.
     pub(crate) fn admitted(&self, has_file: bool) -> String {
@@ -200,14 +150,8 @@ impl Listen {
             return Some("the same ADDRESS is given twice".to_owned());
         }
         let has_file = self.places.iter().any(Place::has_file);
-        let needs_file = [
-            ("--mode", self.file.mode.is_some()),
-            ("--group", self.file.group.is_some()),
-            ("--shared-directory", self.file.shared_directory),
-            ("--any-filesystem", self.file.any_filesystem),
-            ("--rebind", self.file.rebind),
-        ];
-        if let Some((option, _)) = needs_file.into_iter().find(|(_, is_set)| *is_set && !has_file) {
+        let needs_file = self.file.given().or(self.rebind.then_some("--rebind"));
+        if let Some(option) = needs_file.filter(|_| !has_file) {
             return Some(format!("{option} is about socket files that are bound, and no ADDRESS is the path of one"));
         }
         if self.directories.reconnect && !self.places.iter().any(Place::is_directory) {

@@ -6,6 +6,7 @@ use clap::Args as ClapArgs;
 use uds_actor::Address;
 
 use super::{
+    binding::{Access, SocketFile},
     frames::Frames,
     framing::FramingName,
     values::{count, seconds},
@@ -43,6 +44,10 @@ pub(crate) struct Send {
     /// Say at the end how much was sent.
     #[arg(long, short)]
     pub(crate) verbose: bool,
+    #[command(flatten)]
+    pub(crate) file: SocketFile,
+    #[command(flatten)]
+    pub(crate) access: Access,
 }
 
 impl Send {
@@ -58,6 +63,16 @@ impl Send {
             return Some(format!(
                 "systemd:{name} is a socket to accept connections on: add --bind to send to the first that connects"
             ));
+        }
+        if !self.bind
+            && let Some(option) = self.file.given().or(self.access.given())
+        {
+            return Some(format!("{option} is about a socket that is bound: it goes with --bind"));
+        }
+        if !matches!(self.socket.0, Address::Path(_))
+            && let Some(option) = self.file.given()
+        {
+            return Some(format!("{option} is about a socket file, and {} has none of ours", self.socket.0));
         }
         None
     }

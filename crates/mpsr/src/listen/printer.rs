@@ -56,7 +56,7 @@ impl Printer {
     pub(super) fn new(args: &Listen) -> Self {
         let ledger = Ledger::new(Arc::default());
         let (print, rebind, remaining, access) =
-            (args.print, args.file.rebind, args.end.count, [false, true].map(|has_file| args.admitted(has_file)));
+            (args.print, args.rebind, args.end.count, [false, true].map(|has_file| args.admitted(has_file)));
         Self { output: Output::new(), ledger, print, rebind, access, remaining, started: Instant::now() }
     }
 

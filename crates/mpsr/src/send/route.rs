@@ -36,7 +36,11 @@ impl<'a> Route<'a> {
     /// Binds, if that is asked for.
     pub(super) fn new(args: &'a Send) -> anyhow::Result<Self> {
         let listener = match args.bind {
-            true => Some(args.socket.bind().listen().context("cannot offer messages")?),
+            true => {
+                let bind = args.file.apply(args.socket.bind());
+                let bind = args.access.admit().map_or(bind.clone(), |admit| bind.admit(admit));
+                Some(bind.listen().context("cannot offer messages")?)
+            }
             false => None,
         };
         Ok(Self { args, listener, pause: FIRST_PAUSE })

@@ -1,0 +1,89 @@
+//! Sockets that are bound: options that `listen` and `send --bind` share.
+
+use clap::Args as ClapArgs;
+use uds_actor::{Admit, Bind, Mode};
+
+use super::values::mode;
+use crate::names;
+
+/// What the socket files are like.
+#[derive(Debug, ClapArgs)]
+#[command(next_help_heading = "Socket files")]
+pub(crate) struct SocketFile {
+    /// Permissions of the socket files, in octal; 600 unless set. By default they also decide who is admitted: 660 admits
+    /// the file's group, 666 everyone.
+    #[arg(long, value_name = "OCTAL", value_parser = mode)]
+    pub(crate) mode: Option<Mode>,
+    /// The group of the socket files, by name or number.
+    #[arg(long, value_name = "GROUP", value_parser = names::group)]
+    pub(crate) group: Option<u32>,
+    /// Bind in a directory in which others may replace files, such as an emptyDir volume. They can then put a socket of
+    /// theirs in the place of ours, and receive what is meant for us.
+    #[arg(long)]
+    pub(crate) shared_directory: bool,
+    /// Replace a stale socket on any filesystem. On FUSE, overlay and network filesystems its server may live on another
+    /// machine, or on another side of the mount, where it cannot be seen.
+    #[arg(long)]
+    pub(crate) any_filesystem: bool,
+}
+
+/// Who may send.
+#[derive(Debug, ClapArgs)]
+#[command(next_help_heading = "Access")]
+pub(crate) struct Access {
+    /// Admit this user, by name or number, and no others except those named by further options. May be repeated.
+    #[arg(long, value_name = "USER", value_parser = names::user)]
+    pub(crate) allow_uid: Vec<u32>,
+    /// Admit members of this group, by name or number, and no others except those named by further options. May be repeated.
+    #[arg(long, value_name = "GROUP", value_parser = names::group)]
+    pub(crate) allow_gid: Vec<u32>,
+    /// Admit everyone who can reach the socket.
+    #[arg(long, conflicts_with_all = ["allow_uid", "allow_gid"])]
+    pub(crate) allow_any: bool,
+}
+
+impl SocketFile {
+    /// Sets what was asked for, and no more: an address without a file has no mode, for example.
+    pub(crate) fn apply(&self, bind: Bind) -> Bind {
+        let Self { mode, group, shared_directory, any_filesystem } = *self;
+        let bind = mode.map_or(bind.clone(), |mode| bind.mode(mode));
+        let bind = group.map_or(bind.clone(), |group| bind.group(group));
+        let bind = if shared_directory { bind.in_shared_directory() } else { bind };
+        if any_filesystem { bind.any_filesystem() } else { bind }
+    }
+
+    /// The first of these options that was given.
+    pub(crate) fn given(&self) -> Option<&'static str> {
+        let Self { mode, group, shared_directory, any_filesystem } = *self;
+        [
+            ("--mode", mode.is_some()),
+            ("--group", group.is_some()),
+            ("--shared-directory", shared_directory),
+            ("--any-filesystem", any_filesystem),
+        ]
+        .into_iter()
+        .find_map(|(option, is_given)| is_given.then_some(option))
+    }
+}
+
+impl Access {
+    /// Who was named; `None` if no one was, and the mode decides.
+    pub(crate) fn admit(&self) -> Option<Admit> {
+        if self.allow_any {
+            return Some(Admit::any());
+        }
+        if self.allow_uid.is_empty() && self.allow_gid.is_empty() {
+            return None;
+        }
+        let admit = self.allow_uid.iter().fold(Admit::none(), |admit, uid| admit.uid(*uid));
+        Some(self.allow_gid.iter().fold(admit, |admit, gid| admit.gid(*gid)))
+    }
+
+    /// The first of these options that was given.
+    pub(crate) fn given(&self) -> Option<&'static str> {
+        let Self { allow_uid, allow_gid, allow_any } = self;
+        [("--allow-uid", !allow_uid.is_empty()), ("--allow-gid", !allow_gid.is_empty()), ("--allow-any", *allow_any)]
+            .into_iter()
+            .find_map(|(option, is_given)| is_given.then_some(option))
+    }
+}
