@@ -150,7 +150,7 @@ fn interop(workspace: &Workspace) -> Step {
 
 /// The benchmark as shipped: it lies outside the workspace, and nothing else would notice that it no longer builds.
 fn bench(workspace: &Workspace) -> Step {
-    Step::new("bench", Group::Test, 15 * MINUTE, vec![outside(workspace, "tests/bench", "build")])
+    Step::new("bench", Group::Test, 30 * MINUTE, vec![outside(workspace, "tests/bench", "build")])
 }
 
 /// Cargo on a package outside the workspace, held to its own lock file, with what can be shared in our target directory.
@@ -168,7 +168,7 @@ fn msrv(workspace: &Workspace) -> Step {
     let command = Command::new("rustup", "rustup", arguments).with_variable("CARGO_TARGET_DIR", target);
     let is_missing = !need::has_toolchain(&version);
     let install = format!("no Rust {version} here: rustup toolchain install {version} --profile minimal");
-    Step::new("msrv", Group::Lint, 15 * MINUTE, vec![command]).idle_because(is_missing.then_some(install))
+    Step::new("msrv", Group::Lint, 30 * MINUTE, vec![command]).idle_because(is_missing.then_some(install))
 }
 
 /// Every crate as it would be published, and built from that.
@@ -177,7 +177,7 @@ fn package(workspace: &Workspace) -> Step {
     let excluded = excluded.flat_map(|package| ["--exclude", package.name.as_str()]);
     // A developer's uncommitted work is to be checked too.
     let command = cargo(&["package", "--workspace", "--allow-dirty"]).with_arguments(excluded);
-    Step::new("package", Group::Supply, 20 * MINUTE, vec![command])
+    Step::new("package", Group::Supply, 40 * MINUTE, vec![command])
 }
 
 /// Every example that needs no one, run to its end.

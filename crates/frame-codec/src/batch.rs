@@ -119,7 +119,7 @@ impl Batch {
     }
 
     /// The same batch of one frame, which was shortened.
-    pub(crate) const fn cut_down(mut self) -> Self {
+    pub(crate) const fn marked_shortened(mut self) -> Self {
         self.oversized.shortened = 1;
         self
     }

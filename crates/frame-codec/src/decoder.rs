@@ -276,7 +276,7 @@ impl<F: Framing> Decoder<F> {
             return Ok(None);
         }
         // A framing may call a frame too large before any of it has come: then there is nothing to begin with.
-        if self.passing.is_some() && !(self.pass_over()? && !self.unread.is_empty()) {
+        if self.passing.is_some() && (!self.pass_over()? || self.unread.is_empty()) {
             return Ok(self.skipped_last());
         }
         loop {

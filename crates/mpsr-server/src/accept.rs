@@ -1,4 +1,4 @@
-//! Producers that connect to a listener of ours.
+//! Producers that connect to one of our listeners.
 
 use std::time::Duration;
 

@@ -101,7 +101,7 @@ pub enum Event {
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Place {
-    /// A socket: one of ours that they connect to, or one of theirs.
+    /// A socket: the funnel's, which they connect to, or one of theirs.
     Socket(Address),
     /// A directory in which their sockets appear.
     Directory(PathBuf),

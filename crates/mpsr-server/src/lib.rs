@@ -8,7 +8,7 @@
 //!   offers ◀──── /run/app/sockets/b.sock ─┘                            └──▶ finished() ─▶ Report
 //! ```
 //!
-//! Producers need no protocol of ours: whatever writes lines, or frames of any kind, to a Unix socket is one — `socat`,
+//! Producers need no special protocol: whatever writes lines, or frames of any kind, to a Unix socket is one — `socat`,
 //! `nc -U`, a shell script. They connect to a listener of the funnel, or they listen themselves in a directory that the
 //! funnel watches. Who they are comes from the kernel, and stands on every batch.
 //!

@@ -206,9 +206,7 @@ mod tests {
             let error = place(text).unwrap_err();
             assert!(error.contains(words), "{text}: {error}");
         }
-        for (text, words) in [("dir:/tmp", "name one socket")] {
-            let error = Socket::parse(text.as_ref()).unwrap_err();
-            assert!(error.contains(words), "{text}: {error}");
-        }
+        let error = Socket::parse("dir:/tmp".as_ref()).unwrap_err();
+        assert!(error.contains("name one socket"), "{error}");
     }
 }

@@ -93,10 +93,15 @@ fn remarks(args: &Ls, survey: &Survey) -> Vec<String> {
     [table, hidden, unasked].into_iter().flatten().chain(passed_over(&survey.passed_over)).collect()
 }
 
-/// Whether a connection would tell more.
+/// Whether a connection would tell more: of what is bound elsewhere, was not asked about, or is on a filesystem on whose
+/// other side there may be a server.
 fn is_for_connect(found: &Found) -> bool {
-    found.liveness.verdict == Verdict::Unknown
-        && matches!(found.liveness.evidence, Evidence::None | Evidence::Connect(Answer::Bound))
+    let is_old = age(found) >= Duration::from_secs(2);
+    match (found.liveness.verdict, found.liveness.evidence) {
+        (Verdict::Unknown, Evidence::None | Evidence::Connect(Answer::Bound)) => true,
+        (Verdict::Unknown, Evidence::Connect(Answer::Unbound)) => is_old,
+        _ => false,
+    }
 }
 
 /// What was left out, and what shows it.

@@ -37,3 +37,11 @@ fn of_two_sockets_with_one_file_the_listener_is_listed_whichever_came_first() {
         assert_eq!(table.iter().map(|(_, entry)| *entry).collect::<Vec<_>>(), [listener]);
     }
 }
+
+/// What a second reading shows beside what the first has shown is no better proof than that.
+#[test]
+fn of_two_sockets_with_one_file_that_do_the_same_the_first_stays() {
+    let (first, second) = (entry(1, Some(20), State::Unconnected), entry(2, Some(20), State::Unconnected));
+    let table = Table::from_iter([first, second]);
+    assert_eq!(table.iter().map(|(_, entry)| *entry).collect::<Vec<_>>(), [first]);
+}

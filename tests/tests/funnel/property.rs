@@ -24,8 +24,8 @@ struct Behaviour {
     payloads: Vec<Vec<u8>>,
     /// Bytes that no encoder wrote, behind the messages.
     garbage: Vec<u8>,
-    /// How many bytes are never written.
-    cut: usize,
+    /// How many bytes at the end are never written.
+    unwritten: usize,
     /// The lengths of its writes.
     pieces: Vec<usize>,
     /// How often others may run between two writes.
@@ -36,9 +36,16 @@ struct Behaviour {
 
 fn behaviour() -> impl Strategy<Value = Behaviour> {
     let garbage = prop_oneof![4 => Just(Vec::new()), 1 => testing::garbage()];
-    let cut = prop_oneof![2 => Just(0_usize), 1 => 1..40_usize];
-    (testing::payloads(), garbage, cut, testing::cuts(), 0..4_usize, prop::bool::weighted(0.7)).prop_map(
-        |(payloads, garbage, cut, pieces, pauses, closes)| Behaviour { payloads, garbage, cut, pieces, pauses, closes },
+    let unwritten = prop_oneof![2 => Just(0_usize), 1 => 1..40_usize];
+    (testing::payloads(), garbage, unwritten, testing::cuts(), 0..4_usize, prop::bool::weighted(0.7)).prop_map(
+        |(payloads, garbage, unwritten, pieces, pauses, closes)| Behaviour {
+            payloads,
+            garbage,
+            unwritten,
+            pieces,
+            pauses,
+            closes,
+        },
     )
 }
 
@@ -51,7 +58,7 @@ impl Behaviour {
         payloads.retain(|payload| choice.framing.envelope(payload).is_ok());
         let mut wire = testing::encode(&choice.framing, &payloads).unwrap();
         wire.extend(&self.garbage);
-        wire.truncate(wire.len().saturating_sub(self.cut));
+        wire.truncate(wire.len().saturating_sub(self.unwritten));
         wire
     }
 }

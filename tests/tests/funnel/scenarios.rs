@@ -64,13 +64,13 @@ async fn restarts_lose_nothing_of_producers_that_had_written_and_closed() {
     let path = dir.path().join("in.sock");
     for round in 0..ROUNDS {
         let framing = LengthPrefixed::u32_be();
-        let mut funnel = Funnel::builder(framing.clone()).listen(Bind::path(&path)).start().await.unwrap();
+        let mut funnel = Funnel::builder(framing).listen(Bind::path(&path)).start().await.unwrap();
         // All of them have written and closed before the funnel has accepted any: they are in the kernel's queue.
         let mut sent = Vec::new();
         for producer in 0..PRODUCERS {
             let message = format!("{round} {producer}").repeat(1 + producer * 500);
             let stream = UnixStream::connect(&path).await.unwrap();
-            let (sender, _receiver, control) = Actor::new(stream, framing.clone()).spawn();
+            let (sender, _receiver, control) = Actor::new(stream, framing).spawn();
             sender.send(message.as_bytes()).await.unwrap();
             sender.flush().await.unwrap();
             sent.push(message);

@@ -65,7 +65,7 @@ impl<F: Framing> Decoder<F> {
         });
         // Whatever follows is passed over by the next call.
         self.pending = Pending { at_least: 0, scanned: 0 };
-        Ok(Begun::Shortened(Batch::single(payload).cut_down().behind(std::mem::take(&mut self.skipped))))
+        Ok(Begun::Shortened(Batch::single(payload).marked_shortened().behind(std::mem::take(&mut self.skipped))))
     }
 
     /// Drops what has arrived of the frame that is passed over. Answers whether that was the last of it.

@@ -135,13 +135,13 @@ fn raw_gives_what_arrived_in_pieces_no_larger_than_the_limit() {
 #[test]
 fn a_frame_of_which_nothing_has_come_is_not_counted_as_skipped() {
     // All frames are over the limit, so that the framing calls the next one too large before it begins.
-    for cuts in [&[8][..], &[3, 5], &[16], &[1]] {
+    for pieces in [&[8][..], &[3, 5], &[16], &[1]] {
         let limits = Limits::default().with_max_frame(4).with_oversize(crate::Oversize::Skip);
         let mut decoder = Decoder::new(crate::Fixed::new(8), limits);
         let (wire, mut skipped) = ([b'x'; 32], 0);
         let mut rest = &wire[..];
-        for cut in cuts.iter().cycle() {
-            let (now, later) = rest.split_at((*cut).min(rest.len()));
+        for piece in pieces.iter().cycle() {
+            let (now, later) = rest.split_at((*piece).min(rest.len()));
             decoder.feed(now);
             rest = later;
             while let Some(batch) = decoder.next_batch().unwrap() {
@@ -152,6 +152,6 @@ fn a_frame_of_which_nothing_has_come_is_not_counted_as_skipped() {
             }
         }
         assert!(decoder.finish().unwrap().is_none());
-        assert_eq!(skipped, 4, "in pieces of {cuts:?}");
+        assert_eq!(skipped, 4, "in pieces of {pieces:?}");
     }
 }

@@ -163,7 +163,9 @@ impl Inspection {
         let mut found: Vec<Found> = seen.into_iter().map(|seen| self.judge(seen, table.as_ref())).collect();
         cost.questions = found.iter().filter(|found| matches!(found.liveness.evidence, Evidence::Connect(_))).count();
         find_connected(&mut found, &mut cost);
-        doubt_behind_mounts(&mut found);
+        if self.probing == Probing::Kernel {
+            doubt_behind_mounts(&mut found);
+        }
         let numbers: HashSet<u32> = found.iter().filter_map(Found::number).collect();
         let holders = processes::find(&numbers);
         for socket in &mut found {
@@ -182,8 +184,9 @@ impl Inspection {
                 Some(question) => {
                     let (answer, kind) = probe::ask(behind_link.as_ref().unwrap_or(&path), &facts, question);
                     let mut liveness = Liveness::of_answer(answer, false, age(&facts));
-                    // Unbound on this side says nothing of the other one.
-                    if hides_servers && liveness.verdict == Verdict::Stale {
+                    // Unbound on this side says nothing of the other one. If you want to know whether you can connect, a
+                    // connection tells.
+                    if question == Question::Lookup && hides_servers && liveness.verdict == Verdict::Stale {
                         liveness.verdict = Verdict::Unknown;
                     }
                     (liveness, kind)

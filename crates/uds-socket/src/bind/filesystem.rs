@@ -6,7 +6,7 @@ use std::os::fd::AsFd;
 /// another machine, in another kernel (a virtual machine's), or on the other side of the same mount, where the same file has
 /// another inode.
 ///
-/// The backing side of such a mount looks like any other directory: that it is mounted elsewhere cannot be detected.
+/// The backing side of such a mount looks like any other directory.
 pub(super) fn hides_servers(file: impl AsFd) -> Option<&'static str> {
     rustix::fs::fstatfs(file).ok().and_then(|facts| name_of(facts.f_type as u64))
 }

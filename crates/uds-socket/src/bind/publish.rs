@@ -35,7 +35,10 @@ impl NameLock {
                         Error::Locked { path: directory.path().as_path().to_owned(), lock, pid }
                     }
                     lock_file::Error::Foreign { fault } => Error::ForeignLock { lock, fault },
-                    lock_file::Error::Contended { attempts } => directory.contended(attempts),
+                    // It is replaced all the time, so some process has it.
+                    lock_file::Error::Contended { .. } => {
+                        Error::Locked { path: directory.path().as_path().to_owned(), lock, pid: None }
+                    }
                     error => directory.failed("take the lock beside", error),
                 })
             }

@@ -5,11 +5,12 @@
 //! starter looks, once it has the lock, whether the file still has its name, and begins again if not.
 
 use std::ffi::{OsStr, OsString};
+use std::fs::File;
 use std::os::unix::ffi::OsStrExt;
 use std::time::{Duration, SystemTime};
 
 use lock_file::Lock;
-use rustix::fs::{Access, AtFlags, Dir, FileType, Mode, OFlags, Stat, accessat, openat, statat, unlinkat};
+use rustix::fs::{Access, AtFlags, Dir, FileType, Mode, OFlags, accessat, openat, statat, unlinkat};
 use rustix::io::{Errno, pread};
 
 use super::super::Handle;
@@ -51,11 +52,12 @@ fn examine(sweep: &Sweep, handle: &Handle, name: OsString) -> Option<LockFinding
     {
         return None;
     }
+    let age = age(handle, &name)?;
     let fate = if !sweep.owner.admits(stat.st_uid) {
         LockFate::Foreign(stat.st_uid)
-    } else if age(&stat) < sweep.min_age {
+    } else if age < sweep.min_age {
         // Its maker may not have got to locking it, and would find it locked by us.
-        LockFate::Young(age(&stat))
+        LockFate::Young(age)
     } else {
         remove(sweep, handle, &name)?
     };
@@ -94,9 +96,10 @@ fn is_content(handle: &Handle, name: &OsStr) -> bool {
 }
 
 /// Since it was last taken; one from the future is old, as with sockets.
-fn age(stat: &Stat) -> Duration {
-    let changed = socket_file::timestamp(stat.st_mtime as i64, stat.st_mtime_nsec as i64);
-    SystemTime::now().duration_since(changed).unwrap_or(Duration::MAX)
+fn age(handle: &Handle, name: &OsStr) -> Option<Duration> {
+    let file = openat(handle, name, OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty()).ok()?;
+    let changed = File::from(file).metadata().ok()?.modified().ok()?;
+    Some(SystemTime::now().duration_since(changed).unwrap_or(Duration::MAX))
 }
 
 #[cfg(test)]
