@@ -266,6 +266,15 @@ impl<F: Framing> Decoder<F> {
     /// The peer broke the framing. Frames that were complete before the broken one have been given out. The error is
     /// final: every later call repeats it.
     pub fn next_batch(&mut self) -> Result<Option<Batch>, Error> {
+        match self.next_found() {
+            // What was left out before the error comes first. The error stays.
+            Err(error) => self.skipped_last().map_or(Err(error), |batch| Ok(Some(batch))),
+            found => found,
+        }
+    }
+
+    #[inline]
+    fn next_found(&mut self) -> Result<Option<Batch>, Error> {
         match &self.state {
             State::Open => {}
             State::Finished => return Ok(None),

@@ -98,6 +98,16 @@ proptest! {
     }
 
     #[test]
+    fn any_split_of_garbage_behind_messages_ends_the_same_way(
+        framing in separating(), max_frame in 1_usize..300, payloads in testing::payloads(), garbage in testing::garbage(),
+        cuts in testing::cuts(),
+    ) {
+        let mut wire = testing::encode(&framing, &acceptable(&framing, payloads))?;
+        wire.extend(garbage);
+        testing::any_split_of_garbage_ends_the_same(&framing, max_frame, &wire, &cuts)?;
+    }
+
+    #[test]
     fn frames_over_the_limit_are_left_out_or_shortened_and_the_others_come_through(
         framing in separating(), max_frame in 1_usize..100, payloads in testing::payloads(), cuts in testing::cuts(),
     ) {

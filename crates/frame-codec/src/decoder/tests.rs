@@ -155,3 +155,15 @@ fn a_frame_of_which_nothing_has_come_is_not_counted_as_skipped() {
         assert_eq!(skipped, 4, "in pieces of {pieces:?}");
     }
 }
+
+#[test]
+fn a_frame_that_was_skipped_is_counted_although_an_error_follows_it_at_once() {
+    let limits = Limits::default().with_max_frame(1).with_oversize(crate::Oversize::Skip);
+    let mut decoder = Decoder::new(crate::OctetCount, limits);
+    decoder.feed(b"5 hello?");
+    let batch = decoder.next_batch().unwrap().expect("a batch that says what is missing");
+    assert_eq!((batch.len(), batch.skipped()), (0, 1));
+    for _ in 0..2 {
+        assert!(matches!(decoder.next_batch(), Err(Error::Malformed { .. })));
+    }
+}
