@@ -3,7 +3,6 @@
 
 #![cfg(target_os = "linux")]
 #![expect(clippy::unwrap_used, reason = "a test may")]
-#![expect(clippy::print_stderr, reason = "what is skipped is said")]
 
 use std::ffi::OsStr;
 use std::os::unix::net::UnixListener;

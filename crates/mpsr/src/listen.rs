@@ -72,6 +72,7 @@ impl Ended {
 /// Whether what was asked for was done.
 fn judge(end: &End, ended: Ended, delivered: u64, lost: u64) -> anyhow::Result<()> {
     match (ended, end.count) {
+        (Ended::Once, Some(count)) if delivered < count => bail!("the connection has ended: {delivered} of {count}"),
         // What came beyond what was asked for is not missed.
         (Ended::Count | Ended::Once, _) => Ok(()),
         (Ended::Timeout, Some(count)) => bail!("no message came for {}: {delivered} of {count}", idle(end)),
@@ -175,7 +176,10 @@ async fn print(end: &End, funnel: &mut Funnel, printer: &mut Printer) -> anyhow:
         let event = match funnel.next().now_or_never() {
             Some(event) => event,
             None => {
-                printer.flush().await?;
+                tokio::select! {
+                    flushed = printer.flush() => flushed?,
+                    () = idle_for(end.timeout, last_message) => return Ok(Ended::Timeout),
+                }
                 tokio::select! {
                     event = funnel.next() => event,
                     gone = printer.abandoned() => return Err(gone),

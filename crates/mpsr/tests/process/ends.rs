@@ -60,6 +60,15 @@ fn once_ends_it_after_one_connection_and_turns_the_others_away() {
 }
 
 #[test]
+fn once_fails_if_the_connection_ends_before_the_count_is_reached() {
+    let ended = run(&["--once", "--count", "3"], |path| {
+        UnixStream::connect(path).unwrap().write_all(b"1\n2\n").unwrap();
+    });
+    assert_eq!((ended.code, &ended.stdout[..]), (Some(1), &b"1\n2\n"[..]), "{}", ended.stderr);
+    assert!(ended.stderr.contains("the connection has ended: 2 of 3"), "{}", ended.stderr);
+}
+
+#[test]
 fn timeout_ends_it_once_no_message_has_come_for_that_long() {
     let began = Instant::now();
     let ended = run(&["--timeout", "300ms"], |path| {
