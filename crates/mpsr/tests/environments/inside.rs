@@ -5,7 +5,7 @@
 use std::{
     fmt::Write as _,
     fs,
-    io::{ErrorKind, Read as _, Write as _},
+    io::{self, ErrorKind, Read as _, Write as _},
     net::Shutdown,
     os::{
         fd::OwnedFd,
@@ -65,7 +65,9 @@ fn a_peer() {
         }
         "receive" => {
             let mut got = String::new();
-            connect(address).read_to_string(&mut got).unwrap();
+            // The name is there a moment before the socket listens.
+            let mut stream = (0..1_000).find_map(|_| try_connect(address).inspect_err(|_| pause()).ok());
+            stream.as_mut().expect("it listens within a second or so").read_to_string(&mut got).unwrap();
             println!("GOT {got:?}");
         }
         "offer" => {
@@ -99,10 +101,18 @@ fn a_restriction() {
 }
 
 fn connect(address: &str) -> UnixStream {
+    try_connect(address).unwrap()
+}
+
+fn try_connect(address: &str) -> io::Result<UnixStream> {
     match address.strip_prefix('@') {
-        Some(name) => UnixStream::connect_addr(&SocketAddr::from_abstract_name(name).unwrap()).unwrap(),
-        None => UnixStream::connect_addr(&SocketAddr::from_pathname(short(address)).unwrap()).unwrap(),
+        Some(name) => UnixStream::connect_addr(&SocketAddr::from_abstract_name(name).unwrap()),
+        None => UnixStream::connect_addr(&SocketAddr::from_pathname(short(address)).unwrap()),
     }
+}
+
+fn pause() {
+    std::thread::sleep(Duration::from_millis(2));
 }
 
 /// A listener on which everyone may connect, whatever the umask is.

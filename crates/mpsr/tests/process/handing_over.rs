@@ -12,7 +12,7 @@ use rustix::process::getuid;
 
 use crate::{
     listen::{Listen, directory, texts, unix},
-    running::{LIMIT, Running, all, eventually, finish, mpsr},
+    running::{LIMIT, Running, all, finish, listened_on, mpsr},
 };
 
 fn send(address: &str) -> Running {
@@ -140,7 +140,7 @@ fn a_sender_that_binds_ignores_those_that_hang_up_before_anything_was_handed_ove
     let mut sender =
         Running::start(mpsr(["send", "--bind", &unix(&path), "-v"]).stdin(Stdio::piped()).stderr(Stdio::piped()));
     let mut stdin = sender.stdin();
-    eventually("it is bound", || path.exists());
+    listened_on(&path);
     // Probes that go at once, and one that stays a while and goes before there is a message.
     for _ in 0..5 {
         drop(UnixStream::connect(&path).unwrap());

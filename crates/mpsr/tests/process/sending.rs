@@ -11,7 +11,7 @@ use rustix::process::Signal;
 
 use crate::{
     listen::{Listen, directory, of_kind, texts, unix},
-    running::{Running, all, eventually, finish, mpsr},
+    running::{Running, all, finish, listened_on, mpsr},
 };
 
 #[test]
@@ -145,7 +145,7 @@ fn a_sender_that_binds_is_found_in_its_directory() {
     let late = sockets.join("late.sock");
     let bound = |path| mpsr(["send", "--bind", &unix(path), "one", "two"]);
     let mut first = Running::start(&mut bound(&early));
-    eventually("it is bound", || early.exists());
+    listened_on(&early);
     let mut listen = Listen::start([format!("dir:{}", sockets.display())]);
     listen.until("left");
     assert_eq!(first.wait(), Some(0));
@@ -172,13 +172,13 @@ fn a_sender_that_binds_waits_as_long_as_it_was_told() {
     assert!(!path.exists());
     // And without being told, until it is told to stop.
     let mut sender = Running::start(mpsr(["send", "--bind", &unix(&path), "a"]).stderr(Stdio::piped()));
-    eventually("it is bound", || path.exists());
+    listened_on(&path);
     sender.signal(Signal::TERM);
     assert_eq!(sender.wait(), Some(1));
     assert!(!path.exists());
     // A receiver that only looks in and goes leaves with what was sent meanwhile.
     let mut sender = Running::start(&mut mpsr(["send", "--bind", &unix(&path), "for one"]));
-    eventually("it is bound", || path.exists());
+    listened_on(&path);
     let mut receiver = UnixStream::connect(&path).unwrap();
     let mut heard = String::new();
     receiver.read_to_string(&mut heard).unwrap();
