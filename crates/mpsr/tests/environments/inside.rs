@@ -84,7 +84,7 @@ fn a_peer() {
         }
         "hold" => {
             let _listener = bind(address);
-            let _ = std::io::stdin().read(&mut [0]);
+            let _ = io::stdin().read(&mut [0]);
             fs::remove_file(address).unwrap();
         }
         "leave" => drop(bind(address)),
