@@ -155,7 +155,9 @@ impl Place<'_> {
         let own = geteuid().as_raw();
         if own == 0 && stat.st_uid == 0 && directory.st_uid != 0 {
             let (uid, gid) = (Uid::from_raw(directory.st_uid), Gid::from_raw(directory.st_gid));
-            fchown(&lock.file, Some(uid), Some(gid)).map_err(failed)?;
+            // Best effort: root of a user namespace cannot give files to an owner that is not mapped there (EINVAL), nor root
+            // without CAP_CHOWN to anyone (EPERM). The lock holds all the same.
+            let _ = fchown(&lock.file, Some(uid), Some(gid));
         }
         // The umask may have taken bits away, and another process may have added some: a reader could hold the lock.
         fchmod(&lock.file, PRIVATE).map_err(failed)?;

@@ -50,7 +50,7 @@ const READINGS: usize = 3;
 /// * the filesystem is not one that may hide a server: FUSE, 9p, virtiofs, NFS, overlay and the like, unless
 ///   [told otherwise](Self::any_filesystem);
 /// * its file is [old enough](Self::min_age), and two seconds at least, and [ours](Self::owner);
-/// * the lock that `uds-actor` keeps beside a socket (`.NAME.lock`) is not held;
+/// * the lock that `uds-socket` keeps beside a socket (`.NAME.lock`) is not held;
 /// * no socket is bound to it, in any network namespace. The kernel says so without a server noticing;
 /// * and, last, a connection is not possible either.
 ///
@@ -339,7 +339,7 @@ fn is_aside(name: &OsStr) -> bool {
     name.as_bytes().starts_with(ASIDE.as_bytes())
 }
 
-/// Takes the lock that `uds-actor` keeps beside a socket, so that nobody who heeds it starts there meanwhile.
+/// Takes the lock that `uds-socket` keeps beside a socket, so that nobody who heeds it starts there meanwhile.
 ///
 /// Where there is none, none is made: it would stay.
 fn guard(handle: &Handle, name: &OsStr) -> Result<Option<Lock>, Kept> {

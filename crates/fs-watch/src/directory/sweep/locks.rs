@@ -1,6 +1,6 @@
 //! Lock files beside sockets that no process holds.
 //!
-//! `uds-actor` keeps a lock beside each socket, `.NAME.lock`, and removes it at an orderly end. After a crash it stays, and
+//! `uds-socket` keeps a lock beside each socket, `.NAME.lock`, and removes it at an orderly end. After a crash it stays, and
 //! where every producer has a name of its own such files would accumulate. To remove one is safe while it is held: every
 //! starter looks, once it has the lock, whether the file still has its name, and begins again if not.
 
@@ -43,7 +43,7 @@ fn is_name(name: &OsStr) -> bool {
     name.is_some_and(|name| !name.is_empty())
 }
 
-/// `None` of what is not a lock file of `uds-actor`, or gone by now.
+/// `None` of what is not a lock file of `uds-socket`, or gone by now.
 fn examine(sweep: &Sweep, handle: &Handle, name: OsString) -> Option<LockFinding> {
     let stat = statat(handle, &name, AtFlags::SYMLINK_NOFOLLOW).ok()?;
     if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile
