@@ -158,9 +158,10 @@ impl<S: Acceptable> Listener<S> {
     /// What happens next: a connection, as [`accept`](Self::accept) gives it; a peer that was rejected; a shortage; or the loss
     /// of the name, which is told once for each time.
     ///
-    /// The file is watched for its removal and renaming (`inotify(7)`, this one file), which is told at once; where the kernel
-    /// gives no events, it is looked at once a second ([`Warning::NoNameEvents`]). That a directory above was renamed is not
-    /// noticed.
+    /// The file, the directories above it and the links on the way are watched for their removal and renaming (`inotify(7)`),
+    /// which is told at once and costs an idle listener nothing. Where one of them cannot be watched, as a directory that
+    /// this process may not read, the name is looked up once a second; where there are no events at all,
+    /// [`Warning::NoNameEvents`] says so. That something was mounted over a directory above is not noticed.
     ///
     /// # Errors
     /// As [`accept`](Self::accept).
@@ -169,7 +170,7 @@ impl<S: Acceptable> Listener<S> {
     /// Dropping the future loses nothing.
     ///
     /// # Panics
-    /// As [`accept`](Self::accept); also where the file is looked at once a second.
+    /// As [`accept`](Self::accept); also where the name is looked up once a second.
     pub async fn next(&mut self) -> Result<Accepted<S>> {
         let Self { name, watch, queue, .. } = self;
         let (Some(name), Some(watch)) = (name, watch) else { return queue.next().await };
