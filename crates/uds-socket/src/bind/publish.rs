@@ -4,6 +4,7 @@ use std::ffi::OsStr;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use lock_file::Lock;
 use rustix::fs::{AtFlags, Mode, OFlags, Stat, chownat, fchmod, fstat, openat, statat, unlinkat};
@@ -12,6 +13,9 @@ use rustix::io::Errno;
 use super::directory::{ATTEMPTS, Directory, Identity};
 use super::file_options::FileOptions;
 use crate::error::{Error, Result};
+
+/// Between two attempts to take a lock that is held. A sweep holds it for some system calls.
+const PAUSE: Duration = Duration::from_millis(1);
 
 /// The lock beside the socket: its holder may remove and replace the name.
 ///
@@ -24,24 +28,33 @@ pub(crate) struct NameLock {
 
 impl NameLock {
     /// Takes the lock, or says who has it.
-    pub(crate) fn take(directory: &Arc<Directory>) -> Result<Self> {
+    ///
+    /// A sweep holds the lock for a moment while it examines what is beside it, so one that is held is tried again for up
+    /// to `patience`.
+    pub(crate) fn take(directory: &Arc<Directory>, patience: Duration) -> Result<Self> {
         let name = directory.path().lock_name();
-        match Lock::take(directory.as_fd(), &name) {
-            Ok(lock) => Ok(Self { directory: Arc::clone(directory), lock: Some(lock) }),
-            Err(error) => {
-                let lock = directory.path().directory().join(&name);
-                Err(match error {
-                    lock_file::Error::Held { pid } => {
-                        Error::Locked { path: directory.path().as_path().to_owned(), lock, pid }
-                    }
-                    lock_file::Error::Foreign { fault } => Error::ForeignLock { lock, fault },
-                    // It is replaced all the time, so some process has it.
-                    lock_file::Error::Contended { .. } => {
-                        Error::Locked { path: directory.path().as_path().to_owned(), lock, pid: None }
-                    }
-                    error => directory.failed("take the lock beside", error),
-                })
-            }
+        let began = Instant::now();
+        loop {
+            let error = match Lock::take(directory.as_fd(), &name) {
+                Ok(lock) => return Ok(Self { directory: Arc::clone(directory), lock: Some(lock) }),
+                Err(lock_file::Error::Held { .. } | lock_file::Error::Contended { .. }) if began.elapsed() < patience => {
+                    std::thread::sleep(PAUSE);
+                    continue;
+                }
+                Err(error) => error,
+            };
+            let lock = directory.path().directory().join(&name);
+            return Err(match error {
+                lock_file::Error::Held { pid } => {
+                    Error::Locked { path: directory.path().as_path().to_owned(), lock, pid }
+                }
+                lock_file::Error::Foreign { fault } => Error::ForeignLock { lock, fault },
+                // It is replaced all the time, so some process has it.
+                lock_file::Error::Contended { .. } => {
+                    Error::Locked { path: directory.path().as_path().to_owned(), lock, pid: None }
+                }
+                error => directory.failed("take the lock beside", error),
+            });
         }
     }
 
