@@ -31,6 +31,7 @@
 //! | it is replaced between opening and locking, and two hold two files | looked at again under the lock |
 //! | others may open it, and so hold it | its mode is made 0600, whatever the umask |
 //! | a child between `fork` and `exec` has it as well | it is unlocked, not just closed |
+//! | a process that only examines it keeps one from starting | it shares the lock, and the other is told so ([`Error::Examined`]) |
 //! | it is removed, and the next two processes lock two files | it is removed only while it is locked, and compared under the lock with the file of that name |
 //! | root has made it in a user's own directory | root gives it to that user; if it could not, that user replaces it |
 //! | there is no room for the pid | the pid is for people to read, and is left out |

@@ -3,13 +3,11 @@
 pub(crate) mod activation;
 pub(crate) mod directory;
 mod file_options;
-mod filesystem;
 pub(crate) mod publish;
 
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
 
 use rustix::fs::Stat;
 use rustix::io::ioctl_fionbio;
@@ -32,15 +30,12 @@ use crate::warning::Warning;
 /// Connections that may wait to be accepted, unless [`Bind::backlog`] says otherwise.
 const BACKLOG: u32 = 1024;
 
-/// How long a start waits for the lock: much longer than a sweep holds it, and not long enough to be noticed.
-const PATIENCE: Duration = Duration::from_millis(100);
-
 /// How to take an address to listen on.
 ///
 /// A path is taken in this order, and a crash at any point leaves nothing that blocks the next start:
 ///
 /// ```text
-///  .x.sock.lock   locked while the listener lives, then removed         → after 100 ms, Error::Locked names the holder
+///  .x.sock.lock   locked while the listener lives, then removed         → Error::Locked names the holder
 ///  x.sock         examined: not a socket? served? left alone            → Error::NotASocket, Error::InUse
 ///  .x.sock.old    a stale x.sock is moved here, examined again, and removed; or put back if it is not what it was
 ///  x.sock         bound, with a mode no wider than asked; listening; then owner and mode as asked
@@ -233,7 +228,7 @@ impl Bind {
         };
         let directory = Arc::new(Directory::open(SocketPath::new(path.clone())?, self.exceptions)?);
         directory.refuse_other_kinds()?;
-        let lock = NameLock::take(&directory, PATIENCE)?;
+        let lock = NameLock::take(&directory, true)?;
         let (socket, name, file) = self.take_name(kind, &directory, watch)?;
         Ok(self.taken(socket, Some((name, file)), Some(lock)))
     }
@@ -281,7 +276,7 @@ impl Bind {
         directory.refuse_other_kinds()?;
         // Whoever rebinds tries again, and should not be kept from serving meanwhile.
         if !lock.as_ref().is_some_and(|lock| lock.is_of(&directory)) {
-            *lock = Some(NameLock::take(&directory, Duration::ZERO)?);
+            *lock = Some(NameLock::take(&directory, false)?);
         }
         let (socket, name, file) = self.take_name(kind, &directory, watch)?;
         Ok(self.clone().taken(socket, Some((name, file)), None))

@@ -55,7 +55,6 @@ mod denied;
 mod error;
 #[cfg(feature = "tokio")]
 mod listener;
-mod liveness;
 mod mode;
 mod overflow;
 #[cfg(feature = "tokio")]
@@ -82,7 +81,6 @@ pub use crate::{
     blocking::{BlockingDraining, BlockingListener},
     connect::Connect,
     error::{Error, PathFault, Result},
-    liveness::Liveness,
     mode::Mode,
     peer::Peer,
     probe::probe,
@@ -96,3 +94,5 @@ pub use crate::{
 };
 #[doc(inline)]
 pub use lock_file::{Fault as LockFault, FileKind};
+#[doc(inline)]
+pub use socket_file::{Answer, Evidence, Liveness, Verdict};

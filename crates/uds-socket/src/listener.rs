@@ -38,8 +38,8 @@ impl Bind {
     /// Takes the address and listens on it.
     ///
     /// A plain function, because it is a dozen short calls on a local file system, and because it must not stop half-way the
-    /// way a dropped future does. It waits for no other process, except that a lock that is held is tried again for 100 ms:
-    /// a sweep of the directory holds it for a moment.
+    /// way a dropped future does. It waits for no other process, except that a lock that is held is tried again for 10 ms,
+    /// and one that a sweep of the directory examines for 100 ms.
     ///
     /// # Errors
     /// By path: [`Error::InvalidPath`], [`Error::PathTooLong`], [`Error::NoDirectory`], [`Error::SharedDirectory`],
