@@ -32,12 +32,14 @@ const BACKLOG: u32 = 1024;
 
 /// How to take an address to listen on.
 ///
-/// A path is taken in this order, and a crash at any point leaves nothing that blocks the next start:
+/// A path is taken in this order, and a crash at any point leaves nothing that blocks the next start. (Where a stale socket may
+/// not be removed, see below, the next start finds it under its name, and says so.)
 ///
 /// ```text
 ///  .x.sock.lock   locked while the listener lives, then removed         → Error::Locked names the holder
 ///  x.sock         examined: not a socket? served? left alone            → Error::NotASocket, Error::InUse
-///  .x.sock.old    a stale x.sock is moved here, examined again, and removed; or put back if it is not what it was
+///  .x.sock.old    given its name back if a crash has left it; a stale x.sock is moved here, examined again, and removed,
+///                 or put back if it is not what it was
 ///  x.sock         bound, with a mode no wider than asked; listening; then owner and mode as asked
 /// ```
 ///
