@@ -116,6 +116,9 @@ impl fmt::Display for Liveness {
             (Verdict::Unknown, Evidence::Connect(Answer::Unbound)) => {
                 f.write_str("less than two seconds old, and its server may be starting")
             }
+            (Verdict::Unknown, Evidence::Connect(Answer::Bound)) => {
+                f.write_str("bound, in another network namespace as a rule, where it may be served")
+            }
             (verdict, evidence) => write!(f, "{verdict} ({evidence})"),
         }
     }
