@@ -1,4 +1,4 @@
-//! Passing over a frame that is larger than the limit, without holding it.
+//! Skips a frame that is larger than the limit, without holding it.
 #![warn(clippy::indexing_slicing, clippy::arithmetic_side_effects)]
 
 use bytes::{Buf as _, Bytes};
@@ -6,29 +6,29 @@ use bytes::{Buf as _, Bytes};
 use super::{Decoder, Pending, State};
 use crate::{Batch, Error, Framing, Oversize, Scan, framing::Oversized};
 
-/// What is still to come of a frame that is passed over.
+/// What is still to come of a frame that is being skipped.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Rest {
     /// This many bytes of payload, then the tail.
     Counted { left: u64, tail: &'static [u8] },
-    /// What the framing finds the end of.
+    /// The framing finds the end.
     Open,
 }
 
-/// What came of a frame over the limit.
+/// How skipping a frame began.
 pub(super) enum Begun {
-    /// Its beginning, which stands for it. The rest is to be passed over.
+    /// Its beginning stands for the frame. The rest is to be skipped.
     Shortened(Batch),
-    /// All of it is to be passed over.
+    /// All of it is to be skipped.
     Passing,
-    /// More bytes are needed to say.
+    /// More bytes are needed to decide.
     Waiting,
 }
 
 impl<F: Framing> Decoder<F> {
-    /// Begins to pass over the frame at the front, about which the framing gave this error.
+    /// Begins to skip the frame at the front, for which the framing returned this error.
     ///
-    /// The error is final if the limits do not allow to pass over it or the framing does not know how.
+    /// The error is final if the limits do not allow skipping or the framing does not support it.
     pub(super) fn begin_passing(&mut self, error: Error) -> Result<Begun, Error> {
         let policy = self.limits.oversize();
         if policy == Oversize::Disconnect || !matches!(error, Error::FrameTooLarge { .. }) {
@@ -63,12 +63,12 @@ impl<F: Framing> Decoder<F> {
             }
             Rest::Open => Rest::Open,
         });
-        // Whatever follows is passed over by the next call.
+        // The next call skips what follows.
         self.pending = Pending { at_least: 0, scanned: 0 };
         Ok(Begun::Shortened(Batch::single(payload).marked_shortened().behind(std::mem::take(&mut self.skipped))))
     }
 
-    /// Drops what has arrived of the frame that is passed over. Answers whether that was the last of it.
+    /// Drops what has arrived of the frame that is being skipped. Returns whether that completes it.
     pub(super) fn pass_over(&mut self) -> Result<bool, Error> {
         match self.passing {
             None => Ok(true),
