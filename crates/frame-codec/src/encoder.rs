@@ -185,7 +185,7 @@ impl<F: Framing> Encoder<F> {
             }
             at += len;
         }
-        (index.into_batch(bytes.freeze()), truncated)
+        (Batch::of(index, bytes.freeze()), truncated)
     }
 }
 
