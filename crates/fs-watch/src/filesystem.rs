@@ -1,20 +1,20 @@
-//! What can be expected of a filesystem, by the number that `statfs(2)` has for it.
+//! What we can expect of a filesystem, by its number in `statfs(2)`.
 
 use crate::event::Why;
 
-/// Kinds of filesystems, as far as they make a difference to us.
+/// Kinds of filesystems, as far as the difference matters here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Filesystem {
-    /// In this machine's memory: no question to it waits for anything.
+    /// In this machine's memory: no query waits for anything.
     Memory,
-    /// On this machine's disks, and known to keep times as it should.
+    /// On this machine's disks, and known to keep change times correctly.
     Disk,
-    /// Others may change it without our kernel knowing.
+    /// Other machines or programs may change it without our kernel knowing.
     Foreign(&'static str),
-    /// It shows the files of other directories, in which they have other inodes: a socket that is bound on one side is
+    /// It shows the files of other directories, where they have other inodes. A socket that is bound on one side is
     /// unbound on the other.
     Stacked(&'static str),
-    /// One that nothing is known of.
+    /// A filesystem that we know nothing about.
     Other,
 }
 
@@ -44,7 +44,7 @@ impl Filesystem {
         }
     }
 
-    /// Whether a look can be had from anywhere, a task of a runtime too.
+    /// Whether a scan never blocks, so that a task of a runtime may make it.
     pub(crate) fn is_in_memory(self) -> bool {
         self == Self::Memory
     }
@@ -54,7 +54,7 @@ impl Filesystem {
         matches!(self, Self::Memory | Self::Disk)
     }
 
-    /// What to say of it.
+    /// What to report about it.
     pub(crate) fn trouble(self) -> Option<Why> {
         match self {
             Self::Foreign(filesystem) => Some(Why::EventsUnreliable { filesystem }),
@@ -62,7 +62,7 @@ impl Filesystem {
         }
     }
 
-    /// Its name if a socket's file may belong to a server that our kernel does not find by it: on another machine, in
+    /// Its name, if a socket file may belong to a server that our kernel does not find by it: on another machine, in
     /// another kernel, or on the other side of the same mount.
     pub(crate) fn hides_servers(self) -> Option<&'static str> {
         match self {
