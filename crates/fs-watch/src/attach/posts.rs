@@ -28,9 +28,9 @@ const REMEMBERED: usize = 1024;
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Action {
     Start(Socket),
-    /// The handler of this path.
+    /// Ask the handler of this path to stop.
     Ask(PathBuf),
-    /// The handler of this path.
+    /// Abort the handler of this path.
     Abort(PathBuf),
     /// This socket was gone before its handler could start.
     Skip(SocketId),
