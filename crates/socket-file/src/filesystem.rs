@@ -1,4 +1,4 @@
-//! What can be expected of a filesystem, by the number that `statfs(2)` has for it.
+//! What we can expect of a filesystem, by its number in `statfs(2)`.
 
 use std::os::fd::AsFd;
 
@@ -6,16 +6,16 @@ use std::os::fd::AsFd;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Filesystem {
-    /// In this machine's memory: no question to it waits for anything.
+    /// In this machine's memory: no query waits for anything.
     Memory,
-    /// On this machine's disks, and known to keep times as it should.
+    /// On this machine's disks, and known to keep change times correctly.
     Disk,
-    /// Others may change it without our kernel knowing.
+    /// Other machines or programs may change it without our kernel knowing.
     Foreign(&'static str),
-    /// It shows the files of other directories, in which they have other inodes: a socket that is bound on one side is
+    /// It shows the files of other directories, where they have other inodes. A socket that is bound on one side is
     /// unbound on the other.
     Stacked(&'static str),
-    /// One that nothing is known of.
+    /// A filesystem that we know nothing about.
     Other,
 }
 
@@ -50,7 +50,7 @@ impl Filesystem {
         }
     }
 
-    /// Whether a look can be had from anywhere, a task of a runtime too.
+    /// Whether a scan never blocks, so that a task of a runtime may make it.
     pub fn is_in_memory(self) -> bool {
         self == Self::Memory
     }
@@ -60,7 +60,7 @@ impl Filesystem {
         matches!(self, Self::Memory | Self::Disk)
     }
 
-    /// Its name if a socket's file may belong to a server that our kernel does not find by it: on another machine, in
+    /// Its name, if a socket file may belong to a server that our kernel does not find by it: on another machine, in
     /// another kernel (a virtual machine's), or on the other side of the same mount, where the same file has another inode.
     ///
     /// The backing side of such a mount looks like any other directory.
