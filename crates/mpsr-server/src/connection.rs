@@ -11,11 +11,11 @@ use std::{
 
 use frame_codec::Batch;
 use futures_core::Stream;
-use tokio::sync::OwnedSemaphorePermit;
-use uds_actor::{Control, Count, Receiver, Report, Sender};
+use uds_actor::{Control, Count, Reason, Receiver, Report, Sender};
 
 use crate::{
     Delivery, Event, Producer, ProducerReport,
+    admission::Pass,
     report::{Asked, Parting},
 };
 
@@ -33,8 +33,8 @@ pub(crate) struct Connection {
     delivered: Count,
     /// Those of them that the application could not deliver.
     lost_later: Count,
-    /// Returned when the connection is gone, so that another may come.
-    _slot: OwnedSemaphorePermit,
+    /// Given back when the connection is gone, so that another may come.
+    pass: Pass,
 }
 
 enum State {
@@ -78,7 +78,7 @@ impl Connection {
         receiver: Receiver,
         sender: Sender,
         drain: DrainHandle,
-        slot: OwnedSemaphorePermit,
+        pass: Pass,
     ) -> Self {
         Self {
             producer,
@@ -87,7 +87,7 @@ impl Connection {
             next: None,
             delivered: Count { frames: 0, bytes: 0 },
             lost_later: Count { frames: 0, bytes: 0 },
-            _slot: slot,
+            pass,
         }
     }
 
@@ -142,7 +142,11 @@ impl Connection {
         self.state = State::Ending(Box::pin(async move { control.finished().await }));
     }
 
-    fn report(&self, report: Report) -> ProducerReport {
+    fn report(&mut self, report: Report) -> ProducerReport {
+        let is_malformed = matches!(report.reason, Reason::Malformed(_));
+        if is_malformed || report.truncated_receiving > 0 || report.skipped > 0 || report.received.frames > 0 {
+            self.pass.spend();
+        }
         let mut lost = report.lost;
         lost += self.lost_later;
         ProducerReport {
@@ -170,6 +174,7 @@ impl Stream for Connection {
             match &mut self.state {
                 State::Receiving { receiver, .. } => match ready!(receiver.poll_recv_batch(cx)) {
                     Some(batch) => {
+                        self.pass.spend();
                         if let Some(event) = self.deliver(batch) {
                             return Poll::Ready(Some(event));
                         }

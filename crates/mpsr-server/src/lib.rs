@@ -58,6 +58,7 @@
 #![forbid(unsafe_code)]
 
 mod accept;
+mod admission;
 mod builder;
 mod connection;
 mod connections;
