@@ -70,13 +70,15 @@ impl<F: Framing + Clone + Send + 'static> Source<F> {
         let mut rebind_at = None;
         loop {
             let accepted = tokio::select! {
+                // A flood of connections puts off neither the end nor the name.
+                biased;
                 () = self.site.stop.asked() => return Ok(()),
                 () = self.site.admission.full() => return Ok(()),
-                accepted = listener.next() => accepted?,
                 () = sleep_until(rebind_at.unwrap_or_else(Instant::now)), if rebind_at.is_some() => {
                     rebind_at = self.take_name(listener).await;
                     continue;
                 }
+                accepted = listener.next() => accepted?,
             };
             match accepted {
                 Accepted::NameLost(loss) => {

@@ -11,7 +11,7 @@ use std::{
 
 use frame_codec::Batch;
 use futures_core::Stream;
-use uds_actor::{Control, Count, Reason, Receiver, Report, Sender};
+use uds_actor::{Control, Count, Receiver, Report, Sender};
 
 use crate::{
     Delivery, Event, Producer, ProducerReport,
@@ -143,13 +143,9 @@ impl Connection {
     }
 
     fn report(&mut self, report: Report) -> ProducerReport {
-        let is_malformed = matches!(report.reason, Reason::Malformed(_));
-        if is_malformed || report.truncated_receiving > 0 || report.skipped > 0 || report.received.frames > 0 {
-            self.pass.spend();
-        }
         let mut lost = report.lost;
         lost += self.lost_later;
-        ProducerReport {
+        let report = ProducerReport {
             producer: Arc::clone(&self.producer),
             received: report.received,
             delivered: report.delivered - self.lost_later,
@@ -159,7 +155,11 @@ impl Connection {
             skipped: report.skipped,
             shortened: report.shortened,
             parting: Parting::new(report.reason, self.drain.asked.get().copied()),
+        };
+        if !report.is_empty() {
+            self.pass.spend();
         }
+        report
     }
 }
 

@@ -237,3 +237,49 @@ fn waited(mut error: uds_actor::Error, time: Duration) -> uds_actor::Error {
     }
     error
 }
+
+#[cfg(test)]
+mod tests {
+    use futures_util::stream;
+    use tokio::sync::mpsc;
+
+    use super::*;
+    use crate::{Limits, admission::Admission, stop::Stop};
+
+    /// What a source with no members tells when its stream of them ends, and how many sources have failed then.
+    async fn end_of_stream(place: Place) -> (Vec<Arrival>, u64) {
+        let limits = Limits::default();
+        let (arrivals, mut told) = mpsc::channel(8);
+        let admission = Admission::new(&limits);
+        let site = Site {
+            framing: frame_codec::Delimited::lines(),
+            limits,
+            admission: Arc::clone(&admission),
+            stop: Stop::default(),
+            arrivals,
+            last_id: Arc::default(),
+        };
+        let policy = Policy { admit: Admit::own(), reconnect: false };
+        run(stream::iter([Membership::<Endpoint>::Synced]), place, policy, site).await;
+        let mut all = Vec::new();
+        while let Some(arrival) = told.recv().await {
+            all.push(arrival);
+        }
+        (all, admission.counts().failed_sources)
+    }
+
+    #[tokio::test]
+    async fn the_end_of_a_watcher_is_a_failure_and_that_of_the_applications_own_stream_is_not() {
+        let directory = Place::Directory("/run/app".into());
+        let (told, failed) = end_of_stream(directory.clone()).await;
+        let [Arrival::Event(Event::Synced(_)), Arrival::Event(Event::Trouble { place, error })] = &told[..] else {
+            panic!("{told:?}")
+        };
+        assert_eq!((place, failed), (&directory, 1));
+        assert!(matches!(error, Error::WatcherEnded) && !error.is_retryable(), "{error:?}");
+
+        let (told, failed) = end_of_stream(Place::Members).await;
+        assert!(matches!(told[..], [Arrival::Event(Event::Synced(_))]), "{told:?}");
+        assert_eq!(failed, 0);
+    }
+}

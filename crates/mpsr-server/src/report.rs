@@ -34,6 +34,15 @@ pub struct ProducerReport {
 }
 
 impl ProducerReport {
+    /// Whether nothing came from it: no message, and no part of one. A probe leaves such a report.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.received.frames == 0
+            && self.truncated_bytes == 0
+            && self.skipped == 0
+            && !matches!(self.parting, Parting::Malformed(_))
+    }
+
     /// Messages that were truncated: 0 or 1.
     #[must_use]
     pub const fn truncated(&self) -> u64 {

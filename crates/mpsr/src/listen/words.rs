@@ -27,6 +27,11 @@ pub(super) fn start(error: Error) -> anyhow::Error {
     anyhow!("cannot listen: {:#}{hint}", anyhow::Error::new(error))
 }
 
+/// Whether a source has ended with this, or left something behind.
+pub(super) const fn is_failure(error: &Error) -> bool {
+    matches!(error, Error::Undrained { .. } | Error::WatcherEnded | Error::Socket(Socket::Accept { .. }))
+}
+
 /// What is wrong while it runs. A socket in a directory is connected to as soon as that is possible; nothing is asked for.
 pub(super) fn warning(error: Error) -> String {
     match error {
