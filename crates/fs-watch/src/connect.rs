@@ -81,7 +81,7 @@ pub fn connect_at(socket: &Socket) -> Result<UnixStream, Error> {
     connect_at_owned_by(socket, Owner::Trusted)
 }
 
-/// Like [`connect_at`], for a socket whose file has another owner.
+/// Like [`connect_at`], for a socket file with another owner.
 ///
 /// # Errors
 ///

@@ -21,7 +21,7 @@
 //! | 14 handlers' lives | `handlers::trap_14_…`, `attach.rs`, `src/attach/posts/tests.rs`, `cancel.rs` `next_tells_all_news_once`; `flow::a_watcher_can_be_dropped_at_any_time`, `shutdown.rs` |
 //! | 15 filesystems that lie, limits | every test here by polling, `faults::trap_15_…`, `src/filesystem.rs`, `scripted::a_backend_that_cannot_arm_leaves_a_watcher_that_looks_often`, `permissions.rs` `trap_15_…`, `shutdown.rs` |
 //!
-//! Each test here runs in all four settings, except `scripted`, whose source of hints is the test itself, and the
+//! Each test here runs in all four settings, except `scripted`, where the test itself is the source of hints, and the
 //! simple interface in `flow`. The tests named above of `permissions.rs`, `namespaces.rs`, `exhausted.rs` and `idle.rs`
 //! go through the four by themselves: what they need (root, a mount, all descriptors, all threads of the process) a
 //! program has once. `backend/notify/tests.rs` is about the kernel's events, of which polling has none.
