@@ -18,13 +18,12 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant, SystemTime};
 
-use socket_file::Probing;
+use socket_file::{Filesystem, Probing};
 
 use crate::backend::Backend;
 use crate::error::Error;
 use crate::event::{Event, Why};
 use crate::eyes::{self, Stamp};
-use crate::filesystem::Filesystem;
 use crate::health::{Bulletin, Health};
 use crate::hints::{Dirty, Hints};
 use crate::ledger::{Ledger, Poll, lock};
@@ -211,7 +210,7 @@ impl Driver {
         if eyes::identify(&self.absolute).ok() != target.identity() {
             self.hints.directory();
         }
-        let trouble = Trouble { listing, arming: self.arming.trouble.clone(), filesystem: filesystem.trouble() };
+        let trouble = Trouble { listing, arming: self.arming.trouble.clone(), filesystem: unreliable(filesystem) };
         self.seen = match stamp {
             Ok(stamp) if trouble.is_none() => Some(Seen { stamp, at, filesystem }),
             _ => None,
@@ -304,6 +303,14 @@ fn refusal(dir: PathBuf, why: Why) -> Error {
 /// A number from 0 to 1, different each time.
 fn spread() -> f64 {
     RandomState::new().build_hasher().finish() as f64 / u64::MAX as f64
+}
+
+/// What to say of a filesystem that others change without our kernel knowing.
+fn unreliable(filesystem: Filesystem) -> Option<Why> {
+    match filesystem {
+        Filesystem::Foreign(filesystem) => Some(Why::EventsUnreliable { filesystem }),
+        _ => None,
+    }
 }
 
 #[cfg(test)]

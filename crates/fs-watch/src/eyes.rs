@@ -11,10 +11,9 @@ use std::time::{Duration, SystemTime};
 
 use rustix::fs::{AtFlags, FileType, Mode, OFlags, RawDir, StatxFlags, statx};
 use rustix::io::Errno;
-use socket_file::Facts;
+use socket_file::{Facts, Filesystem};
 
 use crate::event::Why;
-use crate::filesystem::Filesystem;
 use crate::roster::{Listing, Sighting};
 use crate::target::{Anchor, Identity, Target};
 
