@@ -1,7 +1,7 @@
 //! Connects to exactly the socket that was listed, even if another file has its name by now.
 //!
 //! ```text
-//!   open the name O_PATH|O_NOFOLLOW ──► the file: is it the one? whose? ──► connect to /proc/self/fd/N
+//!   open the name O_PATH|O_NOFOLLOW ──► the file: is it the one? the owner? ──► connect to /proc/self/fd/N
 //! ```
 //!
 //! From the first step on everything concerns the file and not its name. Swapping the name in between has no effect,

@@ -1,7 +1,7 @@
 //! Removes what is stale, and gives a reason for everything that stays.
 //!
 //! ```text
-//!   listed ─► in the kernel's table? ─► may the filesystem hide a server? ─► young? ─► whose? ─► lock held?
+//!   listed ─► in the kernel's table? ─► may the filesystem hide a server? ─► young? ─► owner? ─► lock held?
 //!                │ kept                      │ kept                            │ kept    │ kept     │ kept
 //!     ─► is a socket bound to it? ─► does the table know this filesystem? ─► connect: not possible? ─► stale
 //!          │ kept                      │ kept                                  │ kept                  │
