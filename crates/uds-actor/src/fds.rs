@@ -76,9 +76,10 @@
 //! A descriptor is a right given away: what a peer sends may be anything, a file that blocks on reading or on closing, a socket
 //! somebody else reads from too. Look at what it is (`fstat`) before using it.
 
+mod attachment;
 mod batch;
-mod books;
 mod carrier;
+mod control;
 mod fault;
 mod incoming;
 mod limits;
@@ -88,27 +89,19 @@ mod receiver;
 mod report;
 mod sender;
 mod socket;
+mod transit;
+mod wire;
 
-pub(crate) use self::outgoing::{Attachment, Descriptors};
-pub use self::{
-    batch::{Batch, Given, Lent, Message},
-    fault::Fault,
-    limits::Limits,
-    passing::Passing,
-    receiver::Receiver,
-    report::Report,
-    sender::Sender,
-};
 #[cfg(doc)]
 use crate::Actor;
 
-/// The most descriptors that one control message can have (`SCM_MAX_FD`, `unix(7)`).
-pub const MAX_PER_FRAME: usize = 253;
-
-/// A payload behind the number of its descriptors.
-fn counted(count: u8, payload: &[u8]) -> Vec<u8> {
-    let mut frame = Vec::with_capacity(payload.len() + 1);
-    frame.push(count);
-    frame.extend_from_slice(payload);
-    frame
-}
+pub use self::{
+    batch::{Batch, Given, Lent, Message},
+    control::Control,
+    fault::Fault,
+    limits::{Limits, MAX_PER_FRAME},
+    passing::Passing,
+    receiver::Receiver,
+    report::{Descriptors, Report},
+    sender::Sender,
+};

@@ -9,7 +9,8 @@ use std::{
 use frame_codec::{Batch, Intake};
 
 use crate::{
-    report::Count,
+    count::Count,
+    report::Taken,
     sync::{Mutex, MutexGuard},
     waiters::Parked,
 };
@@ -148,17 +149,11 @@ impl Inbox {
         !state.receiver_gone && state.held >= self.bytes
     }
 
-    /// Received and delivered so far, and what is lost because nobody is left to take it.
-    pub(crate) fn counts(&self) -> (Count, Count, Count) {
-        let state = self.lock();
-        let lost = if state.receiver_gone { state.received - state.delivered } else { Count::default() };
-        (state.received, state.delivered, lost)
-    }
-
-    /// Frames over the limit that were left out, and those that were shortened.
-    pub(crate) fn oversized(&self) -> (u64, u64) {
-        let state = self.lock();
-        (state.skipped, state.shortened)
+    /// What became of the frames so far.
+    pub(crate) fn counts(&self) -> Taken {
+        let State { received, delivered, skipped, shortened, receiver_gone, .. } = *self.lock();
+        let lost = if receiver_gone { received - delivered } else { Count::default() };
+        Taken { received, delivered, lost, skipped, shortened }
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {

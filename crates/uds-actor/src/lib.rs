@@ -67,38 +67,49 @@
 mod actor;
 mod channels;
 mod control;
+mod count;
+mod driver;
 pub mod fds;
 mod inbox;
 #[cfg(all(test, loom_check))]
 mod loom_check;
 mod outbox;
 mod outlet;
+mod owned;
 pub mod packet;
 mod payload;
 mod quiet;
+mod reason;
 mod receiver;
 mod report;
+mod requests;
 mod sender;
 mod settings;
+mod setup;
 mod sink;
-mod socket;
+mod stream;
 mod sync;
 mod task;
 mod transport;
 mod waiters;
+mod write_shared;
 
 pub use crate::{
     actor::Actor,
     channels::spawn_with_channels,
     control::Control,
+    count::Count,
     outlet::{Overflow, SendError},
+    owned::Owned,
     packet::TurnedAway,
+    reason::{AncillaryFault, Reason},
     receiver::Receiver,
-    report::{Count, Reason, Report},
+    report::Report,
     sender::{Sender, Unsent},
     sink::SendSink,
-    socket::Socket,
-    transport::{Owned, Transport, WriteShared},
+    stream::socket::Socket,
+    transport::Transport,
+    write_shared::WriteShared,
 };
 #[doc(inline)]
 pub use uds_socket::{

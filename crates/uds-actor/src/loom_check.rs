@@ -21,19 +21,17 @@ use loom::{future::block_on, model::Builder, thread};
 
 use crate::{
     Overflow, SendError,
-    control::Desk,
+    count::Count,
     inbox::Inbox,
-    outbox::{
-        Outbox, Taken,
-        frames::{BLOCK, Frames},
-    },
+    outbox::{Outbox, Taken},
     outlet::Outlet,
     packet::{Semantics, packets::Packets},
     payload::Payload,
-    report::Count,
+    requests::Requests,
+    stream::frames::{BLOCK, Frames},
     sync::Mutex,
-    transport::WriteShared,
     waiters::Ticket,
+    write_shared::WriteShared,
 };
 
 /// Explores with at most two forced switches, unless `LOOM_MAX_PREEMPTIONS` says otherwise: bugs of this kind need few.
@@ -87,7 +85,7 @@ impl WriteShared for Wire {
 
 fn outbox(bytes: usize, writer: Option<Arc<dyn WriteShared>>) -> Arc<Outbox<Frames<Delimited>>> {
     let frames = Frames::new(Delimited::lines(), Limits::default(), bytes, writer);
-    Arc::new(Outbox::new(frames, Overflow::Wait, Arc::new(Desk::default())))
+    Arc::new(Outbox::new(frames, Overflow::Wait, Arc::new(Requests::default())))
 }
 
 /// The actor, in a thread of its own.
@@ -137,7 +135,7 @@ fn flush(outbox: &impl Outlet) -> Result<(), SendError> {
 /// Room for one packet, until it is sent.
 fn packets() -> Arc<Outbox<Packets>> {
     let packets = Packets::new(1, 1 << 10, Semantics::Connection);
-    Arc::new(Outbox::new(packets, Overflow::Wait, Arc::new(Desk::default())))
+    Arc::new(Outbox::new(packets, Overflow::Wait, Arc::new(Requests::default())))
 }
 
 /// What the task does with an outbox of packets, until that is finished and empty, or the peer is gone after so many. Answers

@@ -1,7 +1,7 @@
 //! What senders hand over and the actor writes: bounded in bytes, one short lock per message.
 //!
-//! What waits is a [`Queue`]: the [frames] of a stream, or packets. Who waits for room or for a flush, who is told when
-//! it ends, and what is counted, is the same for both, and here.
+//! What waits is a [`Queue`]: the frames of a stream, or packets. Waiting for room or for a flush, the end, and what is
+//! counted are the same for both, and here.
 
 use std::{
     fmt,
@@ -11,14 +11,12 @@ use std::{
 
 use crate::{
     Overflow, SendError,
-    control::{Desk, Request},
     outlet::Outlet,
     payload::Payload,
+    requests::{Request, Requests},
     sync::{Mutex, MutexGuard},
     waiters::{Parked, Ticket, Waiters, Woken},
 };
-
-pub(crate) mod frames;
 
 /// Messages in the order in which they go out.
 pub(crate) trait Queue {
@@ -79,7 +77,7 @@ pub(crate) struct Direct {
 pub(crate) struct Outbox<Q> {
     state: Mutex<State<Q>>,
     overflow: Overflow,
-    desk: Arc<Desk>,
+    requests: Arc<Requests>,
 }
 
 struct State<Q> {
@@ -130,7 +128,7 @@ pub(crate) struct Leftovers<T> {
 }
 
 impl<Q: Queue> Outbox<Q> {
-    pub(crate) fn new(queue: Q, overflow: Overflow, desk: Arc<Desk>) -> Self {
+    pub(crate) fn new(queue: Q, overflow: Overflow, requests: Arc<Requests>) -> Self {
         let state = State {
             queue,
             phase: Phase::Open,
@@ -142,7 +140,7 @@ impl<Q: Queue> Outbox<Q> {
             rejected: 0,
             dropped: 0,
         };
-        Self { state: Mutex::new(state), overflow, desk }
+        Self { state: Mutex::new(state), overflow, requests }
     }
 
     /// Gives the actor, whose hand is empty, what was queued meanwhile.
@@ -227,7 +225,7 @@ impl<Q: Queue> Outbox<Q> {
             Overflow::Disconnect => {
                 state.phase = Phase::Closed;
                 drop(state);
-                self.desk.ask(Request::Overflow);
+                self.requests.ask(Request::Overflow);
                 Poll::Ready(Err(Box::new(SendError::Closed)))
             }
             Overflow::DropNewest => {
@@ -277,6 +275,13 @@ fn write<Q: Queue>(mut state: MutexGuard<'_, State<Q>>) {
 }
 
 impl<Q> Outbox<Q> {
+    /// Lets the queue be looked at and changed, with the bytes or packets ever pushed and ever written, added up.
+    pub(crate) fn with_queue<R>(&self, look: impl FnOnce(&mut Q, u64) -> R) -> R {
+        let mut state = self.lock();
+        let moved = state.pushed.wrapping_add(state.written);
+        look(&mut state.queue, moved)
+    }
+
     fn lock(&self) -> MutexGuard<'_, State<Q>> {
         // Nothing that runs under this lock leaves the state half changed, so a panic elsewhere does not spoil it.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)

@@ -65,12 +65,18 @@
 //! records that must stay whole and for many writers of one socket; who wants speed takes a stream.
 
 mod actor;
+mod budget;
+mod control;
+mod driver;
 mod incoming;
 mod outgoing;
 pub(crate) mod packets;
-mod task;
 mod turned_away;
 
-pub use self::{actor::Actor, turned_away::TurnedAway};
+pub use self::{
+    actor::Actor,
+    control::{Control, Report},
+    turned_away::TurnedAway,
+};
 #[doc(inline)]
 pub use uds_socket::packet::{BoundDatagram, Received, Semantics, Seqpacket, Socket, TwoWay};

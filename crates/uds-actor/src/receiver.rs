@@ -10,7 +10,7 @@ use std::{
 use frame_codec::Batch;
 use futures_core::Stream;
 
-use crate::{Count, control::Lease, inbox::Inbox};
+use crate::{count::Count, inbox::Inbox, requests::Handles};
 
 /// Takes what arrives, batch by batch.
 ///
@@ -24,12 +24,12 @@ use crate::{Count, control::Lease, inbox::Inbox};
 #[derive(Debug)]
 pub struct Receiver {
     inbox: Arc<Inbox>,
-    lease: Arc<Lease>,
+    handles: Arc<Handles>,
 }
 
 impl Receiver {
-    pub(crate) const fn new(inbox: Arc<Inbox>, lease: Arc<Lease>) -> Self {
-        Self { inbox, lease }
+    pub(crate) const fn new(inbox: Arc<Inbox>, handles: Arc<Handles>) -> Self {
+        Self { inbox, handles }
     }
 
     /// Waits for the next batch; `None` when nothing will follow. [`Control::finished`](crate::Control::finished) says
@@ -64,6 +64,6 @@ impl Stream for Receiver {
 impl Drop for Receiver {
     fn drop(&mut self) {
         self.inbox.drop_receiver();
-        self.lease.0.ring();
+        self.handles.0.ring();
     }
 }

@@ -11,11 +11,9 @@ use bytes::Bytes;
 use frame_codec::Batch;
 
 use crate::{
-    SendSink,
-    control::Lease,
-    fds::Descriptors,
     outlet::{Outlet, SendError},
     payload::{Message, Payload},
+    requests::Handles,
     waiters::Ticket,
 };
 
@@ -31,12 +29,12 @@ use crate::{
 #[derive(Debug)]
 pub struct Sender {
     outlet: Arc<dyn Outlet>,
-    _lease: Arc<Lease>,
+    _handles: Arc<Handles>,
 }
 
 impl Sender {
-    pub(crate) fn new(outlet: Arc<dyn Outlet>, lease: Arc<Lease>) -> Self {
-        Self { outlet, _lease: lease }
+    pub(crate) fn new(outlet: Arc<dyn Outlet>, handles: Arc<Handles>) -> Self {
+        Self { outlet, _handles: handles }
     }
 
     /// Queues a frame by copying the payload, as soon as there is room.
@@ -103,12 +101,6 @@ impl Sender {
         self.outlet.try_push(Payload::lent(payload)).map_err(|refusal| *refusal)
     }
 
-    /// The same handle with the face of a `Sink`.
-    #[must_use]
-    pub const fn into_sink(self) -> SendSink {
-        SendSink::new(self)
-    }
-
     pub(crate) fn poll_send_shared(
         &self,
         cx: &Context<'_>,
@@ -149,25 +141,13 @@ impl Sender {
         poll_fn(|cx| self.outlet.poll_written(cx, &mut waiting.ticket, mark)).await
     }
 
-    /// Queues a frame with the descriptors that go with it, as soon as there is room for all of it.
-    pub(crate) async fn send_attached(&self, descriptors: &mut Descriptors<'_>) -> Result<(), SendError> {
-        let mut waiting = self.waiting();
-        poll_fn(|cx| {
-            descriptors.attach(|attachment| {
-                self.outlet
-                    .poll_push(cx, &mut waiting.ticket, Payload::attached(attachment))
-                    .map_err(|refusal| *refusal)
-            })
-        })
-        .await
+    /// Where the outbox is, for handles that queue more than bytes.
+    pub(crate) fn outlet(&self) -> &dyn Outlet {
+        &*self.outlet
     }
 
-    /// The same, now or not at all.
-    pub(crate) fn try_send_attached(&self, descriptors: &mut Descriptors<'_>) -> Result<(), SendError> {
-        descriptors.attach(|attachment| self.outlet.try_push(Payload::attached(attachment)).map_err(|refusal| *refusal))
-    }
-
-    fn waiting(&self) -> Waiting<'_> {
+    /// Registers one more future that may wait for room or for a flush.
+    pub(crate) fn waiting(&self) -> Waiting<'_> {
         Waiting { outlet: &*self.outlet, ticket: Ticket::default() }
     }
 
@@ -190,7 +170,7 @@ impl Sender {
 impl Clone for Sender {
     fn clone(&self) -> Self {
         self.outlet.add_sender();
-        Self { outlet: Arc::clone(&self.outlet), _lease: Arc::clone(&self._lease) }
+        Self { outlet: Arc::clone(&self.outlet), _handles: Arc::clone(&self._handles) }
     }
 }
 
@@ -229,9 +209,9 @@ impl<M> Drop for Push<'_, M> {
 }
 
 /// A future that may wait; dropped, it waits no more.
-struct Waiting<'a> {
+pub(crate) struct Waiting<'a> {
     outlet: &'a dyn Outlet,
-    ticket: Ticket,
+    pub(crate) ticket: Ticket,
 }
 
 impl Drop for Waiting<'_> {

@@ -24,11 +24,15 @@ pub struct SendSink {
     ticket: Ticket,
 }
 
-impl SendSink {
-    pub(crate) const fn new(sender: Sender) -> Self {
-        Self { sender, accepted: None, mark: None, ticket: Ticket::new() }
+impl Sender {
+    /// The same handle as a `Sink`.
+    #[must_use]
+    pub const fn into_sink(self) -> SendSink {
+        SendSink { sender: self, accepted: None, mark: None, ticket: Ticket::new() }
     }
+}
 
+impl SendSink {
     /// Takes the message back that was accepted and not queued, if there is one.
     #[must_use]
     pub fn into_unqueued(mut self) -> Option<Bytes> {

@@ -10,7 +10,7 @@ use std::{
 use bytes::Bytes;
 use frame_codec::{Frames, IntoFrames};
 
-use super::Fault;
+use super::fault::Fault;
 
 /// Many frames, and for each the descriptors that came with it.
 ///

@@ -10,7 +10,7 @@ use std::{
 
 use frame_codec::Batch;
 
-use super::Fault;
+use super::fault::Fault;
 use crate::waiters::Parked;
 
 /// Two queues: what was read and belongs to a frame that is not complete yet, and what belongs to frames on their way to
@@ -265,7 +265,7 @@ mod tests {
     }
 
     fn frame(count: usize, payload: &str) -> Vec<u8> {
-        let payload = super::super::counted(u8::try_from(count).unwrap(), payload.as_bytes());
+        let payload = super::super::wire::counted(u8::try_from(count).unwrap(), payload.as_bytes());
         [&u32::try_from(payload.len()).unwrap().to_be_bytes()[..], &payload].concat()
     }
 

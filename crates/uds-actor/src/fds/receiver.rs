@@ -9,7 +9,8 @@ use std::{
 
 use futures_core::Stream;
 
-use super::{Batch, books::Books};
+use super::{batch::Batch, transit::Transit};
+use crate::receiver;
 
 /// Takes what arrives, batch by batch, each frame with its descriptors.
 ///
@@ -21,13 +22,13 @@ use super::{Batch, books::Books};
 /// ([`Limits::held`](super::Limits::held)). At either bound nothing more is read, and the kernel holds the peer back.
 #[derive(Debug)]
 pub struct Receiver {
-    receiver: crate::Receiver,
-    books: Arc<Books>,
+    receiver: receiver::Receiver,
+    transit: Arc<Transit>,
 }
 
 impl Receiver {
-    pub(super) const fn new(receiver: crate::Receiver, books: Arc<Books>) -> Self {
-        Self { receiver, books }
+    pub(super) const fn new(receiver: receiver::Receiver, transit: Arc<Transit>) -> Self {
+        Self { receiver, transit }
     }
 
     /// Waits for the next batch; `None` when nothing will follow. [`Control::finished`](crate::Control::finished) says
@@ -43,7 +44,7 @@ impl Receiver {
     /// The same for hand-written futures: `Pending` means that the task is woken when there is a batch.
     pub fn poll_recv_batch(&mut self, cx: &mut Context<'_>) -> Poll<Option<Batch>> {
         let Some(frames) = ready!(self.receiver.poll_recv_batch(cx)) else { return Poll::Ready(None) };
-        let (descriptors, actor) = self.books.incoming().deliver(&frames);
+        let (descriptors, actor) = self.transit.incoming().deliver(&frames);
         if let Some(actor) = actor {
             actor.wake();
         }
@@ -61,7 +62,7 @@ impl Stream for Receiver {
 
 impl Drop for Receiver {
     fn drop(&mut self) {
-        let waiting = self.books.incoming().abandon();
+        let waiting = self.transit.incoming().abandon();
         // Closing may take its time, and the lock is not needed for it.
         drop(waiting);
     }

@@ -1,9 +1,9 @@
 //! The handle that sends frames with descriptors.
 
-use std::{os::fd::OwnedFd, sync::Arc};
+use std::{future::poll_fn, os::fd::OwnedFd, sync::Arc};
 
-use super::{MAX_PER_FRAME, books::Books, counted, outgoing::Descriptors};
-use crate::SendError;
+use super::{attachment::Descriptors, limits::MAX_PER_FRAME, transit::Transit, wire::counted};
+use crate::{outlet::SendError, sender};
 
 /// Puts frames on a connection, with descriptors or without. Clone it for more producers: frames of one clone keep their
 /// order.
@@ -17,13 +17,13 @@ use crate::SendError;
 /// [`Actor::on_full`](crate::Actor::on_full) says.
 #[derive(Clone, Debug)]
 pub struct Sender {
-    sender: crate::Sender,
-    books: Arc<Books>,
+    sender: sender::Sender,
+    transit: Arc<Transit>,
 }
 
 impl Sender {
-    pub(super) const fn new(sender: crate::Sender, books: Arc<Books>) -> Self {
-        Self { sender, books }
+    pub(super) const fn new(sender: sender::Sender, transit: Arc<Transit>) -> Self {
+        Self { sender, transit }
     }
 
     /// Queues a frame without descriptors by copying the payload, as soon as there is room.
@@ -58,8 +58,12 @@ impl Sender {
         if descriptors.is_empty() {
             return self.sender.send(&frame).await;
         }
-        let mut descriptors = Descriptors::new(&self.books, &frame, descriptors);
-        self.sender.send_attached(&mut descriptors).await?;
+        let mut descriptors = Descriptors::new(&self.transit, &frame, descriptors);
+        let mut waiting = self.sender.waiting();
+        let outlet = self.sender.outlet();
+        poll_fn(|cx| descriptors.attach(|payload| outlet.poll_push(cx, &mut waiting.ticket, payload)))
+            .await
+            .map_err(|refusal| *refusal)?;
         descriptors.drop_rest();
         Ok(())
     }
@@ -83,7 +87,10 @@ impl Sender {
         if descriptors.is_empty() {
             return self.sender.try_send(&frame);
         }
-        self.sender.try_send_attached(&mut Descriptors::new(&self.books, &frame, descriptors))
+        let outlet = self.sender.outlet();
+        Descriptors::new(&self.transit, &frame, descriptors)
+            .attach(|payload| outlet.try_push(payload))
+            .map_err(|refusal| *refusal)
     }
 
     /// Waits until everything queued before this call, by whatever clone, is handed to the kernel.

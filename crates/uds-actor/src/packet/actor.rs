@@ -3,19 +3,10 @@
 use std::{fmt, sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use tokio::{sync::watch, task::unconstrained};
+use uds_socket::packet::{Socket, TwoWay};
 
-use super::{Socket, TwoWay, incoming::Incoming, outgoing::Outgoing, packets::Packets, task::Task};
-use crate::{
-    Control, Overflow, Receiver, Sender,
-    control::{Desk, Lease},
-    inbox::Inbox,
-    outbox::Outbox,
-    outlet::Outlet,
-    quiet::Farewell,
-    settings::Settings,
-    task::Verdict,
-};
+use super::{control::Control, driver::PacketDriver, packets::Packets, turned_away::TurnedAwayLog};
+use crate::{outlet::Overflow, receiver::Receiver, sender::Sender, settings::Settings, setup};
 
 /// A packet socket to be owned by a task: set its bounds, then [`spawn`](Self::spawn) it.
 ///
@@ -98,36 +89,15 @@ impl<S: Socket> Actor<S> {
         (receiver, control)
     }
 
-    fn start(mut self) -> (Sender, Receiver, Control) {
-        self.socket.refuse_descriptors();
-        let peer = self.socket.peer();
-        let desk = Arc::new(Desk::default());
-        let lease = Arc::new(Lease(Arc::clone(&desk)));
-        let largest = self.max_packet.min(self.socket.largest());
-        let packets = Packets::new(self.settings.outbox_bytes, largest, S::SEMANTICS);
-        let outbox = Arc::new(Outbox::new(packets, self.settings.overflow, Arc::clone(&desk)));
-        let inbox = Arc::new(Inbox::new(self.settings.inbox_bytes));
-        let (ending, told) = watch::channel(None);
-        let task = Task {
-            socket: self.socket,
-            outbox: Arc::clone(&outbox),
-            inbox: Arc::clone(&inbox),
-            desk: Arc::clone(&desk),
-            linger: self.settings.linger,
-            deadline: None,
-            draining: false,
-            outgoing: Outgoing::default(),
-            incoming: Incoming::new(self.max_packet, self.settings.inbox_bytes),
-            farewell: Farewell::default(),
-            idle: self.settings.idle(),
-            keep_alive: self.settings.keep_alive(),
-            verdict: Verdict { inbox: Arc::clone(&inbox), told: ending, ending: None },
-        };
-        // The task has a budget of its own, in bytes; tokio's would make it take "your turn is over" for "nothing left".
-        tokio::spawn(unconstrained(task.run()));
-        let sender = Sender::new(outbox as Arc<dyn Outlet>, Arc::clone(&lease));
-        let receiver = Receiver::new(Arc::clone(&inbox), Arc::clone(&lease));
-        (sender, receiver, Control::new(desk, inbox, told, peer, lease))
+    fn start(self) -> (Sender, Receiver, Control) {
+        let Self { socket, max_packet, settings } = self;
+        socket.refuse_descriptors();
+        let peer = socket.peer();
+        let turned_away = Arc::new(TurnedAwayLog::default());
+        let packets = Packets::new(settings.outbox_bytes, max_packet.min(socket.largest()), S::SEMANTICS);
+        let driver = PacketDriver::new(socket, max_packet, settings.inbox_bytes, Arc::clone(&turned_away));
+        let (sender, receiver, control) = setup::spawn(driver, packets, peer, settings);
+        (sender, receiver, Control::new(control, turned_away))
     }
 }
 
@@ -163,7 +133,7 @@ impl<S: TwoWay> Actor<S> {
     ///
     /// The task ends by [`Control::close`] or [`Control::abort`], by a broken connection, when both directions have
     /// ended, or when every handle is dropped.
-    /// A peer from which nothing is read any longer and that is gone is noticed within 5 seconds, also when nothing is sent.
+    /// A peer that we no longer read from and that is gone is noticed within 5 seconds, also when nothing is sent.
     ///
     /// # Panics
     ///

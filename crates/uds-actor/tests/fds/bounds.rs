@@ -72,7 +72,7 @@ async fn a_full_outbox_leaves_descriptors_with_their_owner_or_does_what_was_chos
     sender.send_with(b"second", &mut vec![descriptor]).await.unwrap();
     assert!(watch.is_closed());
     let report = soon("the report", control.abort()).await;
-    assert_eq!((report.dropped, report.descriptors.unwrap().dropped()), (1, 1));
+    assert_eq!((report.dropped, report.descriptors.dropped()), (1, 1));
 
     let (sender, _receiver, control, _there) = stuffed(Overflow::Disconnect);
     let mut mine = vec![file("mine")];

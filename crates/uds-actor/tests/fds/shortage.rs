@@ -86,7 +86,7 @@ fn child_has_too_many_in_flight() {
             assert_eq!(soon("the flush", sender.flush()).await, Err(SendError::Closed));
             let report = soon("the report", control.finished()).await;
             assert_eq!(fault(&report), &Fault::InFlight);
-            assert_eq!(texts(&report.descriptors.unwrap().take_returned()[0]), ["comes back"]);
+            assert_eq!(texts(&report.descriptors.take_returned()[0]), ["comes back"]);
         });
     });
 }

@@ -3,7 +3,10 @@
 
 use proptest::prelude::*;
 use tokio::net::UnixDatagram;
-use uds_actor::{Control, Count, Receiver, Report, Sender, Seqpacket, packet::Actor};
+use uds_actor::{
+    Count, Receiver, Sender, Seqpacket,
+    packet::{Actor, Control, Report},
+};
 
 use super::{
     drain,

@@ -12,8 +12,8 @@ use std::{
 
 use rustix::io::Errno;
 use uds_actor::{
-    Control, Peer, Reason, SendError,
-    packet::{Actor, Received, Semantics, Socket, TwoWay},
+    Peer, Reason, SendError,
+    packet::{Actor, Control, Received, Semantics, Socket, TwoWay},
 };
 
 use super::{drain, soon::soon};

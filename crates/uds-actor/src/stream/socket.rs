@@ -23,7 +23,7 @@ use tokio::{
 };
 use uds_socket::Rights;
 
-use crate::{Peer, transport::WriteShared};
+use crate::{Peer, write_shared::WriteShared};
 
 /// A connected Unix stream socket in the hands of an actor.
 ///

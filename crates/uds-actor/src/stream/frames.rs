@@ -14,11 +14,11 @@ use std::{io::IoSlice, sync::Arc};
 
 use frame_codec::{Batch, Encoder, Error, Framing, Limits, Written};
 
-use super::{Direct, Outbox, Queue};
 use crate::{
+    outbox::{Direct, Outbox, Queue},
     payload::{Besides, Payload},
     quiet::LITTLE,
-    transport::WriteShared,
+    write_shared::WriteShared,
 };
 
 /// Entries of one vectored write from the sender's side.
@@ -172,18 +172,20 @@ impl<F: Framing> Queue for Frames<F> {
 impl<F: Framing> Outbox<Frames<F>> {
     /// The bytes ever pushed and the bytes ever written, added up, and the memory the senders' side takes.
     pub(crate) fn usage(&self) -> (u64, usize) {
-        let mut state = self.lock();
-        let memory = state.queue.filling.memory_len();
-        if memory <= LITTLE {
-            state.queue.heavy = false;
-        }
-        (state.pushed.wrapping_add(state.written), memory)
+        self.with_queue(|queue, moved| {
+            let memory = queue.filling.memory_len();
+            if memory <= LITTLE {
+                queue.heavy = false;
+            }
+            (moved, memory)
+        })
     }
 
     /// Gives back memory that nothing waits in.
     pub(crate) fn release(&self) {
-        let mut state = self.lock();
-        state.queue.filling.release();
-        state.queue.heavy = false;
+        self.with_queue(|queue, _| {
+            queue.filling.release();
+            queue.heavy = false;
+        });
     }
 }
