@@ -80,6 +80,7 @@ mod attachment;
 mod batch;
 mod carrier;
 mod control;
+mod error;
 mod fault;
 mod incoming;
 mod limits;
@@ -98,6 +99,7 @@ use crate::Actor;
 pub use self::{
     batch::{Batch, Given, Lent, Message},
     control::Control,
+    error::{SendError, TrySendError},
     fault::Fault,
     limits::{Limits, MAX_PER_FRAME},
     passing::Passing,

@@ -2,7 +2,10 @@
 
 use std::{
     collections::VecDeque,
-    sync::{Arc, PoisonError},
+    sync::{
+        Arc, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
     task::{Context, Poll},
 };
 
@@ -23,6 +26,15 @@ const KEEP: usize = 32;
 pub(crate) struct Inbox {
     state: Mutex<State>,
     bytes: usize,
+    at_hand: AtHand,
+}
+
+/// What the receiver has taken and not given out yet, which is not delivered. Only the receiver writes it, for each message, so
+/// it must cost no lock.
+#[derive(Debug, Default)]
+struct AtHand {
+    frames: AtomicU64,
+    bytes: AtomicU64,
 }
 
 #[derive(Debug)]
@@ -60,6 +72,7 @@ impl Inbox {
             }),
             // Without a byte of room nothing would ever be read, not even the end.
             bytes: bytes.max(1),
+            at_hand: AtHand::default(),
         }
     }
 
@@ -129,10 +142,20 @@ impl Inbox {
         state.delivered = state.delivered - count;
     }
 
-    /// Says that nobody will take what waits.
-    pub(crate) fn drop_receiver(&self) {
+    /// Says how much of what was taken the receiver has not given out yet.
+    #[inline]
+    pub(crate) fn set_at_hand(&self, count: Count) {
+        // A report asked for meanwhile is as of some moment, whichever it sees first.
+        self.at_hand.frames.store(count.frames, Ordering::Relaxed);
+        self.at_hand.bytes.store(count.bytes, Ordering::Relaxed);
+    }
+
+    /// Says that what waits, and what is still at hand, will not be taken.
+    pub(crate) fn drop_receiver(&self, at_hand: Count) {
         let mut state = self.lock();
         state.receiver_gone = true;
+        state.delivered = state.delivered - at_hand;
+        self.set_at_hand(Count::default());
         let waiting = std::mem::take(&mut state.queue);
         drop(state);
         // Their credits lock the inbox again.
@@ -151,7 +174,13 @@ impl Inbox {
 
     /// What became of the frames so far.
     pub(crate) fn counts(&self) -> Taken {
-        let State { received, delivered, skipped, shortened, receiver_gone, .. } = *self.lock();
+        let state = self.lock();
+        let State { received, skipped, shortened, receiver_gone, .. } = *state;
+        let delivered = Count {
+            frames: state.delivered.frames.saturating_sub(self.at_hand.frames.load(Ordering::Relaxed)),
+            bytes: state.delivered.bytes.saturating_sub(self.at_hand.bytes.load(Ordering::Relaxed)),
+        };
+        drop(state);
         let lost = if receiver_gone { received - delivered } else { Count::default() };
         Taken { received, delivered, lost, skipped, shortened }
     }

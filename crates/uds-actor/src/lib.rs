@@ -69,6 +69,7 @@ mod channels;
 mod control;
 mod count;
 mod driver;
+mod error;
 pub mod fds;
 mod inbox;
 #[cfg(all(test, loom_check))]
@@ -96,20 +97,28 @@ mod write_shared;
 
 pub use crate::{
     actor::Actor,
-    channels::spawn_with_channels,
+    channels::{spawn_with_channels, spawn_with_tagged_channels},
     control::Control,
     count::Count,
-    outlet::{Overflow, SendError},
+    error::{FlushError, SendError, TrySendError, Unsent},
+    outlet::Overflow,
     owned::Owned,
     packet::TurnedAway,
     reason::{AncillaryFault, Reason},
     receiver::Receiver,
     report::Report,
-    sender::{Sender, Unsent},
+    sender::Sender,
     sink::SendSink,
     stream::socket::Socket,
     transport::Transport,
     write_shared::WriteShared,
+};
+#[doc(no_inline)]
+pub use bytes::Bytes;
+#[doc(inline)]
+pub use frame_codec::{
+    Batch, Delimited, Error as FrameError, Fixed, Framing, LengthPrefixed, Limits, Netstring, OctetCount, Oversize,
+    Raw, UntilEof, Varint, Whole,
 };
 #[doc(inline)]
 pub use uds_socket::{

@@ -390,7 +390,7 @@ fn what_a_dropped_receiver_leaves_is_counted_whenever_it_goes() {
         });
         let taken = inbox.poll_take(&Context::from_waker(Waker::noop()));
         let taken = matches!(&taken, Poll::Ready(Some(_))) as u64;
-        inbox.drop_receiver();
+        inbox.drop_receiver(Count::default());
         actor.join().unwrap();
         let (received, delivered, lost) = inbox.counts();
         assert_eq!((received.frames, delivered.frames, lost.frames), (2, taken, 2 - taken));

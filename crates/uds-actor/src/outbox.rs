@@ -10,8 +10,8 @@ use std::{
 };
 
 use crate::{
-    Overflow, SendError,
-    outlet::Outlet,
+    error::{FlushError, SendError, TrySendError},
+    outlet::{Outlet, Overflow},
     payload::Payload,
     requests::{Request, Requests},
     sync::{Mutex, MutexGuard},
@@ -302,28 +302,28 @@ impl<Q: Queue + Send> Outlet for Outbox<Q> {
         self.poll_wait(state, cx, ticket)
     }
 
-    fn try_push(&self, payload: Payload<'_>) -> Result<(), Box<SendError>> {
+    fn try_push(&self, payload: Payload<'_>) -> Result<(), Box<TrySendError>> {
         let state = self.lock();
         if state.phase != Phase::Open {
-            return Err(Box::new(SendError::Closed));
+            return Err(Box::new(TrySendError::Closed));
         }
         if !state.queue.has_room(payload) {
-            return Err(Box::new(SendError::Full));
+            return Err(Box::new(TrySendError::Full));
         }
-        accept(state, payload)
+        accept(state, payload).map_err(|error| Box::new((*error).into()))
     }
 
     fn mark(&self) -> u64 {
         self.lock().pushed
     }
 
-    fn poll_written(&self, cx: &Context<'_>, ticket: &mut Ticket, mark: u64) -> Poll<Result<(), SendError>> {
+    fn poll_written(&self, cx: &Context<'_>, ticket: &mut Ticket, mark: u64) -> Poll<Result<(), FlushError>> {
         let mut state = self.lock();
         if state.written >= mark {
             return Poll::Ready(Ok(()));
         }
         if state.phase == Phase::Closed {
-            return Poll::Ready(Err(SendError::Closed));
+            return Poll::Ready(Err(FlushError));
         }
         state.waiting.register(ticket, cx);
         Poll::Pending

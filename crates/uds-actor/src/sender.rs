@@ -11,7 +11,8 @@ use bytes::Bytes;
 use frame_codec::Batch;
 
 use crate::{
-    outlet::{Outlet, SendError},
+    error::{FlushError, SendError, TrySendError, Unsent},
+    outlet::Outlet,
     payload::{Message, Payload},
     requests::Handles,
     waiters::Ticket,
@@ -96,8 +97,8 @@ impl Sender {
     ///
     /// # Errors
     ///
-    /// [`SendError::Full`] if there is no room now, and as for [`send`](Self::send).
-    pub fn try_send(&self, payload: &[u8]) -> Result<(), SendError> {
+    /// [`TrySendError::Full`] if there is no room now, and as for [`send`](Self::send).
+    pub fn try_send(&self, payload: &[u8]) -> Result<(), TrySendError> {
         self.outlet.try_push(Payload::lent(payload)).map_err(|refusal| *refusal)
     }
 
@@ -114,7 +115,12 @@ impl Sender {
         self.outlet.mark()
     }
 
-    pub(crate) fn poll_written(&self, cx: &Context<'_>, ticket: &mut Ticket, mark: u64) -> Poll<Result<(), SendError>> {
+    pub(crate) fn poll_written(
+        &self,
+        cx: &Context<'_>,
+        ticket: &mut Ticket,
+        mark: u64,
+    ) -> Poll<Result<(), FlushError>> {
         self.outlet.poll_written(cx, ticket, mark)
     }
 
@@ -130,12 +136,12 @@ impl Sender {
     ///
     /// # Errors
     ///
-    /// [`SendError::Closed`] if the connection ended before; the report says what is returned.
+    /// [`FlushError`] if the connection ended before.
     ///
     /// # Cancel safety
     ///
     /// Cancel safe.
-    pub async fn flush(&self) -> Result<(), SendError> {
+    pub async fn flush(&self) -> Result<(), FlushError> {
         let mark = self.outlet.mark();
         let mut waiting = self.waiting();
         poll_fn(|cx| self.outlet.poll_written(cx, &mut waiting.ticket, mark)).await
@@ -161,7 +167,7 @@ impl Sender {
     /// # Cancel safety
     ///
     /// Cancel safe; once polled, the connection finishes whether the future is kept or not.
-    pub async fn finish(self) -> Result<(), SendError> {
+    pub async fn finish(self) -> Result<(), FlushError> {
         self.outlet.finish();
         self.flush().await
     }
@@ -220,15 +226,4 @@ impl Drop for Waiting<'_> {
             self.outlet.forget(&self.ticket);
         }
     }
-}
-
-/// What was not sent, given back.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("not sent")]
-pub struct Unsent<T> {
-    /// What comes back.
-    pub message: T,
-    /// Why.
-    #[source]
-    pub reason: SendError,
 }

@@ -23,7 +23,7 @@ use tokio::{
     net::UnixStream,
     sync::mpsc,
 };
-use uds_actor::{Actor, Control, Owned, Reason, SendError, Sender, spawn_with_channels};
+use uds_actor::{Actor, Control, FlushError, Owned, Reason, SendError, Sender, spawn_with_channels};
 
 use self::soon::{LONG, soon};
 
@@ -117,12 +117,12 @@ async fn a_flush_waits_for_what_was_taken_up_while_something_else_was_told() {
     tokio::task::yield_now().await;
     let report = soon("the report", control.abort()).await;
     assert_eq!((report.handed_to_kernel.frames, report.unsent.len()), (2, 1));
-    assert_eq!(soon("the flush", flushing).await.unwrap(), Err(SendError::Closed), "one frame came back");
+    assert_eq!(soon("the flush", flushing).await.unwrap(), Err(FlushError), "one frame came back");
 }
 
 #[tokio::test]
 async fn a_flush_does_not_wait_for_what_was_taken_up_behind_it() {
-    type Flush = Pin<Box<dyn Future<Output = Result<(), SendError>> + Send>>;
+    type Flush = Pin<Box<dyn Future<Output = Result<(), FlushError>> + Send>>;
     let slot: Arc<Mutex<Option<Sender>>> = Arc::default();
     let flushing: Arc<Mutex<Option<Flush>>> = Arc::default();
     let (senders, flushes) = (Arc::clone(&slot), Arc::clone(&flushing));
@@ -417,7 +417,7 @@ async fn those_who_wait_hear_of_a_failed_write_although_the_peer_goes_on_writing
     let large = vec![0; 900_000];
     sender.send(&large).await.unwrap();
     let (flushed, sent) = soon("bad news", async { tokio::join!(sender.flush(), sender.send(&large)) }).await;
-    assert_eq!((flushed, sent), (Err(SendError::Closed), Err(SendError::Closed)));
+    assert_eq!((flushed, sent), (Err(FlushError), Err(SendError::Closed)));
     (&there).write_all(b"\0\0\0\x02ok").unwrap();
     assert_eq!(soon("the frame", receiver.recv_batch()).await.unwrap().len(), 1);
     drop(there);

@@ -38,8 +38,8 @@ use tokio::{
     net::UnixStream,
 };
 use uds_actor::{
-    Actor, Bind, Connect, Overflow, Reason, SendError,
-    fds::{Control, Fault, Limits, MAX_PER_FRAME, Receiver, Report, Sender},
+    Actor, Bind, Connect, FlushError, Overflow, Reason,
+    fds::{Control, Fault, Limits, MAX_PER_FRAME, Receiver, Report, SendError, Sender, TrySendError},
 };
 
 use self::{

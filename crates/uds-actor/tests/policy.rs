@@ -11,7 +11,7 @@ use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::UnixStream,
 };
-use uds_actor::{Actor, Control, Overflow, Reason, Receiver, SendError};
+use uds_actor::{Actor, Control, Overflow, Reason, Receiver, TrySendError};
 
 use self::soon::soon;
 
@@ -114,7 +114,7 @@ async fn a_sink_that_is_refused_for_good_still_has_the_message() {
     sink.feed(Bytes::from_static(b"accepted")).await.unwrap();
     soon("the end", control.abort()).await;
     for _ in 0..2 {
-        assert_eq!(soon("the refusal", sink.flush()).await, Err(SendError::Closed));
+        assert_eq!(soon("the refusal", sink.flush()).await, Err(TrySendError::Closed));
     }
     assert_eq!(sink.into_unqueued().as_deref(), Some(&b"accepted"[..]));
 }
@@ -126,7 +126,7 @@ async fn a_sink_goes_on_behind_a_message_that_the_framing_refuses() {
     let (sender, _receiver, _control) = Actor::new(here, Delimited::lines()).spawn();
     let mut sink = sender.into_sink();
     sink.feed(Bytes::from_static(b"two\nlines")).await.unwrap();
-    assert!(matches!(sink.flush().await, Err(SendError::Unsendable(_))));
+    assert!(matches!(sink.flush().await, Err(TrySendError::Unsendable(_))));
     sink.send(Bytes::from_static(b"one line")).await.unwrap();
     soon("the close", sink.close()).await.unwrap();
     let mut text = String::new();

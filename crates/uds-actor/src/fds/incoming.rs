@@ -196,8 +196,11 @@ impl Incoming {
 
     /// Takes the descriptors of frames that the receiver takes, which come in the order in which they were sorted. Gives the
     /// actor's waker if it can go on.
-    pub(super) fn deliver(&mut self, frames: &Batch) -> (VecDeque<Vec<OwnedFd>>, Option<Waker>) {
-        let lots = frames.iter().filter(|frame| matches!(Fault::count_of(frame), Ok(1..))).count();
+    pub(super) fn deliver<'a>(
+        &mut self,
+        frames: impl Iterator<Item = &'a [u8]>,
+    ) -> (VecDeque<Vec<OwnedFd>>, Option<Waker>) {
+        let lots = frames.filter(|frame| matches!(Fault::count_of(frame), Ok(1..))).count();
         let rest = self.matched.split_off(lots.min(self.matched.len()));
         let taken = mem::replace(&mut self.matched, rest);
         let count: usize = taken.iter().map(Vec::len).sum();
@@ -299,7 +302,7 @@ mod tests {
                 while let Some(batch) = decoder.next_batch().unwrap() {
                     let (batch, fault) = incoming.sort(batch, read - decoder.truncated_len() as u64);
                     assert_eq!(fault, None, "{joined} {room}");
-                    let (lots, _) = incoming.deliver(&batch);
+                    let (lots, _) = incoming.deliver(batch.iter());
                     let mut lots = lots.iter().map(Vec::len);
                     found.extend(batch.iter().map(|frame| if frame[0] == 0 { 0 } else { lots.next().unwrap() }));
                 }

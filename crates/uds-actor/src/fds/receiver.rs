@@ -1,7 +1,9 @@
 //! The handle that receives frames with descriptors.
 
 use std::{
+    collections::VecDeque,
     future::poll_fn,
+    os::fd::OwnedFd,
     pin::Pin,
     sync::Arc,
     task::{Context, Poll, ready},
@@ -9,10 +11,13 @@ use std::{
 
 use futures_core::Stream;
 
-use super::{batch::Batch, transit::Transit};
+use super::{
+    batch::{Batch, Message},
+    transit::Transit,
+};
 use crate::receiver;
 
-/// Takes what arrives, batch by batch, each frame with its descriptors.
+/// Takes what arrives, frame by frame or batch by batch, each frame with its descriptors.
 ///
 /// Dropping it leaves what has not been read in the kernel; what was read and not taken is lost, and its descriptors closed.
 ///
@@ -31,6 +36,17 @@ impl Receiver {
         Self { receiver, transit }
     }
 
+    /// Waits for the next frame and gives it away with its descriptors; `None` when nothing will follow.
+    ///
+    /// # Cancel safety
+    ///
+    /// Cancel safe: a dropped future has taken nothing.
+    pub async fn recv(&mut self) -> Option<Message> {
+        let mut frame = poll_fn(|cx| self.receiver.poll_recv_shared(cx)).await?;
+        let descriptors = self.take_descriptors([&frame[..]].into_iter()).pop_front().unwrap_or_default();
+        Some(Message { payload: frame.split_off(1.min(frame.len())), descriptors })
+    }
+
     /// Waits for the next batch; `None` when nothing will follow. [`Control::finished`](crate::Control::finished) says
     /// why it ended.
     ///
@@ -44,11 +60,17 @@ impl Receiver {
     /// The same for hand-written futures: `Pending` means that the task is woken when there is a batch.
     pub fn poll_recv_batch(&mut self, cx: &mut Context<'_>) -> Poll<Option<Batch>> {
         let Some(frames) = ready!(self.receiver.poll_recv_batch(cx)) else { return Poll::Ready(None) };
-        let (descriptors, actor) = self.transit.incoming().deliver(&frames);
+        let descriptors = self.take_descriptors(frames.iter());
+        Poll::Ready(Some(Batch::new(frames, descriptors)))
+    }
+
+    /// The descriptors of these frames, which are the next: one entry for each frame that has any.
+    fn take_descriptors<'a>(&self, frames: impl Iterator<Item = &'a [u8]>) -> VecDeque<Vec<OwnedFd>> {
+        let (descriptors, actor) = self.transit.incoming().deliver(frames);
         if let Some(actor) = actor {
             actor.wake();
         }
-        Poll::Ready(Some(Batch::new(frames, descriptors)))
+        descriptors
     }
 }
 

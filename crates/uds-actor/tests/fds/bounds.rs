@@ -62,7 +62,7 @@ async fn a_full_outbox_leaves_descriptors_with_their_owner_or_does_what_was_chos
     let (sender, _receiver, _control, _there) = stuffed(Overflow::Wait);
     let (descriptor, watch) = watched();
     let mut mine = vec![descriptor];
-    assert_eq!(sender.try_send_with(b"second", &mut mine), Err(SendError::Full));
+    assert_eq!(sender.try_send_with(b"second", &mut mine), Err(TrySendError::Full));
     sender.try_send(b"without any there is room").unwrap();
     assert_eq!((mine.len(), watch.is_closed()), (1, false));
     soon("room", sender.send_with(b"second", &mut mine)).await.unwrap();

@@ -115,7 +115,7 @@ async fn a_peer_that_takes_no_descriptors_is_named_and_they_come_back() {
         assert_eq!(account(&soon("the report", control.abort()).await), (1, 0, 0, 0, 0));
         return;
     }
-    assert_eq!(flushed, Err(SendError::Closed));
+    assert_eq!(flushed, Err(FlushError));
     assert_eq!(soon("the first", heard.recv_batch()).await.unwrap().get(0), Some(&b"\0plain"[..]));
     let report = soon("the report", control.finished()).await;
     assert_eq!(fault(&report), &Fault::Refused);

@@ -83,7 +83,7 @@ fn child_has_too_many_in_flight() {
             // The pauses between the attempts pass at once: nobody else has anything to do.
             tokio::time::pause();
             sender.send_with(b"gives up", &mut vec![file("comes back")]).await.unwrap();
-            assert_eq!(soon("the flush", sender.flush()).await, Err(SendError::Closed));
+            assert_eq!(soon("the flush", sender.flush()).await, Err(FlushError));
             let report = soon("the report", control.finished()).await;
             assert_eq!(fault(&report), &Fault::InFlight);
             assert_eq!(texts(&report.descriptors.take_returned()[0]), ["comes back"]);
