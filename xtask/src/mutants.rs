@@ -137,6 +137,8 @@ fn test(workspace: &Workspace, place: Option<&str>, options: &flags::Mutants) ->
     }
     let command = Command::cargo(arguments)
         .with_variable("PROPTEST_CASES", CASES)
+        // A case that caught one mutant would be replayed for the next, which our tests alone might not catch.
+        .with_variable("PROPTEST_DISABLE_FAILURE_PERSISTENCE", "true")
         // A directory for all runs: what is below us is built once.
         .with_variable("CARGO_TARGET_DIR", path(&workspace.target.join("mutants/build")));
     say(&format!("$ {command}"));

@@ -1,11 +1,11 @@
-//! One Unix socket file: which one it is, whose, and whether a process listens on it.
+//! One Unix socket file: which file it is, who owns it, and whether a process listens on it.
 //!
-//! | to | take |
+//! | to | use |
 //! |---|---|
 //! | describe a socket file and recognise it later | [`Facts`], [`Facts::is_same_file`] |
 //! | find out whether a socket is bound to the file, without its server noticing | [`ask`] with [`Question::Lookup`] |
 //! | find out whether a process listens, by connecting | [`ask`] with [`Question::Connect`] |
-//! | say what follows from the kernel's table and from such an answer | [`Liveness`] |
+//! | draw a conclusion from the kernel's table and such an answer | [`Liveness`] |
 //! | decide whether a name that begins with a dot counts | [`DotFiles`] |
 //!
 //! ```
@@ -26,7 +26,8 @@
 //!
 //! # What this crate is not
 //!
-//! It does not bind (`uds-socket`), does not list or watch directories (`fs-watch`), and needs no runtime. It is for Linux.
+//! It does not bind sockets (`uds-socket` does) and does not list or watch directories (`fs-watch` does). It needs no runtime.
+//! Linux only.
 
 #![forbid(unsafe_code)]
 

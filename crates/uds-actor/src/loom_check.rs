@@ -20,7 +20,7 @@ use frame_codec::{Batch, Delimited, Encoder, Intake, Limits};
 use loom::{future::block_on, model::Builder, thread};
 
 use crate::{
-    Overflow, SendError,
+    FlushError, Overflow, SendError,
     count::Count,
     inbox::Inbox,
     outbox::{Outbox, Taken},
@@ -127,7 +127,7 @@ fn try_send(outbox: &impl Outlet, line: &str) -> Result<(), Box<SendError>> {
     block_on(poll_fn(|cx| outbox.poll_push(cx, &mut ticket, Payload::lent(line.as_bytes()))))
 }
 
-fn flush(outbox: &impl Outlet) -> Result<(), SendError> {
+fn flush(outbox: &impl Outlet) -> Result<(), FlushError> {
     let (mark, mut ticket) = (outbox.mark(), Ticket::new());
     block_on(poll_fn(|cx| outbox.poll_written(cx, &mut ticket, mark)))
 }

@@ -408,3 +408,53 @@ fn a_second_table_is_wanted_for_whom_no_table_lacked_before() {
         now += Duration::from_secs(5);
     }
 }
+
+#[test]
+fn one_bound_socket_among_others_is_waited_for() {
+    for (first, second) in [(State::Unconnected, State::Listening), (State::Listening, State::Unconnected)] {
+        let (mut roster, now) = (roster(), Instant::now());
+        roster.handle_listing(complete(&[("a", born(1, 1)), ("b", born(2, 1))]));
+        let both = move |facts: &Facts| {
+            let state = if facts.inode == 1 { first } else { second };
+            Some(Entry::new(unix_diag::Kind::Stream, state, 90 + u32::try_from(facts.inode).unwrap()))
+        };
+        roster.handle_table(Some(both), 2, now);
+        assert!(roster.has_bound(), "{first:?} {second:?}");
+        // The next table lacks both. What was bound may listen where the table does not reach.
+        roster.handle_table(empty_table(), 2, now);
+        assert!(roster.has_bound(), "{first:?} {second:?}");
+        // And none has been bound before it is known to be.
+        roster.handle_table(table(3, State::Listening), 0, now);
+        assert!(!roster.has_bound());
+    }
+}
+
+#[test]
+fn a_suspect_is_remembered_as_the_table_had_it() {
+    let (mut roster, now) = (with_a(), Instant::now());
+    assert_eq!(roster.last_entry("a".as_ref()), None, "no table has had it");
+    roster.handle_table(table(1, State::Listening), 1, now);
+    assert_eq!((roster.suspects(), roster.last_entry("a".as_ref())), (0, Some((99, Verdict::Listening))));
+    roster.handle_table(empty_table(), 1, now);
+    assert_eq!((roster.suspects(), roster.last_entry("a".as_ref())), (1, Some((99, Verdict::Listening))));
+    assert_eq!(roster.last_entry("b".as_ref()), None);
+    roster.handle_listing(complete(&[("a", born(1, 1)), ("b", born(2, 1)), ("c", born(3, 1))]));
+    roster.handle_table(empty_table(), 3, now);
+    assert_eq!(roster.suspects(), 3);
+}
+
+#[test]
+fn a_suspect_that_the_table_has_after_all_is_not_gone() {
+    let (mut roster, now) = (with_a(), Instant::now());
+    roster.handle_table(table(1, State::Unconnected), 1, now);
+    roster.handle_table(empty_table(), 1, now);
+    assert_eq!(suspects(&mut roster), ["a"]);
+    roster.handle_entry("a".as_ref(), &Entry::new(unix_diag::Kind::Stream, State::Listening, 99));
+    assert_eq!(changes(&mut roster), ["!a@1"]);
+    assert_eq!(roster.poll_doubt(), None, "it is the socket that it was");
+    // Another socket behind the same name: its file must be another.
+    roster.handle_entry("a".as_ref(), &Entry::new(unix_diag::Kind::Stream, State::Listening, 100));
+    assert_eq!(roster.poll_doubt().as_deref(), Some("a".as_ref()));
+    roster.handle_entry("b".as_ref(), &Entry::new(unix_diag::Kind::Stream, State::Listening, 7));
+    assert_eq!(changes(&mut roster), [""; 0]);
+}
