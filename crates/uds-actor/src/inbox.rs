@@ -13,7 +13,7 @@ use frame_codec::{Batch, Intake};
 
 use crate::{
     count::Count,
-    report::Taken,
+    report::Arrived,
     sync::{Mutex, MutexGuard},
     waiters::Parked,
 };
@@ -173,7 +173,7 @@ impl Inbox {
     }
 
     /// What became of the frames so far.
-    pub(crate) fn counts(&self) -> Taken {
+    pub(crate) fn counts(&self) -> Arrived {
         let state = self.lock();
         let State { received, skipped, shortened, receiver_gone, .. } = *state;
         let delivered = Count {
@@ -182,7 +182,7 @@ impl Inbox {
         };
         drop(state);
         let lost = if receiver_gone { received - delivered } else { Count::default() };
-        Taken { received, delivered, lost, skipped, shortened }
+        Arrived { received, delivered, lost, skipped, shortened }
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {

@@ -27,6 +27,7 @@ use crate::{
     outlet::Outlet,
     packet::{Semantics, packets::Packets},
     payload::Payload,
+    report::Arrived,
     requests::Requests,
     stream::frames::{BLOCK, Frames},
     sync::Mutex,
@@ -371,7 +372,7 @@ fn an_actor_without_credit_is_woken_when_memory_comes_back() {
         drop(kept);
         actor.join().unwrap();
         assert_eq!(words, ["one", "two"]);
-        let (received, delivered, lost) = inbox.counts();
+        let Arrived { received, delivered, lost, .. } = inbox.counts();
         assert_eq!((received.frames, delivered.frames, lost.frames), (2, 2, 0));
     });
 }
@@ -392,7 +393,7 @@ fn what_a_dropped_receiver_leaves_is_counted_whenever_it_goes() {
         let taken = matches!(&taken, Poll::Ready(Some(_))) as u64;
         inbox.drop_receiver(Count::default());
         actor.join().unwrap();
-        let (received, delivered, lost) = inbox.counts();
+        let Arrived { received, delivered, lost, .. } = inbox.counts();
         assert_eq!((received.frames, delivered.frames, lost.frames), (2, taken, 2 - taken));
     });
 }

@@ -66,7 +66,7 @@ pub(crate) struct Ending {
 
 /// What became of the frames that the actor has read, so far.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Taken {
+pub(crate) struct Arrived {
     pub(crate) received: Count,
     pub(crate) delivered: Count,
     pub(crate) lost: Count,
@@ -75,7 +75,7 @@ pub(crate) struct Taken {
 }
 
 impl Ending {
-    pub(crate) fn report(&self, peer: Option<Peer>, taken: Taken) -> Report {
+    pub(crate) fn report(&self, peer: Option<Peer>, arrived: Arrived) -> Report {
         Report {
             peer,
             reason: self.reason.clone(),
@@ -84,13 +84,13 @@ impl Ending {
             rejected: self.rejected,
             dropped: self.dropped,
             truncated_sending: self.truncated_sending,
-            received: taken.received,
-            delivered: taken.delivered,
-            lost: taken.lost,
+            received: arrived.received,
+            delivered: arrived.delivered,
+            lost: arrived.lost,
             truncated_receiving: self.truncated_receiving,
             unterminated: self.unterminated,
-            skipped: taken.skipped,
-            shortened: taken.shortened,
+            skipped: arrived.skipped,
+            shortened: arrived.shortened,
         }
     }
 }
