@@ -2,7 +2,7 @@
 
 use std::{
     fmt, io,
-    os::fd::{AsFd as _, BorrowedFd, OwnedFd},
+    os::fd::{AsFd, BorrowedFd},
     time::Instant,
 };
 
@@ -23,8 +23,8 @@ use super::{
 /// The bytes of the length in front of each message.
 const HEAD: usize = 8;
 
-pub(super) struct Framed {
-    socket: OwnedFd,
+pub(super) struct Framed<S> {
+    socket: S,
     framing: LengthPrefixed,
     inbox: Buffer,
     outbox: Buffer,
@@ -83,8 +83,8 @@ pub(super) enum Filled {
     Over,
 }
 
-impl Framed {
-    pub(super) fn new(socket: OwnedFd, buffers: Buffers) -> Self {
+impl<S: AsFd> Framed<S> {
+    pub(super) fn new(socket: S, buffers: Buffers) -> Self {
         uds_socket::set_rights(socket.as_fd(), Rights::Refused);
         Self {
             socket,
@@ -104,7 +104,7 @@ impl Framed {
         self.socket.as_fd()
     }
 
-    pub(super) fn into_socket(self) -> OwnedFd {
+    pub(super) fn into_socket(self) -> S {
         self.socket
     }
 
@@ -320,7 +320,7 @@ impl Framed {
     }
 }
 
-impl fmt::Debug for Framed {
+impl<S: fmt::Debug> fmt::Debug for Framed<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Framed")
             .field("socket", &self.socket)
