@@ -1,4 +1,4 @@
-//! A typed channel over one Unix socket, without a runtime.
+//! A typed channel over one Unix socket, without a runtime or under tokio.
 //!
 //! Two programs exchange messages, each in its own way: one may block, the other may have an event loop. The wire format is
 //! that of the Sōzu proxy's channel: eight bytes, little-endian, with the length of the whole frame including themselves, and
@@ -43,6 +43,9 @@
 //! so it does not matter where the stream came from or which other process shares it, and
 //! [`into_nonblocking`](Channel::into_nonblocking) cannot fail.
 //!
+//! With the feature `tokio` there is `AsyncChannel`, too: `send`, `feed`, `flush` and `recv` as `async` calls on a tokio
+//! `UnixStream`, with the same codecs, bounds and errors. All but `send` are cancel safe.
+//!
 //! # Limits
 //!
 //! Each direction has its own buffer with its own bound, see [`Buffers`]. A message and its length together must fit. A length
@@ -55,12 +58,14 @@
 //!
 //! # What this crate is not
 //!
-//! It does not match replies to requests (`packetizer` does) and passes no descriptors. With tokio, use `uds-actor`. Linux only.
+//! It does not match replies to requests (`packetizer` does) and passes no descriptors. For frames instead of
+//! typed messages under tokio, use `uds-actor`. Linux only.
 //!
 //! # Features
 //!
 //! - `json`: `Json`, messages as JSON, with serde.
 //! - `prost`: `Prost`, messages as Protocol Buffers.
+//! - `tokio`: `AsyncChannel`, the same channel for programs with tokio.
 #![forbid(unsafe_code)]
 
 mod blocking;

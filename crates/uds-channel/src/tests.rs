@@ -217,7 +217,7 @@ fn the_memory_of_an_unusual_message_is_given_back() {
     });
     channel.send(&large).unwrap();
     assert_eq!(channel.recv().unwrap().len(), large.len());
-    assert!(channel.scratch.capacity() <= 128);
+    assert!(channel.coded.scratch.capacity() <= 128);
     for _ in 0..40 {
         channel.send(b"small").unwrap();
         channel.recv().unwrap();
@@ -230,8 +230,8 @@ fn the_memory_of_an_unusual_message_is_given_back() {
 fn a_message_that_is_refused_keeps_no_memory() {
     let (mut channel, _there) = over_socket(Buffers::both(Capacity::growable(64, 1000)));
     assert!(matches!(channel.send(&[0; 100_000]), Err(Error::TooLarge { len: 100_000, max: 992 })));
-    assert!(channel.scratch.capacity() <= 1000, "{} bytes", channel.scratch.capacity());
+    assert!(channel.coded.scratch.capacity() <= 1000, "{} bytes", channel.coded.scratch.capacity());
     let mut channel = channel.into_nonblocking();
     assert!(matches!(channel.queue(&[0; 100_000]), Err(Error::TooLarge { .. })));
-    assert!(channel.scratch.capacity() <= 1000, "{} bytes", channel.scratch.capacity());
+    assert!(channel.coded.scratch.capacity() <= 1000, "{} bytes", channel.coded.scratch.capacity());
 }
