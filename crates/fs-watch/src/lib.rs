@@ -125,7 +125,6 @@ mod driver;
 mod error;
 mod event;
 mod eyes;
-mod filesystem;
 mod health;
 mod hints;
 mod ladder;

@@ -1,17 +1,17 @@
-//! A directory that is not there.
+//! A directory that does not exist.
 
-/// What to do about a directory that is not there when the watching starts.
+/// What to do if the directory does not exist when watching starts.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Missing {
-    /// Refuse to start, with [`Error::Missing`].
+    /// Fail to start, with [`Error::Missing`].
     #[default]
     Refuse,
-    /// Start, say that the directory is [missing](crate::Why::Missing), and wait until somebody makes it.
+    /// Start, report that the directory is [missing](crate::Why::Missing), and wait until it is created.
     Wait,
-    /// Make it, and the directories above it that are missing, with this mode less the process's umask.
-    /// If it is deleted later it is not made again, but waited for.
+    /// Create it and its missing parents, with this mode minus the process's umask. If it is deleted later, it is not
+    /// created again; the watcher waits for it.
     Create {
-        /// Permission bits: `0o700` and the like.
+        /// Permission bits, such as `0o700`.
         mode: u32,
     },
 }

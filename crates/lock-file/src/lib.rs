@@ -31,6 +31,7 @@
 //! | the file is replaced between opening and locking, so that two processes lock two files | the name is checked again under the lock |
 //! | other users may open it, and so lock it | its mode is set to 0600, whatever the umask |
 //! | a child process between `fork` and `exec` has the descriptor, too | the file is unlocked, not just closed |
+//! | a process that only examines the lock keeps another from taking it | it shares the lock, and the other gets [`Error::Examined`] |
 //! | the file is removed, and the next two processes lock two files | it is removed only while it is locked, and a locked file is compared with the one that has the name |
 //! | root creates it in a user's own directory | root gives it to that user; if root could not, that user may replace it |
 //! | the disk is full and the pid cannot be written | the pid is for people to read, so it is left out |

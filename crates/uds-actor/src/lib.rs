@@ -128,5 +128,5 @@ pub use frame_codec::{
 pub use uds_socket::{
     AcceptStats, Acceptable, Accepted, Address, Admit, Bind, BoundDatagram, Connect, Draining, Error, FileKind,
     Listener, Liveness, LockFault, Mode, NameLoss, PathFault, Peer, Result, Seqpacket, SeqpacketListener, SocketKind,
-    Warning, Withdrawal, probe,
+    Verdict, Warning, Withdrawal, probe,
 };

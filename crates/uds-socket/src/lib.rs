@@ -57,7 +57,6 @@ mod denied;
 mod error;
 #[cfg(feature = "tokio")]
 mod listener;
-mod liveness;
 mod mode;
 mod overflow;
 #[cfg(feature = "tokio")]
@@ -84,7 +83,6 @@ pub use crate::{
     blocking::{BlockingDraining, BlockingListener},
     connect::Connect,
     error::{Error, PathFault, Result},
-    liveness::Liveness,
     mode::Mode,
     peer::Peer,
     probe::probe,
@@ -98,3 +96,5 @@ pub use crate::{
 };
 #[doc(inline)]
 pub use lock_file::{Fault as LockFault, FileKind};
+#[doc(inline)]
+pub use socket_file::{Answer, Evidence, Liveness, Verdict};
