@@ -1,4 +1,4 @@
-//! How an actor is set up.
+//! An actor over a stream, before it is spawned.
 
 use std::{fmt, time::Duration};
 
@@ -16,7 +16,7 @@ use crate::{
     transport::Transport,
 };
 
-/// A connection to be owned by a task: set its bounds, then [`spawn`](Self::spawn) it.
+/// A connection that a task will own: set its bounds, then [`spawn`](Self::spawn) it.
 ///
 /// ```
 /// # #[tokio::main(flavor = "current_thread")]
@@ -93,21 +93,21 @@ impl<T: Transport, F: Framing + Clone + Send + 'static> Actor<T, F> {
         self
     }
 
-    /// Ends the connection when the peer has sent no byte for so long. Without it a silent peer is left in peace; so is,
-    /// with it, one that is not listened to because the inbox is full or the receiver gone.
+    /// Ends the connection when the peer has sent no byte for this long. Time in which we do not listen, because the inbox is full
+    /// or the receiver is gone, does not count. Without a timeout, a silent peer may stay.
     pub fn idle_timeout(mut self, time: Duration) -> Self {
         self.settings.idle_timeout = Some(time);
         self
     }
 
-    /// Sends what `frame` gives when nothing else has been sent for so long, so that the peer's idle timeout, or a
-    /// middlebox's, does not end the connection. It is called in the actor's task and must not block.
+    /// Sends what `frame` returns when nothing else has been sent for this long, so that the peer's idle timeout does not end the
+    /// connection. It is called in the actor's task and must not block.
     pub fn keep_alive(mut self, every: Duration, frame: impl Fn() -> Bytes + Send + 'static) -> Self {
         self.settings.keep_alive = Some((every, Box::new(frame)));
         self
     }
 
-    /// Hands the stream to a task of the current runtime and gives out the handles.
+    /// Gives the stream to a task of the current runtime and returns the handles.
     ///
     /// The task ends by [`Control::close`] or [`Control::abort`], by a broken connection, when both directions have
     /// ended, or when every handle is dropped.

@@ -1,4 +1,4 @@
-//! The handle that ends a connection and tells how it ended.
+//! The handle that ends a connection and returns the report.
 
 use std::{sync::Arc, time::Duration};
 
@@ -12,7 +12,7 @@ use crate::{
     requests::{Handles, Request, Requests},
 };
 
-/// Closes a connection and gives the account of it.
+/// Closes a connection and returns the report.
 ///
 /// Dropping it does not end the connection; dropping every handle does.
 #[derive(Clone, Debug)]
@@ -20,7 +20,7 @@ pub struct Control {
     requests: Arc<Requests>,
     inbox: Arc<Inbox>,
     ending: watch::Receiver<Option<Arc<Ending>>>,
-    /// What was on its way to the actor at its end, if somebody carries frames to it: told a little later.
+    /// What was on its way to the actor at its end, if another task carries frames to it. That task tells it a little later.
     left_outside: Option<watch::Receiver<Option<Batch>>>,
     peer: Option<Peer>,
     _handles: Arc<Handles>,
@@ -37,8 +37,8 @@ impl Control {
         Self { requests, inbox, ending, left_outside: None, peer, _handles: handles }
     }
 
-    /// The same, for a report that waits to be told what came too late for the actor; not for ever, as whoever is to tell may
-    /// be gone.
+    /// The same, for a report that waits to be told what came too late for the actor. If the task that would tell it is gone,
+    /// the report does not wait.
     pub(crate) fn awaiting(self, left_outside: watch::Receiver<Option<Batch>>) -> Self {
         Self { left_outside: Some(left_outside), ..self }
     }
@@ -54,7 +54,7 @@ impl Control {
     ///
     /// # Cancel safety
     ///
-    /// Cancel safe: it is asked for at the call, and the future only waits for the account. What is asked last holds.
+    /// Cancel safe: the request is made at the call, and the future only waits for the report. The last request counts.
     pub fn close(&self, deadline: Duration) -> impl Future<Output = Report> + Send + use<'_> {
         self.requests.ask(Request::Close(deadline));
         self.finished()
@@ -66,7 +66,7 @@ impl Control {
     ///
     /// # Cancel safety
     ///
-    /// Cancel safe: it is asked for at the call, and the future only waits for the account. What is asked last holds.
+    /// Cancel safe: the request is made at the call, and the future only waits for the report. The last request counts.
     pub fn drain(&self, deadline: Duration) -> impl Future<Output = Report> + Send + use<'_> {
         self.requests.ask(Request::Drain(deadline));
         self.finished()
@@ -76,13 +76,13 @@ impl Control {
     ///
     /// # Cancel safety
     ///
-    /// Cancel safe: it is asked for at the call, and the future only waits for the account.
+    /// Cancel safe: the request is made at the call, and the future only waits for the report.
     pub fn abort(&self) -> impl Future<Output = Report> + Send + use<'_> {
         self.requests.ask(Request::Abort);
         self.finished()
     }
 
-    /// Waits until the connection has ended and the socket is closed, whoever ended it, and gives the account.
+    /// Waits until the connection has ended and the socket is closed, whatever ended it, and returns the report.
     ///
     /// # Cancel safety
     ///
@@ -103,7 +103,7 @@ impl Control {
 
     /// Waits until the connection has ended and the socket is closed.
     pub(crate) async fn ended(&self) {
-        // Who would tell is gone when the connection is.
+        // An error means that the task is gone, and the connection with it.
         let _ = self.ending.clone().wait_for(Option::is_some).await;
     }
 }

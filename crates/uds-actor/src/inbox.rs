@@ -1,4 +1,4 @@
-//! What the actor has read and the receiver has not taken yet: bounded in bytes by credits that live with the memory.
+//! The queue between the actor and the receiver: bounded in bytes by credits that live as long as the memory.
 
 use std::{
     collections::VecDeque,
@@ -40,7 +40,7 @@ struct AtHand {
 #[derive(Debug)]
 struct State {
     queue: VecDeque<Batch>,
-    /// Memory of all batches handed out or waiting whose frames are still alive.
+    /// The memory of all batches that wait, or that were taken and have frames that are still alive.
     held: usize,
     ended: bool,
     receiver: Parked,
@@ -136,7 +136,7 @@ impl Inbox {
         Poll::Pending
     }
 
-    /// Counts as not delivered what was taken and then could not be passed on.
+    /// Counts as not delivered what was taken and could not be passed on.
     pub(crate) fn retract(&self, count: Count) {
         let mut state = self.lock();
         state.delivered = state.delivered - count;
@@ -166,7 +166,7 @@ impl Inbox {
         self.lock().receiver_gone
     }
 
-    /// Whether nothing can be read because the receiver has not taken, or not let go of, what was.
+    /// Whether nothing can be read because the receiver has not taken what was read, or still keeps it.
     pub(crate) fn is_full(&self) -> bool {
         let state = self.lock();
         !state.receiver_gone && state.held >= self.bytes

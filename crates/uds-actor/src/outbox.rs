@@ -1,4 +1,4 @@
-//! What senders hand over and the actor writes: bounded in bytes, one short lock per message.
+//! The queue between senders and the actor: bounded in bytes, one short lock for each message.
 //!
 //! What waits is a [`Queue`]: the frames of a stream, or packets. Waiting for room or for a flush, the end, and what is
 //! counted are the same for both, and here.
@@ -33,10 +33,10 @@ pub(crate) trait Queue {
     /// Appends a message, which begins at `mark`. Answers how far that moves the mark.
     fn push(&mut self, payload: Payload<'_>, mark: u64) -> Result<u64, frame_codec::Error>;
 
-    /// Swaps the actor's empty hand for what waits, if anything does.
+    /// Swaps the actor's empty buffer for what waits, if anything does.
     fn take(&mut self, hand: &mut Self::Hand) -> bool;
 
-    /// The actor has nothing in hand, and found nothing to take.
+    /// The actor has written all it took, and found nothing more to take.
     fn rest(&mut self, hand: &mut Self::Hand);
 
     /// Nothing will be appended.
@@ -45,7 +45,7 @@ pub(crate) trait Queue {
     /// Gives back what was not taken by the actor.
     fn unsent(&mut self) -> Self::Unsent;
 
-    /// Whether whoever appended the last message is to write what waits.
+    /// Whether the sender that appended the last message writes what waits.
     fn is_due(&self) -> bool {
         false
     }
@@ -55,16 +55,16 @@ pub(crate) trait Queue {
         Direct::default()
     }
 
-    /// Whether a sender has written so much that it is to give way to the other tasks of its thread.
+    /// Whether a sender has written so much that it yields to the other tasks of its thread.
     fn is_turn_over(&self) -> bool {
         false
     }
 
-    /// It has given way.
+    /// It has yielded.
     fn begin_turn(&mut self) {}
 }
 
-/// How far a sender came that wrote by itself.
+/// How much a sender wrote itself.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Direct {
     /// How far the mark of what is written moves.
@@ -143,7 +143,7 @@ impl<Q: Queue> Outbox<Q> {
         Self { state: Mutex::new(state), overflow, requests }
     }
 
-    /// Gives the actor, whose hand is empty, what was queued meanwhile.
+    /// Gives the actor, which has written all it took, what was queued meanwhile.
     pub(crate) fn take(&self, hand: &mut Q::Hand, cx: &Context<'_>) -> Taken {
         let mut state = self.lock();
         if state.queue.take(hand) {
@@ -169,7 +169,7 @@ impl<Q: Queue> Outbox<Q> {
         state.push(payload).map_err(SendError::Unsendable)
     }
 
-    /// Says that so much more of what the actor took is off our hands, and lets the queue know.
+    /// Says that so much more of what the actor took is written, and tells the queue.
     pub(crate) fn note_written(&self, more: u64, tell: impl FnOnce(&mut Q)) {
         let mut state = self.lock();
         state.written += more;
@@ -181,7 +181,7 @@ impl<Q: Queue> Outbox<Q> {
 
     /// Takes nothing more, but keeps what is there: nothing more can be written, and the report gives the rest back.
     ///
-    /// Returns whether that cuts senders short: one of them could still send, or something that was queued is not written.
+    /// Returns whether it ended senders before their time: one of them could still send, or something queued is not written.
     pub(crate) fn refuse(&self) -> bool {
         let mut state = self.lock();
         let is_cut_short = state.phase == Phase::Open || state.pushed != state.written;
@@ -244,7 +244,7 @@ impl<Q: Queue> State<Q> {
     }
 }
 
-/// Queues what there is room for, and sees to it that it is written: by us, or by the actor.
+/// Queues a message that there is room for, and has it written: by this sender or by the actor.
 #[inline(always)]
 fn accept<Q: Queue>(mut state: MutexGuard<'_, State<Q>>, payload: Payload<'_>) -> Result<(), Box<SendError>> {
     if let Err(error) = state.push(payload) {
@@ -261,13 +261,13 @@ fn accept<Q: Queue>(mut state: MutexGuard<'_, State<Q>>, payload: Payload<'_>) -
     Ok(())
 }
 
-/// Writes from the sender's side; the actor sees to what the kernel does not take, and to any error.
+/// Writes from the sender's side. The actor writes what the kernel does not take now, and meets any error.
 #[inline(never)]
 fn write<Q: Queue>(mut state: MutexGuard<'_, State<Q>>) {
     let Direct { written, wakes_actor } = state.queue.write();
     state.written += written;
     let actor = if wakes_actor { state.actor.take() } else { None };
-    // Those who wait for a flush.
+    // Flushes wait for this.
     let waiting = if written > 0 { state.waiting.take() } else { Woken::default() };
     drop(state);
     waiting.wake();

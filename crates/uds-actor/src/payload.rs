@@ -1,10 +1,10 @@
-//! What a sender hands over to be queued.
+//! What a sender queues.
 
 use std::fmt;
 
 use bytes::Bytes;
 
-/// A payload, and what there is besides its bytes. Most have nothing, and take the short way.
+/// A payload, and what there is besides its bytes. Most payloads have nothing besides, and take the shorter path.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Payload<'a> {
     pub(crate) bytes: &'a [u8],

@@ -25,7 +25,7 @@ use crate::{
 /// # Limits
 ///
 /// What waits to be written is bounded in bytes ([`Actor::outbox_bytes`](crate::Actor::outbox_bytes)). At the bound
-/// `try_send` refuses, and `send` does what [`Actor::on_full`](crate::Actor::on_full) says: it waits, unless told otherwise.
+/// `try_send` fails, and `send` does what [`Actor::on_full`](crate::Actor::on_full) says: it waits, unless told otherwise.
 /// A single frame larger than the bound goes alone.
 #[derive(Debug)]
 pub struct Sender {
@@ -40,9 +40,9 @@ impl Sender {
 
     /// Queues a frame by copying the payload, as soon as there is room.
     ///
-    /// That it is queued does not mean that it is written: [`flush`](Self::flush) waits for that. While the actor has nothing
-    /// in hand, a lone frame, and what fills a block of 128 KiB, is written within this call; after four such blocks it gives
-    /// the other tasks of its thread a turn.
+    /// A queued frame is not written yet: [`flush`](Self::flush) waits for that. While the actor has nothing to write, this call
+    /// itself writes a lone frame, and each block of 128 KiB that fills up; after four such blocks it yields to the other tasks
+    /// of its thread.
     ///
     /// # Errors
     ///
@@ -78,7 +78,7 @@ impl Sender {
     ///
     /// # Errors
     ///
-    /// The number of frames that were queued before one was refused, with the reason.
+    /// The number of frames that were queued before one was not, with the reason.
     ///
     /// # Cancel safety
     ///
@@ -92,8 +92,7 @@ impl Sender {
 
     /// Queues a frame now, or not at all.
     ///
-    /// It gives no other task a turn, neither the actor nor the peer, if they share this thread: whoever calls it in a loop
-    /// sees to that.
+    /// It never yields. If the actor or the peer run on this thread and you call it in a loop, yield between the calls.
     ///
     /// # Errors
     ///
@@ -132,7 +131,7 @@ impl Sender {
         self.outlet.finish();
     }
 
-    /// Waits until everything queued before this call, by whatever clone, is handed to the kernel.
+    /// Waits until everything that any clone queued before this call is handed to the kernel.
     ///
     /// # Errors
     ///
@@ -186,9 +185,8 @@ impl Drop for Sender {
     }
 }
 
-/// A frame that waits for room; dropped, it waits no more. Not an `async fn`, because every message goes through it.
-///
-/// It is small, and what comes back fits registers, so that a message that need not wait costs no copies of either.
+/// A frame that waits for room; dropped, it waits no more. It is not an `async fn`, because every message goes through it:
+/// the future is small and its result fits registers, so that a message that need not wait copies neither.
 struct Push<'a, M> {
     outlet: &'a dyn Outlet,
     message: M,

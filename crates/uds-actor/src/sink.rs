@@ -14,7 +14,7 @@ use crate::{
     waiters::Ticket,
 };
 
-/// A [`Sender`] with the face of a [`Sink`], for combinators that want one.
+/// A [`Sender`] as a [`Sink`], for combinators that need one.
 ///
 /// It holds at most one message that is accepted and not queued yet; [`into_unqueued`](Self::into_unqueued) gives it back,
 /// also when the connection is [closed](SendError::Closed). One that the framing cannot carry is dropped with that error, and

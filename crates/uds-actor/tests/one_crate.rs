@@ -3,13 +3,15 @@
 /// The code of a page, without the lines that rustdoc hides.
 fn code(page: &str) -> Vec<&str> {
     let lines = page.lines().map(|line| line.strip_prefix("//!").unwrap_or(line).trim());
-    let mut is_code = false;
+    // Whether the line is within a block, and then whether that is Rust.
+    let mut block = None;
     let mut code = Vec::new();
     for line in lines {
-        if let Some(kind) = line.strip_prefix("```") {
-            is_code = !is_code && (kind.is_empty() || kind.starts_with("rust"));
-        } else if is_code && !line.starts_with("# ") {
-            code.push(line);
+        match (line.strip_prefix("```"), block) {
+            (Some(kind), None) => block = Some(kind.is_empty() || kind.starts_with("rust")),
+            (Some(_), Some(_)) => block = None,
+            (None, Some(true)) if !line.starts_with("# ") => code.push(line),
+            (None, _) => {}
         }
     }
     code

@@ -14,14 +14,14 @@ use super::{
 #[derive(Clone, Copy, Debug)]
 struct Patience {
     given: Duration,
-    /// `None` is for ever.
+    /// `None` is without end.
     deadline: Option<Instant>,
 }
 
 impl Patience {
     const ENDLESS: Self = Self { given: Duration::MAX, deadline: None };
 
-    /// From now on; a time beyond what the clock can count is for ever.
+    /// From now on; a time beyond what the clock can count has no end.
     fn of(given: Duration) -> Self {
         Self { given, deadline: Instant::now().checked_add(given) }
     }
@@ -30,9 +30,9 @@ impl Patience {
 impl<Tx: ?Sized, Rx, C: Codec<Tx, Rx>> Channel<Tx, Rx, Blocking, C> {
     /// Sends a message: returns when the kernel has all of it.
     ///
-    /// While it waits for room it goes on receiving, up to the bound of the receiving buffer, so that a peer that sends
-    /// much before it reads does not make both wait for ever. A peer that sends more than that and never reads does:
-    /// [`send_timeout`](Self::send_timeout).
+    /// While it waits for room it goes on receiving, up to the bound of the receiving buffer, so that two ends that both send a
+    /// lot before they receive do not block each other. A peer that sends more than that and never receives blocks this call:
+    /// use [`send_timeout`](Self::send_timeout).
     ///
     /// # Errors
     ///
@@ -141,7 +141,7 @@ impl Framed<OwnedFd> {
                 return Err(Error::TimedOut { after: patience.given });
             };
             if interest.writable && ready.writable {
-                // If it fails, whoever sends next is told. What the peer sent can be received all the same.
+                // If it fails, the next call that sends returns the error. What the peer sent can still be received.
                 let _ = self.write();
             }
             if ready.readable {

@@ -128,8 +128,7 @@ impl<S: AsFd> Framed<S> {
 
     // Receiving.
 
-    /// Gives the next whole message to `read`; `None` if it has not arrived. The message is done with then, whatever
-    /// `read` makes of it.
+    /// Passes the next whole message to `read`; `None` if it has not arrived. The message is consumed, whatever `read` returns.
     pub(super) fn next<T>(&mut self, read: impl FnOnce(&[u8]) -> T) -> Result<Option<T>, Error> {
         if let Reading::Broken(error) = &self.reading {
             return Err(Error::Malformed { source: error.clone() });
@@ -184,7 +183,7 @@ impl<S: AsFd> Framed<S> {
         }
     }
 
-    /// Whether more may be read. There is always room for the rest of a message of which nobody could take anything yet.
+    /// Whether more may be read. There is always room for the rest of an incomplete message.
     fn has_room(&self) -> bool {
         let room = match self.scan() {
             Ok(Scan::More { .. }) => Room::Needed,
@@ -291,7 +290,7 @@ impl<S: AsFd> Framed<S> {
             if left.is_some_and(|left| left.is_zero()) {
                 return Ok(None);
             }
-            // More than the kernel can count is for ever.
+            // A time that the kernel cannot count has no end.
             let timeout = left.and_then(|left| Timespec::try_from(left).ok());
             let mut sockets = [PollFd::new(&self.socket, flags)];
             #[cfg(test)]

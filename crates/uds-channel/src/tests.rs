@@ -1,4 +1,4 @@
-//! What the inside of a channel does, counted and cut in ways that nobody outside can.
+//! The inside of a channel: what only a test within the crate can count and interrupt.
 
 use std::{
     io::{Read as _, Write as _},

@@ -1,4 +1,4 @@
-//! Descriptors that wait to be sent, each lot with the offset of the frame it belongs to.
+//! Descriptors that wait to be sent, with the offset of the frame they belong to.
 
 use std::{collections::VecDeque, mem, os::fd::OwnedFd};
 

@@ -31,11 +31,10 @@ pub struct Passing<F> {
 }
 
 impl<F: Framing + Clone + Send + 'static> Passing<F> {
-    /// Hands the stream to a task of the current runtime and gives out the handles.
+    /// Gives the stream to a task of the current runtime and returns the handles.
     ///
-    /// From here on the kernel lets the peer send descriptors. Where that was refused before — on what
-    /// [`Bind`](crate::Bind) and [`Connect`](crate::Connect) make, unless they are told otherwise — a peer that was faster was
-    /// told `EPERM`.
+    /// From now on the kernel lets the peer send descriptors. Sockets of [`Bind`](crate::Bind) and [`Connect`](crate::Connect)
+    /// reject them until then, unless told otherwise: a peer that sends one earlier gets `EPERM`.
     ///
     /// # Panics
     ///

@@ -22,7 +22,7 @@ use crate::{
 /// # Limits
 ///
 /// What waits to be written is bounded in bytes ([`Actor::outbox_bytes`](crate::Actor::outbox_bytes)) and in descriptors
-/// ([`Limits::queued`](super::Limits::queued)). At either bound `try_send` refuses, and `send` does what
+/// ([`Limits::queued`](super::Limits::queued)). At either bound `try_send` fails, and `send` does what
 /// [`Actor::on_full`](crate::Actor::on_full) says.
 #[derive(Clone, Debug)]
 pub struct Sender {
@@ -51,7 +51,7 @@ impl Sender {
     /// Queues a frame with these descriptors, as soon as there is room for both.
     ///
     /// When it is queued, `descriptors` is empty: they are the connection's, which sends them with the first byte of the frame
-    /// and then closes them. Whoever needs one of them afterwards gives a duplicate
+    /// and then closes them. If you need one of them afterwards, give a duplicate
     /// ([`OwnedFd::try_clone`](std::os::fd::OwnedFd::try_clone)).
     ///
     /// # Errors
@@ -102,7 +102,7 @@ impl Sender {
             .map_err(|refusal| (*refusal).into())
     }
 
-    /// Waits until everything queued before this call, by whatever clone, is handed to the kernel.
+    /// Waits until everything that any clone queued before this call is handed to the kernel.
     ///
     /// # Errors
     ///

@@ -1,4 +1,4 @@
-//! A Unix stream that moves descriptors along with the bytes.
+//! A Unix stream that moves descriptors beside the bytes.
 
 use std::{
     fmt,
@@ -36,7 +36,7 @@ use crate::{
 /// The most read at once: the room is filled with zeros first, which must not cost more than the reading.
 const READ: usize = 64 << 10;
 
-/// How long it is tried again while too many descriptors of this user are in flight. It is for others to receive theirs.
+/// How long we try again while too many descriptors of this user are in flight. Other processes must receive theirs.
 const PATIENCE: Duration = Duration::from_secs(5);
 const FIRST_PAUSE: Duration = Duration::from_millis(2);
 const LAST_PAUSE: Duration = Duration::from_millis(200);
@@ -77,7 +77,7 @@ impl FdSocket {
         &self.socket.shared().0
     }
 
-    /// One `recvmsg`: bytes to the buffer, descriptors to the transit.
+    /// One `recvmsg`: the bytes go to the buffer, the descriptors to `transit`.
     fn receive(&mut self, buf: &mut ReadBuf<'_>) -> io::Result<()> {
         let mut space = [MaybeUninit::uninit(); cmsg_space!(ScmRights(MAX_PER_FRAME))];
         let mut control = RecvAncillaryBuffer::new(&mut space);
@@ -199,7 +199,7 @@ impl Congestion {
     }
 }
 
-/// The writing half that senders share with the actor. One of them writes at a time: who has the outbox's token.
+/// The writing half that senders share with the actor. One of them writes at a time: the one with the outbox's token.
 #[derive(Debug)]
 struct Writer {
     socket: Arc<Shared>,

@@ -1,4 +1,4 @@
-//! How an actor of a packet socket is set up.
+//! An actor over a packet socket, before it is spawned.
 
 use std::{fmt, sync::Arc, time::Duration};
 
@@ -8,7 +8,7 @@ use uds_socket::packet::{Socket, TwoWay};
 use super::{control::Control, driver::PacketDriver, packets::Packets, turned_away::TurnedAwayLog};
 use crate::{outlet::Overflow, receiver::Receiver, sender::Sender, settings::Settings, setup};
 
-/// A packet socket to be owned by a task: set its bounds, then [`spawn`](Self::spawn) it.
+/// A packet socket that a task will own: set its bounds, then [`spawn`](Self::spawn) it.
 ///
 /// ```
 /// # #[tokio::main(flavor = "current_thread")]
@@ -71,15 +71,15 @@ impl<S: Socket> Actor<S> {
         self
     }
 
-    /// Ends the connection when nothing has arrived for so long. Without it a silent peer is left in peace; so is, with it,
-    /// one that is not listened to because the inbox is full or the receiver gone.
+    /// Ends the connection when nothing has arrived for this long. Time in which we do not listen, because the inbox is full or the
+    /// receiver is gone, does not count. Without a timeout, a silent peer may stay.
     pub fn idle_timeout(mut self, time: Duration) -> Self {
         self.settings.idle_timeout = Some(time);
         self
     }
 
-    /// Hands the socket to a task of the current runtime, only to receive. Of a socket that could send as well, that
-    /// direction is closed.
+    /// Gives the socket to a task of the current runtime, only to receive. If the socket could send as well, that direction is
+    /// closed.
     ///
     /// # Panics
     ///
@@ -122,14 +122,14 @@ impl<S: TwoWay> Actor<S> {
         self
     }
 
-    /// Sends what `packet` gives when nothing else has been sent for so long, so that the peer's idle timeout does not end
+    /// Sends what `packet` returns when nothing else has been sent for this long, so that the peer's idle timeout does not end
     /// the connection. It is called in the actor's task and must not block.
     pub fn keep_alive(mut self, every: Duration, packet: impl Fn() -> Bytes + Send + 'static) -> Self {
         self.settings.keep_alive = Some((every, Box::new(packet)));
         self
     }
 
-    /// Hands the socket to a task of the current runtime and gives out the handles.
+    /// Gives the socket to a task of the current runtime and returns the handles.
     ///
     /// The task ends by [`Control::close`] or [`Control::abort`], by a broken connection, when both directions have
     /// ended, or when every handle is dropped.

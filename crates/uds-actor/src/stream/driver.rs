@@ -151,7 +151,7 @@ impl<T: Transport, F: Framing + Clone + Send + 'static, A: Ancillary> Driver for
         self.pump.is_write_closed()
     }
 
-    /// After a fault of ours the peer is not gone and may never close, but what it has said so far is still taken.
+    /// After a fault with ancillary data the peer is still there and may never close. What it has sent so far is still taken.
     fn ends_when_read(&self) -> bool {
         matches!(self.write_failed, Some(Reason::Ancillary(_)))
     }
