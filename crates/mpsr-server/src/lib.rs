@@ -62,6 +62,7 @@
 #![forbid(unsafe_code)]
 
 mod accept;
+mod admission;
 mod builder;
 mod connection;
 mod connections;

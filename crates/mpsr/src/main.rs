@@ -21,6 +21,7 @@ mod table;
 mod text;
 mod watch;
 mod width;
+mod words;
 
 use std::process::ExitCode;
 
