@@ -322,7 +322,7 @@ async fn those_who_wait_for_the_report_get_one_when_the_runtime_is_shut_down() {
         runtime.block_on(async {
             let (here, there) = UnixStream::pair().unwrap();
             let (sender, _receiver, control) = Actor::new(there, Delimited::lines()).spawn();
-            std::mem::forget(sender); // somebody still wants the connection
+            std::mem::forget(sender); // a handle still holds the connection
             (control, here.into_std().unwrap())
         })
     })

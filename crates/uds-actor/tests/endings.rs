@@ -1,4 +1,4 @@
-//! How connections end, and that the account is right whatever was half done: on a stream that does what it is told.
+//! How connections end, and that the report is right whatever was half done: on a stream that does what it is told.
 
 #[path = "support/soon.rs"]
 mod soon;
@@ -27,7 +27,7 @@ use uds_actor::{Actor, Control, FlushError, Owned, Reason, SendError, Sender, sp
 
 use self::soon::{LONG, soon};
 
-/// A stream whose reads and writes are two functions. Whoever answers `Pending` wakes nobody.
+/// A stream whose reads and writes are two functions. A function that returns `Pending` wakes no task.
 struct Puppet<R, W> {
     read: R,
     write: W,
@@ -127,7 +127,7 @@ async fn a_flush_does_not_wait_for_what_was_taken_up_behind_it() {
     let flushing: Arc<Mutex<Option<Flush>>> = Arc::default();
     let (senders, flushes) = (Arc::clone(&slot), Arc::clone(&flushing));
     let mut writes = 0;
-    // As above; while the second frame is written, somebody waits for that and then another queues the third.
+    // As above; while the second frame is written, one task waits for that, and then another queues the third.
     let write = move |bytes: &[u8]| {
         writes += 1;
         if writes > 2 {
@@ -316,7 +316,7 @@ async fn a_frame_that_does_not_end_does_not_keep_the_actor_from_hearing() {
     let controls = Arc::clone(&slot);
     let reads = Arc::new(AtomicUsize::new(0));
     let counter = Arc::clone(&reads);
-    // There is always more of the line, and during the first read somebody aborts.
+    // There is always more of the line, and during the first read a handle aborts.
     let read = move |buf: &mut ReadBuf<'_>| {
         counter.fetch_add(1, Ordering::Relaxed);
         if let Some(control) = controls.lock().unwrap().take() {
@@ -458,7 +458,7 @@ async fn messages_that_a_connection_ended_ahead_of_are_returned_behind_those_of_
             sent += 1;
         }
         if !closes {
-            // The peer goes, with what nobody has read.
+            // The peer goes, with what was not read.
             drop(there);
             let report = soon("the report", control.finished()).await;
             let cut = u64::from(report.truncated_sending > 0);

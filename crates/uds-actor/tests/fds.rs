@@ -1,4 +1,4 @@
-//! Descriptors go with their frames: none lost, none mixed up, none left open, and none taken by those who want none.
+//! Descriptors go with their frames: none lost, none mixed up, none left open, and none taken by an actor that passes none.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 

@@ -208,7 +208,7 @@ proptest! {
         prop_assert!(received.iter().flat_map(|(_, own)| own).all(|text| rest.any(|attached| attached == text)));
         match report.reason {
             Reason::Ancillary(_) => prop_assert!(honest < frames.len(), "{report}"),
-            // An account that comes out even: what one frame lacks, another has too many.
+            // Counts that come out even: what one frame lacks, another has too many.
             _ => prop_assert_eq!(received.len(), frames.len(), "{}", report),
         }
         let account = report.descriptors;

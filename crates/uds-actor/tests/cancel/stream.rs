@@ -12,7 +12,7 @@ fn spawn(wire: Wire) -> (Sender, Receiver, Control) {
     Actor::new(Owned(wire), Delimited::lines()).outbox_bytes(2).inbox_bytes(64).spawn()
 }
 
-/// Checks a way of sending: what arrives must be every word once, and the account must say so.
+/// Checks a way of sending: every word must arrive once, and the report must say so.
 fn check_sending(send: impl AsyncFn(&Drops, &Sender, String)) {
     let survey = Check::new().run_in_tokio(HANG, async |drops: Drops| {
         let wire = Wire::new("", Pace::eager()).held_open().writing(Pace::bytes(3));
@@ -110,7 +110,7 @@ fn recv_shared_takes_a_message_only_when_it_gives_it() {
     });
 }
 
-/// Checks a way of ending a connection that has something queued: the account must be the same.
+/// Checks a way of ending a connection that has something queued: the report must be the same.
 fn check_ending(end: impl AsyncFn(&Drops, &Control) -> Report) {
     let survey = Check::new().run_in_tokio(HANG, async |drops: Drops| {
         let wire = Wire::new("question\n", Pace::eager()).writing(Pace::bytes(3));

@@ -15,7 +15,7 @@ async fn no_more_are_read_than_may_wait_and_all_arrive_in_the_end() {
         sender.finish().await.unwrap();
     });
     while !sending.is_finished() {
-        tokio::task::yield_now().await; // everybody has done what there was to do
+        tokio::task::yield_now().await; // every task has done what there was to do
     }
     let first = soon("a batch", receiver.recv_batch()).await.unwrap();
     let so_far = first.iter().map(|(_, descriptors)| descriptors.len()).sum::<usize>();

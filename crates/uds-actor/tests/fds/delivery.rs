@@ -1,4 +1,4 @@
-//! Frames and descriptors between two ends of ours, and as they are on the wire.
+//! Frames and descriptors between two actors, and as they are on the wire.
 
 use super::*;
 

@@ -1,8 +1,8 @@
-//! Those who want no descriptors refuse them, and those who are refused are told.
+//! An actor that passes no descriptors rejects them, and the sender is told.
 
 use super::*;
 
-/// Sends a line with a descriptor to somebody who wants none.
+/// Sends a line with a descriptor to an actor that takes none.
 #[track_caller]
 fn try_to_pass(socket: impl std::os::fd::AsFd, line: &[u8]) -> descriptors::Watch {
     let (descriptor, watch) = watched();
@@ -110,7 +110,7 @@ async fn a_peer_that_takes_no_descriptors_is_named_and_they_come_back() {
     sender.send_with(b"with", &mut vec![file("not wanted")]).await.unwrap();
     let flushed = soon("the flush", sender.flush()).await;
     if !can_refuse() {
-        // The kernel takes them, closes them when the bytes are read, and tells nobody.
+        // The kernel takes them, closes them when the bytes are read, and does not say so.
         assert_eq!(flushed, Ok(()));
         assert_eq!(account(&soon("the report", control.abort()).await), (1, 0, 0, 0, 0));
         return;

@@ -1,4 +1,4 @@
-//! The law: packets arrive whole, once, in order, with the boundaries they were sent with, and the account adds up —
+//! The law: packets arrive whole, once, in order, with the boundaries they were sent with, and the report adds up —
 //! whatever the sizes, whatever the bounds.
 
 use proptest::prelude::*;

@@ -18,7 +18,7 @@ use uds_actor::{
 
 use super::{drain, soon::soon};
 
-/// A socket whose receiving and sending are two functions. Whoever answers `Pending` wakes nobody.
+/// A socket whose receiving and sending are two functions. A function that returns `Pending` wakes no task.
 struct Puppet<R, W> {
     receive: R,
     send: W,

@@ -272,7 +272,7 @@ async fn signs_of_life_are_sent_when_nothing_else_is() {
     }
 }
 
-/// Two connected sockets that nobody has told to refuse descriptors.
+/// Two connected sockets that were not told to reject descriptors.
 fn permissive_pair() -> (Seqpacket, Seqpacket) {
     let flags = rustix::net::SocketFlags::CLOEXEC;
     let kind = rustix::net::SocketType::SEQPACKET;
