@@ -14,7 +14,7 @@ use tokio::{io::Interest, net::UnixStream};
 
 use super::{codec::Codec, coded::Coded, error::Error, framed::Filled, limits::Buffers, readiness::Flush};
 
-/// A typed channel for a program with tokio: the same messages and the same wire as [`Channel`], with `async` calls.
+/// A typed channel for a program with tokio: the same messages and the same wire as [`Channel`](crate::Channel), with `async` calls.
 ///
 /// ```
 /// # #[cfg(feature = "json")]
