@@ -215,7 +215,7 @@ impl Drop for SetWhenDropped<'_> {
     }
 }
 
-/// Two servers exchange their name without pause. Whoever is reached is the one that was listed.
+/// Two servers exchange their names without pause. A connection always reaches the one that was listed.
 #[tokio::test]
 async fn swapping_the_name_leads_nowhere() {
     let scene = Scene::new();

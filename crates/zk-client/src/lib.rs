@@ -11,13 +11,13 @@
 //!     order is fixed      reads while it writes
 //! ```
 //!
-//! - **Order at the call.** A request is queued when its method is called. Which future is polled first does not matter,
-//!   and neither does whether it is polled: a dropped one disturbs nobody.
-//! - **Pipelined.** Nothing waits for the answer before it. Everything queued goes out in one write.
-//! - **Never silent, never fooled.** Pings keep an idle session alive; a server that says nothing for two thirds of the
-//!   session timeout is given up. Answers that do not match, frames that are too long and bodies that make no sense are
-//!   errors that say so.
-//! - **Bounded.** Requests that wait, bytes that wait, the size of an answer: see [`Options`].
+//! - **Order at the call.** A request is queued when you call its method. It does not matter which future is polled first, or
+//!   whether it is polled at all. Dropping a future does not affect other requests.
+//! - **Pipelined.** No request waits for the reply to an earlier one. Everything queued goes out in one write.
+//! - **Guarded against a bad server.** Pings keep an idle session alive. The client gives up on a server that is silent for two
+//!   thirds of the session timeout. Replies that match no request, frames that are too long and bodies that make no sense are
+//!   errors with a name.
+//! - **Bounded.** [`Options`] limits the pending requests, the bytes that wait and the size of a reply.
 //!
 //! ```no_run
 //! use zk_client::{Acl, Client, CreateMode, Version};
@@ -42,19 +42,19 @@
 //!
 //! # When something fails
 //!
-//! | question | asked by |
+//! | question | method |
 //! |---|---|
-//! | what did the server say? | [`Error::code`]: `Some(ErrorCode::NoNode)`, … |
-//! | may it have been executed all the same? | [`Error::maybe_executed`] |
-//! | may I simply try again? | [`Error::is_retryable`] |
-//! | can I go on with this client? | [`Error::client_usable`] |
+//! | which error did the server report? | [`Error::code`]: `Some(ErrorCode::NoNode)`, … |
+//! | may the request have been executed anyway? | [`Error::maybe_executed`] |
+//! | can I simply try again? | [`Error::is_retryable`] |
+//! | is this client still usable? | [`Error::client_usable`] |
 //!
-//! That a node does not exist is an answer to [`Client::exists`], and an error to everything else.
+//! A missing node is a normal reply to [`Client::exists`] and an error for every other operation.
 //!
 //! # What this crate is not
 //!
-//! A client that comes back: when its connection is lost, this one fails what waits and is over ([`Client::closed`] tells).
-//! Reconnecting within a session, watches, transactions, authentication, encryption, a chroot and recipes such as locks are
+//! It does not reconnect: when its connection is lost, every pending request fails and the client has ended
+//! ([`Client::closed`] returns the reason). Reconnecting within a session, watches, transactions, authentication, encryption, a chroot and recipes such as locks are
 //! not here yet. For the wire alone, see `zk-proto`.
 
 #![forbid(unsafe_code)]

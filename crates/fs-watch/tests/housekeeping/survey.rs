@@ -1,4 +1,4 @@
-//! Who is behind each socket.
+//! Which process is behind each socket.
 
 use std::ffi::OsStr;
 use std::fs;
@@ -34,7 +34,7 @@ fn each_socket_is_told_with_whoever_holds_it() {
         let process = found.processes.iter().find(|process| process.pid == pid);
         let process = process.unwrap_or_else(|| panic!("{name}: {found:?}"));
         assert_eq!(process.uid, rustix::process::geteuid().as_raw(), "{name}");
-        // Each as it was called: by us, or by whoever runs the tests.
+        // Each process as it was called: by us, or by the test runner.
         let called = if pid == other.pid() {
             std::env::current_exe().unwrap().into()
         } else {
