@@ -163,7 +163,7 @@ impl Funnel {
                 }
                 let producer = connection.producer().clone();
                 self.report.producers += 1;
-                self.connections.push(connection);
+                self.connections.push(*connection);
                 Some(Event::Joined(producer))
             }
             Poll::Ready(Some(Arrival::Event(event))) => Some(event),
@@ -215,7 +215,7 @@ impl Funnel {
             while let Some(arrival) = arrivals.recv().await {
                 if let Arrival::Connection(connection) = arrival {
                     self.report.producers += 1;
-                    self.connections.push(connection);
+                    self.connections.push(*connection);
                 }
             }
         }

@@ -19,7 +19,7 @@ use crate::{
 /// What sources send to the funnel.
 #[derive(Debug)]
 pub(crate) enum Arrival {
-    Connection(Connection),
+    Connection(Box<Connection>),
     Event(Event),
 }
 
@@ -67,7 +67,7 @@ impl<F: Framing + Clone + Send + 'static> Site<F> {
             .spawn();
         let drain = DrainHandle::new(control);
         let connection = Connection::new(producer, receiver, sender, drain.clone(), pass);
-        arrival.send(Arrival::Connection(connection));
+        arrival.send(Arrival::Connection(Box::new(connection)));
         Ok(drain)
     }
 
