@@ -20,14 +20,14 @@ use rustix::fs::{Dir, Mode, OFlags, open};
 use rustix::io::Errno;
 use socket_file::{Directory, Facts, Filesystem};
 
-use crate::error::Error;
-
 mod backing;
+mod error;
 mod lock;
 mod processes;
 mod survey;
 mod sweep;
 
+pub use error::Error;
 pub use lock::Lock;
 #[doc(inline)]
 pub use lock_file::{Fault as LockFault, FileKind};
@@ -101,6 +101,6 @@ impl Handle {
     }
 
     fn failed(&self, doing: &'static str, name: &OsStr, source: impl Into<io::Error>) -> Error {
-        Error::Housekeeping { doing, path: self.path_of(name), source: source.into() }
+        Error::Failed { doing, path: self.path_of(name), source: source.into() }
     }
 }

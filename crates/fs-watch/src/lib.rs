@@ -141,7 +141,7 @@ mod watcher;
 pub mod backend;
 
 pub use backend::Backend;
-pub use connect::{Owner, connect_at, connect_at_owned_by};
+pub use connect::{connect_at, connect_at_owned_by};
 #[cfg(feature = "tower")]
 pub use discover::Discover;
 pub use error::Error;
@@ -152,6 +152,6 @@ pub use plain::{SocketEvent, watch_for_new_sockets};
 pub use roster::{Change, Listing, Roster, Sighting};
 pub use socket::{Generation, Socket, SocketId};
 #[doc(inline)]
-pub use socket_file::{Answer, DotFiles, Evidence, Facts, Kind, Liveness, Probing, Verdict};
+pub use socket_file::{Answer, ConnectError, DotFiles, Evidence, Facts, Kind, Liveness, Owner, Probing, Verdict};
 pub use target::{Anchor, Target};
 pub use watcher::{Builder, Watcher};

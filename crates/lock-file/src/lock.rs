@@ -55,7 +55,7 @@ impl Lock {
     ///
     /// # Errors
     ///
-    /// [`Error::Held`]; [`Error::Examined`], which soon passes; [`Error::Foreign`] if something else has that name; [`Error::Contended`] if it is replaced all the
+    /// [`Error::Held`]; [`Error::Examined`], which passes soon; [`Error::Foreign`] if something else has that name; [`Error::Contended`] if it is replaced all the
     /// time; [`Error::Failed`] with what the operating system said.
     pub fn take(directory: impl AsFd, name: impl AsRef<Path>) -> Result<Self, Error> {
         let place = Place { directory: directory.as_fd(), name: name.as_ref() };
@@ -204,19 +204,17 @@ impl Place<'_> {
     /// Locks the open file; `None` if it is not, or no longer, the one of this name. Only what is looked at under the lock
     /// counts.
     fn lock(&self, file: OwnedFd, how: FlockOperation) -> Result<Option<(Lock, Stat)>, Error> {
-        match flock(&file, how) {
+        let taken = flock(&file, how);
+        let lock = Lock { file, pid: std::process::id() };
+        match taken {
             Ok(()) => {}
-            Err(Errno::WOULDBLOCK) => {
-                if how == ALONE && flock(&file, SHARED).is_ok() {
-                    // Dropped, it is unlocked as well.
-                    drop(Lock { file, pid: std::process::id() });
-                    return Err(Error::Examined);
-                }
-                return Err(Error::Held { pid: written_pid(&file) });
+            Err(Errno::WOULDBLOCK) if how == ALONE && flock(&lock.file, SHARED).is_ok() => {
+                // No process holds it, or not any more. Those who examine it come and go.
+                flock(&lock.file, ALONE).map_err(|_| Error::Examined)?;
             }
+            Err(Errno::WOULDBLOCK) => return Err(Error::Held { pid: written_pid(&lock.file) }),
             Err(errno) => return Err(failed(errno)),
         }
-        let lock = Lock { file, pid: std::process::id() };
         let held = fstat(&lock.file).map_err(failed)?;
         match self.stat() {
             Ok(named) if is_same(&named, &held) => Ok(Some((lock, held))),

@@ -116,7 +116,7 @@ fn of_many_that_take_and_remove_it_never_two_hold_it() {
                             assert!(lock.remove(&scene.open, NAME).unwrap());
                             taken += 1;
                         }
-                        Err(Error::Held { .. } | Error::Contended { .. }) => std::thread::yield_now(),
+                        Err(Error::Held { .. } | Error::Examined | Error::Contended { .. }) => std::thread::yield_now(),
                         Err(error) => panic!("{error}"),
                     }
                 }

@@ -7,6 +7,7 @@
 //! | find out whether a process listens, by connecting | [`ask`] with [`Question::Connect`] |
 //! | draw a conclusion from the kernel's table and such an answer | [`Liveness`] |
 //! | find out everything at once about one file, held open | [`SocketFile::probe`] |
+//! | connect to exactly that file, if it belongs to a user that you accept | [`connect`] |
 //! | take its name away, and that of no other file | [`Directory::remove`] |
 //! | know the names beside a socket's: of its lock, and of where it is moved before it is removed | [`names`] |
 //! | know whether a filesystem may hide a server from this kernel | [`Filesystem`] |
@@ -35,6 +36,7 @@
 
 #![forbid(unsafe_code)]
 
+mod connect;
 mod directory;
 mod dot_files;
 mod facts;
@@ -47,6 +49,7 @@ mod question;
 mod remove;
 
 pub use crate::{
+    connect::{ConnectError, Owner, connect},
     directory::{Directory, Found},
     dot_files::DotFiles,
     facts::{Facts, Identity, Kind, timestamp},

@@ -5,33 +5,12 @@ use std::os::fd::OwnedFd;
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, netlink, recv, send, socket_with};
 
-use crate::entry::{Entry, Kind, State};
+use crate::entry::{Entry, Which};
 use crate::error::Error;
 use crate::wire::{Message, Messages, parse, request, request_one};
 
 /// The kernel answers in datagrams of at most this many bytes.
 const PIECE: usize = 32 << 10;
-
-/// Which sockets to include.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Which {
-    /// Sockets that may serve at a file: those that listen, those that are neither connected nor listening, and all
-    /// datagram sockets in any state, because the first `connect` to one makes it a
-    /// [connected](crate::State::Connected) one.
-    Servers,
-    /// Also connections, of which there are often many.
-    All,
-}
-
-impl Which {
-    /// The kernel filters by state alone, so connections come along with datagram sockets and are removed here.
-    fn includes(self, entry: &Entry) -> bool {
-        match self {
-            Self::All => true,
-            Self::Servers => entry.state != State::Connected || entry.kind == Kind::Datagram,
-        }
-    }
-}
 
 /// Queries the table of the caller's network namespace.
 ///

@@ -48,6 +48,27 @@ impl Entry {
     }
 }
 
+/// Which sockets to include.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Which {
+    /// Sockets that may serve at a file: those that listen, those that are neither connected nor listening, and all
+    /// datagram sockets in any state, because the first `connect` to one makes it a
+    /// [connected](State::Connected) one.
+    Servers,
+    /// Also connections, of which there are often many.
+    All,
+}
+
+impl Which {
+    /// The kernel filters by state alone, so connections come along with datagram sockets and are removed here.
+    pub(crate) fn includes(self, entry: &Entry) -> bool {
+        match self {
+            Self::All => true,
+            Self::Servers => entry.state != State::Connected || entry.kind == Kind::Datagram,
+        }
+    }
+}
+
 /// What kind of socket it is (`socket(2)`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]

@@ -58,8 +58,8 @@ mod error;
 mod table;
 mod wire;
 
-pub use dump::{Dump, Which, dump, find};
-pub use entry::{Backlog, Entry, FileId, Kind, State};
+pub use dump::{Dump, dump, find};
+pub use entry::{Backlog, Entry, FileId, Kind, State, Which};
 pub use error::Error;
 pub use table::Table;
 pub use wire::{Message, Messages, parse};

@@ -2,8 +2,8 @@
 
 use std::collections::HashMap;
 
-use crate::dump::{Which, dump};
-use crate::entry::{Entry, FileId, State};
+use crate::dump::dump;
+use crate::entry::{Entry, FileId, State, Which};
 use crate::error::Error;
 
 /// A stored dump, which you can query for any number of files.

@@ -3,8 +3,7 @@
 
 use rustix::io::Errno;
 
-use crate::dump::Which;
-use crate::entry::{Backlog, Entry, FileId, Kind, State};
+use crate::entry::{Backlog, Entry, FileId, Kind, State, Which};
 
 const SOCK_DIAG_BY_FAMILY: u16 = 20;
 const NLMSG_ERROR: u16 = 2;

@@ -5,8 +5,7 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::fstat;
 
-use super::Handle;
-use crate::error::Error;
+use super::{Error, Handle};
 
 /// The lock's name in the directory: a dot-file, which no watcher reports.
 const NAME: &str = ".fs-watch.lock";

@@ -12,9 +12,8 @@ use socket_file::{
 };
 use unix_diag::{FileId, Kind as EntryKind, Table, Which};
 
-use super::Handle;
 use super::processes::{self, Process};
-use crate::error::Error;
+use super::{Error, Handle};
 
 /// Directories below directories are not followed any deeper.
 const DEPTH: usize = 32;

@@ -19,12 +19,12 @@ use lock_file::Lock;
 use rustix::fs::{Access, AtFlags, accessat, fstat, unlinkat};
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, bind, socket_with};
-use socket_file::{Answer, DotFiles, Evidence, Facts, GRACE, Liveness, Question, Removal, SocketFile, Verdict, names};
+use socket_file::{
+    Answer, DotFiles, Evidence, Facts, GRACE, Liveness, Owner, Question, Removal, SocketFile, Verdict, names,
+};
 use unix_diag::Table;
 
-use super::Handle;
-use crate::connect::Owner;
-use crate::error::Error;
+use super::{Error, Handle};
 
 mod finding;
 mod locks;

@@ -6,8 +6,8 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::symlink;
 use std::os::unix::net::{UnixDatagram, UnixListener, UnixStream};
 
-use fs_watch::directory::{Found, Inspection, Survey, survey};
-use fs_watch::{Answer, DotFiles, Error, Evidence, Kind, Liveness, Probing, Verdict};
+use fs_watch::directory::{Error, Found, Inspection, Survey, survey};
+use fs_watch::{Answer, DotFiles, Evidence, Kind, Liveness, Probing, Verdict};
 
 use crate::Scene;
 use crate::other::Other;

@@ -14,10 +14,10 @@ use rustix::fs::{Access, AtFlags, Dir, FileType, Mode, OFlags, accessat, openat,
 use rustix::io::pread;
 use socket_file::names::locked_name;
 
+use super::super::Error;
 use super::super::Handle;
 use super::Sweep;
 use super::finding::{LockFate, LockFinding};
-use crate::error::Error;
 
 /// Longer than a pid and a newline.
 const CONTENT: usize = 16;
