@@ -35,7 +35,11 @@ impl Stop {
     /// Waits until a stop was asked for and time has run out.
     pub(crate) async fn is_over(&self) {
         self.asked().await;
-        sleep(self.left()).await;
+        let left = self.left();
+        // A timer would take up to a millisecond more.
+        if !left.is_zero() {
+            sleep(left).await;
+        }
     }
 
     pub(crate) async fn asked(&self) {
