@@ -17,7 +17,7 @@
 //! - **Never silent, never fooled.** Pings keep an idle session alive; a server that says nothing for two thirds of the
 //!   session timeout is given up. Answers that do not match, frames that are too long and bodies that make no sense are
 //!   errors that say so.
-//! - **Bounded.** Requests that wait, bytes that wait, the size of an answer: see [`Options`].
+//! - **Bounded.** Requests that wait, bytes that wait, the size of an answer: see [`Builder`].
 //!
 //! ```no_run
 //! use zk_client::{Acl, Client, CreateMode, Version};
@@ -59,24 +59,34 @@
 
 #![forbid(unsafe_code)]
 
-mod address;
+mod builder;
+mod chroot;
 mod client;
 mod connector;
+mod create;
+mod ending;
 mod error;
-mod handshake;
-mod options;
+mod events;
+mod link;
 mod payload;
 mod pending;
+mod queue;
+mod servers;
 mod task;
+mod watch;
 
 pub use packetizer::Report as Requests;
-pub use zk_proto::{Acl, CreateMode, ErrorCode, Names, Node, Permissions, SessionId, Stat, Zxid};
+pub use zk_proto::{Acl, ErrorCode, Names, Node, Permissions, Resume, SessionId, Stat, Zxid, session::Expiry};
 
 pub use crate::{
-    client::Client,
+    builder::Builder,
+    client::{AclVersion, Client},
     connector::{Connector, InMemory, Incoming, Tcp, Unix},
-    error::{Attempt, Ending, Error, Failure, Report, Result},
-    options::Options,
+    create::{CreateMode, Created, Sequence},
+    ending::{Ending, Report},
+    error::{Attempt, Error, Failure, Result},
+    events::{SessionEvent, SessionEvents},
     payload::{Payload, Version},
     pending::Pending,
+    watch::{Change, NodeEvent, Watch, WatchEvent, WatchMode, Watches},
 };

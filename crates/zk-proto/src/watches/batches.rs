@@ -1,0 +1,111 @@
+//! Which watches the next connection needs, in requests that a server takes.
+
+use std::{borrow::Cow, sync::Arc};
+
+use super::{WatchId, WatchKind, Watches};
+use crate::{
+    ids::Zxid,
+    request::{SetWatches, SetWatches2},
+};
+
+/// Bytes of paths in one request; a single longer path has a request of its own. Servers limit a request to 1 MiB, Apache's own
+/// client to this.
+const LIMIT: usize = 128 << 10;
+
+/// The watches that one [`SetWatches`] or [`SetWatches2`] asks for.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Batch {
+    /// By kind, in the order of [`WatchKind::ALL`].
+    paths: [Vec<Arc<str>>; 5],
+}
+
+impl Batch {
+    /// Whether some of them are persistent, so that it takes a [`SetWatches2`].
+    #[must_use]
+    pub const fn is_persistent(&self) -> bool {
+        let [.., persistent, recursive] = &self.paths;
+        !persistent.is_empty() || !recursive.is_empty()
+    }
+
+    fn list(&self, kind: WatchKind) -> Cow<'_, [Cow<'_, str>]> {
+        let paths = self.paths.get(kind as usize).map(Vec::as_slice).unwrap_or_default();
+        paths.iter().map(|path| Cow::Borrowed(&**path)).collect::<Vec<_>>().into()
+    }
+
+    /// The request for one-shot watches: events that were missed since `relative_zxid` are sent now.
+    #[must_use]
+    pub fn one_shot(&self, relative_zxid: Zxid) -> SetWatches<'_> {
+        SetWatches {
+            relative_zxid,
+            data: Some(self.list(WatchKind::Data)),
+            exist: Some(self.list(WatchKind::Exist)),
+            child: Some(self.list(WatchKind::Child)),
+        }
+    }
+
+    /// The request for all kinds (3.6).
+    #[must_use]
+    pub fn all(&self, relative_zxid: Zxid) -> SetWatches2<'_> {
+        SetWatches2 {
+            relative_zxid,
+            data: Some(self.list(WatchKind::Data)),
+            exist: Some(self.list(WatchKind::Exist)),
+            child: Some(self.list(WatchKind::Child)),
+            persistent: Some(self.list(WatchKind::Persistent)),
+            persistent_recursive: Some(self.list(WatchKind::PersistentRecursive)),
+        }
+    }
+
+    /// Each watch of it.
+    pub fn iter(&self) -> impl Iterator<Item = (WatchKind, &Arc<str>)> {
+        WatchKind::ALL.into_iter().zip(&self.paths).flat_map(|(kind, paths)| paths.iter().map(move |path| (kind, path)))
+    }
+}
+
+impl Watches {
+    /// What the next connection has to be asked for, in the order in which it is to be sent. One-shot watches come first: a
+    /// server before 3.9 keeps the last kind it was told of a path.
+    #[must_use]
+    pub fn batches(&self) -> Vec<Batch> {
+        let mut batches = Vec::new();
+        let mut batch = Batch::default();
+        let mut len = 0_usize;
+        for kind in WatchKind::ALL {
+            for (path, entry) in &self.paths {
+                let users: &[WatchId] = entry.groups.get(kind as usize).map(|group| &*group.users).unwrap_or_default();
+                if users.is_empty() {
+                    continue;
+                }
+                let more = path.len().saturating_add(4);
+                if len > 0 && len.saturating_add(more) > LIMIT {
+                    batches.push(std::mem::take(&mut batch));
+                    len = 0;
+                }
+                len = len.saturating_add(more);
+                if let Some(paths) = batch.paths.get_mut(kind as usize) {
+                    paths.push(Arc::clone(path));
+                }
+            }
+        }
+        if len > 0 {
+            batches.push(batch);
+        }
+        batches
+    }
+
+    /// Takes note that the connection has the watches of this batch. The paths at which no user is left are returned:
+    /// [orphans](Self::is_orphan).
+    pub fn handle_batch(&mut self, batch: &Batch) -> Vec<Arc<str>> {
+        let mut orphans = Vec::new();
+        for (kind, path) in batch.iter() {
+            let entry = self.paths.entry(Arc::clone(path)).or_default();
+            let group = entry.group(kind);
+            // A one-shot watch without users has fired before this reply, or its users are gone: what is left of the second
+            // on the server does no harm.
+            group.on_server = kind.is_persistent() || !group.users.is_empty();
+            self.tidy(path);
+            orphans.extend(self.is_orphan(path).then(|| Arc::clone(path)));
+        }
+        orphans
+    }
+}
