@@ -1,5 +1,8 @@
 //! zk-client against a real Apache ZooKeeper.
 
+#[path = "zookeeper/sessions.rs"]
+mod sessions;
+
 use std::{future::Future, time::Duration};
 
 use tributary_tests::zookeeper::ZooKeeper;
