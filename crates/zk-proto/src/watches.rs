@@ -184,14 +184,15 @@ impl Watches {
         self.tidy(path);
     }
 
-    /// Which users an event is for. One-shot watches are over with it.
-    pub fn handle_event(&mut self, event: EventType, path: &str) -> Vec<WatchId> {
+    /// Which users an event is for. One-shot watches are over with it. The path is returned beside if it is an
+    /// [orphan](Self::is_orphan) now.
+    pub fn handle_event(&mut self, event: EventType, path: &str) -> (Vec<WatchId>, Option<Arc<str>>) {
         use WatchKind::{Child, Data, Exist, Persistent, PersistentRecursive};
         let fired: &[WatchKind] = match event {
             EventType::Created | EventType::DataChanged => &[Data, Exist, Persistent],
             EventType::Deleted => &[Data, Exist, Child, Persistent],
             EventType::ChildrenChanged => &[Child, Persistent],
-            _ => return Vec::new(),
+            _ => return (Vec::new(), None),
         };
         let mut users = Vec::new();
         if let Some(entry) = self.paths.get_mut(path) {
@@ -214,7 +215,7 @@ impl Watches {
                 }
             }
         }
-        users
+        (users, self.orphan(path))
     }
 
     /// Forgets a user whose one-shot watch is over.

@@ -60,7 +60,7 @@ impl Call for OwnCall {
             Own::Connect => Call::encode(&session.connect_request(), session, frame),
             Own::Auth { id } => session.encode_auth(*id, true, frame).ok_or(Error::NothingToSend),
             Own::SetWatches(batch) => {
-                let (zxid, context) = (session.last_zxid, Context::Watches(Box::new(batch.clone())));
+                let (zxid, context) = (session.last_zxid, Context::Watches);
                 Ok(if batch.is_persistent() {
                     session.encode_with(OpCode::SetWatches2, &batch.all(zxid), context, frame)
                 } else {

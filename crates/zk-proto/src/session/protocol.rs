@@ -16,7 +16,7 @@ use crate::{
     numbers::EventType,
     op::{OpCode, XidRule},
     reply::WatcherEvent,
-    watches::{Batch, WatchId},
+    watches::WatchId,
 };
 
 /// The queues in which a server answers.
@@ -70,7 +70,7 @@ pub enum Context {
         priming: bool,
     },
     /// It asked for the watches of earlier connections.
-    Watches(Box<Batch>),
+    Watches,
     /// It removed all watches at this path.
     Unwatch(Arc<str>),
     /// It closes another session that was granted instead of this one.
@@ -127,13 +127,7 @@ impl Session {
                     self.handle_primed();
                 }
             }
-            Context::Watches(batch) => {
-                if code.is_none() {
-                    let orphans = self.watches.handle_batch(batch);
-                    self.remove_watches(orphans);
-                }
-                self.handle_primed();
-            }
+            Context::Watches => self.handle_primed(),
             Context::Unwatch(path) => {
                 self.keeps_watches |= code == Some(ErrorCode::Unimplemented);
                 self.watches.handle_removed(path);
@@ -170,7 +164,8 @@ impl Protocol for Session {
         let header = ReplyHeader::decode(&mut reader)?;
         if header.xid == Xid::NOTIFICATION {
             let event = WatcherEvent::decode(&mut reader)?.into_owned();
-            let users = self.watches.handle_event(EventType::from_number(event.kind), &event.path);
+            let (users, orphan) = self.watches.handle_event(EventType::from_number(event.kind), &event.path);
+            self.remove_watches(orphan);
             return Ok(Class::Event(Notification { event, zxid: header.zxid, users }));
         }
         Ok(Class::Reply(Route::Lane { lane: Lane::of(header.xid), tag: Some(header.xid) }))

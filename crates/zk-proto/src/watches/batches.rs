@@ -2,7 +2,7 @@
 
 use std::{borrow::Cow, sync::Arc};
 
-use super::{WatchId, WatchKind, Watches};
+use super::{WatchKind, Watches};
 use crate::{
     ids::Zxid,
     request::{SetWatches, SetWatches2},
@@ -63,19 +63,22 @@ impl Batch {
 }
 
 impl Watches {
-    /// What the next connection has to be asked for, in the order in which it is to be sent. One-shot watches come first: a
-    /// server before 3.9 keeps the last kind it was told of a path.
+    /// What a new connection has to be asked for first, in this order. One-shot watches come before the others: a server before
+    /// 3.9 keeps the last kind it was told of a path.
+    ///
+    /// From here on the connection counts as having them: what is asked of the server later, it executes later.
     #[must_use]
-    pub fn batches(&self) -> Vec<Batch> {
+    pub fn batches(&mut self) -> Vec<Batch> {
         let mut batches = Vec::new();
         let mut batch = Batch::default();
         let mut len = 0_usize;
         for kind in WatchKind::ALL {
-            for (path, entry) in &self.paths {
-                let users: &[WatchId] = entry.groups.get(kind as usize).map(|group| &*group.users).unwrap_or_default();
-                if users.is_empty() {
+            for (path, entry) in &mut self.paths {
+                let group = entry.group(kind);
+                if group.users.is_empty() {
                     continue;
                 }
+                group.on_server = true;
                 let more = path.len().saturating_add(4);
                 if len > 0 && len.saturating_add(more) > LIMIT {
                     batches.push(std::mem::take(&mut batch));
@@ -91,21 +94,5 @@ impl Watches {
             batches.push(batch);
         }
         batches
-    }
-
-    /// Takes note that the connection has the watches of this batch. The paths at which no user is left are returned:
-    /// [orphans](Self::is_orphan).
-    pub fn handle_batch(&mut self, batch: &Batch) -> Vec<Arc<str>> {
-        let mut orphans = Vec::new();
-        for (kind, path) in batch.iter() {
-            let entry = self.paths.entry(Arc::clone(path)).or_default();
-            let group = entry.group(kind);
-            // A one-shot watch without users has fired before this reply, or its users are gone: what is left of the second
-            // on the server does no harm.
-            group.on_server = kind.is_persistent() || !group.users.is_empty();
-            self.tidy(path);
-            orphans.extend(self.is_orphan(path).then(|| Arc::clone(path)));
-        }
-        orphans
     }
 }

@@ -5,6 +5,12 @@ const A: WatchId = WatchId(1);
 const B: WatchId = WatchId(2);
 const C: WatchId = WatchId(3);
 
+fn fired(watches: &mut Watches, event: EventType, path: &str) -> Vec<WatchId> {
+    let (users, orphan) = watches.handle_event(event, path);
+    assert_eq!(orphan, None);
+    users
+}
+
 fn registered(watches: &mut Watches, user: WatchId, path: &str, kind: WatchKind) {
     watches.ask(user, path);
     assert_eq!(watches.handle_registered(user, path, kind), None);
@@ -16,7 +22,7 @@ fn each_event_fires_the_kinds_that_the_server_fires() {
     let fires = |event, kind| {
         let mut watches = Watches::default();
         registered(&mut watches, A, "/a", kind);
-        let fired = watches.handle_event(event, "/a") == [A];
+        let fired = fired(&mut watches, event, "/a") == [A];
         assert_eq!(watches.users(), usize::from(!fired || kind.is_persistent()));
         fired
     };
@@ -41,10 +47,10 @@ fn a_tree_is_told_of_every_node_below_it_and_of_no_other() {
     let mut watches = Watches::default();
     registered(&mut watches, A, "/a", WatchKind::PersistentRecursive);
     registered(&mut watches, B, "/", WatchKind::PersistentRecursive);
-    assert_eq!(watches.handle_event(EventType::Created, "/a/b/c"), [A, B]);
-    assert_eq!(watches.handle_event(EventType::Created, "/ab"), [B]);
-    assert_eq!(watches.handle_event(EventType::ChildrenChanged, "/a"), []);
-    assert_eq!(watches.handle_event(EventType::DataChanged, "/"), [B]);
+    assert_eq!(fired(&mut watches, EventType::Created, "/a/b/c"), [A, B]);
+    assert_eq!(fired(&mut watches, EventType::Created, "/ab"), [B]);
+    assert_eq!(fired(&mut watches, EventType::ChildrenChanged, "/a"), []);
+    assert_eq!(fired(&mut watches, EventType::DataChanged, "/"), [B]);
 }
 
 #[test]
@@ -52,9 +58,9 @@ fn an_event_before_the_reply_belongs_to_an_older_watch() {
     let mut watches = Watches::default();
     registered(&mut watches, A, "/a", WatchKind::Data);
     watches.ask(B, "/a");
-    assert_eq!(watches.handle_event(EventType::DataChanged, "/a"), [A]);
+    assert_eq!(fired(&mut watches, EventType::DataChanged, "/a"), [A]);
     watches.handle_registered(B, "/a", WatchKind::Data);
-    assert_eq!(watches.handle_event(EventType::DataChanged, "/a"), [B]);
+    assert_eq!(fired(&mut watches, EventType::DataChanged, "/a"), [B]);
     assert_eq!((watches.users(), watches.on_server(), watches.paths.len()), (0, 0, 0));
 }
 
@@ -66,7 +72,7 @@ fn users_share_a_watch_and_only_the_last_one_removes_it() {
     registered(&mut watches, C, "/a", WatchKind::Child);
     assert_eq!(watches.on_server(), 2, "one watch for each kind");
     assert_eq!(watches.forget(A), None);
-    assert_eq!(watches.handle_event(EventType::DataChanged, "/a"), [B]);
+    assert_eq!(fired(&mut watches, EventType::DataChanged, "/a"), [B]);
     assert_eq!(watches.forget(B), None, "the child watch must not be removed with it");
     assert_eq!(watches.forget(C).as_deref(), Some("/a"));
     assert!(watches.is_orphan("/a"));
@@ -92,7 +98,7 @@ fn the_next_connection_is_asked_for_what_has_users() {
         registered(&mut watches, WatchId(10 + id), "/gone", kind);
         watches.forget(WatchId(10 + id));
     }
-    watches.handle_event(EventType::DataChanged, "/0");
+    fired(&mut watches, EventType::DataChanged, "/0");
     watches.ask(WatchId(99), "/asked");
     watches.handle_lost();
     assert_eq!(watches.on_server(), 0);
@@ -102,7 +108,6 @@ fn the_next_connection_is_asked_for_what_has_users() {
     use WatchKind::{Child, Exist, Persistent, PersistentRecursive};
     assert_eq!(listed, [(Exist, "/1"), (Child, "/2"), (Persistent, "/3"), (PersistentRecursive, "/4")]);
     assert!(batch.is_persistent());
-    assert_eq!(watches.handle_batch(batch), []);
     assert_eq!((watches.on_server(), watches.persistent_users()), (4, vec![WatchId(3), WatchId(4)]));
 }
 
@@ -123,12 +128,30 @@ fn batches_are_no_longer_than_servers_take_and_leave_nothing_out() {
 }
 
 #[test]
+fn a_persistent_watch_without_users_is_an_orphan_once_the_last_one_shot_watch_fires() {
+    let mut watches = Watches::default();
+    registered(&mut watches, A, "/a", WatchKind::Persistent);
+    registered(&mut watches, B, "/a", WatchKind::Child);
+    assert_eq!(watches.forget(A), None);
+    let (users, orphan) = watches.handle_event(EventType::ChildrenChanged, "/a");
+    assert_eq!((users, orphan.as_deref()), (vec![B], Some("/a")));
+}
+
+#[test]
+fn a_user_who_leaves_before_the_watches_are_confirmed_leaves_an_orphan() {
+    let mut watches = Watches::default();
+    registered(&mut watches, A, "/a", WatchKind::Child);
+    watches.handle_lost();
+    assert_eq!(watches.batches().len(), 1);
+    assert_eq!(watches.forget(A).as_deref(), Some("/a"));
+}
+
+#[test]
 fn an_event_between_the_request_and_its_reply_keeps_a_fired_watch_from_coming_back() {
     let mut watches = Watches::default();
     registered(&mut watches, A, "/a", WatchKind::Data);
     watches.handle_lost();
     let batches = watches.batches();
-    assert_eq!(watches.handle_event(EventType::DataChanged, "/a"), [A], "what was missed is told before the reply");
-    assert_eq!(watches.handle_batch(&batches[0]), []);
-    assert_eq!((watches.on_server(), watches.paths.len()), (0, 0));
+    assert_eq!(fired(&mut watches, EventType::DataChanged, "/a"), [A], "what was missed is told before the reply");
+    assert_eq!((batches.len(), watches.on_server(), watches.paths.len()), (1, 0, 0));
 }
