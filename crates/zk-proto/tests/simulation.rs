@@ -4,7 +4,7 @@
 //! executed, and nothing was executed twice; a change of what is watched is told before it can be read; on each connection
 //! identities and watches come before requests. At its end: what users watch is what the server watches, and no more.
 //!
-//! `SIMULATION_SEEDS=100000 cargo nextest run -p zk-proto --test simulation` runs more of them, `SIMULATION_SEED=7` one.
+//! `SIMULATION_SEEDS=100000 cargo test -p zk-proto --test simulation` runs more of them, `SIMULATION_SEED=7` one.
 
 #[path = "simulation/client.rs"]
 mod client;
@@ -190,6 +190,15 @@ impl World {
         self.flush();
     }
 
+    fn write_by_another(&mut self) {
+        let path = PATHS[self.random.below(PATHS.len())];
+        let kind = self.random.next();
+        self.server.write(self.line.as_mut().map(|line| &mut line.server), kind, path);
+        if let Some(line) = &mut self.line {
+            line.to_client.extend(line.server.out.drain(..));
+        }
+    }
+
     fn step(&mut self) {
         match self.random.below(100) {
             0..30 => self.call(),
@@ -202,14 +211,7 @@ impl World {
                 let frames = self.random.below(6);
                 self.to_client(frames);
             }
-            65..75 => {
-                let path = PATHS[self.random.below(PATHS.len())];
-                let kind = self.random.next();
-                self.server.write(self.line.as_mut().map(|line| &mut line.server), kind, path);
-                if let Some(line) = &mut self.line {
-                    line.to_client.extend(line.server.out.drain(..));
-                }
-            }
+            65..75 => self.write_by_another(),
             75..82 => {
                 let millis = self.random.below(TIMEOUT as usize / 8) as Millis;
                 self.pass(millis);
@@ -224,6 +226,12 @@ impl World {
                 self.flush();
             }
             88..92 => {
+                // Often between the events of one transaction.
+                if self.random.one_in(2) {
+                    self.to_client(usize::MAX);
+                    self.write_by_another();
+                    self.to_client(1);
+                }
                 let seen = self.random.below(400);
                 self.cut(seen);
             }
@@ -258,13 +266,14 @@ impl World {
 
     fn check(&mut self) {
         self.settle();
-        // Idle for long: pings keep the session.
+        let told = self.client.events.len();
+        // Idle for long: pings keep the session, and the connection.
         for _ in 0..30 {
             self.pass(TIMEOUT / 9);
             self.to_server(usize::MAX);
             self.to_client(usize::MAX);
         }
-        self.settle();
+        assert_eq!(self.client.events.get(told..), Some(&[][..]), "nothing happens to an idle session");
         self.client.check_settled();
         for (write, times) in &self.server.executed {
             assert!(*times == 1, "{} was executed {times} times", String::from_utf8_lossy(write));
@@ -296,6 +305,8 @@ impl World {
                 None => &connection.once_child,
             };
             assert!(set.contains(watch.path), "{} is not watched by the server", watch.path);
+            let missed = watch.missed(self.server.stat(watch.path));
+            assert!(!missed, "{} has changed, and its watch was not told", watch.path);
         }
         for set in [&connection.persistent, &connection.recursive, &connection.once_data, &connection.once_child] {
             for path in set {

@@ -59,6 +59,16 @@ pub(crate) struct Watch {
 }
 
 impl Watch {
+    /// Whether a watch for one event has not been told of how things stand now.
+    pub(crate) fn missed(&self, stat: Option<Stat>) -> bool {
+        match self.seen {
+            Seen::Data(seen) => stat.is_none_or(|stat| stat.mzxid.0 != seen),
+            Seen::Missing => stat.is_some(),
+            Seen::Children(seen) => stat.is_none_or(|stat| stat.pzxid.0 != seen),
+            Seen::Lasting { .. } => false,
+        }
+    }
+
     pub(crate) fn is_lasting(&self) -> Option<bool> {
         match self.seen {
             Seen::Lasting { tree } => Some(tree),
@@ -271,6 +281,9 @@ impl Client {
         }
         match &event {
             Resumed { gaps } => {
+                let session = self.mux.protocol().grant().expect("a session").session;
+                let same = |event: &SessionEvent| matches!(event, Connected { session: first, .. } if *first == session);
+                assert!(self.events.first().is_some_and(same), "another session than {:?}", self.events.first());
                 let lasting = self.watches.iter().filter(|(_, watch)| watch.is_lasting().is_some());
                 assert_eq!(*gaps, lasting.map(|(id, _)| *id).collect::<Vec<_>>());
                 self.known.retain(|(id, _), _| !gaps.contains(id));
