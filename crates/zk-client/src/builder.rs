@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use zk_proto::{
-    Resume,
+    Acl, Resume,
     session::{AddAuth, AuthId, Session},
 };
 
@@ -37,6 +37,7 @@ pub struct Builder {
     pub(crate) settings: Settings,
     auths: Vec<Secret>,
     resume: Option<Resume>,
+    create_chroot: Option<Vec<Acl<'static>>>,
 }
 
 #[derive(Debug, Clone)]
@@ -82,7 +83,7 @@ impl Default for Builder {
             fail_fast: false,
             in_order: false,
         };
-        Self { settings, auths: Vec::new(), resume: None }
+        Self { settings, auths: Vec::new(), resume: None, create_chroot: None }
     }
 }
 
@@ -158,6 +159,13 @@ impl Builder {
         self
     }
 
+    /// Creates the chroot of the connect string, and the nodes above it, where they do not exist, with this access control list.
+    #[must_use]
+    pub fn create_chroot(mut self, acl: &[Acl<'_>]) -> Self {
+        self.create_chroot = Some(acl.iter().cloned().map(Acl::into_owned).collect());
+        self
+    }
+
     /// Goes on with a session that another client has [left](Client::detach). If it is over by then, connecting fails with
     /// [`Error::SessionExpired`](crate::Error::SessionExpired).
     #[must_use]
@@ -173,7 +181,7 @@ impl Builder {
     ///
     /// [`Error::ConnectString`](crate::Error::ConnectString), [`Error::NoServer`](crate::Error::NoServer) with what each
     /// server said, [`Error::SessionExpired`](crate::Error::SessionExpired), or
-    /// [`Error::AuthFailed`](crate::Error::AuthFailed).
+    /// [`Error::AuthFailed`](crate::Error::AuthFailed); or why the [chroot](Self::create_chroot) cannot be created.
     ///
     /// # Cancel safety
     ///
@@ -210,6 +218,10 @@ impl Builder {
         for (id, secret) in (0..).zip(&self.auths) {
             session.add_auth(&AddAuth { id: AuthId(id), scheme: &secret.scheme, secret: &secret.proof });
         }
-        task::connect(self.settings.clone(), connector, servers, session).await
+        let client = task::connect(self.settings.clone(), connector, servers, session).await?;
+        if let Some(acl) = &self.create_chroot {
+            client.ensure_chroot(acl).await?;
+        }
+        Ok(client)
     }
 }

@@ -22,9 +22,11 @@ use crate::{
 };
 
 mod nodes;
+mod several;
 mod watching;
 
 pub use nodes::AclVersion;
+pub use several::{Read, ReadReply};
 
 /// A session with a ZooKeeper ensemble.
 ///
@@ -43,7 +45,7 @@ pub use nodes::AclVersion;
 #[derive(Clone)]
 pub struct Client {
     pub(crate) inner: Arc<Inner>,
-    chroot: Option<Arc<str>>,
+    pub(crate) chroot: Option<Arc<str>>,
 }
 
 pub(crate) struct Inner {
@@ -115,12 +117,17 @@ impl Client {
     }
 
     /// A path as the server has it.
-    fn path<'a>(&self, path: &'a str) -> std::borrow::Cow<'a, str> {
+    pub(crate) fn path<'a>(&self, path: &'a str) -> std::borrow::Cow<'a, str> {
         chroot::join(self.chroot.as_deref(), path)
     }
 
+    /// Whether a read that was lost with its connection can be made again: it waits for the next connection.
+    pub(crate) fn can_reconnect(&self) -> bool {
+        !self.inner.fail_fast && self.inner.link.ending().is_none()
+    }
+
     /// Queues a request about a path as the caller has it; `payload` is how many bytes there are in it besides the path.
-    fn request<T, C>(&self, operation: &'static str, path: &str, payload: usize, call: &C) -> Pending<T>
+    pub(crate) fn request<T, C>(&self, operation: &'static str, path: &str, payload: usize, call: &C) -> Pending<T>
     where
         C: Call<Protocol = Session, Reply = std::result::Result<T, ErrorCode>>,
     {

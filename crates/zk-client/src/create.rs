@@ -27,7 +27,7 @@ pub enum CreateMode {
 }
 
 impl CreateMode {
-    const fn flags(self) -> zk_proto::CreateMode {
+    pub(crate) const fn wire(self) -> zk_proto::CreateMode {
         use zk_proto::CreateMode as Wire;
         match self {
             Self::Persistent => Wire::Persistent,
@@ -43,7 +43,7 @@ impl CreateMode {
     /// Whether the server appends a number to the name.
     #[must_use]
     pub const fn is_sequential(self) -> bool {
-        self.flags().is_sequential()
+        self.wire().is_sequential()
     }
 }
 
@@ -122,7 +122,7 @@ pub(crate) struct NewNode<'a> {
 
 impl NewNode<'_> {
     fn flags(&self) -> i32 {
-        self.mode.flags().flags()
+        self.mode.wire().flags()
     }
 }
 

@@ -43,6 +43,23 @@ pub enum Error {
         /// Why not.
         code: ErrorCode,
     },
+    /// An operation of a transaction failed, so nothing of it was executed.
+    #[error("operation {index} of the transaction, on {path:?}: {code}")]
+    Transaction {
+        /// Which one, counted from 0.
+        index: usize,
+        /// On which node.
+        path: Box<str>,
+        /// Why not.
+        code: ErrorCode,
+    },
+    /// The node that this client takes for the root does not exist. `create("/")` makes it, or
+    /// [`Builder::create_chroot`](crate::Builder::create_chroot).
+    #[error("the chroot {path:?} does not exist")]
+    ChrootMissing {
+        /// Its path.
+        path: Box<str>,
+    },
     /// The connection was lost. The client looks for another one, for the same session.
     #[error(
         "the connection is lost ({why}) and the request {}",
@@ -140,7 +157,8 @@ impl Error {
     #[must_use]
     pub const fn code(&self) -> Option<ErrorCode> {
         match self {
-            Self::Rejected { code, .. } => Some(*code),
+            Self::Rejected { code, .. } | Self::Transaction { code, .. } => Some(*code),
+            Self::ChrootMissing { .. } => Some(ErrorCode::NoNode),
             Self::ConnectString { .. }
             | Self::NoServer { .. }
             | Self::SessionExpired(_)
@@ -168,6 +186,8 @@ impl Error {
             | Self::SessionExpired(_)
             | Self::AuthFailed
             | Self::Rejected { .. }
+            | Self::Transaction { .. }
+            | Self::ChrootMissing { .. }
             | Self::Closed
             | Self::Invalid(_)
             | Self::RequestTooLarge { .. }
@@ -187,8 +207,9 @@ impl Error {
             | Self::OutboxFull { .. }
             | Self::TooManyRequests { .. } => true,
             Self::ConnectionLost { maybe_executed, .. } | Self::TimedOut { maybe_executed } => !*maybe_executed,
-            Self::Rejected { code, .. } => code.is_retryable(),
+            Self::Rejected { code, .. } | Self::Transaction { code, .. } => code.is_retryable(),
             Self::ConnectString { .. }
+            | Self::ChrootMissing { .. }
             | Self::AuthFailed
             | Self::Invalid(_)
             | Self::RequestTooLarge { .. }
@@ -208,6 +229,8 @@ impl Error {
             | Self::AuthFailed
             | Self::TimedOut { .. }
             | Self::Rejected { .. }
+            | Self::Transaction { .. }
+            | Self::ChrootMissing { .. }
             | Self::ConnectionLost { .. }
             | Self::Closed
             | Self::Invalid(_)
@@ -223,6 +246,7 @@ impl Error {
     pub const fn client_usable(&self) -> bool {
         match self {
             Self::Invalid(_)
+            | Self::ChrootMissing { .. }
             | Self::ConnectionLost { .. }
             | Self::TimedOut { .. }
             | Self::RequestTooLarge { .. }
@@ -231,7 +255,7 @@ impl Error {
             | Self::ReplyTooLarge { .. }
             | Self::Malformed { .. } => true,
             // The session ends with these. After some other codes the server closes the connection, and there is another one.
-            Self::Rejected { code, .. } => !matches!(
+            Self::Rejected { code, .. } | Self::Transaction { code, .. } => !matches!(
                 code,
                 ErrorCode::SessionClosedRequireSaslAuth | ErrorCode::AuthFailed | ErrorCode::SessionExpired
             ),

@@ -72,15 +72,19 @@ mod payload;
 mod pending;
 mod queue;
 mod servers;
+mod stat_stream;
 mod task;
+mod transaction;
 mod watch;
 
 pub use packetizer::Report as Requests;
-pub use zk_proto::{Acl, ErrorCode, Names, Node, Permissions, Resume, SessionId, Stat, Zxid, session::Expiry};
+pub use zk_proto::{
+    Acl, ClientInfo, ErrorCode, Names, Node, Permissions, Resume, SessionId, Stat, Zxid, session::Expiry,
+};
 
 pub use crate::{
     builder::Builder,
-    client::{AclVersion, Client},
+    client::{AclVersion, Client, Read, ReadReply},
     connector::{Connector, InMemory, Incoming, Tcp, Unix},
     create::{CreateMode, Created, Sequence},
     ending::{Ending, Report},
@@ -88,5 +92,7 @@ pub use crate::{
     events::{SessionEvent, SessionEvents},
     payload::{Payload, Version},
     pending::Pending,
+    stat_stream::StatStream,
+    transaction::{Done, Transaction},
     watch::{Change, NodeEvent, Watch, WatchEvent, WatchMode, Watches},
 };

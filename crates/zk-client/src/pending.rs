@@ -102,9 +102,19 @@ impl About {
         crate::chroot::strip(self.chroot.as_deref(), path)
     }
 
+    /// Whether it is the chroot itself that a request needs: it is about that, or about a new child of it.
+    fn is_about_chroot(&self) -> bool {
+        let parent =
+            if self.operation.starts_with("create") { self.path.rfind('/') == Some(0) } else { *self.path == *"/" };
+        self.chroot.is_some() && parent
+    }
+
     /// What the server says.
     fn rejected(&self, code: ErrorCode) -> Error {
         match code {
+            ErrorCode::NoNode if self.is_about_chroot() => {
+                Error::ChrootMissing { path: self.chroot.as_deref().unwrap_or_default().into() }
+            }
             ErrorCode::SessionExpired => Error::SessionExpired(zk_proto::session::Expiry::Server),
             code => Error::Rejected { operation: self.operation, path: self.path.clone(), code },
         }

@@ -282,7 +282,8 @@ impl Client {
         match &event {
             Resumed { gaps } => {
                 let session = self.mux.protocol().grant().expect("a session").session;
-                let same = |event: &SessionEvent| matches!(event, Connected { session: first, .. } if *first == session);
+                let same =
+                    |event: &SessionEvent| matches!(event, Connected { session: first, .. } if *first == session);
                 assert!(self.events.first().is_some_and(same), "another session than {:?}", self.events.first());
                 let lasting = self.watches.iter().filter(|(_, watch)| watch.is_lasting().is_some());
                 assert_eq!(*gaps, lasting.map(|(id, _)| *id).collect::<Vec<_>>());
