@@ -1,5 +1,7 @@
 //! zk-client against a real Apache ZooKeeper.
 
+#[path = "zookeeper/operations.rs"]
+mod operations;
 #[path = "zookeeper/sessions.rs"]
 mod sessions;
 
