@@ -4,11 +4,11 @@ use std::{
     fmt,
     future::Future,
     sync::Arc,
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use packetizer::{Call, Handle, Options};
-use tokio::sync::watch;
+use tokio::{sync::watch, time::Instant};
 use zk_proto::{ErrorCode, Resume, Session, SessionId, session::AddAuth};
 
 use crate::{
@@ -143,7 +143,7 @@ impl Client {
         if len > *max {
             return Pending::rejected(Error::RequestTooLarge { len, max: *max });
         }
-        let deadline = self.inner.request_timeout.and_then(|timeout| Instant::now().checked_add(timeout));
+        let deadline = self.inner.request_timeout.and_then(|timeout| Instant::now().into_std().checked_add(timeout));
         let options = deadline.map_or_else(Options::new, |deadline| Options::new().with_deadline(deadline));
         let about = About { operation, path: path.into(), link: Arc::clone(link), chroot: self.chroot.clone() };
         Pending::queued(handle.call_with(call, options), about)

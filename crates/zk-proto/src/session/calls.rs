@@ -36,8 +36,8 @@ impl OwnCall {
     pub const fn options(&self) -> Options {
         let urgency = match self.0 {
             Own::Connect | Own::Auth { .. } | Own::SetWatches(_) | Own::CloseOther => Urgency::Priming,
-            Own::Ping => Urgency::Ahead,
-            Own::Unwatch(_) => Urgency::Queued,
+            // They belong to this connection: the next one begins without watches that have no user.
+            Own::Ping | Own::Unwatch(_) => Urgency::Ahead,
         };
         Options::new().with_urgency(urgency).beyond_limits()
     }

@@ -26,7 +26,8 @@ impl Session {
             State::Over(_) => return,
             State::Replaced(_) => return self.end_replaced(),
             State::Connecting => self.timers.note_unanswered(),
-            State::Idle | State::Rejected(_) | State::Priming | State::Live => self.timers.note_other_failure(),
+            State::Idle | State::Rejected(_) | State::Priming => self.timers.note_other_failure(),
+            State::Live => {}
         }
         self.state = State::Idle;
         self.own.clear();
