@@ -2,6 +2,8 @@
 
 #[path = "zookeeper/operations.rs"]
 mod operations;
+#[path = "zookeeper/reconnects.rs"]
+mod reconnects;
 #[path = "zookeeper/sessions.rs"]
 mod sessions;
 

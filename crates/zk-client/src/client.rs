@@ -1,11 +1,6 @@
 //! The handle that programs hold.
 
-use std::{
-    fmt,
-    future::Future,
-    sync::Arc,
-    time::Duration,
-};
+use std::{fmt, future::Future, sync::Arc, time::Duration};
 
 use packetizer::{Call, Handle, Options};
 use tokio::{sync::watch, time::Instant};
