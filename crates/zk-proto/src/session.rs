@@ -45,7 +45,7 @@ mod protocol;
 mod timers;
 
 pub use auth::{AddAuth, AuthId};
-pub use calls::{Asked, LeavesWatch, OwnCall, Watching};
+pub use calls::{LeavesWatch, OwnCall, Watching};
 pub use event::{Ending, Expiry, Notification, Resume, SessionEvent, Verdict};
 pub use protocol::{Context, Lane};
 pub use timers::GiveUp;

@@ -18,7 +18,7 @@ use std::{
     sync::Arc,
 };
 
-use crate::numbers::EventType;
+use crate::{code::ErrorCode, numbers::EventType};
 
 mod batches;
 
@@ -57,6 +57,36 @@ impl WatchKind {
     }
 }
 
+/// Which watch a request leaves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Asked {
+    /// One event about the node's data.
+    Data,
+    /// One event about the node's data, or about its creation where there is none.
+    Exists,
+    /// One event about the node's list of children.
+    Child,
+    /// Every event about the node and its list of children.
+    Persistent,
+    /// Every event about the node and the nodes below it.
+    PersistentRecursive,
+}
+
+impl Asked {
+    /// The kind of watch that the server has registered, by what it replied; `None` if it has not.
+    #[must_use]
+    pub const fn registered(self, code: Option<ErrorCode>) -> Option<WatchKind> {
+        match (self, code) {
+            (Self::Data | Self::Exists, None) => Some(WatchKind::Data),
+            (Self::Exists, Some(ErrorCode::NoNode)) => Some(WatchKind::Exist),
+            (Self::Child, None) => Some(WatchKind::Child),
+            (Self::Persistent, None) => Some(WatchKind::Persistent),
+            (Self::PersistentRecursive, None) => Some(WatchKind::PersistentRecursive),
+            _ => None,
+        }
+    }
+}
+
 /// The users of one watch of the server.
 #[derive(Debug, Default)]
 struct Group {
@@ -71,6 +101,13 @@ struct Entry {
     groups: [Group; 5],
     /// Users whose request has no reply yet.
     asked: usize,
+    /// Those of them who asked for a persistent watch of each kind.
+    asked_node: usize,
+    asked_tree: usize,
+    /// Those of them who asked for none of their own, because of a persistent watch of each kind: it is needed until they have
+    /// their replies, whether it has users or not.
+    riding_node: usize,
+    riding_tree: usize,
 }
 
 impl Entry {
@@ -85,8 +122,58 @@ impl Entry {
         }
     }
 
+    /// Counts a request that has no reply yet, or has one now.
+    fn count_asked(&mut self, asked: Asked, rides: Option<WatchKind>, more: bool) {
+        let count = |count: &mut usize| *count = if more { count.saturating_add(1) } else { count.saturating_sub(1) };
+        count(&mut self.asked);
+        match asked {
+            Asked::Persistent => count(&mut self.asked_node),
+            Asked::PersistentRecursive => count(&mut self.asked_tree),
+            Asked::Data | Asked::Exists | Asked::Child => {}
+        }
+        match rides {
+            Some(WatchKind::Persistent) => count(&mut self.riding_node),
+            Some(WatchKind::PersistentRecursive) => count(&mut self.riding_tree),
+            _ => {}
+        }
+    }
+
+    /// Whether a connection needs this watch.
+    fn needs(&self, kind: WatchKind) -> bool {
+        let riding = match kind {
+            WatchKind::Persistent => self.riding_node,
+            WatchKind::PersistentRecursive => self.riding_tree,
+            WatchKind::Data | WatchKind::Exist | WatchKind::Child => 0,
+        };
+        riding > 0 || self.groups.get(kind as usize).is_some_and(|group| !group.users.is_empty())
+    }
+
     fn has_users(&self) -> bool {
         self.asked > 0 || self.groups.iter().any(|group| !group.users.is_empty())
+    }
+
+    /// The persistent watch that tells of everything a one-shot watch is about, and that the server has when it comes to a request
+    /// that is made now.
+    fn will_cover(&self, asked: Asked) -> Option<WatchKind> {
+        let [.., node, tree] = &self.groups;
+        let node = node.on_server || self.asked_node > 0 || self.needs(WatchKind::Persistent);
+        let tree = tree.on_server || self.asked_tree > 0 || self.needs(WatchKind::PersistentRecursive);
+        Self::covering(asked, node, tree)
+    }
+
+    /// Whether it does so now.
+    fn is_covering(&self, asked: Asked) -> bool {
+        let [.., node, tree] = &self.groups;
+        Self::covering(asked, node.on_server, tree.on_server).is_some()
+    }
+
+    const fn covering(asked: Asked, node: bool, tree: bool) -> Option<WatchKind> {
+        match asked {
+            Asked::Data | Asked::Exists | Asked::Child if node => Some(WatchKind::Persistent),
+            Asked::Data | Asked::Exists if tree => Some(WatchKind::PersistentRecursive),
+            // A tree is not told of lists of children.
+            Asked::Data | Asked::Exists | Asked::Child | Asked::Persistent | Asked::PersistentRecursive => None,
+        }
     }
 
     fn is_on_server(&self) -> bool {
@@ -100,6 +187,8 @@ struct Place {
     path: Arc<str>,
     /// `None` until the reply says which kind it became.
     kind: Option<WatchKind>,
+    asked: Asked,
+    covering: Option<WatchKind>,
 }
 
 /// The watches of one session. See the [module](self) page.
@@ -122,34 +211,62 @@ impl Watches {
         self.paths.values().flat_map(|entry| &entry.groups).filter(|group| group.on_server).count()
     }
 
+    /// The persistent watch on the same path, if there is one, because of which a watch for one event needs none of its own on the
+    /// server.
+    ///
+    /// It must not have one: a server before 3.9 keeps one watch of a connection on a path, and would forget the persistent one
+    /// (ZOOKEEPER-4466).
+    #[must_use]
+    pub fn covering(&self, path: &str, asked: Asked) -> Option<WatchKind> {
+        self.paths.get(path)?.will_cover(asked)
+    }
+
     /// Takes note of a request that leaves a watch. Call [`forget`](Self::forget) if the request fails without a reply.
-    pub fn ask(&mut self, user: WatchId, path: &str) {
+    /// `covering` is the watch that makes one of its own unnecessary.
+    pub fn ask(&mut self, user: WatchId, path: &str, asked: Asked, covering: Option<WatchKind>) {
         let path: Arc<str> = match self.paths.get_key_value(path) {
             Some((path, _)) => Arc::clone(path),
             None => path.into(),
         };
         if let btree_map::Entry::Vacant(vacant) = self.users.entry(user) {
-            vacant.insert(Place { path: Arc::clone(&path), kind: None });
-            let asked = &mut self.paths.entry(path).or_default().asked;
-            *asked = asked.saturating_add(1);
+            vacant.insert(Place { path: Arc::clone(&path), kind: None, asked, covering });
+            self.paths.entry(path).or_default().count_asked(asked, covering, true);
         }
     }
 
     /// Takes note that the server has registered a watch. The user may be gone already; the server's watch exists all the
     /// same, and its path is returned if it is an [orphan](Self::is_orphan) now.
     pub fn handle_registered(&mut self, user: WatchId, path: &str, kind: WatchKind) -> Option<Arc<str>> {
+        self.add_user(user, path, kind, true)?;
+        self.orphan(path)
+    }
+
+    /// Takes note that a request was answered whose watch is [covered](Self::covering) by a persistent one. `false` if that is
+    /// not there any more: then the server has to be asked for this one.
+    #[must_use]
+    pub fn handle_covered(&mut self, user: WatchId, path: &str, kind: WatchKind, asked: Asked) -> bool {
+        if !self.users.contains_key(&user) {
+            return true;
+        }
+        let covered = self.paths.get(path).is_some_and(|entry| entry.is_covering(asked));
+        self.add_user(user, path, kind, !covered);
+        covered
+    }
+
+    fn add_user(&mut self, user: WatchId, path: &str, kind: WatchKind, on_server: bool) -> Option<()> {
         if !self.paths.contains_key(path) {
             self.paths.insert(path.into(), Entry::default());
         }
         let entry = self.paths.get_mut(path)?;
         let group = entry.group(kind);
-        group.on_server = true;
+        group.on_server |= on_server;
         if let Some(place) = self.users.get_mut(&user).filter(|place| place.kind.is_none()) {
             place.kind = Some(kind);
             group.users.push(user);
-            entry.asked = entry.asked.saturating_sub(1);
+            let (asked, covering) = (place.asked, place.covering);
+            entry.count_asked(asked, covering, false);
         }
-        self.orphan(path)
+        Some(())
     }
 
     /// Removes a user's watch. The path is returned if it is an [orphan](Self::is_orphan) now.
@@ -157,7 +274,7 @@ impl Watches {
         let place = self.users.remove(&user)?;
         let entry = self.paths.get_mut(&place.path)?;
         match place.kind {
-            None => entry.asked = entry.asked.saturating_sub(1),
+            None => entry.count_asked(place.asked, place.covering, false),
             Some(kind) => entry.group(kind).users.retain(|other| *other != user),
         }
         self.tidy(&place.path);
@@ -177,7 +294,8 @@ impl Watches {
         self.is_orphan(path).then(|| Arc::clone(path))
     }
 
-    /// Takes note that the server has removed all watches of this connection at a path.
+    /// Takes note that the server is asked to remove all watches of this connection at a path: what is asked of it later cannot
+    /// count on them.
     pub fn handle_removed(&mut self, path: &str) {
         let Some(entry) = self.paths.get_mut(path) else { return };
         entry.groups.iter_mut().for_each(|group| group.on_server = false);

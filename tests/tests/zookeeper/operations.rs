@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use tributary_tests::zookeeper::ZooKeeper;
 use zk_client::{
-    Acl, AclVersion, Client, CreateMode, Done, Error, ErrorCode, Permissions, Read, ReadReply, Sequence, Version,
-    WatchMode,
+    Acl, AclVersion, Change, Client, CreateMode, Done, Error, ErrorCode, Permissions, Read, ReadReply, Sequence,
+    Version, WatchEvent, WatchMode,
 };
 
 use super::{PERSISTENT, code, connect, soon};
@@ -183,8 +183,7 @@ async fn users_of_one_watch_do_not_disturb_each_other() {
     let watched = || server.four_letters("wchs").unwrap();
     let mut first = soon(zk.watch("/a", WatchMode::Node)).await.unwrap();
     let mut second = soon(zk.watch("/a", WatchMode::Node)).await.unwrap();
-    let (_, once) = soon(zk.get_and_watch("/a/none")).await.map_or_else(|_| (0, None), |(_, watch)| (1, Some(watch)));
-    assert!(once.is_none(), "a node that does not exist cannot be read");
+    assert!(soon(zk.get_and_watch("/a/none")).await.is_err(), "what does not exist is not watched by reading");
     assert!(watched().contains("Total watches:1"), "{}", watched());
     drop(soon(first.next()));
     drop(first);
@@ -195,4 +194,44 @@ async fn users_of_one_watch_do_not_disturb_each_other() {
     soon(zk.sync("/")).await.unwrap();
     soon(zk.sync("/")).await.unwrap();
     assert!(watched().contains("Total watches:0"), "{}", watched());
+}
+
+/// A server before 3.9 keeps one watch of a connection on a path, the last one (ZOOKEEPER-4466).
+#[tokio::test]
+async fn watches_of_several_kinds_on_one_path_do_not_displace_each_other() {
+    let Some(server) = ZooKeeper::start_or_skip("watches_of_several_kinds_on_one_path") else { return };
+    let zk = connect(&server).await;
+    for path in ["/n", "/t"] {
+        soon(zk.create(path, "", PERSISTENT, Acl::OPEN)).await.unwrap();
+    }
+    let mut node = soon(zk.watch("/n", WatchMode::Node)).await.unwrap();
+    let mut tree = soon(zk.watch("/t", WatchMode::Tree)).await.unwrap();
+    for round in 0..3 {
+        // Each of these would take the place of the persistent watch, and be gone with its event.
+        let (_, data) = soon(zk.get_and_watch("/n")).await.unwrap();
+        let (_, child) = soon(zk.children_and_watch("/n")).await.unwrap();
+        let (_, in_tree) = soon(zk.exists_and_watch("/t")).await.unwrap();
+        soon(zk.set("/n", "", Version::Any)).await.unwrap();
+        soon(zk.create(&format!("/n/{round}"), "", PERSISTENT, Acl::OPEN)).await.unwrap();
+        soon(zk.set("/t", "", Version::Any)).await.unwrap();
+        soon(zk.create(&format!("/t/{round}"), "", PERSISTENT, Acl::OPEN)).await.unwrap();
+        let mut told = Vec::new();
+        for watch in [data, child, in_tree] {
+            told.push(soon(watch).await.unwrap().change);
+        }
+        assert_eq!(told, [Change::Data, Change::Children, Change::Data]);
+        for expected in [(Change::Data, "/n".to_owned()), (Change::Children, "/n".to_owned())] {
+            assert_eq!(event(soon(node.next()).await), expected, "round {round}");
+        }
+        for expected in [(Change::Data, "/t".to_owned()), (Change::Created, format!("/t/{round}"))] {
+            assert_eq!(event(soon(tree.next()).await), expected, "round {round}");
+        }
+    }
+}
+
+fn event(event: Option<WatchEvent>) -> (Change, String) {
+    match event {
+        Some(WatchEvent::Node(event)) => (event.change, event.path),
+        other => panic!("{other:?}"),
+    }
 }

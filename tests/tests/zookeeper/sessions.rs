@@ -113,23 +113,31 @@ async fn a_session_its_identity_and_its_watches_survive_the_death_of_the_server(
 }
 
 #[tokio::test]
-async fn what_happens_while_there_is_no_connection_is_told_by_one_shot_watches() {
-    let Some(mut server) = ZooKeeper::start_or_skip("what_happens_while_there_is_no_connection") else { return };
-    // The one that watches reaches the server by a path that can be cut.
+async fn a_writers_own_events_come_before_the_replies_to_its_writes() {
+    use futures_util::FutureExt as _;
+    let Some(mut server) = ZooKeeper::start_or_skip("a_writers_own_events_come_before_the_replies") else { return };
     let zk = connect(&server).await;
     let mut events = zk.events();
     let mut five = Five::set(&zk).await;
-    server.pause().unwrap();
     server.kill().unwrap();
     assert_eq!(next(&mut events).await, SessionEvent::Suspended);
     server.restart().unwrap();
     assert_eq!(next(&mut events).await, SessionEvent::Resumed);
     Five::fire(&zk).await;
-    // The writer's own events come before the replies to its writes.
-    use futures_util::FutureExt as _;
-    assert!((&mut five.data).now_or_never().is_some(), "the event is there when the reply is");
-    let (resyncs, event) = after_resyncs(&mut five.node).await;
-    assert_eq!((resyncs, event.change), (1, Change::Children));
+    // All replies are there, so all events are.
+    let now = (&mut five.data).now_or_never().map(|event| event.unwrap().change);
+    assert_eq!(now, Some(Change::Data));
+    assert_eq!(five.node.next().now_or_never(), Some(Some(WatchEvent::Resync)));
+    for path in ["/t/x", "/t/x/y"] {
+        let event = loop {
+            match five.tree.next().now_or_never() {
+                Some(Some(WatchEvent::Resync)) => {}
+                other => break other,
+            }
+        };
+        let Some(Some(WatchEvent::Node(event))) = event else { panic!("{event:?}") };
+        assert_eq!((event.change, event.path.as_str()), (Change::Created, path));
+    }
 }
 
 #[tokio::test]

@@ -7,12 +7,12 @@ use packetizer::{Call, Options, Ticket, TicketOf, Urgency};
 
 use super::{AuthId, Context, Session};
 use crate::{
-    code::ErrorCode,
     error::Error,
+    ids::Zxid,
     numbers::{AddWatchMode, WatcherType},
     op::OpCode,
     request::{AddWatch, CloseSession, Exists, GetChildren, GetChildren2, GetData, Ping, RemoveWatches},
-    watches::{Batch, WatchId, WatchKind},
+    watches::{Asked, Batch, WatchId},
 };
 
 /// A call that the session needs, whatever its users call. Make it with the [options](Self::options) that it asks for, and
@@ -23,9 +23,16 @@ pub struct OwnCall(Own);
 #[derive(Debug)]
 pub(super) enum Own {
     Connect,
-    Auth { id: AuthId },
+    Auth {
+        id: AuthId,
+    },
     SetWatches(Batch),
     Unwatch(Arc<str>),
+    /// Asks for the watch of a user whose request did not, because it was covered then.
+    Rewatch {
+        batch: Batch,
+        since: Zxid,
+    },
     Ping,
     CloseOther,
 }
@@ -37,7 +44,7 @@ impl OwnCall {
         let urgency = match self.0 {
             Own::Connect | Own::Auth { .. } | Own::SetWatches(_) | Own::CloseOther => Urgency::Priming,
             // They belong to this connection: the next one begins without watches that have no user.
-            Own::Ping | Own::Unwatch(_) => Urgency::Ahead,
+            Own::Ping | Own::Unwatch(_) | Own::Rewatch { .. } => Urgency::Ahead,
         };
         Options::new().with_urgency(urgency).beyond_limits()
     }
@@ -73,8 +80,12 @@ impl Call for OwnCall {
                     return Err(Error::NothingToSend);
                 }
                 let record = RemoveWatches { path: (&**path).into(), kind: WatcherType::Any.number() };
-                Ok(session.encode_with(OpCode::RemoveWatches, &record, Context::Unwatch(Arc::clone(path)), frame))
+                let ticket = session.encode_with(OpCode::RemoveWatches, &record, Context::Unwatch, frame);
+                // What is asked of the server later must not count on these watches.
+                session.watches.handle_removed(path);
+                Ok(ticket)
             }
+            Own::Rewatch { batch, since } => Ok(session.encode(OpCode::SetWatches, &batch.one_shot(*since), frame)),
             Own::Ping => Ok(session.encode(OpCode::Ping, &Ping, frame)),
             Own::CloseOther => Ok(session.encode_with(OpCode::CloseSession, &CloseSession, Context::CloseOther, frame)),
         }
@@ -103,36 +114,13 @@ pub trait LeavesWatch: Call<Protocol = Session> {
 
     /// What is asked for.
     fn asks(&self) -> Asked;
-}
 
-/// Which watch a request leaves.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Asked {
-    /// One event about the node's data.
-    Data,
-    /// One event about the node's data, or about its creation where there is none.
-    Exists,
-    /// One event about the node's list of children.
-    Child,
-    /// Every event about the node and its list of children.
-    Persistent,
-    /// Every event about the node and the nodes below it.
-    PersistentRecursive,
-}
-
-impl Asked {
-    /// The kind of watch that the server has registered, by what it replied; `None` if it has not.
-    #[must_use]
-    pub const fn registered(self, code: Option<ErrorCode>) -> Option<WatchKind> {
-        match (self, code) {
-            (Self::Data | Self::Exists, None) => Some(WatchKind::Data),
-            (Self::Exists, Some(ErrorCode::NoNode)) => Some(WatchKind::Exist),
-            (Self::Child, None) => Some(WatchKind::Child),
-            (Self::Persistent, None) => Some(WatchKind::Persistent),
-            (Self::PersistentRecursive, None) => Some(WatchKind::PersistentRecursive),
-            _ => None,
-        }
-    }
+    /// As [`Call::encode`], without asking for the watch.
+    ///
+    /// # Errors
+    ///
+    /// As [`Call::encode`].
+    fn encode_unwatched(&self, session: &mut Session, frame: &mut BytesMut) -> Result<TicketOf<Session>, Error>;
 }
 
 impl<C: LeavesWatch> Call for Watching<C> {
@@ -140,10 +128,13 @@ impl<C: LeavesWatch> Call for Watching<C> {
     type Reply = C::Reply;
 
     fn encode(&self, session: &mut Session, frame: &mut BytesMut) -> Result<TicketOf<Session>, Error> {
-        let ticket = self.call.encode(session, frame)?;
-        let path = self.call.path();
-        session.watches.ask(self.user, path);
-        let context = Context::Watch { asked: self.call.asks(), path: path.into(), user: self.user };
+        let (path, asked) = (self.call.path(), self.call.asks());
+        let covering = session.watches.covering(path, asked);
+        let covered = covering.is_some();
+        let ticket =
+            if covered { self.call.encode_unwatched(session, frame)? } else { self.call.encode(session, frame)? };
+        session.watches.ask(self.user, path, asked, covering);
+        let context = Context::Watch { asked, path: path.into(), user: self.user, covered };
         Ok(Ticket { route: ticket.route, context })
     }
 
@@ -154,8 +145,8 @@ impl<C: LeavesWatch> Call for Watching<C> {
 
 /// Ties records to the watch that they leave.
 macro_rules! leave_watches {
-    ($($record:ty, |$this:ident| $asked:expr;)+) => {$(
-        impl LeavesWatch for $record {
+    ($($record:ident { $($field:ident: $value:expr),* }, |$this:ident| $asked:expr;)+) => {$(
+        impl LeavesWatch for $record<'_> {
             fn path(&self) -> &str {
                 &self.path
             }
@@ -164,16 +155,22 @@ macro_rules! leave_watches {
                 let $this = self;
                 $asked
             }
+
+            fn encode_unwatched(&self, session: &mut Session, frame: &mut BytesMut) -> Result<TicketOf<Session>, Error> {
+                let $this = self;
+                let record = $record { path: (&*$this.path).into(), $($field: $value),* };
+                record.encode(session, frame)
+            }
         }
     )+};
 }
 
 leave_watches! {
-    GetData<'_>, |_this| Asked::Data;
-    Exists<'_>, |_this| Asked::Exists;
-    GetChildren<'_>, |_this| Asked::Child;
-    GetChildren2<'_>, |_this| Asked::Child;
-    AddWatch<'_>, |this| match AddWatchMode::from_number(this.mode) {
+    GetData { watch: false }, |_this| Asked::Data;
+    Exists { watch: false }, |_this| Asked::Exists;
+    GetChildren { watch: false }, |_this| Asked::Child;
+    GetChildren2 { watch: false }, |_this| Asked::Child;
+    AddWatch { mode: this.mode }, |this| match AddWatchMode::from_number(this.mode) {
         AddWatchMode::PersistentRecursive => Asked::PersistentRecursive,
         _ => Asked::Persistent,
     };

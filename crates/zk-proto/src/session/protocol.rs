@@ -1,11 +1,9 @@
 //! How replies and events find their requests, and what each does to the session.
 
-use std::sync::Arc;
-
 use bytes::{Bytes, BytesMut};
 use packetizer::{Call, Class, ClassOf, Matched, Protocol, Route, Skip, Ticket, TicketOf};
 
-use super::{Asked, AuthId, Ending, Expiry, Notification, Session, State};
+use super::{AuthId, Ending, Expiry, Notification, Session, State, calls::Own};
 use crate::{
     code::ErrorCode,
     connect::{ConnectRequest, ConnectResponse, Grant},
@@ -16,7 +14,7 @@ use crate::{
     numbers::EventType,
     op::{OpCode, XidRule},
     reply::WatcherEvent,
-    watches::WatchId,
+    watches::{Asked, Batch, WatchId},
 };
 
 /// The queues in which a server answers.
@@ -61,6 +59,8 @@ pub enum Context {
         path: Box<str>,
         /// For which user.
         user: WatchId,
+        /// Whether it asked the server for none, because there is a persistent one.
+        covered: bool,
     },
     /// It was an authentication that the session remembers.
     Auth {
@@ -71,8 +71,8 @@ pub enum Context {
     },
     /// It asked for the watches of earlier connections.
     Watches,
-    /// It removed all watches at this path.
-    Unwatch(Arc<str>),
+    /// It removed all watches at a path.
+    Unwatch,
     /// It closes another session that was granted instead of this one.
     CloseOther,
 }
@@ -109,13 +109,22 @@ impl Session {
             Context::Operation(OpCode::CloseSession) if code.is_none() => self.end(Ending::Closed),
             Context::Operation(_) => {}
             Context::CloseOther => self.end_replaced(),
-            Context::Watch { asked, path, user } => {
-                let orphan = match asked.registered(code) {
-                    Some(kind) => self.watches.handle_registered(*user, path, kind),
-                    None => self.watches.forget(*user),
-                };
-                self.remove_watches(orphan);
-            }
+            Context::Watch { asked, path, user, covered } => match asked.registered(code) {
+                Some(kind) if *covered => {
+                    if !self.watches.handle_covered(*user, path, kind, *asked) {
+                        // Since this reply the node may have changed: the server compares.
+                        self.own.push_back(Own::Rewatch { batch: Batch::of(kind, path), since: header.zxid });
+                    }
+                }
+                Some(kind) => {
+                    let orphan = self.watches.handle_registered(*user, path, kind);
+                    self.remove_watches(orphan);
+                }
+                None => {
+                    let orphan = self.watches.forget(*user);
+                    self.remove_watches(orphan);
+                }
+            },
             Context::Auth { id, priming } => {
                 let (id, priming) = (*id, *priming);
                 match code {
@@ -128,10 +137,7 @@ impl Session {
                 }
             }
             Context::Watches => self.handle_primed(),
-            Context::Unwatch(path) => {
-                self.keeps_watches |= code == Some(ErrorCode::Unimplemented);
-                self.watches.handle_removed(path);
-            }
+            Context::Unwatch => self.keeps_watches |= code == Some(ErrorCode::Unimplemented),
         }
         match code {
             Some(ErrorCode::SessionExpired) => self.end(Ending::Expired(Expiry::Server)),

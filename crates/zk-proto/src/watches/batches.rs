@@ -20,6 +20,15 @@ pub struct Batch {
 }
 
 impl Batch {
+    /// One watch.
+    pub(crate) fn of(kind: WatchKind, path: &str) -> Self {
+        let mut batch = Self::default();
+        if let Some(paths) = batch.paths.get_mut(kind as usize) {
+            paths.push(path.into());
+        }
+        batch
+    }
+
     /// Whether some of them are persistent, so that it takes a [`SetWatches2`].
     #[must_use]
     pub const fn is_persistent(&self) -> bool {
@@ -74,11 +83,10 @@ impl Watches {
         let mut len = 0_usize;
         for kind in WatchKind::ALL {
             for (path, entry) in &mut self.paths {
-                let group = entry.group(kind);
-                if group.users.is_empty() {
+                if !entry.needs(kind) {
                     continue;
                 }
-                group.on_server = true;
+                entry.group(kind).on_server = true;
                 let more = path.len().saturating_add(4);
                 if len > 0 && len.saturating_add(more) > LIMIT {
                     batches.push(std::mem::take(&mut batch));

@@ -12,7 +12,7 @@ fn fired(watches: &mut Watches, event: EventType, path: &str) -> Vec<WatchId> {
 }
 
 fn registered(watches: &mut Watches, user: WatchId, path: &str, kind: WatchKind) {
-    watches.ask(user, path);
+    watches.ask(user, path, Asked::Data, None);
     assert_eq!(watches.handle_registered(user, path, kind), None);
 }
 
@@ -57,7 +57,7 @@ fn a_tree_is_told_of_every_node_below_it_and_of_no_other() {
 fn an_event_before_the_reply_belongs_to_an_older_watch() {
     let mut watches = Watches::default();
     registered(&mut watches, A, "/a", WatchKind::Data);
-    watches.ask(B, "/a");
+    watches.ask(B, "/a", Asked::Data, None);
     assert_eq!(fired(&mut watches, EventType::DataChanged, "/a"), [A]);
     watches.handle_registered(B, "/a", WatchKind::Data);
     assert_eq!(fired(&mut watches, EventType::DataChanged, "/a"), [B]);
@@ -83,10 +83,10 @@ fn users_share_a_watch_and_only_the_last_one_removes_it() {
 #[test]
 fn a_watch_whose_user_left_before_the_reply_is_an_orphan() {
     let mut watches = Watches::default();
-    watches.ask(A, "/a");
+    watches.ask(A, "/a", Asked::Persistent, None);
     assert_eq!(watches.forget(A), None, "nothing is known to be on the server");
     assert_eq!(watches.handle_registered(A, "/a", WatchKind::Persistent).as_deref(), Some("/a"));
-    watches.ask(B, "/a");
+    watches.ask(B, "/a", Asked::Data, None);
     assert!(!watches.is_orphan("/a"), "another request may have asked for it");
 }
 
@@ -99,7 +99,7 @@ fn the_next_connection_is_asked_for_what_has_users() {
         watches.forget(WatchId(10 + id));
     }
     fired(&mut watches, EventType::DataChanged, "/0");
-    watches.ask(WatchId(99), "/asked");
+    watches.ask(WatchId(99), "/asked", Asked::Data, None);
     watches.handle_lost();
     assert_eq!(watches.on_server(), 0);
     let batches = watches.batches();
@@ -135,6 +135,28 @@ fn a_persistent_watch_without_users_is_an_orphan_once_the_last_one_shot_watch_fi
     assert_eq!(watches.forget(A), None);
     let (users, orphan) = watches.handle_event(EventType::ChildrenChanged, "/a");
     assert_eq!((users, orphan.as_deref()), (vec![B], Some("/a")));
+}
+
+#[test]
+fn a_watch_for_one_event_is_covered_by_a_persistent_one_that_then_stays_until_it_is_answered() {
+    let mut watches = Watches::default();
+    assert_eq!(watches.covering("/a", Asked::Data), None);
+    watches.ask(A, "/a", Asked::Persistent, None);
+    let covering = watches.covering("/a", Asked::Child);
+    assert_eq!(covering, Some(WatchKind::Persistent), "the server has it by then");
+    watches.ask(B, "/a", Asked::Child, covering);
+    // The connection is lost with the persistent watch under way, and its user gives up; the other request waits.
+    watches.handle_lost();
+    assert_eq!(watches.forget(A), None);
+    let batches = watches.batches();
+    assert_eq!(batches[0].iter().map(|(kind, _)| kind).collect::<Vec<_>>(), [WatchKind::Persistent]);
+    assert!(watches.handle_covered(B, "/a", WatchKind::Child, Asked::Child));
+    let (users, orphan) = watches.handle_event(EventType::ChildrenChanged, "/a");
+    assert_eq!((users, orphan.as_deref()), (vec![B], Some("/a")));
+    // A tree tells nothing of lists of children.
+    watches.ask(C, "/t", Asked::PersistentRecursive, None);
+    assert_eq!(watches.covering("/t", Asked::Exists), Some(WatchKind::PersistentRecursive));
+    assert_eq!(watches.covering("/t", Asked::Child), None);
 }
 
 #[test]

@@ -69,6 +69,10 @@ impl Watch {
         }
     }
 
+    pub(crate) fn is_about_children(&self) -> bool {
+        matches!(self.seen, Seen::Children(_))
+    }
+
     pub(crate) fn is_lasting(&self) -> Option<bool> {
         match self.seen {
             Seen::Lasting { tree } => Some(tree),

@@ -37,8 +37,12 @@ pub(crate) enum Mood {
 }
 
 /// One connection, as the server sees it.
+///
+/// From 3.9 on it may have several watches on a path; before, the last one takes the place of the others (ZOOKEEPER-4466).
 #[derive(Default)]
 pub(crate) struct Connection {
+    /// Before 3.9.
+    pub(crate) old: bool,
     pub(crate) session: Option<SessionId>,
     pub(crate) once_data: BTreeSet<String>,
     pub(crate) once_child: BTreeSet<String>,
@@ -194,14 +198,14 @@ impl Server {
             }
             Request::Exists(exists) => {
                 if exists.watch {
-                    connection.once_data.insert(exists.path.to_string());
+                    connection.watch(Store::Data, &exists.path);
                 }
                 Response::Exists(self.stat(&exists.path).ok_or(ErrorCode::NoNode)?)
             }
             Request::GetData(get) => {
                 let node = self.nodes.get(&*get.path).ok_or(ErrorCode::NoNode)?;
                 if get.watch {
-                    connection.once_data.insert(get.path.to_string());
+                    connection.watch(Store::Data, &get.path);
                 }
                 // Its reply borrows nothing that is left: the data is that of a leaked copy of a few bytes.
                 Response::GetData(Data { data: Some(Vec::leak(node.data.clone())), stat: node.stat })
@@ -217,9 +221,9 @@ impl Server {
             Request::Sync(sync) => Response::Sync(Synced { path: sync.path }),
             Request::AddWatch(add) => {
                 match AddWatchMode::from_number(add.mode) {
-                    AddWatchMode::Persistent => connection.persistent.insert(add.path.into_owned()),
-                    _ => connection.recursive.insert(add.path.into_owned()),
-                };
+                    AddWatchMode::Persistent => connection.watch(Store::Persistent, &add.path),
+                    _ => connection.watch(Store::Recursive, &add.path),
+                }
                 Response::AddWatch(ErrorResponse { err: 0 })
             }
             Request::RemoveWatches(remove) => {
@@ -264,7 +268,7 @@ impl Server {
     fn children(&self, connection: &mut Connection, path: &str, watch: bool) -> Result<(Names, Stat), ErrorCode> {
         let stat = self.stat(path).ok_or(ErrorCode::NoNode)?;
         if watch {
-            connection.once_child.insert(path.to_owned());
+            connection.watch(Store::Child, path);
         }
         Ok((self.nodes.keys().filter(|child| *child != "/" && parent(child) == path).collect(), stat))
     }
@@ -279,24 +283,24 @@ impl Server {
             match self.stat(path) {
                 None => connection.tell(EventType::Deleted, path, -1),
                 Some(stat) if stat.mzxid.0 > seen => connection.tell(EventType::DataChanged, path, -1),
-                Some(_) => drop(connection.once_data.insert(path.to_string())),
+                Some(_) => connection.watch(Store::Data, path),
             }
         }
         for path in exist.expect("a list").iter() {
             match self.stat(path) {
                 Some(_) => connection.tell(EventType::Created, path, -1),
-                None => drop(connection.once_data.insert(path.to_string())),
+                None => connection.watch(Store::Data, path),
             }
         }
         for path in child.expect("a list").iter() {
             match self.stat(path) {
                 None => connection.tell(EventType::Deleted, path, -1),
                 Some(stat) if stat.pzxid.0 > seen => connection.tell(EventType::ChildrenChanged, path, -1),
-                Some(_) => drop(connection.once_child.insert(path.to_string())),
+                Some(_) => connection.watch(Store::Child, path),
             }
         }
-        connection.persistent.extend(persistent.expect("a list").iter().map(|path| path.to_string()));
-        connection.recursive.extend(recursive.expect("a list").iter().map(|path| path.to_string()));
+        persistent.expect("a list").iter().for_each(|path| connection.watch(Store::Persistent, path));
+        recursive.expect("a list").iter().for_each(|path| connection.watch(Store::Recursive, path));
     }
 
     fn create(&mut self, connection: &mut Connection, path: &str, data: &[u8]) -> Result<(), ErrorCode> {
@@ -362,7 +366,39 @@ impl Server {
     }
 }
 
+/// Where a watch is kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Store {
+    Data,
+    Child,
+    Persistent,
+    Recursive,
+}
+
 impl Connection {
+    fn watch(&mut self, store: Store, path: &str) {
+        if self.old {
+            // One-shot watches of data and of children do not meet; persistent ones are in both places.
+            if store != Store::Child {
+                self.once_data.remove(path);
+            }
+            if store != Store::Data {
+                self.once_child.remove(path);
+            }
+            self.persistent.remove(path);
+            if store != Store::Child {
+                self.recursive.remove(path);
+            }
+        }
+        let set = match store {
+            Store::Data => &mut self.once_data,
+            Store::Child => &mut self.once_child,
+            Store::Persistent => &mut self.persistent,
+            Store::Recursive => &mut self.recursive,
+        };
+        set.insert(path.to_owned());
+    }
+
     fn reply(&mut self, xid: Xid, zxid: i64, err: i32, body: &[u8]) {
         self.out.push([&ReplyHeader { xid, zxid: Zxid(zxid), err }.to_bytes()[..], body].concat());
     }
