@@ -296,7 +296,7 @@ pub enum Failure {
     /// A stream was opened and broke before the session was granted.
     #[error("{0}")]
     Lost(String),
-    /// It was never its turn: the time for all servers was up.
+    /// The time for all servers was up before it was tried.
     #[error("not tried, the time was up")]
     NotTried,
 }

@@ -302,7 +302,7 @@ fn timeout_of(session: &Session) -> Duration {
     session.grant().map_or(Duration::from_secs(1), |grant| grant.timeout)
 }
 
-/// What a future has to say now, however much the task has done in its turn already.
+/// What a future has to say now, however much the task has done since it was polled.
 fn arrived<F: Future + Unpin>(future: &mut F) -> Option<F::Output> {
     let mut cx = Context::from_waker(Waker::noop());
     match pin!(unconstrained(future)).poll(&mut cx) {

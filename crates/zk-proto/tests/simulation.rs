@@ -113,7 +113,7 @@ impl World {
 
     /// The line breaks; the server has seen so many of the bytes on their way.
     fn cut(&mut self, seen: usize) {
-        self.to_server(seen);
+        self.deliver_to_server(seen);
         if self.line.take().is_some() {
             self.client.lose(self.instant());
             self.note("cut", seen as u64);
@@ -121,7 +121,7 @@ impl World {
     }
 
     /// Moves bytes to the server, which executes the frames that are whole.
-    fn to_server(&mut self, bytes: usize) {
+    fn deliver_to_server(&mut self, bytes: usize) {
         let Some(line) = &mut self.line else { return };
         let available = bytes.min(line.to_server.len());
         // The bytes that were seen and are not a whole frame stay in front: count from there.
@@ -140,7 +140,7 @@ impl World {
     }
 
     /// Gives frames to the client.
-    fn to_client(&mut self, frames: usize) {
+    fn deliver_to_client(&mut self, frames: usize) {
         for _ in 0..frames {
             let Some(frame) = self.line.as_mut().and_then(|line| line.to_client.pop_front()) else { break };
             self.note("frame", frame.len() as u64);
@@ -164,7 +164,7 @@ impl World {
         }
         if self.client.handle_timeout(self.instant()).is_some() {
             // Looking at the line once more.
-            self.to_client(usize::MAX);
+            self.deliver_to_client(usize::MAX);
             if self.client.handle_timeout(self.instant()).is_some() {
                 self.cut(0);
             }
@@ -216,12 +216,12 @@ impl World {
             0..30 => self.call(),
             30..45 => {
                 let bytes = self.random.below(200);
-                self.to_server(bytes);
+                self.deliver_to_server(bytes);
             }
             45..65 => {
-                self.to_server(usize::MAX);
+                self.deliver_to_server(usize::MAX);
                 let frames = self.random.below(6);
-                self.to_client(frames);
+                self.deliver_to_client(frames);
             }
             65..75 => self.write_by_another(),
             75..82 => {
@@ -240,9 +240,9 @@ impl World {
             88..92 => {
                 // Often between the events of one transaction.
                 if self.random.one_in(2) {
-                    self.to_client(usize::MAX);
+                    self.deliver_to_client(usize::MAX);
                     self.write_by_another();
-                    self.to_client(1);
+                    self.deliver_to_client(1);
                 }
                 let seen = self.random.below(400);
                 self.cut(seen);
@@ -270,8 +270,8 @@ impl World {
         self.server.mood = Mood::Good;
         for _ in 0..20 {
             self.open();
-            self.to_server(usize::MAX);
-            self.to_client(usize::MAX);
+            self.deliver_to_server(usize::MAX);
+            self.deliver_to_client(usize::MAX);
             self.flush();
         }
     }
@@ -282,8 +282,8 @@ impl World {
         // Idle for long: pings keep the session, and the connection.
         for _ in 0..30 {
             self.pass(TIMEOUT / 9);
-            self.to_server(usize::MAX);
-            self.to_client(usize::MAX);
+            self.deliver_to_server(usize::MAX);
+            self.deliver_to_client(usize::MAX);
         }
         assert_eq!(self.client.events.get(told..), Some(&[][..]), "nothing happens to an idle session");
         self.client.check_settled();
@@ -312,11 +312,12 @@ impl World {
             watched.insert(watch.path.to_owned());
             let in_set = |set: &BTreeSet<String>| set.contains(watch.path);
             let (node, tree) = (in_set(&connection.persistent), in_set(&connection.recursive));
+            let children = in_set(&connection.persistent_child);
             let is_watched = match watch.is_lasting() {
                 Some(true) => tree,
-                Some(false) => node,
+                Some(false) => node && children,
                 // A persistent watch tells of what one for one event is about, too.
-                None if watch.is_about_children() => node || in_set(&connection.once_child),
+                None if watch.is_about_children() => children || in_set(&connection.once_child),
                 None => node || tree || in_set(&connection.once_data),
             };
             assert!(is_watched, "{} is not watched by the server", watch.path);

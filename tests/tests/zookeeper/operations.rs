@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use tributary_tests::zookeeper::ZooKeeper;
 use zk_client::{
-    Acl, AclVersion, Change, Client, CreateMode, Done, Error, ErrorCode, Permissions, Read, ReadReply, Sequence,
-    Version, WatchEvent, WatchMode,
+    Acl, AclVersion, Change, Client, CreateMode, Done, Ending, Error, ErrorCode, Permissions, Read, ReadReply,
+    Sequence, Version, WatchEvent, WatchMode,
 };
 
 use super::{PERSISTENT, code, connect, soon};
@@ -119,7 +119,7 @@ async fn access_is_by_identity() {
     // A server that does not take an authentication ends the session for the client.
     let error = soon(other.add_auth("no-such-scheme", b"secret")).await.unwrap_err();
     assert!(matches!(error, Error::AuthFailed), "{error:?}");
-    assert!(matches!(soon(other.closed()).await.ending, zk_client::Ending::AuthFailed));
+    assert!(matches!(soon(other.closed()).await.ending, Ending::AuthFailed));
     let error = soon(Client::builder().auth("no-such-scheme", "x").connect(&server.address())).await.unwrap_err();
     assert!(matches!(error, Error::AuthFailed), "{error:?}");
 }
@@ -140,7 +140,7 @@ async fn trees_and_chroots() {
     let created = soon(zk.create("/x-", "", CreateMode::PersistentSequential, Acl::OPEN)).await.unwrap();
     assert_eq!((created.as_ref(), created.sequence), ("/x-0000000000", Some(Sequence(0))));
     let event = soon(watch.next()).await.unwrap();
-    assert!(matches!(&event, zk_client::WatchEvent::Node(event) if event.path == "/x-0000000000"), "{event:?}");
+    assert!(matches!(&event, WatchEvent::Node(event) if event.path == "/x-0000000000"), "{event:?}");
     assert!(soon(root.exists("/app/one/x-0000000000")).await.unwrap().is_some());
     assert_eq!(soon(zk.config()).await.unwrap().stat.version, 0, "no chroot applies to it");
 

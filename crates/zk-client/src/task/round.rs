@@ -21,6 +21,9 @@ struct Target<A> {
     address: A,
 }
 
+/// The addresses of a server that are not tried yet, once they are known.
+type Known<A> = Option<VecDeque<A>>;
+
 /// What a background job has found.
 enum Found<C: Connector> {
     Addresses(usize, io::Result<Vec<C::Address>>),
@@ -32,7 +35,7 @@ enum Found<C: Connector> {
 pub(super) struct Round<C: Connector> {
     connector: Arc<C>,
     /// The servers in the order of this round; the addresses of each that are not tried yet, once they are known.
-    servers: Vec<(Arc<str>, Option<VecDeque<C::Address>>)>,
+    servers: Vec<(Arc<str>, Known<C::Address>)>,
     jobs: JoinSet<Found<C>>,
     /// Attempts under way, with the time of their start.
     connecting: Vec<(String, Instant)>,

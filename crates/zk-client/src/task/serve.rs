@@ -38,7 +38,7 @@ struct Connection<'a> {
 }
 
 /// What the session wants after its state has moved.
-struct Turn {
+struct Wishes {
     calls: Vec<OwnCall>,
     events: Vec<Told>,
     give_up: Option<GiveUp>,
@@ -64,7 +64,7 @@ impl<C: Connector> Task<C> {
         let mut connection = Connection { server, allowed, bytes_read: 0, hung_up: false };
         let mut timer = pin!(sleep_until(now));
         loop {
-            if let Some(outcome) = self.turn(driver, &mut connection, timer.as_mut()).await {
+            if let Some(outcome) = self.act(driver, &mut connection, timer.as_mut()).await {
                 return outcome;
             }
             let link = std::sync::Arc::clone(&self.link);
@@ -72,7 +72,7 @@ impl<C: Connector> Task<C> {
                 step = driver.next() => {
                     if let Some(lost) = self.handle(driver, &mut connection, step) {
                         // A server that says that the session is over hangs up right behind it.
-                        let last = self.turn(driver, &mut connection, timer.as_mut()).await;
+                        let last = self.act(driver, &mut connection, timer.as_mut()).await;
                         return last.filter(|last| matches!(last, Outcome::Over(_))).unwrap_or(Outcome::Lost(lost));
                     }
                 }
@@ -110,14 +110,14 @@ impl<C: Connector> Task<C> {
     }
 
     /// Does what is due; `Some` when the connection is to be left.
-    async fn turn<S: AsyncRead + AsyncWrite + Unpin>(
+    async fn act<S: AsyncRead + AsyncWrite + Unpin>(
         &mut self,
         driver: &mut Driver<S, Session>,
         connection: &mut Connection<'_>,
         timer: std::pin::Pin<&mut Sleep>,
     ) -> Option<Outcome> {
-        let mut turn = self.ask(driver, connection);
-        if turn.give_up.is_some() {
+        let mut wishes = self.ask(driver, connection);
+        if wishes.give_up.is_some() {
             // If this process was suspended, or its runtime blocked, what the server said lies in the socket. The runtime asks
             // the kernel which sockets are readable before this task goes on.
             tokio::task::yield_now().await;
@@ -127,10 +127,10 @@ impl<C: Connector> Task<C> {
                     return Some(self.lost(driver, connection, lost));
                 }
             }
-            turn = self.ask(driver, connection);
+            wishes = self.ask(driver, connection);
         }
         let now = Instant::now();
-        match (turn.verdict, turn.ending, turn.give_up) {
+        match (wishes.verdict, wishes.ending, wishes.give_up) {
             (Verdict::Over, Some(ending), _) => return Some(Outcome::Over(ending.into())),
             (Verdict::Rejected(code), ..) => {
                 let code = ErrorCode::from_code(code).unwrap_or(ErrorCode::Unknown(0));
@@ -150,7 +150,7 @@ impl<C: Connector> Task<C> {
         if (self.link.is_closing() || connection.hung_up) && self.farewell.is_none() {
             // Behind everything that was asked before.
             self.farewell = Some(driver.call_last(&CloseSession));
-            self.be_patient(turn.timeout);
+            self.be_patient(wishes.timeout);
         }
         if self.patience.is_some_and(|patience| patience <= now) {
             let why = "the server did not confirm the end of the session in time";
@@ -160,7 +160,7 @@ impl<C: Connector> Task<C> {
             let why = format!("the server would not close the session: {code}");
             return Some(Outcome::Over(Ending::Lost(why.into())));
         }
-        let due = turn.wake.map(Instant::from_std).into_iter().chain(self.patience).min();
+        let due = wishes.wake.map(Instant::from_std).into_iter().chain(self.patience).min();
         let due = due.unwrap_or_else(|| now + Duration::from_secs(24 * 3600));
         // A timer that fires early does no harm, and setting it anew for each reply costs.
         if due < timer.deadline() || timer.deadline() <= now {
@@ -172,12 +172,12 @@ impl<C: Connector> Task<C> {
     /// What comes after a connection that has ended, or is given up.
     fn lost<S: AsyncRead + AsyncWrite + Unpin>(
         &mut self,
-        driver: &mut Driver<S, Session>,
+        driver: &Driver<S, Session>,
         connection: &mut Connection<'_>,
         failure: Failure,
     ) -> Outcome {
-        let turn = self.ask(driver, connection);
-        match (turn.verdict, turn.ending) {
+        let wishes = self.ask(driver, connection);
+        match (wishes.verdict, wishes.ending) {
             (Verdict::Over, Some(ending)) => Outcome::Over(ending.into()),
             _ => Outcome::Lost(failure),
         }
@@ -186,17 +186,17 @@ impl<C: Connector> Task<C> {
     /// Tells the session the time and what has arrived, makes the calls that it asks for, and passes on its events.
     fn ask<S: AsyncRead + AsyncWrite + Unpin>(
         &mut self,
-        driver: &mut Driver<S, Session>,
+        driver: &Driver<S, Session>,
         connection: &mut Connection<'_>,
-    ) -> Turn {
+    ) -> Wishes {
         let now = Instant::now().into_std();
         let total = driver.bytes_read();
         let more = total.saturating_sub(connection.bytes_read);
         connection.bytes_read = total;
-        let turn = driver.with_protocol_mut(|session| {
+        let wishes = driver.with_protocol_mut(|session| {
             session.handle_bytes(more, now);
             let give_up = session.handle_timeout(now);
-            Turn {
+            Wishes {
                 calls: std::iter::from_fn(|| session.poll_call()).collect(),
                 events: std::iter::from_fn(|| session.poll_event()).collect(),
                 give_up,
@@ -206,27 +206,27 @@ impl<C: Connector> Task<C> {
                 timeout: timeout_of(session),
             }
         });
-        if turn.calls.is_empty() && turn.events.is_empty() {
-            return turn;
+        if wishes.calls.is_empty() && wishes.events.is_empty() {
+            return wishes;
         }
-        for call in &turn.calls {
+        for call in &wishes.calls {
             self.own.push_back(driver.call_with(call, call.options()));
         }
         while self.own.front_mut().is_some_and(|call| arrived(call).is_some()) {
             self.own.pop_front();
         }
         let mut events = Vec::new();
-        let mut turn = turn;
-        std::mem::swap(&mut events, &mut turn.events);
+        let mut wishes = wishes;
+        std::mem::swap(&mut events, &mut wishes.events);
         for event in events {
             if matches!(event, Told::Connected { .. } | Told::Resumed { .. }) {
                 self.round = None;
                 self.failed_rounds = 0;
-                self.link.set_status(connection.server.into(), turn.timeout);
+                self.link.set_status(connection.server.into(), wishes.timeout);
             }
             self.handle_event(event);
         }
-        turn
+        wishes
     }
 }
 

@@ -1,3 +1,5 @@
+//! Which users hear of what, and what the server is asked for.
+
 use super::*;
 use crate::{ids::Zxid, jute::Record as _};
 

@@ -46,7 +46,9 @@ pub(crate) struct Connection {
     pub(crate) session: Option<SessionId>,
     pub(crate) once_data: BTreeSet<String>,
     pub(crate) once_child: BTreeSet<String>,
+    /// Of the node itself, and of its list of children: kept in two places.
     pub(crate) persistent: BTreeSet<String>,
+    pub(crate) persistent_child: BTreeSet<String>,
     pub(crate) recursive: BTreeSet<String>,
     /// Identities that were proved.
     pub(crate) proofs: BTreeSet<Vec<u8>>,
@@ -232,6 +234,7 @@ impl Server {
                     &mut connection.once_data,
                     &mut connection.once_child,
                     &mut connection.persistent,
+                    &mut connection.persistent_child,
                     &mut connection.recursive,
                 ];
                 let removed = sets.into_iter().filter_map(|set| set.take(&*remove.path)).count();
@@ -359,7 +362,7 @@ impl Server {
         }
         if event != EventType::DataChanged {
             let parent = parent(path);
-            if connection.once_child.remove(parent) | connection.persistent.contains(parent) {
+            if connection.once_child.remove(parent) | connection.persistent_child.contains(parent) {
                 connection.tell(EventType::ChildrenChanged, parent, zxid);
             }
         }
@@ -377,26 +380,25 @@ pub(crate) enum Store {
 
 impl Connection {
     fn watch(&mut self, store: Store, path: &str) {
-        if self.old {
-            // One-shot watches of data and of children do not meet; persistent ones are in both places.
-            if store != Store::Child {
-                self.once_data.remove(path);
-            }
-            if store != Store::Data {
-                self.once_child.remove(path);
-            }
+        let (data, child) = (store != Store::Child, store != Store::Data);
+        if self.old && data {
+            self.once_data.remove(path);
             self.persistent.remove(path);
-            if store != Store::Child {
-                self.recursive.remove(path);
-            }
+            self.recursive.remove(path);
         }
-        let set = match store {
-            Store::Data => &mut self.once_data,
-            Store::Child => &mut self.once_child,
-            Store::Persistent => &mut self.persistent,
-            Store::Recursive => &mut self.recursive,
-        };
-        set.insert(path.to_owned());
+        if self.old && child {
+            self.once_child.remove(path);
+            self.persistent_child.remove(path);
+        }
+        match store {
+            Store::Data => drop(self.once_data.insert(path.to_owned())),
+            Store::Child => drop(self.once_child.insert(path.to_owned())),
+            Store::Persistent => {
+                self.persistent.insert(path.to_owned());
+                self.persistent_child.insert(path.to_owned());
+            }
+            Store::Recursive => drop(self.recursive.insert(path.to_owned())),
+        }
     }
 
     fn reply(&mut self, xid: Xid, zxid: i64, err: i32, body: &[u8]) {
