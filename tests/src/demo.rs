@@ -1,4 +1,4 @@
-//! The demo: one `mpsr listen`, several producers that are other programs, every line accounted for.
+//! The demo: one `mpsr listen`, several producers that are other programs, and a report of every line.
 //!
 //! ```text
 //!  mpsr send, socat, nc, python3 ──connect──► in.sock ─┐
@@ -33,14 +33,14 @@ use recipe::{RECIPES, Recipe, Stage};
 use screen::Screen;
 use source::Source;
 
-/// What the demo is given.
+/// Parameters of the demo.
 #[derive(Debug, Clone)]
 pub struct Options {
     /// The `mpsr` to show.
     pub mpsr: PathBuf,
     /// A directory with text files, for input beside the system's own.
     pub sources: PathBuf,
-    /// After so long it is over, and has failed.
+    /// After so long the demo ends as a failure.
     pub limit: Duration,
 }
 
@@ -114,7 +114,7 @@ struct Show {
     crew: Crew,
     feeders: Vec<tokio::task::JoinHandle<()>>,
     problems: Vec<String>,
-    /// Who has not ended yet.
+    /// The producers that have not ended yet.
     present: Vec<usize>,
 }
 
@@ -124,7 +124,7 @@ impl Show {
         for (index, (recipe, _)) in self.cast.iter().enumerate() {
             screen.name(index, recipe.name);
         }
-        // The first one is bound before the receiver lives: found by listing. The others come while it watches.
+        // The first producer binds before the receiver starts, so a listing finds it. The others come while it watches.
         self.enter(0, screen)?;
         let socket = self.cast[0].0.socket(&self.stage, 0).expect("the first recipe binds");
         self.until_bound(&socket).await?;
@@ -148,7 +148,7 @@ impl Show {
                         Event::Left { .. } => ended = Some(Instant::now()),
                         _ => {}
                     }
-                    // Each entrance is prompted by the one before, so that they come at different moments.
+                    // Each producer starts after an event of the one before, so that they come at different moments.
                     let cue = matches!(event, Event::Joined { .. } | Event::Listening | Event::Watching);
                     if cue && listening && watching && entered < self.cast.len() {
                         self.enter(entered, screen)?;
@@ -162,7 +162,7 @@ impl Show {
         self.close(receiver, took, screen).await
     }
 
-    /// Stops the receiver and holds its report against the ledger.
+    /// Stops the receiver and compares its report with the ledger.
     async fn close<W: Write>(&mut self, receiver: &mut Receiver, took: Duration, screen: &mut Screen<W>) -> Result<()> {
         let end = receiver.stop().await?;
         self.problems.extend(self.ledger.problems());
@@ -220,7 +220,7 @@ impl Show {
         Ok(())
     }
 
-    /// A child ended; badly is the end of the demo.
+    /// A child ended. A bad exit ends the demo.
     fn see_off(&mut self, departure: Departure) -> Result<()> {
         self.present.retain(|&index| index != departure.index);
         let name = self.cast[departure.index].0.name;
@@ -246,7 +246,7 @@ impl Show {
         }
     }
 
-    /// What to say when time is up: who is still awaited, and what was wrong by then.
+    /// The error when time is up: which producers are missing, and what was wrong by then.
     fn overdue(&self, limit: Duration) -> anyhow::Error {
         let mut lines = vec![format!("not done after {:.1} s", limit.as_secs_f64())];
         lines.extend(self.present.iter().map(|&index| format!("{}: its process still runs", self.cast[index].0.name)));
@@ -261,7 +261,7 @@ async fn feed(mut stdin: ChildStdin, lines: Vec<Vec<u8>>) {
     text.push(b'\n');
     let pieces = 150;
     for piece in text.chunks(text.len().div_ceil(pieces)) {
-        // If the child is gone its exit is what gets told.
+        // If the child is gone, its exit is reported.
         if stdin.write_all(piece).await.is_err() || stdin.flush().await.is_err() {
             return;
         }
@@ -284,8 +284,8 @@ mod tests {
 
     /// Runs the demo on a shell script that stands in for `mpsr`; returns what went wrong.
     async fn failure_with(script: &str, limit: Duration) -> String {
-        // A child that another test starts while the script is being written has it open for writing, for a moment, and what
-        // is open for writing cannot be run.
+        // If another test starts a child while the script is being written, that child has it open for writing for a
+        // moment, and a file that is open for writing cannot be run.
         static ALONE: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
         let _alone = ALONE.lock().await;
         let dir = tempfile::tempdir().unwrap();
@@ -314,7 +314,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_hang_is_a_failure_and_leaves_nobody_behind() {
-        // A number of seconds that no one else sleeps for.
+        // A number of seconds that no other process sleeps for.
         let seconds = 600_000_000 + u64::from(std::process::id());
         let script = format!("[ $1 = send ] && : > ${{2#unix:}}; exec sleep {seconds}");
         let failure = failure_with(&script, Duration::from_millis(700)).await;

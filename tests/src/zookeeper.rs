@@ -107,7 +107,7 @@ impl ZooKeeper {
         match Self::start() {
             Ok(server) => Some(server),
             Err(missing @ Missing::NotHere(_)) if env::var("CI").as_deref() != Ok("true") => {
-                // Past the capture of the test harness. If even this cannot be written, nobody is looking.
+                // This bypasses the capture of the test harness. If it cannot be written either, there is no reader.
                 drop(writeln!(io::stderr(), "SKIPPED {test}: {missing}"));
                 None
             }
@@ -124,7 +124,7 @@ impl ZooKeeper {
         let java = java()?;
         let jars = packages()?;
         let mut last = String::new();
-        // The port was free a moment ago; somebody else may have it by now.
+        // The port was free a moment ago; another process may have it by now.
         for _ in 0..3 {
             match Self::launch(&java, &jars) {
                 Ok(server) => return Ok(server),

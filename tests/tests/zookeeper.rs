@@ -130,7 +130,7 @@ async fn a_thousand_requests_under_way_keep_their_order() {
     let node = soon(read).await.unwrap();
     assert_eq!((node.bytes(), node.stat.version), (&b"999"[..], 1000));
 
-    // From many tasks, some of which lose interest, on one connection.
+    // From many tasks on one connection, some of which drop their futures.
     let tasks: Vec<_> = (0..20)
         .map(|task| {
             let zk = zk.clone();

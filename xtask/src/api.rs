@@ -1,7 +1,7 @@
 //! `cargo xtask api`: the public interface of each library crate, and what has become incompatible.
 //!
-//! The listing is made by cargo-public-api, which needs a nightly toolchain for rustdoc's JSON; the comparison by
-//! cargo-semver-checks. Listings go to `api/` in the target directory: put two of them side by side to review a change.
+//! cargo-public-api makes the listing and needs a nightly toolchain for rustdoc's JSON; cargo-semver-checks compares.
+//! Listings go to `api/` in the target directory: compare two of them to review a change.
 
 use std::{fs, process::ExitCode, time::Duration};
 
@@ -31,7 +31,7 @@ pub(crate) fn run(workspace: &Workspace, options: &flags::Api) -> Result<ExitCod
     let since = options.since.clone().or_else(last_release);
     let step = compatibility(&names, since.as_deref());
     if let Some(reason) = &step.idle {
-        // The row of `ci` reads this.
+        // `ci` reads this for its table.
         say(&format!("SKIPPED the comparison: {reason}"));
     }
     run::steps("api", &[step], true)
@@ -68,7 +68,7 @@ fn list(workspace: &Workspace, names: &[&str]) -> Result<()> {
     fs::create_dir_all(&dir)?;
     for name in names {
         let command = Command::cargo(["public-api", "--package", *name, "--all-features", "-sss"])
-            // Another compiler, and with it another build of everything.
+            // Another compiler, so it must not share build products with ours.
             .with_variable("CARGO_TARGET_DIR", dir.join("build").display().to_string())
             .with_variable("RUSTUP_TOOLCHAIN", "nightly");
         let outcome = process::run(&command, LIMIT)?;
@@ -82,7 +82,7 @@ fn list(workspace: &Workspace, names: &[&str]) -> Result<()> {
     Ok(())
 }
 
-/// The newest tag below us, if there is one.
+/// The newest tag among our ancestors, if there is one.
 fn last_release() -> Option<String> {
     let shell = Shell::new().ok()?;
     cmd!(shell, "git describe --tags --abbrev=0").quiet().ignore_stderr().read().ok()

@@ -1,7 +1,8 @@
-//! `cargo xtask bench`: builds the benchmark in release, with the peers this machine can build, then becomes it.
+//! `cargo xtask bench`: builds the benchmark in release mode, with the peers that this machine can build, and then
+//! becomes it.
 //!
-//! The benchmark lies outside the workspace, with a lock file and a target directory of its own, because its peers bring
-//! a C library and need newer compilers than we do.
+//! The benchmark is outside the workspace, with its own lock file and target directory, because its peers bring a C
+//! library and need newer compilers than we do.
 
 use std::{
     os::unix::process::CommandExt,
@@ -17,7 +18,7 @@ use crate::{
     workspace::{self, Workspace},
 };
 
-/// A peer that not every machine can build; without it the benchmark says what is skipped and why.
+/// A peer that not every machine can build. Without it, the benchmark says what it skips and why.
 struct Peer {
     feature: &'static str,
     is_there: fn(&Shell) -> bool,
@@ -36,7 +37,7 @@ pub(crate) fn run(workspace: &Workspace, options: &flags::Bench) -> Result<ExitC
     let peers: Vec<_> = PEERS.iter().filter(|peer| (peer.is_there)(&shell)).map(|peer| peer.feature).collect();
     let peers = peers.join(",");
     say(&format!("building the benchmark in release (peers besides tokio-util: {peers})"));
-    // Not --locked: a dependency that one of our crates gains is missing from this lock file, and only added to it.
+    // Not --locked: if one of our crates gains a dependency, it is missing from this lock file, and cargo only adds it.
     cmd!(shell, "{cargo} build --release --manifest-path {manifest} --target-dir {target} --features {peers}")
         .run()
         .context("the benchmark does not build")?;

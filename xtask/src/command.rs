@@ -1,4 +1,4 @@
-//! A command as data: what is run, and the line a person can paste to run it again.
+//! A command as data: what to run, and the line that you can paste to run it again.
 
 use std::{
     ffi::OsString,
@@ -12,14 +12,14 @@ use crate::workspace;
 #[derive(Debug, Clone)]
 pub(crate) struct Command {
     program: OsString,
-    /// How the program is called in the pasted line.
+    /// The name of the program in the pasted line.
     shown_as: String,
     arguments: Vec<String>,
     variables: Vec<(String, String)>,
 }
 
 impl Command {
-    /// `cargo`, the one that runs us.
+    /// `cargo`: the one that runs us.
     pub(crate) fn cargo(arguments: impl IntoIterator<Item = impl Into<String>>) -> Self {
         Self::new(workspace::cargo(), "cargo", arguments)
     }

@@ -1,7 +1,7 @@
-//! Writing to the terminal: whole lines, and a reader who went away is not an error.
+//! Writes whole lines to the terminal; a reader that has gone is not an error.
 //!
-//! `println!` panics when standard output is a closed pipe (`cargo xtask ci --list | head -1`);
-//! here the program just ends.
+//! `println!` panics if standard output is a closed pipe (`cargo xtask ci --list | head -1`); here the program just
+//! ends.
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "for the harness, in tests only")]
 
 use std::io::{self, Write};
@@ -9,7 +9,7 @@ use std::io::{self, Write};
 /// One or more lines on standard output.
 pub(crate) fn say(text: &str) {
     if cfg!(test) {
-        // Only this way goes through the harness, which keeps what passing tests say to itself.
+        // Only this goes through the test harness, which hides the output of passing tests.
         println!("{text}");
     } else {
         deliver(io::stdout().lock(), text);
@@ -29,7 +29,7 @@ fn deliver(mut stream: impl Write, text: &str) {
     let written =
         stream.write_all(text.as_bytes()).and_then(|()| stream.write_all(b"\n")).and_then(|()| stream.flush());
     if written.is_err() {
-        // There is no reader left to tell.
+        // There is no reader left.
         std::process::exit(1);
     }
 }

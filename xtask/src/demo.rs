@@ -1,7 +1,7 @@
-//! `cargo xtask demo`: builds the tool and the demo in release, then becomes the demo.
+//! `cargo xtask demo`: builds the tool and the demo in release mode, and then becomes the demo.
 //!
-//! The demo itself is a binary of the tests package: it needs an async runtime and a JSON parser,
-//! and this program must not.
+//! The demo itself is a binary of the tests package: it needs an async runtime and a JSON parser, which this program
+//! must not have.
 
 use std::{os::unix::process::CommandExt, process::ExitCode};
 

@@ -1,6 +1,6 @@
 //! `cargo xtask doctor`: what this machine has, what it lacks, and the line that installs it.
 //!
-//! It looks and says; it never installs.
+//! It only reports; it never installs anything.
 
 use std::{env, fs, os::unix::net::UnixListener, path::Path, process::ExitCode};
 
@@ -19,11 +19,11 @@ use State::{Broken, Fine, Missing};
 enum State {
     Fine,
     Missing,
-    /// Nothing here works like that.
+    /// It is there but does not work.
     Broken,
 }
 
-/// Name, state, and what there is to say about it.
+/// Name, state, and a remark.
 type Finding = (String, State, String);
 
 const fn program(name: &'static str, install: &'static str) -> Need {
@@ -52,7 +52,7 @@ const TOOLS: &[(Need, State, &str)] = &[
     (need::DPKG, Missing, "unpacks Apache ZooKeeper for tests"),
 ];
 
-/// A kernel setting, the least that serves, and what it bounds.
+/// A kernel setting, the least value that is enough, and what it bounds.
 const LIMITS: &[(&str, u64, &str)] = &[
     ("fs/inotify/max_user_instances", 16, "watchers of one user"),
     ("fs/inotify/max_user_watches", 1024, "watched directories of one user"),
@@ -102,7 +102,7 @@ fn tool(shell: &Shell, (need, absence, purpose): &(Need, State, &str)) -> Findin
     }
 }
 
-/// The line in which a program names its version; some have no way to say it.
+/// The line in which a program names its version; some cannot.
 fn version(shell: &Shell, program: &str) -> Option<String> {
     let flag = match program {
         "nc" => return None,
@@ -110,7 +110,7 @@ fn version(shell: &Shell, program: &str) -> Option<String> {
         "java" => "-version",
         _ => "--version",
     };
-    // Java answers on standard error.
+    // Java prints it to standard error.
     let output = cmd!(shell, "{program} {flag}").quiet().ignore_status().output().ok()?;
     let said = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
     said.lines().find(|line| line.chars().any(|c| c.is_ascii_digit())).map(|line| line.trim().to_owned())

@@ -1,8 +1,8 @@
 //! `cargo xtask fuzz`: libFuzzer on stable Rust, over every target in `tests/fuzz`.
 //!
-//! The package lies outside the workspace and is built with coverage instrumentation in a target directory of its own. What
-//! libFuzzer finds worth keeping goes to that directory; an input that breaks a law is shown with the line that runs it
-//! again, and belongs in `tests/fuzz/corpus/TARGET`, where plain tests replay it.
+//! The package is outside the workspace and is built with coverage instrumentation in its own target directory. Inputs
+//! that libFuzzer keeps go to that directory. If an input breaks a law, you see the line that runs it again; put the
+//! input into `tests/fuzz/corpus/TARGET`, where plain tests replay it.
 
 use std::{
     env, fs,
@@ -31,12 +31,12 @@ const CANARY: &str = "canary";
 const SECONDS: u64 = 10;
 /// Seconds for each target in `cargo xtask ci`.
 const CI_SECONDS: u64 = 1;
-/// What the canary's mistake may take to be found.
+/// How long finding the canary's mistake may take.
 const CANARY_SECONDS: u64 = 60;
 
 const BUILD_LIMIT: Duration = Duration::from_secs(900);
 
-/// Coverage as libFuzzer wants it; with one codegen unit, for counters that stay where they are.
+/// Coverage as libFuzzer needs it; with one codegen unit, so that the counters keep their places.
 const FLAGS: &str = "-Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=4 \
     -Cllvm-args=-sanitizer-coverage-inline-8bit-counters -Cllvm-args=-sanitizer-coverage-pc-table \
     -Cllvm-args=-sanitizer-coverage-trace-compares --cfg fuzzing -Ccodegen-units=1";
@@ -87,12 +87,12 @@ fn step(name: &str, limit: Duration, commands: Vec<Command>) -> Step {
     Step::new(name, Group::Fuzz, limit, commands).needing(&[need::CXX])
 }
 
-/// A run that has not ended by then hangs.
+/// A run that has not ended by then is hanging.
 fn limit(seconds: u64) -> Duration {
     Duration::from_secs(seconds.saturating_add(60))
 }
 
-/// The fuzzer has to find the planted mistake, and that one: anything else is a failure.
+/// The fuzzer must find the planted mistake, and no other.
 fn canary(place: &Place) -> Result<ExitCode> {
     if !need::CXX.is_met() {
         bail!("{}", need::CXX.complaint());
@@ -116,7 +116,7 @@ fn canary(place: &Place) -> Result<ExitCode> {
     Ok(ExitCode::FAILURE)
 }
 
-/// Whether the fuzzer ended because a law was broken, by the framing with the mistake.
+/// Whether the fuzzer ended because the framing with the mistake broke a law.
 fn is_found(succeeded: bool, output: &str) -> bool {
     !succeeded && output.contains("framing Forgetful") && output.contains("Test unit written to")
 }
@@ -136,11 +136,11 @@ fn targets(workspace: &Workspace) -> Result<Vec<String>> {
     Ok(names)
 }
 
-/// Where the instrumented build lies, apart from the plain one: each set of flags rebuilds everything.
+/// The instrumented build, apart from the plain one: each set of flags rebuilds everything.
 struct Place {
     root: PathBuf,
     home: PathBuf,
-    /// The target triple of this machine. With a target named, the flags stay away from build scripts and procedural
+    /// The target triple of this machine. If a target is named, the flags do not apply to build scripts and procedural
     /// macros.
     host: String,
 }
@@ -165,13 +165,13 @@ impl Place {
         vec![build, Command::new("mkdir", "mkdir", ["-p".to_owned()].into_iter().chain(directories))]
     }
 
-    /// One run: what is found goes to the target directory, the committed corpus is only read.
+    /// One run: new inputs go to the target directory; the committed corpus is only read.
     fn fuzz(&self, target: &str, seconds: u64) -> Command {
         let program = self.home.join(&self.host).join("release").join(target);
         let committed = format!("tests/fuzz/corpus/{target}");
         let mut arguments = Vec::new();
         if target != CANARY {
-            // The canary starts from nothing every time: its mistake must be found, not remembered.
+            // The canary starts from nothing every time: the fuzzer must find its mistake, not remember it.
             arguments.push(self.dir("corpus", target));
             arguments.extend(self.root.join(&committed).is_dir().then_some(committed));
         }
@@ -180,7 +180,7 @@ impl Place {
             "-max_len=600".to_owned(),
             // Executions per second.
             "-print_final_stats=1".to_owned(),
-            // A unit this slow, or this much memory, is a finding like a panic.
+            // A unit this slow, or one that needs this much memory, is a finding like a panic.
             "-timeout=5".to_owned(),
             "-rss_limit_mb=1024".to_owned(),
             format!("-artifact_prefix={}/", self.dir("artifacts", target)),

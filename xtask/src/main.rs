@@ -1,7 +1,7 @@
-//! `cargo xtask`: everything a developer or a builder does with this workspace, as one small program.
+//! `cargo xtask`: everything that developers and builders do with this workspace, in one small program.
 //!
-//! What runs in CI is what runs here; the CI file only calls `cargo xtask ci` and `cargo xtask demo`.
-//! Heavy work lives in other programs, so that this one compiles in seconds.
+//! CI runs what you run here: its file only calls `cargo xtask ci` and `cargo xtask demo`. Heavy work is in other
+//! programs, so that this one compiles in seconds.
 
 mod api;
 mod bench;
@@ -98,7 +98,7 @@ fn ci(workspace: &Workspace, options: &Ci) -> Result<ExitCode> {
     Ok(code)
 }
 
-/// One seed stands for the whole run: with it, every property draws the same cases again.
+/// One seed determines the whole run: with it, every property draws the same cases again.
 fn prop(workspace: &Workspace, cases: u32, seed: Option<u64>) -> Result<ExitCode> {
     let seed = seed.unwrap_or_else(steps::fresh_seed);
     let code = run::steps("prop", &[steps::prop(workspace, Machine::probe(), cases, seed)], true)?;

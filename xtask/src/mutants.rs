@@ -1,7 +1,7 @@
-//! `cargo xtask mutants`: cargo-mutants changes the code a little, and some test has to notice.
+//! `cargo xtask mutants`: cargo-mutants changes the code a little, and some test must notice.
 //!
-//! A change that no test notices survives. Survivors that may are listed in `xtask/survivors.toml`, each with its reason; any
-//! other is a failure. Where a score is promised, survivors on the list count against it all the same.
+//! A change that no test notices survives. Allowed survivors are listed in `xtask/survivors.toml`, each with a reason;
+//! any other is a failure. If a score is promised, survivors on the list count against it, too.
 
 use std::{fs, path::Path, process::ExitCode, time::Duration};
 
@@ -21,11 +21,11 @@ use crate::{
 
 /// Where at least so many percent of the mutants must be caught: codecs, multiplexer, roster.
 const PROMISED: &[(&str, u64)] = &[("frame-codec", 95), ("packetizer", 95), ("crates/fs-watch/src/roster", 95)];
-/// Survivors that may be, and why.
+/// The allowed survivors, with reasons.
 const SURVIVORS: &str = "xtask/survivors.toml";
 /// For all mutants of one place.
 const LIMIT: Duration = Duration::from_secs(6 * 3600);
-/// Cases of each property and mutant: a mutant that few cases miss is rare, and each costs a run of all tests.
+/// Cases of each property and mutant. A mutant that so few cases miss is rare, and each case costs time in every run.
 const CASES: &str = "64";
 
 pub(crate) fn ci_steps() -> Vec<Step> {
@@ -61,12 +61,12 @@ pub(crate) fn run(workspace: &Workspace, options: &flags::Mutants) -> Result<Exi
     Ok(if is_well { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-/// What became of the mutants of one place.
+/// What happened to the mutants of one place.
 #[derive(Debug, Default)]
 struct Found {
     caught: u64,
     unviable: u64,
-    /// File and change, without line and column: those move.
+    /// File and change, without line and column, which move.
     missed: Vec<String>,
 }
 
@@ -76,7 +76,7 @@ impl Found {
         for outcome in outcomes.get("outcomes")?.as_array()? {
             let Some(mutant) = outcome.get("scenario")?.get("Mutant") else { continue };
             match outcome.get("summary")?.as_str()? {
-                // A mutant that makes the tests hang has been noticed.
+                // If a mutant makes the tests hang, it has been noticed.
                 "CaughtMutant" | "Timeout" => found.caught += 1,
                 "MissedMutant" => found.missed.push(without_position(mutant.get("name")?.as_str()?)),
                 _ => found.unviable += 1,
@@ -137,7 +137,9 @@ fn test(workspace: &Workspace, place: Option<&str>, options: &flags::Mutants) ->
     }
     let command = Command::cargo(arguments)
         .with_variable("PROPTEST_CASES", CASES)
-        // A directory for all runs: what is below us is built once.
+        // A case that caught one mutant would be replayed for the next one, which our tests alone might miss.
+        .with_variable("PROPTEST_DISABLE_FAILURE_PERSISTENCE", "true")
+        // One directory for all runs, so that dependencies are built once.
         .with_variable("CARGO_TARGET_DIR", path(&workspace.target.join("mutants/build")));
     say(&format!("$ {command}"));
     let outcome = process::run(&command, LIMIT)?;
@@ -146,7 +148,7 @@ fn test(workspace: &Workspace, place: Option<&str>, options: &flags::Mutants) ->
         bail!("cargo-mutants could not do its work:\n{}", outcome.output);
     }
     let outcomes = home.join("mutants.out/outcomes.json");
-    // It writes none when there is nothing to change.
+    // If there is nothing to change, it writes no file.
     let Ok(text) = fs::read_to_string(&outcomes) else { return Ok(Found::default()) };
     let outcomes = serde_json::from_str(&text).context("cannot read what cargo-mutants found")?;
     Found::read(&outcomes).context("cargo-mutants reports in another form than we know")

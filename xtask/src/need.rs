@@ -1,4 +1,4 @@
-//! What a step needs from the machine, and what to say when it is not there.
+//! What a step needs from the machine, and what to print if it is missing.
 
 use std::{env, path::PathBuf};
 
@@ -12,13 +12,13 @@ pub(crate) struct Need {
     pub(crate) tool: Tool,
     /// The exact line that installs it.
     pub(crate) install: &'static str,
-    /// Whether a builder (`CI=true`) must have it: then its absence is a failure.
+    /// Whether a builder (`CI=true`) must have it. Then its absence is a failure.
     pub(crate) in_ci: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Tool {
-    /// A subcommand of cargo. A shim on the path may lead nowhere, so it is asked for its version.
+    /// A subcommand of cargo. A shim on the path may lead nowhere, so we ask for its version.
     Cargo(&'static str),
     /// A program on the path.
     Program(&'static str),
@@ -44,7 +44,7 @@ pub(crate) const SEMVER: Need =
     Need { tool: Tool::Cargo("semver-checks"), install: "cargo install --locked cargo-semver-checks", in_ci: false };
 pub(crate) const PUBLIC_API: Need =
     Need { tool: Tool::Cargo("public-api"), install: "cargo install --locked cargo-public-api", in_ci: false };
-/// libFuzzer is C++, and compiled with what uses it.
+/// libFuzzer is C++ and is compiled together with its user.
 pub(crate) const CXX: Need = Need { tool: Tool::Program("c++"), install: "apt-get install g++", in_ci: false };
 pub(crate) const JAVA: Need =
     Need { tool: Tool::Program("java"), install: "apt-get install default-jre-headless", in_ci: true };
@@ -71,7 +71,7 @@ impl Tool {
         }
     }
 
-    /// The first line a cargo subcommand says about its version, or the path of a program.
+    /// The first line that a cargo subcommand prints about its version, or the path of a program.
     pub(crate) fn version(&self) -> Option<String> {
         match self {
             Self::Cargo(name) => {
@@ -94,7 +94,7 @@ pub(crate) fn find_program(name: &str) -> Option<PathBuf> {
     })
 }
 
-/// What the machine has that changes how steps run.
+/// Properties of the machine that change how steps run.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Machine {
     pub(crate) nextest: bool,
@@ -117,7 +117,7 @@ pub(crate) fn rustc() -> Option<(u32, u32)> {
 pub(crate) fn has_toolchain(version: &str) -> bool {
     find_program("rustup").is_some()
         && Shell::new().is_ok_and(|shell| {
-            // Without this, rustup would install what is missing.
+            // Otherwise rustup would install what is missing.
             let ask = cmd!(shell, "rustup run {version} rustc --version").env("RUSTUP_AUTO_INSTALL", "0");
             ask.quiet().ignore_stderr().ignore_stdout().run().is_ok()
         })
@@ -129,7 +129,7 @@ fn version(line: &str) -> Option<(u32, u32)> {
     Some((numbers.next()?.ok()?, numbers.next()?.ok()?))
 }
 
-/// Whether a builder runs us, by the variable they all set.
+/// Whether a builder runs us, by the variable that all of them set.
 pub(crate) fn is_ci() -> bool {
     env::var("CI").is_ok_and(|value| !matches!(value.as_str(), "" | "0" | "false"))
 }

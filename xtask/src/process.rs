@@ -1,8 +1,8 @@
-//! Running one command to its end, or to its deadline, whichever comes first.
+//! Runs one command to its end, or to its deadline.
 //!
-//! A command that overruns is stopped together with everything it started. Test runners put each test into a process group
-//! of its own, so a signal to one group is not enough: each command gets an environment variable of its own, and every
-//! process that carries it in `/proc/PID/environ` belongs to the command.
+//! A command that overruns is stopped together with everything that it started. Test runners put each test into its own
+//! process group, so a signal to one group is not enough. Each command therefore gets its own environment variable, and
+//! every process that has it in `/proc/PID/environ` belongs to the command.
 
 use std::{
     fs,
@@ -25,7 +25,7 @@ const GRACE: Duration = Duration::from_secs(5);
 const SIGN_OF_LIFE: Duration = Duration::from_secs(60);
 const TICK: Duration = Duration::from_millis(20);
 
-/// What became of a command.
+/// How a command ended.
 #[derive(Debug)]
 pub(crate) struct Outcome {
     /// `None` if it was stopped at its deadline.
@@ -51,7 +51,7 @@ pub(crate) fn run(command: &Command, limit: Duration) -> Result<Outcome> {
     static STARTED: AtomicU32 = AtomicU32::new(0);
     let mark = format!("XTASK_COMMAND_{}_{}=1", std::process::id(), STARTED.fetch_add(1, Ordering::Relaxed));
 
-    // A file, not a pipe: what a command leaves behind may keep a pipe open.
+    // A file, not a pipe: processes that a command leaves behind may keep a pipe open.
     let log = NamedTempFile::new().context("cannot make a file for the output")?;
     let mut process = command.to_process();
     process.stdin(Stdio::null()).env(mark.trim_end_matches("=1"), "1");
@@ -85,12 +85,12 @@ fn wait(child: &mut Child, limit: Duration) -> Result<Option<ExitStatus>> {
     }
 }
 
-/// Asks everything that carries the mark to stop, and kills it if it does not.
+/// Asks every process with the mark to stop, and kills it if it does not.
 fn stop(child: &mut Child, mark: &str) -> Result<()> {
     let signal = |signal| carriers(mark).into_iter().filter(|&pid| kill_process(pid, signal).is_ok()).count();
     let until = Instant::now() + GRACE;
     signal(Signal::TERM);
-    // A process that is killed may have been starting another one: repeat until none is left.
+    // A process that is killed may have been starting another one, so repeat until none is left.
     while Instant::now() < until + GRACE && (child.try_wait()?.is_none() || !carriers(mark).is_empty()) {
         if Instant::now() >= until {
             signal(Signal::KILL);
@@ -100,7 +100,7 @@ fn stop(child: &mut Child, mark: &str) -> Result<()> {
     Ok(())
 }
 
-/// The live processes that carry `mark` in their environment. A zombie has none.
+/// The live processes that have `mark` in their environment. A zombie has none.
 fn carriers(mark: &str) -> Vec<Pid> {
     let Ok(listing) = fs::read_dir("/proc") else { return Vec::new() };
     let pids = listing.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse::<i32>().ok());
@@ -145,9 +145,9 @@ mod tests {
 
     #[test]
     fn an_overrun_stops_children_in_other_groups_and_sessions_too() {
-        // The grandchild is a session leader whose parent is gone, and it ignores the polite signal.
+        // The grandchild is a session leader whose parent is gone, and it ignores SIGTERM.
         let script = "(setsid sh -c 'trap \"\" TERM; echo ready; while :; do sleep 1; done' &); exec sleep 600";
-        // On a busy machine they may not have got so far in a second.
+        // On a busy machine they may need more than a second to get this far.
         let mut limits = [1, 5, 25].map(Duration::from_secs).into_iter();
         let outcome = loop {
             let outcome = run(&sh(script), limits.next().expect("a shell starts in less time")).unwrap();
@@ -160,7 +160,7 @@ mod tests {
         for line in &outcome.stopped {
             let pid = line.split_whitespace().next().unwrap();
             let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-            // A zombie whose parent has not looked yet runs no more.
+            // A zombie that its parent has not waited for is not running any more.
             assert!(stat.is_empty() || stat.contains(") Z "), "still there: {line}");
         }
     }

@@ -1,4 +1,4 @@
-//! What became of each step, and the table at the end.
+//! How each step ended, and the table at the end.
 
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ pub(crate) struct Report {
     pub(crate) took: Duration,
     pub(crate) cpu: Duration,
     pub(crate) facts: Facts,
-    /// The command that failed, to be pasted.
+    /// The command that failed, for pasting.
     pub(crate) repro: Option<String>,
 }
 
@@ -28,12 +28,12 @@ pub(crate) enum Verdict {
     NotRun,
 }
 
-/// What test runners and fuzzers said at their end.
+/// What test runners and fuzzers print at their end.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Facts {
     pub(crate) summaries: Vec<String>,
     pub(crate) passed: u64,
-    /// What tests said that could not do their work here: `SKIPPED name: reason`.
+    /// The lines of tests that could not run here: `SKIPPED name: reason`.
     pub(crate) skipped: Vec<String>,
     /// Executions per second of each fuzz target.
     pub(crate) rates: Vec<u64>,
@@ -75,13 +75,13 @@ impl Report {
 }
 
 impl Facts {
-    /// Finds the closing lines of `cargo nextest run`, `cargo test` and libFuzzer, and what tests said of themselves.
+    /// Finds the closing lines of `cargo nextest run`, `cargo test` and libFuzzer, and the `SKIPPED` lines of tests.
     pub(crate) fn read(&mut self, output: &str) {
         for line in output.lines() {
             if line.trim_start().starts_with("SKIPPED ") || line.trim_start().starts_with("SKIPPED:") {
                 self.skipped.push(line.trim().to_owned());
             }
-            // Indented like that by nextest; what a test says may look like either.
+            // nextest indents it like this; output of a test may look like either.
             let is_end = line.starts_with("test result: ") || line.starts_with("     Summary [");
             if let Some(passed) = number_before(line, " passed").filter(|_| is_end) {
                 self.passed += passed;
@@ -103,7 +103,7 @@ impl Facts {
     }
 }
 
-/// The number that stands right before `word`.
+/// The number immediately before `word`.
 fn number_before(line: &str, word: &str) -> Option<u64> {
     let (before, _) = line.split_once(word)?;
     before.rsplit(|c: char| !c.is_ascii_digit()).next()?.parse().ok()
@@ -126,7 +126,7 @@ pub(crate) fn table(title: &str, reports: &[Report], took: Duration) -> Vec<Stri
     }
 
     let count = |word: &str| reports.iter().filter(|report| report.word() == word).count();
-    // A test that skipped itself ended well and proved nothing.
+    // A test that skipped itself succeeded and proved nothing.
     let tests: u64 =
         reports.iter().map(|report| report.facts.passed.saturating_sub(report.facts.skipped.len() as u64)).sum();
     let cpu: Duration = reports.iter().map(|report| report.cpu).sum();

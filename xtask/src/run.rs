@@ -1,5 +1,5 @@
-//! Runs steps one after the other and reports on them: quiet when all is well, everything that was said when it is not, a
-//! table at the end.
+//! Runs steps one after the other and reports on them: quietly if they succeed, with all their output if they fail, and
+//! with a table at the end.
 
 use std::{
     fs,
@@ -19,10 +19,10 @@ use crate::{
     table::{self, Align},
 };
 
-/// How much of a stuck command's output is shown.
+/// How much of the output of a stuck command to show.
 const LAST_LINES: usize = 50;
 
-/// Runs `steps` and prints their table; succeeds when none failed.
+/// Runs `steps` and prints their table. Succeeds if none failed.
 pub(crate) fn steps(title: &str, steps: &[Step], keep_going: bool) -> Result<ExitCode> {
     let begun = Instant::now();
     let in_ci = need::is_ci();
@@ -49,7 +49,7 @@ pub(crate) fn steps(title: &str, steps: &[Step], keep_going: bool) -> Result<Exi
     Ok(if reports.iter().any(Report::is_failure) { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }
 
-/// Why a step cannot run here. On a builder, the lack of what must be there is a failure.
+/// Why a step cannot run here. On a builder, a missing requirement is a failure if it must be there.
 fn obstacle(step: &Step, in_ci: bool, is_met: impl Fn(&Need) -> bool) -> Option<Verdict> {
     if let Some(reason) = &step.idle {
         return Some(Verdict::Skipped(reason.clone()));
@@ -98,7 +98,7 @@ fn perform(step: &Step) -> Result<Report> {
     Ok(report)
 }
 
-/// Prints what a failed command said and returns how it ended.
+/// Prints the output of a failed command and returns how it ended.
 fn show_failure(command: &Command, outcome: &Outcome, limit: Duration) -> String {
     if let Some(status) = outcome.status {
         say(outcome.output.trim_end());
@@ -114,8 +114,8 @@ fn show_failure(command: &Command, outcome: &Outcome, limit: Duration) -> String
     format!("still running after {} s", limit.as_secs())
 }
 
-/// The CPU time of all commands so far, as `/proc/self/stat` counts it (proc(5), fields 16 and 17). On a shared machine it
-/// says what the clock does not.
+/// The CPU time of all commands so far, from `/proc/self/stat` (proc(5), fields 16 and 17). On a shared machine it says
+/// more than the clock.
 fn cpu_time() -> Duration {
     let stat = fs::read_to_string("/proc/self/stat").unwrap_or_default();
     let fields = stat.rsplit(')').next().unwrap_or_default().split_whitespace();
@@ -199,7 +199,7 @@ mod tests {
     #[test]
     fn the_first_failure_stops_the_rest_unless_told_otherwise() {
         let file = std::env::temp_dir().join(format!("xtask-ci-{}", std::process::id()));
-        // Of an earlier run that failed, in a container with the same process ids.
+        // From an earlier run that failed, in a container with the same process ids.
         let _ = fs::remove_file(&file);
         let both = [step("exit 1"), step(&format!("touch {}", file.display()))];
         assert_eq!(steps("probe", &both, false).unwrap(), ExitCode::FAILURE);

@@ -10,19 +10,19 @@ pub(crate) struct Step {
     /// Unique: `clippy`, `features/frame-codec`.
     pub(crate) name: String,
     pub(crate) group: Group,
-    /// Run one after the other; the first that fails fails the step.
+    /// These run one after the other; the first that fails fails the step.
     pub(crate) commands: Vec<Command>,
     pub(crate) needs: Vec<Need>,
     /// For each command.
     pub(crate) limit: Duration,
     pub(crate) proof: Proof,
-    /// Why there is nothing to run, when there is nothing to run.
+    /// Why there is nothing to run, if there is nothing.
     pub(crate) idle: Option<String>,
     /// Only with `--full`.
     pub(crate) is_heavy: bool,
 }
 
-/// What several steps are for.
+/// The purpose of several steps.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Group {
     Text,
@@ -35,11 +35,11 @@ pub(crate) enum Group {
     Supply,
 }
 
-/// What a step must show besides ending well.
+/// What a step must show besides succeeding.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Proof {
     Success,
-    /// At least one test ran: a runner that found nothing ends well too.
+    /// At least one test ran: a runner that finds no test succeeds, too.
     TestsRan,
     /// At least one fuzz target was executed at least once in a second.
     Fuzzed,
@@ -89,23 +89,24 @@ impl Step {
         self
     }
 
-    /// Keeps the step from running, with the reason; `None` lets it run.
+    /// Keeps the step from running, with the reason; with `None` it runs.
     pub(crate) fn idle_because(mut self, reason: Option<String>) -> Self {
         self.idle = reason;
         self
     }
 
-    /// Whether `word` of `--only` means this step: its name, or its group's.
+    /// Whether `word` of `--only` selects this step: its name, or its group's.
     pub(crate) fn answers_to(&self, word: &str) -> bool {
         self.name == word || self.group.to_string() == word
     }
 }
 
-/// The steps to run, and the names of those left out because they are heavy. A step that `only` names is never left out.
+/// The steps to run, and the names of those that are left out because they are heavy. A step that `only` names is never
+/// left out.
 ///
 /// # Errors
 ///
-/// The words that name nothing.
+/// The words that match no step.
 pub(crate) fn select(
     steps: Vec<Step>,
     only: Option<&str>,

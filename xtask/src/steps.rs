@@ -1,4 +1,4 @@
-//! The list of steps, read off the workspace: a new crate, feature or test file is in it by existing.
+//! The list of steps, derived from the workspace: a new crate, feature or test file is included automatically.
 
 use std::{
     collections::BTreeSet,
@@ -22,7 +22,7 @@ const PROP: &str = "prop";
 const ZOOKEEPER: &str = "zookeeper";
 const ENVIRONMENTS: &str = "environments";
 
-/// Examples that do not end by themselves: they are given something to watch, or a server to talk to.
+/// Examples that do not end by themselves: they need a directory to watch, or a server.
 const NOT_ALONE: [(&str, &str); 6] = [
     ("fs-watch", "watch"),
     ("packetizer", "redis"),
@@ -35,24 +35,24 @@ const NOT_ALONE: [(&str, &str); 6] = [
 /// Cases of each property in `ci`; `cargo xtask prop` is for more.
 const CI_CASES: u32 = 128;
 
-/// Forced switches between threads that loom explores; bugs of this kind need few.
+/// Forced switches between threads that loom explores. Bugs of this kind need few.
 const PREEMPTIONS: u32 = 2;
 
-/// What loom's models run.
+/// The crates whose code runs in the loom models.
 const LOOM_RUNS: &[&str] = &["loom", "generator", "bytes", "frame-codec", "uds-actor"];
 
-/// The compiler that sozu-command-lib wants.
+/// The compiler that sozu-command-lib requires.
 const INTEROP_RUST: (u32, u32) = (1, 93);
 
 const MINUTE: Duration = Duration::from_secs(60);
 
-/// A seed that no one chose, short enough to be read out.
+/// A random seed, short enough to read out.
 pub(crate) fn fresh_seed() -> u64 {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     (now.as_nanos() as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 32
 }
 
-/// Everything that is checked, cheap things first; heavy steps only with `--full`.
+/// Everything that is checked, cheap steps first; heavy steps only with `--full`.
 pub(crate) fn ci(workspace: &Workspace, machine: Machine, seed: u64) -> Vec<Step> {
     let mut steps = vec![
         Step::new("tidy", Group::Text, 2 * MINUTE, vec![Command::xtask(["tidy"])]),
@@ -97,7 +97,7 @@ pub(crate) fn ci(workspace: &Workspace, machine: Machine, seed: u64) -> Vec<Step
     steps
 }
 
-/// The tests package but for the environments, real Apache ZooKeeper included.
+/// The tests package without the environments, including a real Apache ZooKeeper.
 pub(crate) fn integration(workspace: &Workspace, machine: Machine) -> Vec<Step> {
     let alone = [PROP, ENVIRONMENTS];
     let packages = workspace.packages.iter().filter(|package| package.name.as_str() == TESTS);
@@ -109,7 +109,8 @@ pub(crate) fn integration(workspace: &Workspace, machine: Machine) -> Vec<Step> 
     ]
 }
 
-/// Every command of the tool in every environment this machine can make; the tests say `SKIPPED` for the others.
+/// Every command of the tool in every environment that this machine can create; the tests print `SKIPPED` for the
+/// others.
 pub(crate) fn environments(workspace: &Workspace, machine: Machine) -> Step {
     tests("environments", machine, anywhere(workspace, ENVIRONMENTS))
 }
@@ -121,15 +122,15 @@ pub(crate) fn prop(workspace: &Workspace, machine: Machine, cases: u32, seed: u6
         *command = command
             .clone()
             .with_variable("PROPTEST_CASES", cases.to_string())
-            // As many for each case as there are by default, where the default is for 256.
+            // As many for each case as the default has for 256 cases.
             .with_variable("PROPTEST_MAX_GLOBAL_REJECTS", cases.saturating_mul(4).max(1024).to_string())
             .with_variable("PROPTEST_RNG_SEED", seed.to_string());
     }
     step
 }
 
-/// The models are unit tests of `uds-actor` under a `cfg` of our own. The flag rebuilds everything, hence a target directory
-/// of their own, and optimisation only for what the models run: the rest is compiled as fast as can be.
+/// The models are unit tests of `uds-actor` under our own `cfg`. The flag rebuilds everything, so they have their own
+/// target directory. Only the code that the models run is optimised; the rest compiles as fast as possible.
 pub(crate) fn loom(workspace: &Workspace, preemptions: Option<u32>) -> Step {
     let optimised =
         LOOM_RUNS.iter().flat_map(|name| ["--config".to_owned(), format!("profile.dev.package.{name}.opt-level=2")]);
@@ -143,9 +144,9 @@ pub(crate) fn loom(workspace: &Workspace, preemptions: Option<u32>) -> Step {
     Step::new("loom", Group::Test, 60 * MINUTE, vec![command]).proving(Proof::TestsRan)
 }
 
-/// Our crates against their peers, byte for byte.
+/// Our crates against other programs, byte for byte.
 fn interop(workspace: &Workspace) -> Step {
-    // `.cargo/config.toml` there names the compiler of Protocol Buffers only to a cargo that runs there.
+    // `.cargo/config.toml` there names the Protocol Buffers compiler, but only for a cargo that runs in that directory.
     let protoc = workspace.root.join("tests/interop/protoc/protoc").display().to_string();
     let command = outside(workspace, "tests/interop", "test").with_variable("PROTOC", protoc);
     let is_too_old = need::rustc().is_none_or(|version| version < INTEROP_RUST);
@@ -155,19 +156,19 @@ fn interop(workspace: &Workspace) -> Step {
         .idle_because(is_too_old.then_some(reason))
 }
 
-/// The benchmark as shipped: it lies outside the workspace, and nothing else would notice that it no longer builds.
+/// The benchmark as shipped. It is outside the workspace, so nothing else would notice that it no longer builds.
 fn bench(workspace: &Workspace) -> Step {
     Step::new("bench", Group::Test, 30 * MINUTE, vec![outside(workspace, "tests/bench", "build")])
 }
 
-/// Cargo on a package outside the workspace, held to its own lock file, with what can be shared in our target directory.
+/// Cargo on a package outside the workspace, with its own lock file and our target directory.
 fn outside(workspace: &Workspace, dir: &str, verb: &str) -> Command {
     let manifest = format!("{dir}/Cargo.toml");
     Command::cargo([verb, "--locked", "--manifest-path", &manifest])
         .with_variable("CARGO_TARGET_DIR", workspace.target.display().to_string())
 }
 
-/// Everything on the declared Rust version, where there is such a toolchain.
+/// Everything on the declared Rust version, if that toolchain is installed.
 fn msrv(workspace: &Workspace) -> Step {
     let version = workspace.rust_version().unwrap_or_else(|| "1.0".to_owned());
     let arguments = ["run", &version, "cargo", "check", "--locked", "--workspace", "--all-features"];
@@ -178,16 +179,16 @@ fn msrv(workspace: &Workspace) -> Step {
     Step::new("msrv", Group::Lint, 30 * MINUTE, vec![command]).idle_because(is_missing.then_some(install))
 }
 
-/// Every crate as it would be published, and built from that.
+/// Every crate as it would be published, and a build of that.
 fn package(workspace: &Workspace) -> Step {
     let excluded = workspace.packages.iter().filter(|package| package.publish.is_some());
     let excluded = excluded.flat_map(|package| ["--exclude", package.name.as_str()]);
-    // A developer's uncommitted work is to be checked too.
+    // This must also check uncommitted work.
     let command = cargo(&["package", "--workspace", "--allow-dirty"]).with_arguments(excluded);
     Step::new("package", Group::Supply, 40 * MINUTE, vec![command])
 }
 
-/// Every example that needs no one, run to its end.
+/// Every example that needs no input, run to its end.
 fn examples(workspace: &Workspace) -> Step {
     let build = cargo(&["build", "--workspace", "--all-features", "--examples"]);
     let runs = workspace.packages.iter().flat_map(|package| {
@@ -202,7 +203,7 @@ fn examples(workspace: &Workspace) -> Step {
     Step::new("examples", Group::Test, 10 * MINUTE, commands)
 }
 
-/// Tests inside the crates, and beside them but for those with a step of their own.
+/// Tests inside the crates and beside them, except those that have their own step.
 fn unit(workspace: &Workspace, machine: Machine) -> Step {
     let beside: BTreeSet<&str> = workspace
         .packages
@@ -216,7 +217,7 @@ fn unit(workspace: &Workspace, machine: Machine) -> Step {
     Step::new("test", Group::Test, 20 * MINUTE, vec![runner(machine, &arguments)]).proving(Proof::TestsRan)
 }
 
-/// The name alone, if some package has such a test file.
+/// The name, if some package has such a test file.
 fn anywhere<'a>(workspace: &Workspace, name: &'a str) -> Vec<&'a str> {
     let exists = workspace.packages.iter().any(|package| targets(package, TargetKind::Test).any(|other| other == name));
     Vec::from_iter(exists.then_some(name))
@@ -232,20 +233,20 @@ fn tests(step: &str, machine: Machine, names: Vec<&str>) -> Step {
         .idle_because(is_empty.then(|| "no such tests in the workspace".to_owned()))
 }
 
-/// All features of all packages every time, so that each step finds the last one's build.
+/// Always all features of all packages, so that each step reuses the build of the last one.
 fn runner(machine: Machine, arguments: &[&str]) -> Command {
     let command = if machine.nextest {
         cargo(&["nextest", "run", "--profile", "ci", "--workspace", "--all-features"])
     } else {
-        // A test that skips itself says so, and it has to be seen.
+        // A test that skips itself prints that, and we must see it.
         cargo(&["test", "--workspace", "--all-features", "--no-fail-fast", "--", "--show-output"])
     };
     command.with_arguments(arguments.iter().copied())
 }
 
-/// The crate without its neighbours, with no feature, with each, with all.
+/// The crate by itself, with no feature, with each feature, with all.
 fn features(machine: Machine, package: &Package) -> Step {
-    // Clippy checks what `check` checks and can deny warnings without a rebuild of everything below.
+    // Clippy checks what `check` checks, and can deny warnings without rebuilding all dependencies.
     let (verb, strict): (&str, &[&str]) =
         if machine.clippy { ("clippy", &["--", "-D", "warnings"]) } else { ("check", &[]) };
     let commands = feature_sets(package)
@@ -260,7 +261,7 @@ fn features(machine: Machine, package: &Package) -> Step {
     Step::new(format!("features/{}", package.name), Group::Features, 10 * MINUTE, commands)
 }
 
-/// The flags of each feature set worth a build: sets that switch on the same things are built once.
+/// The flags of each feature set that is worth a build: sets that enable the same features are built once.
 fn feature_sets(package: &Package) -> Vec<Vec<String>> {
     let names = || package.features.keys().map(String::as_str);
     let mut candidates = vec![(vec!["--no-default-features".to_owned()], BTreeSet::new())];
@@ -277,7 +278,7 @@ fn feature_sets(package: &Package) -> Vec<Vec<String>> {
     candidates.into_iter().filter(|(_, on)| seen.insert(on.clone())).map(|(flags, _)| flags).collect()
 }
 
-/// The features that are on once `names` are, `default` itself not counted: it says nothing of its own.
+/// The features that are on if `names` are; without `default`, which has no meaning of its own.
 fn closure<'a>(package: &'a Package, names: impl IntoIterator<Item = &'a str>) -> BTreeSet<&'a str> {
     let mut on = BTreeSet::new();
     let mut to_do: Vec<&str> = names.into_iter().collect();
@@ -292,7 +293,7 @@ fn closure<'a>(package: &'a Package, names: impl IntoIterator<Item = &'a str>) -
     on
 }
 
-/// Cargo, held to the lock file.
+/// Cargo with the lock file fixed.
 fn cargo(arguments: &[&str]) -> Command {
     Command::cargo(arguments.iter().copied()).with_arguments(["--locked"])
 }
@@ -350,7 +351,7 @@ mod tests {
     #[test]
     fn every_example_that_needs_no_one_is_run() {
         let watcher = package("fs-watch", &[("watch", "example"), ("alone", "example")]);
-        let other = package("a", &[("watch", "example")]); // of the same name, and another program
+        let other = package("a", &[("watch", "example")]); // with the same name, but another program
         let step = examples(&workspace(vec![watcher, other]));
         let lines: Vec<_> = step.commands.iter().map(Command::to_string).collect();
         assert_eq!(lines[1..], ["target/debug/examples/alone", "target/debug/examples/watch"]);

@@ -1,9 +1,9 @@
-//! `cargo xtask supply`: what is below us keeps to the licences and registries of `deny.toml`.
+//! `cargo xtask supply`: our dependencies obey the licences and registries of `deny.toml`.
 //!
-//! cargo-deny does this and more, but takes four minutes of two idle cores to compile. This reads the same file and checks, for
-//! every package of `Cargo.lock` that one of our features needs, what can be read off `cargo metadata`: its licence
-//! expression and its source. Whether a licence text says what the expression claims is left to `cargo xtask ci --full`,
-//! which runs cargo-deny where it is installed.
+//! cargo-deny does this and more, but takes four minutes on two idle cores to compile. This command reads the same
+//! file. For every package of `Cargo.lock` that one of our features needs, it checks the licence expression and the
+//! source from `cargo metadata`. Whether a licence text matches the expression is checked by `cargo xtask ci --full`,
+//! which runs cargo-deny if it is installed.
 
 use std::{collections::BTreeMap, fs, process::ExitCode};
 
@@ -63,7 +63,7 @@ fn problem(package: &Package, allowed: &[&str]) -> Option<String> {
     (!is_allowed).then(|| format!("{name}: deny.toml does not allow its licence {licence:?}"))
 }
 
-/// Packages that are there in several versions.
+/// Packages with several versions.
 fn duplicates(packages: &[&Package]) -> Vec<String> {
     let mut versions: BTreeMap<&str, Vec<String>> = BTreeMap::new();
     for package in packages {

@@ -1,13 +1,13 @@
-//! Columns that line up.
+//! Aligned columns.
 
-/// Which side of a column its cells lean on.
+/// The alignment of a column.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Align {
     Left,
     Right,
 }
 
-/// The rows as lines, columns two spaces apart, nothing trailing.
+/// The rows as lines, with two spaces between columns and none at the end.
 ///
 /// A row may have fewer cells than there are columns.
 pub(crate) fn lines(columns: &[Align], rows: &[Vec<String>]) -> Vec<String> {

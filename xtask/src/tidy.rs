@@ -1,7 +1,7 @@
 //! `cargo xtask tidy`: the rules of the repository that no compiler checks.
 //!
-//! Each rule is a function from what is in the tree to what is wrong with it, so that a planted
-//! violation proves it can fail. The same rules run as a test of this package.
+//! Each rule is a function from the contents of the tree to a list of problems, so a planted violation can prove that
+//! the rule works. The same rules run as a test of this package.
 
 mod arrows;
 mod code;
@@ -22,7 +22,7 @@ use crate::{
 };
 use tree::Tree;
 
-/// Something that breaks a rule, and where: `crates/a/src/lib.rs:7: a tab`.
+/// A violation of a rule and its place: `crates/a/src/lib.rs:7: a tab`.
 type Problem = String;
 
 pub(crate) fn run(workspace: &Workspace, ratchet: bool) -> Result<ExitCode> {

@@ -1,4 +1,4 @@
-//! The workspace as cargo sees it: where it is and which packages it has.
+//! The workspace as cargo sees it: its root and its packages.
 
 use std::{
     env,
@@ -19,7 +19,7 @@ pub(crate) struct Workspace {
 impl Workspace {
     /// Asks cargo about the workspace that this program belongs to.
     ///
-    /// The process changes to the root: every command runs from there, whatever the caller's directory is.
+    /// Changes the process's directory to the root: every command runs there, wherever you are.
     pub(crate) fn open() -> Result<Self> {
         let package = env::var("CARGO_MANIFEST_DIR").unwrap_or_else(|_| env!("CARGO_MANIFEST_DIR").to_owned());
         let root = Path::new(&package).parent().context("xtask lies in a workspace")?;
@@ -43,12 +43,12 @@ impl Workspace {
         dir.strip_prefix(&self.root).unwrap_or(dir).display().to_string()
     }
 
-    /// The crates for users: those under `crates/`.
+    /// The crates for users, in `crates/`.
     pub(crate) fn crates(&self) -> impl Iterator<Item = &Package> {
         self.packages.iter().filter(|package| self.dir(package).starts_with("crates/"))
     }
 
-    /// The declared Rust version, as toolchains are named: `1.88`.
+    /// The declared Rust version, in the form that toolchain names have: `1.88`.
     pub(crate) fn rust_version(&self) -> Option<String> {
         let version = self.packages.iter().find_map(|package| package.rust_version.as_ref())?;
         Some(format!("{}.{}", version.major, version.minor))
@@ -60,7 +60,7 @@ pub(crate) fn targets(package: &Package, kind: TargetKind) -> impl Iterator<Item
     package.targets.iter().filter(move |target| target.is_kind(kind.clone())).map(|target| target.name.as_str())
 }
 
-/// The cargo that runs us, so that a chosen toolchain stays chosen.
+/// The cargo that runs us, so that your choice of a toolchain also applies here.
 pub(crate) fn cargo() -> String {
     env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned())
 }

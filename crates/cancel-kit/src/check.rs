@@ -17,25 +17,25 @@ use crate::{
 ///
 /// # Errors
 ///
-/// The first plan under which the outcome is another one, or there is none.
+/// The first plan under which the outcome differs, or there is none.
 pub fn check<O: PartialEq + Debug>(scenario: impl AsyncFnMut(Drops) -> O) -> Result<Survey, Error<O>> {
     Check::new().run(scenario)
 }
 
 /// How to check a scenario.
 ///
-/// A scenario makes everything it needs itself, does its work through [`Drops::drive`], and returns what is to be
-/// compared: what was received, written, counted.
+/// A scenario creates everything that it needs, does its work through [`Drops::drive`], and returns what you want to
+/// compare: what was received, written, counted.
 ///
 /// The number of runs is at most two more than the polls of the longest future and the polls of a run without drops
-/// together; a scenario of a few dozen polls takes milliseconds.
+/// together. A scenario of a few dozen polls takes milliseconds.
 #[derive(Clone, Copy, Debug)]
 pub struct Check {
     periods: bool,
     max_polls: u64,
 }
 
-/// What was done in a check that found nothing wrong.
+/// What a check did that found nothing wrong.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Survey {
     /// Runs of the scenario.
@@ -45,7 +45,7 @@ pub struct Survey {
 }
 
 impl Check {
-    /// Polls that a run on the own executor may take, unless set: 1,000,000.
+    /// The default for the polls that a run on this crate's executor may take: 1,000,000.
     pub const DEFAULT_MAX_POLLS: u64 = 1_000_000;
 
     /// The default settings.
@@ -54,38 +54,37 @@ impl Check {
         Self { periods: true, max_polls: Self::DEFAULT_MAX_POLLS }
     }
 
-    /// For operations that start from the beginning when their future is dropped, such as connecting: drops one future
-    /// per run only, as with a period they would never be through.
+    /// For operations that start from the beginning when their future is dropped, such as connecting. Each run drops
+    /// only one future; with periods such operations would never complete.
     #[must_use]
     pub const fn restarts(mut self) -> Self {
         self.periods = false;
         self
     }
 
-    /// The polls after which a run on the own executor is [`Error::Endless`].
+    /// After this many polls, a run on this crate's executor is [`Error::Endless`].
     #[must_use]
     pub const fn max_polls(mut self, polls: u64) -> Self {
         self.max_polls = polls;
         self
     }
 
-    /// Runs the scenario under every plan, on the spot.
+    /// Runs the scenario under every plan, in this thread.
     ///
-    /// Nothing but the scenario itself runs; a future that waits for another thread or a timer is
-    /// [`Error::Stalled`].
+    /// Only the scenario itself runs. A future that waits for another thread or a timer is [`Error::Stalled`].
     ///
     /// # Errors
     ///
-    /// The first plan under which the outcome is another one, or there is none.
+    /// The first plan under which the outcome differs, or there is none.
     pub fn run<O: PartialEq + Debug>(self, scenario: impl AsyncFnMut(Drops) -> O) -> Result<Survey, Error<O>> {
         self.survey(|future| executor::run(future, self.max_polls), scenario)
     }
 
-    /// Runs the scenario under every plan, each time by `run`: a runtime's `block_on`, for scenarios with tasks, timers
-    /// or sockets.
+    /// Runs the scenario under every plan, each time with `run`: a runtime's `block_on`, for scenarios with tasks,
+    /// timers or sockets.
     ///
-    /// For tokio there is `run_in_tokio`. How long a run may take is for `run` to limit, with a timeout around the
-    /// future. The number of polls may vary from run to run; only the outcome must not.
+    /// For tokio, use `run_in_tokio`. If you want to limit the time of a run, put a timeout around the future in `run`.
+    /// The number of polls may vary from run to run; the outcome must not.
     ///
     /// ```
     /// use cancel_kit::{Check, Drops};
@@ -113,7 +112,7 @@ impl Check {
     ///
     /// # Errors
     ///
-    /// The first plan under which the outcome is another one.
+    /// The first plan under which the outcome differs.
     pub fn run_in<O: PartialEq + Debug>(
         self,
         mut run: impl FnMut(Pin<&mut dyn Future<Output = O>>) -> O,
@@ -122,7 +121,7 @@ impl Check {
         self.survey(|future| Ok(run(future)), scenario)
     }
 
-    /// Runs the scenario once under the plan that an [`Error`] names, to look into it.
+    /// Runs the scenario once under the plan that an [`Error`] names, so that you can investigate it.
     ///
     /// # Errors
     ///

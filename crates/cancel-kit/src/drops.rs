@@ -1,4 +1,4 @@
-//! Making futures and dropping them.
+//! Creates futures and drops them.
 
 use std::{
     future::{Future as _, poll_fn},
@@ -14,7 +14,7 @@ use crate::Plan;
 
 /// Drives the futures of one run of a scenario and drops them as planned.
 ///
-/// Clones count together, for scenarios with several tasks.
+/// Clones share their counters, for scenarios with several tasks.
 #[derive(Clone, Debug)]
 pub struct Drops {
     plan: Plan,
@@ -24,11 +24,11 @@ pub struct Drops {
 /// What happened in a run.
 #[derive(Debug, Default)]
 pub(crate) struct Tally {
-    /// Polls of all futures after which they were pending.
+    /// How often a poll of any future returned `Pending`.
     pub(crate) pending: AtomicU64,
     /// Futures dropped after at least one poll.
     pub(crate) dropped: AtomicU64,
-    /// The most polls that one future was pending after.
+    /// The most polls that returned `Pending` for a single future.
     pub(crate) longest: AtomicU64,
 }
 
@@ -47,12 +47,13 @@ impl Drops {
         self.plan
     }
 
-    /// Makes a future, polls it, drops it if the plan says so, makes another, until one is through, and gives its output.
+    /// Makes a future and polls it. If the plan says so, drops it and makes another, until one completes. Returns its
+    /// output.
     ///
-    /// Between a drop and the next future every other task gets a turn.
+    /// Between a drop and the next future, every other task can run.
     ///
-    /// An `async` closure does nothing before its first poll. For a method that works when it is called, give a plain
-    /// closure, `|| control.close()`, so that [`Plan::Unpolled`] sees that work.
+    /// An `async` closure does nothing before its first poll. If a method works when it is called, pass a plain closure
+    /// such as `|| control.close()`, so that [`Plan::Unpolled`] covers that work.
     ///
     /// ```
     /// # cancel_kit::check(async |drops: cancel_kit::Drops| {
@@ -74,7 +75,7 @@ impl Drops {
     ///
     /// # Cancel safety
     ///
-    /// As cancel safe as the future that it drives: dropping this one drops that one, unplanned.
+    /// As cancel safe as the future that it drives: dropping this one also drops that one, outside the plan.
     pub async fn drive<T>(&self, mut make: impl AsyncFnMut() -> T) -> T {
         if self.plan == Plan::Unpolled {
             drop(make());
@@ -88,7 +89,7 @@ impl Drops {
         }
     }
 
-    /// One future: its output, or `None` when its time was up.
+    /// One future: its output, or `None` if it was dropped.
     async fn attempt<T>(&self, make: &mut impl AsyncFnMut() -> T) -> Option<T> {
         let mut future = pin!(make());
         let mut own = 0;
@@ -105,7 +106,7 @@ impl Drops {
     }
 }
 
-/// Lets every other task go first.
+/// Lets every other task run first.
 async fn yield_now() {
     let mut yielded = false;
     poll_fn(|cx| {

@@ -4,21 +4,21 @@ use std::{fmt::Debug, time::Duration};
 
 use crate::Plan;
 
-/// Why a scenario is not shown to be cancel safe. `O` is the scenario's outcome.
+/// Why a scenario is not shown to be cancel safe. `O` is its outcome.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error<O: Debug> {
-    /// Dropping futures changed the outcome: something was lost, doubled or put in another order.
+    /// Dropping futures changed the outcome: something was lost, doubled or reordered.
     #[error("{plan}: {found:?} where {expected:?} comes without drops")]
     Differs {
         /// When futures were dropped.
         plan: Plan,
         /// The outcome without drops.
         expected: O,
-        /// The outcome with them.
+        /// The outcome with drops.
         found: O,
     },
-    /// A future is pending and nothing is left that could wake it. Only found by this crate's own executor.
+    /// A future is pending and nothing is left that could wake it. Only this crate's own executor detects this.
     #[error("{plan}: pending after {polls} polls, and nobody is left to wake it")]
     Stalled {
         /// When futures were dropped.
@@ -26,24 +26,24 @@ pub enum Error<O: Debug> {
         /// Polls of the run until then.
         polls: u64,
     },
-    /// The run does not come to an end: what one future does is undone by dropping it. See [`Check::restarts`].
+    /// The run does not end: dropping a future undoes what it did. See [`Check::restarts`].
     ///
     /// [`Check::restarts`]: crate::Check::restarts
     #[error("{plan}: not done after {polls} polls; does each new future start from the beginning?")]
     Endless {
         /// When futures were dropped.
         plan: Plan,
-        /// Polls of the run until it was given up.
+        /// Polls until the run was stopped.
         polls: u64,
     },
-    /// The run took longer than it was allowed to. Only found where there is a clock, see `Check::run_in_tokio`.
+    /// The run took longer than allowed. Only detected if there is a clock, see `Check::run_in_tokio`.
     #[error("{plan}: not done after {limit:?} and {polls} polls")]
     Late {
         /// When futures were dropped.
         plan: Plan,
         /// Polls of the run until then.
         polls: u64,
-        /// The time it was given.
+        /// The time limit.
         limit: Duration,
     },
     /// No future was ever pending, so none could be dropped half done, and the check has shown nothing.
@@ -52,7 +52,7 @@ pub enum Error<O: Debug> {
 }
 
 impl<O: Debug> Error<O> {
-    /// When futures were dropped in the run that found it; to be given to [`Check::replay`](crate::Check::replay).
+    /// When futures were dropped in the run that failed. Pass it to [`Check::replay`](crate::Check::replay).
     #[must_use]
     pub const fn plan(&self) -> Plan {
         match self {

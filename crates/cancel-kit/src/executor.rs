@@ -1,4 +1,4 @@
-//! Runs one future on the spot and notices when nobody will wake it.
+//! Runs one future in this thread and detects when nothing will wake it.
 
 use std::{
     future::Future,
@@ -19,7 +19,7 @@ impl Wake for Flag {
     }
 }
 
-/// Why a future was given up.
+/// Why a run was stopped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum GaveUp {
     /// It is pending and was not woken.

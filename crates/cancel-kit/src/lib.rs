@@ -1,10 +1,10 @@
 //! Drop a future after every poll and see what is lost.
 //!
-//! Any future may be dropped at any `.await`: by `select!`, by a timeout, by a task that is aborted. An operation is
-//! *cancel safe* if nothing is lost or doubled when that happens and the operation is simply started again. This crate
-//! turns the sentence into a test. You write a *scenario* — a little program that does its work through futures — and it
-//! is run once as it is, and then again and again with futures dropped in every place; whatever it computes must be the
-//! same each time.
+//! Any future may be dropped at any `.await`: by `select!`, by a timeout, or when its task is aborted. An operation is
+//! *cancel safe* if you can drop its future, start the operation again, and nothing is lost or doubled. This crate tests
+//! that. You write a *scenario*: a small program that does its work through futures. The kit runs it once without
+//! interference, and then again and again with futures dropped at every possible point. The result must be the same each
+//! time.
 //!
 //! ```text
 //!   never dropped                  ─────────────────●        "hello"    the outcome to compare with
@@ -41,25 +41,25 @@
 //! );
 //! ```
 //!
-//! | piece | is |
+//! | item | what it does |
 //! |---|---|
-//! | [`check`], [`Check`] | runs a scenario under every [`Plan`] of drops; on its own executor, or in yours ([`Check::run_in`]) |
-//! | [`Drops::drive`] | makes a future, polls it as the plan says, drops it, makes the next, until one is through |
-//! | [`Wire`], [`Tap`] | a byte stream that is ready when its [`Pace`] says so and never waits for anything else |
-//! | [`Error`] | what came instead, and under which plan; also a future that nobody will wake, and a scenario in which nothing was dropped |
+//! | [`check`], [`Check`] | runs a scenario under every [`Plan`] of drops, on its own executor or on yours ([`Check::run_in`]) |
+//! | [`Drops::drive`] | makes a future, polls it as the plan says, drops it, and makes the next one, until one completes |
+//! | [`Wire`], [`Tap`] | a byte stream that is ready exactly when its [`Pace`] says so |
+//! | [`Error`] | the wrong result and the plan that led to it; also a future that nothing will wake, or a scenario in which no future was dropped |
 //!
-//! Everything is deterministic: a failure happens again with the same plan, see [`Check::replay`].
+//! Everything is deterministic: the same plan fails again in the same way, see [`Check::replay`].
 //!
 //! # What this crate is not
 //!
-//! It finds what dropping does, not data races and not lost wake-ups between threads; that is the work of loom. It has no
-//! clock and no sockets. It does not try every combination of drops: one period for all futures, or one drop, at every
-//! place.
+//! It does not find data races or wake-ups that are lost between threads; use loom for those. It has no clock and no
+//! sockets. It does not try every combination of drops: it drops one future, at each point in turn, or every future after
+//! the same number of polls.
 //!
 //! # Features
 //!
-//! - `tokio`: [`Wire`] is tokio's `AsyncRead + AsyncWrite`, and `Check::run_in_tokio` runs scenarios with tasks, timers and
-//!   sockets, each in a runtime of its own.
+//! - `tokio`: [`Wire`] implements tokio's `AsyncRead + AsyncWrite`, and `Check::run_in_tokio` runs scenarios with tasks,
+//!   timers and sockets, each run in a runtime of its own.
 
 #![forbid(unsafe_code)]
 

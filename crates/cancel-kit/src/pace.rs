@@ -10,11 +10,11 @@ pub enum Step {
     Pending,
     /// Moves at most this many bytes; 0 counts as 1.
     Bytes(usize),
-    /// Fails with an error of this kind. The stream goes on with the next step, as after `Interrupted`.
+    /// Fails with an error of this kind. The stream continues with the next step, as after `Interrupted`.
     Fails(io::ErrorKind),
 }
 
-/// A sequence of [`Step`]s that repeats for ever; each direction of a [`Wire`](crate::Wire) goes through it by itself.
+/// A sequence of [`Step`]s that repeats forever. Each direction of a [`Wire`](crate::Wire) goes through it separately.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Pace {
     steps: Arc<[Step]>,
@@ -22,33 +22,33 @@ pub struct Pace {
 }
 
 impl Pace {
-    /// Always ready, for everything: the pace of a stream that is not what is being tested.
+    /// Always ready for everything: for a stream that is not being tested.
     #[must_use]
     pub fn eager() -> Self {
         Self::steps([Step::Bytes(usize::MAX)])
     }
 
-    /// Pending, then `count` bytes, and again.
+    /// Pending, then `count` bytes, and so on.
     #[must_use]
     pub fn bytes(count: usize) -> Self {
         Self::steps([Step::Pending, Step::Bytes(count)])
     }
 
-    /// These steps over and over. No steps are [`eager`](Self::eager); a pace that is only ever pending makes a run
+    /// Repeats these steps. Without steps it is [`eager`](Self::eager). If all steps are pending, a run is
     /// [endless](crate::Error::Endless).
     #[must_use]
     pub fn steps(steps: impl IntoIterator<Item = Step>) -> Self {
         Self { steps: steps.into_iter().collect(), next: 0 }
     }
 
-    /// The next step, which is done with.
+    /// Takes the next step.
     pub(crate) fn advance(&mut self) -> Step {
         let step = self.peek();
         self.next = if self.next + 1 < self.steps.len() { self.next + 1 } else { 0 };
         step
     }
 
-    /// The next step, which stays the next.
+    /// The next step, which remains the next.
     pub(crate) fn peek(&self) -> Step {
         self.steps.get(self.next).copied().unwrap_or(Step::Bytes(usize::MAX))
     }

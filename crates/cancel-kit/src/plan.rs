@@ -6,11 +6,11 @@ use std::fmt;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Plan {
-    /// Not at all: this run says what the outcome is.
+    /// Not at all: this run determines the expected outcome.
     Never,
-    /// Each is made and dropped without a poll first, then made again and left to finish.
+    /// Each is made and dropped without a poll, then made again and allowed to finish.
     Unpolled,
-    /// Each is dropped when it is pending after this many polls (at least 1), and made again.
+    /// Each is dropped if it is still pending after this many polls (at least 1), and made again.
     After(u64),
     /// One future of the run is dropped: the one that is pending after this poll, counting the polls of all futures
     /// from 1.
@@ -18,7 +18,8 @@ pub enum Plan {
 }
 
 impl Plan {
-    /// Whether a future is dropped that is pending after `own` polls of its own, the last of which was number `total`.
+    /// Whether to drop a future that is pending after `own` polls of its own, the last of which was poll number
+    /// `total`.
     pub(crate) const fn drops(self, own: u64, total: u64) -> bool {
         match self {
             Self::Never | Self::Unpolled => false,
@@ -40,7 +41,7 @@ impl fmt::Display for Plan {
     }
 }
 
-/// The plans of one check, simplest first, so that what is found is found in its simplest form.
+/// The plans of one check, simplest first, so that a mistake is found in its simplest form.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Plans {
     last: Plan,
@@ -55,7 +56,7 @@ impl Plans {
         Self { last: Plan::Never, periods, polls }
     }
 
-    /// The plan after the last one, in which `dropped` futures were dropped.
+    /// The plan after the last one, which dropped `dropped` futures.
     ///
     /// ```text
     ///   Never ─▶ Unpolled ─▶ Once(1) … Once(polls) ─▶ After(1) … until nothing was dropped

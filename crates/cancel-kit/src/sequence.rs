@@ -5,16 +5,16 @@ use std::fmt;
 /// How one sequence differs from another, see [`difference`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Difference<T> {
-    /// Expected and not found; as often as it is missing.
+    /// Expected and not found. An item is listed as often as it is missing.
     pub lost: Vec<T>,
-    /// Found more often than expected; as often as it is too much.
+    /// Found more often than expected. An item is listed as often as it is superfluous.
     pub doubled: Vec<T>,
-    /// Nothing is lost or doubled, but the order is another.
+    /// Nothing is lost or doubled, but the order differs.
     pub reordered: bool,
 }
 
-/// Compares messages that were to arrive with those that did. For a scenario with more messages than one cares to read,
-/// or with an order that may vary: let it return the difference.
+/// Compares the messages that should arrive with those that did. Use it for scenarios with many messages, or with an
+/// order that may vary: let them return the difference.
 ///
 /// ```
 /// use cancel_kit::difference;
@@ -30,7 +30,7 @@ pub fn difference<T: PartialEq + Clone>(expected: &[T], found: &[T]) -> Differen
     Difference { lost, doubled, reordered }
 }
 
-/// What is left of `all` when each of `others` has taken one like itself away.
+/// What is left of `all` after each of `others` has removed one equal item.
 fn without<T: PartialEq + Clone>(all: &[T], others: &[T]) -> Vec<T> {
     let mut left = all.to_vec();
     for other in others {
@@ -42,7 +42,7 @@ fn without<T: PartialEq + Clone>(all: &[T], others: &[T]) -> Vec<T> {
 }
 
 impl<T> Difference<T> {
-    /// Whether there is none.
+    /// Whether there is no difference.
     #[must_use]
     pub const fn is_none(&self) -> bool {
         self.lost.is_empty() && self.doubled.is_empty() && !self.reordered

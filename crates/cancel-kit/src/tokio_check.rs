@@ -28,7 +28,7 @@ impl Check {
     ///
     /// # Errors
     ///
-    /// The first plan under which the outcome is another one, or there is none in time.
+    /// The first plan under which the outcome differs, or there is none in time.
     ///
     /// # Panics
     ///

@@ -21,7 +21,7 @@ impl AsyncWrite for Wire {
         Self::poll_write(self.get_mut(), cx, bytes)
     }
 
-    /// Gathers, so that a write may end in the middle of any slice.
+    /// Writes from all slices, so that a write may end in the middle of any of them.
     fn poll_write_vectored(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,

@@ -1,4 +1,4 @@
-//! A byte stream that does what a script says.
+//! A byte stream that follows a script.
 
 use std::{
     io,
@@ -8,17 +8,17 @@ use std::{
 
 use crate::{Pace, Step};
 
-/// One end of a stream without another end: it gives the bytes it was made with, keeps the bytes it is given, and is
-/// ready as its [`Pace`] says.
+/// One end of a stream without another end: it returns the bytes it was made with, keeps the bytes that are written to
+/// it, and is ready as its [`Pace`] says.
 ///
-/// The methods are those that `AsyncRead` and `AsyncWrite` have everywhere; with the feature `tokio` it implements
-/// tokio's.
+/// The methods are the usual ones of `AsyncRead` and `AsyncWrite`; with the feature `tokio` it implements tokio's
+/// traits.
 #[derive(Debug)]
 pub struct Wire {
     shared: Arc<Mutex<State>>,
 }
 
-/// Looks at a [`Wire`] from outside, wherever it has gone; clones look at the same one.
+/// Observes a [`Wire`] from outside, wherever it has been moved. Clones observe the same one.
 #[derive(Clone, Debug)]
 pub struct Tap {
     shared: Arc<Mutex<State>>,
@@ -37,7 +37,7 @@ struct State {
 }
 
 impl Wire {
-    /// A stream that gives `incoming` and then ends, both directions at this pace.
+    /// A stream that returns `incoming` and then ends, with this pace in both directions.
     pub fn new(incoming: impl Into<Vec<u8>>, pace: Pace) -> Self {
         let state = State {
             incoming: incoming.into(),
@@ -52,7 +52,7 @@ impl Wire {
         Self { shared: Arc::new(Mutex::new(state)) }
     }
 
-    /// Another pace for writing than for reading.
+    /// Sets a different pace for writing.
     #[must_use]
     pub fn writing(self, pace: Pace) -> Self {
         lock(&self.shared).writing = pace;
@@ -66,17 +66,17 @@ impl Wire {
         self
     }
 
-    /// To look at it from outside.
+    /// A handle to observe it from outside.
     #[must_use]
     pub fn tap(&self) -> Tap {
         Tap { shared: Arc::clone(&self.shared) }
     }
 
-    /// Reads into `room`; 0 bytes are the end of the stream, unless `room` is empty.
+    /// Reads into `room`. 0 bytes mean the end of the stream, unless `room` is empty.
     ///
     /// # Errors
     ///
-    /// What the pace says.
+    /// Those of the pace.
     pub fn poll_read(&mut self, cx: &mut Context<'_>, room: &mut [u8]) -> Poll<io::Result<usize>> {
         self.poll_take(cx, room.len()).map_ok(|bytes| {
             room[..bytes.len()].copy_from_slice(&bytes);
@@ -103,11 +103,11 @@ impl Wire {
         }
     }
 
-    /// Takes bytes from the front of `bytes` and says how many.
+    /// Takes bytes from the front of `bytes` and returns how many.
     ///
     /// # Errors
     ///
-    /// What the pace says; `BrokenPipe` after [`poll_close`](Self::poll_close).
+    /// Those of the pace; `BrokenPipe` after [`poll_close`](Self::poll_close).
     pub fn poll_write(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let mut state = lock(&self.shared);
         if state.closed {
@@ -124,11 +124,11 @@ impl Wire {
         }
     }
 
-    /// Ready when the pace is not pending. An error is left for the next write.
+    /// Ready when the pace is not pending. An error of the pace waits for the next write.
     ///
     /// # Errors
     ///
-    /// None; it is a `Result` like everywhere.
+    /// None; it returns a `Result` because such methods usually do.
     pub fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let mut state = lock(&self.shared);
         match state.writing.peek() {
@@ -144,7 +144,7 @@ impl Wire {
     ///
     /// # Errors
     ///
-    /// None; it is a `Result` like everywhere.
+    /// None; it returns a `Result` because such methods usually do.
     pub fn poll_close(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let flushed = self.poll_flush(cx);
         if matches!(flushed, Poll::Ready(Ok(()))) {
@@ -201,6 +201,6 @@ fn pending<T>(cx: &Context<'_>) -> Poll<T> {
 }
 
 fn lock(shared: &Mutex<State>) -> MutexGuard<'_, State> {
-    // A scenario may panic while it holds the wire; what is in it is still what was written.
+    // A scenario may panic while it holds the wire; its contents are still what was written.
     shared.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -1,4 +1,4 @@
-//! The kit finds planted mistakes, passes what is right, and never passes what it has not looked at.
+//! The kit finds planted mistakes, passes correct code, and never passes what it has not checked.
 
 use std::{
     cell::Cell,
@@ -16,7 +16,7 @@ fn text(bytes: Vec<u8>) -> String {
     String::from_utf8(bytes).expect("letters")
 }
 
-/// A sender with its offset where it belongs: in the object, not in the future.
+/// A sender with its offset in the right place: in the object, not in the future.
 struct Sender {
     wire: Wire,
     queue: VecDeque<u8>,
@@ -56,7 +56,7 @@ fn a_flush_that_keeps_its_offset_passes() {
         }
         text(tap.written())
     });
-    // Seven polls are pending: as many single drops, the plain and the unpolled run, and periods 1 to 4.
+    // Seven polls are pending: seven single drops, the plain and the unpolled run, and periods 1 to 4.
     assert_eq!(survey, Ok(Survey { runs: 13, dropped: 7 + 7 + 3 + 1 }));
 }
 

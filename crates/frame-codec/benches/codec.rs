@@ -1,9 +1,9 @@
-//! Where the time goes in a codec: finding frames, handing them out, queueing them, and the system call.
+//! Where the time goes in a codec: finding frames, returning them, queueing them, and the system call.
 //!
-//! `cargo bench -p frame-codec` prints medians of seven rounds; figures are for comparing rows of one run, not runs of
-//! different machines. Time is the CPU's where one thread does all the work, so that a busy machine disturbs it less;
-//! the socket section measures wall time and wants an idle machine. With a word after `--` only the sections whose name
-//! contains it run.
+//! `cargo bench -p frame-codec` prints medians of seven rounds. Compare rows of one run, not runs of different
+//! machines. If one thread does all the work, the time is CPU time, so that a busy machine disturbs it less. The socket
+//! section measures wall time and needs an idle machine. With a word after `--`, only the sections whose name contains
+//! it run.
 #![expect(clippy::print_stdout, reason = "a table is what it makes")]
 
 use std::{
@@ -40,7 +40,8 @@ fn cpu_time() -> Duration {
     now.try_into().expect("time since the thread began")
 }
 
-/// A stream in reads of at most a socket buffer through a decoder: every payload byte counted, batches dropped or held.
+/// A stream in reads of at most a socket buffer through a decoder: every payload byte is counted, batches are dropped
+/// or held.
 fn decode() {
     println!("{:>10} {:>18} {:>12} {:>14}", "payload", "framing", "ns/message", "GB/s");
     for size in [16, 64, 1024, 16 << 10, 64 << 10, 1 << 20] {
@@ -94,7 +95,7 @@ fn row<F: Framing + Clone>(name: &str, framing: &F, size: usize) {
     }
 }
 
-/// Queueing alone: payloads into the slab, the slab thrown away.
+/// Only queueing: payloads go into the slab, and the slab is discarded.
 fn encode() {
     println!("{:>10} {:>12}", "payload", "ns/message");
     for size in [16, 64, 1024, 16 << 10] {
@@ -116,12 +117,12 @@ fn encode() {
     }
 }
 
-/// A payload copied next to its neighbours, or left where it lies: the same messages over a real socket pair.
+/// A payload copied next to its neighbours, or left where it is: the same messages over a real socket pair.
 fn share() {
     println!("{:>10} {:>14} {:>14}", "payload", "copied ns", "iovecs ns");
     for size in [512, 1 << 10, 2 << 10, 4 << 10, 8 << 10, 16 << 10, 64 << 10] {
         let messages = (64 << 20) / size;
-        // The payloads lie apart, as those of real messages do.
+        // The payloads are not contiguous, as those of real messages are not.
         let payloads: Vec<Bytes> = (0..64).map(|_| Bytes::from(vec![b'x'; size])).collect();
         let per_write = ((128 << 10) / size).clamp(1, 512);
         let copied = median(messages, || {

@@ -16,14 +16,15 @@ pub use {
 
 use index::Span;
 
-/// What a batch costs however little is in it: itself, its place in a queue, a permit, and what the allocator adds to each.
+/// What a batch costs even if it holds very little: itself, its place in a queue, a permit, and what the allocator adds
+/// to each.
 const OVERHEAD: usize = 256;
 
 /// The unit that moves: one block of bytes and the frames in it, in the order in which they arrived.
 ///
-/// Iterating a borrowed batch lends each frame as `&[u8]`: no allocation, no reference count. Iterating an owned one
-/// gives [`Bytes`] that share the block and keep all of it alive: what is kept for long is better copied out, the whole
-/// batch with [`detach`](Self::detach), one frame with [`copy_frame`](Self::copy_frame).
+/// If you iterate over a borrowed batch, each frame is a `&[u8]`: no allocation, no reference count. If you iterate
+/// over an owned one, each frame is a [`Bytes`] that shares the block and keeps all of it alive. Copy what you keep for
+/// long: the whole batch with [`detach`](Self::detach), or one frame with [`copy_frame`](Self::copy_frame).
 ///
 /// ```
 /// use frame_codec::{Decoder, Delimited, Limits};
@@ -42,7 +43,7 @@ pub struct Batch {
     oversized: Oversized,
 }
 
-/// Frames over the limit that the decoder did something about.
+/// Frames over the limit that the decoder skipped or shortened.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct Oversized {
     skipped: u32,
@@ -50,19 +51,26 @@ struct Oversized {
 }
 
 impl Batch {
+    /// The batch of these frames over their block.
+    pub(crate) fn of(index: Index, block: Bytes) -> Self {
+        assert!(u32::try_from(block.len()).is_ok(), "a block is shorter than 4 GiB");
+        let (frames, byte_len) = index.into_frames();
+        Self { block, frames, byte_len, oversized: Oversized::default() }
+    }
+
     /// A batch of one frame.
     ///
     /// # Panics
     ///
-    /// If it is 4 GiB long or longer.
+    /// If the frame is 4 GiB long or longer.
     #[must_use]
     pub fn single(frame: Bytes) -> Self {
         let mut index = Index::expecting(1);
         index.push(0, frame.len());
-        index.into_batch(frame)
+        Self::of(index, frame)
     }
 
-    /// The frames of several batches in one, in order; copies unless only one has any.
+    /// The frames of several batches in one, in order. Copies them unless only one of the batches has any.
     ///
     /// # Panics
     ///
@@ -92,33 +100,33 @@ impl Batch {
         self.frames.len()
     }
 
-    /// Whether there is no frame in it.
+    /// Whether the batch has no frames.
     #[must_use]
     pub const fn is_empty(&self) -> bool {
         self.frames.is_empty()
     }
 
     /// How many frames over the limit the decoder left out directly before the first frame of this batch
-    /// ([`Oversize::Skip`](crate::Oversize::Skip)). There is a batch without frames where nothing has followed them yet.
+    /// ([`Oversize::Skip`](crate::Oversize::Skip)). If no frame has followed them yet, the batch is empty.
     #[must_use]
     pub const fn skipped(&self) -> u32 {
         self.oversized.skipped
     }
 
-    /// How many frames of this batch are the beginnings of frames over the limit
-    /// ([`Oversize::Shorten`](crate::Oversize::Shorten)). Such a frame is the only one of its batch.
+    /// How many frames of this batch are only the beginnings of frames over the limit
+    /// ([`Oversize::Shorten`](crate::Oversize::Shorten)). Such a frame is alone in its batch.
     #[must_use]
     pub const fn shortened(&self) -> u32 {
         self.oversized.shortened
     }
 
-    /// The same batch behind this many frames that were left out.
+    /// The same batch, with the note that so many frames were left out before it.
     pub(crate) const fn behind(mut self, skipped: u32) -> Self {
         self.oversized.skipped = skipped;
         self
     }
 
-    /// The same batch of one frame, which was shortened.
+    /// The same batch of one frame, with the note that the frame was shortened.
     pub(crate) const fn marked_shortened(mut self) -> Self {
         self.oversized.shortened = 1;
         self
@@ -130,50 +138,51 @@ impl Batch {
         self.byte_len
     }
 
-    /// The memory it stands for in bytes: block and index, framing included, and a fixed 256 for the batch itself. Credits
-    /// are counted in this. A block cut out of a larger buffer can keep up to four times as much alive.
+    /// The memory that the batch accounts for, in bytes: block and index, framing included, and a fixed 256 for the
+    /// batch itself. Credits use this number. A block that was split off a larger buffer can keep up to four times as
+    /// much alive.
     #[must_use]
     pub const fn memory_len(&self) -> usize {
         OVERHEAD + self.block.len() + self.frames.capacity() * size_of::<Span>()
     }
 
-    /// The frame at this position, lent.
+    /// The frame at this position.
     #[must_use]
     #[inline]
     pub fn get(&self, index: usize) -> Option<&[u8]> {
         self.frames.get(index).map(|span| span.of(&self.block))
     }
 
-    /// Where the payload of the frame at this position begins, in bytes from the beginning of the block that the batch was
-    /// cut from: for those who must know where in the stream it was.
+    /// Where the payload of the frame at this position begins, in bytes from the beginning of the block that the batch
+    /// was split from. Use it if you need the frame's position in the stream.
     #[must_use]
     pub fn offset(&self, index: usize) -> Option<usize> {
         self.frames.get(index).map(|span| span.start as usize)
     }
 
-    /// Lends the frames one by one.
+    /// Iterates over the frames as `&[u8]`.
     #[must_use]
     #[inline]
     pub fn iter(&self) -> Frames<'_> {
         Frames { block: &self.block, spans: self.frames.iter() }
     }
 
-    /// Gives each frame away as [`Bytes`] that share the block.
+    /// Iterates over the frames as [`Bytes`] that share the block.
     #[must_use]
     pub fn into_frames(self) -> IntoFrames {
         IntoFrames { block: self.block, spans: self.frames.into_iter() }
     }
 
-    /// The same frames in memory of their own, without what surrounded them on the wire.
+    /// The same frames in their own memory, without what surrounded them on the wire.
     ///
-    /// For batches that are kept for long: this one may be a small part of a large block, and all of that stays alive as
-    /// long as any frame in it. The copy holds no [permit](Self::holding).
+    /// Use it for batches that you keep for long: this batch may be a small part of a large block, and the whole block
+    /// stays alive as long as any frame in it. The copy holds no [permit](Self::holding).
     #[must_use]
     pub fn detach(&self) -> Self {
         Self { oversized: self.oversized, ..Self::copied(self.len(), self.byte_len, self) }
     }
 
-    /// `len` frames of `byte_len` bytes in all, copied next to each other.
+    /// `len` frames of `byte_len` bytes in total, copied next to each other.
     fn copied<'a>(len: usize, byte_len: usize, frames: impl IntoIterator<Item = &'a [u8]>) -> Self {
         let mut block = BytesMut::with_capacity(byte_len);
         let mut index = Index::expecting(len);
@@ -181,16 +190,16 @@ impl Batch {
             index.push(block.len(), block.len() + frame.len());
             block.extend_from_slice(frame);
         }
-        index.into_batch(block.freeze())
+        Self::of(index, block.freeze())
     }
 
-    /// The frame at this position in memory of its own, so that it does not keep the block alive.
+    /// The frame at this position in its own memory, so that it does not keep the block alive.
     #[must_use]
     pub fn copy_frame(&self, index: usize) -> Option<Bytes> {
         self.get(index).map(Bytes::copy_from_slice)
     }
 
-    /// What is left when the first `count` frames are taken away.
+    /// The batch without its first `count` frames.
     #[cfg(feature = "io")]
     pub(crate) fn without_first(mut self, count: usize) -> Self {
         let gone = self.frames.drain(..count).map(|span| (span.end - span.start) as usize).sum::<usize>();
@@ -198,8 +207,8 @@ impl Batch {
         self
     }
 
-    /// Ties `permit` to the memory: it is dropped with the last frame of this batch that is still alive, so a credit that
-    /// stands for the bytes comes back when the bytes do, and not before.
+    /// Ties `permit` to the memory: it is dropped with the last frame of this batch that is still alive. A credit that
+    /// stands for the bytes therefore returns exactly when the bytes are freed.
     #[must_use]
     pub fn holding<P: Send + 'static>(mut self, permit: P) -> Self {
         struct Held<P> {
@@ -277,7 +286,7 @@ mod tests {
             let mut index = Index::expecting(2);
             index.push(1, 3);
             index.push(5, 5);
-            index.into_batch(Bytes::from_static(b".ab.....................")).holding(permit)
+            Batch::of(index, Bytes::from_static(b".ab.....................")).holding(permit)
         };
         let (detached, frame) = (batch.detach(), batch.copy_frame(0));
         assert_eq!((batch.copy_frame(2), drop(batch)), (None, ()));
@@ -296,7 +305,7 @@ mod tests {
             index.push(0, 1);
             index.push(1, 1);
             index.push(1, 3);
-            index.into_batch(Bytes::from_static(b"abc"))
+            Batch::of(index, Bytes::from_static(b"abc"))
         };
         let mut frames = batch.iter();
         assert_eq!(frames.len(), 3);

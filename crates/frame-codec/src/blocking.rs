@@ -1,4 +1,4 @@
-//! Frames over `std::io`: a reader and a writer for threads that may wait.
+//! Frames over `std::io`: a reader and a writer for threads that may block.
 
 use std::{
     fmt,
@@ -7,13 +7,13 @@ use std::{
 
 use crate::{Batch, Decoder, Encoder, Framing, Limits};
 
-/// From this many bytes on, a writer writes before it queues more.
+/// When a writer has at least this many bytes queued, it writes before it queues more.
 const HIGH_WATER: usize = 64 << 10;
 
 /// Entries of one vectored write.
 const SLICES: usize = 64;
 
-/// Reads frames from anything that is [`Read`].
+/// Reads frames from any [`Read`].
 ///
 /// ```
 /// use frame_codec::{Delimited, FrameReader, Limits};
@@ -27,14 +27,14 @@ const SLICES: usize = 64;
 ///
 /// # Errors
 ///
-/// All methods that read: what the reader says, after which reading may be tried again (`WouldBlock` or `TimedOut` lose
-/// nothing; `Interrupted` is tried again by itself); or, inside an [`io::Error`], a crate [`Error`](crate::Error): the
-/// peer broke the framing, or the stream ended inside a frame ([`Error::Truncated`](crate::Error::Truncated), with byte
-/// counts). Those are final, and come after all complete frames.
+/// All methods that read return one of two kinds of errors. An error of the reader is not final: you may read again
+/// after `WouldBlock` or `TimedOut`, and nothing is lost (`Interrupted` is retried for you). A crate
+/// [`Error`](crate::Error) inside an [`io::Error`] is final and comes after all complete frames: the peer broke the
+/// framing, or the stream ended inside a frame ([`Error::Truncated`](crate::Error::Truncated), with byte counts).
 pub struct FrameReader<R, F> {
     reader: R,
     decoder: Decoder<F>,
-    /// What [`next_frame`](Self::next_frame) has begun to give out.
+    /// The batch whose frames [`next_frame`](Self::next_frame) returns one by one.
     current: Batch,
     given: usize,
     ended: bool,
@@ -48,7 +48,7 @@ impl<R: Read, F: Framing> FrameReader<R, F> {
 
     /// The frames of one read; `None` at the end of the stream.
     ///
-    /// Frames that [`next_frame`](Self::next_frame) has not come to yet come first.
+    /// Frames that [`next_frame`](Self::next_frame) has not returned yet come first.
     ///
     /// # Errors
     ///
@@ -80,7 +80,7 @@ impl<R: Read, F: Framing> FrameReader<R, F> {
         }
     }
 
-    /// The next frame, lent; `None` at the end of the stream.
+    /// The next frame; `None` at the end of the stream.
     ///
     /// # Errors
     ///
@@ -96,13 +96,13 @@ impl<R: Read, F: Framing> FrameReader<R, F> {
         Ok(self.current.get(self.given - 1))
     }
 
-    /// The stream, for asking it things; reading from it would tear frames apart.
+    /// The stream, for queries. Do not read from it: that would break frames.
     pub const fn get_ref(&self) -> &R {
         &self.reader
     }
 
-    /// The stream, frames that [`next_frame`](Self::next_frame) has not come to yet, and the decoder with what was read
-    /// behind them.
+    /// The stream, the frames that [`next_frame`](Self::next_frame) has not returned yet, and the decoder with the
+    /// bytes behind them.
     pub fn into_parts(self) -> (R, Batch, Decoder<F>) {
         (self.reader, self.current.without_first(self.given), self.decoder)
     }
@@ -117,11 +117,11 @@ impl<R: fmt::Debug, F: fmt::Debug> fmt::Debug for FrameReader<R, F> {
     }
 }
 
-/// Writes frames to anything that is [`Write`].
+/// Writes frames to any [`Write`].
 ///
-/// [`push`](Self::push) queues, and writes what is queued when that is 64 KiB or more; [`flush`](Self::flush) writes all
-/// of it. How much of a frame is written is kept here, so a write that was cut short goes on where it stopped. Dropping
-/// the writer drops what is pending.
+/// [`push`](Self::push) queues frames, and writes when at least 64 KiB are queued; [`flush`](Self::flush) writes all of
+/// them. The writer keeps the offset within a frame, so a write that took only a part continues where it stopped.
+/// Dropping the writer drops what is pending.
 ///
 /// ```
 /// use frame_codec::{FrameWriter, Limits, Netstring};
@@ -144,12 +144,13 @@ impl<W: Write, F: Framing> FrameWriter<W, F> {
         Self { writer, encoder: Encoder::new(framing, limits) }
     }
 
-    /// Queues a frame, after writing what is queued already if that is 64 KiB or more.
+    /// Queues a frame. If at least 64 KiB are queued already, writes those first.
     ///
     /// # Errors
     ///
-    /// What the writer says, `WouldBlock` included, or a payload that cannot be sent ([`Error`](crate::Error) inside an
-    /// [`io::Error`] of kind `InvalidInput`). This payload is not queued then; everything before it still is.
+    /// An error of the writer, including `WouldBlock`; or a payload that cannot be sent ([`Error`](crate::Error) inside
+    /// an [`io::Error`] of kind `InvalidInput`). In both cases this payload is not queued, and everything before it
+    /// still is.
     pub fn push(&mut self, payload: &[u8]) -> io::Result<()> {
         if self.encoder.pending_bytes() >= HIGH_WATER {
             self.write_pending()?;
@@ -161,8 +162,8 @@ impl<W: Write, F: Framing> FrameWriter<W, F> {
     ///
     /// # Errors
     ///
-    /// What the writer says; `WriteZero` if it takes nothing. Call again to go on (after `WouldBlock`: when it can take
-    /// more); nothing is lost or written twice.
+    /// An error of the writer; `WriteZero` if it takes nothing. Call again to continue (after `WouldBlock`, when the
+    /// writer can take more). Nothing is lost or written twice.
     pub fn flush(&mut self) -> io::Result<()> {
         self.write_pending()?;
         self.writer.flush()
@@ -187,12 +188,12 @@ impl<W: Write, F: Framing> FrameWriter<W, F> {
         self.encoder.pending_bytes()
     }
 
-    /// The stream, for asking it things; writing to it would tear frames apart.
+    /// The stream, for queries. Do not write to it: that would break frames.
     pub const fn get_ref(&self) -> &W {
         &self.writer
     }
 
-    /// The stream and what was not written to it, to be taken back with [`Encoder::take_unsent`].
+    /// The stream and the frames that were not written; [`Encoder::take_unsent`] returns these.
     pub fn into_parts(self) -> (W, Encoder<F>) {
         (self.writer, self.encoder)
     }
@@ -211,7 +212,7 @@ mod tests {
     use super::*;
     use crate::{Delimited, Error, LengthPrefixed};
 
-    /// A stream that says what it is told to say, in both directions.
+    /// A stream that follows a script in both directions.
     #[derive(Debug, Default)]
     struct Scripted {
         reads: VecDeque<Result<&'static [u8], io::ErrorKind>>,

@@ -7,14 +7,14 @@ use tokio_util::codec::{Decoder, Encoder};
 
 use crate::{Error, Framing, Limits, Scan};
 
-/// The most room that is asked for at once, in bytes; beyond, the buffer grows with what arrives.
+/// The most room to reserve at once, in bytes; beyond that, the buffer grows with what arrives.
 const READ: usize = 8 << 10;
 
-/// Makes a [`Framing`] a [`tokio_util::codec::Decoder`] and [`Encoder`](tokio_util::codec::Encoder), for programs that
-/// have a `Framed` already.
+/// Turns a [`Framing`] into a [`tokio_util::codec::Decoder`] and [`Encoder`](tokio_util::codec::Encoder), for programs
+/// that already use `Framed`.
 ///
-/// It keeps the framing's limits and end-of-file policy. It works frame by frame, one `Bytes` each: where speed matters,
-/// use [`Pump`](crate::Pump) or [`Decoder`](crate::Decoder), which work batch by batch.
+/// It keeps the framing's limits and end-of-file policy. It works frame by frame, with one `Bytes` each. If you need
+/// more speed, use [`Pump`](crate::Pump) or [`Decoder`](crate::Decoder), which work batch by batch.
 ///
 /// ```
 /// use frame_codec::{Codec, Delimited, Limits};
@@ -34,8 +34,8 @@ const READ: usize = 8 << 10;
 ///
 /// # Errors
 ///
-/// [`Error`], inside an [`io::Error`] because these traits want one: the peer broke the framing (final, every later call
-/// repeats it), the stream ended inside a frame ([`Error::Truncated`]), or a payload cannot be sent.
+/// [`Error`], inside an [`io::Error`] because these traits require one: the peer broke the framing (final; every later
+/// call returns it again), the stream ended inside a frame ([`Error::Truncated`]), or a payload cannot be sent.
 #[derive(Clone)]
 pub struct Codec<F> {
     framing: F,
@@ -51,7 +51,7 @@ impl<F: Framing> Codec<F> {
         Self { framing, limits, at_least: 1, scanned: 0, broken: None }
     }
 
-    /// Takes what `found` says out of the buffer.
+    /// Takes the frame that `found` describes out of the buffer.
     fn take(&mut self, src: &mut BytesMut, found: Result<Scan, Error>) -> io::Result<Option<Bytes>> {
         match found {
             Ok(Scan::Frame { payload, end }) => {
@@ -143,7 +143,7 @@ mod tests {
     use super::*;
     use crate::{Delimited, LengthPrefixed, UntilEof};
 
-    /// Everything that comes out of `wire` until the end or the first error.
+    /// Every frame of `wire` until the end or the first error.
     async fn read(framing: impl Framing + Unpin, wire: &[u8]) -> (Vec<Bytes>, Option<Error>) {
         let mut stream = FramedRead::new(wire, Codec::new(framing, Limits::default().with_max_frame(8)));
         let mut frames = Vec::new();

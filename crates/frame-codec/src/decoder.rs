@@ -12,34 +12,34 @@ mod spares;
 #[cfg(test)]
 mod tests;
 
-use oversize::{Begun, Rest};
+use oversize::{Begun, Passage, Passed};
 use spares::Spares;
 
-/// A frame from this size on (half of a usual read) is read to its end and no further, so that the beginning of the next
-/// one is not moved from buffer to buffer.
+/// For a frame of at least this size (half of a usual read), the read stops at the end of the frame. The beginning of
+/// the next frame then need not be copied to another buffer.
 const LARGE: usize = 32 << 10;
 
-/// A buffer grows when this much of it is left: late, so that it is at most twice what has arrived and a little.
+/// A buffer grows when only this much of it is left. Growing late keeps it at about twice what has arrived.
 const LEAST: usize = 4 << 10;
 
 /// An idle connection keeps a buffer of at most this many bytes.
 const KEEP: usize = 1 << 10;
 
-/// The index of a batch may outgrow the bytes it describes by this much and no more: 1024 empty frames.
+/// The index of a batch may exceed the bytes that it describes by at most this much: 1024 empty frames.
 const INDEX_ALLOWANCE: usize = 8 << 10;
 
-/// No batch has more bytes than this and one frame, so that offsets fit 32 bits however much was fed at once.
+/// No batch has more bytes than this plus one frame, so that offsets fit 32 bits however much was fed at once.
 const MAX_BLOCK: usize = 64 << 20;
 
-/// A block that is at least this part of the buffer is split off; a smaller one is copied out. What a batch keeps alive is
-/// therefore at most this many times what it counts.
+/// A block that is at least this fraction of the buffer is split off; a smaller one is copied. A batch therefore keeps
+/// alive at most this many times the bytes that it counts.
 const SHARE_OF_BUFFER: usize = 4;
 
-/// Cuts frames out of the bytes of one stream, whatever pieces they arrive in.
+/// Splits the bytes of one stream into frames, whatever pieces they arrive in.
 ///
-/// Fill it with [`room`](Self::room) (no copy) or [`feed`](Self::feed) (a copy), take what is complete with
-/// [`next_batch`](Self::next_batch) until that answers `None`, and say how the stream ended: [`finish`](Self::finish)
-/// for an orderly end, [`truncated_len`](Self::truncated_len) after a reset.
+/// Fill it with [`room`](Self::room) (no copy) or [`feed`](Self::feed) (a copy). Take the complete frames with
+/// [`next_batch`](Self::next_batch) until it returns `None`. When the stream ends normally, call
+/// [`finish`](Self::finish); after a reset, [`truncated_len`](Self::truncated_len) says how much of a frame was left.
 ///
 /// ```text
 ///             feed / room                 next_batch
@@ -49,36 +49,34 @@ const SHARE_OF_BUFFER: usize = 4;
 ///
 /// # Limits
 ///
-/// The buffer grows with what has arrived, at most doubling, never to a length that a header merely claims. It holds at
-/// most one incomplete frame ([`Limits::max_frame`]) and one read: 64 KiB, or as much again as has come of that frame. Beside
-/// it up to three blocks of at most 128 KiB are remembered that were read into before, while reads are large enough to use
-/// them again. It is never full: frames that were taken make room. A batch that fills less than a quarter of it is copied
-/// out, so that messages that trickle in do not each keep a buffer. Whoever waits for more calls
-/// [`release`](Self::release), after which a connection that is idle between frames holds at most 1 KiB.
+/// The buffer grows with what has arrived, at most doubling; a length in a header never makes it grow. It holds at most
+/// one incomplete frame ([`Limits::max_frame`]) and one read: 64 KiB, or as many bytes as have arrived of that frame.
+/// While reads are large enough to reuse them, the decoder also keeps up to three blocks of at most 128 KiB from
+/// earlier reads. The buffer is never full: taking frames makes room. A batch that fills less than a quarter of the
+/// buffer is copied, so that messages that trickle in do not each keep a buffer alive. Call [`release`](Self::release)
+/// when you wait for more bytes; then a connection that is idle between frames holds at most 1 KiB.
 pub struct Decoder<F> {
     framing: F,
     limits: Limits,
     unread: BytesMut,
-    /// Bytes in the allocation that `unread` is the free end of.
+    /// The size of the allocation whose free end is `unread`.
     block: usize,
-    /// Whether nothing was taken from that allocation yet, so that `unread` is all of it and can grow where it is.
+    /// Whether no frame was taken from that allocation yet. Then `unread` is all of it and can grow in place.
     fresh: bool,
-    /// Blocks from before, to be used again when nobody holds frames in them any longer.
+    /// Blocks from earlier reads, to be reused once no frame in them is held.
     spares: Spares,
-    /// What the last scan said about the frame at the front of `unread`.
+    /// What the last scan found out about the frame at the front of `unread`.
     pending: Pending,
     /// Room for the next read, between `Limits::min_read` and `Limits::max_read`.
     read_size: usize,
-    /// The room that was given out last, until somebody looks at what was put there.
+    /// The room that was offered last, until its use is checked.
     offer: Option<Offer>,
-    /// Frames in the batch before, as a guess for the next.
+    /// The number of frames in the last batch, as a guess for the next one.
     expected: usize,
-    /// Bytes of the frame before with all that surrounds it, if it was large: the next may be like it.
+    /// The wire length of the last frame, if it was large: the next one may be of the same size.
     large: usize,
-    /// The frame over the limit that is being passed over.
-    passing: Option<Rest>,
-    /// Frames over the limit that were left out since the last batch.
-    skipped: u32,
+    /// The frame over the limit that is being skipped, if any.
+    passage: Passage,
     is_unterminated: bool,
     state: State,
 }
@@ -120,32 +118,31 @@ impl<F: Framing> Decoder<F> {
             offer: None,
             expected: 16,
             large: 0,
-            passing: None,
-            skipped: 0,
+            passage: Passage::default(),
             is_unterminated: false,
             state: State::Open,
         }
     }
 
-    /// Room for the next read, to be handed to something that fills a [`BufMut`].
+    /// Room for the next read, for a reader that fills a [`BufMut`].
     ///
-    /// Never empty. What is written to it counts as arrived.
+    /// It is never empty. What is written to it counts as arrived.
     pub fn room(&mut self) -> impl BufMut + '_ {
         let room = self.make_room();
         (&mut self.unread).limit(room)
     }
 
-    /// Lets `read` fill room that is initialised, for readers that want a slice; it answers how many bytes it wrote.
+    /// Lets `read` fill initialised room, for readers that need a slice; `read` returns how many bytes it wrote.
     ///
     /// # Errors
     ///
-    /// Whatever `read` says; nothing has arrived then.
+    /// The error of `read`; then nothing has arrived.
     ///
     /// # Panics
     ///
-    /// If `read` claims to have written more than it was lent.
+    /// If `read` claims to have written more than the room that it got.
     pub fn read_with<E>(&mut self, read: impl FnOnce(&mut [u8]) -> Result<usize, E>) -> Result<usize, E> {
-        /// Takes back what was lent and not filled, however the reading went.
+        /// Takes back the room that was not filled, even if `read` panics.
         struct Lent<'a> {
             unread: &'a mut BytesMut,
             arrived: usize,
@@ -167,7 +164,7 @@ impl<F: Framing> Decoder<F> {
         Ok(filled)
     }
 
-    /// Copies bytes in that arrived by other ways than [`room`](Self::room).
+    /// Copies bytes in that did not arrive through [`room`](Self::room).
     pub fn feed(&mut self, bytes: &[u8]) {
         if self.unread.capacity().saturating_sub(self.unread.len()) < bytes.len() {
             self.grow(bytes.len());
@@ -175,23 +172,23 @@ impl<F: Framing> Decoder<F> {
         self.unread.extend_from_slice(bytes);
     }
 
-    /// Sees to it that there is room behind `unread`, and says how much of it to offer.
+    /// Ensures that there is room behind `unread`, and returns how much of it to offer.
     fn make_room(&mut self) -> usize {
         let len = self.unread.len();
         let free = self.unread.capacity().saturating_sub(len);
-        // A large frame that has begun, or one like the last: to its end and no further.
+        // If a large frame has begun, or the last one was large: read up to its end and no further.
         let frame = if len == 0 { self.large } else { self.pending.at_least };
         let most = match frame.checked_sub(len) {
-            // A single byte says nothing: that much is always missing where no length is declared.
+            // A single missing byte means nothing: a framing that declares no length always wants one more.
             Some(rest @ 2..) if frame >= LARGE => rest,
             _ => usize::MAX,
         };
-        // What has arrived before may arrive again; what is only declared may not. A frame that is still coming moves a
-        // bounded number of times, because its buffer doubles.
+        // As much may arrive again as has arrived before; a declared length does not count. An incomplete frame is
+        // moved a bounded number of times, because its buffer doubles.
         let doubled = if self.fresh { len } else { 0 };
         let wanted = self.read_size.max(doubled).max(self.large).min(most);
-        // A block is used up before there is a new one: frames of a few bytes must not hold one each. The last it offers
-        // is not too little for a read.
+        // Use up a block before taking a new one, so that frames of a few bytes do not hold one block each. The last
+        // part of a block is still large enough for a read.
         let enough = match len {
             0 if self.large > 0 => wanted,
             1.. if self.fresh => (self.read_size / 2).min(LEAST).min(most),
@@ -205,7 +202,8 @@ impl<F: Framing> Decoder<F> {
         room
     }
 
-    /// Makes room for `more` bytes behind `unread`: where it was if nobody holds frames there, else in a new block.
+    /// Makes room for `more` bytes behind `unread`: in place if no frame in the block is held, otherwise in a new
+    /// block.
     fn grow(&mut self, more: usize) {
         if self.fresh && !self.unread.is_empty() {
             self.unread.reserve(more);
@@ -215,7 +213,7 @@ impl<F: Framing> Decoder<F> {
         }
     }
 
-    /// Moves what is unread to another block.
+    /// Moves the unread bytes to another block.
     fn renew(&mut self, capacity: usize) {
         let (mut memory, block) = match self.spares.take(capacity) {
             Some(spare) => {
@@ -234,10 +232,10 @@ impl<F: Framing> Decoder<F> {
         self.spares.put(before, mem::replace(&mut self.block, block));
     }
 
-    /// Gives back memory that nothing waits in, for a connection from which nothing comes right now.
+    /// Releases memory that holds nothing. Call it when you expect no bytes from the connection for now.
     ///
-    /// A buffer that is only waiting goes, if it is larger than 1 KiB. What has come of an incomplete frame stays, and once
-    /// that is more than 1 KiB, so does the buffer it grows in.
+    /// A buffer that holds no bytes is freed if it is larger than 1 KiB. The bytes of an incomplete frame stay; if
+    /// there are more than 1 KiB of them, so does the buffer in which they grow.
     pub fn release(&mut self) {
         self.offer = None;
         if self.block > KEEP && self.unread.len() <= KEEP {
@@ -246,7 +244,7 @@ impl<F: Framing> Decoder<F> {
         self.spares = Spares::default();
     }
 
-    /// Looks at what the last read made of its room: the next is offered more if it was full, less if it hardly was.
+    /// Adapts to how much of its room the last read used: offers more if it was full, less if it was nearly empty.
     fn adapt(&mut self) {
         let Some(Offer { room, len_before }) = self.offer.take() else { return };
         let filled = self.unread.len().saturating_sub(len_before);
@@ -258,16 +256,16 @@ impl<F: Framing> Decoder<F> {
         }
     }
 
-    /// Takes the frames that are complete, but for floods — 64 MiB, or a thousand frames of next to nothing — at once;
-    /// `None` means that more bytes are needed.
+    /// Takes all complete frames at once, or up to 64 MiB, or a thousand nearly empty ones. `None` means that more
+    /// bytes are needed.
     ///
     /// # Errors
     ///
-    /// The peer broke the framing. Frames that were complete before the broken one have been given out. The error is
-    /// final: every later call repeats it.
+    /// The peer broke the framing. Frames before the broken one have already been returned. The error is final: every
+    /// later call returns it again.
     pub fn next_batch(&mut self) -> Result<Option<Batch>, Error> {
         match self.next_found() {
-            // What was left out before the error comes first. The error stays.
+            // A note about frames that were left out before the error comes first. The error stays.
             Err(error) => self.skipped_last().map_or(Err(error), |batch| Ok(Some(batch))),
             found => found,
         }
@@ -284,26 +282,63 @@ impl<F: Framing> Decoder<F> {
         if self.unread.len() < self.pending.at_least {
             return Ok(None);
         }
-        // A framing may call a frame too large before any of it has come: then there is nothing to begin with.
-        if self.passing.is_some() && (!self.pass_over()? || self.unread.is_empty()) {
+        // A framing may call a frame too large before any payload has arrived: then there is nothing to shorten.
+        if self.passage.is_under_way() && (!self.pass_over()? || self.unread.is_empty()) {
             return Ok(self.skipped_last());
         }
         loop {
             let found = self.take_frames();
             let error = match found {
-                Ok(Some(batch)) => return Ok(Some(batch.behind(mem::take(&mut self.skipped)))),
+                Ok(Some(batch)) => return Ok(Some(batch.behind(self.passage.take_skipped()))),
                 Ok(None) => return Ok(self.skipped_last()),
                 Err(error) => error,
             };
             match self.begin_passing(error)? {
                 Begun::Shortened(batch) => return Ok(Some(batch)),
                 Begun::Passing if self.pass_over()? && !self.unread.is_empty() => {}
-                Begun::Passing | Begun::Waiting => return Ok(self.skipped_last()),
+                Begun::Passing | Begun::Waiting { .. } => return Ok(self.skipped_last()),
             }
         }
     }
 
-    /// The frames that are complete at the front. After an error nothing was taken.
+    /// Begins to skip the frame at the front, for which the framing returned `error`. An error is final.
+    fn begin_passing(&mut self, error: Error) -> Result<Begun, Error> {
+        let before = self.unread.len();
+        let begun = self.passage.begin(&self.framing, &self.limits, &mut self.unread, error);
+        self.fresh &= self.unread.len() == before;
+        match &begun {
+            Ok(Begun::Waiting { at_least }) => self.pending = Pending { at_least: *at_least, scanned: 0 },
+            // The next call skips what follows.
+            Ok(Begun::Shortened(_)) => self.pending = Pending { at_least: 0, scanned: 0 },
+            Ok(Begun::Passing) => {}
+            Err(error) => self.break_off(error),
+        }
+        begun
+    }
+
+    /// Drops what has arrived of the frame that is being skipped. Returns whether that completes it.
+    fn pass_over(&mut self) -> Result<bool, Error> {
+        let before = self.unread.len();
+        let passed = self.passage.pass_over(&self.framing, &mut self.unread);
+        self.fresh &= self.unread.len() == before;
+        let at_least = match passed {
+            Ok(Passed::All) => 1,
+            Ok(Passed::Part { at_least }) => at_least,
+            Err(error) => {
+                self.break_off(&error);
+                return Err(error);
+            }
+        };
+        self.pending = Pending { at_least, scanned: 0 };
+        Ok(matches!(passed, Ok(Passed::All)))
+    }
+
+    fn break_off(&mut self, error: &Error) {
+        self.passage.end();
+        self.state = State::Broken(error.clone());
+    }
+
+    /// The complete frames at the front. If this fails, nothing was taken.
     #[inline]
     fn take_frames(&mut self) -> Result<Option<Batch>, Error> {
         let mut index = Index::expecting(self.expected.min(self.unread.len()));
@@ -328,7 +363,7 @@ impl<F: Framing> Decoder<F> {
                     let at_least = at_least.saturating_sub(padding).max(1);
                     break Pending { at_least, scanned: scanned.saturating_sub(padding) };
                 }
-                // The frames before it are given out first; then it is found again.
+                // The frames before the broken one are returned first; the next call finds the error again.
                 Err(_) if index.len() > 0 => break Pending { at_least: 1, scanned: 0 },
                 Err(error) => return Err(error),
             }
@@ -341,21 +376,22 @@ impl<F: Framing> Decoder<F> {
         self.large = if last >= LARGE { last } else { 0 };
         self.expected = index.len();
         let block = self.take_front(taken);
-        Ok(Some(index.into_batch(block)))
+        Ok(Some(Batch::of(index, block)))
     }
 
-    /// A batch without frames, if there is one to say that frames were left out.
+    /// A batch without frames, if frames were left out that no batch has reported yet.
     fn skipped_last(&mut self) -> Option<Batch> {
-        match mem::take(&mut self.skipped) {
+        match self.passage.take_skipped() {
             0 => None,
             skipped => Some(Batch::default().behind(skipped)),
         }
     }
 
-    /// Says that the stream ended in an orderly way, and takes a last frame that needs no terminator, if there is one.
+    /// Tells the decoder that the stream ended normally, and takes a last frame that needs no terminator, if there is
+    /// one.
     ///
-    /// Frames that were complete before and [`next_batch`](Self::next_batch) was not asked for come first: call it until it
-    /// answers `None`. What then remains is an incomplete frame: [`truncated_len`](Self::truncated_len) bytes of it.
+    /// Complete frames that you have not taken with [`next_batch`](Self::next_batch) come first, so call this until it
+    /// returns `None`. If an incomplete frame remains, [`truncated_len`](Self::truncated_len) is its length.
     ///
     /// # Errors
     ///
@@ -366,12 +402,12 @@ impl<F: Framing> Decoder<F> {
             State::Finished => return Ok(None),
             State::Broken(error) => return Err(error.clone()),
         }
-        // The end says what the rest is, and only that of which a scan did not know it.
+        // The end decides what the rest is, but only for bytes that a scan could not decide about.
         if let Some(batch) = self.next_batch()? {
             return Ok(Some(batch));
         }
-        if self.passing.take().is_some() {
-            // What has come of it was counted as left out, or its beginning given out.
+        if self.passage.end() {
+            // These bytes were counted as left out, or their beginning was returned.
             self.unread.clear();
             self.state = State::Finished;
             return Ok(None);
@@ -382,7 +418,7 @@ impl<F: Framing> Decoder<F> {
                 let mut index = Index::expecting(1);
                 index.push(payload.start, payload.end);
                 let block = self.take_front(end);
-                Ok(Some(index.into_batch(block)))
+                Ok(Some(Batch::of(index, block)))
             }
             Ok(Scan::More { .. }) => {
                 self.state = State::Finished;
@@ -391,17 +427,17 @@ impl<F: Framing> Decoder<F> {
             Err(error) => match self.begin_passing(error)? {
                 Begun::Shortened(batch) => {
                     self.end_unterminated();
-                    self.passing = None;
+                    self.passage.end();
                     self.unread.clear();
                     Ok(Some(batch))
                 }
                 Begun::Passing => {
                     self.state = State::Finished;
-                    self.passing = None;
+                    self.passage.end();
                     self.unread.clear();
                     Ok(self.skipped_last())
                 }
-                Begun::Waiting => {
+                Begun::Waiting { .. } => {
                     self.state = State::Finished;
                     Ok(None)
                 }
@@ -409,9 +445,9 @@ impl<F: Framing> Decoder<F> {
         }
     }
 
-    /// The same as [`finish`](Self::finish) for a stream that goes on and is read no further: a rest that an orderly end
-    /// would make a frame is one, because the peer may have written no more; but not where the end of the stream
-    /// [is the only end](Framing::ends_at_eof) a frame has, because there it is missing.
+    /// Like [`finish`](Self::finish), for a stream that has not ended but that you stop reading. A rest that becomes a
+    /// frame at a normal end becomes one here, too, because the peer may have written no more. The exception is a
+    /// framing whose frames [end only with the stream](Framing::ends_at_eof): that end has not come.
     ///
     /// # Errors
     ///
@@ -425,15 +461,15 @@ impl<F: Framing> Decoder<F> {
         self.is_unterminated = !self.framing.ends_at_eof();
     }
 
-    /// Whether the last frame was ended by the end of the stream instead of its terminator: it may be the beginning of a
+    /// Whether the end of the stream, and not a terminator, ended the last frame. The frame may be the beginning of a
     /// longer one whose sender was interrupted.
     #[must_use]
     pub const fn is_unterminated(&self) -> bool {
         self.is_unterminated
     }
 
-    /// The first bytes of the buffer as a block. One that is small gets memory of its own: it would keep all of the buffer
-    /// for as long as somebody keeps a frame of it.
+    /// The first bytes of the buffer as a block. A small block gets its own memory; otherwise each of its frames would
+    /// keep the whole buffer alive.
     fn take_front(&mut self, len: usize) -> Bytes {
         self.fresh = false;
         if len >= self.block / SHARE_OF_BUFFER {
@@ -444,23 +480,23 @@ impl<F: Framing> Decoder<F> {
         block
     }
 
-    /// The bytes that belong to no complete frame: what is cut if nothing follows.
+    /// The bytes that belong to no complete frame. If nothing follows, they are truncated.
     #[must_use]
     pub fn truncated_len(&self) -> usize {
         self.unread.len()
     }
 
-    /// The memory its buffers take, in bytes, that of frames which share a block with them included.
+    /// The memory of its buffers in bytes, including that of frames which share a block with them.
     #[must_use]
     pub fn memory_len(&self) -> usize {
         self.block.saturating_add(self.spares.memory_len())
     }
 
-    /// What is wrong with the stream if it ends here: nothing, or a frame that was cut.
+    /// Checks whether the stream may end here.
     ///
     /// # Errors
     ///
-    /// [`Error::Truncated`].
+    /// [`Error::Truncated`] if the end would truncate a frame.
     pub fn check_end(&self) -> Result<(), Error> {
         match self.truncated_len() {
             0 => Ok(()),
@@ -468,7 +504,7 @@ impl<F: Framing> Decoder<F> {
         }
     }
 
-    /// The limits in force.
+    /// The limits of this decoder.
     #[must_use]
     pub const fn limits(&self) -> &Limits {
         &self.limits

@@ -12,14 +12,14 @@ mod slab;
 use lengths::Lengths;
 use slab::Slab;
 
-/// An idle connection keeps at most this many bytes in each of slab and queues.
+/// An idle connection keeps at most this many bytes each in the slab and the queues.
 const KEEP: usize = 256;
 
-/// Puts frames on one stream.
+/// Queues frames for one stream.
 ///
-/// Small payloads are copied into one slab; large shared ones stay where they are. [`io_slices`](Self::io_slices) lends
-/// everything that is queued for one vectored write, and [`consume`](Self::consume) moves on by what the write took —
-/// however little that was.
+/// Small payloads are copied into one slab; large shared ones stay where they are. [`io_slices`](Self::io_slices)
+/// exposes everything that is queued for one vectored write. Call [`consume`](Self::consume) with the number of bytes
+/// that the write took, however few.
 ///
 /// ```
 /// use frame_codec::{Encoder, LengthPrefixed, Limits};
@@ -38,19 +38,19 @@ const KEEP: usize = 256;
 ///
 /// # Limits
 ///
-/// It refuses payloads over [`Limits::max_frame`], but not a number of frames: whoever owns it looks at
-/// [`pending_bytes`](Self::pending_bytes) before pushing. Whoever has nothing more to send calls
-/// [`release`](Self::release), after which it holds less than 1 KiB.
+/// It rejects payloads over [`Limits::max_frame`] but does not limit the number of frames: check
+/// [`pending_bytes`](Self::pending_bytes) before you push. When you have nothing more to send, call
+/// [`release`](Self::release); then it holds less than 1 KiB.
 pub struct Encoder<F> {
     framing: F,
     limits: Limits,
-    /// What goes out before the slab: slabs that were sealed and payloads that are shared.
+    /// What is written before the slab: sealed slabs and shared payloads.
     sealed: VecDeque<Bytes>,
     slab: Slab,
     pending_bytes: usize,
-    /// Wire lengths of the frames that are not written yet, oldest first.
+    /// Wire lengths of the frames that are not completely written yet, oldest first.
     lengths: Lengths,
-    /// How much of the oldest frame is written.
+    /// How many bytes of the oldest frame are written.
     frame_written: usize,
     written: Written,
 }
@@ -58,18 +58,19 @@ pub struct Encoder<F> {
 /// What has been consumed so far.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Written {
-    /// Frames of which every byte was consumed.
+    /// Frames that were consumed to the last byte.
     pub frames: u64,
     /// Bytes consumed, framing included.
     pub bytes: u64,
 }
 
 impl<F> Encoder<F> {
-    /// From this many bytes on a [shared](Self::push_shared) payload is written from where it lies; below, copying it next to
-    /// its neighbours costs less than an entry of its own in the system call.
+    /// A [shared](Self::push_shared) payload of at least this many bytes is written from where it is. A smaller one is
+    /// cheaper to copy than to give its own entry in the system call.
     ///
-    /// Measured over a socket pair (`cargo bench -p frame-codec -- share`, nanoseconds per message copied and as an iovec):
-    /// 512 B 140 and 220–260, 1 KiB 230 and 340, 2 to 4 KiB the same within noise, 8 KiB 1900–2100 and 1600–1700.
+    /// Measured over a socket pair (`cargo bench -p frame-codec -- share`, nanoseconds per message when copied and as
+    /// an iovec): 512 B 140 and 220–260, 1 KiB 230 and 340, 2 to 4 KiB equal within noise, 8 KiB 1900–2100 and
+    /// 1600–1700.
     pub const SHARE_FROM: usize = 4 << 10;
 }
 
@@ -93,7 +94,7 @@ impl<F: Framing> Encoder<F> {
     /// # Errors
     ///
     /// [`Error::PayloadTooLarge`] or [`Error::DelimiterInPayload`]; nothing is queued.
-    // A call, with its result in memory, would cost half as much as a small frame does.
+    // Inlined: a call that returns its result in memory would take half as long as encoding a small frame.
     #[inline(always)]
     pub fn push(&mut self, payload: &[u8]) -> Result<(), Error> {
         self.check_len(payload.len())?;
@@ -103,7 +104,7 @@ impl<F: Framing> Encoder<F> {
         Ok(())
     }
 
-    /// Queues a frame whose payload, if it is large, is written from where it lies.
+    /// Queues a frame. If the payload is large, it is written from where it is, without a copy.
     ///
     /// # Errors
     ///
@@ -137,7 +138,7 @@ impl<F: Framing> Encoder<F> {
     #[inline]
     fn note(&mut self, len: usize) {
         if len == 0 {
-            // Nothing to write: an empty payload in a framing without a header.
+            // There is nothing to write: an empty payload in a framing without a header.
             self.written.frames += 1;
             return;
         }
@@ -145,10 +146,10 @@ impl<F: Framing> Encoder<F> {
         self.lengths.push(u32::try_from(len).expect("a frame is at most 1 GiB and its envelope"));
     }
 
-    /// Takes back everything that is not written: the frames of which no byte went out, and how many bytes of a frame
-    /// that did begin to go out are missing (0 if none is).
+    /// Takes back everything that is not written: the frames of which no byte was written, and how many bytes are
+    /// missing of a frame that was written in part (0 if there is none).
     ///
-    /// For the end of a connection: the encoder is empty afterwards.
+    /// Call it at the end of a connection. The encoder is empty afterwards.
     ///
     /// # Panics
     ///
@@ -179,18 +180,18 @@ impl<F: Framing> Encoder<F> {
             };
             match found {
                 Ok(Scan::Frame { payload, .. }) => index.push(at + payload.start, at + payload.end),
-                // A framing that does not read back what it wrote: give the bytes as they are rather than lose them.
+                // The framing cannot read back what it wrote: return the raw bytes rather than lose them.
                 _ => index.push(at, at + len),
             }
             at += len;
         }
-        (index.into_batch(bytes.freeze()), truncated)
+        (Batch::of(index, bytes.freeze()), truncated)
     }
 }
 
 impl<F> Encoder<F> {
-    /// Gives back memory that nothing waits in, for a connection to which nothing is sent right now; while anything is
-    /// pending it does nothing.
+    /// Releases memory that holds nothing. Call it when you send nothing for now; while anything is pending, it has no
+    /// effect.
     pub fn release(&mut self) {
         if self.pending_bytes > 0 {
             return;
@@ -200,7 +201,7 @@ impl<F> Encoder<F> {
         self.lengths.shrink_to(KEEP);
     }
 
-    /// The memory its buffers take, in bytes, not counting payloads that are shared.
+    /// The memory of its buffers in bytes, without shared payloads.
     #[must_use]
     pub fn memory_len(&self) -> usize {
         self.slab.memory_len() + self.sealed.capacity() * size_of::<Bytes>() + self.lengths.memory_len()
@@ -241,7 +242,8 @@ impl<F> Encoder<F> {
         }
     }
 
-    /// Lends what is pending, in order, for one vectored write; returns how many entries of `slices` are used.
+    /// Puts the pending bytes into `slices`, in order, for one vectored write; returns how many entries of `slices` are
+    /// used.
     ///
     /// The kernel takes at most 1024 entries (`IOV_MAX`, `sysconf(3)`).
     pub fn io_slices<'a>(&'a self, slices: &mut [IoSlice<'a>]) -> usize {
@@ -255,7 +257,7 @@ impl<F> Encoder<F> {
         used
     }
 
-    /// Moves on by `count` bytes that were written.
+    /// Removes `count` bytes that were written.
     ///
     /// # Panics
     ///

@@ -4,15 +4,15 @@ use std::io;
 
 /// A frame that cannot be decoded or encoded.
 ///
-/// While decoding, every error is final: a stream whose framing is broken has no place to resume from, because the
-/// bytes that follow may be payload.
+/// While decoding, every error is final. A stream whose framing is broken cannot be resumed, because the bytes that
+/// follow may be payload.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
     /// The peer announced or sent a frame longer than the limit.
     #[error("frame of {len} bytes exceeds the limit of {max} bytes")]
     FrameTooLarge {
-        /// Payload bytes announced, or received so far where the framing announces nothing.
+        /// Payload bytes announced; or received so far, if the framing announces no length.
         len: u64,
         /// The limit in force, in payload bytes.
         max: usize,
@@ -23,15 +23,15 @@ pub enum Error {
         /// What is wrong with it.
         what: &'static str,
     },
-    /// The stream ended in an orderly way inside a frame.
+    /// The stream ended normally inside a frame.
     #[error("stream ended inside a frame: {have} bytes arrived of at least {at_least}")]
     Truncated {
         /// Bytes that arrived of the frame, its header included.
         have: usize,
-        /// The fewest the whole frame can have had, as far as its beginning tells.
+        /// The smallest size that the whole frame can have, judging by its beginning.
         at_least: usize,
     },
-    /// A payload handed in for sending is longer than the limit or than the header can say.
+    /// A payload for sending is longer than the limit or than the header can express.
     #[error("payload of {len} bytes exceeds the limit of {max} bytes")]
     PayloadTooLarge {
         /// Bytes in the payload.
@@ -39,27 +39,27 @@ pub enum Error {
         /// The most that may be sent.
         max: usize,
     },
-    /// A payload handed in for sending contains the delimiter and would arrive as two frames.
+    /// A payload for sending contains the delimiter and would arrive as two frames.
     #[error("payload contains the frame delimiter at byte {at}")]
     DelimiterInPayload {
         /// Offset of the delimiter in the payload.
         at: usize,
     },
-    /// A payload handed in for sending has another length than its framing, or its own length field, gives it.
+    /// A payload for sending does not have the length that its framing, or its own length field, requires.
     #[error("payload of {len} bytes where the framing has {expected}")]
     WrongLength {
         /// Bytes in the payload.
         len: usize,
-        /// Bytes it would have to have: at least, if that is the length of a header it lacks.
+        /// The length that it must have; if its header is incomplete, the least length.
         expected: u64,
     },
-    /// A payload handed in for sending is empty, and the framing has no way to write that.
+    /// A payload for sending is empty, and the framing cannot express that.
     #[error("empty payload, which the framing cannot express")]
     EmptyPayload,
 }
 
 impl Error {
-    /// Whether the other side caused it; otherwise the caller handed in something that cannot be sent.
+    /// Whether the peer caused the error. Otherwise the caller passed something that cannot be sent.
     #[must_use]
     pub const fn is_peer_fault(&self) -> bool {
         match self {
@@ -71,9 +71,9 @@ impl Error {
         }
     }
 
-    /// Whether the connection may go on being used.
+    /// Whether you can continue to use the connection.
     ///
-    /// A payload that was refused never reached the wire; a frame that could not be read leaves no place to go on from.
+    /// A rejected payload never reached the wire, so you can. After a frame that cannot be read, you cannot.
     #[must_use]
     pub const fn peer_usable(&self) -> bool {
         match self {
@@ -85,8 +85,8 @@ impl Error {
         }
     }
 
-    /// Whether doing the same again can end differently: on a new connection, a frame that was cut may arrive whole.
-    /// Otherwise the same bytes are the same frame.
+    /// Whether a retry can succeed: on a new connection, a truncated frame may arrive complete. For every other error,
+    /// the same bytes give the same result.
     #[must_use]
     pub const fn is_retryable(&self) -> bool {
         match self {
@@ -101,8 +101,8 @@ impl Error {
     }
 }
 
-/// For callers that speak [`std::io`]: `UnexpectedEof` for a cut frame, `InvalidData` for other faults of the peer,
-/// `InvalidInput` for a payload that cannot be sent. The original is inside ([`io::Error::get_ref`]).
+/// For callers that use [`std::io`]: `UnexpectedEof` for a truncated frame, `InvalidData` for other faults of the peer,
+/// `InvalidInput` for a payload that cannot be sent. The original error is inside ([`io::Error::get_ref`]).
 impl From<Error> for io::Error {
     fn from(error: Error) -> Self {
         let kind = match &error {

@@ -1,4 +1,4 @@
-//! The boundary: where a frame ends, and what surrounds a payload.
+//! Message boundaries: where a frame ends, and what surrounds a payload.
 
 use std::{fmt, ops::Range, sync::Arc};
 
@@ -27,36 +27,36 @@ pub use until_eof::UntilEof;
 pub use varint::{Overlong, Varint};
 pub use whole::Whole;
 
-/// A way to mark where one message ends and the next begins.
+/// A rule that says where one message ends and the next begins.
 ///
-/// A framing is a pure scan: it owns no buffer and keeps no state, so one value serves any number of connections and
-/// any split of the bytes gives the same frames. [`Decoder`](crate::Decoder) and [`Encoder`](crate::Encoder) add the
-/// buffers and the limits.
+/// A framing is a pure function: it owns no buffer and keeps no state. One value therefore serves any number of
+/// connections, and any split of the bytes gives the same frames. [`Decoder`](crate::Decoder) and
+/// [`Encoder`](crate::Encoder) add the buffers and the limits.
 ///
 /// # Laws
 ///
-/// For any `max_payload`, and with `framing` standing for any implementation:
+/// For any `max_payload`, and any implementation:
 ///
-/// - *Prefix closure*: if `scan` finds a frame ending at `end`, it answers `More` for every strict prefix of those
-///   bytes — except for framings like [`Raw`] and [`Whole`], whose frames are whatever arrived.
-/// - *Round trip*: scanning a payload in its [`envelope`](Self::envelope) gives the payload back.
+/// - *Prefix closure*: if `scan` finds a frame that ends at `end`, it returns `More` for every strict prefix of those
+///   bytes. [`Raw`] and [`Whole`] are exceptions: their frames are whatever arrived.
+/// - *Round trip*: scanning a payload in its [`envelope`](Self::envelope) returns the payload.
 /// - *Progress*: `More::at_least` is greater than the length that was scanned.
-/// - No input panics.
+/// - No input causes a panic.
 pub trait Framing: fmt::Debug {
     /// Looks for the first frame in `unread`.
     ///
-    /// `scanned` is what the previous [`Scan::More`] for the same bytes said, or 0: that many bytes need not be searched
-    /// again. A frame whose payload is longer than `max_payload` is an error as soon as that is known.
+    /// `scanned` comes from the previous [`Scan::More`] for the same bytes, or is 0: that many bytes need not be
+    /// searched again. A frame whose payload is longer than `max_payload` is an error as soon as that is known.
     ///
     /// # Errors
     ///
-    /// [`Error::FrameTooLarge`] or [`Error::Malformed`]: the peer broke the framing; there is no place to resume from.
+    /// [`Error::FrameTooLarge`] or [`Error::Malformed`]: the peer broke the framing, and the stream cannot be resumed.
     fn scan(&self, unread: &[u8], scanned: usize, max_payload: usize) -> Result<Scan, Error>;
 
-    /// Says what `unread` is when nothing will follow it: a last frame, or (the default) a frame that was cut.
+    /// Decides what `unread` is if nothing follows: a last frame, or (the default) a truncated frame.
     ///
-    /// Called after [`scan`](Self::scan) answered [`Scan::More`] and the stream ended in an orderly way, never after a
-    /// reset. `Scan::More` means: these bytes are an incomplete frame.
+    /// Called after [`scan`](Self::scan) returned [`Scan::More`] and the stream ended normally, never after a reset.
+    /// Returning `Scan::More` means that these bytes are an incomplete frame.
     ///
     /// # Errors
     ///
@@ -66,21 +66,21 @@ pub trait Framing: fmt::Debug {
         Ok(Scan::More { at_least: unread.len().saturating_add(1), scanned: unread.len() })
     }
 
-    /// Whether the end of the stream is how a frame ends, as it is for [`UntilEof`]. Otherwise a frame that
-    /// [`at_eof`](Self::at_eof) finds is marked as [unterminated](crate::Decoder::is_unterminated).
+    /// Whether frames normally end with the stream, as with [`UntilEof`]. If not, a frame that [`at_eof`](Self::at_eof)
+    /// finds is marked as [unterminated](crate::Decoder::is_unterminated).
     fn ends_at_eof(&self) -> bool {
         false
     }
 
-    /// How many bytes at the front of `unread` lie between frames and belong to none: none, unless the framing has such
-    /// bytes. [`scan`](Self::scan) passes over them too.
+    /// How many bytes at the front of `unread` are between frames and belong to none: 0, unless the framing has such
+    /// bytes. [`scan`](Self::scan) skips them too.
     fn padding(&self, unread: &[u8]) -> usize {
         let _ = unread;
         0
     }
 
-    /// How to pass over the frame at the front of `unread`, which [`scan`](Self::scan) or [`at_eof`](Self::at_eof) found to
-    /// be too large. Asked only where [`Oversize`](crate::Oversize) says so.
+    /// How to skip the frame at the front of `unread`, which [`scan`](Self::scan) or [`at_eof`](Self::at_eof) found to
+    /// be too large. Called only if [`Oversize`](crate::Oversize) requires it.
     ///
     /// # Errors
     ///
@@ -90,8 +90,9 @@ pub trait Framing: fmt::Debug {
         Ok(Oversized::Unknown)
     }
 
-    /// Where a frame ends whose beginning is gone, if [`oversized`](Self::oversized) called it [`Open`](Oversized::Open):
-    /// `rest` is a later part of its payload with what follows. Bytes that `More` reports as scanned are dropped.
+    /// Where a frame ends whose beginning was dropped, if [`oversized`](Self::oversized) returned
+    /// [`Open`](Oversized::Open). `rest` is a later part of its payload and what follows. Bytes that `More` reports as
+    /// scanned are dropped.
     ///
     /// # Errors
     ///
@@ -100,40 +101,40 @@ pub trait Framing: fmt::Debug {
         self.scan(rest, 0, usize::MAX)
     }
 
-    /// The bytes that go in front of and behind `payload` on the wire.
+    /// The bytes that go before and after `payload` on the wire.
     ///
     /// # Errors
     ///
-    /// [`Error::PayloadTooLarge`], [`Error::WrongLength`] or [`Error::EmptyPayload`] where the framing cannot express the
-    /// length; [`Error::DelimiterInPayload`] where the payload would be read as two frames.
+    /// [`Error::PayloadTooLarge`], [`Error::WrongLength`] or [`Error::EmptyPayload`] if the framing cannot express the
+    /// length; [`Error::DelimiterInPayload`] if the payload would be read as two frames.
     fn envelope(&self, payload: &[u8]) -> Result<Envelope<'_>, Error>;
 }
 
-/// What a look at unread bytes found.
+/// The result of scanning unread bytes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Scan {
-    /// A whole frame.
+    /// A complete frame.
     Frame {
-        /// Where its payload lies in the bytes that were scanned.
+        /// Where its payload is in the scanned bytes.
         payload: Range<usize>,
         /// Where the next frame begins.
         end: usize,
     },
-    /// No whole frame yet.
+    /// No complete frame yet.
     More {
-        /// No frame ends before there are this many unread bytes.
+        /// A frame needs at least this many unread bytes.
         at_least: usize,
         /// This many bytes were searched and need not be searched again.
         scanned: usize,
     },
 }
 
-/// How a frame that is too large goes on, as far as its beginning tells.
+/// How a frame that is too large continues, as far as its beginning shows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Oversized {
-    /// Its beginning does not tell yet: ask again when more bytes have arrived.
+    /// Its beginning does not show it yet: call again when more bytes have arrived.
     More,
-    /// The frame says its length.
+    /// The frame declares its length.
     Declared {
         /// Where the payload begins.
         start: usize,
@@ -142,26 +143,26 @@ pub enum Oversized {
         /// What must follow the payload.
         tail: &'static [u8],
     },
-    /// The frame goes on until a delimiter that [`Framing::resume`] finds, or until the end of the stream.
+    /// The frame continues until a delimiter, which [`Framing::resume`] finds, or until the end of the stream.
     Open {
         /// Where the payload begins.
         start: usize,
     },
-    /// The framing does not support it: the error is final.
+    /// The framing does not support skipping: the error is final.
     Unknown,
 }
 
 /// What surrounds a payload on the wire: a computed head and a constant tail.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Envelope<'a> {
-    /// Goes in front.
+    /// Goes before the payload.
     pub head: Head,
-    /// Goes behind.
+    /// Goes after the payload.
     pub tail: &'a [u8],
 }
 
 impl Envelope<'_> {
-    /// Nothing in front, nothing behind.
+    /// Nothing before, nothing after.
     pub const NONE: Self = Self { head: Head::EMPTY, tail: &[] };
 }
 
@@ -188,7 +189,7 @@ impl Head {
         Some(head)
     }
 
-    /// The first `len` of these bytes. As many instructions as it looks, on the path of every message.
+    /// The first `len` of these bytes. On the path of every message, so it must compile to few instructions.
     #[inline]
     pub(crate) const fn from_word(word: [u8; 8], len: u8) -> Self {
         debug_assert!(len <= 8, "a word has eight bytes");
@@ -199,7 +200,7 @@ impl Head {
         head
     }
 
-    /// It, and zeros up to the length of the longest.
+    /// The header, padded with zeros to the length of the longest.
     #[inline]
     pub(crate) const fn padded(&self) -> &[u8; Self::MAX] {
         &self.bytes

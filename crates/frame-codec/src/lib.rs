@@ -1,7 +1,7 @@
-//! Cut messages out of bytes.
+//! Split bytes into messages.
 //!
-//! A stream socket carries bytes; programs want messages. This crate finds where one message ends and the next begins,
-//! in whatever pieces the bytes arrive, with bounded memory and many messages per step:
+//! A stream socket carries bytes; programs want messages. This crate finds where one message ends and the next begins, in
+//! whatever pieces the bytes arrive. Memory is bounded, and each step handles many messages:
 //!
 //! ```text
 //!            ┌─────────┐   room / feed   ┌─────────┐  next_batch  ┌───────┐
@@ -29,32 +29,32 @@
 //! # Ok::<(), frame_codec::Error>(())
 //! ```
 //!
-//! | framing | on the wire | an unterminated rest at the end |
+//! | framing | on the wire | an incomplete frame at the end of the stream |
 //! |---|---|---|
 //! | [`LengthPrefixed`] | a binary length of 1–8 bytes, in front or inside a header, then the payload | is truncated |
 //! | [`Varint`] | a length of 1–10 bytes in base 128 (Protocol Buffers), then the payload | is truncated |
 //! | [`Delimited`] | the payload, then a byte or byte string: lines, NUL | is delivered (or truncated, by choice) |
 //! | [`OctetCount`] | `LENGTH SPACE` and the payload (syslog, RFC 6587) | is truncated |
-//! | [`Syslog`] | octet counts, newlines and NULs mixed, as syslog senders use them | is delivered |
+//! | [`Syslog`] | octet counts, newlines and NULs mixed, as syslog senders do | is delivered |
 //! | [`Netstring`] | `LENGTH:` the payload and a comma | is truncated |
-//! | [`Fixed`] | the payload; all have one length | is truncated |
-//! | [`UntilEof`] | the payload; the end of the stream ends it | is the frame |
+//! | [`Fixed`] | the payload; all payloads have the same length | is truncated |
+//! | [`UntilEof`] | the payload, up to the end of the stream | is the frame |
 //! | [`Whole`] | the payload; each receive is one frame (datagrams) | – |
-//! | [`Raw`] | the payload; frames are whatever arrived together | – |
+//! | [`Raw`] | the payload; a frame is whatever arrived together | – |
 //!
-//! Your own framing is one `impl` of [`Framing`]; the module `testing` (feature `proptest`) checks its laws.
+//! To add your own framing, implement [`Framing`]; the module `testing` (feature `proptest`) checks its laws.
 //!
 //! # What this crate is not
 //!
-//! It does no I/O (except behind features), spawns nothing and reads no clock. It does not turn payloads into
-//! values: that is serde's or prost's work.
+//! It does no I/O (except behind features), spawns no task and reads no clock. It does not turn payloads into values: use
+//! serde or prost for that.
 //!
 //! # Features
 //!
 //! - `tokio`: [`Pump`], the loop that reads while it writes, over any `AsyncRead + AsyncWrite`.
-//! - `io`: [`FrameReader`] and [`FrameWriter`], over anyone's blocking `Read` and `Write`.
+//! - `io`: [`FrameReader`] and [`FrameWriter`], over any blocking `Read` and `Write`.
 //! - `tokio-util`: [`Codec`], any framing for `tokio_util::codec::Framed`.
-//! - `proptest`: the module `testing`: strategies and law checkers for anyone's [`Framing`].
+//! - `proptest`: the module `testing`, with strategies and law checkers for your own [`Framing`].
 
 #![forbid(unsafe_code)]
 

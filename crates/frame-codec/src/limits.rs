@@ -25,14 +25,15 @@ impl Limits {
 
     /// The largest payload that is decoded or encoded, in bytes.
     ///
-    /// At the limit: a longer frame from the peer is [`Error::FrameTooLarge`](crate::Error::FrameTooLarge) as soon as
-    /// its header is read, and nothing of it is buffered, unless [`oversize`](Self::oversize) says otherwise; a longer payload for sending is refused.
+    /// A longer frame from the peer is [`Error::FrameTooLarge`](crate::Error::FrameTooLarge) as soon as its header is
+    /// read, and nothing of it is buffered, unless [`oversize`](Self::oversize) says otherwise. A longer payload for
+    /// sending is rejected.
     #[must_use]
     pub const fn max_frame(&self) -> usize {
         self.max_frame
     }
 
-    /// Sets the largest payload; clamped to `1..=`[`LARGEST_MAX_FRAME`](Self::LARGEST_MAX_FRAME).
+    /// Sets the largest payload, clamped to `1..=`[`LARGEST_MAX_FRAME`](Self::LARGEST_MAX_FRAME).
     #[must_use]
     pub const fn with_max_frame(mut self, bytes: usize) -> Self {
         self.max_frame = match bytes {
@@ -43,25 +44,25 @@ impl Limits {
         self
     }
 
-    /// What becomes of a frame from the peer that is larger than [`max_frame`](Self::max_frame).
+    /// What the decoder does with a frame from the peer that is larger than [`max_frame`](Self::max_frame).
     #[must_use]
     pub const fn oversize(&self) -> Oversize {
         self.oversize
     }
 
-    /// Says what becomes of a frame from the peer that is too large; it ends the stream unless told otherwise.
+    /// Sets what the decoder does with a frame from the peer that is too large. By default it ends the stream.
     #[must_use]
     pub const fn with_oversize(mut self, policy: Oversize) -> Self {
         self.oversize = policy;
         self
     }
 
-    /// The room offered to the first read, in bytes; it grows while reads fill it.
+    /// The room offered to the first read, in bytes. It grows while reads fill it.
     pub(crate) const fn min_read(&self) -> usize {
         self.min_read
     }
 
-    /// The most that one read is offered, in bytes.
+    /// The most that is offered to one read, in bytes.
     pub(crate) const fn max_read(&self) -> usize {
         self.max_read
     }
@@ -69,17 +70,17 @@ impl Limits {
 
 /// What a decoder does with a frame that is larger than the limit.
 ///
-/// Passing over one takes no memory beyond one read. It needs a framing that can tell where such a frame ends: all of this
-/// crate's can but [`Raw`](crate::Raw) and [`Whole`](crate::Whole); with others the frame ends the stream.
+/// Skipping one takes no memory beyond one read. It needs a framing that can tell where such a frame ends. All framings
+/// of this crate can, except [`Raw`](crate::Raw) and [`Whole`](crate::Whole); with those, the frame ends the stream.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Oversize {
-    /// It is an error, and the stream ends.
+    /// The frame is an error, and the stream ends.
     #[default]
     Disconnect,
-    /// It is left out and counted ([`Batch::skipped`](crate::Batch::skipped)); the stream goes on behind it.
+    /// The frame is left out and counted ([`Batch::skipped`](crate::Batch::skipped)); the stream continues behind it.
     Skip,
-    /// Its first bytes, as many as the limit allows, are the frame, which is counted
-    /// ([`Batch::shortened`](crate::Batch::shortened)); the stream goes on behind it.
+    /// The first bytes, as many as the limit allows, become the frame, which is counted
+    /// ([`Batch::shortened`](crate::Batch::shortened)); the stream continues behind it.
     Shorten,
 }
 

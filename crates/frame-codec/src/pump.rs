@@ -19,14 +19,14 @@ pub use event::{End, Intake, PumpEvent};
 /// Entries of one vectored write. More gain nothing: large payloads are at least 4 KiB each.
 const SLICES: usize = 64;
 
-/// Bytes that one call reads without completing a frame, before the caller has its turn.
+/// Bytes that one call reads without completing a frame before it returns to the caller.
 const TURN: usize = 256 << 10;
 
 /// Moves frames in both directions over one stream, and never stops reading because it cannot write.
 ///
-/// A loop that awaits a write before it reads again can be wedged by a peer that does the same. Here one call does
-/// whatever the stream allows in either direction, and everything that is half done — offsets, partial frames — lives in
-/// the pump, not in a future, so any future may be dropped at any time.
+/// A loop that awaits a write before it reads again blocks forever if its peer does the same. One call of this pump
+/// does whatever the stream allows in either direction. Everything that is half done (offsets, partial frames) is in
+/// the pump, not in a future, so you may drop any future at any time.
 ///
 /// ```
 /// use frame_codec::{Delimited, Limits, Pump, PumpEvent, End};
@@ -50,18 +50,18 @@ const TURN: usize = 256 << 10;
 ///
 /// # Limits
 ///
-/// Reading is bounded by the [`Decoder`]'s limits and by asking: each call reads until frames are complete, or 256 KiB, so
-/// what the caller does not take stays in the kernel and holds the peer back. What is pushed to
-/// [`encoder`](Self::encoder) is the caller's to bound.
+/// Reading is bounded by the [`Decoder`]'s limits and by your calls: each call reads until frames are complete, or 256
+/// KiB. What you do not take stays in the kernel and holds the peer back. You must bound what you push to
+/// [`encoder`](Self::encoder) yourself.
 pub struct Pump<S, F> {
     stream: S,
     decoder: Decoder<F>,
     encoder: Encoder<F>,
     reading: Reading,
     writing: Writing,
-    /// What the writing side has to tell and has not told yet.
+    /// An event of the writing side that was not returned yet.
     news: Option<PumpEvent>,
-    /// Whose turn it is to tell.
+    /// Whether the last event was one of the writing side, so that the reading side is next.
     told_of_writing: bool,
     bytes_read: u64,
 }
@@ -109,19 +109,19 @@ impl<S: AsyncRead + AsyncWrite + Unpin, F: Framing + Clone> Pump<S, F> {
 impl<S: AsyncRead + AsyncWrite + Unpin, F: Framing> Pump<S, F> {
     /// Waits for the next event.
     ///
-    /// After [`PumpEvent::End`] it waits for the writing side alone; when both sides have ended it never returns.
+    /// After [`PumpEvent::End`] it waits only for the writing side; when both sides have ended it never returns.
     ///
     /// # Cancel safety
     ///
-    /// Cancel safe: nothing is read, written or counted that a later call does not know of.
+    /// Cancel safe: whatever was read, written or counted is kept for the next call.
     pub async fn next(&mut self) -> PumpEvent {
         poll_fn(|cx| self.poll_next(cx, Intake::Open)).await
     }
 
-    /// Writes what the stream takes, reads if `intake` allows it, and returns the first thing to tell.
+    /// Writes what the stream takes, reads if `intake` allows it, and returns the first event.
     ///
-    /// Poll until it answers `Pending`: only then is the task woken when the stream can go on. Whoever pushes frames
-    /// later polls again, too. While both directions have something to tell, they take turns.
+    /// Poll until it returns `Pending`; only then is the task woken when the stream can continue. If you push frames
+    /// later, poll again. While both directions have events, they alternate.
     pub fn poll_next(&mut self, cx: &mut Context<'_>, intake: Intake) -> Poll<PumpEvent> {
         self.drive_writing(cx);
         if !self.told_of_writing
@@ -152,7 +152,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin, F: Framing> Pump<S, F> {
     fn poll_writing(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         if self.writing == Writing::Idle && self.encoder.has_pending() {
             self.writing = Writing::Busy;
-            // What was to be told of what had been pushed before would be taken for news of this.
+            // An event about earlier frames would seem to be about these.
             self.news = None;
         }
         if matches!(self.writing, Writing::Idle | Writing::Closed) {
@@ -233,7 +233,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin, F: Framing> Pump<S, F> {
 
     /// Closes our direction (`shutdown(2)`) once everything that was pushed is written; [`PumpEvent::Finished`] follows.
     ///
-    /// Pushing after this is a mistake of the caller: it is written only if the direction is not closed yet.
+    /// Do not push after this call: such frames are written only if the direction is not closed yet.
     pub fn finish(&mut self) {
         if self.writing != Writing::Closed {
             self.writing = Writing::Finishing;
@@ -242,41 +242,40 @@ impl<S: AsyncRead + AsyncWrite + Unpin, F: Framing> Pump<S, F> {
 }
 
 impl<S, F: Framing> Pump<S, F> {
-    /// Frames that have arrived and were not given out yet, without reading any more: for whoever ends before the stream
-    /// does. `None` when there are no more.
+    /// Frames that have arrived and were not returned yet, without reading more. Call it until it returns `None` if you
+    /// end before the stream does.
     pub fn take_received(&mut self) -> Option<Batch> {
-        // Bytes that are no frames are found again by `truncated_len`.
+        // `truncated_len` still counts bytes that are not frames.
         self.decoder.next_batch().ok().flatten()
     }
 
-    /// The rest that an orderly end would make a frame, for a stream that goes on and is read no further; call
-    /// [`take_received`](Self::take_received) first. See [`Decoder::finish_early`]. `None` when there are no more.
+    /// The rest that a normal end would turn into a frame, for a stream that has not ended but that you stop reading.
+    /// Call [`take_received`](Self::take_received) first. `None` when there are no more. See [`Decoder::finish_early`].
     pub fn take_unterminated(&mut self) -> Option<Batch> {
         self.decoder.finish_early().ok().flatten()
     }
 
-    /// Whether the last frame was ended by the end of the stream instead of its terminator:
-    /// [`Decoder::is_unterminated`].
+    /// Whether the end of the stream, and not a terminator, ended the last frame: [`Decoder::is_unterminated`].
     #[must_use]
     pub const fn is_unterminated(&self) -> bool {
         self.decoder.is_unterminated()
     }
 
-    /// Gives back memory that nothing waits in: whoever waits in great numbers must not hold a buffer each.
+    /// Releases memory that holds nothing, so that many idle connections do not hold a buffer each.
     ///
-    /// For a connection on which nothing has moved for a while: what is given back now is taken again with the next byte.
+    /// Call it when nothing has moved on the connection for a while: the next byte allocates the buffer again.
     pub fn release(&mut self) {
         self.decoder.release();
         self.encoder.release();
     }
 
-    /// The memory its buffers take, in bytes; less than 2 KiB after [`release`](Self::release) if nothing is half done.
+    /// The memory of its buffers in bytes; less than 2 KiB after [`release`](Self::release) if nothing is half done.
     #[must_use]
     pub fn memory_len(&self) -> usize {
         self.decoder.memory_len() + self.encoder.memory_len()
     }
 
-    /// Bytes received of a frame that is not complete.
+    /// Bytes received of an incomplete frame.
     #[must_use]
     pub fn truncated_len(&self) -> usize {
         self.decoder.truncated_len()
@@ -284,12 +283,12 @@ impl<S, F: Framing> Pump<S, F> {
 }
 
 impl<S, F> Pump<S, F> {
-    /// What goes out: push frames here, then poll.
+    /// The sending buffer: push frames to it, then poll.
     pub const fn encoder(&mut self) -> &mut Encoder<F> {
         &mut self.encoder
     }
 
-    /// Gives up writing: what was pushed and is not written stays in the encoder, to be taken back.
+    /// Stops writing: frames that are pushed and not written stay in the encoder, and you can take them back.
     pub const fn close_writing(&mut self) {
         self.writing = Writing::Closed;
     }
@@ -312,7 +311,7 @@ impl<S, F> Pump<S, F> {
         self.bytes_read
     }
 
-    /// The stream, for asking it things; reading from it or writing to it would tear frames apart.
+    /// The stream, for queries. Do not read from it or write to it: that would break frames.
     pub const fn stream(&self) -> &S {
         &self.stream
     }
@@ -410,12 +409,12 @@ mod tests {
         let mut pump = Pump::new(here, Delimited::lines(), Limits::default());
         pump.encoder().push(b"first").unwrap();
         assert!(matches!(timeout(HANG, pump.next()).await.unwrap(), PumpEvent::Drained));
-        // The next to tell is the reading side, although the second line is written.
+        // The next event is one of the reading side, although the second line is written.
         there.write_all(b"meanwhile\n").await.unwrap();
         pump.stream().readable().await.unwrap();
         pump.encoder().push(b"second").unwrap();
         assert!(matches!(timeout(HANG, pump.next()).await.unwrap(), PumpEvent::Batch(_)));
-        // Far more than the socket takes while nobody reads.
+        // Far more than the socket takes while its peer does not read.
         pump.encoder().push(&vec![b'x'; 1 << 20]).unwrap();
         let told = poll_fn(|cx| Poll::Ready(pump.poll_next(cx, Intake::Open))).await;
         assert!(told.is_pending(), "{told:?} with {} bytes pending", pump.encoder().pending_bytes());

@@ -1,6 +1,6 @@
-//! Strategies and law checkers for anyone's [`Framing`].
+//! Strategies and law checkers for your own [`Framing`].
 //!
-//! Each checker states one law and answers with a proptest verdict, so a property test of a new framing is five lines:
+//! Each checker states one law and returns a proptest verdict, so a property test of a new framing is five lines:
 //!
 //! ```
 //! use frame_codec::{Delimited, testing};
@@ -17,18 +17,18 @@
 //! # lines_keep_their_laws();
 //! ```
 //!
-//! | law | for |
+//! | law | applies to |
 //! |---|---|
-//! | [`any_split_gives_the_same_frames`] | what was encoded, framings that keep payloads apart |
-//! | [`any_split_of_garbage_ends_the_same`] | any bytes, the same framings |
+//! | [`any_split_gives_the_same_frames`] | encoded frames, for framings that keep payloads apart |
+//! | [`any_split_of_garbage_ends_the_same`] | any bytes, for the same framings |
 //! | [`every_strict_prefix_wants_more`] | the same framings |
 //! | [`no_input_panics`] | every framing |
 //! | [`scans_are_bounded`] | framings that keep payloads apart |
 //! | [`memory_follows_arrival`] | every framing |
-//! | [`frames_over_the_limit_are_passed_over`] | framings that can pass over a frame |
+//! | [`frames_over_the_limit_are_passed_over`] | framings that can skip a frame |
 //! | [`what_is_accepted_would_be_written`] | framings with one encoding for each message |
 //!
-//! A fuzz target is one line: [`hostile`], or [`strict`] where there is one encoding.
+//! For a fuzz target you need one line: [`hostile`], or [`strict`] if the framing has one encoding for each message.
 
 use bytes::BufMut as _;
 use proptest::{collection::vec, prelude::*, test_runner::TestCaseError};
@@ -42,19 +42,19 @@ pub use fuzz::{hostile, strict};
 /// The result of one property check.
 pub type Verdict = Result<(), TestCaseError>;
 
-/// Lists of payloads: many short ones, some empty, a few that span several reads.
+/// Lists of payloads: many short ones, some empty, a few that take several reads.
 pub fn payloads() -> impl Strategy<Value = Vec<Vec<u8>>> {
     let short = vec(any::<u8>(), 0..20);
     let long = (any::<u8>(), 0_usize..70_000).prop_map(|(byte, len)| vec![byte; len]);
     vec(prop_oneof![9 => short, 1 => long], 0..12)
 }
 
-/// Where a stream is cut into pieces: read as lengths, repeated for as long as there are bytes.
+/// Where to split a stream into pieces: a list of lengths, repeated while there are bytes.
 pub fn cuts() -> impl Strategy<Value = Vec<usize>> {
     vec(prop_oneof![4 => 1_usize..8, 2 => 1_usize..200, 1 => 1_usize..40_000], 1..12)
 }
 
-/// Bytes as a hostile peer would choose them: short, with a liking for headers' edge values.
+/// Bytes that a hostile peer might choose: short, with many edge values of headers.
 pub fn garbage() -> impl Strategy<Value = Vec<u8>> {
     let edge = prop_oneof![
         Just(0_u8),
@@ -70,16 +70,16 @@ pub fn garbage() -> impl Strategy<Value = Vec<u8>> {
     vec(prop_oneof![3 => edge, 2 => b'0'..=b'9', 3 => any::<u8>()], 0..200)
 }
 
-/// How a whole stream was read.
+/// The result of reading a whole stream.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Reading {
-    /// The payloads of all frames, the one that the orderly end completes included.
+    /// The payloads of all frames, including the one that the normal end completes.
     pub frames: Vec<Vec<u8>>,
     /// Where frames over the limit were left out: behind how many frames, and how many.
     pub skipped: Vec<(usize, u32)>,
-    /// Frames that are the beginnings of longer ones.
+    /// Frames that are only the beginnings of longer ones.
     pub shortened: u32,
-    /// Whether the end of the stream ended the last frame instead of its terminator.
+    /// Whether the end of the stream, and not a terminator, ended the last frame.
     pub unterminated: bool,
     /// Bytes left over.
     pub truncated: usize,
@@ -87,7 +87,7 @@ pub struct Reading {
     pub error: Option<Error>,
 }
 
-/// Reads `wire` in pieces of the given lengths, then its orderly end.
+/// Reads `wire` in pieces of the given lengths, and then its normal end.
 pub fn read(framing: &impl Framing, limits: Limits, wire: &[u8], cuts: &[usize]) -> Reading {
     let mut decoder = Decoder::new(framing, limits);
     let (mut frames, mut skipped, mut shortened) = (Vec::new(), Vec::new(), 0);
@@ -120,16 +120,16 @@ pub fn read(framing: &impl Framing, limits: Limits, wire: &[u8], cuts: &[usize])
         Ok(())
     })();
     let error = outcome.err();
-    // After an error what was not fed yet is as unread as the rest.
+    // After an error, bytes that were not fed yet are unread as well.
     let truncated = decoder.truncated_len() + rest.len();
     Reading { frames, skipped, shortened, unterminated: decoder.is_unterminated(), truncated, error }
 }
 
-/// Encodes the payloads one behind the other.
+/// Encodes the payloads one after the other.
 ///
 /// # Errors
 ///
-/// The first payload that the framing refuses.
+/// The error for the first payload that the framing rejects.
 pub fn encode(framing: &impl Framing, payloads: &[Vec<u8>]) -> Result<Vec<u8>, Error> {
     let mut encoder = Encoder::new(framing, Limits::default());
     for payload in payloads {
@@ -145,7 +145,7 @@ pub fn encode(framing: &impl Framing, payloads: &[Vec<u8>]) -> Result<Vec<u8>, E
     Ok(wire)
 }
 
-/// Law: however the bytes are split, the same frames come out — and they are the payloads that went in.
+/// Law: however the bytes are split, the same frames come out, and they are the payloads that went in.
 ///
 /// # Errors
 ///
@@ -159,7 +159,7 @@ pub fn any_split_gives_the_same_frames(framing: &impl Framing, payloads: &[Vec<u
     Ok(())
 }
 
-/// Law: the same holds for bytes that nobody encoded: garbage is read the same way in any split, and never panics.
+/// Law: the same holds for bytes that were not encoded: any split of garbage is read in the same way, and never panics.
 ///
 /// # Errors
 ///
@@ -183,10 +183,10 @@ pub fn any_split_of_garbage_ends_the_same(
     Ok(())
 }
 
-/// Law: with [`Oversize::Skip`] exactly the frames within the limit come out, and each one that is left out is counted
-/// where it was; with [`Oversize::Shorten`] each one over the limit comes out as its beginning. In any split.
+/// Law, for any split: with [`Oversize::Skip`] exactly the frames within the limit come out, and each one that is left
+/// out is counted at its place; with [`Oversize::Shorten`] each frame over the limit comes out as its beginning.
 ///
-/// Not for framings that cannot pass over a frame, such as [`Raw`](crate::Raw) and [`Whole`](crate::Whole).
+/// Not for framings that cannot skip a frame, such as [`Raw`](crate::Raw) and [`Whole`](crate::Whole).
 ///
 /// # Errors
 ///
@@ -222,7 +222,7 @@ pub fn frames_over_the_limit_are_passed_over(
 
 /// Law: every strict prefix of a frame is `More`, with a hint beyond its end.
 ///
-/// Not for framings without boundaries of their own, such as [`Raw`](crate::Raw) and [`Whole`](crate::Whole).
+/// Not for framings without boundaries, such as [`Raw`](crate::Raw) and [`Whole`](crate::Whole).
 ///
 /// # Errors
 ///
@@ -242,7 +242,7 @@ pub fn every_strict_prefix_wants_more(framing: &impl Framing, payload: &[u8]) ->
     Ok(())
 }
 
-/// Law: no bytes, hints or limits make the framing panic, and what it finds lies within the bytes and the limit.
+/// Law: no bytes, hints or limits make the framing panic, and what it finds is within the bytes and the limit.
 ///
 /// # Errors
 ///
@@ -277,13 +277,13 @@ fn within(found: Result<Scan, Error>, len: usize, max_payload: usize) -> Verdict
     Ok(())
 }
 
-/// Law: bytes that drip in one by one cost a bounded number of looks at each, and the hints change no answer.
+/// Law: if bytes arrive one by one, the number of scans of each byte is bounded, and the hints change no result.
 ///
 /// # Errors
 ///
 /// A counterexample.
 pub fn scans_are_bounded(framing: &impl Framing, max_payload: usize, bytes: &[u8]) -> Verdict {
-    // A header in text may be read again with each of its bytes.
+    // A header in text may be read again with each new byte of it.
     const PER_FRAME: usize = 512;
 
     let (mut begin, mut at_least, mut scanned) = (0, 1, 0);
@@ -309,8 +309,8 @@ pub fn scans_are_bounded(framing: &impl Framing, max_payload: usize, bytes: &[u8
     Ok(())
 }
 
-/// Law: a decoder's memory follows what has arrived — at most twice that and 16 KiB —, whatever lengths are declared. While
-/// nothing comes, and no more than 1 KiB of a frame has, it is 1 KiB.
+/// Law: a decoder uses at most twice the memory of what has arrived, plus 16 KiB, whatever lengths are declared. While
+/// nothing arrives, and at most 1 KiB of a frame has, it uses 1 KiB.
 ///
 /// # Errors
 ///
@@ -339,7 +339,7 @@ pub fn memory_follows_arrival(framing: &impl Framing, max_frame: usize, bytes: &
         if filled == 0 {
             decoder.release();
             let left = decoder.memory_len();
-            // A frame that has begun keeps the buffer it grows in.
+            // A frame that has begun keeps the buffer in which it grows.
             let most = if decoder.truncated_len() > 1 << 10 { memory } else { 1 << 10 };
             prop_assert!(left <= most, "{left} bytes kept of {arrived} while nothing comes");
             return Ok(());
@@ -347,9 +347,9 @@ pub fn memory_follows_arrival(framing: &impl Framing, max_frame: usize, bytes: &
     }
 }
 
-/// Law: whatever was accepted is what would have been written: one message has one encoding.
+/// Law: accepted bytes are exactly what would have been written: each message has one encoding.
 ///
-/// Not for framings that are lenient by choice, such as [`Overlong::Accept`](crate::Overlong::Accept).
+/// Not for framings that are deliberately lenient, such as [`Overlong::Accept`](crate::Overlong::Accept).
 ///
 /// # Errors
 ///

@@ -5,7 +5,7 @@ use std::io::ErrorKind;
 use cancel_kit::{Drops, Pace, Step, Survey, Wire, check};
 use frame_codec::{Delimited, End, LengthPrefixed, Limits, Pump, PumpEvent};
 
-/// What a pump read, wrote and said at the end, with futures dropped as planned.
+/// What a pump reads and writes, and how it ends, with futures dropped as planned.
 async fn echo(drops: Drops, pace: Pace) -> (Vec<String>, String, bool) {
     let wire = Wire::new("one\ntwo\nthree\nfour\nfi", pace);
     let tap = wire.tap();
@@ -50,7 +50,7 @@ fn every_line_is_echoed_once_at_any_pace() {
 
 #[test]
 fn gathered_writes_that_end_anywhere_are_taken_up_where_they_ended() {
-    let payload = vec![b'p'; 5000]; // is written from where it lies, between two that are copied
+    let payload = vec![b'p'; 5000]; // is written from where it is, between two that are copied
     let survey = check(async |drops: Drops| {
         let wire = Wire::new("", Pace::eager()).held_open().writing(Pace::bytes(999));
         let tap = wire.tap();

@@ -1,4 +1,4 @@
-//! Replays what the fuzzer has kept, without a fuzzer: every past finding, on every `cargo test`.
+//! Replays the fuzzer's corpus without a fuzzer: every past finding, on every `cargo test`.
 
 use std::{fs, path::Path};
 

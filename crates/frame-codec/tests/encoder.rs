@@ -1,4 +1,5 @@
-//! The encoder against a plain queue of bytes, in any order of calls: the same bytes, and memory that follows what waits.
+//! Compares the encoder with a plain queue of bytes, for calls in any order: the same bytes, and memory that follows
+//! what waits.
 
 use std::{collections::VecDeque, io::IoSlice, sync::Arc};
 
@@ -14,7 +15,7 @@ enum Step {
     PushShared(usize),
     /// So many thousandths of what waits.
     Consume(usize),
-    /// A vectored write that takes at most so many slices, and all of these but the last few bytes.
+    /// A vectored write that takes at most so many slices, and all bytes of these but the last few.
     Write {
         slices: usize,
         short_by: usize,
@@ -28,7 +29,7 @@ fn lengths() -> impl Strategy<Value = usize> {
         3 => 0_usize..3000,
         2 => 4000_usize..5000,
         1 => 5000_usize..200_000,
-        // Around what a page and its doublings have left.
+        // Near the room that a page, or its doublings, has left.
         1 => (12_u32..17, 0_usize..60).prop_map(|(bits, less)| (1_usize << bits) - less),
     ]
 }
@@ -44,7 +45,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
     prop::collection::vec(step, 0..60)
 }
 
-/// With a head, with a tail, with both, with neither; short heads and the longest.
+/// With a head, with a tail, with both, with neither; short heads and the longest one.
 fn framings() -> impl Strategy<Value = Arc<dyn Framing>> {
     let orders = prop_oneof![Just(ByteOrder::BigEndian), Just(ByteOrder::LittleEndian)];
     prop_oneof![
@@ -57,13 +58,13 @@ fn framings() -> impl Strategy<Value = Arc<dyn Framing>> {
     ]
 }
 
-/// What an encoder is to hold.
+/// What an encoder should contain.
 #[derive(Default)]
 struct Model {
     waiting: VecDeque<u8>,
-    /// How long the frames are of which a byte waits, and their payloads.
+    /// The lengths of the frames that are not completely written, and their payloads.
     frames: VecDeque<(usize, Vec<u8>)>,
-    /// Bytes that are gone of the first of them.
+    /// Bytes of the first one that are already written.
     begun: usize,
     written: Written,
 }
@@ -94,7 +95,7 @@ impl Model {
     }
 }
 
-/// More than wait in any case here.
+/// More than ever wait in a case here.
 const MOST_SLICES: usize = 1200;
 
 fn pending(encoder: &Encoder<&dyn Framing>) -> Vec<u8> {
@@ -108,7 +109,7 @@ proptest! {
     fn any_order_of_calls_gives_the_bytes_of_a_plain_queue(framing in framings(), steps in steps()) {
         let mut encoder = Encoder::new(&*framing, Limits::default());
         let mut model = Model::default();
-        // Digits: no delimiter, and no two neighbours alike.
+        // Digits contain no delimiter, and no two neighbours are equal.
         let digits = b"0123456789".repeat(20_001);
         for (at, step) in steps.into_iter().enumerate() {
             let payload = |len: usize| &digits[at % 10..][..len];
@@ -158,18 +159,18 @@ proptest! {
         prop_assert!(pending(&encoder).is_empty() && !encoder.has_pending());
     }
 
-    /// Counted by the allocator, with sealed slabs whose front is gone, and with what `memory_len` does not know of.
+    /// Counted by the allocator, including sealed slabs whose front is gone and memory that `memory_len` does not know.
     #[test]
     fn memory_is_at_most_a_few_times_what_waited(
         framing in framings(), steps in steps(), rounds in 1_usize..8, is_ever_empty in any::<bool>(),
     ) {
-        // What is shared is not the encoder's, and allocated before it.
+        // Shared payloads do not belong to the encoder and are allocated before it.
         let shared = Bytes::from(vec![b'1'; 200_000]);
         let _clone = shared.clone();
         let copied = vec![b'2'; 200_000];
         let before = in_thread();
         let mut encoder = Encoder::new(&*framing, Limits::default());
-        // Of what waits in the encoder's own memory: an upper bound.
+        // Upper bounds for what waits in the encoder's own memory.
         let (mut most, mut entries, mut is_sealed) = (0, 0, false);
         for step in steps.iter().cycle().take(rounds * steps.len()) {
             let most_consumed = encoder.pending_bytes().saturating_sub(usize::from(!is_ever_empty));
@@ -187,14 +188,14 @@ proptest! {
             most = most.max(own.map(|slice| slice.len()).sum());
             entries = entries.max(used + encoder.pending_frames());
             let held = usize::try_from(in_thread() - before).expect("nothing is freed that was there before");
-            // A slab is at most doubled while half of what it holds is still to be written. Where one is sealed the next can
-            // have grown as much before the last byte of that is gone.
+            // A slab is at most doubled while half of its bytes are still to be written. If one is sealed, the next can
+            // grow as much before the last byte of the first is gone.
             let times = if is_sealed { 8 } else { 4 };
             let allowed = times * most + 200 * entries + (8 << 10);
             prop_assert!(held <= allowed, "{} bytes held, where at most {} waited in {} entries", held, most, entries);
             prop_assert!(encoder.memory_len() <= held, "{} bytes known of {}", encoder.memory_len(), held);
             if !encoder.has_pending() {
-                // All of it is known of, but for a few words beside a slab of which a part was sealed.
+                // All of it is known, except a few words beside a slab of which a part was sealed.
                 prop_assert!(held <= encoder.memory_len() + 64, "{} bytes known of {}", encoder.memory_len(), held);
             }
             if matches!(step, Step::Release) && !encoder.has_pending() {

@@ -1,9 +1,10 @@
-//! Length fields against plain numbers: every width and order, whatever the length counts, up to the ends of each type.
+//! Compares length fields with plain numbers: every width and order, whatever the length counts, up to the limits of
+//! each type.
 
 use frame_codec::{ByteOrder, Envelope, Error, Framing as _, LengthPrefixed, Scan};
 use proptest::prelude::*;
 
-/// What the length field of a framing says, worked out in numbers that never overflow.
+/// What the length field of a framing contains, computed with numbers that never overflow.
 #[derive(Clone, Copy, Debug)]
 struct Model {
     width: u8,
@@ -16,7 +17,7 @@ struct Model {
 impl Model {
     fn framing(self) -> LengthPrefixed {
         let framing = LengthPrefixed::new(self.width, self.order);
-        // In this order and in the other one: what follows from them must not depend on it.
+        // In both orders: the derived fields must not depend on it.
         if self.adjustment % 2 == 0 {
             let framing = framing.at(self.offset).adjusted(self.adjustment);
             return if self.inclusive { framing.inclusive() } else { framing };
@@ -52,7 +53,7 @@ impl Model {
         }
     }
 
-    /// A message with this in its length field and so many bytes in all, as far as that has room.
+    /// A message of so many bytes with this in its length field, as far as there is room.
     fn message(self, said: i128, len: usize) -> Vec<u8> {
         let mut message = vec![0x55; usize::from(self.offset)];
         message.extend(self.encode(said));
@@ -60,7 +61,8 @@ impl Model {
         message
     }
 
-    /// What is to be said of a payload, header included or not, with so many bytes behind its length field.
+    /// What the length field must contain for a payload, with or without header, with so many bytes behind its length
+    /// field.
     fn said(self, behind: i128, len: usize) -> Result<i128, Error> {
         let header = len as i128 - behind;
         let said = behind - self.surplus();
@@ -106,7 +108,7 @@ impl Model {
         if behind < 0 {
             return Err(Error::Malformed { what: "the length is smaller than what it counts" });
         }
-        // What is more than memory can have counts as all of it.
+        // More than fits into memory counts as everything.
         let Ok(behind) = u64::try_from(behind) else { return Err(Error::FrameTooLarge { len: u64::MAX, max }) };
         let len = i128::from(behind.saturating_add((self.lead() - self.start()) as u64));
         if len > max as i128 {
@@ -134,7 +136,7 @@ fn models() -> impl Strategy<Value = Model> {
         .prop_map(|(width, order, inclusive, offset, adjustment)| Model { width, order, inclusive, offset, adjustment })
 }
 
-/// A number near one that matters to the framing.
+/// A number near one that is special for the framing.
 fn near(model: Model, mark: u8, by: i128) -> i128 {
     let edge = match mark {
         0 => 0,
@@ -158,7 +160,7 @@ proptest! {
         max in prop_oneof![Just(0), 0_usize..70_000, Just(usize::MAX)], claim in any::<bool>(),
     ) {
         let framing = model.framing();
-        // Nothing here has more than some hundred thousand bytes, whatever it says.
+        // No message here has more than a few hundred thousand bytes, whatever its length says.
         let len = near(model, size_mark, size_by).clamp(0, 200_000) as usize;
         let said = if claim { len as i128 - model.lead() - model.surplus() } else { near(model, mark, by) };
         let said = said.clamp(0, model.largest());
@@ -171,7 +173,7 @@ proptest! {
         let mut filled = message.clone();
         let outcome = framing.fill_in(&mut filled);
         prop_assert_eq!(&outcome, &model.fill_in(len).map(|_| ()));
-        // It writes its field and nothing else, and nothing at all where it refuses.
+        // It writes its field and nothing else, and nothing at all if it rejects the message.
         let expected = model.fill_in(len).map_or(message, |said| model.message(said, len));
         prop_assert!(filled == expected);
         // A frame that was made is read back.

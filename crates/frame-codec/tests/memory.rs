@@ -7,7 +7,7 @@ use frame_codec::{
 };
 use heap_kit::{in_thread, peak_in_thread};
 
-/// Feeds `wire` in pieces through a decoder whose batches are given to `keep`; answers how many bytes it took.
+/// Feeds `wire` in pieces through a decoder and passes the batches to `keep`. Returns how many bytes were fed.
 fn feed(framing: &dyn Framing, wire: &[u8], piece: usize, mut keep: impl FnMut(Batch)) -> usize {
     let mut decoder = Decoder::new(framing, Limits::default().with_max_frame(1 << 30));
     let mut arrived = 0;
@@ -29,7 +29,7 @@ fn feed(framing: &dyn Framing, wire: &[u8], piece: usize, mut keep: impl FnMut(B
     arrived
 }
 
-/// Streams that want memory for nothing.
+/// Streams that try to make the decoder allocate for nothing.
 fn hostile() -> Vec<(&'static str, Box<dyn Framing>, Vec<u8>)> {
     let le = LengthPrefixed::new(8, ByteOrder::LittleEndian);
     let mut mixed = Vec::new();
@@ -64,7 +64,7 @@ fn hostile() -> Vec<(&'static str, Box<dyn Framing>, Vec<u8>)> {
 fn a_decoder_allocates_at_most_twice_what_arrived() {
     for (name, framing, wire) in hostile() {
         for piece in [1, 2, 100, 1500, 70_000, usize::MAX] {
-            // Every beginning of the stream has to keep the bound, too.
+            // Every prefix of the stream must keep the bound, too.
             for len in [wire.len(), wire.len() / 2, wire.len() / 3, wire.len() / 5, wire.len() / 17] {
                 let mut arrived = 0;
                 let used = peak_in_thread(|| arrived = feed(&*framing, &wire[..len], piece, drop));

@@ -76,7 +76,7 @@ fn messages() -> impl Strategy<Value = (LengthPrefixed, Vec<Vec<u8>>)> {
     })
 }
 
-/// Leaves out what the framing rightly refuses, so that no case is wasted.
+/// Leaves out the payloads that the framing rightly rejects, so that no case is wasted.
 fn acceptable(framing: &dyn Framing, payloads: Vec<Vec<u8>>) -> Vec<Vec<u8>> {
     payloads.into_iter().filter(|payload| framing.envelope(payload).is_ok()).collect()
 }
@@ -236,7 +236,7 @@ proptest! {
     fn frames_taken_along_the_way_are_those_of_a_reader_who_copies(
         framing in separating(), payloads in testing::payloads(), cuts in testing::cuts(),
     ) {
-        // `room`, `read_with`, `release` and `feed` in turns, with all frames held to the end.
+        // `room`, `read_with`, `release` and `feed` alternate, with all frames held to the end.
         let payloads = acceptable(&framing, payloads);
         let wire = testing::encode(&framing, &payloads)?;
         let mut decoder = Decoder::new(&framing, Limits::default());
@@ -266,7 +266,7 @@ proptest! {
     }
 }
 
-/// Twice what arrived is not enough for a buffer that has just grown, however little is in it.
+/// Twice what arrived is not enough for a buffer that has just grown and holds little.
 #[test]
 fn a_frame_that_has_begun_keeps_the_buffer_it_grows_in() {
     for (len, cuts) in [(5121, &[1025][..]), (4106, &[1024, 1, 1, 1026, 1, 2053])] {

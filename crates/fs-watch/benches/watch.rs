@@ -1,6 +1,6 @@
-//! How soon a socket is heard of, and what a burst, a resync and memory cost, beside what one would write by hand.
+//! How soon a socket is noticed, and what a burst, a resync and memory cost, compared with code written by hand.
 //!
-//! `cargo bench -p fs-watch` prints medians; contenders take turns, round by round, in fresh directories. Figures are for
+//! `cargo bench -p fs-watch` prints medians; contenders alternate, round by round, in new directories. Figures are for
 //! comparing rows of one run. With a word after `--` only the sections whose name contains it run.
 #![expect(clippy::print_stdout, reason = "a table is what it makes")]
 #![expect(clippy::unwrap_used, reason = "a bench may")]
@@ -92,7 +92,7 @@ fn measure(base: &Path, contender: Contender) -> Vec<Duration> {
     let mut listeners = Vec::new();
     let mut samples = Vec::new();
     for number in 0..=BINDS {
-        // Everybody has gone to sleep by then.
+        // Every thread is asleep by then.
         thread::sleep(Duration::from_millis(1));
         let path = dir.path().join(number.to_string());
         let began = Instant::now();
@@ -100,7 +100,7 @@ fn measure(base: &Path, contender: Contender) -> Vec<Duration> {
         samples.push(hear.recv().unwrap() - began);
     }
     drop(hear);
-    // It ends when nobody listens to it.
+    // It ends when no process listens.
     let _end = UnixListener::bind(dir.path().join("end")).unwrap();
     watching.join().unwrap();
     samples.remove(0);
@@ -165,7 +165,7 @@ fn ours(dir: PathBuf, heard: mpsc::Sender<Instant>, started: mpsc::Sender<()>) {
     });
 }
 
-// ---- burst: sockets nobody takes the events of, and one look that makes all good
+// ---- burst: sockets whose events are not taken, and one scan that finds them all
 
 fn burst() {
     let limit = getrlimit(Resource::Nofile);
@@ -237,7 +237,7 @@ fn serve(dir: &Path, from: usize, to: usize) {
     drop(listeners);
 }
 
-/// How many of a burst are missing after `sync`, if nobody has taken an event before.
+/// How many of a burst are missing after `sync`, if no event was taken before.
 fn stalled(base: &Path) -> usize {
     let dir = tempfile::tempdir_in(base).unwrap();
     runtime().block_on(async {
@@ -252,7 +252,7 @@ fn stalled(base: &Path) -> usize {
     })
 }
 
-/// What nobody can do without: reading the directory, and `lstat` of each entry.
+/// The unavoidable part: reading the directory, and `lstat` of each entry.
 fn bare(dir: &Path) -> Duration {
     let began = Instant::now();
     let descriptor = rustix::fs::open(

@@ -1,4 +1,4 @@
-//! Prints what comes and goes in a directory of sockets: `cargo run --example watch -- DIR`.
+//! Prints the sockets of a directory as they come and go: `cargo run --example watch -- DIR`.
 
 #![expect(clippy::print_stdout, reason = "printing is what it is for")]
 

@@ -1,4 +1,4 @@
-//! A task for each socket: started when it comes, stopped when it goes, started again when it fails.
+//! A task for each socket: started when the socket appears, stopped when it disappears, restarted when it fails.
 
 use std::collections::{HashMap, VecDeque};
 use std::fmt;
@@ -28,30 +28,31 @@ pub use policy::{Policy, Start};
 use posts::{Action, Ending, Posts};
 pub use stop::Stop;
 
-/// What a handler's task runs.
+/// What the task of a handler runs.
 type Work<E> = Pin<Box<dyn Future<Output = Result<(), E>> + Send>>;
 
-/// However many handlers end by themselves, their sockets are looked at no more often than this.
+/// However many handlers end by themselves, their sockets are probed no more often than this.
 const BETWEEN_SUSPICIONS: Duration = Duration::from_millis(250);
 
-/// A handler's task for each socket of a directory: from [`Watcher::attach`].
+/// A handler task for each socket of a directory, from [`Watcher::attach`].
 ///
-/// Each socket, that is each (path, generation), has one handler, from the moment it is [there or
-/// served](Start). When the socket goes, its handler is
-/// [asked to stop](Stop) and aborted if it does not within the [patience](Policy::with_patience). The handler of the
-/// next socket at that path starts when it has ended: no two live at one path.
+/// Each socket, that is each (path, generation), has one handler, from the moment at which it is [there or
+/// live](Start). When the socket disappears, its handler is [asked to stop](Stop), and aborted if it does not stop
+/// within the [patience](Policy::with_patience). The handler of the next socket at that path starts after it has ended:
+/// two handlers for the same path never run at the same time.
 ///
-/// | the handler | and then |
+/// | if the handler | then |
 /// |---|---|
-/// | returns `Ok` | it is done with this socket; the next one at this path gets a new one |
-/// | returns `Err`, or panics, while the socket stays | it is started again after a pause, see [`Policy`] |
-/// | ends in any way after it was asked to | that is all |
+/// | returns `Ok` | it is finished with this socket; the next socket at this path gets a new handler |
+/// | returns `Err`, or panics, while the socket stays | it is restarted after a pause, see [`Policy`] |
+/// | ends in any way after it was asked to stop | nothing more happens |
 ///
-/// When one ends by itself, the watcher looks at once whether the server is gone, which no event of a filesystem tells.
+/// When a handler ends by itself, the watcher checks at once whether the server is gone, because no filesystem event
+/// shows that.
 ///
-/// Nothing happens while nobody calls [`next`](Self::next): sockets are noticed, handlers started, stopped and accounted
-/// for in there. In return there is nothing to overflow and nothing to get lost. Who does not care for the news spawns
-/// `async move { while attached.next().await.is_some() {} }`.
+/// Nothing happens unless you call [`next`](Self::next): it notices sockets, starts and stops handlers, and counts
+/// them. In return there is no queue that could overflow. If you do not need the news, spawn `async move { while
+/// attached.next().await.is_some() {} }`.
 ///
 /// Dropping it aborts all handlers and stops the watcher, without waiting; [`shutdown`](Self::shutdown) waits.
 #[must_use = "handlers are started by `next`, and aborted when this is dropped"]
@@ -65,10 +66,10 @@ pub struct Attached<E> {
     by_path: HashMap<PathBuf, Task>,
     paths: HashMap<Id, PathBuf>,
     timer: Option<Pin<Box<Sleep>>>,
-    /// When to look at all because a handler has ended by itself, and when that was last done.
+    /// When to scan because a handler has ended by itself, and when that was last done.
     suspicion: Option<Instant>,
     suspected: Option<Instant>,
-    /// What one step has brought forth beyond the news it returns.
+    /// News of one step beyond the one that it returns.
     news: VecDeque<News<E>>,
     account: Account,
 }
@@ -79,7 +80,7 @@ struct Task {
 }
 
 impl Watcher {
-    /// Gives each socket a handler, in a task of its own, with the default [`Policy`].
+    /// Runs a handler for each socket, in its own task, with the default [`Policy`].
     ///
     /// ```
     /// use fs_watch::attach::{News, Stop};
@@ -118,7 +119,7 @@ impl Watcher {
         self.attach_with(Policy::default(), handler)
     }
 
-    /// The same with another policy.
+    /// Like [`attach`](Self::attach), with another policy.
     pub fn attach_with<H, F, E>(self, policy: Policy, handler: H) -> Attached<E>
     where
         H: Fn(Socket, Stop) -> F + Send + Sync + 'static,
@@ -143,33 +144,33 @@ impl Watcher {
 }
 
 impl<E: Send + 'static> Attached<E> {
-    /// What has happened next. `None` only if the watching thread has ended by itself (see [`Watcher::next`]), after
-    /// all handlers have ended.
+    /// The next news. `None` only if the watching thread has ended by itself (see [`Watcher::next`]), after all
+    /// handlers have ended.
     ///
     /// # Panics
     ///
-    /// Outside of a tokio runtime with its time enabled.
+    /// Outside a tokio runtime with time enabled.
     ///
     /// # Cancel safety
     ///
-    /// News are taken in the same poll that returns them, so dropping the future loses nothing.
+    /// Cancel safe: news are taken in the same poll that returns them.
     pub async fn next(&mut self) -> Option<News<E>> {
         poll_fn(|context| self.poll_news(context)).await
     }
 
-    /// How many handlers live.
+    /// How many handlers are running.
     pub fn live(&self) -> usize {
         self.posts.working()
     }
 
-    /// Asks all handlers to stop, aborts those that have not after their patience, and stops watching. When this
-    /// returns there is no task, no thread and no watch left.
+    /// Asks all handlers to stop, aborts those that have not stopped within their patience, and stops watching. When
+    /// this returns, no task, thread or watch is left.
     ///
-    /// A handler that never comes to an `.await` cannot be aborted and is waited for.
+    /// A handler that never reaches an `.await` cannot be aborted; this waits for it.
     ///
     /// # Cancel safety
     ///
-    /// Dropping the future aborts what is left, like dropping the [`Attached`].
+    /// If you drop the future, the remaining handlers are aborted, as they are if you drop the [`Attached`].
     pub async fn shutdown(mut self) -> Account {
         self.posts.close(Instant::now());
         let watcher = self.watcher.take();
@@ -243,7 +244,7 @@ impl<E: Send + 'static> Attached<E> {
             Action::Start(socket) => self.start(socket),
             Action::Ask(path) => {
                 if let Some(task) = self.by_path.get(&path) {
-                    // Nobody may be listening any more.
+                    // The server may be gone.
                     let _ = task.stop.send(true);
                 }
             }
@@ -259,7 +260,7 @@ impl<E: Send + 'static> Attached<E> {
         }
     }
 
-    /// A handler that ends by itself has often met the end of its server, of which no filesystem tells.
+    /// A handler that ends by itself has often met the end of its server, which no filesystem event shows.
     fn suspect(&mut self) {
         let now = Instant::now();
         let due = self.suspected.map_or(now, |last| now.max(last + BETWEEN_SUSPICIONS));
@@ -280,7 +281,7 @@ impl<E: Send + 'static> Attached<E> {
         let id = socket.id();
         let (stop, asked) = watch::channel(false);
         let handler = self.handler.clone();
-        // The handler is called in the task, so that a panic in the call is the task's.
+        // The handler is called in the task, so that a panic in the call belongs to the task.
         let abort = self.tasks.spawn(async move { handler(socket, Stop::new(asked)).await });
         self.paths.insert(abort.id(), id.path.clone());
         self.by_path.insert(id.path.clone(), Task { stop, abort });

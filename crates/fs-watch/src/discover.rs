@@ -15,30 +15,30 @@ use crate::watcher::Watcher;
 
 /// A `tower::discover::Discover`: from [`Watcher::into_discover`].
 ///
-/// A stream of `Change::Insert` for each socket on which somebody [listens](crate::Event::Ready), and of `Change::Remove`
-/// when it is gone, or its server is. The key is the
-/// [`SocketId`], so that no key is ever used twice, and the `Remove` of a socket comes before the `Insert` of the one
-/// that has replaced it.
+/// A stream of `Change::Insert` for each socket whose server [listens](crate::Event::Ready), and of `Change::Remove`
+/// when the socket or its server is gone. The key is the [`SocketId`], so no key is ever reused, and the `Remove` of a
+/// socket comes before the `Insert` of the one that replaced it.
 ///
-/// It ends, after an [`Error::Stopped`], only if the watching thread has ended by itself (see [`Watcher::next`]). What
-/// the watcher says about trouble is not passed on: endpoints that cannot be seen for a while stay. Dropping it stops the
-/// watcher.
+/// It ends, after an [`Error::Stopped`], only if the watching thread has ended by itself (see [`Watcher::next`]). The
+/// watcher's reports of trouble are not passed on: endpoints that cannot be seen for a while stay. Dropping it stops
+/// the watcher.
 #[must_use = "a stream does nothing unless polled"]
 pub struct Discover<F> {
-    /// None when its end has been told.
+    /// None once its end has been reported.
     watcher: Option<Watcher>,
     make: F,
     inserted: HashSet<SocketId>,
 }
 
 impl Watcher {
-    /// Makes a service for each socket, for whoever takes a `tower::discover::Discover`, such as
+    /// Makes a service for each socket, for consumers of a `tower::discover::Discover`, such as
     /// `tower::balance::p2c::Balance`.
     ///
     /// `make` is called while the stream is polled and should not wait for anything: let the service connect when it is
-    /// asked whether it is ready, or when it is first called.
+    /// polled for readiness, or when it is first called.
     ///
-    /// A watcher that does not [probe](crate::Builder::probing) never tells that somebody listens, and gives no endpoint.
+    /// If the watcher does not [probe](crate::Builder::probing), it never reports that a server listens, and you get no
+    /// endpoint.
     pub fn into_discover<F, S>(self, make: F) -> Discover<F>
     where
         F: FnMut(Socket) -> S,

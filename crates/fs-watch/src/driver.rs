@@ -1,8 +1,8 @@
-//! The watching thread: takes hints, looks, and passes on what has changed.
+//! The watching thread: takes hints, scans, and passes on what has changed.
 //!
-//! A thread, and not a task: every question to a filesystem may block, on a network filesystem for ever.
-//! On a runtime's worker that stops other tasks; in its pool for blocking calls it keeps the runtime from
-//! shutting down. A thread of our own harms nobody, and needs no runtime to exist at all.
+//! It is a thread and not a task, because every query to a filesystem may block, on a network filesystem forever. On a
+//! runtime's worker, that would stop other tasks; in the runtime's pool for blocking calls, it would keep the runtime
+//! from shutting down. A thread of our own disturbs nothing, and works without a runtime.
 //!
 //! ```text
 //!   backend ──hints──►┌───────────────────────────────────┐
@@ -18,27 +18,26 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant, SystemTime};
 
-use socket_file::Probing;
+use socket_file::{Filesystem, Probing};
 
 use crate::backend::Backend;
 use crate::error::Error;
 use crate::event::{Event, Why};
 use crate::eyes::{self, Stamp};
-use crate::filesystem::Filesystem;
 use crate::health::{Bulletin, Health};
 use crate::hints::{Dirty, Hints};
 use crate::ledger::{Ledger, Poll, lock};
+use crate::missing::Missing;
 use crate::outbox::Outbox;
 use crate::pace::{Backoff, Pace};
 use crate::target::Target;
-use crate::watcher::Missing;
 
-/// Connections in a row, each of which takes some fifteen microseconds.
+/// Probes in a row, each of which takes some fifteen microseconds.
 const AT_ONCE: usize = 128;
 
-/// Everything the thread owns, and the books that it shares with the consumer.
+/// Everything the thread owns, and the ledger that it shares with the consumer.
 pub(crate) struct Driver {
-    /// As it was given.
+    /// As the caller gave it.
     pub(crate) dir: PathBuf,
     /// Absolute, so that a later change of the working directory does not matter.
     pub(crate) absolute: PathBuf,
@@ -51,18 +50,18 @@ pub(crate) struct Driver {
     pub(crate) pace: Pace,
     pub(crate) arming: Arming,
     pub(crate) health: Health,
-    /// The directory as the last complete look has left it, if that look saw well.
+    /// The directory at the last complete scan, if that scan had no trouble.
     pub(crate) seen: Option<Seen>,
 }
 
-/// How the last attempt to arm the backend went, and when the next may be made.
+/// How the last attempt to arm the backend went, and when the next one may be made.
 #[derive(Debug, Default)]
 pub(crate) struct Arming {
     trouble: Option<Why>,
     backoff: Backoff,
 }
 
-/// A directory at the beginning of a look.
+/// A directory at the beginning of a scan.
 #[derive(Debug)]
 pub(crate) struct Seen {
     stamp: Stamp,
@@ -71,10 +70,10 @@ pub(crate) struct Seen {
 }
 
 impl Seen {
-    /// A mount over a single file changes nothing in its directory: so often it is listed all the same.
+    /// A mount over a single file changes nothing in its directory, so the directory is listed at least this often.
     const LONGEST: Duration = Duration::from_secs(60);
 
-    /// Whether a directory with this stamp now is as it was then.
+    /// Whether a directory with this stamp has not changed since.
     fn vouches_for(&self, stamp: &Stamp, now: SystemTime) -> bool {
         self.filesystem.keeps_change_times()
             && stamp.proves_rest_since(&self.stamp, self.at)
@@ -83,7 +82,7 @@ impl Seen {
 }
 
 impl Driver {
-    /// The thread's life.
+    /// The main function of the thread.
     pub(crate) fn run(mut self) {
         let _finish = Finish(self.outbox.clone());
         if self.start() {
@@ -92,7 +91,7 @@ impl Driver {
         self.backend.disarm();
     }
 
-    /// Makes the first look and announces it. Says whether to go on.
+    /// Makes the first scan and announces it. Returns whether to continue.
     fn start(&mut self) -> bool {
         if let Missing::Create { mode } = self.missing
             && let Err(source) = eyes::create(&self.absolute, mode)
@@ -110,7 +109,7 @@ impl Driver {
         let Bulletin { before, .. } = self.health.handle_look(trouble.worst());
         let listed: Vec<_> = {
             let mut ledger = lock(&self.ledger);
-            // The first listing tells these.
+            // The first listing already announces these.
             ledger.take_changes().for_each(drop);
             ledger.roster().sockets().map(Event::InitApply).collect()
         };
@@ -160,7 +159,7 @@ impl Driver {
         }
     }
 
-    /// When to do something if nothing happens.
+    /// When to act if nothing happens.
     fn deadline(&self, asked: bool) -> Instant {
         let look = self.pace.deadline(asked);
         lock(&self.ledger).deadline(Instant::now()).map_or(look, |judge| judge.min(look))
@@ -178,8 +177,8 @@ impl Driver {
         }
     }
 
-    /// A look that nobody asked for, at a directory whose change time proves that nothing has come or gone since the last
-    /// one. Listing it would tell the same, and the opening would wake whoever watches it, us among them.
+    /// A periodic scan of a directory whose change time proves that nothing has come or gone since the last one.
+    /// Listing it would show the same, and opening it would wake every process that watches it, including ours.
     fn glance(&mut self, asked: bool) -> Option<Trouble> {
         let began = Instant::now();
         let seen = self.seen.as_ref().filter(|_| !asked)?;
@@ -191,19 +190,19 @@ impl Driver {
         Some(Trouble { listing: None, arming: None, filesystem: None })
     }
 
-    /// One complete look: at the path, the directory and every name in it.
+    /// One complete scan: the path, the directory and every name in it.
     fn look(&mut self, names: HashSet<OsString>) -> Trouble {
         let began = Instant::now();
         let at = SystemTime::now();
         let stamp = eyes::stamp(&self.absolute);
         let filesystem = eyes::filesystem(&self.absolute);
         let target = eyes::resolve(&self.absolute);
-        // Before the listing: what happens while it runs must leave a hint.
+        // Before the listing, so that changes during the listing leave a hint.
         self.arm(&target);
         let listing = {
             let mut ledger = lock(&self.ledger);
             let trouble = ledger.list();
-            // A listing can miss a name that is there; one we were told of gets a look of its own.
+            // A listing can miss a name that is there, so each name in a hint is also looked up.
             ledger.look_at_each(names);
             trouble
         };
@@ -211,7 +210,7 @@ impl Driver {
         if eyes::identify(&self.absolute).ok() != target.identity() {
             self.hints.directory();
         }
-        let trouble = Trouble { listing, arming: self.arming.trouble.clone(), filesystem: filesystem.trouble() };
+        let trouble = Trouble { listing, arming: self.arming.trouble.clone(), filesystem: unreliable(filesystem) };
         self.seen = match stamp {
             Ok(stamp) if trouble.is_none() => Some(Seen { stamp, at, filesystem }),
             _ => None,
@@ -226,7 +225,7 @@ impl Driver {
         let now = Instant::now();
         if self.arming.backoff.is_ready(now) {
             self.arming.trouble = self.backend.arm(target, &self.hints).err();
-            // Trouble with the directory is no reason to leave the backend alone for long.
+            // Trouble with the directory itself is no reason to pause the backend for long.
             if self.arming.trouble.as_ref().is_some_and(|why| !why.is_blind()) {
                 self.arming.backoff.handle_failure(now);
             }
@@ -239,7 +238,7 @@ impl Driver {
         ledger.publish(Bulletin::SILENCE, &self.outbox);
     }
 
-    /// Tells what a complete look has found. `called` if somebody waits to hear who listens, too.
+    /// Reports what a complete scan has found. `called` if a caller of `sync` also waits for the sockets to be probed.
     fn tell(&mut self, trouble: Trouble, called: bool) {
         let Bulletin { before, after } = self.health.handle_look(trouble.worst());
         lock(&self.ledger).publish(Bulletin { before, after: None }, &self.outbox);
@@ -250,15 +249,15 @@ impl Driver {
         self.outbox.push(after);
     }
 
-    /// Asks who listens.
+    /// Checks which sockets are live.
     fn judge(&self) {
         let arrivals = lock(&self.ledger).roster().arrivals();
-        // Not under the lock: the consumer may go on meanwhile.
+        // Not under the lock, so that the consumer can continue meanwhile.
         Ledger::judge(&self.ledger, Poll::take(arrivals, self.probing));
         lock(&self.ledger).publish(Bulletin::SILENCE, &self.outbox);
     }
 
-    /// Connects to those whom the table lacks, to so many at most before something else has its turn.
+    /// Probes sockets that the table lacks, at most so many before other work can run.
     fn ask(&self, most: usize) {
         let mut ledger = lock(&self.ledger);
         ledger.ask(most);
@@ -266,7 +265,7 @@ impl Driver {
     }
 }
 
-/// What kept a look from being as good as it could be.
+/// What made a scan less reliable.
 struct Trouble {
     listing: Option<Why>,
     arming: Option<Why>,
@@ -283,7 +282,7 @@ impl Trouble {
     }
 }
 
-/// Tells the consumer that the thread is gone, however it goes.
+/// Tells the consumer that the thread has ended, for whatever reason.
 struct Finish(Arc<Outbox>);
 
 impl Drop for Finish {
@@ -301,9 +300,17 @@ fn refusal(dir: PathBuf, why: Why) -> Error {
     }
 }
 
-/// A number from 0 to 1, another one each time.
+/// A number from 0 to 1, different each time.
 fn spread() -> f64 {
     RandomState::new().build_hasher().finish() as f64 / u64::MAX as f64
+}
+
+/// What to say of a filesystem that others change without our kernel knowing.
+fn unreliable(filesystem: Filesystem) -> Option<Why> {
+    match filesystem {
+        Filesystem::Foreign(filesystem) => Some(Why::EventsUnreliable { filesystem }),
+        _ => None,
+    }
 }
 
 #[cfg(test)]

@@ -3,14 +3,12 @@
 use std::fmt;
 use std::io;
 
-use crate::roster::Change;
 use crate::socket::{Socket, SocketId};
 
-/// One item of the stream a [`Watcher`](crate::Watcher) is.
+/// One item of the stream of a [`Watcher`](crate::Watcher).
 ///
-/// The words are those of a list-and-watch protocol. A consumer that keeps a map and applies
-/// `InitApply` and `Added` as insertions and `Removed` as a deletion holds, after each event, what the
-/// directory held at some moment since.
+/// The events are those of a list-and-watch protocol. If you keep a map, insert on `InitApply` and `Added`, and delete
+/// on `Removed`, then after each event your map equals the directory at some moment since the last event.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Event {
@@ -18,16 +16,15 @@ pub enum Event {
     Init,
     /// This socket was there when the first listing was made.
     InitApply(Socket),
-    /// The first listing is whole. From here on, changes.
+    /// The first listing is complete. Changes follow.
     InitDone,
-    /// A socket has come: bound here, renamed into the directory, or put in the place of another.
-    /// Nobody need be listening on it yet: `bind` makes the file, `listen` comes later.
+    /// A socket has appeared: it was bound here, renamed into the directory, or replaced another. It need not be live
+    /// yet: `bind` creates the file, and `listen` comes later.
     Added(Socket),
-    /// Somebody listens on this socket, which was announced before by `InitApply` or `Added`; a datagram socket takes
-    /// messages. Comes at most once for each [`id`](Socket::id).
+    /// A server listens on this socket, which was announced before by `InitApply` or `Added`; or it is a datagram
+    /// socket, which takes messages. Comes at most once for each [`id`](Socket::id).
     Ready(Socket),
-    /// A socket is gone from its path. For one that was replaced this comes before the [`Added`] of its
-    /// successor.
+    /// A socket is gone from its path. If it was replaced, this comes before the [`Added`] of its successor.
     ///
     /// [`Added`]: Event::Added
     Removed {
@@ -36,37 +33,25 @@ pub enum Event {
         /// How it went.
         reason: Reason,
     },
-    /// From now on changes are seen late, or not at all until [`Resynced`](Event::Resynced). Comes again
-    /// when the cause changes.
+    /// Changes are noticed late, or not at all, until [`Resynced`](Event::Resynced). Comes again when the cause
+    /// changes.
     Degraded(Why),
-    /// What was missed has been made good: after this event, all that was announced is what a complete
-    /// look found. Ends a `Degraded`; comes alone where the kernel dropped hints and one look repaired
-    /// that at once.
+    /// A complete scan has found everything that was missed: after this event, what was announced is what the scan
+    /// found. Ends a `Degraded`; comes alone if the kernel dropped hints and one scan repaired that at once.
     Resynced,
 }
 
-impl From<Change> for Event {
-    fn from(change: Change) -> Self {
-        match change {
-            Change::Added(socket) => Self::Added(socket),
-            Change::Ready(socket) => Self::Ready(socket),
-            Change::Removed { id, reason } => Self::Removed { id, reason },
-        }
-    }
-}
-
-/// How a socket left its path, or its server left it.
+/// How a socket left its path, or lost its server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Reason {
-    /// Unlinked, renamed away, or the whole directory went; something that is no socket may have its
-    /// name now.
+    /// It was unlinked or renamed, or the whole directory went. A file that is not a socket may have its name now.
     Gone,
-    /// Another socket has its path; the `Added` of that one follows.
+    /// Another socket has its path. The `Added` of that socket follows.
     Replaced,
-    /// Its file is still there, and nobody is behind it any more. Nobody can come back to it: a new server makes a new
-    /// file, which is announced. (Should it be served after all, by somebody in another network namespace who took more
-    /// than two seconds from `bind` to `listen`, it is `Added` again.)
+    /// Its file is still there, but no process has the socket any more, and none can: a new server creates a new file,
+    /// which is announced. (If a server in another network namespace took more than two seconds from `bind` to
+    /// `listen`, the socket turns out to be served after all, and is `Added` again.)
     Stale,
 }
 
@@ -80,54 +65,51 @@ impl fmt::Display for Reason {
     }
 }
 
-/// Why a watcher cannot see as it should.
+/// Why a watcher cannot see all changes in time.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Why {
-    /// There is nothing at the directory's path. It is looked for until it is back.
+    /// The directory's path does not exist. The watcher waits until it is back.
     #[error("the directory does not exist")]
     Missing,
-    /// Something that is no directory has the path.
+    /// The path leads to a file that is not a directory.
     #[error("the path is not a directory")]
     NotADirectory,
-    /// The directory is there and could not be listed. Sockets already announced are kept: a failure
-    /// is not an absence.
+    /// The directory exists and could not be listed. Sockets that were announced stay: a failure proves nothing.
     #[error("the directory cannot be listed: {message}")]
     Unreadable {
-        /// The operating system's answer, to match on.
+        /// The operating system's error, for matching.
         kind: io::ErrorKind,
-        /// The same, to read.
+        /// The same, for people to read.
         message: String,
     },
-    /// Servers on other machines, or a program behind the filesystem, may change the directory, and the kernel does not
-    /// hear of it. It is looked at four times a second, for as long as it is watched.
+    /// Servers on other machines, or a program behind the filesystem, may change the directory without the kernel
+    /// noticing. The directory is scanned four times a second, as long as it is watched.
     #[error("{filesystem} does not report what others change")]
     EventsUnreliable {
-        /// What kind of filesystem it is.
+        /// The kind of filesystem.
         filesystem: &'static str,
     },
-    /// A limit of the kernel leaves no room for our watches. Changes are found by looking four times a
-    /// second.
+    /// A limit of the kernel leaves no room for our watches. Scans find changes, four times a second.
     #[error("{limit} is exhausted: raise it, or run fewer watchers")]
     LimitReached {
         /// The sysctl or resource limit that has been reached.
         limit: &'static str,
     },
-    /// The source of hints did not answer within its time. It is abandoned and another one started;
-    /// until then changes are found by looking four times a second.
+    /// The source of hints did not answer in time. It is abandoned and another one is started; until then, scans find
+    /// changes, four times a second.
     #[error("the source of hints does not answer")]
     BackendStuck,
-    /// The source of hints failed. It is started anew; until then changes are found by looking four
-    /// times a second.
+    /// The source of hints failed. It is restarted; until then, scans find changes, four times a second.
     #[error("the source of hints failed: {message}")]
     BackendFailed {
-        /// What it said.
+        /// Its error message.
         message: String,
     },
 }
 
 impl Why {
-    /// Whether nothing at all can be seen; otherwise changes are merely found late.
+    /// Whether no changes can be seen at all. Otherwise they are only found late.
     pub fn is_blind(&self) -> bool {
         match self {
             Self::Missing | Self::NotADirectory | Self::Unreadable { .. } => true,

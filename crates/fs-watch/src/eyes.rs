@@ -1,5 +1,5 @@
-//! The questions put to the filesystem. Every system call of a look is in this file, each may block for
-//! as long as the filesystem likes, and each answer is only true of the moment it was given.
+//! Queries to the filesystem. Every system call of a scan is in this file. Each may block for as long as the filesystem
+//! likes, and each answer is true only at the moment at which it was given.
 
 use std::ffi::{OsStr, OsString};
 use std::fs;
@@ -11,10 +11,9 @@ use std::time::{Duration, SystemTime};
 
 use rustix::fs::{AtFlags, FileType, Mode, OFlags, RawDir, StatxFlags, statx};
 use rustix::io::Errno;
-use socket_file::Facts;
+use socket_file::{Facts, Filesystem};
 
 use crate::event::Why;
-use crate::filesystem::Filesystem;
 use crate::roster::{Listing, Sighting};
 use crate::target::{Anchor, Identity, Target};
 
@@ -30,7 +29,7 @@ fn identity(metadata: &fs::Metadata) -> io::Result<Identity> {
     Ok(Identity { device: metadata.dev(), inode: metadata.ino(), birth: metadata.created().ok() })
 }
 
-/// A directory and when it was changed last: an entry that comes, goes or is renamed changes it.
+/// A directory and the time of its last change. An entry that comes, goes or is renamed changes it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Stamp {
     identity: Identity,
@@ -39,18 +38,18 @@ pub(crate) struct Stamp {
 }
 
 impl Stamp {
-    /// So long before a look the last change must have been for its time to be told from that of any later one. Kernels
-    /// before 6.13 stamp files with a clock that ticks every few milliseconds.
+    /// The last change must be at least this long before a scan; otherwise its time may equal that of a later change.
+    /// Kernels before 6.13 stamp files with a clock that ticks every few milliseconds.
     const TICK: Duration = Duration::from_secs(1);
 
-    /// Whether this stamp proves that nothing has changed since a look that began at `at` and found `before`.
+    /// Whether this stamp proves that nothing has changed since a scan that began at `at` and found `before`.
     pub(crate) fn proves_rest_since(&self, before: &Self, at: SystemTime) -> bool {
         let changed = socket_file::timestamp(before.changed.0, before.changed.1);
         self == before && at.duration_since(changed).is_ok_and(|age| age >= Self::TICK)
     }
 }
 
-/// The directory's stamp now.
+/// The directory's current stamp.
 pub(crate) fn stamp(dir: &Path) -> io::Result<Stamp> {
     let metadata = fs::metadata(dir)?;
     Ok(Stamp {
@@ -60,18 +59,18 @@ pub(crate) fn stamp(dir: &Path) -> io::Result<Stamp> {
     })
 }
 
-/// What kind of filesystem it is on.
+/// The kind of filesystem it is on.
 pub(crate) fn filesystem(dir: &Path) -> Filesystem {
     rustix::fs::statfs(dir).map_or(Filesystem::Other, |facts| Filesystem::of(facts.f_type as u64))
 }
 
-/// Makes the directory and those above it that are missing.
+/// Creates the directory and its missing parents.
 pub(crate) fn create(dir: &Path, mode: u32) -> io::Result<()> {
     fs::DirBuilder::new().recursive(true).mode(mode).create(dir)
 }
 
-/// What to watch in order to watch `dir`, which is absolute. Always answers: of a directory that is not
-/// there, or not to be reached, the nearest ancestor that is can be watched.
+/// What to watch in order to watch `dir`, which must be absolute. This always succeeds: if the directory does not exist
+/// or cannot be reached, the nearest ancestor that can be is watched.
 pub(crate) fn resolve(dir: &Path) -> Target {
     let mut anchors = Vec::with_capacity(2);
     anchors.extend(anchor(dir));
@@ -83,7 +82,7 @@ pub(crate) fn resolve(dir: &Path) -> Target {
     Target::new(directory, anchors)
 }
 
-/// The lowest existing directory above `path`, and the name in it that leads on.
+/// The lowest existing directory above `path`, and the name in it that leads further.
 fn anchor(path: &Path) -> Option<Anchor> {
     path.ancestors().find_map(|below| {
         let name = below.file_name()?.to_owned();
@@ -93,17 +92,18 @@ fn anchor(path: &Path) -> Option<Anchor> {
     })
 }
 
-/// The path without links; as it is where that leads elsewhere. `/proc/PID/root` is a link to `/` by its text, and leads into
-/// the mount namespace of the process all the same.
+/// The path without links; unchanged if that would lead elsewhere. For example, the text of the link `/proc/PID/root`
+/// is `/`, but it leads into the mount namespace of that process.
 fn canonical(path: &Path, identity: Identity) -> PathBuf {
     let canonical = fs::canonicalize(path).ok();
     let canonical = canonical.filter(|canonical| identify(canonical).is_ok_and(|found| found == identity));
     canonical.unwrap_or_else(|| path.to_owned())
 }
 
-/// Passes once over the directory. The second value says what kept the pass from reaching the end.
+/// Reads the directory once. The second value says what kept the listing from being complete.
 ///
-/// A directory that is not there has no sockets in it: that listing is complete, and empty. About so many are `expected`.
+/// A directory that does not exist has no sockets: its listing is complete and empty. `expected` is a guess of the
+/// number of sockets.
 pub(crate) fn list(dir: &Path, expected: usize, admits: impl Fn(&OsStr) -> bool) -> (Listing, Option<Why>) {
     let mut seen = Vec::with_capacity(expected);
     match read(dir, admits, &mut seen) {
@@ -115,7 +115,7 @@ pub(crate) fn list(dir: &Path, expected: usize, admits: impl Fn(&OsStr) -> bool)
     }
 }
 
-/// As many entries as a system call gives. The longest name takes less than 300 bytes.
+/// As many entries as one system call returns. The longest name takes less than 300 bytes.
 const PIECE: usize = 32 << 10;
 
 fn read(dir: &Path, admits: impl Fn(&OsStr) -> bool, seen: &mut Vec<(OsString, Facts)>) -> io::Result<()> {
@@ -125,7 +125,7 @@ fn read(dir: &Path, admits: impl Fn(&OsStr) -> bool, seen: &mut Vec<(OsString, F
     let mut entries = RawDir::new(&descriptor, piece.spare_capacity_mut());
     while let Some(entry) = entries.next() {
         let entry = entry?;
-        // Mostly known from the listing itself; one call more where the filesystem does not say.
+        // The listing usually tells the type; if the filesystem does not, one more call is needed.
         if !matches!(entry.file_type(), FileType::Socket | FileType::Unknown) {
             continue;
         }
@@ -138,13 +138,13 @@ fn read(dir: &Path, admits: impl Fn(&OsStr) -> bool, seen: &mut Vec<(OsString, F
             Ok(answer) if FileType::from_raw_mode(answer.stx_mode.into()) == FileType::Socket => {
                 seen.push((name.to_owned(), Facts::of_statx(&answer)));
             }
-            // Something else by now, or gone since it was listed: if it was known, it is in doubt.
+            // Another file by now, or gone since it was listed. If it was known, it is in doubt.
             Ok(_) | Err(Errno::NOENT) => {}
-            // Some sandboxes refuse the call and allow older ones.
+            // Some sandboxes reject this call and allow older ones.
             Err(error) => match look_at(dir, name) {
                 Sighting::Socket(facts) => seen.push((name.to_owned(), facts)),
                 Sighting::Other | Sighting::Absent => {}
-                // It is there and cannot be examined, so the rest must not be taken for everything.
+                // It is there and cannot be examined, so the listing must not count as complete.
                 Sighting::Unknown => return Err(error.into()),
             },
         }
@@ -152,7 +152,7 @@ fn read(dir: &Path, admits: impl Fn(&OsStr) -> bool, seen: &mut Vec<(OsString, F
     Ok(())
 }
 
-/// Looks at one name, not following a symbolic link.
+/// Looks up one name, without following a symbolic link.
 pub(crate) fn look_at(dir: &Path, name: &OsStr) -> Sighting {
     match fs::symlink_metadata(dir.join(name)) {
         Err(error) if error.kind() == io::ErrorKind::InvalidFilename => look_in(dir, name).unwrap_or(Sighting::Unknown),
@@ -160,7 +160,7 @@ pub(crate) fn look_at(dir: &Path, name: &OsStr) -> Sighting {
     }
 }
 
-/// The same for a path that is longer than a system call takes, of a directory whose own is not.
+/// The same for a path that is too long for a system call, in a directory whose own path is not.
 fn look_in(dir: &Path, name: &OsStr) -> io::Result<Sighting> {
     let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
     let directory = rustix::fs::open(dir, flags, Mode::empty())?;

@@ -1,8 +1,8 @@
-//! How well the watcher sees, and when to say so.
+//! How well the watcher sees changes, and when to report that.
 
 use crate::event::{Event, Why};
 
-/// Turns the outcome of each complete look into `Degraded` and `Resynced`. Pure.
+/// Turns the result of each complete scan into `Degraded` and `Resynced`. Pure.
 ///
 /// ```text
 ///           trouble                    other trouble
@@ -14,11 +14,11 @@ use crate::event::{Event, Why};
 #[derive(Debug, Default)]
 pub(crate) struct Health {
     trouble: Option<Why>,
-    /// Hints have been lost since the last look that ended well.
+    /// Hints have been lost since the last scan without trouble.
     gap: bool,
 }
 
-/// What to say before and after the changes a look has found.
+/// What to report before and after the changes of a scan.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Bulletin {
     pub(crate) before: Option<Event>,
@@ -30,7 +30,7 @@ impl Bulletin {
 }
 
 impl Health {
-    /// What was in the way of the last look.
+    /// The trouble of the last scan.
     pub(crate) fn trouble(&self) -> Option<&Why> {
         self.trouble.as_ref()
     }

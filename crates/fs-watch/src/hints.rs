@@ -1,8 +1,8 @@
-//! What may have changed: where backends leave their hints and the watching thread picks them up.
+//! What may have changed: backends put their hints here, and the watching thread takes them.
 //!
-//! A set, not a queue. A hint says no more than "look here", so the same hint twice is one, and many of
-//! them are "look everywhere". The set is therefore bounded, nothing put into it can be lost, and putting
-//! something in never waits for anybody.
+//! This is a set, not a queue. A hint says no more than "scan this name", so two equal hints are one, and too many of
+//! them become "scan everything". The set is therefore bounded, nothing in it can be lost, and adding to it never
+//! waits.
 
 use std::collections::HashSet;
 use std::ffi::OsString;
@@ -10,10 +10,10 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Waker};
 use std::time::Instant;
 
-/// Beyond so many names, looking at all of them is cheaper than remembering which.
+/// Beyond so many names, scanning all names is cheaper than remembering which.
 const MAX_NAMES: usize = 4096;
 
-/// Where a [`Backend`](crate::Backend) leaves its hints. Clones share one set.
+/// Where a [`Backend`](crate::Backend) puts its hints. Clones share one set.
 ///
 /// Every method returns at once, whatever the consumer of the events is doing.
 #[derive(Clone, Debug, Default)]
@@ -28,33 +28,33 @@ struct Shared {
     changed: Condvar,
 }
 
-/// Everything hinted since the last time somebody took it.
+/// All hints since they were last taken.
 #[derive(Debug, Default)]
 pub(crate) struct Dirty {
-    /// Look at these names.
+    /// Look up these names.
     pub(crate) names: HashSet<OsString>,
-    /// Look at all names.
+    /// Scan all names.
     pub(crate) everywhere: bool,
-    /// Hints have been dropped on the way here.
+    /// Hints were dropped on their way here.
     pub(crate) overflowed: bool,
-    /// The backend gives no more hints and must be started anew.
+    /// The backend gives no more hints and must be restarted.
     pub(crate) lost: bool,
-    /// The watcher was told to stop. Stays.
+    /// The watcher was told to stop. Never reset.
     pub(crate) stopped: bool,
-    /// The last ticket that [`Hints::call_for_look`] has given out, if that is news.
+    /// The last ticket that [`Hints::call_for_look`] returned, if it was not taken yet.
     pub(crate) called: Option<u64>,
-    /// The consumer has taken events and there is room for more.
+    /// The consumer has taken events, and there is room for more.
     drained: bool,
-    /// The consumer has found sockets that are to be asked about, or names that it leaves to the thread.
+    /// The consumer has found sockets to probe, or names that it leaves to the thread.
     left_over: bool,
-    /// Single names are the consumer's, not the thread's.
+    /// Single names are handled by the consumer, not by the thread.
     in_place: bool,
     tickets: u64,
     consumer: Option<Waker>,
 }
 
 impl Dirty {
-    /// Whether single names are not enough.
+    /// Whether looking up single names is not enough.
     pub(crate) fn wants_full_look(&self) -> bool {
         self.everywhere || self.overflowed || self.lost
     }
@@ -69,7 +69,7 @@ impl Dirty {
             && self.called.is_none()
     }
 
-    /// Leaves what stays.
+    /// Takes everything and keeps the permanent flags.
     fn take(&mut self) -> Self {
         let rest = Self {
             stopped: self.stopped,
@@ -87,21 +87,21 @@ impl Hints {
     pub fn name(&self, name: impl Into<OsString>) {
         let consumer = {
             let mut dirty = self.lock();
-            // Kept even if everything is to be looked at: a listing can miss a name, a look at it cannot.
+            // Kept even if everything is to be scanned: a listing can miss a name, a lookup cannot.
             dirty.names.insert(name.into());
             if dirty.names.len() > MAX_NAMES {
                 dirty.names.clear();
                 dirty.everywhere = true;
             }
             if dirty.is_empty() {
-                // The consumer's. One that does not wait will come by itself.
+                // For the consumer. If it is not waiting, it will look by itself.
                 dirty.consumer.take()
             } else {
                 self.shared.changed.notify_one();
                 None
             }
         };
-        // After the lock is free: a waker is foreign code.
+        // After the lock is released, because a waker is foreign code.
         if let Some(consumer) = consumer {
             consumer.wake();
         }
@@ -112,13 +112,13 @@ impl Hints {
         self.change(|dirty| dirty.everywhere = true);
     }
 
-    /// Hints have been dropped; nobody knows about which names.
+    /// Hints have been dropped, and it is unknown for which names.
     pub fn overflow(&self) {
         self.change(|dirty| dirty.overflowed = true);
     }
 
-    /// The backend has died or lost its bearings: no more hints will come until it is
-    /// [disarmed](crate::Backend::disarm) and armed again.
+    /// The backend has died or lost track: no more hints will come until it is [disarmed](crate::Backend::disarm) and
+    /// armed again.
     pub fn lost(&self) {
         self.change(|dirty| dirty.lost = true);
     }
@@ -131,7 +131,7 @@ impl Hints {
         self.change(|dirty| dirty.drained = true);
     }
 
-    /// Asks for a complete look that begins after this call, and gives the number under which its end will be told.
+    /// Requests a complete scan that begins after this call. Returns the number under which its end will be reported.
     pub(crate) fn call_for_look(&self) -> u64 {
         let mut ticket = 0;
         self.change(|dirty| {
@@ -144,7 +144,7 @@ impl Hints {
 
     // The thread's side.
 
-    /// Waits for a hint, or for `deadline`, and takes what there is.
+    /// Waits for a hint, or for `deadline`, and takes what is there.
     pub(crate) fn wait(&self, deadline: Instant) -> Dirty {
         let mut dirty = self.lock();
         while dirty.is_empty() {
@@ -160,8 +160,8 @@ impl Hints {
         dirty.take()
     }
 
-    /// Waits until the consumer has made room or calls for a look, leaving all hints where they are. Says whether to
-    /// go on.
+    /// Waits until the consumer has made room or requests a scan, and leaves all hints in place. Returns whether to
+    /// continue.
     pub(crate) fn wait_for_room(&self) -> bool {
         let mut dirty = self.lock();
         while !dirty.drained && !dirty.stopped && dirty.called.is_none() {
@@ -171,26 +171,26 @@ impl Hints {
         !dirty.stopped
     }
 
-    /// Whether somebody has called for a look.
+    /// Whether a scan was requested.
     pub(crate) fn is_called(&self) -> bool {
         self.lock().called.is_some()
     }
 
-    /// From now on single names are for the consumer to look at, or no longer. Those that have come by then, of which it
-    /// was not told, are still the thread's.
+    /// Sets whether the consumer handles single names from now on. Names that are already there, and about which it was
+    /// not told, are still for the thread.
     pub(crate) fn set_in_place(&self, in_place: bool) {
         let mut dirty = self.lock();
         dirty.left_over |= in_place && !dirty.in_place && !dirty.names.is_empty();
         dirty.in_place = in_place;
     }
 
-    // The consumer's side, while single names are its own.
+    // The consumer's side, while it handles single names.
 
-    /// Takes up to `most` names, unless something greater is to be done, which is the thread's. Without any, the task
-    /// will be woken when there are.
+    /// Takes up to `most` names, unless a larger task is due, which is for the thread. If there are none, the task will
+    /// be woken when there are.
     pub(crate) fn take_few(&self, most: usize, context: &Context<'_>) -> HashSet<OsString> {
         let mut dirty = self.lock();
-        // Also while names are the thread's: that may change while the task waits.
+        // Also while the thread handles names: that may change while the task waits.
         if !dirty.in_place || dirty.names.is_empty() || !dirty.is_empty() {
             match &mut dirty.consumer {
                 Some(waker) => waker.clone_from(context.waker()),
@@ -206,7 +206,7 @@ impl Hints {
         std::mem::take(&mut dirty.names)
     }
 
-    /// The thread is to go on with what the consumer has begun: with these names, and with sockets to ask about.
+    /// Tells the thread to continue what the consumer has begun: with these names, and with sockets to probe.
     pub(crate) fn leave(&self, names: HashSet<OsString>) {
         self.change(|dirty| {
             dirty.names.extend(names);
@@ -219,7 +219,7 @@ impl Hints {
         self.shared.changed.notify_one();
     }
 
-    /// The set is whole at every moment the lock is free, so a panic elsewhere does not spoil it.
+    /// The set is consistent whenever the lock is free, so a panic elsewhere does not spoil it.
     fn lock(&self) -> MutexGuard<'_, Dirty> {
         self.shared.dirty.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -267,7 +267,7 @@ mod tests {
         assert!(dirty.names.len() <= MAX_NAMES);
     }
 
-    /// Counts its wakings.
+    /// Counts its wake-ups.
     #[derive(Default)]
     struct Bell(AtomicUsize);
 

@@ -1,28 +1,28 @@
-//! When to ask whether somebody listens by now. Pure: the time is an argument.
+//! When to probe a new socket again. Pure: the time is an argument.
 //!
-//! `listen` leaves no trace in the filesystem and usually comes some microseconds after `bind`, on a busy machine a
-//! tenth of a second. So for three seconds a new socket is asked about again and again, in growing steps; after that with
-//! every safety look, like all others, and, as long as the kernel says that one is bound and does not listen, more often than
-//! once a second.
+//! `listen` leaves no trace in the filesystem. It usually comes some microseconds after `bind`, on a busy machine a
+//! tenth of a second later. A new socket is therefore probed again and again for three seconds, at growing intervals;
+//! after that with every safety scan, like all others. While the kernel says that a socket is bound and does not
+//! listen, probes come more often than once a second.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-/// Milliseconds after a socket has been seen first. At the last but one step a file that nothing is bound to is old enough
-/// to be [stale](crate::liveness::GRACE), also if the first answer came late.
+/// Milliseconds after a socket was first seen. At the last step but one, a file to which nothing is bound is old enough
+/// to be [stale](crate::liveness::GRACE), even if the first answer came late.
 const STEPS: [u64; 13] = [0, 1, 2, 5, 10, 25, 50, 100, 250, 500, 1_000, 2_100, 3_000];
 
-/// While a socket is bound and does not listen, all are asked about so often: `listen` is to be noticed within a second.
+/// While a socket is bound and does not listen, all are probed this often, so that `listen` is noticed within a second.
 const WHILE_BOUND: Duration = Duration::from_millis(750);
 
-/// Asking because of that takes at most this part of the time.
+/// Probing for that reason takes at most this fraction of the time.
 const SHARE_WHILE_BOUND: u32 = 20;
 
-/// Asking, whether it is about one socket or thousands, takes at most this part of the time.
+/// Probing, of one socket or of thousands, takes at most this fraction of the time.
 const SHARE: u32 = 4;
 
-/// The sockets that are young and not known to be served.
+/// The sockets that are new and not known to be live.
 #[derive(Debug, Default)]
 pub(crate) struct Ladder {
     climbers: HashMap<PathBuf, Climber>,
@@ -33,7 +33,7 @@ pub(crate) struct Ladder {
 #[derive(Debug)]
 struct Climber {
     began: Instant,
-    /// Into [`STEPS`].
+    /// An index into [`STEPS`].
     next: usize,
 }
 
@@ -44,18 +44,19 @@ impl Climber {
 }
 
 impl Ladder {
-    /// A socket has come.
+    /// A socket has appeared.
     pub(crate) fn handle_arrival(&mut self, path: PathBuf, now: Instant) {
         self.climbers.insert(path, Climber { began: now, next: 0 });
     }
 
-    /// It is known to be served, or gone.
+    /// It is known to be live, or gone.
     pub(crate) fn handle_settled(&mut self, path: &Path) {
         self.climbers.remove(path);
         self.give_back();
     }
 
-    /// All sockets have been asked about, which began and ended then. Who has not settled climbs on.
+    /// All sockets have been probed, beginning and ending at these times. Those that are not settled move to the next
+    /// step.
     pub(crate) fn handle_round(&mut self, began: Instant, now: Instant) {
         let cost = now.saturating_duration_since(began);
         self.rest_until = Some(now + (SHARE - 1) * cost);
@@ -69,25 +70,25 @@ impl Ladder {
         self.give_back();
     }
 
-    /// After a burst there is room for many and nobody in it.
+    /// Releases memory after a burst, when the room for many is empty.
     fn give_back(&mut self) {
         if self.climbers.is_empty() {
             self.climbers.shrink_to(64);
         }
     }
 
-    /// When to ask next on account of the young; `None` while there are none.
+    /// When to probe next because of new sockets; `None` if there are none.
     pub(crate) fn deadline(&self) -> Option<Instant> {
         let due = self.climbers.values().filter_map(Climber::due).min()?;
         Some(self.rest_until.map_or(due, |rest| due.max(rest)))
     }
 
-    /// When to ask next on account of a socket that is bound and does not listen.
+    /// When to probe next because of a socket that is bound and does not listen.
     pub(crate) fn next_round(&self) -> Option<Instant> {
         self.next_round
     }
 
-    /// Whether asking now would be too much.
+    /// Whether probing now would take too much time.
     pub(crate) fn is_resting(&self, now: Instant) -> bool {
         self.rest_until.is_some_and(|rest| now < rest)
     }
@@ -133,7 +134,7 @@ mod tests {
         ladder.handle_arrival("a".into(), start);
         ladder.handle_round(start + 30 * MILLISECOND, start + 30 * MILLISECOND);
         assert_eq!(ladder.deadline(), Some(start + 50 * MILLISECOND));
-        // One that came while the round ran has not had its turn.
+        // A socket that appeared during the round was not probed in it.
         ladder.handle_arrival("b".into(), start + 31 * MILLISECOND);
         ladder.handle_round(start + 30 * MILLISECOND, start + 30 * MILLISECOND);
         assert_eq!(ladder.deadline(), Some(start + 31 * MILLISECOND));

@@ -1,5 +1,4 @@
-//! The books: the roster, and who is still to be asked whether somebody listens. Whoever has them looks, and nobody else
-//! meanwhile.
+//! State that the thread and the consumer share: the roster and the pending probes. Scan only while you hold its lock.
 
 use std::collections::HashSet;
 use std::ffi::{OsStr, OsString};
@@ -17,7 +16,7 @@ use crate::ladder::Ladder;
 use crate::outbox::Outbox;
 use crate::roster::{Change, Roster};
 
-/// So many sockets that the table lacks are asked for one by one.
+/// Up to so many sockets that the table lacks are queried one by one.
 const FEW: usize = 64;
 
 #[derive(Debug)]
@@ -40,7 +39,7 @@ impl Ledger {
         &self.roster
     }
 
-    /// Lists the directory, and says what kept the listing from being complete.
+    /// Lists the directory, and returns what kept the listing from being complete.
     pub(crate) fn list(&mut self) -> Option<Why> {
         let (listing, trouble) = eyes::list(&self.dir, self.roster.len(), |name| self.roster.admits(name));
         self.roster.handle_listing(listing);
@@ -50,7 +49,7 @@ impl Ledger {
         trouble
     }
 
-    /// Looks at names that something was hinted about.
+    /// Looks up the names in hints.
     pub(crate) fn look_at_each(&mut self, names: HashSet<OsString>) {
         let now = Instant::now();
         for name in names {
@@ -69,30 +68,30 @@ impl Ledger {
         self.roster.handle_sighting(name, sighting);
     }
 
-    /// When to [`judge`](Self::judge) on account of sockets that have come lately, or to [`ask`](Self::ask).
+    /// When to [`judge`](Self::judge) because of new sockets, or to [`ask`](Self::ask).
     pub(crate) fn deadline(&self, now: Instant) -> Option<Instant> {
         if self.roster.has_suspects() { Some(now) } else { self.judgement() }
     }
 
-    /// Whether sockets that have come lately want to be judged now.
+    /// Whether new sockets must be judged now.
     pub(crate) fn must_judge(&self, now: Instant) -> bool {
         self.judgement().is_some_and(|due| due <= now)
     }
 
-    /// When to ask again, because a socket is young, or bound and not listening.
+    /// When to probe again, because a socket is new, or bound and not listening.
     fn judgement(&self) -> Option<Instant> {
         let bound = self.roster.has_bound().then(|| self.ladder.next_round()).flatten();
         self.ladder.deadline().into_iter().chain(bound).min()
     }
 
-    /// Whether to judge with a look that nobody waits for.
+    /// Whether to judge together with a periodic scan.
     pub(crate) fn may_judge(&self, now: Instant) -> bool {
         self.probing != Probing::Off && !self.ladder.is_resting(now)
     }
 
-    /// Takes in the kernel's table, and a second one before it takes for missing what the first one lacks.
+    /// Applies the kernel's table. If it lacks a socket, reads a second table before it concludes anything.
     ///
-    /// The lock is held only in between: the consumer may go on while a table is read.
+    /// The lock is held only in between, so that the consumer can continue while a table is read.
     pub(crate) fn judge(ledger: &Mutex<Self>, mut poll: Poll) {
         let misses_another = lock(ledger).take_in(&poll);
         if misses_another && poll.read_again() {
@@ -100,7 +99,7 @@ impl Ledger {
         }
     }
 
-    /// Says whether a second table is worth its price.
+    /// Returns whether a second table is worth its cost.
     fn take_in(&mut self, Poll { arrivals, table, began }: &Poll) -> bool {
         let find = table.as_ref().map(|table| |facts: &Facts| table.get(facts.file()).copied());
         self.has_table = find.is_some();
@@ -112,7 +111,7 @@ impl Ledger {
         self.roster.misses_another()
     }
 
-    /// Connects to some of those whom the table lacks.
+    /// Probes some of the sockets that the table lacks.
     pub(crate) fn ask(&mut self, most: usize) {
         for _ in 0..most {
             let Some((name, facts)) = self.roster.poll_suspect() else { return };
@@ -125,11 +124,11 @@ impl Ledger {
         }
     }
 
-    /// Whether a suspect is in the kernel's table all the same, asked for by its number: then it is left in peace, and a
-    /// refusal, which is what a socket says that is bound and does not listen, would prove nothing.
+    /// Whether a suspect is in the kernel's table after all, queried by its number. Then it is not probed: a socket
+    /// that is bound and does not listen would answer `ECONNREFUSED`, which would prove nothing.
     ///
-    /// A question costs as much as a table. When many have gone at once it is put for those alone to whom it makes a
-    /// difference.
+    /// One query costs as much as a table. If many have disappeared at once, only those are queried for which it makes
+    /// a difference.
     fn is_still_there(&mut self, name: &OsStr, facts: &Facts) -> bool {
         let Some((number, verdict)) = self.roster.last_entry(name) else { return false };
         if verdict == Verdict::Listening && self.roster.suspects() > FEW {
@@ -141,12 +140,12 @@ impl Ledger {
                 true
             }
             Ok(_) => false,
-            // Nothing follows from a question that failed.
+            // A query that failed proves nothing.
             Err(_) => true,
         }
     }
 
-    /// The changes found since the last time, to be told.
+    /// The changes since the last call, as events.
     pub(crate) fn take_changes(&mut self) -> impl Iterator<Item = Event> {
         let Self { roster, ladder, probing, .. } = self;
         let now = Instant::now();
@@ -162,13 +161,14 @@ impl Ledger {
         })
     }
 
-    /// Tells the changes, and what is to be said before and after them.
+    /// Reports the changes, and the events that come before and after them.
     pub(crate) fn publish(&mut self, Bulletin { before, after }: Bulletin, outbox: &Outbox) {
         outbox.push(before.into_iter().chain(self.take_changes()).chain(after));
     }
 }
 
-/// The books are whole whenever the lock is free, but for a panic of a backend's hint, which ends the thread anyway.
+/// The ledger is consistent whenever the lock is free, except after a panic in a hint of a backend, which ends the
+/// thread anyway.
 pub(crate) fn lock(ledger: &Mutex<Ledger>) -> MutexGuard<'_, Ledger> {
     ledger.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -182,14 +182,14 @@ pub(crate) struct Poll {
 }
 
 impl Poll {
-    /// Reads the table. `arrivals` is the roster's count before.
+    /// Reads the table. `arrivals` is the roster's count from before.
     pub(crate) fn take(arrivals: u64, probing: Probing) -> Self {
         let began = Instant::now();
         let table = (probing != Probing::Off).then(Table::read).and_then(Result::ok);
         Self { arrivals, table, began }
     }
 
-    /// Adds what a second table has, and says whether there is one.
+    /// Adds what a second table has, and returns whether there is one.
     fn read_again(&mut self) -> bool {
         self.table.as_mut().is_some_and(|table| table.read_again().is_ok())
     }
@@ -202,7 +202,7 @@ mod tests {
 
     use super::*;
 
-    /// A table in which a neighbour's end has hidden what is there.
+    /// A table from which a socket is missing because another one closed.
     fn torn(arrivals: u64) -> Poll {
         Poll { arrivals, table: Some(Table::default()), began: Instant::now() }
     }
@@ -210,7 +210,7 @@ mod tests {
     #[test]
     fn a_socket_that_one_table_lacks_is_looked_up_in_a_second_before_anybody_knocks() {
         let dir = tempfile::tempdir().unwrap();
-        // Whoever knocks here is refused, and what was in the table and refuses is stale.
+        // A connection here is refused, and a socket that was in the table and refuses counts as stale.
         let socket = socket_with(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None).unwrap();
         bind(&socket, &SocketAddrUnix::new(dir.path().join("a")).unwrap()).unwrap();
         let roster = Roster::new(dir.path(), DotFiles::Ignored);

@@ -1,4 +1,4 @@
-//! Events on their way from the watching thread to the consumer's task.
+//! Events on their way from the watching thread to the consumer.
 
 use std::collections::{BTreeMap, HashSet, VecDeque};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -9,16 +9,15 @@ use crate::event::{Event, Why};
 use crate::hints::Hints;
 use crate::socket::{Socket, SocketId};
 
-/// With so many events waiting, the thread stops looking until the consumer has caught up. What happens
-/// meanwhile leaves its mark in the hints, so nothing is lost; it is seen later, and what came and went in
-/// between is not seen at all.
+/// When so many events wait, the thread stops scanning until the consumer has caught up. Changes meanwhile leave hints,
+/// so no final state is lost; they are noticed later, and what came and went in between is not noticed at all.
 const HIGH_WATER: usize = 1024;
 
-/// Below this the thread is woken to go on.
+/// Below this the thread is woken to continue.
 const LOW_WATER: usize = HIGH_WATER / 2;
 
-/// A queue between one thread and one task. Bounded by [`HIGH_WATER`] plus what one look can find, which
-/// is at most three events per socket; twice as much if the consumer calls for looks and takes nothing.
+/// A queue between one thread and one task. Bounded by [`HIGH_WATER`] plus what one scan can find, which is at most
+/// three events per socket; twice as much if the consumer requests scans without taking events.
 #[derive(Debug)]
 pub(crate) struct Outbox {
     state: Mutex<State>,
@@ -33,11 +32,11 @@ struct State {
     finished: bool,
     starving: bool,
     consumer: Option<Waker>,
-    /// The last look called for that has ended, and what was in its way.
+    /// The last requested scan that has ended, and its trouble.
     looked: (u64, Option<Why>),
-    /// How many have ended since the consumer has taken something.
+    /// How many have ended since the consumer took an event.
     untaken: u32,
-    /// Who waits for which. Whoever has ceased to is dropped with the end of that look.
+    /// The callers, each with the scan it waits for. One that has stopped waiting is dropped when that scan ends.
     callers: BTreeMap<u64, Waker>,
 }
 
@@ -48,7 +47,7 @@ impl Outbox {
 
     // The thread's side.
 
-    /// The outcome of the first look.
+    /// The outcome of the first scan.
     pub(crate) fn started(&self, outcome: Result<(), Error>) {
         self.change(|state| state.start = Some(outcome));
     }
@@ -60,14 +59,14 @@ impl Outbox {
         }
     }
 
-    /// Whether to look for more. If not, the consumer will [say](Hints::drained) when.
+    /// Whether to scan further. If not, the consumer will [tell the thread](Hints::drained) when to.
     pub(crate) fn has_room(&self) -> bool {
         let mut state = self.lock();
         state.starving = state.events.len() >= HIGH_WATER;
         !state.starving
     }
 
-    /// The look called for under this number, and all before, have ended: what they found is in the queue.
+    /// The scan with this number, and all before it, have ended: what they found is in the queue.
     pub(crate) fn looked(&self, ticket: u64, trouble: Option<Why>) {
         let waiting = {
             let mut state = self.lock();
@@ -82,7 +81,7 @@ impl Outbox {
         waiting.into_values().for_each(Waker::wake);
     }
 
-    /// The thread is at its end.
+    /// The thread has ended.
     pub(crate) fn finish(&self) {
         self.change(|state| state.finished = true);
         let waiting = std::mem::take(&mut self.lock().callers);
@@ -91,7 +90,7 @@ impl Outbox {
 
     // The consumer's side.
 
-    /// Ready once; `None` if the thread ended before it could say.
+    /// Ready once; `None` if the thread ended before it could report.
     pub(crate) fn poll_started(&self, context: &Context<'_>) -> Poll<Option<Result<(), Error>>> {
         self.poll(context, |state| match state.start.take() {
             Some(outcome) => Some(Some(outcome)),
@@ -117,7 +116,7 @@ impl Outbox {
         Some(event)
     }
 
-    /// `None` when the thread has ended and all it left has been taken.
+    /// `None` when the thread has ended and all its events have been taken.
     pub(crate) fn poll_event(&self, context: &Context<'_>) -> Poll<Option<Event>> {
         if let Some(event) = self.take_event() {
             return Poll::Ready(Some(event));
@@ -131,7 +130,7 @@ impl Outbox {
         ended.map(|()| if more { self.take_event() } else { None })
     }
 
-    /// `None` if the thread ended before it has looked; otherwise what kept it from seeing.
+    /// `None` if the thread ended before the scan; otherwise the trouble of the scan.
     pub(crate) fn poll_looked(&self, ticket: u64, context: &Context<'_>) -> Poll<Option<Option<Why>>> {
         let mut state = self.lock();
         if state.looked.0 >= ticket {
@@ -165,7 +164,7 @@ impl Outbox {
             apply(&mut state);
             state.consumer.take()
         };
-        // After the lock is free: a waker is foreign code.
+        // After the lock is released, because a waker is foreign code.
         if let Some(consumer) = consumer {
             consumer.wake();
         }
@@ -183,7 +182,8 @@ fn store(slot: &mut Option<Waker>, context: &Context<'_>) {
     }
 }
 
-/// Drops what came and went while nobody took anything, as if no look had met it, and trouble that others have followed.
+/// Drops sockets that came and went while no event was taken, as if no scan had seen them, and trouble that later
+/// trouble replaced.
 fn forget_episodes(events: &mut VecDeque<Event>) {
     let came: HashSet<SocketId> = events.iter().filter_map(arrival).map(Socket::id).collect();
     let went = events.iter().filter_map(|event| match event {
@@ -192,7 +192,7 @@ fn forget_episodes(events: &mut VecDeque<Event>) {
     });
     let went: HashSet<SocketId> = went.collect();
     let (mut degraded, mut resynced) = (false, false);
-    // From the back, so that of trouble the last is kept.
+    // From the back, so that the last trouble stays.
     let kept = std::mem::take(events).into_iter().rev().filter(|event| match event {
         Event::InitApply(socket) | Event::Added(socket) | Event::Ready(socket) => !went.contains(&socket.id()),
         Event::Removed { id, .. } => !went.contains(id),
@@ -261,7 +261,7 @@ mod tests {
         look(10_000, &["a", "c"], 10_000);
         forget_episodes(&mut outbox.lock().events);
         let rest: Vec<_> = std::iter::from_fn(|| outbox.take_event()).collect();
-        // What it knew is gone, what there is now has come, and each was said in that order.
+        // Sockets that the consumer knew are gone and new ones have come, and each change was reported in that order.
         let told = rest.iter().map(|event| match event {
             Event::Removed { id, .. } => format!("-{}", id.path.display()),
             Event::Added(socket) => format!("+{}", socket.path.display()),

@@ -1,14 +1,14 @@
-//! When to look, and when to try again. Pure: the time is an argument.
+//! When to scan, and when to try again. Pure: the time is an argument.
 
 use std::time::{Duration, Instant};
 
-/// How often to look while hints cannot be relied upon.
+/// How often to scan while hints cannot be trusted.
 pub(crate) const WHILE_TROUBLED: Duration = Duration::from_millis(250);
 
-/// When the next complete look is due.
+/// When the next complete scan is due.
 #[derive(Debug)]
 pub(crate) struct Pace {
-    /// Between looks nobody asked for.
+    /// The time between periodic scans.
     interval: Duration,
     next: Instant,
     rest_until: Instant,
@@ -19,22 +19,22 @@ impl Pace {
         Self { interval, next: now, rest_until: now }
     }
 
-    /// `spread`, from 0 to 1, takes up to a tenth off the interval, so that many watchers started
-    /// together do not look together for ever.
+    /// `spread`, from 0 to 1, takes up to a tenth off the interval, so that many watchers that were started together do
+    /// not keep scanning at the same moments.
     pub(crate) fn handle_look(&mut self, began: Instant, now: Instant, well: bool, spread: f64) {
         let interval = if well { self.interval } else { self.interval.min(WHILE_TROUBLED) };
         self.next = now + interval.mul_f64(1.0 - spread.clamp(0.0, 1.0) / 10.0);
-        // At most a third of the time goes into looking, however fast somebody touches the directory.
+        // Scans take at most a third of the time, however fast the directory changes.
         self.rest_until = now + 2 * now.saturating_duration_since(began);
     }
 
-    /// When to look if nothing happens; `asked` if a hint already asks for a complete look.
+    /// When to scan if nothing happens; `asked` if a hint already requires a complete scan.
     pub(crate) fn deadline(&self, asked: bool) -> Instant {
         if asked { self.rest_until } else { self.next.max(self.rest_until) }
     }
 }
 
-/// When to try something again that keeps failing: at once, then after growing pauses.
+/// When to retry something that keeps failing: at once, then after growing pauses.
 #[derive(Debug, Default)]
 pub(crate) struct Backoff {
     failures: u32,
@@ -44,7 +44,7 @@ pub(crate) struct Backoff {
 impl Backoff {
     const FIRST: Duration = Duration::from_millis(250);
     const LONGEST: Duration = Duration::from_secs(30);
-    /// After so long a time without one, failures are forgotten.
+    /// After so long without a failure, earlier ones are forgotten.
     const MEMORY: Duration = Duration::from_secs(60);
 
     pub(crate) fn handle_failure(&mut self, now: Instant) {

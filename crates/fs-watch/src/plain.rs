@@ -1,4 +1,4 @@
-//! The plain view: two events into a channel, for whom a path is all there is to a socket.
+//! The simple interface: two events on a channel, if paths are all you need.
 
 use std::path::PathBuf;
 
@@ -8,23 +8,24 @@ use crate::error::Error;
 use crate::event::Event;
 use crate::watcher::Watcher;
 
-/// A socket came or went.
+/// A socket appeared or disappeared.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SocketEvent {
-    /// A socket is at this path: found there at the start, or new. Nobody need be listening yet.
+    /// A socket is at this path: it was there at the start, or is new. It need not be live yet.
     NewSocket(PathBuf),
-    /// The socket at this path is gone, or its server is. If another took its place, `NewSocket` follows.
+    /// The socket at this path is gone, or its server is. If another replaced it, `NewSocket` follows.
     SocketClosed(PathBuf),
 }
 
-/// Watches `dir` and sends what comes and goes, the sockets already there first, until the receiver is
-/// dropped.
+/// Watches `dir` and sends what appears and disappears, beginning with the sockets that are already there, until the
+/// receiver is dropped.
 ///
-/// A full channel makes it wait, and what happens to the directory meanwhile is not lost: once there is
-/// room, what has become of it is sent. A socket that came and went in the meantime is not mentioned. If
-/// the directory is deleted, its sockets are closed; if it is made again, watching goes on.
+/// A full channel makes it wait. Changes meanwhile are not lost: once there is room, it sends the current state. A
+/// socket that came and went in the meantime is not reported. If the directory is deleted, its sockets are closed; if
+/// it is created again, watching continues.
 ///
-/// For paths that were replaced, trouble and its end, or a listing with an end to it, take a [`Watcher`].
+/// If you need to know about replaced sockets, about trouble and its end, or where the first listing ends, use a
+/// [`Watcher`].
 ///
 /// # Errors
 ///
@@ -32,7 +33,7 @@ pub enum SocketEvent {
 ///
 /// # Cancel safety
 ///
-/// Dropping the future ends the watching; an event whose turn it was may be lost with it.
+/// Dropping the future ends the watching. The event that was being sent may be lost.
 pub async fn watch_for_new_sockets(dir: impl Into<PathBuf>, sender: mpsc::Sender<SocketEvent>) -> Result<(), Error> {
     let mut watcher = Watcher::start(dir).await?;
     let outcome = loop {

@@ -1,7 +1,7 @@
-//! Which sockets there are: decides from listings and `lstat` answers what has changed.
+//! Which sockets there are: decides what has changed, from listings and `lstat` answers.
 //!
-//! Pure: no clock, no descriptor, no task. Whoever drives it asks the filesystem and reports the
-//! answers; hints from the kernel never come here, only what a look has found.
+//! Pure: no clock, no descriptor, no task. The driver queries the filesystem and passes the answers. Hints from the
+//! kernel never reach this module; only results of scans do.
 //!
 //! ```text
 //!   handle_listing ──►┌────────┐──► poll_doubt    names to `lstat`: the listing lacked them
@@ -11,9 +11,9 @@
 //!                     └────────┘
 //! ```
 //!
-//! A listing is not a snapshot. `readdir` on a large ext4 directory can miss a file that was there all
-//! the time, if it is renamed meanwhile, or show it twice. Hence the rule that carries everything: what a
-//! listing shows is there, what it lacks is only *in doubt*, and an absence counts when `lstat` says so.
+//! A listing is not a snapshot. If files are renamed meanwhile, `readdir` on a large ext4 directory can miss a file
+//! that was there all the time, or show it twice. Hence the most important rule: what a listing shows is there; what it
+//! lacks is only *in doubt*, and is gone only when `lstat` says so.
 
 use std::collections::{HashMap, VecDeque};
 use std::ffi::{OsStr, OsString};
@@ -38,9 +38,9 @@ pub use look::{Listing, Sighting};
 use change::Changes;
 use known::Known;
 
-/// The sockets of one directory, as far as looks have shown.
+/// The sockets of one directory, as far as scans have shown.
 ///
-/// Memory: one entry per socket file that is there, nothing for those that are gone.
+/// Memory: one entry for each existing socket file, and nothing for those that are gone.
 ///
 /// ```
 /// use std::time::UNIX_EPOCH;
@@ -68,15 +68,15 @@ pub struct Roster {
     arrivals: u64,
     doubts: VecDeque<OsString>,
     suspects: VecDeque<OsString>,
-    /// Whether one of them is missed for the first time.
+    /// Whether the table lacks one of them for the first time.
     is_news: bool,
-    /// Whether one was bound and did not listen when it was last asked about.
+    /// Whether one was bound and did not listen when it was last probed.
     has_bound: bool,
     changes: Changes,
 }
 
 impl Roster {
-    /// An empty roster. `dir` is only put in front of names; it is not looked at.
+    /// An empty roster. `dir` is only prefixed to names; the directory itself is not accessed.
     pub fn new(dir: impl Into<PathBuf>, dot_files: DotFiles) -> Self {
         Self {
             dot_files,
@@ -92,7 +92,7 @@ impl Roster {
         }
     }
 
-    /// The directory whose roster this is.
+    /// The directory of this roster.
     pub fn dir(&self) -> &Path {
         self.changes.dir()
     }
@@ -102,9 +102,9 @@ impl Roster {
         self.dot_files.admit(name)
     }
 
-    /// Takes in what one pass over the directory has shown.
+    /// Applies the result of one pass over the directory.
     ///
-    /// Doubts left from an earlier listing are dropped; a complete listing raises its own.
+    /// Doubts from an earlier listing are dropped; a complete listing raises its own.
     pub fn handle_listing(&mut self, listing: Listing) {
         self.round += 1;
         self.doubts.clear();
@@ -125,7 +125,7 @@ impl Roster {
         }
     }
 
-    /// Takes in the answer to a look at one name, asked for by [`poll_doubt`](Self::poll_doubt) or not.
+    /// Applies the result of a lookup of one name, whether [`poll_doubt`](Self::poll_doubt) asked for it or not.
     pub fn handle_sighting(&mut self, name: OsString, sighting: Sighting) {
         if !self.admits(&name) {
             return;
@@ -137,17 +137,17 @@ impl Roster {
         }
     }
 
-    /// How many sockets have come so far: what a table read after this can tell of.
+    /// How many sockets have appeared so far. A table that is read after this can show these.
     pub fn arrivals(&self) -> u64 {
         self.arrivals
     }
 
-    /// Takes in the kernel's table of sockets, or that there is none to be had.
+    /// Applies the kernel's table of sockets, or the fact that there is none.
     ///
-    /// `find` looks a file up in it. Sockets that came after the first `arrivals` are not judged by it, because
-    /// it may be older than they are. Those it lacks are suspects if it is time to connect to them. One whose file has
-    /// another of the kernel's sockets than before comes into [doubt](Self::poll_doubt): if a look finds the same file, it is
-    /// another all the same, because a file is bound once.
+    /// `find` searches the table for a file. Sockets that appeared after the first `arrivals` are not judged by it,
+    /// because the table may be older than they are. Those that it lacks become suspects if it is time to probe them.
+    /// If the kernel now has another socket for a file than before, the file comes into [doubt](Self::poll_doubt): even
+    /// if a lookup finds the same file, it is another one, because a file is bound only once.
     pub fn handle_table(&mut self, find: Option<impl Fn(&Facts) -> Option<Entry>>, arrivals: u64, now: Instant) {
         self.suspects.clear();
         self.is_news = false;
@@ -164,7 +164,7 @@ impl Roster {
             self.has_bound |= known.is_bound();
             let was_in_table = known.liveness.is_from_table();
             let is_time = match was_in_table {
-                // Without a table nothing has vanished from it.
+                // If there is no table, nothing has disappeared from it.
                 true => find.is_some(),
                 false => known.retry.is_due(now),
             };
@@ -176,13 +176,13 @@ impl Roster {
         }
     }
 
-    /// Whether the table lacks a socket that it had, or that it has not lacked before. All others are not in it for as long as
-    /// they are there: a file is bound once.
+    /// Whether the table lacks a socket that it had, or one that it lacks for the first time. All others stay missing
+    /// from it as long as they exist, because a file is bound only once.
     pub(crate) fn misses_another(&self) -> bool {
         self.is_news
     }
 
-    /// The number of the kernel's socket behind a suspect that the table had, and what was known of it.
+    /// The number of the kernel's socket behind a suspect that the table had, and its last verdict.
     pub(crate) fn last_entry(&self, name: &OsStr) -> Option<(u32, Verdict)> {
         let Liveness { verdict, evidence } = self.known.get(name)?.liveness;
         match evidence {
@@ -191,7 +191,7 @@ impl Roster {
         }
     }
 
-    /// A [suspect](Self::poll_suspect) has turned out to be in the kernel's table all the same.
+    /// A [suspect](Self::poll_suspect) turned out to be in the kernel's table after all.
     pub(crate) fn handle_entry(&mut self, name: &OsStr, entry: &Entry) {
         if let Some(known) = self.known.get_mut(name)
             && known.handle_entry(name, entry, &mut self.changes)
@@ -200,17 +200,17 @@ impl Roster {
         }
     }
 
-    /// Whether there are sockets to connect to.
+    /// Whether there are sockets to probe.
     pub fn has_suspects(&self) -> bool {
         !self.suspects.is_empty()
     }
 
-    /// How many, at most.
+    /// How many there are, at most.
     pub(crate) fn suspects(&self) -> usize {
         self.suspects.len()
     }
 
-    /// The next socket to connect to, in order to learn whether somebody listens.
+    /// The next socket to probe, in order to find out whether a server listens.
     pub fn poll_suspect(&mut self) -> Option<(OsString, Facts)> {
         loop {
             let name = self.suspects.pop_front()?;
@@ -220,10 +220,10 @@ impl Roster {
         }
     }
 
-    /// Takes in what the kernel said of a [suspect](Self::poll_suspect) otherwise; `None` if it was not asked.
+    /// Applies the kernel's other answer about a [suspect](Self::poll_suspect); `None` if it was not probed.
     ///
-    /// How old its file is follows from when a table first lacked it, not from the wall clock, which may have been set. A
-    /// socket that the table had, that two in a row have no more, and of which nothing else can be learned is stale.
+    /// The age of its file counts from when a table first lacked it, not from the wall clock, which may have been set.
+    /// A socket is stale if the table had it, two tables in a row lack it, and nothing else can be found out.
     pub fn handle_answer(&mut self, name: &OsStr, answer: Option<(Answer, Kind)>, now: Instant) {
         if let Some(known) = self.known.get_mut(name) {
             known.handle_answer(name, answer, now, &mut self.changes);
@@ -231,13 +231,13 @@ impl Roster {
         }
     }
 
-    /// Whether a socket is bound and does not listen, as far as was known when all were last asked about.
+    /// Whether a socket was bound and did not listen when all were last probed.
     pub(crate) fn has_bound(&self) -> bool {
         self.has_bound
     }
 
-    /// Something may have happened to this socket. Says whether it is one that is not known to be served; if so it may be
-    /// connected to again.
+    /// Something may have happened to this socket. Returns whether it is one that is not known to be live; if so, it
+    /// may be probed again.
     pub fn handle_stir(&mut self, name: &OsStr) -> bool {
         match self.known.get_mut(name) {
             Some(known) if !known.is_ready() => {
@@ -248,18 +248,17 @@ impl Roster {
         }
     }
 
-    /// The next name whose absence from a complete listing wants to be confirmed. A doubt nobody answers
-    /// removes nothing.
+    /// The next name whose absence from a complete listing must be confirmed. An unanswered doubt removes nothing.
     pub fn poll_doubt(&mut self) -> Option<OsString> {
         self.doubts.pop_front()
     }
 
-    /// The next change, in the order in which it must be told.
+    /// The next change, in the order in which it must be reported.
     pub fn poll_change(&mut self) -> Option<Change> {
         self.changes.poll()
     }
 
-    /// All sockets now announced, by name. Changes not yet polled are already in it.
+    /// All announced sockets, by name. This already includes changes that were not polled yet.
     pub fn sockets(&self) -> impl Iterator<Item = Socket> + '_ {
         let announced = self.known.iter().filter(|(_, known)| known.is_announced());
         let mut announced: Vec<_> = announced.collect();
@@ -294,8 +293,8 @@ impl Roster {
 
     fn forget(&mut self, name: &OsStr) {
         if let Some(known) = self.known.remove(name) {
-            // One number for all paths that are gone, instead of one for each: whatever comes next, at
-            // whichever path, lies above every generation that path has had.
+            // One number for all paths that are gone, instead of one for each: the next socket at any of these paths
+            // has a higher generation than any earlier one there.
             self.unused = self.unused.max(known.leave(name, &mut self.changes));
         }
     }

@@ -1,4 +1,4 @@
-//! A socket as the directory shows it: where it is, which one it is, whose it is.
+//! A socket as the directory shows it: where it is, which one it is, and who owns it.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -9,28 +9,28 @@ use socket_file::{Facts, Kind, Liveness};
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Socket {
-    /// The watched directory as it was given, joined with the socket's name. Bytes, not necessarily
-    /// UTF-8; escape it (`{:?}`) before it reaches a terminal.
+    /// The watched directory as you gave it, joined with the socket's name. It need not be UTF-8; escape it (`{:?}`)
+    /// before you print it to a terminal.
     pub path: PathBuf,
     /// Which of the sockets that have lived at `path` this one is.
     pub generation: Generation,
-    /// What `lstat` said when it was last looked at.
+    /// What the last `lstat` returned.
     pub facts: Facts,
-    /// What kind of socket it is. The file does not tell: unknown until the kernel's table or a connection has.
+    /// The kind of socket. The file does not show it: unknown until the kernel's table or a connection does.
     pub kind: Kind,
-    /// Whether somebody serves it, as far as has been asked. Seldom known yet in an [`Added`](crate::Event::Added),
-    /// always in a [`Ready`](crate::Event::Ready).
+    /// Whether a server uses it, as far as probes have shown. Seldom known in an [`Added`](crate::Event::Added), always
+    /// in a [`Ready`](crate::Event::Ready).
     pub liveness: Liveness,
 }
 
 impl Socket {
-    /// The name under which a later [`Removed`](crate::Event::Removed) speaks of this socket.
+    /// The id that a later [`Removed`](crate::Event::Removed) of this socket has.
     pub fn id(&self) -> SocketId {
         SocketId { path: self.path.clone(), generation: self.generation }
     }
 }
 
-/// One socket among all that ever lived in the directory while it was watched.
+/// One socket among all that have existed in the directory while it was watched.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SocketId {
     /// As in [`Socket::path`].
@@ -39,11 +39,11 @@ pub struct SocketId {
     pub generation: Generation,
 }
 
-/// Tells sockets apart that lived at one path, one after the other.
+/// Distinguishes sockets that existed at the same path, one after the other.
 ///
-/// At any one path generations only rise. A socket that is replaced while it is known is followed by
-/// exactly the next generation; one that comes back to a path that was empty may skip some, because
-/// nothing is remembered of names that are gone.
+/// At one path, generations only rise. A socket that is replaced while it is known is followed by exactly the next
+/// generation. If a path was empty in between, the next socket may skip some, because nothing is remembered about names
+/// that are gone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Generation(u64);
 
@@ -51,11 +51,11 @@ impl Generation {
     pub(crate) const FIRST: Self = Self(1);
 
     pub(crate) fn next(self) -> Self {
-        // At a billion replacements a second this lasts five hundred years.
+        // At a billion replacements a second, this lasts five hundred years.
         Self(self.0.saturating_add(1))
     }
 
-    /// The bare number, from 1.
+    /// The number itself, from 1.
     pub fn value(self) -> u64 {
         self.0
     }

@@ -1,4 +1,4 @@
-//! What a backend is asked to keep an eye on: the directory, and the path that leads to it.
+//! What a backend must watch: the directory, and the path that leads to it.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -6,11 +6,11 @@ use std::time::SystemTime;
 
 use crate::hints::Hints;
 
-/// A directory as it stands at one moment.
+/// A directory at one moment.
 ///
-/// A watch follows a file, not a name. If the directory is moved away, or deleted while a listener made
-/// in it lives, its own watch stays silent (the kernel reports the end only with the last descriptor), so
-/// the names that lead to it need watching as well: the [`Anchor`]s.
+/// A watch follows a file, not a name. If the directory is moved away, or deleted while a listener that was created in
+/// it is alive, its own watch stays silent (the kernel reports the end only with the last descriptor). The names that
+/// lead to it must therefore be watched as well: the [`Anchor`]s.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Target {
     directory: Option<Directory>,
@@ -23,7 +23,7 @@ struct Directory {
     identity: Identity,
 }
 
-/// A name which, if something happens to it, may make the path lead elsewhere.
+/// A name that may change where the path leads, if something happens to it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Anchor {
     /// An existing directory; canonical, unless that would lead elsewhere.
@@ -32,7 +32,7 @@ pub struct Anchor {
     pub name: OsString,
 }
 
-/// Tells a directory from another one at the same path, also when the inode number is used again.
+/// Distinguishes a directory from another one at the same path, even if the inode number is reused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Identity {
     pub(crate) device: u64,
@@ -46,8 +46,8 @@ impl Target {
         Self { directory, anchors }
     }
 
-    /// The directory's canonical path, or its path as it is where the canonical one leads elsewhere (`/proc/PID/root`); none
-    /// while it does not exist.
+    /// The directory's canonical path, or its path as given if the canonical one leads elsewhere (`/proc/PID/root`);
+    /// `None` while it does not exist.
     pub fn directory(&self) -> Option<&Path> {
         self.directory.as_ref().map(|directory| directory.path.as_path())
     }
@@ -61,13 +61,12 @@ impl Target {
         self.directory.as_ref().map(|directory| directory.identity)
     }
 
-    /// Whether both speak of one directory at one path: if so, a watch on it is still good.
+    /// Whether both describe the same directory at the same path. Then a watch on it is still valid.
     pub fn is_same_directory(&self, other: &Self) -> bool {
         self.directory == other.directory
     }
 
-    /// Turns the path an operating system's event names into a hint; what does not concern this target
-    /// is passed over.
+    /// Turns the path in an event of the operating system into a hint. Ignores paths that do not concern this target.
     pub fn hint(&self, path: &Path, hints: &Hints) {
         if self.anchors.iter().any(|anchor| anchor.concerns(path)) {
             hints.directory();

@@ -20,18 +20,18 @@ use crate::event::Event;
 use crate::health::{Bulletin, Health};
 use crate::hints::Hints;
 use crate::ledger::Ledger;
+use crate::missing::Missing;
 use crate::outbox::Outbox;
 use crate::pace::Pace;
 use crate::roster::Roster;
 
 /// Watches one directory for sockets: a [`Stream`] of [`Event`]s.
 ///
-/// It works on a thread of its own and needs no particular runtime. While the consumer does not take
-/// events, at most about a thousand wait; then the watcher pauses and later resumes with what has become
-/// of the directory meanwhile, so a slow consumer misses intermediate states and never a final one.
+/// It works on its own thread and needs no particular runtime. While you do not take events, at most about a thousand
+/// wait. Then the watcher pauses, and later continues with the current state of the directory. A slow consumer
+/// therefore misses intermediate states, but never a final one.
 ///
-/// It holds at most 512 bytes for each socket that is known, and its name. One that is idle wakes once in each safety
-/// interval.
+/// It holds at most 512 bytes for each known socket, plus its name. An idle watcher wakes once in each safety interval.
 ///
 /// Dropping it stops the thread without waiting; [`shutdown`](Self::shutdown) waits.
 #[derive(Debug)]
@@ -41,12 +41,12 @@ pub struct Watcher {
     hints: Hints,
     outbox: Arc<Outbox>,
     ledger: Arc<Mutex<Ledger>>,
-    /// Sockets have been found in place, about whom the thread is to ask.
+    /// The consumer has found sockets by itself that the thread should probe.
     unasked: bool,
     thread: Option<JoinHandle<()>>,
 }
 
-/// How to watch; from [`Watcher::builder`].
+/// Options of a watcher, from [`Watcher::builder`].
 #[must_use = "nothing is watched before `start`"]
 pub struct Builder {
     dir: PathBuf,
@@ -57,35 +57,18 @@ pub struct Builder {
     backend: Box<dyn Backend>,
 }
 
-/// So many names at most are looked at by the consumer itself, which takes some microseconds.
+/// The consumer looks up at most so many names by itself, which takes some microseconds.
 const IN_PLACE: usize = 16;
 
-/// So many times in one poll.
+/// At most so many times in one poll.
 const TURNS: usize = 4;
 
-/// What to do about a directory that is not there when the watching starts.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Missing {
-    /// Refuse to start, with [`Error::Missing`].
-    #[default]
-    Refuse,
-    /// Start, say that the directory is [missing](crate::Why::Missing), and wait until somebody makes it.
-    Wait,
-    /// Make it, and the directories above it that are missing, with this mode less the process's umask.
-    /// If it is deleted later it is not made again, but waited for.
-    Create {
-        /// Permission bits: `0o700` and the like.
-        mode: u32,
-    },
-}
-
 impl Watcher {
-    /// The time between complete looks that happen without any hint, unless
-    /// [chosen otherwise](Builder::safety_interval).
+    /// The time between complete scans without a hint, unless [you set another](Builder::safety_interval).
     pub const SAFETY_INTERVAL: Duration = Duration::from_secs(5);
 
-    /// Watches `dir` with the default options: the kernel's events, a complete look every five seconds,
-    /// dot-files ignored.
+    /// Watches `dir` with the default options: the kernel's events, a complete scan every five seconds, dot-files
+    /// ignored.
     ///
     /// # Errors
     ///
@@ -94,8 +77,7 @@ impl Watcher {
         Self::builder(dir).start().await
     }
 
-    /// Options for watching `dir`. A symbolic link to a directory is followed, and noticed when it comes to
-    /// lead elsewhere.
+    /// Options for watching `dir`. A symbolic link to a directory is followed, and the watcher notices if it changes.
     pub fn builder(dir: impl Into<PathBuf>) -> Builder {
         Builder {
             dir: dir.into(),
@@ -107,22 +89,21 @@ impl Watcher {
         }
     }
 
-    /// The directory, as it was given.
+    /// The directory, as you gave it.
     pub fn dir(&self) -> &Path {
         &self.dir
     }
 
-    /// The next event. `None` only if the watching thread has ended by itself, because a backend of the
-    /// caller's panicked in it.
+    /// The next event. `None` only if the watching thread has ended by itself, because your backend panicked in it.
     ///
     /// # Cancel safety
     ///
-    /// An event is taken in the same poll that returns it, so dropping the future loses nothing.
+    /// Cancel safe: an event is taken in the same poll that returns it.
     pub async fn next(&mut self) -> Option<Event> {
         poll_fn(|context| self.poll_event(context)).await
     }
 
-    /// The next event if there is one already, without waiting.
+    /// The next event if there is one, without waiting.
     pub fn try_next(&mut self) -> Option<Event> {
         match self.poll_event(&Context::from_waker(Waker::noop())) {
             Poll::Ready(event) => event,
@@ -130,26 +111,26 @@ impl Watcher {
         }
     }
 
-    /// Waits until everything that happened before this call has been seen: its events are then in the stream, and
-    /// [`try_next`](Self::try_next) gives them until it gives `None`.
+    /// Waits until everything that happened before this call has been seen. Its events are then in the stream, and
+    /// [`try_next`](Self::try_next) returns them until it returns `None`.
     ///
-    /// It is a complete look, which begins after the call and which nothing holds up, neither the pause after the last
-    /// one nor events that nobody has taken; and one question to the kernel's table of sockets, so that `Ready` and
-    /// `Stale` are true too. It needs no help from the filesystem, therefore it holds on all of them and with any
-    /// backend. It costs what a look costs: about a microsecond per entry of the directory. What came and went before
-    /// the call, between two looks, has not been seen and is not told.
+    /// This makes a complete scan, which begins after the call and is not delayed, neither by the pause after the last
+    /// scan nor by events that were not taken. It also reads the kernel's table of sockets, so that `Ready` and `Stale`
+    /// are up to date. It needs no help from the filesystem, so it works on all of them and with any backend. It costs
+    /// as much as a scan: about a microsecond per entry of the directory. A socket that came and went before the call,
+    /// between two scans, was not seen and is not reported.
     ///
-    /// Any number of tasks may wait at a time. A consumer that calls this again and again and takes nothing is not told of
-    /// sockets that came and went in between.
+    /// Any number of tasks may wait at the same time. If you call this repeatedly without taking events, sockets that
+    /// came and went in between are not reported.
     ///
     /// # Errors
     ///
-    /// [`Error::Blind`] if the directory could not be read; that it does not exist is no error, for then there is
-    /// nothing in it. [`Error::Stopped`] if the watching thread has ended by itself.
+    /// [`Error::Blind`] if the directory cannot be read. (If it does not exist, that is not an error: it has no
+    /// sockets.) [`Error::Stopped`] if the watching thread has ended by itself.
     ///
     /// # Cancel safety
     ///
-    /// Dropping the future loses no event; the look is made all the same.
+    /// Cancel safe: no event is lost, and the scan still happens.
     pub async fn sync(&self) -> Result<(), Error> {
         let ticket = self.hints.call_for_look();
         match poll_fn(|context| self.outbox.poll_looked(ticket, context)).await {
@@ -159,7 +140,7 @@ impl Watcher {
         }
     }
 
-    /// Has everything looked at and asked about as soon as may be, without waiting for it.
+    /// Requests a scan and a probe of everything as soon as possible, without waiting for it.
     #[cfg(feature = "tokio")]
     pub(crate) fn hurry(&self) {
         self.hints.call_for_look();
@@ -173,10 +154,10 @@ impl Watcher {
             let names = self.hints.take_few(IN_PLACE, context);
             if names.is_empty() {
                 if std::mem::take(&mut self.unasked) {
-                    // Not before: to wake a thread takes longer than to look, and what it finds is taken here.
+                    // Not earlier: waking a thread takes longer than a lookup, and what the lookup finds is taken here.
                     self.hints.leave(HashSet::new());
                 }
-                // And the task is woken for the next.
+                // This also wakes the task for the next event.
                 return self.outbox.poll_event(context);
             }
             self.look_in_place(names);
@@ -184,18 +165,18 @@ impl Watcher {
                 return Poll::Ready(Some(event));
             }
         }
-        // Somebody touches sockets without end. Let others have their turn.
+        // Sockets change without end. Let other tasks run.
         context.waker().wake_by_ref();
         self.outbox.poll_event(context)
     }
 
-    /// On a filesystem in memory a look waits for nobody, and the shortest way from a hint to an event is to look here
-    /// instead of waking a thread that looks.
+    /// On a filesystem in memory, a lookup never blocks. The shortest way from a hint to an event is then to look up
+    /// the name here instead of waking a thread.
     fn look_in_place(&mut self, names: HashSet<OsString>) {
         let mut ledger = match self.ledger.try_lock() {
             Ok(ledger) => ledger,
             Err(TryLockError::Poisoned(poisoned)) => PoisonError::into_inner(poisoned),
-            // The thread looks at everything or asks about it: this is one thing more.
+            // The thread is scanning or probing: leave it this work, too.
             Err(TryLockError::WouldBlock) => return self.hints.leave(names),
         };
         ledger.look_at_each(names);
@@ -203,21 +184,21 @@ impl Watcher {
         self.unasked |= ledger.deadline(Instant::now()).is_some();
     }
 
-    /// Stops watching, and returns when the thread, and everything the backend has started, are gone.
-    /// Events not yet taken are dropped.
+    /// Stops watching, and returns when the thread, and everything that the backend has started, have ended. Events
+    /// that were not taken are dropped.
     ///
-    /// Waits as long as the filesystem keeps the thread in a system call; a backend that does not answer
-    /// is left behind after two seconds.
+    /// Waits as long as the filesystem keeps the thread in a system call. A backend that does not answer is abandoned
+    /// after two seconds.
     ///
     /// # Cancel safety
     ///
-    /// Dropping the future leaves the thread to end by itself, like dropping the watcher.
+    /// If you drop the future, the thread ends by itself, as it does if you drop the watcher.
     pub async fn shutdown(mut self) {
         self.hints.stop();
         poll_fn(|context| self.outbox.poll_finished(context)).await;
         if let Some(thread) = self.thread.take() {
-            // To say so was the thread's last act, so this does not wait. A panic in it has shown
-            // itself as the end of the stream.
+            // Reporting its end was the thread's last act, so this does not wait. A panic in it has already shown as
+            // the end of the stream.
             let _ = thread.join();
         }
     }
@@ -238,52 +219,51 @@ impl Drop for Watcher {
 }
 
 impl Builder {
-    /// How often to look at everything although nothing hinted at a change: the net under whatever a
-    /// filesystem or a kernel fails to report. Five seconds unless set; from a millisecond to a day, and
-    /// values beyond are taken for the nearest. Each look costs about a microsecond per entry of the
-    /// directory, and comes up to a tenth early.
+    /// How often to scan everything without a hint. These scans find whatever a filesystem or a kernel fails to report.
+    /// Five seconds by default; values are clamped to between a millisecond and a day. Each scan costs about a
+    /// microsecond per entry of the directory, and comes up to a tenth early.
     pub fn safety_interval(mut self, interval: Duration) -> Self {
         self.safety_interval = interval;
         self
     }
 
-    /// Whether sockets whose name begins with a dot are reported. They are not unless this is set.
+    /// Whether to report sockets whose names begin with a dot. By default they are not reported.
     pub fn dot_files(mut self, dot_files: DotFiles) -> Self {
         self.dot_files = dot_files;
         self
     }
 
-    /// What to do about a directory that is not there. Unless this is set, `start` fails.
+    /// What to do if the directory does not exist. By default, `start` fails.
     pub fn missing(mut self, missing: Missing) -> Self {
         self.missing = missing;
         self
     }
 
-    /// How much to do in order to know whether a server listens. Unless this is set, only the kernel is asked, and no server
-    /// notices: see [`Probing::Kernel`].
+    /// How to find out whether a server listens. By default the watcher asks only the kernel, and no server notices:
+    /// see [`Probing::Kernel`].
     pub fn probing(mut self, probing: Probing) -> Self {
         self.probing = probing;
         self
     }
 
-    /// Where hints come from, if not from the kernel's events.
+    /// Sets another source of hints. By default they come from the kernel's events.
     pub fn backend(mut self, backend: impl Backend) -> Self {
         self.backend = Box::new(backend);
         self
     }
 
-    /// Starts watching. When this returns, the directory is armed and has been listed; the stream begins
-    /// with [`Event::Init`].
+    /// Starts watching. When this returns, the directory is armed and has been listed. The stream begins with
+    /// [`Event::Init`].
     ///
     /// # Errors
     ///
-    /// The directory does not exist, is none, or cannot be listed; or there is no thread to be had. A
-    /// backend that cannot arm is no error: the stream begins with [`Event::Degraded`], and the directory
-    /// is looked at four times a second.
+    /// The directory does not exist, is not a directory, or cannot be listed; or no thread can be started. If the
+    /// backend cannot arm, that is not an error: the stream begins with [`Event::Degraded`], and the directory is
+    /// scanned four times a second.
     ///
     /// # Cancel safety
     ///
-    /// Dropping the future stops what it has started.
+    /// If you drop the future, everything that it has started is stopped.
     pub async fn start(self) -> Result<Watcher, Error> {
         let Self { dir, safety_interval, dot_files, missing, probing, backend } = self;
         let absolute = std::path::absolute(&dir).map_err(|source| Error::Unreadable { dir: dir.clone(), source })?;

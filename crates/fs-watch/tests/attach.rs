@@ -190,7 +190,7 @@ async fn nobody_waits_for_a_storm_of_replacements_and_the_last_one_is_served() {
 #[tokio::test]
 async fn a_handler_may_say_goodbye_and_one_that_does_not_is_aborted() {
     bounded(async {
-        // Who is not waited for long must not be one who only needs a machine that has other things to do.
+        // A slow machine must not make a handler with long patience look like one that does not stop.
         for (patience, expected) in [(LIMIT, End::Finished), (Duration::from_millis(50), End::Aborted)] {
             let is_polite = expected == End::Finished;
             let dir = directory();

@@ -19,7 +19,7 @@ fn directory() -> TempDir {
     dir
 }
 
-/// Leaves a socket there; whether anybody listens does not matter here.
+/// Leaves a socket there. Whether it is live does not matter here.
 fn bind(path: &Path) {
     drop(UnixListener::bind(path).expect("the name is free"));
 }
@@ -44,7 +44,8 @@ async fn until(drops: &Drops, watcher: &mut Watcher, last: &str) -> Vec<String> 
 fn next_takes_an_event_only_when_it_gives_it() {
     passes(Check::new().run_in_tokio(HANG, async |drops: Drops| {
         let dir = directory();
-        // Nobody is asked who listens: whether that is seen, of a socket that is closed at once, is a matter of moments.
+        // Sockets are not probed: it would be a matter of chance whether a socket that is closed at once is seen as
+        // live.
         let start = Watcher::builder(dir.path()).probing(Probing::Off).start();
         let mut watcher = start.await.expect("it can be watched");
         let mut told = until(&drops, &mut watcher, "there first").await;
@@ -77,7 +78,7 @@ fn start_dropped_half_way_does_not_disturb_the_next() {
             told
         })
     };
-    // The thread may have looked before it is first asked. Then there was nothing to wait for: try again.
+    // The thread may have scanned before the first poll. Then there was nothing to wait for: try again.
     let survey = std::iter::repeat_with(check).find(|survey| *survey != Err(Error::Vacuous));
     passes(survey.expect("it is repeated until then"));
 }

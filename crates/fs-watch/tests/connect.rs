@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use fs_watch::{Error, Event, Owner, Socket, Watcher, connect_at, connect_at_owned_by};
+use fs_watch::{ConnectError, Event, Owner, Socket, Watcher, connect_at, connect_at_owned_by};
 use tempfile::TempDir;
 
 /// The sockets that are there, by a watcher's listing.
@@ -76,14 +76,14 @@ async fn a_chmod_makes_no_other_socket_of_it() {
 #[tokio::test]
 async fn every_obstacle_has_its_error() {
     /// What it is, how it comes about, which error it has, and whether to try again.
-    type Case = (&'static str, fn(&Path), fn(&Error) -> bool, bool);
+    type Case = (&'static str, fn(&Path), fn(&ConnectError) -> bool, bool);
     let cases: [Case; 8] = [
-        ("nobody listens", |_| {}, |error| matches!(error, Error::Refused { .. }), true),
-        ("gone", |path| fs::remove_file(path).unwrap(), |error| matches!(error, Error::Gone { .. }), false),
+        ("nobody listens", |_| {}, |error| matches!(error, ConnectError::Refused { .. }), true),
+        ("gone", |path| fs::remove_file(path).unwrap(), |error| matches!(error, ConnectError::Gone { .. }), false),
         (
             "the whole directory is gone",
             |path| fs::remove_dir_all(path.parent().unwrap()).unwrap(),
-            |error| matches!(error, Error::Gone { .. }),
+            |error| matches!(error, ConnectError::Gone { .. }),
             false,
         ),
         (
@@ -92,7 +92,7 @@ async fn every_obstacle_has_its_error() {
                 fs::remove_file(path).unwrap();
                 drop(UnixListener::bind(path).unwrap());
             },
-            |error| matches!(error, Error::Replaced { .. }),
+            |error| matches!(error, ConnectError::Replaced { .. }),
             false,
         ),
         (
@@ -101,7 +101,7 @@ async fn every_obstacle_has_its_error() {
                 fs::remove_file(path).unwrap();
                 fs::write(path, "").unwrap();
             },
-            |error| matches!(error, Error::Replaced { .. }),
+            |error| matches!(error, ConnectError::Replaced { .. }),
             false,
         ),
         (
@@ -111,7 +111,7 @@ async fn every_obstacle_has_its_error() {
                 fs::rename(path, &aside).unwrap();
                 symlink(&aside, path).unwrap();
             },
-            |error| matches!(error, Error::Replaced { .. }),
+            |error| matches!(error, ConnectError::Replaced { .. }),
             false,
         ),
         (
@@ -120,7 +120,7 @@ async fn every_obstacle_has_its_error() {
                 fs::remove_file(path).unwrap();
                 fs::create_dir(path).unwrap();
             },
-            |error| matches!(error, Error::Replaced { .. }),
+            |error| matches!(error, ConnectError::Replaced { .. }),
             false,
         ),
         (
@@ -129,7 +129,7 @@ async fn every_obstacle_has_its_error() {
                 fs::remove_file(path).unwrap();
                 symlink(path, path).unwrap();
             },
-            |error| matches!(error, Error::Replaced { .. }),
+            |error| matches!(error, ConnectError::Replaced { .. }),
             false,
         ),
     ];
@@ -164,7 +164,7 @@ async fn a_full_queue_is_said_and_not_waited_for() {
         }
         assert!(waiting.len() < 16, "the queue has an end");
     };
-    assert!(matches!(error, Error::Busy { .. }), "{error:?}");
+    assert!(matches!(error, ConnectError::Busy { .. }), "{error:?}");
 }
 
 #[tokio::test]
@@ -172,7 +172,7 @@ async fn a_datagram_socket_is_the_wrong_type() {
     let scene = Scene::new();
     let _socket = UnixDatagram::bind(scene.path()).unwrap();
     let error = connect_at(&scene.listed().await).unwrap_err();
-    assert!(matches!(error, Error::WrongType { .. }), "{error:?}");
+    assert!(matches!(error, ConnectError::WrongType { .. }), "{error:?}");
 }
 
 #[tokio::test]
@@ -186,7 +186,7 @@ async fn the_owner_must_be_the_one_expected() {
     {
         match connect_at_owned_by(&socket, owner) {
             Ok(_) => assert!(admitted, "{owner:?}"),
-            Err(Error::WrongOwner { uid, .. }) => assert!(!admitted && uid == own, "{owner:?}"),
+            Err(ConnectError::WrongOwner { uid, .. }) => assert!(!admitted && uid == own, "{owner:?}"),
             Err(error) => panic!("{owner:?}: {error}"),
         }
     }
@@ -215,7 +215,7 @@ impl Drop for SetWhenDropped<'_> {
     }
 }
 
-/// Two servers exchange their name without pause. Whoever is reached is the one that was listed.
+/// Two servers exchange their names without pause. A connection always reaches the one that was listed.
 #[tokio::test]
 async fn swapping_the_name_leads_nowhere() {
     let scene = Scene::new();
@@ -243,7 +243,7 @@ async fn swapping_the_name_leads_nowhere() {
                     reached += 1;
                     mine.accept().expect("it was this one that was reached");
                 }
-                Err(Error::Replaced { .. }) => replaced += 1,
+                Err(ConnectError::Replaced { .. }) => replaced += 1,
                 Err(error) => panic!("{error}"),
             }
         }

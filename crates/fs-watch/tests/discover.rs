@@ -51,7 +51,7 @@ impl Load for AskName {
     }
 }
 
-/// A server that says its name to whoever connects.
+/// A server that sends its name to each client.
 fn serve(path: &Path) -> tokio::task::JoinHandle<()> {
     let name = path.file_name().unwrap().to_str().unwrap().to_owned();
     let listener = tokio::net::UnixListener::bind(path).unwrap();

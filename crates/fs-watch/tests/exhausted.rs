@@ -42,7 +42,7 @@ impl Hoard {
         tokio::time::timeout(Duration::from_secs(20), taking).await.expect("an event must come")
     }
 
-    /// Takes what there is, again and again, until a look that was asked for has failed.
+    /// Takes what is there, again and again, until a requested scan has failed.
     async fn take_until_blind(&mut self, watcher: &Watcher) -> Error {
         let taking = async {
             loop {

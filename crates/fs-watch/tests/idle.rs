@@ -84,9 +84,9 @@ async fn an_idle_watcher_wakes_once_an_interval(dir: &Path, builder: Builder) {
     drop(listener);
 }
 
-/// The times of what was just made cannot be told from those of what is being made, so for a second there are looks at
-/// everything, of which the kernel tells whoever watches. Then there must not be any: nobody but our own thread wakes while it
-/// does so five times.
+/// The times of a change that has just happened may equal those of one that is happening now. So for a second there are
+/// full scans, which the kernel reports to every process that watches. After that there must not be any: no thread
+/// except ours wakes while it scans five times.
 async fn until_at_rest(dir: &Path) {
     let rest = async {
         let made = fs::metadata(dir).unwrap().modified().unwrap();

@@ -1,4 +1,4 @@
-//! A user who has no inotify instance left: sockets are found by scanning, and that is said once. In a user namespace of
+//! A user without a free inotify instance: scans find the sockets, and this is reported once. In a user namespace of
 //! its own, which has a limit of its own: other tests keep their instances.
 
 #![cfg(target_os = "linux")]

@@ -24,7 +24,7 @@ async fn a_watcher_at_rest_holds_half_a_kilobyte_for_each_socket() {
         fs::hard_link(path(0), path(number)).expect("the name is free");
     }
     let before = in_process();
-    // No look at everything but the one that is asked for: each holds a listing while it lasts.
+    // No complete scan except the requested one: each holds a listing while it lasts.
     let rest = Duration::from_secs(86_400);
     let mut watcher = Watcher::builder(dir.path()).safety_interval(rest).start().await.expect("it can be watched");
     watcher.sync().await.expect("it can be read");

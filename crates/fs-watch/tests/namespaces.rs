@@ -75,7 +75,8 @@ fn run(program: &str, arguments: &[&str], path: &Path) {
     assert!(Command::new(program).args(arguments).arg(path).status().unwrap().success(), "{program}");
 }
 
-/// A look at everything has the directory open for a moment, in which it is busy. What is kept open is busy for ever.
+/// A complete scan has the directory open for a moment, during which it is busy. If a descriptor stays open, it is busy
+/// forever.
 fn unmount(path: &Path) {
     let deadline = Instant::now() + LIMIT / 2;
     loop {
@@ -151,7 +152,7 @@ async fn unmounts(mount: &Path, dir: &Path, builder: Builder) {
     drop(UnixListener::bind(dir.join("a")).unwrap());
     let (mut watcher, mut here) = (builder.start().await.unwrap(), Vec::new());
     until(&mut watcher, &mut here, &[dir.join("a")]).await;
-    // Not lazily: with a descriptor of ours open it would be busy.
+    // Not lazily: if we had a descriptor open, it would be busy.
     unmount(mount);
     until(&mut watcher, &mut here, &[]).await;
     watcher.shutdown().await;
@@ -231,7 +232,7 @@ async fn has_two_paths(place: PathBuf) {
     for (watcher, _) in watchers {
         watcher.shutdown().await;
     }
-    // Or it stays for ever.
+    // Otherwise it stays forever.
     unmount(&dirs[1]);
 }
 

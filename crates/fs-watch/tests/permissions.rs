@@ -1,4 +1,4 @@
-//! Permissions that are taken away and given back. Root is not stopped by any, so this is nobody in particular.
+//! Permissions that are taken away and given back. They do not stop root, so the tests run as an ordinary user.
 
 #![expect(clippy::unwrap_used, reason = "a test may")]
 
@@ -16,7 +16,7 @@ use rustix::fs::{Gid, Uid};
 
 const NOBODY: u32 = 65_534;
 
-/// On a thread that is nobody in particular, if this process is root: Linux keeps credentials per thread.
+/// On a thread with the credentials of an ordinary user, if this process is root: Linux keeps credentials per thread.
 fn as_nobody(test: impl Future<Output = ()> + Send) {
     std::thread::scope(|scope| {
         let thread = scope.spawn(|| {
@@ -63,7 +63,7 @@ fn builders(dir: &Path) -> [Builder; 2] {
     [Watcher::builder(dir), Watcher::builder(dir).backend(Polling::every(Duration::from_millis(5)))]
 }
 
-/// A directory of its own below one that everybody may pass.
+/// A directory of its own below one that every user may pass.
 fn directory(place: &Path) -> (tempfile::TempDir, PathBuf) {
     let root = tempfile::tempdir_in(place).unwrap();
     chmod(root.path(), 0o755);
@@ -120,7 +120,8 @@ fn a_directory_closed_to_us_removes_nothing_until_it_is_open_again(place: &Path)
             assert!(matches!(degraded, Event::Degraded(Why::Unreadable { .. })), "{degraded:?}");
             assert!(matches!(watcher.sync().await, Err(Error::Blind { .. })));
             owner.chmod(0o755);
-            // A look that was under way when it was opened may see it so, and have found it closed to a watch.
+            // A scan that was already running may have seen the directory readable, and still have failed to arm a
+            // watch.
             let resynced = loop {
                 match next(&mut watcher).await {
                     Event::Degraded(Why::Unreadable { .. }) => {}
@@ -139,7 +140,7 @@ fn a_directory_closed_to_us_removes_nothing_until_it_is_open_again(place: &Path)
 fn a_name_that_was_hinted_at_is_found_although_the_listing_lacks_it() {
     let (_root, dir) = directory(&on_disk());
     let owner = Owner::start(&dir);
-    // Whoever links to a file must own it.
+    // Only the owner of a file may link to it.
     chmod(&dir, 0o1777);
     let path = dir.join("a");
     let bind = path.clone();

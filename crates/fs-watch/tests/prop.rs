@@ -1,7 +1,7 @@
 //! The law of the roster: folding the changes reproduces the listing.
 //!
-//! A directory of facts is changed at random, and looked at as badly as real ones are: listings that miss
-//! names, that break off, looks that fail. Whatever the order, applying each change to a map
+//! A directory of facts is changed at random, and scanned as unreliably as real ones are: listings miss names or break
+//! off, and lookups fail. Whatever the order, applying each change to a map
 //!
 //! * never adds what is there nor removes what is not,
 //! * never removes a socket that has been there all the time,
@@ -21,7 +21,7 @@ use proptest::prelude::*;
 
 const NAMES: u8 = 6;
 
-/// Something happens to the directory, or the directory is looked at.
+/// The directory changes, or is scanned.
 #[derive(Clone, Debug)]
 enum Step {
     Bind(u8),
@@ -35,15 +35,15 @@ enum Step {
     /// A regular file takes the name.
     WriteFile(u8),
     DeleteDirectory,
-    /// A pass that reaches the end but misses the names whose bit is set.
+    /// A pass that is complete but misses the names whose bits are set.
     List {
         missed: u8,
     },
-    /// A pass that breaks off before the names whose bit is set.
+    /// A pass that breaks off before the names whose bits are set.
     ListBrokenOff {
         unseen: u8,
     },
-    /// A pass whose doubts nobody answers.
+    /// A pass whose doubts are not answered.
     ListAndForget {
         missed: u8,
     },

@@ -67,7 +67,8 @@ async fn a_process_has_one_inotify_instance_and_after_shutdown_nothing() {
 /// What a scene has found, and what it should have.
 type Findings = Vec<(&'static str, usize, usize)>;
 
-/// Plays the scene until no part of it took so long that somebody was left behind, as on a machine that stands still.
+/// Repeats the scene until every part of it was fast enough that nothing was abandoned, as happens on a machine that
+/// stalls.
 async fn undisturbed(scene: impl AsyncFn() -> (Findings, Duration)) {
     let before = descriptors();
     loop {
@@ -115,7 +116,7 @@ async fn many(dirs: &[PathBuf]) -> (Findings, Duration) {
         let began = Instant::now();
         let [one, other] = pair.map(|number| &dirs[number]);
         rustix::fs::renameat_with(CWD, one, CWD, other, RenameFlags::EXCHANGE).unwrap();
-        // Twice: whoever was told that its watch had gone to another name has armed again by then.
+        // Twice: a watcher that was told that its watch had gone to another name has armed again by then.
         for number in [pair, pair].concat() {
             watchers[number].sync().await.unwrap();
         }

@@ -60,7 +60,7 @@ impl Drop for Storm {
 
 #[test]
 fn whoever_a_torn_table_lacks_is_neither_gone_nor_disturbed() {
-    // In a network namespace of its own, whose table is not that of all the other tests.
+    // In its own network namespace, because the table of ours also has the sockets of all the other tests.
     for flags in ["-n", "-Urn"] {
         let is_allowed = Command::new("unshare").args([flags, "true"]).stderr(Stdio::null()).status();
         if is_allowed.is_ok_and(|status| status.success()) {

@@ -1,7 +1,7 @@
 //! What a program or a thread holds on the heap.
 //!
-//! A bound that is promised in bytes is tested in bytes. A test program that uses this crate has its allocator: the system's,
-//! which counts what it gives out and takes back.
+//! If you promise a bound in bytes, test it in bytes. A test program that uses this crate gets its allocator: the system's, with
+//! a counter of the bytes that are allocated and freed.
 //!
 //! ```
 //! let used = heap_kit::peak_in_thread(|| {
@@ -13,20 +13,20 @@
 //! assert_eq!(used, 3000);
 //! ```
 //!
-//! | question | |
+//! | question | function |
 //! |---|---|
 //! | How much does the whole program hold now? | [`in_process`] |
 //! | How much has this thread allocated that it has not freed? | [`in_thread`] |
-//! | How much was that at most, during some work? | [`peak_in_thread`] |
+//! | How high did this thread's count get during a piece of work? | [`peak_in_thread`] |
 //!
-//! A count says something as a difference: before and after. That of the process includes whatever other tests are doing at
-//! the same time; that of a thread does not, and is the one to take where a single thread does the work. What one thread
-//! allocates and another frees makes the first one's count too high and the other's too low.
+//! Compare a count before and after the work; a single value means little. The count of the process includes whatever other
+//! tests do at the same time. The count of a thread does not, so use it when a single thread does the work. If one thread
+//! allocates memory and another frees it, the first one's count is too high and the other's too low.
 //!
 //! # What this crate is not
 //!
-//! A profiler: it does not know who allocated what. Nor does it see what does not come from the allocator, such as stacks and
-//! mapped files, or what the system's allocator keeps for itself.
+//! It is not a profiler: it does not know which code allocated what. It does not see memory that does not come from the
+//! allocator, such as stacks and mapped files, nor what the system's allocator keeps for itself.
 //!
 //! # Features
 //!
@@ -46,7 +46,7 @@ pub fn in_process() -> isize {
     IN_PROCESS.load(Ordering::Relaxed)
 }
 
-/// The bytes that this thread has allocated less those that it has freed; negative if it has freed what others allocated.
+/// The bytes that this thread has allocated minus those that it has freed; negative if it has freed what others allocated.
 #[must_use]
 pub fn in_thread() -> isize {
     IN_THREAD.get()
@@ -54,7 +54,7 @@ pub fn in_thread() -> isize {
 
 /// The most bytes that this thread held at once in `work`, beyond those that it held before.
 ///
-/// Not to be nested: the inner one makes the outer one forget what came before it.
+/// Do not nest calls: the inner call resets the peak of the outer one.
 pub fn peak_in_thread(work: impl FnOnce()) -> usize {
     let before = IN_THREAD.get();
     PEAK_IN_THREAD.set(before);
@@ -71,7 +71,7 @@ thread_local! {
 
 fn count(change: isize) {
     IN_PROCESS.fetch_add(change, Ordering::Relaxed);
-    // Constants without a destructor: there from the thread's first allocation to its last.
+    // These have no destructor, so they exist from the thread's first allocation to its last.
     let here = IN_THREAD.get() + change;
     IN_THREAD.set(here);
     PEAK_IN_THREAD.set(PEAK_IN_THREAD.get().max(here));
@@ -96,7 +96,7 @@ unsafe impl GlobalAlloc for Counting {
         unsafe { System.alloc_zeroed(layout) }
     }
 
-    // Memory that grows where it is, as large blocks do (`mremap(2)`), is counted once.
+    // A block that grows in place, as large blocks do (`mremap(2)`), is counted once.
     unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, size: usize) -> *mut u8 {
         count(size.cast_signed() - layout.size().cast_signed());
         // SAFETY: the caller keeps `realloc`'s contract.

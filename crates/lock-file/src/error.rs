@@ -14,6 +14,9 @@ pub enum Error {
         /// Who, in its own pid namespace; not known if it has only just begun. Nothing should be decided by it.
         pid: Option<u32>,
     },
+    /// A process examines it for a moment, without holding it: try again.
+    #[error("another process is examining it")]
+    Examined,
     /// What has the name is no lock of ours. It was left as it is.
     #[error("it is not used as a lock, because {fault}")]
     Foreign {
@@ -39,7 +42,7 @@ impl Error {
     #[must_use]
     pub const fn is_retryable(&self) -> bool {
         match self {
-            Self::Held { .. } | Self::Contended { .. } | Self::Failed { .. } => true,
+            Self::Held { .. } | Self::Examined | Self::Contended { .. } | Self::Failed { .. } => true,
             Self::Foreign { .. } => false,
         }
     }
@@ -50,7 +53,7 @@ impl From<Error> for io::Error {
     fn from(error: Error) -> Self {
         let kind = match error {
             Error::Failed { source } => return source,
-            Error::Held { .. } | Error::Contended { .. } => io::ErrorKind::WouldBlock,
+            Error::Held { .. } | Error::Examined | Error::Contended { .. } => io::ErrorKind::WouldBlock,
             Error::Foreign { .. } => io::ErrorKind::AlreadyExists,
         };
         Self::new(kind, error)

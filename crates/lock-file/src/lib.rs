@@ -9,8 +9,8 @@
 //! let directory = File::open(dir.path())?;
 //! let lock = Lock::take(&directory, ".manager.lock")?;
 //!
-//! let refused = Lock::take(&directory, ".manager.lock").expect_err("there is one manager");
-//! assert!(matches!(refused, Error::Held { pid: Some(pid) } if pid == std::process::id()));
+//! let error = Lock::take(&directory, ".manager.lock").expect_err("it is held");
+//! assert!(matches!(error, Error::Held { pid: Some(pid) } if pid == std::process::id()));
 //!
 //! drop(lock); // or the end of the process, however it ends
 //! let lock = Lock::take(&directory, ".manager.lock")?;
@@ -19,29 +19,30 @@
 //! # }
 //! ```
 //!
-//! The lock is an advisory one (`flock(2)`): it holds among those who ask for it. What makes it one that can be relied on,
-//! also in a directory where others may make files (`/tmp`):
+//! The lock is advisory (`flock(2)`): it binds only processes that also ask for it. The crate makes it reliable even in a
+//! directory where other users may create files (`/tmp`):
 //!
 //! | danger | answer |
 //! |---|---|
-//! | a symbolic link leads to somebody's file | it is not followed |
-//! | a named pipe keeps whoever opens it waiting | it is opened without waiting, and refused |
-//! | another user has made the file, and never releases it | [`Fault::Owner`], unless it is the directory's owner |
-//! | the file has a second name, under which it may be held or precious | [`Fault::Links`] |
-//! | it is replaced between opening and locking, and two hold two files | looked at again under the lock |
-//! | others may open it, and so hold it | its mode is made 0600, whatever the umask |
-//! | a child between `fork` and `exec` has it as well | it is unlocked, not just closed |
-//! | it is removed, and the next two processes lock two files | it is removed only while it is locked, and compared under the lock with the file of that name |
-//! | root has made it in a user's own directory | root gives it to that user; if it could not, that user replaces it |
-//! | there is no room for the pid | the pid is for people to read, and is left out |
+//! | a symbolic link leads to another user's file | the link is not followed |
+//! | opening a named pipe would block | it is opened without blocking, and rejected |
+//! | another user created the file and never unlocks it | [`Fault::Owner`], unless that user owns the directory |
+//! | the file has a second name, under which another program may lock it or need its contents | [`Fault::Links`] |
+//! | the file is replaced between opening and locking, so that two processes lock two files | the name is checked again under the lock |
+//! | other users may open it, and so lock it | its mode is set to 0600, whatever the umask |
+//! | a child process between `fork` and `exec` has the descriptor, too | the file is unlocked, not just closed |
+//! | a process that only examines the lock keeps another from taking it | it shares the lock, and the other gets [`Error::Examined`] |
+//! | the file is removed, and the next two processes lock two files | it is removed only while it is locked, and a locked file is compared with the one that has the name |
+//! | root creates it in a user's own directory | root gives it to that user; if root could not, that user may replace it |
+//! | the disk is full and the pid cannot be written | the pid is for people to read, so it is left out |
 //!
-//! A directory that others may write to without the sticky bit makes all of this worthless; check that before you rely on it.
+//! None of this helps in a directory that others may write to and that lacks the sticky bit. Check the directory first.
 //!
 //! # What this crate is not
 //!
-//! * A way to wait for a lock: [`Lock::take`] says who has it, and returns.
-//! * A lock between threads, which have better ones. Two files opened by one process exclude each other all the same.
-//! * Good on network filesystems, where `flock` may mean less.
+//! * A way to wait for a lock: [`Lock::take`] returns at once and says which process holds it.
+//! * A lock between threads; use a mutex. (Two locks that one process takes do exclude each other.)
+//! * Reliable on network filesystems, where `flock` may mean less.
 //!
 //! # Features
 //!

@@ -23,6 +23,9 @@ const ATTEMPTS: u32 = 8;
 /// NONBLOCK: a named pipe must not make us wait for its other end.
 const SAFELY: OFlags = OFlags::NOFOLLOW.union(OFlags::CLOEXEC).union(OFlags::NONBLOCK).union(OFlags::NOCTTY);
 
+const ALONE: FlockOperation = FlockOperation::NonBlockingLockExclusive;
+const SHARED: FlockOperation = FlockOperation::NonBlockingLockShared;
+
 const PRIVATE: Mode = Mode::RUSR.union(Mode::WUSR);
 
 /// The longest text that a lock file has: a pid and a newline.
@@ -52,7 +55,7 @@ impl Lock {
     ///
     /// # Errors
     ///
-    /// [`Error::Held`]; [`Error::Foreign`] if something else has that name; [`Error::Contended`] if it is replaced all the
+    /// [`Error::Held`]; [`Error::Examined`], which passes soon; [`Error::Foreign`] if something else has that name; [`Error::Contended`] if it is replaced all the
     /// time; [`Error::Failed`] with what the operating system said.
     pub fn take(directory: impl AsFd, name: impl AsRef<Path>) -> Result<Self, Error> {
         let place = Place { directory: directory.as_fd(), name: name.as_ref() };
@@ -64,15 +67,17 @@ impl Lock {
         Err(Error::Contended { attempts: ATTEMPTS })
     }
 
-    /// Takes a lock that some other program keeps, for a moment, so that nobody who heeds it begins meanwhile; `None` if
-    /// there is no such file.
+    /// Examines a lock that some other program keeps: as long as this is held, no process takes it. `None` if there is no such
+    /// file.
+    ///
+    /// Several processes may examine a lock at a time. One that wants to take it meanwhile is told [`Error::Examined`].
     ///
     /// Nothing is made, written or changed, and it does not matter whose file it is, if it can be read.
     ///
     /// # Errors
     ///
     /// As [`take`](Self::take); it is tried once.
-    pub fn take_if_there(directory: impl AsFd, name: impl AsRef<Path>) -> Result<Option<Self>, Error> {
+    pub fn examine(directory: impl AsFd, name: impl AsRef<Path>) -> Result<Option<Self>, Error> {
         let place = Place { directory: directory.as_fd(), name: name.as_ref() };
         let kind = match place.stat() {
             Ok(stat) => FileKind::of_mode(stat.st_mode),
@@ -84,7 +89,7 @@ impl Lock {
             return Err(Error::Foreign { fault: Fault::Kind(kind) });
         }
         let file = openat(place.directory, place.name, OFlags::RDONLY | SAFELY, Mode::empty()).map_err(failed)?;
-        match place.lock(file)? {
+        match place.lock(file, SHARED)? {
             Some((lock, _)) => Ok(Some(lock)),
             None => Err(Error::Contended { attempts: 1 }),
         }
@@ -113,9 +118,16 @@ impl Lock {
     ///
     /// # Errors
     ///
-    /// What kept the file from being removed. The lock is released all the same.
+    /// What kept the file from being removed. The lock is released all the same. Of a lock that was
+    /// [examined](Self::examine), [`WouldBlock`](io::ErrorKind::WouldBlock) if another process has or examines it now.
     pub fn remove(self, directory: impl AsFd, name: impl AsRef<Path>) -> io::Result<bool> {
-        if self.pid != std::process::id() || !self.has_name(&directory, &name)? {
+        if self.pid != std::process::id() {
+            return Ok(false);
+        }
+        // Two processes that only examine it must not both remove it: the second one might find a new file. Of a lock that is
+        // held alone already, this changes nothing.
+        flock(&self.file, ALONE)?;
+        if !self.has_name(&directory, &name)? {
             return Ok(false);
         }
         unlinkat(directory, name.as_ref(), AtFlags::empty())?;
@@ -148,7 +160,7 @@ impl Place<'_> {
         if let Some(fault) = fault_of(&stat, &directory) {
             return Err(Error::Foreign { fault });
         }
-        let Some((lock, stat)) = self.lock(file)? else { return Ok(None) };
+        let Some((lock, stat)) = self.lock(file, ALONE)? else { return Ok(None) };
         if stat.st_nlink != 1 {
             return Err(Error::Foreign { fault: Fault::Links });
         }
@@ -191,13 +203,18 @@ impl Place<'_> {
 
     /// Locks the open file; `None` if it is not, or no longer, the one of this name. Only what is looked at under the lock
     /// counts.
-    fn lock(&self, file: OwnedFd) -> Result<Option<(Lock, Stat)>, Error> {
-        match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+    fn lock(&self, file: OwnedFd, how: FlockOperation) -> Result<Option<(Lock, Stat)>, Error> {
+        let taken = flock(&file, how);
+        let lock = Lock { file, pid: std::process::id() };
+        match taken {
             Ok(()) => {}
-            Err(Errno::WOULDBLOCK) => return Err(Error::Held { pid: written_pid(&file) }),
+            Err(Errno::WOULDBLOCK) if how == ALONE && flock(&lock.file, SHARED).is_ok() => {
+                // No process holds it, or not any more. Those who examine it come and go.
+                flock(&lock.file, ALONE).map_err(|_| Error::Examined)?;
+            }
+            Err(Errno::WOULDBLOCK) => return Err(Error::Held { pid: written_pid(&lock.file) }),
             Err(errno) => return Err(failed(errno)),
         }
-        let lock = Lock { file, pid: std::process::id() };
         let held = fstat(&lock.file).map_err(failed)?;
         match self.stat() {
             Ok(named) if is_same(&named, &held) => Ok(Some((lock, held))),
@@ -278,16 +295,16 @@ mod tests {
         let directory = File::open(dir.path()).unwrap();
         let place = Place { directory: directory.as_fd(), name: Path::new("a") };
         let here = fstat(&directory).unwrap();
-        assert!(place.lock(place.open(&here).unwrap().unwrap()).unwrap().is_some());
+        assert!(place.lock(place.open(&here).unwrap().unwrap(), ALONE).unwrap().is_some());
 
         let opened = place.open(&here).unwrap().unwrap();
         fs::write(dir.path().join("b"), "").unwrap();
         fs::rename(dir.path().join("b"), dir.path().join("a")).unwrap();
-        assert!(place.lock(opened).unwrap().is_none());
+        assert!(place.lock(opened, ALONE).unwrap().is_none());
 
         let opened = place.open(&here).unwrap().unwrap();
         fs::remove_file(dir.path().join("a")).unwrap();
-        assert!(place.lock(opened).unwrap().is_none());
+        assert!(place.lock(opened, ALONE).unwrap().is_none());
         drop(Lock::take(&directory, "a").unwrap());
     }
 }

@@ -39,8 +39,8 @@ impl Scene {
         Lock::take(&self.open, NAME)
     }
 
-    fn take_if_there(&self) -> Result<Option<Lock>, Error> {
-        Lock::take_if_there(&self.open, NAME)
+    fn examine(&self) -> Result<Option<Lock>, Error> {
+        Lock::examine(&self.open, NAME)
     }
 }
 
@@ -48,7 +48,7 @@ impl Scene {
 fn the_second_is_told_who_is_the_first() {
     let scene = Scene::new();
     let lock = scene.take().unwrap();
-    for refused in [scene.take().unwrap_err(), scene.take_if_there().unwrap_err()] {
+    for refused in [scene.take().unwrap_err(), scene.examine().unwrap_err()] {
         assert!(matches!(refused, Error::Held { pid: Some(pid) } if pid == std::process::id()), "{refused}");
         assert!(refused.is_retryable());
     }
@@ -116,7 +116,7 @@ fn of_many_that_take_and_remove_it_never_two_hold_it() {
                             assert!(lock.remove(&scene.open, NAME).unwrap());
                             taken += 1;
                         }
-                        Err(Error::Held { .. } | Error::Contended { .. }) => std::thread::yield_now(),
+                        Err(Error::Held { .. } | Error::Examined | Error::Contended { .. }) => std::thread::yield_now(),
                         Err(error) => panic!("{error}"),
                     }
                 }
@@ -246,7 +246,7 @@ fn what_is_no_lock_of_ours_is_refused_and_left_alone() {
         let scene = Scene::new();
         prepare(&scene.path(NAME));
         let before = fs::symlink_metadata(scene.path(NAME)).unwrap();
-        for refused in [scene.take().unwrap_err(), scene.take_if_there().unwrap_err()] {
+        for refused in [scene.take().unwrap_err(), scene.examine().unwrap_err()] {
             assert!(matches!(refused, Error::Foreign { fault } if fault == expected), "{expected}: {refused}");
             assert!(!refused.is_retryable());
         }
@@ -282,18 +282,79 @@ fn somebody_elses_file_is_refused() {
 }
 
 #[test]
-fn a_lock_that_others_keep_is_taken_as_it_is() {
+fn a_lock_that_others_keep_is_examined_and_left_as_it_is() {
     let scene = Scene::new();
-    assert!(scene.take_if_there().unwrap().is_none());
+    assert!(scene.examine().unwrap().is_none());
     assert!(!scene.path(NAME).exists());
-    assert!(Lock::take_if_there(&scene.open, "x".repeat(300)).unwrap().is_none());
+    assert!(Lock::examine(&scene.open, "x".repeat(300)).unwrap().is_none());
 
     fs::write(scene.path(NAME), "theirs").unwrap();
     fs::set_permissions(scene.path(NAME), Permissions::from_mode(0o644)).unwrap();
-    let lock = scene.take_if_there().unwrap().expect("it is there");
-    assert!(matches!(scene.take(), Err(Error::Held { .. })));
+    let locks = [scene.examine(), scene.examine()].map(|lock| lock.unwrap().expect("it is there"));
+    let refused = scene.take().unwrap_err();
+    assert!(matches!(refused, Error::Examined) && refused.is_retryable(), "{refused}");
     assert_eq!(fs::read_to_string(scene.path(NAME)).unwrap(), "theirs");
     assert_eq!(fs::metadata(scene.path(NAME)).unwrap().mode() & 0o7777, 0o644);
+    drop(locks);
+    let lock = scene.take().unwrap();
+    assert!(matches!(scene.examine(), Err(Error::Held { pid: Some(pid) }) if pid == std::process::id()));
     drop(lock);
-    drop(scene.take().unwrap());
+}
+
+#[test]
+fn of_those_who_examine_a_lock_the_last_one_may_remove_it() {
+    let scene = Scene::new();
+    fs::write(scene.path(NAME), "").unwrap();
+    let [first, second] = [scene.examine(), scene.examine()].map(|lock| lock.unwrap().expect("it is there"));
+    let error = first.remove(&scene.open, NAME).unwrap_err();
+    assert_eq!(error.kind(), std::io::ErrorKind::WouldBlock, "{error}");
+    assert!(scene.path(NAME).exists());
+    assert!(second.remove(&scene.open, NAME).unwrap());
+    assert!(!scene.path(NAME).exists());
+
+    // One that was examined before it was replaced removes nothing.
+    fs::write(scene.path(NAME), "").unwrap();
+    let examined = scene.examine().unwrap().expect("it is there");
+    fs::remove_file(scene.path(NAME)).unwrap();
+    let held = scene.take().unwrap();
+    assert!(!examined.remove(&scene.open, NAME).unwrap());
+    assert!(held.has_name(&scene.open, NAME).unwrap());
+}
+
+/// Root of a user namespace cannot give a file to a user that is not mapped there.
+#[test]
+fn a_directory_of_a_user_who_is_not_mapped_can_be_locked() {
+    const FLAGS: [&str; 2] = ["-U", "-r"];
+    if !rustix::process::geteuid().is_root() {
+        return skipped("takes root, to give a directory to another user");
+    }
+    let is_allowed = Command::new("unshare").args(FLAGS).arg("true").stderr(Stdio::null()).status();
+    if !is_allowed.is_ok_and(|status| status.success()) {
+        return skipped("`unshare -U -r` is not allowed");
+    }
+    let scene = Scene::new();
+    chown(scene.dir.path(), Some(60_001), Some(60_001)).unwrap();
+    fs::set_permissions(scene.dir.path(), Permissions::from_mode(0o1777)).unwrap();
+    let mut command = Command::new("unshare");
+    command.args(FLAGS).arg(std::env::current_exe().unwrap()).args(["role_as_root_of_a_user_namespace", "--exact"]);
+    let output = command.args(["--ignored", "--nocapture"]).env(DIRECTORY, scene.dir.path()).output().unwrap();
+    let text = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success() && text.contains("1 passed"), "{text}");
+    assert!(!scene.path(NAME).exists());
+}
+
+const DIRECTORY: &str = "LOCK_FILE_DIRECTORY";
+
+#[test]
+#[ignore = "a role"]
+fn role_as_root_of_a_user_namespace() {
+    let path = PathBuf::from(std::env::var_os(DIRECTORY).expect("the test that starts it says where"));
+    let directory = File::open(&path).unwrap();
+    assert!(rustix::process::geteuid().is_root());
+    assert_ne!(directory.metadata().unwrap().uid(), 0, "it belongs to a user without an id here");
+    let lock = Lock::take(&directory, NAME).unwrap();
+    let metadata = path.join(NAME).metadata().unwrap();
+    assert_eq!((metadata.uid(), metadata.mode() & 0o7777), (0, 0o600), "it could not be given away");
+    assert!(matches!(Lock::take(&directory, NAME), Err(Error::Held { .. })));
+    assert!(lock.remove(&directory, NAME).unwrap());
 }

@@ -59,7 +59,7 @@ async fn connect(number: u64, inlet: PathBuf) -> Result {
     say(number, Connect::path(inlet).deadline(Duration::from_secs(1)).connect().await?).await
 }
 
-/// A producer that listens, and speaks to the first who connects.
+/// A producer that listens, and sends to the first client that connects.
 async fn offer(number: u64, path: PathBuf) -> Result {
     let mut listener = Bind::path(path).listen()?;
     let (stream, _who) = listener.accept().await?;

@@ -1,7 +1,7 @@
 //! A manager: watches a directory, gives each socket in it an actor, and has one receiver for all of them.
 //!
-//! What [`mpsr_server::Funnel`] does in one line is done by hand here, out of `fs-watch` and `uds-actor`, for managers that
-//! do more than receive. Its producers are processes of their own: this program, started again.
+//! This program does by hand, with `fs-watch` and `uds-actor`, what [`mpsr_server::Funnel`] does in one line. It is for
+//! managers that do more than receive. Its producers are separate processes: this program, started again.
 //!
 //! ```sh
 //! cargo run -p mpsr-server --example manager
@@ -32,7 +32,7 @@ type Result<T = ()> = std::result::Result<T, Box<dyn std::error::Error + Send + 
 
 const PRODUCERS: u64 = 4;
 const LINES: u64 = 1000;
-/// So long at most a connection is drained whose socket is gone.
+/// How long a connection whose socket is gone may be drained.
 const GOODBYE: Duration = Duration::from_secs(2);
 
 #[tokio::main]
@@ -49,10 +49,10 @@ async fn main() -> Result {
 async fn manage() -> Result {
     let place = tempfile::tempdir()?;
     let directory = place.path();
-    // Whoever manages this directory as well is told our pid, and does not start.
+    // A second manager of this directory gets our pid and does not start.
     let _lock = Lock::take(directory)?;
 
-    // Four say something and end; the fifth never says a word, and is killed.
+    // Four producers send something and end. The fifth sends nothing and is killed.
     let mut children = Vec::new();
     for number in 0..PRODUCERS {
         children.push(start("produce", &directory.join(format!("{number}.sock")))?);
@@ -60,7 +60,8 @@ async fn manage() -> Result {
     let silent = directory.join("silent.sock");
     let mut hanging = start("hang", &silent)?;
 
-    // The one receiver. Its channel is bounded, and so are the actors behind it: who is not read from, waits.
+    // The one receiver. Its channel is bounded, and so are the actors behind it: a producer that is not read from
+    // waits.
     let (funnel, mut receiver) = mpsc::channel::<(PathBuf, Batch)>(16);
     let policy = Policy::default().with_start(Start::Ready);
     let watcher = Watcher::start(directory).await?;
@@ -99,8 +100,8 @@ async fn manage() -> Result {
     }
     assert_eq!((lines.len() as u64, account.panicked, account.aborted), (PRODUCERS, 0, 0));
 
-    // The others have taken their sockets away. What the killed one left is proven stale and goes, once it is old enough for
-    // that: a younger file may belong to a server that is just starting.
+    // The other producers have removed their sockets. The one that was killed left a stale socket, which the sweep
+    // removes once it is old enough: a younger file may belong to a server that is just starting.
     let young = Duration::from_secs(2);
     tokio::time::sleep(young).await;
     let swept = Sweep::default().min_age(young).run(directory)?;
@@ -111,9 +112,9 @@ async fn manage() -> Result {
     Ok(())
 }
 
-/// The handler of one socket: connects, and passes on what comes.
+/// The handler of one socket: connects, and passes on what arrives.
 async fn receive(socket: Socket, stop: Stop, funnel: mpsc::Sender<(PathBuf, Batch)>) -> Result {
-    // The very socket that was announced, and ours or root's.
+    // Exactly the socket that was announced, and only if it is ours or root's.
     let stream = UnixStream::from_std(connect_at(&socket)?)?;
     let (_sender, mut receiver, control) = Actor::new(stream, Delimited::lines()).spawn();
     loop {
@@ -125,7 +126,7 @@ async fn receive(socket: Socket, stop: Stop, funnel: mpsc::Sender<(PathBuf, Batc
             () = stop.requested() => break,
         }
     }
-    // That its name is gone does not mean that all it has said was read.
+    // Its name is gone, but we may not have read everything yet.
     let rest = async {
         while let Some(batch) = receiver.recv_batch().await {
             funnel.send((socket.path.clone(), batch)).await?;
@@ -139,7 +140,7 @@ fn start(role: &str, path: &Path) -> Result<Child> {
     Ok(Command::new(std::env::current_exe()?).arg(role).arg(path).kill_on_drop(true).spawn()?)
 }
 
-/// A producer offers a socket, and speaks to the first who connects.
+/// A producer that offers a socket, and sends to the first client that connects.
 async fn produce(path: impl AsRef<Path>) -> Result {
     let mut listener = Bind::path(path.as_ref()).listen()?;
     let (stream, _who) = listener.accept().await?;
@@ -152,7 +153,7 @@ async fn produce(path: impl AsRef<Path>) -> Result {
     Ok(())
 }
 
-/// This one offers a socket and does nothing more.
+/// A producer that offers a socket and does nothing more.
 async fn hang(path: impl AsRef<Path>) -> Result {
     let mut listener = Bind::path(path.as_ref()).listen()?;
     let _connection = listener.accept().await?;

@@ -1,30 +1,35 @@
-//! Producers that connect to one of our listeners.
+//! Producers that connect to a listener of the funnel.
 
-use std::time::Duration;
+use std::{io, time::Duration};
 
 use frame_codec::Framing;
+use futures_util::FutureExt as _;
+use rustix::net::{RecvFlags, recv};
 use tokio::{
     net::UnixStream,
     time::{Instant, sleep_until},
 };
-use uds_actor::{AcceptStats, Accepted, Address, Listener, Peer};
+use uds_actor::{Accepted, Address, Draining, Listener, Peer};
 
 use crate::{
     Error, Event, Place, Via,
-    site::{Arrival, FunnelGone, Site},
+    admission::Denied,
+    site::{Arrival, Site},
 };
 
 /// The pause between attempts to take a lost name again.
 const REBIND_PAUSE: Duration = Duration::from_secs(1);
 
-/// Accepts until the funnel stops, then takes in those who already wait, so that nothing they sent is lost.
-pub(crate) async fn run<F: Framing + Clone + Send + 'static>(
-    listener: Listener,
-    rebind: bool,
-    site: Site<F>,
-) -> AcceptStats {
-    let source = Source { address: listener.address().clone(), rebind, site, is_short: false, told_rebind: false };
-    source.run(listener).await
+/// Accepts until the funnel stops or is full, then lets in the connections that were waiting as long as there is time for
+/// them, and counts the others.
+pub(crate) async fn run<F: Framing + Clone + Send + 'static>(listener: Listener, rebind: bool, site: Site<F>) {
+    let address = listener.address().clone();
+    let mut source = Source { address, rebind, site, shortage: None, told_rebind: false, unread: 0 };
+    source.run(listener).await;
+    if source.unread > 0 {
+        source.site.admission.count(|counts| counts.unread += source.unread);
+        source.tell(Event::Unread { place: source.place(), connections: source.unread }).await;
+    }
 }
 
 /// One listener of a funnel.
@@ -33,99 +38,136 @@ struct Source<F> {
     /// Whether to take the name again when it is lost.
     rebind: bool,
     site: Site<F>,
-    /// Whether a shortage was told that is not over.
-    is_short: bool,
+    /// The last shortage that is not over. It was told when it began.
+    shortage: Option<io::Error>,
     /// Whether it was told why the name cannot be taken again.
     told_rebind: bool,
+    /// Connections that were closed with nothing read from them.
+    unread: u64,
 }
 
 impl<F: Framing + Clone + Send + 'static> Source<F> {
-    async fn run(mut self, mut listener: Listener) -> AcceptStats {
-        if self.accept(&mut listener).await.is_err() {
-            return listener.stats().clone();
+    async fn run(&mut self, mut listener: Listener) {
+        if let Err(error) = self.accept(&mut listener).await {
+            // The listening socket is broken. Other sources are not.
+            self.site.admission.count_listener(listener.stats());
+            self.fail(Error::Socket(error)).await;
+            return;
         }
         let mut draining = listener.into_draining();
-        loop {
-            let told = match self.site.in_time(draining.next()).await {
-                Some(Ok(Some(accepted))) => self.take(accepted).await,
-                Some(Err(error)) => {
-                    drop(self.trouble(Error::Socket(error)).await);
-                    break;
-                }
-                Some(Ok(None)) | None => break,
-            };
-            if told.is_err() {
-                break;
-            }
+        let drained = self.drain(&mut draining).await;
+        self.site.admission.count_listener(draining.stats());
+        if let Err(error) = drained {
+            self.fail(error).await;
         }
-        draining.stats().clone()
     }
 
-    /// Accepts until the funnel stops. Fails when there is nothing left to drain.
-    async fn accept(&mut self, listener: &mut Listener) -> Result<(), FunnelGone> {
+    /// Accepts until the funnel stops or is full.
+    async fn accept(&mut self, listener: &mut Listener) -> Result<(), uds_actor::Error> {
         for warning in listener.warnings() {
-            self.trouble(Error::Limited { why: warning.to_string() }).await?;
+            self.trouble(Error::Limited { why: warning.to_string() }).await;
         }
         let mut rebind_at = None;
         loop {
             let accepted = tokio::select! {
+                // A flood of connections puts off neither the end nor the name.
+                biased;
                 () = self.site.stop.asked() => return Ok(()),
-                accepted = listener.next() => accepted,
+                () = self.site.admission.full() => return Ok(()),
                 () = sleep_until(rebind_at.unwrap_or_else(Instant::now)), if rebind_at.is_some() => {
-                    rebind_at = self.take_name(listener).await?;
+                    rebind_at = self.take_name(listener).await;
                     continue;
                 }
+                accepted = listener.next() => accepted?,
             };
             match accepted {
-                Ok(Accepted::NameLost(loss)) => {
-                    self.tell(Event::NameLost { place: self.place(), loss }).await?;
+                Accepted::NameLost(loss) => {
+                    self.tell(Event::NameLost { place: self.place(), loss }).await;
                     if self.rebind {
-                        rebind_at = self.take_name(listener).await?;
+                        rebind_at = self.take_name(listener).await;
                     }
                 }
-                Ok(accepted) => self.take(accepted).await?,
-                Err(error) => {
-                    // The listening socket is broken. Other sources are not.
-                    drop(self.trouble(Error::Socket(error)).await);
-                    return Err(FunnelGone);
-                }
+                accepted => self.take(accepted).await,
             }
         }
     }
 
-    async fn take(&mut self, accepted: Accepted<UnixStream>) -> Result<(), FunnelGone> {
+    /// Lets in the connections that were waiting, and counts those for which there is no time or no room.
+    async fn drain(&mut self, draining: &mut Draining) -> Result<(), Error> {
+        while let Some(next) = self.site.in_time(draining.next()).await {
+            match next.map_err(Error::Socket)? {
+                Some(accepted) => self.take(accepted).await,
+                None => return Ok(()),
+            }
+        }
+        // Taking a connection that is there waits for nothing; only a shortage makes a pause.
+        while let Some(next) = draining.next().now_or_never() {
+            match next.map_err(Error::Socket)? {
+                Some(Accepted::Connection(stream, _)) => self.close_unread(&stream),
+                Some(accepted) => self.take(accepted).await,
+                None => return Ok(()),
+            }
+        }
+        let source = self.shortage.take().unwrap_or_else(|| io::ErrorKind::TimedOut.into());
+        Err(Error::Undrained { address: self.address.clone(), source })
+    }
+
+    async fn take(&mut self, accepted: Accepted<UnixStream>) {
         match accepted {
             Accepted::Connection(stream, peer) => {
-                self.is_short = false;
-                self.let_in(stream, peer).await
+                self.shortage = None;
+                self.let_in(stream, peer).await;
             }
             Accepted::Rejected(peer) => self.tell(Event::Rejected { place: self.place(), peer }).await,
-            Accepted::Trouble(source) if !std::mem::replace(&mut self.is_short, true) => {
-                self.trouble(Error::Shortage { address: self.address.clone(), source }).await
+            Accepted::Trouble(source) => {
+                let copy = source.raw_os_error().map_or_else(|| source.kind().into(), io::Error::from_raw_os_error);
+                if self.shortage.replace(copy).is_none() {
+                    self.trouble(Error::Shortage { address: self.address.clone(), source }).await;
+                }
             }
-            _ => Ok(()),
+            _ => {}
         }
     }
 
     /// Waits for a slot only when there is a connection for it: a listener that waits takes none from other sources.
-    async fn let_in(&self, stream: UnixStream, peer: Peer) -> Result<(), FunnelGone> {
-        let slot = self.site.in_time(self.site.slot()).await.ok_or(FunnelGone)?;
-        self.site.attach(stream, (self.address.clone(), Via::Listener, peer), slot).await.map(drop)
+    async fn let_in(&mut self, stream: UnixStream, peer: Peer) {
+        match self.site.in_time(self.site.admission.pass(Some(peer.uid()))).await {
+            Some(Ok(pass)) => {
+                let producer = (self.address.clone(), Via::Listener, peer);
+                if let Err(stream) = self.site.attach(stream, producer, pass).await {
+                    self.close_unread(&stream);
+                }
+            }
+            Some(Err(Denied::UserLimit)) => {
+                self.site.admission.count(|counts| counts.over_limit += 1);
+                self.tell(Event::OverLimit { place: self.place(), peer }).await;
+            }
+            Some(Err(Denied::Full)) | None => self.close_unread(&stream),
+        }
     }
 
-    /// Takes the name again; otherwise answers when to try next.
-    async fn take_name(&mut self, listener: &mut Listener) -> Result<Option<Instant>, FunnelGone> {
+    /// Counts a connection that is closed next, unless its peer has sent nothing and hung up: then nothing is lost.
+    fn close_unread(&mut self, stream: &UnixStream) {
+        // What is taken out of the queue is not missed by a peer that is told of unread data by a reset: so it stays there.
+        let found = recv(stream, &mut [0; 1], RecvFlags::PEEK | RecvFlags::DONTWAIT);
+        if !matches!(found, Ok((_, 0))) {
+            self.unread += 1;
+        }
+    }
+
+    /// Takes the name again; otherwise returns when to try next.
+    async fn take_name(&mut self, listener: &mut Listener) -> Option<Instant> {
         match listener.rebind() {
             Ok(()) => {
                 self.told_rebind = false;
-                self.tell(Event::Rebound(self.place())).await?;
-                Ok(None)
+                self.tell(Event::Rebound(self.place())).await;
+                None
             }
             Err(error) => {
                 if !std::mem::replace(&mut self.told_rebind, true) {
-                    self.trouble(Error::Socket(error)).await?;
+                    self.trouble(Error::Socket(error)).await;
                 }
-                Ok(Some(Instant::now() + REBIND_PAUSE))
+                Some(Instant::now() + REBIND_PAUSE)
             }
         }
     }
@@ -134,11 +176,15 @@ impl<F: Framing + Clone + Send + 'static> Source<F> {
         Place::Socket(self.address.clone())
     }
 
-    async fn trouble(&self, error: Error) -> Result<(), FunnelGone> {
-        self.site.trouble(self.place(), error).await
+    async fn fail(&self, error: Error) {
+        self.site.fail(self.place(), error).await;
     }
 
-    async fn tell(&self, event: Event) -> Result<(), FunnelGone> {
-        self.site.tell(Arrival::Event(event)).await
+    async fn trouble(&self, error: Error) {
+        self.site.trouble(self.place(), error).await;
+    }
+
+    async fn tell(&self, event: Event) {
+        self.site.tell(Arrival::Event(event)).await;
     }
 }

@@ -9,14 +9,12 @@ use std::{
 
 use frame_codec::Framing;
 use futures_core::Stream;
-use tokio::{
-    sync::{Semaphore, mpsc},
-    task::JoinSet,
-};
+use tokio::{sync::mpsc, task::JoinSet};
 use uds_actor::{Admit, Bind};
 
 use crate::{
     Endpoint, Error, Funnel, Limits, Membership, Place, Report, accept,
+    admission::Admission,
     connections::Connections,
     members::{self, Policy},
     site::Site,
@@ -119,12 +117,12 @@ impl<F: Framing + Clone + Send + Sync + 'static> Builder<F> {
     pub async fn start(self) -> Result<Funnel, Error> {
         let stop = Stop::default();
         let (arrivals, received) = mpsc::channel(ARRIVALS);
-        let slots = Arc::new(Semaphore::new(self.limits.connections.clamp(1, Semaphore::MAX_PERMITS)));
+        let admission = Admission::new(&self.limits);
         let last_id = Arc::new(AtomicU64::new(0));
         let site = || Site {
             framing: self.framing.clone(),
             limits: self.limits,
-            slots: Arc::clone(&slots),
+            admission: Arc::clone(&admission),
             stop: stop.clone(),
             arrivals: arrivals.clone(),
             last_id: Arc::clone(&last_id),
@@ -163,6 +161,7 @@ impl<F: Framing + Clone + Send + Sync + 'static> Builder<F> {
             connections: Connections::new(),
             told_arrival: false,
             sources,
+            admission: Arc::clone(&admission),
             stopping: Some(Box::pin(stop.asked_owned())),
             _guard: stop.guard(),
             stop,

@@ -11,11 +11,11 @@ use std::{
 
 use frame_codec::Batch;
 use futures_core::Stream;
-use tokio::sync::OwnedSemaphorePermit;
 use uds_actor::{Control, Count, Receiver, Report, Sender};
 
 use crate::{
     Delivery, Event, Producer, ProducerReport,
+    admission::Pass,
     report::{Asked, Parting},
 };
 
@@ -33,8 +33,8 @@ pub(crate) struct Connection {
     delivered: Count,
     /// Those of them that the application could not deliver.
     lost_later: Count,
-    /// Returned when the connection is gone, so that another may come.
-    _slot: OwnedSemaphorePermit,
+    /// Given back when the connection is gone, so that another may come.
+    pass: Pass,
 }
 
 enum State {
@@ -78,7 +78,7 @@ impl Connection {
         receiver: Receiver,
         sender: Sender,
         drain: DrainHandle,
-        slot: OwnedSemaphorePermit,
+        pass: Pass,
     ) -> Self {
         Self {
             producer,
@@ -87,7 +87,7 @@ impl Connection {
             next: None,
             delivered: Count { frames: 0, bytes: 0 },
             lost_later: Count { frames: 0, bytes: 0 },
-            _slot: slot,
+            pass,
         }
     }
 
@@ -142,10 +142,10 @@ impl Connection {
         self.state = State::Ending(Box::pin(async move { control.finished().await }));
     }
 
-    fn report(&self, report: Report) -> ProducerReport {
+    fn report(&mut self, report: Report) -> ProducerReport {
         let mut lost = report.lost;
         lost += self.lost_later;
-        ProducerReport {
+        let report = ProducerReport {
             producer: Arc::clone(&self.producer),
             received: report.received,
             delivered: report.delivered - self.lost_later,
@@ -155,7 +155,11 @@ impl Connection {
             skipped: report.skipped,
             shortened: report.shortened,
             parting: Parting::new(report.reason, self.drain.asked.get().copied()),
+        };
+        if !report.is_empty() {
+            self.pass.spend();
         }
+        report
     }
 }
 
@@ -170,6 +174,7 @@ impl Stream for Connection {
             match &mut self.state {
                 State::Receiving { receiver, .. } => match ready!(receiver.poll_recv_batch(cx)) {
                     Some(batch) => {
+                        self.pass.spend();
                         if let Some(event) = self.deliver(batch) {
                             return Poll::Ready(Some(event));
                         }

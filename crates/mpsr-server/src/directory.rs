@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use fs_watch::{Event, Owner, Socket, SocketId, Watcher, connect_at_owned_by};
+use fs_watch::{ConnectError, Event, Owner, Socket, SocketId, Watcher, connect_at_owned_by};
 use futures_core::Stream;
 use futures_util::{StreamExt as _, future::ready};
 use tokio::net::UnixStream;
@@ -42,19 +42,19 @@ impl Member for Listed {
                 stream.map_err(|source| Error::Connect { address: address.clone(), source })
             }
             // There is no other way.
-            Err(fs_watch::Error::NoProc { .. }) => by_name().connect().await,
-            Err(fs_watch::Error::Refused { .. }) => {
+            Err(ConnectError::NoProc { .. }) => by_name().connect().await,
+            Err(ConnectError::Refused { .. }) => {
                 Err(Error::NobodyListening { address: address.clone(), waited: Duration::ZERO })
             }
-            Err(fs_watch::Error::Busy { .. }) => {
+            Err(ConnectError::Busy { .. }) => {
                 Err(Error::QueueFull { address: address.clone(), waited: Duration::ZERO })
             }
-            Err(fs_watch::Error::WrongType { .. }) => {
+            Err(ConnectError::WrongType { .. }) => {
                 Err(Error::WrongType { address: address.clone(), wanted: SocketKind::Stream })
             }
-            Err(fs_watch::Error::Connect { source, .. }) => Err(Error::Connect { address: address.clone(), source }),
+            Err(ConnectError::Failed { source, .. }) => Err(Error::Connect { address: address.clone(), source }),
             // What denies the way, the name shows.
-            Err(fs_watch::Error::Denied { .. }) => match by_name().connect().await {
+            Err(ConnectError::Denied { .. }) => match by_name().connect().await {
                 Err(error) => Err(error),
                 Ok(_another) => Err(not_there(socket)),
             },

@@ -20,6 +20,18 @@ pub enum Error {
         /// What the system said.
         source: std::io::Error,
     },
+    /// A listener ended while connections could not be accepted for want of descriptors or memory. Those that waited are
+    /// lost, if there were any: they cannot be counted.
+    #[error("connections that waited on {address} may be lost: they could not be accepted before the end")]
+    Undrained {
+        /// The listener.
+        address: uds_actor::Address,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// The watcher of a directory has ended: sockets that appear from here on are not found. Those that are connected stay.
+    #[error("the directory is not watched any longer")]
+    WatcherEnded,
     /// A feature is missing here. The listener works, with a limitation.
     #[error("{why}")]
     Limited {
@@ -46,7 +58,7 @@ impl Error {
             #[cfg(feature = "dir")]
             Self::Watch(error) => error.is_retryable(),
             Self::Degraded { .. } | Self::Shortage { .. } => true,
-            Self::NoSource | Self::Limited { .. } => false,
+            Self::NoSource | Self::Limited { .. } | Self::Undrained { .. } | Self::WatcherEnded => false,
         }
     }
 }

@@ -79,6 +79,24 @@ pub enum Event {
         /// Its identity; `None` if the kernel does not tell.
         peer: Option<Peer>,
     },
+    /// The user of a peer has as many connections as [`Limits::per_uid`](crate::Limits::per_uid) allows: this one was closed,
+    /// nothing of it was received.
+    OverLimit {
+        /// The listener.
+        place: Place,
+        /// The peer's identity.
+        peer: Peer,
+    },
+    /// Connections of admitted peers that were waiting when a listener ended were closed, and nothing of them was received:
+    /// time ran out in a shutdown, or the funnel had as many producers as
+    /// [`Limits::admissions`](crate::Limits::admissions) allows. A connection that hung up without having sent anything is
+    /// not counted. Told once for each listener, if at all.
+    Unread {
+        /// The listener.
+        place: Place,
+        /// How many connections, at least 1.
+        connections: u64,
+    },
     /// The name of a listener no longer leads to it, so that no new producer finds it. Those that are connected stay.
     NameLost {
         /// The listener.

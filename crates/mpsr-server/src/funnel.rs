@@ -3,6 +3,7 @@
 use std::{
     future::poll_fn,
     pin::Pin,
+    sync::Arc,
     task::{Context, Poll},
     time::{Duration, Instant},
 };
@@ -10,10 +11,11 @@ use std::{
 use futures_core::Stream;
 use tokio::{sync::mpsc, task::JoinSet};
 use tokio_util::sync::{DropGuard, WaitForCancellationFutureOwned};
-use uds_actor::{AcceptStats, Address, Count};
+use uds_actor::{Address, Count};
 
 use crate::{
-    Delivery, Event, Handle, ProducerId, Report, connections::Connections, report::Asked, site::Arrival, stop::Stop,
+    Delivery, Event, Handle, ProducerId, Report, admission::Admission, connections::Connections, report::Asked,
+    site::Arrival, stop::Stop,
 };
 
 /// Receives from many producers.
@@ -32,7 +34,8 @@ pub struct Funnel {
     pub(crate) connections: Connections,
     /// Whether an arrival was told last, so that deliveries come next if there are any.
     pub(crate) told_arrival: bool,
-    pub(crate) sources: JoinSet<AcceptStats>,
+    pub(crate) sources: JoinSet<()>,
+    pub(crate) admission: Arc<Admission>,
     pub(crate) stop: Stop,
     /// `None` once the stop has been heard.
     pub(crate) stopping: Option<Pin<Box<WaitForCancellationFutureOwned>>>,
@@ -43,8 +46,10 @@ pub struct Funnel {
 }
 
 impl Funnel {
-    /// Waits for the next messages, from whichever producer has its turn; `None` after a
-    /// [shutdown](Handle::shutdown), when everything has been delivered.
+    /// Waits for the next messages, from the producer whose turn it is; `None` after a [shutdown](Handle::shutdown), when
+    /// everything has been delivered. Without a shutdown it returns `None` when every source has ended: the application's
+    /// streams of members, listeners that broke, or all of them once the funnel had as many producers as
+    /// [`Limits::admissions`](crate::Limits::admissions) allows.
     ///
     /// # Cancel safety
     ///
@@ -109,7 +114,7 @@ impl Funnel {
                 }
                 let producer = connection.producer().clone();
                 self.report.producers += 1;
-                self.connections.push(connection);
+                self.connections.push(*connection);
                 Some(Event::Joined(producer))
             }
             Poll::Ready(Some(Arrival::Event(event))) => Some(event),
@@ -157,7 +162,7 @@ impl Funnel {
             while let Some(arrival) = arrivals.recv().await {
                 if let Arrival::Connection(connection) = arrival {
                     self.report.producers += 1;
-                    self.connections.push(connection);
+                    self.connections.push(*connection);
                 }
             }
         }
@@ -169,11 +174,10 @@ impl Funnel {
                 self.report.add(&left);
             }
         }
-        while let Some(stats) = self.sources.join_next().await {
-            let stats = stats.expect("sources do not panic and are not aborted");
-            self.report.rejected += stats.rejected;
-            self.report.shed += stats.shed;
+        while let Some(ended) = self.sources.join_next().await {
+            ended.expect("sources do not panic and are not aborted");
         }
+        self.report.count(self.admission.counts());
         self.report.elapsed = self.started.elapsed();
         self.report.clone()
     }

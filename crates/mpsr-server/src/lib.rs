@@ -1,16 +1,16 @@
-//! Many producers, one receiver: fair, bounded, accounted.
+//! Many producers, one receiver: fair, bounded, with a report of every message.
 //!
 //! ```text
 //!   connects ───▶ unix:/run/app/in.sock ──┐
 //!   connects ───▶                         │   one actor each,      ┌────────┐
 //!                                         ├── bounded in bytes ───▶│ Funnel │──▶ recv() ─▶ Delivery { producer, batch }
-//!   offers ◀──── /run/app/sockets/a.sock ─┤   taking turns         └───┬────┘
+//!   offers ◀──── /run/app/sockets/a.sock ─┤   served in rounds     └───┬────┘
 //!   offers ◀──── /run/app/sockets/b.sock ─┘                            └──▶ finished() ─▶ Report
 //! ```
 //!
-//! Producers need no special protocol: whatever writes lines, or frames of any kind, to a Unix socket is one — `socat`,
-//! `nc -U`, a shell script. They connect to a listener of the funnel, or they listen themselves in a directory that the
-//! funnel watches. Who they are comes from the kernel, and stands on every batch.
+//! Producers need no special protocol: any program that writes lines, or other frames, to a Unix socket is a producer, such as
+//! `socat`, `nc -U` or a shell script. Producers connect to a listener of the funnel, or listen themselves in a directory that
+//! the funnel watches. Every batch comes with its producer's identity, which the kernel provides.
 //!
 //! ```
 //! # #[tokio::main(flavor = "current_thread")]
@@ -43,9 +43,13 @@
 //!
 //! # What is promised
 //!
-//! In order per connection. Nothing that was received is lost while the receiver lives; at a [shutdown](Handle::shutdown)
-//! the accept queue and every connection are drained first. What a producer wrote and the kernel still held when the
-//! receiver died is gone: that is for acknowledged delivery, which is another level. The [`Report`] accounts for the rest.
+//! - The messages of a connection arrive in order.
+//! - Nothing that was received is lost while the receiver runs. A [shutdown](Handle::shutdown) first drains the accept queue and
+//!   every connection.
+//! - The [`Report`] covers every message that was received.
+//!
+//! If the receiver dies, bytes that a producer had written and that the kernel still held are gone. Only acknowledged delivery
+//! can prevent that, and this crate does not have it.
 //!
 //! # What this crate is not
 //!
@@ -53,11 +57,12 @@
 //!
 //! # Features
 //!
-//! - `dir` (default): receive from every socket that appears in a directory, by `fs-watch`.
+//! - `dir` (default): receive from every socket that appears in a directory, with `fs-watch`.
 
 #![forbid(unsafe_code)]
 
 mod accept;
+mod admission;
 mod builder;
 mod connection;
 mod connections;

@@ -9,17 +9,13 @@ use std::{
 use frame_codec::Framing;
 use futures_core::Stream;
 use futures_util::StreamExt as _;
-use tokio::{
-    net::UnixStream,
-    sync::OwnedSemaphorePermit,
-    task::{JoinError, JoinSet},
-    time::sleep,
-};
+use tokio::{net::UnixStream, task::JoinSet, time::sleep};
 use tokio_util::sync::CancellationToken;
-use uds_actor::{AcceptStats, Admit, Connect, Peer};
+use uds_actor::{Admit, Connect, Peer};
 
 use crate::{
     Endpoint, Error, Event, Membership, Place, Via,
+    admission::Pass,
     connection::DrainHandle,
     report::Asked,
     site::{Arrival, Site},
@@ -65,8 +61,8 @@ pub(crate) struct Policy {
     pub(crate) reconnect: bool,
 }
 
-/// Keeps one task for each member that is there. Answers how many peers were rejected.
-pub(crate) async fn run<F, M, S>(members: S, place: Place, policy: Policy, site: Site<F>) -> AcceptStats
+/// Keeps one task for each member that is there.
+pub(crate) async fn run<F, M, S>(members: S, place: Place, policy: Policy, site: Site<F>)
 where
     F: Framing + Clone + Send + Sync + 'static,
     M: Member,
@@ -76,57 +72,55 @@ where
     let site = Arc::new(site);
     let mut present: HashMap<Endpoint, CancellationToken> = HashMap::new();
     let mut attending = JoinSet::new();
-    let mut stats = AcceptStats::default();
-    let mut note = |ended: Result<Rejections, JoinError>| {
-        stats.rejected += ended.expect("these tasks do not panic and are not aborted").0;
-    };
-    loop {
+    let mut is_full = false;
+    // When the funnel is full, only those that are connected are of interest: until they leave.
+    while !is_full || !attending.is_empty() {
         let change = tokio::select! {
             () = site.stop.asked() => break,
+            () = site.admission.full(), if !is_full => {
+                is_full = true;
+                continue;
+            }
             change = members.next() => change,
             Some(ended) = attending.join_next() => {
                 note(ended);
                 continue;
             }
         };
-        let told = match change {
-            Some(Membership::Joined(member)) => {
+        match change {
+            Some(Membership::Joined(member)) if !is_full => {
                 // A member that is there already and is announced again is still one producer.
                 if let Entry::Vacant(vacant) = present.entry(member.endpoint().clone()) {
                     let leaving = vacant.insert(CancellationToken::new()).clone();
                     attending.spawn(attend(member, policy.clone(), leaving, Arc::clone(&site)));
                 }
-                Ok(())
             }
+            Some(Membership::Joined(_)) => {}
             Some(Membership::Left(member)) => {
                 if let Some(leaving) = present.remove(member.endpoint()) {
                     leaving.cancel();
                 }
-                Ok(())
             }
             Some(Membership::Synced) => site.tell(Arrival::Event(Event::Synced(place.clone()))).await,
             Some(Membership::Degraded(why)) => site.trouble(place.clone(), Error::Degraded { why }).await,
             None => {
+                // A stream of the application may end: then the members that it named are all there are.
                 if let Place::Directory(_) = place {
-                    let why = "the watcher has ended".to_owned();
-                    drop(site.trouble(place.clone(), Error::Degraded { why }).await);
+                    site.fail(place.clone(), Error::WatcherEnded).await;
                 }
                 break;
             }
-        };
-        if told.is_err() {
-            break;
         }
     }
     // Members that are no longer listed stay connected until they close, or until the funnel stops.
     while let Some(ended) = attending.join_next().await {
         note(ended);
     }
-    stats
 }
 
-/// How many connections one member was rejected on.
-struct Rejections(u64);
+fn note(ended: Result<(), tokio::task::JoinError>) {
+    ended.expect("these tasks do not panic and are not aborted");
+}
 
 /// Connects to one member and stays with it until it leaves or its connection ends.
 ///
@@ -137,44 +131,45 @@ async fn attend<F: Framing + Clone + Send + 'static>(
     policy: Policy,
     leaving: CancellationToken,
     site: Arc<Site<F>>,
-) -> Rejections {
+) {
     let mut pause = FIRST_PAUSE;
     loop {
         let connected = tokio::select! {
-            () = leaving.cancelled() => return Rejections(0),
-            () = site.stop.asked() => return Rejections(0),
+            () = leaving.cancelled() => return,
+            () = site.stop.asked() => return,
             connected = connect(&member, &policy.admit, &site) => connected,
         };
         let address = member.endpoint().address.clone();
-        let (stream, peer, slot) = match connected {
-            Connected::Admitted(stream, peer, slot) => (stream, peer, slot),
+        let (stream, peer, pass) = match connected {
+            Connected::Admitted(stream, peer, pass) => (stream, peer, pass),
             Connected::Rejected(peer) => {
+                site.admission.count(|counts| counts.rejected += 1);
                 let place = Place::Socket(address);
-                drop(site.tell(Arrival::Event(Event::Rejected { place, peer: Some(peer) })).await);
-                return Rejections(1);
+                return site.tell(Arrival::Event(Event::Rejected { place, peer: Some(peer) })).await;
             }
-            Connected::GaveUp => return Rejections(0),
+            Connected::GaveUp => return,
         };
         let began = Instant::now();
         // Not to be cancelled: from here on the connection has an actor that receives.
-        let Ok(drain) = site.attach(stream, (address, Via::Directory, peer), slot).await else { return Rejections(0) };
+        let Ok(drain) = site.attach(stream, (address, Via::Directory, peer), pass).await else {
+            site.admission.count(|counts| counts.unread += 1);
+            return;
+        };
         tokio::select! {
             () = drain.ended() => {}
-            () = site.stop.asked() => return Rejections(0),
-            () = leaving.cancelled() => {
-                release(&drain, &site).await;
-                return Rejections(0);
-            }
+            () = site.stop.asked() => return,
+            () = leaving.cancelled() => return release(&drain, &site).await,
         }
         if !policy.reconnect {
-            return Rejections(0);
+            return;
         }
         if began.elapsed() >= LAST_PAUSE {
             pause = FIRST_PAUSE;
         }
         tokio::select! {
-            () = leaving.cancelled() => return Rejections(0),
-            () = site.stop.asked() => return Rejections(0),
+            () = leaving.cancelled() => return,
+            () = site.stop.asked() => return,
+            () = site.admission.full() => return,
             () = sleep(pause) => pause = (pause * 2).min(LAST_PAUSE),
         }
     }
@@ -192,15 +187,15 @@ async fn release<F>(drain: &DrainHandle, site: &Site<F>) {
 
 /// What came of trying to connect.
 enum Connected {
-    Admitted(UnixStream, Peer, OwnedSemaphorePermit),
+    Admitted(UnixStream, Peer, Pass),
     Rejected(Peer),
-    /// Trying again cannot help. The application has been told.
+    /// Trying again cannot help, which the application has been told; or the funnel is full.
     GaveUp,
 }
 
 /// Tries until it succeeds or cannot succeed any longer, and says once what is in the way.
 ///
-/// A slot is held for one attempt at a time: sockets that refuse do not take the place of those that serve.
+/// A pass is held for one attempt at a time: sockets that refuse do not take the place of those that serve.
 async fn connect<F: Framing + Clone + Send + 'static>(
     member: &impl Member,
     admit: &Admit,
@@ -211,22 +206,25 @@ async fn connect<F: Framing + Clone + Send + 'static>(
     let mut told = false;
     let mut pause = FIRST_PAUSE;
     loop {
-        let slot = site.slot().await;
+        let Ok(pass) = site.admission.pass(None).await else { return Connected::GaveUp };
         let attempt = member.connect().await;
         let error = match attempt.and_then(|stream| Peer::of(&stream).map(|peer| (stream, peer))) {
-            Ok((stream, peer)) if admit.admits(&peer) => return Connected::Admitted(stream, peer, slot),
+            Ok((stream, peer)) if admit.admits(&peer) => return Connected::Admitted(stream, peer, pass),
             Ok((_, peer)) => return Connected::Rejected(peer),
             Err(error) => Error::Socket(waited(error, began.elapsed())),
         };
-        drop(slot);
+        drop(pass);
         let is_final = !error.is_retryable();
         if is_final || (began.elapsed() >= PATIENCE && !std::mem::replace(&mut told, true)) {
-            let heard = site.trouble(place.clone(), error).await;
-            if is_final || heard.is_err() {
+            site.trouble(place.clone(), error).await;
+            if is_final {
                 return Connected::GaveUp;
             }
         }
-        sleep(pause).await;
+        tokio::select! {
+            () = site.admission.full() => return Connected::GaveUp,
+            () = sleep(pause) => {}
+        }
         pause = (pause * 2).min(LAST_PAUSE);
     }
 }
@@ -238,4 +236,50 @@ fn waited(mut error: uds_actor::Error, time: Duration) -> uds_actor::Error {
         *waited = time;
     }
     error
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::stream;
+    use tokio::sync::mpsc;
+
+    use super::*;
+    use crate::{Limits, admission::Admission, stop::Stop};
+
+    /// What a source with no members tells when its stream of them ends, and how many sources have failed then.
+    async fn end_of_stream(place: Place) -> (Vec<Arrival>, u64) {
+        let limits = Limits::default();
+        let (arrivals, mut told) = mpsc::channel(8);
+        let admission = Admission::new(&limits);
+        let site = Site {
+            framing: frame_codec::Delimited::lines(),
+            limits,
+            admission: Arc::clone(&admission),
+            stop: Stop::default(),
+            arrivals,
+            last_id: Arc::default(),
+        };
+        let policy = Policy { admit: Admit::own(), reconnect: false };
+        run(stream::iter([Membership::<Endpoint>::Synced]), place, policy, site).await;
+        let mut all = Vec::new();
+        while let Some(arrival) = told.recv().await {
+            all.push(arrival);
+        }
+        (all, admission.counts().failed_sources)
+    }
+
+    #[tokio::test]
+    async fn the_end_of_a_watcher_is_a_failure_and_that_of_the_applications_own_stream_is_not() {
+        let directory = Place::Directory("/run/app".into());
+        let (told, failed) = end_of_stream(directory.clone()).await;
+        let [Arrival::Event(Event::Synced(_)), Arrival::Event(Event::Trouble { place, error })] = &told[..] else {
+            panic!("{told:?}")
+        };
+        assert_eq!((place, failed), (&directory, 1));
+        assert!(matches!(error, Error::WatcherEnded) && !error.is_retryable(), "{error:?}");
+
+        let (told, failed) = end_of_stream(Place::Members).await;
+        assert!(matches!(told[..], [Arrival::Event(Event::Synced(_))]), "{told:?}");
+        assert_eq!(failed, 0);
+    }
 }

@@ -4,7 +4,7 @@ use std::{fmt, io, sync::Arc, time::Duration};
 
 use uds_actor::{Count, Reason};
 
-use crate::Producer;
+use crate::{Producer, admission::Counts};
 
 /// The report of one producer, complete: it comes when everything of it has been delivered.
 #[derive(Clone, Debug)]
@@ -34,6 +34,15 @@ pub struct ProducerReport {
 }
 
 impl ProducerReport {
+    /// Whether nothing came from it: no message, and no part of one. A probe leaves such a report.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.received.frames == 0
+            && self.truncated_bytes == 0
+            && self.skipped == 0
+            && !matches!(self.parting, Parting::Malformed(_))
+    }
+
     /// Messages that were truncated: 0 or 1.
     #[must_use]
     pub const fn truncated(&self) -> u64 {
@@ -151,6 +160,15 @@ pub struct Report {
     pub rejected: u64,
     /// Connections closed for want of descriptors.
     pub shed: u64,
+    /// Connections closed because their user had as many as [`Limits::per_uid`](crate::Limits::per_uid) allows.
+    pub over_limit: u64,
+    /// Connections of admitted peers that were closed with nothing read from them: time ran out in a shutdown, or the funnel
+    /// had as many producers as [`Limits::admissions`](crate::Limits::admissions) allows. What was sent on them is lost, and
+    /// how much that is is not known.
+    pub unread: u64,
+    /// Sources that ended before the funnel did, or whose queue of connections could not be emptied. What was lost there is
+    /// not known; an [`Event::Trouble`](crate::Event::Trouble) said why.
+    pub failed_sources: u64,
     /// How long the funnel ran.
     pub elapsed: Duration,
 }
@@ -164,6 +182,12 @@ impl Report {
         self.unterminated += u64::from(left.unterminated);
         self.skipped += left.skipped;
         self.shortened += left.shortened;
+    }
+
+    pub(crate) fn count(&mut self, counts: Counts) {
+        let Counts { rejected, shed, over_limit, unread, failed_sources } = counts;
+        (self.rejected, self.shed, self.over_limit) = (rejected, shed, over_limit);
+        (self.unread, self.failed_sources) = (unread, failed_sources);
     }
 
     /// Counts messages that were delivered as lost; no more than were delivered.
@@ -201,6 +225,15 @@ impl fmt::Display for Report {
         }
         if self.shed > 0 {
             write!(f, ", shed {}", count(self.shed, "connection"))?;
+        }
+        if self.over_limit > 0 {
+            write!(f, ", closed {} over the limit of a user", count(self.over_limit, "connection"))?;
+        }
+        if self.unread > 0 {
+            write!(f, ", closed {} unread", count(self.unread, "connection"))?;
+        }
+        if self.failed_sources > 0 {
+            write!(f, ", {} failed", count(self.failed_sources, "source"))?;
         }
         Ok(())
     }

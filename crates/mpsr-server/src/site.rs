@@ -6,14 +6,12 @@ use std::sync::{
 };
 
 use frame_codec::Framing;
-use tokio::{
-    net::UnixStream,
-    sync::{OwnedSemaphorePermit, Semaphore, mpsc},
-};
+use tokio::{net::UnixStream, sync::mpsc};
 use uds_actor::{Actor, Address, Peer};
 
 use crate::{
     Error, Event, Limits, Place, Producer, ProducerId, Via,
+    admission::{Admission, Pass},
     connection::{Connection, DrainHandle},
     stop::Stop,
 };
@@ -21,7 +19,7 @@ use crate::{
 /// What sources send to the funnel.
 #[derive(Debug)]
 pub(crate) enum Arrival {
-    Connection(Connection),
+    Connection(Box<Connection>),
     Event(Event),
 }
 
@@ -30,40 +28,33 @@ pub(crate) enum Arrival {
 pub(crate) struct Site<F> {
     pub(crate) framing: F,
     pub(crate) limits: Limits,
-    pub(crate) slots: Arc<Semaphore>,
+    pub(crate) admission: Arc<Admission>,
     pub(crate) stop: Stop,
     pub(crate) arrivals: mpsc::Sender<Arrival>,
     pub(crate) last_id: Arc<AtomicU64>,
 }
 
-/// The funnel is gone: the source ends.
-#[derive(Debug)]
-pub(crate) struct FunnelGone;
-
 impl<F: Framing + Clone + Send + 'static> Site<F> {
-    /// Waits until the funnel has room for one more connection.
-    pub(crate) async fn slot(&self) -> OwnedSemaphorePermit {
-        Arc::clone(&self.slots).acquire_owned().await.expect("the semaphore is never closed")
-    }
-
-    /// What comes of `future` while there is still a funnel to tell it to, and time: a stop leaves some.
+    /// What comes of `future` while the funnel takes connections in: after a stop for as long as there is time, and never once
+    /// it is full or gone.
     pub(crate) async fn in_time<T>(&self, future: impl Future<Output = T>) -> Option<T> {
         tokio::select! {
             () = self.stop.is_over() => None,
             () = self.arrivals.closed() => None,
+            () = self.admission.full() => None,
             value = future => Some(value),
         }
     }
 
-    /// Gives the stream to an actor, and the actor to the funnel.
+    /// Gives the stream to an actor, and the actor to the funnel. Returns the stream if the funnel is gone.
     pub(crate) async fn attach(
         &self,
         stream: UnixStream,
         (address, via, peer): (Address, Via, Peer),
-        slot: OwnedSemaphorePermit,
-    ) -> Result<DrainHandle, FunnelGone> {
+        pass: Pass,
+    ) -> Result<DrainHandle, UnixStream> {
         // The actor reads from the first moment, so there must be a funnel to report it.
-        let arrival = self.arrivals.reserve().await.map_err(|_| FunnelGone)?;
+        let Ok(arrival) = self.arrivals.reserve().await else { return Err(stream) };
         let id = ProducerId(self.last_id.fetch_add(1, Ordering::Relaxed) + 1);
         let producer = Arc::new(Producer { id, address, via, peer });
         let (sender, receiver, control) = Actor::new(stream, self.framing.clone())
@@ -75,16 +66,23 @@ impl<F: Framing + Clone + Send + 'static> Site<F> {
             .inbox_bytes(self.limits.per_connection_bytes)
             .spawn();
         let drain = DrainHandle::new(control);
-        let connection = Connection::new(producer, receiver, sender, drain.clone(), slot);
-        arrival.send(Arrival::Connection(connection));
+        let connection = Connection::new(producer, receiver, sender, drain.clone(), pass);
+        arrival.send(Arrival::Connection(Box::new(connection)));
         Ok(drain)
     }
 
-    pub(crate) async fn trouble(&self, place: Place, error: Error) -> Result<(), FunnelGone> {
-        self.tell(Arrival::Event(Event::Trouble { place, error })).await
+    /// Says that a source has ended by itself, or with connections that it could not take in, and counts it.
+    pub(crate) async fn fail(&self, place: Place, error: Error) {
+        self.admission.count(|counts| counts.failed_sources += 1);
+        self.trouble(place, error).await;
     }
 
-    pub(crate) async fn tell(&self, arrival: Arrival) -> Result<(), FunnelGone> {
-        self.arrivals.send(arrival).await.map_err(|_| FunnelGone)
+    pub(crate) async fn trouble(&self, place: Place, error: Error) {
+        self.tell(Arrival::Event(Event::Trouble { place, error })).await;
+    }
+
+    /// Tells the funnel, if it is still there: if not, the source ends, because a funnel that is dropped stops first.
+    pub(crate) async fn tell(&self, arrival: Arrival) {
+        drop(self.arrivals.send(arrival).await);
     }
 }

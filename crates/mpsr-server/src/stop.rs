@@ -63,11 +63,21 @@ pub struct Handle {
 }
 
 impl Handle {
-    /// Has the funnel end without losing what has been sent to it: names are withdrawn, connections that wait to be accepted
-    /// are, and every connection is read until the kernel holds nothing more of it, for `deadline` at most.
+    /// Ends the funnel without losing what has been sent to it: names are taken back, connections that wait are accepted, and
+    /// every connection is read until the kernel holds nothing more of it, for `deadline` at most. Connections that still
+    /// wait then are closed and counted ([`Report::unread`](crate::Report::unread)).
     ///
     /// The application goes on receiving until [`Funnel::recv`](crate::Funnel::recv) answers `None`.
     pub fn shutdown(&self, deadline: Duration) {
         self.stop.ask(deadline);
+    }
+
+    /// Whether a shutdown was asked for, or the funnel is gone.
+    ///
+    /// A funnel ends without one when all of its sources have ended, or when it is full
+    /// ([`Limits::admissions`](crate::Limits::admissions)).
+    #[must_use]
+    pub fn is_shutdown(&self) -> bool {
+        self.stop.is_asked()
     }
 }

@@ -10,6 +10,8 @@ mod sweep;
 mod values;
 mod watch;
 
+use std::{io, process};
+
 use clap::{CommandFactory as _, Parser, Subcommand, error::ErrorKind};
 
 use self::frames::Frames;
@@ -37,7 +39,7 @@ pub(crate) struct Args {
 impl Args {
     /// The command line of this process. Where it is wrong, says why and ends the process with status 2.
     pub(crate) fn get() -> Self {
-        let args = Self::parse();
+        let args = Self::try_parse().unwrap_or_else(|error| stop(&error));
         let frames = match &args.command {
             Command::Listen(listen) => Some(&listen.frames),
             Command::Send(send) => Some(&send.frames),
@@ -55,6 +57,13 @@ impl Args {
     }
 }
 
+/// Prints help, the version or what is wrong, and ends the process. Help that could not be written is a failure, unless the
+/// reader of the pipe has read enough.
+fn stop(error: &clap::Error) -> ! {
+    let is_lost = error.print().is_err_and(|error| error.kind() != io::ErrorKind::BrokenPipe);
+    process::exit(if is_lost { error.exit_code().max(1) } else { error.exit_code() })
+}
+
 const LISTEN_EXAMPLES: &str = "\
 Examples:
   mpsr listen in.sock                          # a socket for this user's programs
@@ -63,8 +72,9 @@ Examples:
   mpsr listen one.sock --once --timeout 1m     # one connection, and a minute of silence at most
   mpsr listen objects.sock --json              # objects instead of lines
 
-Exit status: 0 ended by a signal or as asked, and everything received was printed; 1 could not listen, output failed or
-was not read, messages were lost, a second signal, or --timeout before --count or --once; 2 wrong usage.";
+Exit status: 0 ended by a signal or as asked, and everything received was printed;
+1 could not listen, output failed or was not read, messages were lost, connections were
+closed unread, a second signal, or --timeout before --count or --once; 2 wrong usage.";
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
@@ -81,6 +91,9 @@ pub(crate) enum Command {
     /// unread. A connection that ends before the input does, in whatever way, is exit status 1. What the receiver sends is
     /// read and discarded; at the end, send closes its direction and waits for the receiver to close the other, for 2 seconds
     /// without an answer and 10 in all.
+    ///
+    /// SIGINT, SIGTERM and SIGHUP end it: what is queued is handed over first, within 2 seconds, and the exit status is 1.
+    /// SIGUSR1 says how much was queued so far.
     Send(Send),
     /// Show the sockets of a directory, now and as they come and go.
     ///

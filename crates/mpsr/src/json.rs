@@ -70,6 +70,11 @@ pub(crate) enum Object<'a> {
         producer: u64,
         count: u64,
     },
+    Unread {
+        #[serde(flatten)]
+        address: AddressText,
+        connections: u64,
+    },
     Warning {
         #[serde(flatten)]
         address: AddressText,
@@ -178,6 +183,8 @@ pub(crate) struct Totals {
     pub(crate) bytes: u64,
     pub(crate) rejected: u64,
     pub(crate) shed: u64,
+    pub(crate) unread: u64,
+    pub(crate) failed_sources: u64,
     pub(crate) seconds: f64,
 }
 
@@ -204,6 +211,12 @@ impl Totals {
             if number > 0 {
                 words += &format!(", {what} {}", count(number, "connection"));
             }
+        }
+        if self.unread > 0 {
+            words += &format!(", closed {} unread", count(self.unread, "connection"));
+        }
+        if self.failed_sources > 0 {
+            words += &format!(", {} failed", count(self.failed_sources, "source"));
         }
         words + &format!(" in {:.1} s", self.seconds)
     }

@@ -9,7 +9,7 @@ use std::{future::pending, sync::Arc, time::Duration};
 
 use anyhow::{anyhow, bail};
 use futures_util::FutureExt as _;
-use mpsr_server::{Event, Funnel, Handle, Limits, Place};
+use mpsr_server::{Event, Funnel, Handle, Limits, Parting, Place};
 use tokio::{
     sync::Notify,
     time::{Instant, sleep, timeout},
@@ -46,16 +46,19 @@ pub(crate) async fn run(args: Listen) -> anyhow::Result<()> {
     };
     let report = funnel.finished().await;
     let lost = printer.end(&report, ended.as_ref().map_or("output", Ended::word));
-    judge(&args.end, ended?, printer.delivered(), lost)
+    let missed = Missed { lost, unread: report.unread, failed_sources: report.failed_sources };
+    judge(&args.end, ended?, printer.delivered(), missed)
 }
 
-/// Why it ended in an orderly way.
+/// Why it ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Ended {
     Signal,
     Count,
     Once,
     Timeout,
+    /// Every source of messages has failed.
+    Sources,
 }
 
 impl Ended {
@@ -65,13 +68,26 @@ impl Ended {
             Self::Count => "count",
             Self::Once => "once",
             Self::Timeout => "timeout",
+            Self::Sources => "sources",
         }
     }
 }
 
+/// What did not reach standard output.
+#[derive(Clone, Copy, Debug)]
+struct Missed {
+    /// Messages that were received.
+    lost: u64,
+    /// Connections that were closed with nothing read from them.
+    unread: u64,
+    failed_sources: u64,
+}
+
 /// Whether what was asked for was done.
-fn judge(end: &End, ended: Ended, delivered: u64, lost: u64) -> anyhow::Result<()> {
+fn judge(end: &End, ended: Ended, delivered: u64, missed: Missed) -> anyhow::Result<()> {
+    let Missed { lost, unread, failed_sources } = missed;
     match (ended, end.count) {
+        (Ended::Sources, _) => bail!("every source of messages has failed"),
         (Ended::Once, Some(count)) if delivered < count => bail!("the connection has ended: {delivered} of {count}"),
         // What came beyond what was asked for is not missed.
         (Ended::Count | Ended::Once, _) => Ok(()),
@@ -79,6 +95,10 @@ fn judge(end: &End, ended: Ended, delivered: u64, lost: u64) -> anyhow::Result<(
         (Ended::Timeout, _) if end.once => bail!("no message came for {}, and no connection has ended", idle(end)),
         _ if lost == 1 => bail!("1 message that was received is lost"),
         _ if lost > 0 => bail!("{lost} messages that were received are lost"),
+        _ if unread == 1 && !end.once => bail!("1 connection was closed unread"),
+        _ if unread > 0 && !end.once => bail!("{unread} connections were closed unread"),
+        _ if failed_sources == 1 => bail!("a source of messages has failed"),
+        _ if failed_sources > 0 => bail!("{failed_sources} sources of messages have failed"),
         _ => Ok(()),
     }
 }
@@ -93,10 +113,7 @@ async fn start(args: &Listen) -> anyhow::Result<Funnel> {
     limits.oversize = args.oversize.policy();
     let directories = args.places.iter().filter(|place| place.is_directory()).count();
     limits.connections = limits.connections.min(connections(args.places.len() - directories, directories));
-    if args.end.once {
-        // The others wait, and are turned away at the end.
-        limits.connections = 1;
-    }
+    limits.admissions = args.end.once.then_some(1);
     let mut builder = Funnel::builder(args.frames.framing.framing())
         .limits(limits)
         .reconnect(args.directories.reconnect)
@@ -171,6 +188,7 @@ async fn receive(args: &Listen, funnel: &mut Funnel, printer: &mut Printer) -> a
 async fn print(end: &End, funnel: &mut Funnel, printer: &mut Printer) -> anyhow::Result<Ended> {
     let mut last_message = Instant::now();
     let mut burst = Burst::new();
+    let mut has_served = false;
     loop {
         // Flushed whenever nothing more is waiting: a busy funnel writes in blocks, a quiet one at once.
         let event = match funnel.next().now_or_never() {
@@ -191,8 +209,17 @@ async fn print(end: &End, funnel: &mut Funnel, printer: &mut Printer) -> anyhow:
                 }
             }
         };
-        let Some(event) = event else { return Ok(Ended::Signal) };
-        let has_left = matches!(event, Event::Left(_));
+        let Some(event) = event else {
+            return Ok(match has_served && end.once {
+                true => Ended::Once,
+                false if funnel.handle().is_shutdown() => Ended::Signal,
+                false => Ended::Sources,
+            });
+        };
+        if let Event::Left(report) = &event {
+            // A signal that ends the one connection is why it ended.
+            has_served |= !report.is_empty() && !matches!(report.parting, Parting::Shutdown | Parting::Abandoned);
+        }
         let mut bytes = 0;
         if let Event::Delivery(delivery) = &event {
             last_message = Instant::now();
@@ -203,9 +230,6 @@ async fn print(end: &End, funnel: &mut Funnel, printer: &mut Printer) -> anyhow:
         if printer.is_complete() {
             return Ok(Ended::Count);
         }
-        if end.once && has_left {
-            return Ok(Ended::Once);
-        }
     }
 }
 
@@ -213,5 +237,46 @@ async fn idle_for(limit: Option<Duration>, since: Instant) {
     match limit {
         Some(limit) => sleep(limit.saturating_sub(since.elapsed())).await,
         None => pending().await,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOTHING: Missed = Missed { lost: 0, unread: 0, failed_sources: 0 };
+
+    /// The error, if it is one, of an end with these options after one message was delivered.
+    fn judged(once: bool, count: Option<u64>, ended: Ended, missed: Missed) -> Option<String> {
+        let end = End { count, once, timeout: Some(Duration::from_secs(2)), drain: Duration::ZERO };
+        judge(&end, ended, 1, missed).err().map(|error| error.to_string())
+    }
+
+    #[test]
+    fn an_end_is_a_success_only_if_what_was_asked_for_was_done_and_nothing_was_missed() {
+        let lost = Missed { lost: 2, ..NOTHING };
+        let unread = Missed { unread: 1, ..NOTHING };
+        let failed = Missed { failed_sources: 1, ..NOTHING };
+        let all = Missed { lost: 1, unread: 3, failed_sources: 2 };
+        for (once, count, ended, missed, error) in [
+            (false, None, Ended::Signal, NOTHING, None),
+            (false, None, Ended::Signal, lost, Some("2 messages that were received are lost")),
+            (false, None, Ended::Signal, unread, Some("1 connection was closed unread")),
+            (false, None, Ended::Signal, failed, Some("a source of messages has failed")),
+            (false, None, Ended::Signal, all, Some("1 message that was received is lost")),
+            (false, None, Ended::Sources, failed, Some("every source of messages has failed")),
+            (false, None, Ended::Timeout, NOTHING, None),
+            (false, None, Ended::Timeout, unread, Some("1 connection was closed unread")),
+            (false, Some(2), Ended::Timeout, NOTHING, Some("no message came for 2s: 1 of 2")),
+            (true, None, Ended::Timeout, NOTHING, Some("no message came for 2s, and no connection has ended")),
+            // What came beyond what was asked for is not missed.
+            (true, None, Ended::Once, unread, None),
+            (true, None, Ended::Signal, unread, None),
+            (true, None, Ended::Signal, lost, Some("2 messages that were received are lost")),
+            (true, Some(2), Ended::Once, NOTHING, Some("the connection has ended: 1 of 2")),
+            (false, Some(1), Ended::Count, all, None),
+        ] {
+            assert_eq!(judged(once, count, ended, missed).as_deref(), error, "{once} {count:?} {ended:?} {missed:?}");
+        }
     }
 }

@@ -7,7 +7,6 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use anyhow::Context as _;
 use fs_watch::{
     Answer, DotFiles, Evidence, Kind, Probing, Verdict,
     directory::{Found, Inspection, PassedOver, Survey},
@@ -20,6 +19,7 @@ use crate::{
     output::{Output, note},
     table,
     text::escaped_cell,
+    words,
 };
 
 pub(crate) fn run(args: &Ls) -> anyhow::Result<()> {
@@ -28,7 +28,7 @@ pub(crate) fn run(args: &Ls) -> anyhow::Result<()> {
         .dot_files(if args.all { DotFiles::Reported } else { DotFiles::Ignored })
         .links(args.all)
         .recursive(args.recursive);
-    let survey = inspection.run(&args.paths).context("cannot list")?;
+    let survey = inspection.run(&args.paths).map_err(|error| words::directory("cannot list", error))?;
     match print(args, &survey) {
         // As with `| head`: there is no one left to tell.
         Err(error) if is_broken_pipe(&error) => return Ok(()),
@@ -57,7 +57,7 @@ fn print(args: &Ls, survey: &Survey) -> anyhow::Result<()> {
         let owners = names::users();
         let rows: Vec<_> = survey.sockets.iter().map(|found| row(found, survey, within, &owners)).collect();
         let heads = ["NAME", "STATE", "KIND", "PID", "COMMAND", "OWNER", "MODE", "AGE", "BACKLOG"];
-        for line in table::lines(heads, &rows) {
+        for line in table::lines(heads, &rows, output.is_terminal()) {
             output.line(line.as_bytes())?;
         }
     }

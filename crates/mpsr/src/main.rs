@@ -14,12 +14,14 @@ mod output;
 mod runtime;
 mod send;
 mod signals;
+mod stack;
 mod stream;
 mod sweep;
 mod table;
 mod text;
 mod watch;
 mod width;
+mod words;
 
 use std::process::ExitCode;
 
@@ -29,14 +31,7 @@ use crate::args::{Args, Command};
 const FAILED: u8 = 1;
 
 fn main() -> ExitCode {
-    let outcome = match Args::get().command {
-        Command::Listen(args) => runtime::run(listen::run(args)),
-        Command::Send(args) => runtime::run(send::run(args)),
-        Command::Watch(args) => runtime::run(watch::run(args)),
-        Command::Ls(args) => ls::run(&args),
-        Command::Sweep(args) => sweep::run(&args),
-    };
-    let code = match outcome {
+    let code = match stack::with_room(run).and_then(|outcome| outcome) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             notes::last_note(&format!("mpsr: {}", text::escaped_words(&format!("{error:#}"))));
@@ -45,4 +40,14 @@ fn main() -> ExitCode {
     };
     notes::settle();
     code
+}
+
+fn run() -> anyhow::Result<()> {
+    match Args::get().command {
+        Command::Listen(args) => runtime::run(listen::run(args)),
+        Command::Send(args) => runtime::run(send::run(args)),
+        Command::Watch(args) => runtime::run(watch::run(args)),
+        Command::Ls(args) => ls::run(&args),
+        Command::Sweep(args) => sweep::run(&args),
+    }
 }

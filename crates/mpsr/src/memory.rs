@@ -1,16 +1,25 @@
 //! Memory after a burst.
 //!
-//! Connections give their buffers back when they have come to rest, but glibc's allocator keeps them, for two reasons:
-//!
-//! - A freed block goes back to the system only from the end of the heap, and one small object that lives longer keeps
-//!   everything in front of it: 1,000 connections with one message of 60 KiB each left 118 MB behind, of which 8 MB were in
-//!   use. `malloc_trim(3)` gives back every page that nothing lies in.
-//! - A large block has a mapping of its own, which goes as soon as it is freed; but the first that is freed raises the size
-//!   from which that holds, to up to 32 MiB (`mallopt(3)`). With the size set it stays.
+//! Connections give their buffers back when they have come to rest. The allocator keeps them: see `glibc.rs`. So the program
+//! notices when a burst is over, and asks the allocator to give its memory back.
+
+#[cfg(target_env = "gnu")]
+mod glibc;
 
 use std::time::Duration;
 
 use tokio::time::{Instant, sleep_until};
+
+#[cfg(target_env = "gnu")]
+pub(crate) use self::glibc::{give_back, prepare};
+
+/// Other allocators have no parameter that has to be set.
+#[cfg(not(target_env = "gnu"))]
+pub(crate) const fn prepare() {}
+
+/// Other allocators give memory back by themselves, or cannot be asked to.
+#[cfg(not(target_env = "gnu"))]
+pub(crate) const fn give_back() {}
 
 /// A burst is over when less than this moves in a period, in bytes.
 const LITTLE: u64 = 1 << 20;
@@ -67,34 +76,6 @@ impl Burst {
         }
     }
 }
-
-/// From this size on a block has a mapping of its own: glibc's initial value.
-#[cfg(target_env = "gnu")]
-const OWN_MAPPING: i32 = 128 << 10;
-
-/// Sets the allocator up for bursts.
-#[cfg(target_env = "gnu")]
-#[expect(unsafe_code, reason = "glibc's allocator is set up by a function, and no crate declares it safe")]
-pub(crate) fn prepare() {
-    // SAFETY: it takes two numbers and sets a parameter under the allocator's lock. Failing, it changes nothing.
-    unsafe { libc::mallopt(libc::M_MMAP_THRESHOLD, OWN_MAPPING) };
-}
-
-/// Gives memory that is not in use back to the system.
-#[cfg(target_env = "gnu")]
-#[expect(unsafe_code, reason = "glibc's allocator is told by a function, and no crate declares it safe")]
-pub(crate) fn give_back() {
-    // SAFETY: it takes no pointer, locks each arena that it looks at, and moves nothing that is in use (`malloc_trim(3)`).
-    unsafe { libc::malloc_trim(0) };
-}
-
-/// Other allocators have no such parameter.
-#[cfg(not(target_env = "gnu"))]
-pub(crate) const fn prepare() {}
-
-/// Other allocators give memory back by themselves, or cannot be asked to.
-#[cfg(not(target_env = "gnu"))]
-pub(crate) const fn give_back() {}
 
 #[cfg(test)]
 mod tests {

@@ -8,28 +8,35 @@ mod outgoing;
 mod route;
 mod source;
 
-use std::{fmt, io, time::Duration};
+use std::{fmt, io, sync::Arc, time::Duration};
 
 use anyhow::bail;
 use rustix::process::getuid;
 use uds_actor::{Reason, Report};
 
 use self::{
-    connection::{End, How, serve},
+    connection::{End, How, OUTBOX, serve},
     outgoing::may_be_taken,
     route::Route,
-    source::{Source, Unit},
+    source::{Progress, Source, Unit},
 };
-use crate::{args::Send, notes::note, signals::Signals, text::escaped_words};
+use crate::{
+    args::Send,
+    notes::note,
+    signals::{ReportRequests, Signals},
+    text::escaped_words,
+};
 
 /// A receiver that does not admit us hangs up at once.
 const AT_ONCE: Duration = Duration::from_secs(1);
 
 pub(crate) async fn run(args: Send) -> anyhow::Result<()> {
     let mut signals = Signals::catch()?;
+    let requests = ReportRequests::catch()?;
     let mut route = Route::new(&args)?;
     let mut source = Source::new(&args);
     let mut sent = Sent::default();
+    tokio::spawn(report_on_request(requests, args.socket.0.to_string(), Arc::clone(source.progress())));
     let mut stream = tokio::select! {
         stream = route.open() => stream?,
         () = signals.next() => bail!("interrupted before a receiver was there"),
@@ -75,6 +82,16 @@ pub(crate) async fn run(args: Send) -> anyhow::Result<()> {
         note(&escaped_words(&format!("sent {}, to {}", sent.in_full(&source), args.socket.0)));
     }
     outcome
+}
+
+/// On SIGUSR1. How much of what is queued was handed to the kernel is known only when the connection has ended.
+async fn report_on_request(mut requests: ReportRequests, address: String, progress: Arc<Progress>) {
+    loop {
+        requests.next().await;
+        let (queued, most) = (progress.to_words(), OUTBOX >> 10);
+        let line = format!("so far: queued {queued} for {address}; at most {most} KiB of that wait in this process");
+        note(&escaped_words(&line));
+    }
 }
 
 /// What was handed to the kernel so far, on all connections.

@@ -95,7 +95,8 @@ fn catch(kind: SignalKind) -> anyhow::Result<Signal> {
     signal(kind).context("cannot catch signals")
 }
 
-/// Whether this process ignores the signal. Where there is no `/proc` to ask, it counts as not ignored.
+/// Whether this process ignores the signal. Where there is no `/proc` to ask, it counts as not ignored: `sigaction(2)` knows,
+/// and no crate declares that a safe function, not even to ask.
 fn is_ignored(number: Number) -> bool {
     fs::read_to_string("/proc/self/status").is_ok_and(|status| ignores(&status, number.as_raw()))
 }

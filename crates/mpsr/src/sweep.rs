@@ -1,6 +1,6 @@
 //! `mpsr sweep`: removes the sockets of a directory that are proven stale, and lock files that no process holds.
 
-use anyhow::{Context as _, bail};
+use anyhow::bail;
 use fs_watch::{
     Owner,
     directory::{self, Doubt, Fate, Finding, Kept, LockFate, LockFinding, Swept},
@@ -11,13 +11,14 @@ use crate::{
     json::{Object, PathText},
     output::{Output, note},
     text::escaped_cell,
+    words,
 };
 
 pub(crate) fn run(args: &Sweep) -> anyhow::Result<()> {
     let owner = if args.any_owner { Owner::Anybody } else { Owner::Trusted };
     let sweep = directory::Sweep::default().min_age(args.min_age).owner(owner).dry_run(args.dry_run);
     let sweep = sweep.any_filesystem(args.any_filesystem);
-    let swept = sweep.run(&args.directory).context("cannot sweep")?;
+    let swept = sweep.run(&args.directory).map_err(|error| words::directory("cannot sweep", error))?;
     let mut output = Output::new();
     for finding in &swept.findings {
         if args.json {

@@ -9,16 +9,19 @@ const NARROW: usize = 12;
 
 /// Lines of the table: the heads, then the rows.
 ///
-/// Columns are as wide as what is in them. Where that is too much for a line, long cells of the first column have a line
-/// of their own, with the rest of the row below: nothing is cut off.
-pub(crate) fn lines<const N: usize>(heads: [&str; N], rows: &[[String; N]]) -> Vec<String> {
+/// Columns are as wide as what is in them. Where that is too much for a terminal, long cells of the first column have a line
+/// of their own, with the rest of the row below: nothing is cut off. Elsewhere each row is one line, whatever its length, for
+/// programs that read it.
+pub(crate) fn lines<const N: usize>(heads: [&str; N], rows: &[[String; N]], is_terminal: bool) -> Vec<String> {
     let width = |column: usize| {
         let cells = rows.iter().map(|row| row[column].chars().count());
         cells.chain([heads[column].chars().count()]).max().unwrap_or(0)
     };
     let mut widths: Vec<usize> = (0..N).map(width).collect();
     let others: usize = widths.iter().skip(1).map(|width| width + GAP).sum();
-    if let Some(first) = widths.first_mut() {
+    if let Some(first) = widths.first_mut()
+        && is_terminal
+    {
         *first = (*first).min(WIDTH.saturating_sub(others).max(NARROW));
     }
     let head = line(heads.map(str::to_owned), &widths);
@@ -49,8 +52,12 @@ mod tests {
     use super::*;
 
     fn table(rows: &[[&str; 3]]) -> String {
+        table_for(rows, true)
+    }
+
+    fn table_for(rows: &[[&str; 3]], is_terminal: bool) -> String {
         let rows: Vec<_> = rows.iter().map(|row| row.map(str::to_owned)).collect();
-        lines(["NAME", "PID", "WHAT"], &rows).join("\n")
+        lines(["NAME", "PID", "WHAT"], &rows, is_terminal).join("\n")
     }
 
     #[test]
@@ -73,6 +80,14 @@ mod tests {
         assert_eq!(lines[2].find('1'), lines[0].find("PID"), "{shown}");
         assert_eq!(lines[3].find('2'), lines[0].find("PID"), "{shown}");
         assert!(lines.iter().all(|line| line.len() <= WIDTH || **line == long), "{shown}");
+    }
+
+    #[test]
+    fn a_program_that_reads_it_has_one_line_for_each_row() {
+        let long = "n".repeat(100);
+        let shown = table_for(&[[&long, "1", "x"], ["a", "2", "y"]], false);
+        let rows: Vec<Vec<_>> = shown.lines().map(|line| line.split_whitespace().collect()).collect();
+        assert_eq!(rows, [["NAME", "PID", "WHAT"], [&long, "1", "x"], ["a", "2", "y"]]);
     }
 
     #[test]

@@ -97,7 +97,12 @@ fn note_passed_over(args: &Watch) {
         let links = std::mem::take(&mut passed.links);
         passed_over(&passed).iter().for_each(|text| note(&format!("mpsr: {text}")));
         if links > 0 {
-            note(&format!("mpsr: passed over: {links} symbolic links to sockets (watch the directory they lead to)"));
+            let what = if links == 1 {
+                "link to a socket (watch the directory it leads"
+            } else {
+                "links to sockets (watch the directories they lead"
+            };
+            note(&format!("mpsr: passed over: {links} symbolic {what} to)"));
         }
     }
 }

@@ -1,4 +1,4 @@
-//! A protocol whose replies come in any order, in one page: every request has a number, and its reply carries it.
+//! A protocol whose replies come in any order, on one page: every request has a number, which its reply repeats.
 //!
 //! ```text
 //!   request   u32 number, u8 operation, argument          reply   u32 number, u8 status, result
@@ -18,7 +18,7 @@ use packetizer::{
 };
 use tokio::io::DuplexStream;
 
-/// The session's state: the last number that was given out.
+/// The session's state: the last number that was used.
 #[derive(Default)]
 struct Numbered(u32);
 
@@ -37,7 +37,7 @@ impl Protocol for Numbered {
     type Event = String;
     type Error = Wrong;
 
-    // The number is all that is needed to fail the right call when its reply is too large.
+    // The number is all that is needed to fail the right call if its reply is too large.
     const SKIP: Option<Skip> = Some(Skip { head: 4, max: u32::MAX as u64 });
 
     fn classify(&mut self, frame: &[u8]) -> Result<ClassOf<Self>, Wrong> {
@@ -95,7 +95,7 @@ impl Call for Length<'_> {
     }
 }
 
-/// Answers what it has, the newest first; says nothing to an empty argument.
+/// Answers what it has, the newest first; does not answer an empty argument.
 async fn serve(stream: DuplexStream) {
     let mut pump = Pump::new(stream, LengthPrefixed::u32_be(), frame_codec::Limits::default());
     loop {

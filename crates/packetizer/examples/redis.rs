@@ -1,4 +1,5 @@
-//! A Redis client in one page. RESP has no request numbers: replies come in order, so there is one lane and the tag is `()`.
+//! A Redis client on one page. RESP has no request numbers: replies come in order, so there is one lane and the tag is
+//! `()`.
 //!
 //! `cargo run -p packetizer --features tokio --example redis -- 127.0.0.1:6379` talks to that server. `tests/redis.rs` runs
 //! the same code against a real `redis-server`.
@@ -9,7 +10,7 @@ use frame_codec::{Envelope, Framing, Scan};
 use packetizer::{Call, Class, ClassOf, Driver, Handle, Limits, Protocol, Route, Ticket, TicketOf, drive};
 use tokio::io::{AsyncRead, AsyncWrite};
 
-/// One RESP value per frame, header and all: `+OK`, `-ERR …`, `:7`, `$5 hello`, `$-1`, and arrays of them.
+/// One RESP value per frame, including its header: `+OK`, `-ERR …`, `:7`, `$5 hello`, `$-1`, and arrays of them.
 #[derive(Debug, Clone)]
 pub(crate) struct Resp;
 
@@ -49,7 +50,7 @@ fn number(digits: &[u8]) -> Option<i64> {
     std::str::from_utf8(digits).ok()?.parse().ok()
 }
 
-/// Redis, as far as this example speaks it.
+/// The part of Redis that this example uses.
 pub(crate) struct Redis;
 
 #[derive(Debug, thiserror::Error)]
@@ -68,7 +69,7 @@ pub(crate) enum Value {
 }
 
 impl Value {
-    /// Takes the first value off `rest`; large strings share its memory.
+    /// Takes the first value from `rest`; large strings share its memory.
     fn take(rest: &mut Bytes) -> Option<Self> {
         let line = rest.windows(2).position(|pair| pair == b"\r\n")?;
         let head = rest.split_to(line + 2).slice(..line);

@@ -1,8 +1,8 @@
 //! The loop that owns one stream and moves frames between it and a [`Mux`].
 //!
-//! Handles put requests into the mux directly, under a lock held for the length of an encode, and wake the loop; the loop
-//! takes everything queued at once, so a burst of calls is one write. Replies are matched under the same lock; they are handed
-//! to their callers outside of it, and decoded by them.
+//! Handles put requests into the mux directly, under a lock that is held while the request is encoded, and wake the
+//! loop. The loop takes everything queued at once, so a burst of calls is one write. Replies are matched under the same
+//! lock, handed to their callers outside it, and decoded by the callers.
 
 use std::{
     fmt,
@@ -44,15 +44,15 @@ pub use pending::Pending;
 pub use service::Service;
 use wire::{Piece, Wire};
 
-/// Bytes taken out of the multiplexer before the stream has to take some: what is taken is no longer in its place in the
-/// order, but in front of everything.
+/// Bytes that may be taken from the multiplexer and not written yet. Bytes that are taken go before everything else,
+/// even before later urgent calls.
 const TAKEN: usize = 256 << 10;
 
 /// Owns a stream and drives the calls made on its [`Handle`]s.
 ///
-/// It is a loop turned inside out: if you have timers or events of your own, call [`next`](Self::next) in a `select!`;
-/// otherwise use [`drive`]. When the driver is dropped, also by a runtime that shuts down, every call that still waits fails,
-/// so no caller hangs. To go on with another connection, call [`detach`](Self::detach) and [`Detached::attach`].
+/// The driver has no loop of its own. If you have timers or events, call [`next`](Self::next) in a `select!`; otherwise
+/// use [`drive`]. When the driver is dropped, even by a runtime that shuts down, every pending call fails, so no caller
+/// hangs. To continue on another connection, call [`detach`](Self::detach) and [`Detached::attach`].
 ///
 /// # Panics
 ///
@@ -62,9 +62,9 @@ pub struct Driver<S, P: Protocol> {
     wire: Wire,
     detached: Detached<P>,
     progress: Progress,
-    /// Bytes that the encoder had written when the mux was last told.
+    /// The value of the written-bytes counter when the mux was last told.
     written: u64,
-    /// Frames that arrived.
+    /// The number of frames that have arrived.
     frames: u64,
     timer: Option<Pin<Box<Sleep>>>,
     /// The next deadline.
@@ -86,7 +86,7 @@ enum Ending<E: std::error::Error + 'static> {
 }
 
 impl<E: std::error::Error + 'static> Ending<E> {
-    /// Notes how the connection ended, unless that is known already.
+    /// Records how the connection ended, unless that is known already.
     fn note(&mut self, end: End<E>) {
         if matches!(self, Self::Running) {
             *self = Self::Found(end);
@@ -94,18 +94,18 @@ impl<E: std::error::Error + 'static> Ending<E> {
     }
 }
 
-/// What [`Driver::next`] has to say.
+/// What [`Driver::next`] returns.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Step<Event, E: std::error::Error + 'static> {
     /// Bytes moved, and the replies among them are with their callers.
     Progress(Progress),
-    /// The peer sent something unasked. Replies that came after it wait until `next` is called again, so that a caller sees
-    /// both in the order in which the peer sent them.
+    /// The peer sent something without a request. Replies that came after it wait until you call `next` again, so that
+    /// a caller sees both in the order in which the peer sent them.
     Event(Event),
-    /// The last handle is gone. Calls that were made go on; told once.
+    /// The last handle is gone. Pending calls continue. Returned once.
     HungUp,
-    /// Nothing more will come on this connection. Calls that wait fail when the driver is dropped or
+    /// Nothing more will come on this connection. Pending calls fail when the driver is dropped or
     /// [disconnected](Driver::disconnect); [`detach`](Driver::detach) can keep those that were not sent.
     End(End<E>),
 }
@@ -114,7 +114,7 @@ pub enum Step<Event, E: std::error::Error + 'static> {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Progress {
-    /// Whole frames arrived.
+    /// Complete frames arrived.
     pub received: bool,
     /// Bytes were handed to the stream.
     pub sent: bool,
@@ -130,7 +130,7 @@ pub enum End<E: std::error::Error + 'static> {
     /// The peer closed the connection.
     #[error("the peer closed the connection ({truncated} bytes of an incomplete frame were left)")]
     Closed {
-        /// Bytes of a frame that was not complete; 0 when the peer closed between frames.
+        /// Bytes of an incomplete frame; 0 if the peer closed between frames.
         truncated: usize,
     },
     /// Reading failed.
@@ -139,10 +139,10 @@ pub enum End<E: std::error::Error + 'static> {
         /// Why.
         #[source]
         source: io::Error,
-        /// Bytes of a frame that was not complete.
+        /// Bytes of an incomplete frame.
         truncated: usize,
     },
-    /// Writing failed, and no call waits for a reply to what was written before.
+    /// Writing failed, and no call is waiting for a reply to an earlier write.
     #[error("writing failed")]
     WriteFailed(#[source] io::Error),
     /// The peer broke the framing.
@@ -158,10 +158,10 @@ where
     S: AsyncRead + AsyncWrite + Unpin,
     P: Protocol,
 {
-    /// A driver for a stream on which nothing was said yet, and the first handle to it.
+    /// A driver for a stream that has not been used yet, and the first handle to it.
     ///
-    /// `frames` bounds what the peer may send in one frame; `limits` bounds what callers may ask. A request larger than a
-    /// frame may be is turned away, whatever `limits` says.
+    /// `frames` bounds what the peer may send in one frame; `limits` bounds what callers may request. A request larger
+    /// than the largest frame is rejected, whatever `limits` says.
     pub fn new(
         stream: S,
         framing: impl frame_codec::Framing + Send + Sync + 'static,
@@ -173,8 +173,7 @@ where
         (detached.attach(stream, frames), handle)
     }
 
-    /// Says what becomes of the calls that were not sent when writing fails while reading still goes on; by default they
-    /// fail.
+    /// Sets what happens to calls that were not sent if writing fails while reading continues. By default they fail.
     #[must_use]
     pub const fn with_unsent(mut self, unsent: Unsent) -> Self {
         self.unsent = unsent;
@@ -206,7 +205,7 @@ where
         }
     }
 
-    /// Moves bytes and gives replies to their callers, until there is something to tell.
+    /// Moves bytes and gives replies to their callers until there is a step to return.
     ///
     /// After [`Step::End`] it never returns.
     ///
@@ -234,7 +233,8 @@ where
             match self.wait().await {
                 Woken::Stream(event) => self.handle(event),
                 Woken::Deadline => self.handle_timeout(),
-                // A request was queued, the last handle went, or bytes were written: all of it is seen to above.
+                // A request was queued, the last handle went, or bytes were written. The code above handles all of
+                // these.
                 Woken::Other => {}
             }
         }
@@ -319,7 +319,7 @@ where
                 self.end.note(End::ReadFailed { source: error, truncated: truncated + self.wire.unfinished() });
             }
             PumpEvent::End(frame_codec::End::Malformed { error, .. }) => self.end.note(End::Malformed(error)),
-            _ => {} // drained: what was written is noted already
+            _ => {} // drained: the written bytes are already noted
         }
         outputs.extend(std::iter::from_fn(|| mux.poll_output()));
         if self.write_error.is_some()
@@ -349,7 +349,7 @@ where
     }
 }
 
-/// Why the driver goes on.
+/// Why the driver continues.
 enum Woken {
     Stream(PumpEvent),
     Deadline,
@@ -367,13 +367,13 @@ fn push<S: AsyncRead + AsyncWrite + Unpin>(pump: &mut Pump<S, Wire>, mut block: 
 }
 
 impl<S, P: Protocol> Driver<S, P> {
-    /// Makes a call of the driver's own: a ping, say. Unlike a call on a [`Handle`] it is admitted although the limits are
-    /// reached: what keeps a connection going must not be kept out by what goes over it.
+    /// Makes a call of the driver's own, such as a ping. Unlike a call on a [`Handle`], it is admitted even at the
+    /// limits: traffic on a connection must not keep out the calls that keep it alive.
     pub fn call<C: Call<Protocol = P>>(&self, call: &C) -> Pending<P, C::Reply> {
         self.call_with(call, Options::new())
     }
 
-    /// As [`call`](Self::call), with a place in the order and a deadline.
+    /// Like [`call`](Self::call), with a place in the order and a deadline.
     pub fn call_with<C: Call<Protocol = P>>(&self, call: &C, options: Options) -> Pending<P, C::Reply> {
         Shared::queue(&self.detached.shared, call, options.beyond_limits(), false)
     }
@@ -388,34 +388,34 @@ impl<S, P: Protocol> Driver<S, P> {
         change(self.detached.shared.lock().protocol_mut())
     }
 
-    /// What became of the calls so far.
+    /// What has happened to the calls so far.
     pub fn report(&self) -> Report {
         self.detached.shared.lock().report()
     }
 
-    /// Fails every call that waits, and every later one. Dropping the driver does the same.
+    /// Fails every pending call and every later one. Dropping the driver does the same.
     pub fn disconnect(&mut self) {
         self.detached.end(Unsent::Fail);
     }
 
-    /// Ends this connection: the stream is dropped, calls that were sent fail, and `unsent` says what becomes of the others.
+    /// Ends this connection: the stream is dropped, calls that were sent fail, and `unsent` decides about the others.
     /// Handles stay, and so does everything else that does not belong to the connection.
     pub fn detach(mut self, unsent: Unsent) -> Detached<P> {
         self.detached.end(unsent);
         self.detached
     }
 
-    /// Bytes read from the stream so far, those of incomplete frames included.
+    /// Bytes read from the stream so far, including those of incomplete frames.
     pub const fn bytes_read(&self) -> u64 {
         self.pump.bytes_read()
     }
 
-    /// Gives back memory that nothing waits in, for a connection on which nothing has moved for a while.
+    /// Releases memory that holds nothing. Call it when nothing has moved on the connection for a while.
     pub fn release(&mut self) {
         self.pump.release();
     }
 
-    /// The stream, for asking it things.
+    /// The stream, for queries.
     pub const fn stream(&self) -> &S {
         self.pump.stream()
     }
@@ -427,13 +427,13 @@ impl<S, P: Protocol> fmt::Debug for Driver<S, P> {
     }
 }
 
-/// Drives a connection to its end, giving events to `on_event` between the replies they came between.
+/// Drives a connection to its end, and passes events to `on_event` in the order in which they came between replies.
 ///
-/// It ends when the connection does; or when the last handle is gone and every call has its reply.
+/// It ends when the connection ends, or when the last handle is gone and every call has its reply.
 ///
 /// # Cancel safety
 ///
-/// Dropping the future drops the connection: every call that waits fails.
+/// Dropping the future drops the connection, and every pending call fails.
 pub async fn drive<S, P>(mut driver: Driver<S, P>, mut on_event: impl FnMut(P::Event)) -> End<P::Error>
 where
     S: AsyncRead + AsyncWrite + Unpin,

@@ -4,9 +4,8 @@ use std::error::Error as StdError;
 
 /// Why a call has no reply.
 ///
-/// Two facts decide what a caller may do next, and both are questions here: may the peer have executed
-/// the request ([`maybe_executed`](Self::maybe_executed)), and is trying again safe
-/// ([`is_retryable`](Self::is_retryable)).
+/// Two facts decide what a caller may do next, and there is a method for each: may the peer have executed the request
+/// ([`maybe_executed`](Self::maybe_executed)), and is it safe to try again ([`is_retryable`](Self::is_retryable)).
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error<E: StdError + 'static> {
@@ -16,13 +15,13 @@ pub enum Error<E: StdError + 'static> {
     /// The connection ended after the request was sent and before its reply came.
     #[error("the connection ended before the reply came; the request may have been executed")]
     MaybeExecuted,
-    /// The deadline passed. A request that may not have been executed was withdrawn and is never sent.
+    /// The deadline passed. If the request cannot have been executed, it was withdrawn and is never sent.
     #[error("no reply came in time{}", if *maybe_executed { "; the request may have been executed" } else { "; the request was not sent" })]
     TimedOut {
         /// Whether the request went out, as a whole or in part, before the deadline.
         maybe_executed: bool,
     },
-    /// No more calls are taken on this connection: it is closing, or over.
+    /// No more calls are accepted on this connection: it is closing or has ended.
     #[error("the connection takes no more requests; make them on another one")]
     Finished,
     /// The requests waiting to be sent fill the outbox.
@@ -33,7 +32,7 @@ pub enum Error<E: StdError + 'static> {
     OutboxFull {
         /// Bytes waiting.
         queued: usize,
-        /// Bytes of the request that was turned away.
+        /// Bytes of the request that was rejected.
         len: usize,
         /// The limit, [`Limits::max_outbox`](crate::Limits::max_outbox).
         max: usize,
@@ -61,7 +60,7 @@ pub enum Error<E: StdError + 'static> {
     /// The framing cannot carry the request.
     #[error("the framing cannot carry the request")]
     Framing(#[source] frame_codec::Error),
-    /// The reply is over the limit; it was skipped, and the connection goes on.
+    /// The reply is over the limit. It was skipped, and the connection continues.
     #[error("the reply has {len} bytes and the limit is {max}; the request was executed")]
     ReplyTooLarge {
         /// Bytes of the reply.
@@ -69,7 +68,7 @@ pub enum Error<E: StdError + 'static> {
         /// The limit, [`max_frame`](frame_codec::Limits::max_frame) of the connection.
         max: usize,
     },
-    /// The reply came and makes no sense.
+    /// The reply came but makes no sense.
     #[error("the reply cannot be decoded")]
     Decode(#[source] E),
 }
@@ -142,12 +141,12 @@ impl<E: StdError + 'static> Error<E> {
     }
 }
 
-/// What a peer did after which it is not known any more which reply is whose, or what state the session is in. Always the
-/// peer's fault; the connection must be given up.
+/// After this action of the peer, it is unknown which reply answers which request, or what state the session is in. It
+/// is always the peer's fault, and the connection must end.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Fault<E: StdError + 'static> {
-    /// A frame that does not even say what it answers.
+    /// A frame that does not even show which request it answers.
     #[error("a frame of {len} bytes could not be classified")]
     Unclassified {
         /// Bytes in the frame.
@@ -156,7 +155,7 @@ pub enum Fault<E: StdError + 'static> {
         #[source]
         source: E,
     },
-    /// A reply carries another tag than the request it must answer.
+    /// A reply has a different tag from the request that it must answer.
     #[error("lane {lane}: a reply is tagged {found} where {expected} was due")]
     OutOfOrder {
         /// The queue, as its protocol prints it.
@@ -169,7 +168,7 @@ pub enum Fault<E: StdError + 'static> {
     /// A reply came when no sent request waited for one.
     #[error("{}a reply tagged {found} came and no request was waiting", lane_prefix(lane))]
     Unasked {
-        /// The queue, as its protocol prints it; `None` where replies come in any order.
+        /// The queue, as its protocol prints it; `None` if replies come in any order.
         lane: Option<String>,
         /// The tag of the reply.
         found: String,
@@ -177,7 +176,7 @@ pub enum Fault<E: StdError + 'static> {
     /// A reply after which the session cannot go on.
     #[error("the session cannot go on after a reply")]
     Unsettled(#[source] E),
-    /// A frame came after the connection had been given up.
+    /// A frame came after the connection had ended.
     #[error("a frame came after the connection was given up")]
     AfterEnd,
 }

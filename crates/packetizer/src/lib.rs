@@ -1,29 +1,29 @@
 //! Which reply answers which request, for any protocol.
 //!
-//! A connection carries many requests at once, and something has to know which reply is whose. It is easy to get almost
-//! right: until a caller gives up and its late reply goes to the next one, until a ping is answered out of turn, until the
-//! connection drops and half of the callers wait forever while the other half repeat what had already been done. This crate
-//! does it once, for any protocol:
+//! A connection carries many requests at once, and something has to know which reply is whose. It is easy to get this almost
+//! right. Then a caller gives up and its late reply goes to the next caller, or a ping is answered out of turn, or the
+//! connection drops and half of the callers wait forever while the other half repeat requests that were already executed. This
+//! crate gets it right once, for any protocol:
 //!
-//! | part | what it knows | what it leaves to others |
+//! | item | what it handles | what it leaves to you |
 //! |---|---|---|
 //! | [`Protocol`], [`Call`] | what one protocol's frames mean | everything else |
-//! | [`Mux`] | order, lanes, tags, deadlines, cancellation, what was sent, one connection after the other | bytes on a wire, clocks, tasks |
+//! | [`Mux`] | order, lanes, tags, deadlines, cancellation, what was sent, moving to a new connection | bytes on a wire, clocks, tasks |
 //! | `Driver`, `Handle`, `drive` (feature `tokio`) | one stream, one task, many callers | when to ping, when to give up, when to reconnect |
 //! | `Service` (feature `tower`) | a handle as a `tower::Service` | everything else |
 //!
-//! It keeps these laws, whatever the peer does and whichever futures are dropped:
+//! These rules hold whatever the peer does and whichever futures are dropped:
 //!
-//! - The order of requests is the order of calls: it is fixed when the call is made, not when its future is first polled.
+//! - Requests go out in the order of the calls. The order is fixed when the call is made, not when its future is first polled.
 //!   Only calls that ask for it ([`Urgency`]) go before others.
-//! - A reply answers the request that its lane or its tag names ([`Route`]). A peer that breaks this is given up with a
-//!   [`Fault`], never followed.
-//! - Every matched reply is settled: it moves the state of the session also when its call was cancelled. Decoding is the
-//!   caller's, in its own future, and holds no lock.
-//! - A call whose deadline has passed before a byte of it was written is withdrawn and never sent.
-//! - Every call ends exactly once, and when the connection ends, it says whether the peer can have executed the request:
+//! - A reply answers the request that its lane or its tag names ([`Route`]). A peer that breaks this rule causes a [`Fault`], and
+//!   the connection ends.
+//! - Every matched reply is settled: it updates the state of the session even if its call was cancelled. Decoding happens in the
+//!   caller's own future and holds no lock.
+//! - A call whose deadline passes before any byte of it was written is withdrawn and never sent.
+//! - Every call ends exactly once. If the connection ends first, the error says whether the peer can have executed the request:
 //!   [`Error::NeverSent`] or [`Error::MaybeExecuted`].
-//! - Everything that waits is bounded ([`Limits`]), and memory follows the calls that wait, not those that were made.
+//! - Everything that waits is bounded ([`Limits`]), and memory depends on the number of pending calls, not on the number made.
 //!
 //! # Example
 //!
@@ -77,7 +77,7 @@
 //!
 //! mux.cancel(impatient);
 //! mux.handle_frame(Bytes::from_static(b"\x02in the river")).unwrap();
-//! mux.handle_frame(Bytes::from_static(b"\x01three")).unwrap(); // too late: thrown away, and nothing is out of step
+//! mux.handle_frame(Bytes::from_static(b"\x01three")).unwrap(); // too late: discarded, and the next reply still matches
 //! let Some(Output::Answer { waiter, result: Ok(reply) }) = mux.poll_output() else { panic!() };
 //! assert_eq!((waiter, reply.decode::<Ask>().unwrap()), ("second caller", "in the river".to_owned()));
 //! assert_eq!(mux.report().late, 1);
@@ -85,8 +85,8 @@
 //!
 //! # What this crate is not
 //!
-//! It does not cut frames out of bytes (that is `frame-codec`), knows no protocol of its own, opens no connection, and never
-//! sends anything twice: whether a request may be repeated is for the caller to know.
+//! It does not split bytes into frames (`frame-codec` does), implements no protocol, opens no connection, and never sends a
+//! request twice: only the caller knows whether a request may be repeated.
 //!
 //! # Features
 //!
@@ -108,7 +108,7 @@ mod outbox;
 mod protocol;
 mod report;
 
-/// The framings, which are part of this crate's interface.
+/// The framings are part of this crate's interface.
 pub use frame_codec;
 
 #[cfg(feature = "tower")]

@@ -2,9 +2,10 @@
 
 /// The bounds of a [`Mux`](crate::Mux).
 ///
-/// At each of them but [`max_in_flight`](Self::max_in_flight) a call fails at once, and nothing of it is sent: making it wait
-/// would mean that the order of requests is no longer the order of calls. Replies that were delivered and that their callers
-/// have not looked at yet are not bounded here: each is at most one frame, and there are at most as many as calls were made.
+/// At each of them except [`max_in_flight`](Self::max_in_flight), a call fails at once and nothing of it is sent. If it
+/// waited instead, requests would no longer go out in the order of the calls. Replies that were delivered and that
+/// their callers have not looked at yet are not bounded here: each is at most one frame, and there are at most as many
+/// as calls were made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
     max_request: usize,
@@ -33,8 +34,8 @@ impl Limits {
         Self { max_request: bytes, ..self }
     }
 
-    /// Bytes of requests, framing included, that were not handed to the connection yet; 16 MiB by default. A single request is
-    /// admitted to an empty outbox whatever this says. Beyond: [`Error::OutboxFull`](crate::Error::OutboxFull).
+    /// Bytes of requests, framing included, that were not handed to the connection yet; 16 MiB by default. An empty
+    /// outbox admits a single request of any size. Beyond: [`Error::OutboxFull`](crate::Error::OutboxFull).
     #[must_use]
     pub const fn max_outbox(&self) -> usize {
         self.max_outbox
@@ -59,15 +60,16 @@ impl Limits {
         Self { max_calls: calls, ..self }
     }
 
-    /// Calls that the peer may have before it as a whole; not limited by default. Further ones wait in the outbox, in order:
-    /// for peers that stop reading, or end the connection, when too much is asked at once. [Priming](crate::Urgency::Priming)
-    /// calls and those that go [ahead](crate::Urgency::Ahead) are counted and not held back.
+    /// Calls that may be handed to the connection and not answered yet; unlimited by default. Further calls wait in the
+    /// outbox, in order. Use it for peers that stop reading, or end the connection, if there are too many requests at
+    /// once. [Priming](crate::Urgency::Priming) calls and those that go [ahead](crate::Urgency::Ahead) are counted and
+    /// not held back.
     #[must_use]
     pub const fn max_in_flight(&self) -> usize {
         self.max_in_flight
     }
 
-    /// Sets [`max_in_flight`](Self::max_in_flight); 0 is taken for 1.
+    /// Sets [`max_in_flight`](Self::max_in_flight); 0 means 1.
     #[must_use]
     pub const fn with_max_in_flight(self, calls: usize) -> Self {
         Self { max_in_flight: if calls == 0 { 1 } else { calls }, ..self }

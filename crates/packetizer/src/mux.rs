@@ -18,9 +18,8 @@
 //!                     └───────────────── handle_disconnect ───────────────────────┘
 //! ```
 //!
-//! With [`Unsent::Keep`](crate::Unsent::Keep) requests are taken and kept while writing is not possible; with
-//! [`Unsent::Fail`](crate::Unsent::Fail) they fail.
-//! [`finish`](Mux::finish) ends the taking of requests in any state.
+//! While writing is not possible, [`Unsent::Keep`](crate::Unsent::Keep) accepts and keeps requests, and
+//! [`Unsent::Fail`](crate::Unsent::Fail) fails them. After [`finish`](Mux::finish), no state accepts requests.
 
 use std::{collections::VecDeque, fmt, sync::Arc};
 
@@ -51,32 +50,32 @@ use slots::{Slot, Slots, Stage};
 /// Bytes of one block that [`Mux::poll_transmit`] returns, unless a single request is larger.
 const BLOCK: usize = 256 << 10;
 
-/// Answers and events that there is room for when none waits.
+/// Answers and events for which an empty output keeps room.
 const KEPT_OUTPUTS: usize = 1 << 10;
 
 /// Matches replies to requests, over one connection after the other. See the [crate] page.
 ///
-/// It knows neither a clock nor a socket: the driver moves bytes and says what time it is. `W` is where a driver hands
-/// answers to.
+/// It has neither a clock nor a socket: the driver moves bytes and passes the time. `W` is what the driver needs to
+/// hand over an answer.
 pub struct Mux<P: Protocol, W> {
     protocol: P,
     framing: Arc<dyn Framing + Send + Sync>,
-    /// Bytes that the framing put in front of the last request: those to leave room for.
+    /// The length of the last request's head, as a guess for how much room to leave for the next one.
     head_len: usize,
     limits: Limits,
     state: State,
-    /// Whether requests are taken although they cannot be written now.
+    /// Whether requests are accepted although they cannot be written now.
     keeping: bool,
     finished: bool,
     slots: Slots<P, W>,
     outbox: Outbox,
     deadlines: Deadlines,
     outputs: VecDeque<Output<P, W>>,
-    /// Requests that the connection has as a whole or in part.
+    /// Requests that were handed to the connection, completely or in part.
     in_flight: usize,
     /// Priming calls without a reply.
     priming: usize,
-    /// Calls that were promised a place.
+    /// Calls for which a place is reserved.
     reserved: usize,
     report: Report,
 }
@@ -89,7 +88,7 @@ enum State {
 }
 
 impl<P: Protocol, W> Mux<P, W> {
-    /// A multiplexer with an open connection on which nothing was said. Without one, call
+    /// A multiplexer with an open connection that has not been used yet. If you have no connection, call
     /// [`handle_disconnect`](Self::handle_disconnect) first.
     pub fn new(framing: impl Framing + Send + Sync + 'static, protocol: P, limits: Limits) -> Self {
         Self {
@@ -111,16 +110,16 @@ impl<P: Protocol, W> Mux<P, W> {
         }
     }
 
-    /// Queues a request. From here on its place in the order is fixed, and `waiter` comes out of
-    /// [`poll_output`](Self::poll_output) exactly once, or from [`cancel`](Self::cancel).
+    /// Queues a request. From here on its place in the order is fixed, and [`poll_output`](Self::poll_output) or
+    /// [`cancel`](Self::cancel) returns `waiter` exactly once.
     ///
     /// # Errors
-    /// The waiter comes back with the reason; nothing of the request will be sent.
+    /// The waiter and the reason. Nothing of the request will be sent.
     pub fn request<C: Call<Protocol = P>>(&mut self, call: &C, waiter: W) -> Result<CallId, (Error<ErrorOf<P>>, W)> {
         self.request_with(call, Options::new(), waiter)
     }
 
-    /// As [`request`](Self::request), with a place in the order, a deadline, or beyond the limits.
+    /// Like [`request`](Self::request), with a place in the order, a deadline, or beyond the limits.
     ///
     /// # Errors
     /// As [`request`](Self::request).
@@ -180,7 +179,7 @@ impl<P: Protocol, W> Mux<P, W> {
         let envelope = self.framing.envelope(payload).map_err(Error::Framing)?;
         let head = envelope.head.as_ref();
         if head.len() != self.head_len {
-            // The length of the head depends on that of the payload, and the last one was a wrong guess.
+            // The length of the head depends on that of the payload, and the guess was wrong.
             let payload_len = payload.len();
             slab.resize(begin + head.len().max(self.head_len) + payload_len, 0);
             slab.copy_within(begin + self.head_len..begin + self.head_len + payload_len, begin + head.len());
@@ -201,8 +200,8 @@ impl<P: Protocol, W> Mux<P, W> {
         Ok(ticket)
     }
 
-    /// Promises a place to a call, if there is room for one. Once nothing more can be called, every promise is given, because
-    /// what keeps it has an answer at once.
+    /// Reserves a place for a call, if there is room for one. Once no more calls are accepted, every reservation
+    /// succeeds, because the call then fails at once.
     #[cfg(feature = "tower")]
     pub(crate) fn try_reserve(&mut self) -> bool {
         let room = self.slots.len().saturating_add(self.reserved) < self.limits.max_calls()
@@ -212,25 +211,25 @@ impl<P: Protocol, W> Mux<P, W> {
         room || over
     }
 
-    /// Takes a promise back: it is kept, or not wanted any more.
+    /// Releases a reservation: it was used, or is not wanted any more.
     #[cfg(feature = "tower")]
     pub(crate) const fn release_reserved(&mut self) {
         self.reserved = self.reserved.saturating_sub(1);
     }
 
-    /// Gives the waiter of a call back, unless the call is over. The request is sent all the same, and its reply, when it
-    /// comes, is settled and counted as [`late`](Report::late).
+    /// Returns the waiter of a call, unless the call has ended. The request is still sent, and its reply is settled
+    /// when it comes and counted as [`late`](Report::late).
     pub fn cancel(&mut self, call: CallId) -> Option<W> {
         self.slots.find(call)?.waiter.take()
     }
 
-    /// Takes no more calls; what was called goes on. Later calls fail with [`Error::Finished`].
+    /// Accepts no more calls; pending calls continue. Later calls fail with [`Error::Finished`].
     pub const fn finish(&mut self) {
         self.finished = true;
     }
 
-    /// The next bytes to hand to the connection: whole requests in their framing, as many as are due, up to 256 KiB. Call it
-    /// until it is `None`; write the blocks in this order.
+    /// The next bytes for the connection: complete requests in their framing, as many as are due, up to 256 KiB. Call
+    /// it until it returns `None`, and write the blocks in this order.
     pub fn poll_transmit(&mut self) -> Option<Bytes> {
         if self.state != State::Open {
             return None;
@@ -247,20 +246,20 @@ impl<P: Protocol, W> Mux<P, W> {
         });
         self.in_flight += taken;
         if block.as_ref().is_some_and(Bytes::is_empty) {
-            // Requests without a byte: they are written when everything before them is.
+            // Requests without bytes count as written when everything before them is.
             self.handle_written(0);
         }
         block
     }
 
-    /// Whether [`poll_transmit`](Self::poll_transmit) has something to give.
+    /// Whether [`poll_transmit`](Self::poll_transmit) has something to return.
     pub fn has_transmit(&self) -> bool {
         let room = self.priming == 0 && self.in_flight < self.limits.max_in_flight();
         self.state == State::Open && (self.outbox.has_queued(true) || (room && self.outbox.has_queued(false)))
     }
 
-    /// Takes note that the connection took `bytes` more of what [`poll_transmit`](Self::poll_transmit) gave. Only requests
-    /// that went out to their last byte can have been executed, and only these may be answered.
+    /// Records that the connection took `bytes` more of what [`poll_transmit`](Self::poll_transmit) returned. Only a
+    /// request that was written to its last byte can have been executed, and only such a request may be answered.
     pub fn handle_written(&mut self, bytes: usize) {
         self.outbox.handle_written(bytes);
         while let Some(index) = self.outbox.pop_sent() {
@@ -270,7 +269,7 @@ impl<P: Protocol, W> Mux<P, W> {
         }
     }
 
-    /// Removes a call that is over.
+    /// Removes a call that has ended.
     fn end(&mut self, index: u32) -> Option<Slot<P, W>> {
         let slot = self.slots.remove(index)?;
         self.priming -= usize::from(slot.urgency == Urgency::Priming);
@@ -297,7 +296,7 @@ impl<P: Protocol, W> Mux<P, W> {
         output
     }
 
-    /// Takes note that a reply which was answered could not be decoded, for the [`Report`].
+    /// Counts, for the [`Report`], a reply that could not be decoded.
     pub const fn note_undecodable(&mut self) {
         self.report.answered = self.report.answered.saturating_sub(1);
         self.report.undecodable += 1;
@@ -308,33 +307,33 @@ impl<P: Protocol, W> Mux<P, W> {
         &self.protocol
     }
 
-    /// The protocol and its state, to change it: between two connections, for example.
+    /// The protocol and its state, for changes, for example between two connections.
     pub const fn protocol_mut(&mut self) -> &mut P {
         &mut self.protocol
     }
 
-    /// The framing that requests are written in.
+    /// The framing of the requests.
     #[cfg(feature = "tokio")]
     pub(crate) fn framing(&self) -> Arc<dyn Framing + Send + Sync> {
         Arc::clone(&self.framing)
     }
 
-    /// The bounds.
+    /// The limits.
     pub const fn limits(&self) -> Limits {
         self.limits
     }
 
-    /// Sets the bounds; calls that were admitted stay.
+    /// Sets the limits; calls that were admitted stay.
     pub const fn set_limits(&mut self, limits: Limits) {
         self.limits = limits;
     }
 
-    /// Calls that wait for their replies, cancelled ones included.
+    /// Pending calls, including cancelled ones.
     pub fn waiting(&self) -> usize {
         self.slots.len()
     }
 
-    /// Requests that the connection has, as a whole or in part, and that have no reply.
+    /// Requests that were handed to the connection, completely or in part, and that have no reply.
     pub const fn in_flight(&self) -> usize {
         self.in_flight
     }
@@ -344,7 +343,7 @@ impl<P: Protocol, W> Mux<P, W> {
         self.outbox.held()
     }
 
-    /// What became of the calls so far.
+    /// What has happened to the calls so far.
     pub const fn report(&self) -> Report {
         self.report
     }

@@ -6,8 +6,8 @@
 //!                      └────withdraw────┴──► gone
 //! ```
 //!
-//! Two queues, urgent and normal. What is taken from one leaves it as a block of whole frames, without a copy unless a frame
-//! in it was withdrawn.
+//! There are two queues, urgent and normal. Frames leave a queue as a block of complete frames, without a copy unless
+//! one of them was withdrawn.
 
 use std::collections::VecDeque;
 
@@ -29,13 +29,13 @@ struct Frame {
     call: Option<u32>,
 }
 
-/// Frames that nobody has taken yet, next to each other in one slab.
+/// Frames that were not taken yet, next to each other in one slab.
 #[derive(Debug, Default)]
 pub(crate) struct Queue {
     slab: BytesMut,
-    /// Where the last frame ends in the slab; what lies behind it was never admitted.
+    /// Where the last frame ends in the slab; bytes behind it were not admitted.
     end: usize,
-    /// The largest room the slab has had since it was last given back.
+    /// The largest room the slab has had since it was last released.
     grown: usize,
     frames: VecDeque<Frame>,
     /// The number of the first frame.
@@ -45,8 +45,8 @@ pub(crate) struct Queue {
 }
 
 impl Queue {
-    /// The slab to append a frame to. The frame counts from [`admit`](Self::admit) on; without that, the next use of the slab
-    /// overwrites it.
+    /// The slab to append a frame to. The frame counts only after [`admit`](Self::admit); without that, the next use of
+    /// the slab overwrites it.
     pub(crate) fn draft(&mut self) -> &mut BytesMut {
         self.slab.truncate(self.end);
         if self.slab.capacity() == self.end {
@@ -70,7 +70,7 @@ impl Queue {
         (self.first + self.frames.len() as u64 - 1, len)
     }
 
-    /// Forgets what was appended and not admitted, and gives a large draft's memory back.
+    /// Discards what was appended and not admitted, and releases the memory of a large draft.
     pub(crate) fn discard(&mut self) {
         self.slab.truncate(self.end);
         if self.end == 0 && self.slab.capacity() > KEPT {
@@ -141,7 +141,7 @@ fn without_withdrawn<'a>(block: &[u8], frames: impl Iterator<Item = &'a Frame>) 
     kept
 }
 
-/// Frames that were given to the connection and of which it has not written the last byte.
+/// Frames that were given to the connection, which has not written their last byte yet.
 #[derive(Debug, Default)]
 struct Taken {
     frames: VecDeque<Frame>,
@@ -209,8 +209,8 @@ impl Outbox {
         number
     }
 
-    /// Takes whole frames from the front of a queue as one block, and says which calls they are of. The block has at most
-    /// `max_bytes`, or one frame; `None` when nothing waits. `note` gets each call and its number among what is taken.
+    /// Takes complete frames from the front of a queue as one block. The block has at most `max_bytes`, or one frame;
+    /// `None` if nothing waits. Calls `note` with each call and its number among the frames that were taken.
     pub(crate) fn take(
         &mut self,
         urgent: bool,
@@ -245,8 +245,8 @@ impl Outbox {
         (live > 0).then_some(block)
     }
 
-    /// Takes note that the connection has written so many more bytes of what was taken. Call
-    /// [`pop_sent`](Self::pop_sent) until it is `None`.
+    /// Records that the connection has written so many more bytes of what was taken. Call [`pop_sent`](Self::pop_sent)
+    /// until it returns `None`.
     pub(crate) fn handle_written(&mut self, bytes: usize) {
         self.taken.written = self.taken.written.saturating_add(bytes).min(self.taken.len);
     }
@@ -267,7 +267,7 @@ impl Outbox {
         self.held -= self.queue(urgent).mark_withdrawn(number);
     }
 
-    /// Withdraws a frame that was taken under this number; `false` when a byte of it is written already.
+    /// Withdraws a frame that was taken under this number; `false` if a byte of it is already written.
     pub(crate) fn withdraw_taken(&mut self, number: u64) -> bool {
         let Some(index) = number.checked_sub(self.taken.first).and_then(|index| usize::try_from(index).ok()) else {
             return false;
@@ -282,7 +282,8 @@ impl Outbox {
         true
     }
 
-    /// After a withdrawal from what was taken: all that the connection has still to write, in place of what it holds.
+    /// After a frame was withdrawn from what was taken: everything that the connection still has to write, replacing
+    /// what it holds.
     pub(crate) fn recall(&mut self) -> Option<Bytes> {
         let taken = &mut self.taken;
         if !std::mem::take(&mut taken.recalled) {
@@ -308,8 +309,8 @@ impl Outbox {
         self.held = 0;
     }
 
-    /// Forgets every frame that was not sent but the normal ones, which are all queued again, in their order. Calls `note`
-    /// with the call and the new number of each that was taken.
+    /// Forgets every frame that was not sent, except the normal ones, which are all queued again in their order. Calls
+    /// `note` with the call and the new number of each frame that had been taken.
     pub(crate) fn put_back(&mut self, is_normal: impl Fn(u32) -> bool, mut note: impl FnMut(u32, u64)) {
         self.urgent.clear();
         let first = self.taken.first + self.taken.frames.len() as u64;

@@ -1,4 +1,4 @@
-//! What a protocol says about itself so that its replies can be matched to its requests.
+//! What a protocol must define so that its replies can be matched to its requests.
 
 use std::{error::Error as StdError, fmt, hash::Hash};
 
@@ -11,43 +11,44 @@ use bytes::{Bytes, BytesMut};
 /// | step | method | where it runs | what it does |
 /// |---|---|---|---|
 /// | encode | [`Call::encode`] | in the call, under the lock | writes the request and returns its [`Ticket`] |
-/// | classify | [`classify`](Self::classify) | in the driver, under the lock | reads only as much of a frame as says what it answers |
-/// | settle | [`settle`](Self::settle) | in the driver, under the lock | moves the session's state, for every reply |
-/// | decode | [`Call::decode`] | in the caller's future, outside of every lock | reads the whole reply |
+/// | classify | [`classify`](Self::classify) | in the driver, under the lock | reads only enough of a frame to find the request it answers |
+/// | settle | [`settle`](Self::settle) | in the driver, under the lock | updates the session's state, for every reply |
+/// | decode | [`Call::decode`] | in the caller's future, outside every lock | reads the whole reply |
 ///
-/// The implementor may hold state: a counter of request numbers, the highest transaction seen, what the peer granted. That
-/// state changes in the first three steps only, so it does not depend on whether a caller still waits for its reply.
+/// The implementor may hold state: a counter of request numbers, the highest transaction seen, what the peer granted.
+/// Only the first three steps change that state, so it does not depend on whether a caller still waits for its reply.
 pub trait Protocol {
-    /// A queue in which replies come in the order of their requests; `()` for a protocol that has one.
+    /// A queue in which replies come in the order of their requests; `()` for a protocol with one queue.
     type Lane: Copy + Eq + Hash + fmt::Debug;
-    /// What a request and its reply have in common on the wire: a number, or `()` where there is nothing.
+    /// What a request and its reply have in common on the wire: a number, or `()` if there is nothing.
     type Tag: Clone + Eq + Hash + fmt::Debug;
-    /// What must be remembered of a request to settle and decode its reply.
+    /// What to remember of a request in order to settle and decode its reply.
     type Context;
-    /// What the peer sends unasked.
+    /// What the peer sends without a request.
     type Event;
     /// What is wrong with a frame, or with a request.
     type Error: StdError + 'static;
 
     /// Whether a reply over the limit can be skipped.
     ///
-    /// With `Some`, such a reply is skipped as it arrives, without being stored, and fails its own call with
-    /// [`Error::ReplyTooLarge`](crate::Error::ReplyTooLarge). With `None`, the default, it ends the connection. It takes
-    /// effect where the framing says a frame's length in front.
+    /// With `Some`, such a reply is skipped as it arrives, without being stored, and fails only its own call, with
+    /// [`Error::ReplyTooLarge`](crate::Error::ReplyTooLarge). With `None`, the default, it ends the connection. `Some`
+    /// needs a framing that declares the length of a frame in front.
     const SKIP: Option<Skip> = None;
 
-    /// Says what a frame answers. Called once for every frame that arrives; of a skipped frame it sees the first
-    /// [`head`](Skip::head) bytes.
+    /// Finds out which request a frame answers. Called once for every frame that arrives; of a skipped frame it sees
+    /// the first [`head`](Skip::head) bytes.
     ///
     /// # Errors
-    /// When not even that can be read. The connection is given up: it is not known which call has lost its reply.
+    /// If not even that can be read. Then the connection ends, because it is unknown which call has lost its reply.
     fn classify(&mut self, frame: &[u8]) -> Result<ClassOf<Self>, Self::Error>;
 
-    /// Applies a matched reply to the state of the session: called once for every reply, also when its call was cancelled,
-    /// its deadline has passed, or the reply was skipped for its size. It may leave in `context` what decoding needs.
+    /// Applies a matched reply to the state of the session. Called once for every reply, even if its call was
+    /// cancelled, its deadline has passed, or the reply was skipped for its size. It may leave in `context` what
+    /// decoding needs.
     ///
     /// # Errors
-    /// When the session cannot go on after this reply. The connection is given up.
+    /// If the session cannot continue after this reply. Then the connection ends.
     fn settle(&mut self, context: &mut Self::Context, reply: Matched<'_>) -> Result<(), Self::Error> {
         let _ = (context, reply);
         Ok(())
@@ -59,7 +60,7 @@ pub trait Protocol {
 pub struct Skip {
     /// Bytes at the front of a reply that [`classify`](Protocol::classify) and [`settle`](Protocol::settle) need.
     pub head: usize,
-    /// The longest reply to skip, in bytes: a longer one is not believed, and ends the connection.
+    /// The longest reply to skip, in bytes. A longer one ends the connection.
     pub max: u64,
 }
 
@@ -70,42 +71,42 @@ pub trait Call {
     /// What a caller gets.
     type Reply;
 
-    /// Appends the request's payload to `frame`: the framing adds what surrounds it. What `frame` holds already belongs to
-    /// other requests; only append.
+    /// Appends the request's payload to `frame`; the framing adds what surrounds it. The bytes already in `frame`
+    /// belong to other requests, so only append.
     ///
     /// # Errors
-    /// When the request cannot be expressed in this protocol. What was appended until then is taken back.
+    /// If the request cannot be expressed in this protocol. Then the appended bytes are discarded.
     fn encode(
         &self,
         protocol: &mut Self::Protocol,
         frame: &mut BytesMut,
     ) -> Result<TicketOf<Self::Protocol>, ErrorOf<Self::Protocol>>;
 
-    /// Reads the reply, with the context that its request left behind. Runs in the caller's future.
+    /// Decodes the reply, with the context of its request. Runs in the caller's future.
     ///
-    /// The frame shares the block of memory in which it arrived. Copy out what is small and kept for long.
+    /// The frame shares the block of memory in which it arrived. Copy what is small and kept for long.
     ///
     /// # Errors
-    /// When the reply makes no sense as an answer to this request. Only this call fails: the frame was matched, so the
-    /// replies behind it are still in step.
+    /// If the reply makes no sense for this request. Only this call fails: the frame was matched, so later replies
+    /// still match.
     fn decode(context: ContextOf<Self::Protocol>, frame: Bytes) -> Result<Self::Reply, ErrorOf<Self::Protocol>>;
 }
 
 /// How a reply finds its request.
 ///
-/// Which to use follows from the protocol: a [`Lane`](Self::Lane) where replies come in the order of the requests, a
-/// [`Tag`](Self::Tag) where they come in any order. Both are found in constant time, however many calls wait. Do not make a
-/// lane per request: that works, and is a tag at a higher price.
+/// Use a [`Lane`](Self::Lane) if replies come in the order of the requests, and a [`Tag`](Self::Tag) if they come in
+/// any order. Both are found in constant time, however many calls are pending. Do not make a lane per request: that
+/// works, but it is a more expensive tag.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Route<Lane, Tag> {
     /// In order: the reply answers the oldest unanswered request of this lane, which must carry this tag.
     Lane {
         /// The queue.
         lane: Lane,
-        /// What request and reply are tagged with; a mismatch is the peer's fault.
+        /// What request and reply are tagged with. A mismatch is the peer's fault.
         tag: Tag,
     },
-    /// In any order: the reply answers the request with this tag, of which there may be one at a time.
+    /// In any order: the reply answers the request with this tag. Only one request at a time may have it.
     Tag(Tag),
 }
 
@@ -114,14 +115,14 @@ pub enum Route<Lane, Tag> {
 pub enum Class<Lane, Tag, Event> {
     /// The reply to a request.
     Reply(Route<Lane, Tag>),
-    /// Something that was not asked for.
+    /// Something that answers no request.
     Event(Event),
 }
 
-/// What a request leaves behind until its reply comes.
+/// What is kept of a request until its reply comes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Ticket<Lane, Tag, Context> {
-    /// How its reply finds it.
+    /// How its reply is matched.
     pub route: Route<Lane, Tag>,
     /// What is needed to settle and decode its reply.
     pub context: Context,
@@ -130,9 +131,9 @@ pub struct Ticket<Lane, Tag, Context> {
 /// A reply that was matched to its request, as [`Protocol::settle`] sees it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Matched<'a> {
-    /// All of it.
+    /// The complete reply.
     Whole(&'a [u8]),
-    /// The front of one that was skipped because it is over the limit.
+    /// The beginning of a reply that was skipped because it is over the limit.
     Skipped {
         /// The first [`head`](Skip::head) bytes.
         head: &'a [u8],
@@ -142,7 +143,7 @@ pub enum Matched<'a> {
 }
 
 impl<'a> Matched<'a> {
-    /// The bytes that are there: all, or the front.
+    /// The bytes that are there: the complete reply, or its beginning.
     #[must_use]
     pub const fn bytes(&self) -> &'a [u8] {
         match self {

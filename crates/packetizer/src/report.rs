@@ -1,7 +1,7 @@
-//! What became of the calls.
+//! What happened to the calls.
 
-/// What became of the calls made on a [`Mux`](crate::Mux). `made` is the sum of the other counts, up to `unanswered`, and of
-/// what still waits.
+/// What happened to the calls made on a [`Mux`](crate::Mux). `made` is the sum of the other counts up to `unanswered`
+/// and of the pending calls.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Report {
@@ -9,20 +9,20 @@ pub struct Report {
     pub made: u64,
     /// Calls whose reply was handed to their waiter.
     pub answered: u64,
-    /// Calls whose reply was handed to their waiter, who could not decode it.
+    /// Calls whose reply was handed to their waiter, which could not decode it.
     pub undecodable: u64,
     /// Calls whose reply was skipped because it is over the limit.
     pub too_large: u64,
     /// Calls whose reply came after they had been cancelled, or after their deadline.
     pub late: u64,
-    /// Calls whose deadline passed before they were sent; they never were.
+    /// Calls whose deadline passed before they were sent. They are never sent.
     pub withdrawn: u64,
-    /// Calls that the connection's end left without a reply and without having been sent.
+    /// Calls that were not sent and had no reply when the connection ended.
     pub never_sent: u64,
-    /// Calls that were sent and that the connection's end left without a reply.
+    /// Calls that were sent and had no reply when the connection ended.
     pub unanswered: u64,
-    /// Calls whose deadline passed. Each is counted above, too, when its reply comes or the connection ends.
+    /// Calls whose deadline passed. Each also counts above, once its reply comes or the connection ends.
     pub timed_out: u64,
-    /// Frames that were not asked for, and that the protocol allows.
+    /// Frames that answer no request and that the protocol allows.
     pub events: u64,
 }

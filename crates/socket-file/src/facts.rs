@@ -45,6 +45,16 @@ impl fmt::Display for Kind {
     }
 }
 
+/// Which file it is, whatever its name: `st_dev` and `st_ino`. Comparing two is meaningful only while one of the files is
+/// kept from being freed, as by an open descriptor or by a socket that is bound to it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Identity {
+    /// `st_dev`.
+    pub device: u64,
+    /// `st_ino`.
+    pub inode: u64,
+}
+
 /// What `lstat` (see `statx(2)`) says of a socket file.
 ///
 /// Exhaustive on purpose: a test, or a filesystem of your own, can build one and drive a
@@ -95,6 +105,19 @@ impl Facts {
             uid: answer.stx_uid,
             gid: answer.stx_gid,
         }
+    }
+
+    /// Which file it is, whatever its name.
+    pub fn identity(&self) -> Identity {
+        Identity { device: self.device, inode: self.inode }
+    }
+
+    /// How long ago the file was made, or last changed where that is later, by the wall clock.
+    ///
+    /// A file from the future was dated by a clock that has been set back since: it is taken for old.
+    pub fn age(&self) -> Duration {
+        let changed = self.birth.map_or(self.ctime, |birth| birth.max(self.ctime));
+        SystemTime::now().duration_since(changed).unwrap_or(Duration::MAX)
     }
 
     /// By what the kernel's table of sockets knows the file.
@@ -174,6 +197,18 @@ mod tests {
         let after = Facts { ctime: UNIX_EPOCH + Duration::from_secs(9), ..before };
         assert!(before.is_same_file(&before));
         assert!(!before.is_same_file(&after));
+    }
+
+    #[test]
+    fn a_file_is_young_by_its_birth_or_change_and_old_if_it_comes_from_the_future() {
+        let now = SystemTime::now();
+        let ago = |seconds| now - Duration::from_secs(seconds);
+        let facts = |birth, ctime| Facts { birth, ctime, ..facts() };
+        for (birth, ctime) in [(None, ago(10)), (Some(ago(3600)), ago(10)), (Some(ago(10)), ago(3600))] {
+            let age = facts(birth, ctime).age();
+            assert!((Duration::from_secs(10)..Duration::from_secs(60)).contains(&age), "{age:?}");
+        }
+        assert_eq!(facts(None, now + Duration::from_secs(3600)).age(), Duration::MAX);
     }
 
     #[test]

@@ -10,7 +10,7 @@
 //! | `EPROTOTYPE` | a stream or seqpacket socket, which may listen or not, and may be connected itself |
 //! | success, `EPERM` | a datagram socket, which receives nothing because of it |
 
-use std::os::fd::{AsFd, AsRawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::path::Path;
 
 use rustix::fs::{AtFlags, CWD, Mode, OFlags, fstat, openat, statat};
@@ -18,16 +18,7 @@ use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, connect, socket_with};
 
 use crate::facts::{Facts, Kind};
-use crate::liveness::Answer;
-
-/// Which question to put.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Question {
-    /// Is a socket bound to the file? Its server does not notice.
-    Lookup,
-    /// Does it accept? Connects and closes at once.
-    Connect,
-}
+use crate::question::{Answer, Question};
 
 /// Asks about the very socket that `facts` describe. Never waits.
 pub fn ask(path: &Path, facts: &Facts, question: Question) -> (Answer, Kind) {
@@ -42,29 +33,35 @@ pub fn ask(path: &Path, facts: &Facts, question: Question) -> (Answer, Kind) {
 /// Asks about the socket whose file is open. `path` leads there where `/proc` is not mounted: a lookup by name is believed
 /// if the name leads to the same file before and after.
 pub fn ask_file(file: impl AsFd, path: &Path, question: Question) -> (Answer, Kind) {
+    question_file(file.as_fd(), path, question).unwrap_or((Answer::Failed, Kind::Unknown))
+}
+
+/// The same, with the error that [`Answer::Failed`] stands for.
+pub(crate) fn question_file(
+    file: BorrowedFd<'_>,
+    path: &Path,
+    question: Question,
+) -> rustix::io::Result<(Answer, Kind)> {
     // Also shorter than the 107 bytes that a path may have in a socket's address.
-    let by_descriptor = format!("/proc/self/fd/{}", file.as_fd().as_raw_fd());
-    let Ok(address) = SocketAddrUnix::new(&*by_descriptor) else { return (Answer::Failed, Kind::Unknown) };
-    match put(&address, question) {
+    let by_descriptor = format!("/proc/self/fd/{}", file.as_raw_fd());
+    match put(&SocketAddrUnix::new(&*by_descriptor)?, question) {
         // The file is open, so it is `/proc` that is missing.
-        Err(Errno::NOENT | Errno::NOTDIR) => ask_by_name(&file, path, question),
-        Err(_) => (Answer::Failed, Kind::Unknown),
-        Ok(answer) => answer,
+        Err(Errno::NOENT | Errno::NOTDIR) => question_by_name(file, path, question),
+        answer => answer,
     }
 }
 
-fn ask_by_name(file: &impl AsFd, path: &Path, question: Question) -> (Answer, Kind) {
+fn question_by_name(file: BorrowedFd<'_>, path: &Path, question: Question) -> rustix::io::Result<(Answer, Kind)> {
     let leads_there = || {
         let named = statat(CWD, path, AtFlags::SYMLINK_NOFOLLOW).map(|stat| (stat.st_dev, stat.st_ino));
         named.is_ok() && named == fstat(file).map(|stat| (stat.st_dev, stat.st_ino))
     };
-    match SocketAddrUnix::new(path) {
-        Ok(address) if leads_there() => match put(&address, question) {
-            Ok(answer) if leads_there() => answer,
-            _ => (Answer::Failed, Kind::Unknown),
-        },
-        _ => (Answer::Failed, Kind::Unknown),
+    let address = SocketAddrUnix::new(path)?;
+    if !leads_there() {
+        return Err(Errno::NOENT);
     }
+    let answer = put(&address, question);
+    if leads_there() { answer } else { Err(Errno::NOENT) }
 }
 
 fn put(address: &SocketAddrUnix, question: Question) -> Result<(Answer, Kind), Errno> {
@@ -183,12 +180,13 @@ mod tests {
         let path = dir.path().join("a");
         let _listener = UnixListener::bind(&path).unwrap();
         let file = openat(CWD, &path, OFlags::PATH, Mode::empty()).unwrap();
-        assert_eq!(ask_by_name(&file, &path, Question::Lookup).0, Answer::Bound);
-        assert_eq!(ask_by_name(&file, &path, Question::Connect).0, Answer::Accepted);
+        let by_name = |path: &Path, question| question_by_name(file.as_fd(), path, question).map(|(answer, _)| answer);
+        assert_eq!(by_name(&path, Question::Lookup), Ok(Answer::Bound));
+        assert_eq!(by_name(&path, Question::Connect), Ok(Answer::Accepted));
         let other = dir.path().join("b");
         let _other = UnixListener::bind(&other).unwrap();
-        assert_eq!(ask_by_name(&file, &other, Question::Lookup).0, Answer::Failed);
-        assert_eq!(ask_by_name(&file, &dir.path().join("none"), Question::Lookup).0, Answer::Failed);
+        assert_eq!(by_name(&other, Question::Lookup), Err(Errno::NOENT));
+        assert_eq!(by_name(&dir.path().join("none"), Question::Lookup), Err(Errno::NOENT));
     }
 
     #[test]

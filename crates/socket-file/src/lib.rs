@@ -1,11 +1,16 @@
-//! One Unix socket file: which one it is, whose, and whether a process listens on it.
+//! One Unix socket file: which file it is, who owns it, and whether a process listens on it.
 //!
-//! | to | take |
+//! | to | use |
 //! |---|---|
 //! | describe a socket file and recognise it later | [`Facts`], [`Facts::is_same_file`] |
 //! | find out whether a socket is bound to the file, without its server noticing | [`ask`] with [`Question::Lookup`] |
 //! | find out whether a process listens, by connecting | [`ask`] with [`Question::Connect`] |
-//! | say what follows from the kernel's table and from such an answer | [`Liveness`] |
+//! | draw a conclusion from the kernel's table and such an answer | [`Liveness`] |
+//! | find out everything at once about one file, held open | [`SocketFile::probe`] |
+//! | connect to exactly that file, if it belongs to a user that you accept | [`connect`] |
+//! | take its name away, and that of no other file | [`Directory::remove`] |
+//! | know the names beside a socket's: of its lock, and of where it is moved before it is removed | [`names`] |
+//! | know whether a filesystem may hide a server from this kernel | [`Filesystem`] |
 //! | decide whether a name that begins with a dot counts | [`DotFiles`] |
 //!
 //! ```
@@ -26,18 +31,32 @@
 //!
 //! # What this crate is not
 //!
-//! It does not bind (`uds-socket`), does not list or watch directories (`fs-watch`), and needs no runtime. It is for Linux.
+//! It does not bind sockets (`uds-socket` does) and does not list or watch directories (`fs-watch` does). It needs no runtime.
+//! Linux only.
 
 #![forbid(unsafe_code)]
 
+mod connect;
+mod directory;
 mod dot_files;
 mod facts;
+mod file;
+mod filesystem;
 mod knock;
 mod liveness;
+pub mod names;
+mod question;
+mod remove;
 
 pub use crate::{
+    connect::{ConnectError, Owner, connect},
+    directory::{Directory, Found},
     dot_files::DotFiles,
-    facts::{Facts, Kind, timestamp},
-    knock::{Question, ask, ask_file},
-    liveness::{Answer, Evidence, GRACE, Liveness, Probing, Verdict},
+    facts::{Facts, Identity, Kind, timestamp},
+    file::SocketFile,
+    filesystem::Filesystem,
+    knock::{ask, ask_file},
+    liveness::{Evidence, GRACE, Liveness, Verdict},
+    question::{Answer, Probing, Question},
+    remove::Removal,
 };

@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use unix_diag::{Backlog, Entry};
 
-use crate::knock::Question;
+use crate::question::Answer;
 
 /// What is known of whoever is behind a socket, and from whom.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -60,57 +60,6 @@ pub enum Evidence {
     Vanished,
 }
 
-/// What the kernel said of a socket's file that its table does not have.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum Answer {
-    /// A connection was made; or it is a datagram socket, which receives nothing because of the question.
-    Accepted,
-    /// A connection found the queue of a listener full.
-    QueueFull,
-    /// A connection was refused, although a socket is bound to the file: it does not listen.
-    Refused,
-    /// A socket is bound to the file. It was not connected to, and the server has not noticed anything.
-    Bound,
-    /// No socket is bound to the file, in any network namespace.
-    Unbound,
-    /// This process may not write to the socket.
-    Denied,
-    /// The socket is gone, or the system could not tell.
-    Failed,
-}
-
-/// How much to do in order to know whether a server listens.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Probing {
-    /// Ask the kernel: its table of sockets, and, for a file that the table does not have, whether any socket is bound to
-    /// it. No server notices. A stream server in another network namespace is found to be there, and whether it listens
-    /// stays unknown.
-    #[default]
-    Kernel,
-    /// As `Kernel`, and connect to what is bound and not in the table. A server in another network namespace sees one
-    /// connection that closes at once, and another one from time to time, in the end once a minute. Do not use this where
-    /// a server may serve only its first connection.
-    TableAndConnect,
-    /// Ask the kernel's table and nothing else. What it does not have stays unknown, unless it once had it.
-    TableOnly,
-    /// Do not ask. A watcher announces no socket as ready, and nothing is found stale.
-    Off,
-}
-
-impl Probing {
-    /// What to ask about a file that the table does not have; `has_table` if there is a table at all.
-    ///
-    /// Without a table we may be on a system that only resembles Linux (gVisor), where a lookup refuses what it should find.
-    pub fn question(self, has_table: bool) -> Option<Question> {
-        match self {
-            Self::Kernel if has_table => Some(Question::Lookup),
-            Self::TableAndConnect => Some(Question::Connect),
-            Self::Kernel | Self::TableOnly | Self::Off => None,
-        }
-    }
-}
-
 /// A file younger than this may belong to a server that is just inside `bind`: the file exists a moment before the kernel
 /// knows its socket.
 pub const GRACE: Duration = Duration::from_secs(2);
@@ -140,9 +89,38 @@ impl Liveness {
         Self { verdict, evidence: Evidence::Connect(answer) }
     }
 
+    /// Whether no socket is bound to the file, whatever follows from that.
+    pub fn is_unbound(&self) -> bool {
+        self.evidence == Evidence::Connect(Answer::Unbound)
+    }
+
+    /// Whether a server listens and its accept queue is full: it is busy, stopped or stuck.
+    pub fn is_full(&self) -> bool {
+        match self.evidence {
+            Evidence::Table { backlog: Some(Backlog { waiting, limit }), .. } => waiting > limit,
+            Evidence::Connect(answer) => answer == Answer::QueueFull,
+            Evidence::Table { backlog: None, .. } | Evidence::None | Evidence::Vanished => false,
+        }
+    }
+
     /// Whether the kernel's table had it when it was last found anywhere.
     pub fn is_from_table(&self) -> bool {
         matches!(self.evidence, Evidence::Table { .. })
+    }
+}
+
+impl fmt::Display for Liveness {
+    /// For "the socket is …".
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (self.verdict, self.evidence) {
+            (Verdict::Unknown, Evidence::Connect(Answer::Unbound)) => {
+                f.write_str("less than two seconds old, and its server may be starting")
+            }
+            (Verdict::Unknown, Evidence::Connect(Answer::Bound)) => {
+                f.write_str("bound, in another network namespace as a rule, where it may be served")
+            }
+            (verdict, evidence) => write!(f, "{verdict} ({evidence})"),
+        }
     }
 }
 
@@ -168,20 +146,6 @@ impl fmt::Display for Evidence {
             Self::Connect(answer) => write!(f, "not in the kernel's table, and {answer}"),
             Self::Vanished => f.write_str("the kernel's table had it"),
         }
-    }
-}
-
-impl fmt::Display for Answer {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Accepted => "a connection was accepted",
-            Self::QueueFull => "a connection found its queue full",
-            Self::Refused => "a connection was refused, although a socket is bound to it",
-            Self::Bound => "a socket is bound to it, which was not connected to",
-            Self::Unbound => "no socket is bound to it",
-            Self::Denied => "a connection was not permitted",
-            Self::Failed => "a connection failed",
-        })
     }
 }
 

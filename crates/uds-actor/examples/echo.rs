@@ -1,7 +1,7 @@
-//! A server that says back what it is told, and a few clients: each connection is an actor, and ends with its account.
+//! An echo server and a few clients. Each connection is an actor and ends with its report.
 //!
-//! The clients send faster than they listen, which wedges no one: an actor reads while it writes. The server shuts down when
-//! they are done; everything ends by itself.
+//! The clients send faster than they read, which blocks neither side: an actor reads while it writes. The server shuts
+//! down when they have finished, and the program ends by itself.
 //!
 //! ```sh
 //! cargo run -p uds-actor --example echo
@@ -35,7 +35,7 @@ async fn main() -> Result<()> {
     while let Some(client) = clients.join_next().await {
         client??;
     }
-    let _ = stop.send(()); // it is there until it is told
+    let _ = stop.send(()); // the server waits for this
     for report in server.await?? {
         println!("server: {report}");
     }
@@ -43,7 +43,7 @@ async fn main() -> Result<()> {
     Ok(())
 }
 
-/// Gives each connection to an actor until it is told to stop, and then the connections that were still waiting, too.
+/// Gives each connection to an actor until it is told to stop, including the connections that were still waiting.
 async fn serve(mut listener: Listener, mut stopped: oneshot::Receiver<()>) -> Result<Vec<Report>> {
     let mut connections = JoinSet::new();
     loop {
@@ -69,14 +69,14 @@ async fn echo(stream: UnixStream) -> Report {
     let (sender, mut receiver, control) = Actor::new(stream, Delimited::lines()).spawn();
     while let Some(batch) = receiver.recv_batch().await {
         if sender.send_batch(&batch).await.is_err() {
-            break; // it went without waiting for its answers; the report says what was not written
+            break; // the client went without waiting for its replies; the report says what was not written
         }
     }
     drop(sender); // writes what is queued, and closes our direction
     control.finished().await
 }
 
-/// Says many lines and checks that all come back.
+/// Sends many lines and checks that all come back.
 async fn talk(number: usize, path: impl AsRef<Path>) -> Result<()> {
     let stream = Connect::path(path.as_ref()).deadline(Duration::from_secs(5)).connect().await?;
     let (sender, mut receiver, control) = Actor::new(stream, Delimited::lines()).spawn();

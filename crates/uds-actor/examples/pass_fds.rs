@@ -1,8 +1,8 @@
 //! A front process accepts TCP connections and hands them to a worker process, which answers their clients itself.
 //!
-//! What is handed over is the connection: its descriptor goes with a frame that says who called. The front has closed its own
-//! by then, so that the client hears the worker and nobody else. The program starts itself a second time as the worker; both
-//! end by themselves, with the account of every descriptor.
+//! A connection is handed over by passing its descriptor with a frame that says which client called. The front then
+//! closes its own descriptor, so that only the worker talks to the client. The program starts itself a second time as
+//! the worker. Both end by themselves, with a report of every descriptor.
 //!
 //! ```sh
 //! cargo run -p uds-actor --example pass_fds
@@ -40,7 +40,8 @@ async fn main() -> Result<()> {
 async fn front() -> Result<()> {
     let directory = tempfile::tempdir()?;
     let path = directory.path().join("worker.sock");
-    // A listener lets descriptors in only if it is told to (`pass_descriptors`). This one need not: the worker sends none.
+    // A listener accepts descriptors only if you allow it (`pass_descriptors`). This one need not: the worker sends
+    // none.
     let mut listener = Bind::path(&path).listen()?;
     let mut worker = Command::new(env::current_exe()?).arg(&path).spawn()?;
     let (stream, peer) = timeout(Duration::from_secs(10), listener.accept()).await??;
@@ -78,12 +79,12 @@ async fn work(path: &Path) -> Result<()> {
     let stream = Connect::path(path).deadline(Duration::from_secs(10)).pass_descriptors().connect().await?;
     let (sender, mut receiver, control) =
         Actor::new(stream, LengthPrefixed::u32_be()).pass_descriptors(Limits::default()).spawn();
-    drop(sender); // nothing to say
+    drop(sender); // this side sends nothing
     while let Some(batch) = receiver.recv_batch().await {
         for message in batch {
             for descriptor in message.descriptors {
                 let mut client = TcpStream::from(descriptor);
-                // Whether it blocks is a property of the connection, and the front had it otherwise.
+                // Blocking mode is a property of the connection, and the front had set it differently.
                 client.set_nonblocking(false)?;
                 write!(client, "{}, you are served by process {}", message.payload.escape_ascii(), process::id())?;
             }

@@ -1,7 +1,7 @@
 //! The raw descriptors of a file and of a socket: what they are, and how they become owned again.
 //!
-//! A raw descriptor is a number that anybody may close. The program looks at two of them, and then takes a socket that it
-//! knows by number only — as it would be inherited from a parent — into an actor.
+//! A raw descriptor is a number that any code may close. The program looks at two of them. Then it gives an actor a
+//! socket that it knows only by number, as if it had inherited the socket from its parent.
 //!
 //! ```sh
 //! cargo run -p uds-actor --example rawfd
@@ -19,7 +19,7 @@ use frame_codec::Delimited;
 use tokio::net::UnixStream;
 use uds_actor::{Actor, Peer};
 
-/// What the kernel calls the thing behind a descriptor of ours (`proc(5)`).
+/// What the kernel calls the object behind one of our descriptors (`proc(5)`).
 fn name_of(descriptor: RawFd) -> std::io::Result<String> {
     Ok(std::fs::read_link(format!("/proc/self/fd/{descriptor}"))?.display().to_string())
 }
@@ -33,13 +33,13 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     println!("a socket: descriptor {} is {}", ours.as_raw_fd(), name_of(ours.as_raw_fd())?);
     println!("          at the other end is {}", Peer::of(&ours)?);
 
-    // A number is not an owner. `dup(2)` by way of a borrow gives a second descriptor that we do own, so that closing it
-    // closes nobody else's.
+    // A number is not an owner. `dup(2)` through a borrow gives a second descriptor that we do own, so closing it
+    // closes no other code's descriptor.
     let owned: OwnedFd = theirs.as_fd().try_clone_to_owned()?;
     println!("          descriptor {} is another one for the same socket as {}", owned.as_raw_fd(), theirs.as_raw_fd());
     drop(theirs);
 
-    // From an owned descriptor to an actor: a standard stream, non-blocking, then tokio's.
+    // From an owned descriptor to an actor: first a standard stream, non-blocking, then tokio's.
     let stream = StdStream::from(owned);
     stream.set_nonblocking(true)?;
     let (sender, _receiver, control) = Actor::new(UnixStream::from_std(stream)?, Delimited::lines()).spawn();

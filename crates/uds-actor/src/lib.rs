@@ -1,4 +1,4 @@
-//! A task owns one socket; others hold handles; it closes with an account.
+//! One task owns the socket, everyone else holds handles, and closing returns a report of what happened to every frame.
 //!
 //! ```text
 //!   Sender ──▶ outbox ─┐              ┌─▶ inbox ──▶ Receiver
@@ -9,9 +9,10 @@
 //!      └────── Report ────────┘
 //! ```
 //!
-//! The task reads while it writes, so neither side can wedge the other. What waits is bounded in bytes in both
-//! directions. What is half done lives in the task, so any future of a handle may be dropped at any time. And when the
-//! connection ends — in order, by a reset, by bytes that are no frames — the [`Report`] says what became of every frame.
+//! The task reads while it writes, so two ends that both send cannot block each other. The bytes that wait are bounded in both
+//! directions. The task holds everything that is half done, so you may drop the future of any handle at any time. When the
+//! connection ends (in order, by a reset, or because of bytes that are not frames), the [`Report`] says what happened to every
+//! frame.
 //!
 //! ```
 //! # #[tokio::main(flavor = "current_thread")]
@@ -27,7 +28,7 @@
 //!     let (stream, _peer) = listener.accept().await?;
 //!     let (sender, mut receiver, control) = Actor::new(stream, Delimited::lines()).spawn();
 //!     while let Some(batch) = receiver.recv_batch().await {
-//!         sender.send_batch(&batch).await?; // every line back to where it came from
+//!         sender.send_batch(&batch).await?; // send every line back
 //!     }
 //!     sender.finish().await?;
 //!     Ok::<_, Box<dyn std::error::Error>>(control.finished().await)
@@ -46,22 +47,20 @@
 //! # }
 //! ```
 //!
-//! | to | take |
+//! | to | use |
 //! |---|---|
-//! | own a connection | [`Actor`], or [`spawn_with_channels`] for two plain channels |
+//! | own a connection | [`Actor`], or [`spawn_with_channels`] if you prefer two plain channels |
 //! | own a socket that keeps messages apart | [`packet::Actor`], over a [`Seqpacket`] connection or datagrams |
-//! | pass descriptors with frames | [`Actor::pass_descriptors`], see [`fds`]; everything else here refuses them |
-//! | offer a path | [`Bind`] and its [`Listener`] or [`BoundDatagram`]: locked, published when ready, drained at the end, nobody else's file touched |
-//! | reach a path | [`Connect`]: waits for a server up to a deadline, says what is in the way |
-//! | know who is there | [`Peer`] and [`Admit`]: from the kernel, without name-service look-ups |
+//! | pass descriptors with frames | [`Actor::pass_descriptors`], see [`fds`]; all other actors reject them |
+//! | offer a path | [`Bind`] and its [`Listener`] or [`BoundDatagram`]: it locks the path, drains the queue at the end, and touches no other process's file |
+//! | reach a path | [`Connect`]: it waits for a server up to a deadline, and says which directory is in the way |
+//! | identify a peer | [`Peer`] and [`Admit`]: from the kernel, without name-service lookups |
 //!
 //! # What this crate is not
 //!
-//! It does not bind or connect itself: [`Bind`], [`Connect`], [`Listener`] and [`Peer`] are those of `uds-socket`, re-exported. It is
-//! nothing for programs without a runtime (`uds-channel`). It knows nothing of directories that sockets appear in (`fs-watch`), of many producers (`mpsr-server`), of requests and
-//! replies (`packetizer`), or of what frames mean. It is for Linux.
-//!
-
+//! It does not bind or connect itself: [`Bind`], [`Connect`], [`Listener`] and [`Peer`] are re-exported from `uds-socket`. It
+//! needs tokio; without a runtime, use `uds-channel`. For sockets that appear in a directory see `fs-watch`, for many producers
+//! `mpsr-server`, for requests and replies `packetizer`. It does not interpret frames. Linux only.
 #![forbid(unsafe_code)]
 
 mod actor;
@@ -104,5 +103,5 @@ pub use crate::{
 pub use uds_socket::{
     AcceptStats, Acceptable, Accepted, Address, Admit, Bind, BoundDatagram, Connect, Draining, Error, FileKind,
     Listener, Liveness, LockFault, Mode, NameLoss, PathFault, Peer, Result, Seqpacket, SeqpacketListener, SocketKind,
-    Warning, Withdrawal, probe,
+    Verdict, Warning, Withdrawal, probe,
 };

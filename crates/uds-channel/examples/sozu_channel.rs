@@ -1,8 +1,7 @@
-//! A client that reads answers until its request is done, each within two seconds, and the server in an event loop that
-//! gives them.
+//! A client that reads replies until its request is done, each within two seconds, and a server in an event loop.
 //!
-//! A request takes several steps; the server says how it goes on and then `Ok` or `Error`. The client has no runtime and
-//! waits; the server has its own loop over epoll. Both end by themselves.
+//! A request takes several steps. The server reports progress, and then `Ok` or `Error`. The client has no runtime and
+//! blocks; the server has its own loop over epoll. Both end by themselves.
 //!
 //! ```sh
 //! cargo run -p uds-actor --example sozu_channel
@@ -63,10 +62,10 @@ fn main() -> Result<(), Box<dyn StdError + Send + Sync>> {
     Ok(())
 }
 
-/// Serves one client until it closes, and says how many requests there were.
+/// Serves one client until it closes, and returns how many requests there were.
 fn serve(mut channel: Server) -> Result<u32, Box<dyn StdError + Send + Sync>> {
     let epoll = epoll::create(CreateFlags::CLOEXEC)?;
-    // Edge-triggered: told once, until the socket was found empty (reading) or full (writing).
+    // Edge-triggered: reported once, until the socket was found empty (reading) or full (writing).
     epoll::add(&epoll, &channel, EventData::new_u64(0), EventFlags::IN | EventFlags::OUT | EventFlags::ET)?;
     let mut events = Vec::with_capacity(4);
     let mut served = 0;
@@ -76,7 +75,7 @@ fn serve(mut channel: Server) -> Result<u32, Box<dyn StdError + Send + Sync>> {
             let flags = event.flags;
             let over = flags.intersects(EventFlags::HUP | EventFlags::ERR);
             let (readable, writable) = (flags.contains(EventFlags::IN), flags.contains(EventFlags::OUT));
-            // What does not go out now does when the socket is writable again; an error is told when we read.
+            // What cannot be written now is written when the socket is writable again; an error shows when we read.
             let _ = channel.on_readiness(Readiness { readable: readable || over, writable });
         }
         loop {

@@ -1,8 +1,8 @@
 //! A typed channel over one Unix socket, without a runtime.
 //!
-//! Two programs exchange messages, each with its own loop: one may wait, the other have an event loop of somebody's making.
-//! The wire is that of the Sōzu proxy's channel: eight bytes with the length of the whole frame, themselves included,
-//! little-endian, and then the message.
+//! Two programs exchange messages, each in its own way: one may block, the other may have an event loop. The wire format is
+//! that of the Sōzu proxy's channel: eight bytes, little-endian, with the length of the whole frame including themselves, and
+//! then the message.
 //!
 //! ```
 //! # #[cfg(feature = "json")]
@@ -35,24 +35,32 @@
 //!
 //! | | [`Blocking`] | [`NonBlocking`] |
 //! |---|---|---|
-//! | sending | [`send`](Channel::send), [`send_timeout`](Channel::send_timeout): returns when the kernel has it all | [`queue`](Channel::queue), [`try_send`](Channel::try_send): says [what is left](Flush) |
-//! | receiving | [`recv`](Channel::recv), [`recv_timeout`](Channel::recv_timeout): one `poll(2)` for the time that is left | [`try_recv`](Channel::try_recv) until `None` |
-//! | in between | – | [`on_readiness`](Channel::on_readiness), [`run`](Channel::run); [`interest`](Channel::interest) says what to poll for |
+//! | sending | [`send`](Channel::send), [`send_timeout`](Channel::send_timeout): return when the kernel has the whole message | [`queue`](Channel::queue), [`try_send`](Channel::try_send): return [what is left](Flush) |
+//! | receiving | [`recv`](Channel::recv), [`recv_timeout`](Channel::recv_timeout): one `poll(2)` with the remaining time | [`try_recv`](Channel::try_recv) until `None` |
+//! | in between | – | [`on_readiness`](Channel::on_readiness), [`run`](Channel::run); [`interest`](Channel::interest) tells you what to poll for |
 //!
-//! The mode is a matter of how this end waits, not a flag of the descriptor: `O_NONBLOCK` is neither read nor changed, so that
-//! it does not matter where the stream came from or who else holds it, and [`into_nonblocking`](Channel::into_nonblocking)
-//! cannot fail.
+//! The mode decides how this end waits; it is not a flag of the descriptor. The channel neither reads nor changes `O_NONBLOCK`,
+//! so it does not matter where the stream came from or which other process shares it, and
+//! [`into_nonblocking`](Channel::into_nonblocking) cannot fail.
 //!
 //! # Limits
 //!
-//! Both directions have a buffer of their own with a bound of its own, see [`Buffers`]; it bounds a message with its length,
-//! too. What a length merely claims takes no memory.
+//! Each direction has its own buffer with its own bound, see [`Buffers`]. A message and its length together must fit. A length
+//! that a peer merely claims allocates nothing.
 //!
 //! # Why not the decoder and encoder of frame-codec
 //!
-//! They hand out shared batches. A channel takes one message at a time out of its buffer, in place, so that a
-//! [fixed](Capacity::fixed) buffer is allocated once and for all. The framing is frame-codec's.
-
+//! They return batches that share memory. A channel takes one message at a time out of its buffer, in place, so that a
+//! [fixed](Capacity::fixed) buffer is allocated only once. The framing is frame-codec's.
+//!
+//! # What this crate is not
+//!
+//! It does not match replies to requests (`packetizer` does) and passes no descriptors. With tokio, use `uds-actor`. Linux only.
+//!
+//! # Features
+//!
+//! - `json`: `Json`, messages as JSON, with serde.
+//! - `prost`: `Prost`, messages as Protocol Buffers.
 #![forbid(unsafe_code)]
 
 mod blocking;

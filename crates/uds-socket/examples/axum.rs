@@ -1,4 +1,4 @@
-//! An axum server on a Unix socket: who may connect, how many may, who is calling, and an orderly end.
+//! An axum server on a Unix socket with admission, connection limits, the caller's identity and a graceful shutdown.
 //!
 //! It is its own client, and ends by itself.
 

@@ -1,4 +1,4 @@
-//! An echo server on the standard library alone. It is its own client, and ends by itself.
+//! An echo server that uses only the standard library. It is its own client, and ends by itself.
 
 #![expect(clippy::print_stdout, reason = "an example shows what it does")]
 

@@ -1,4 +1,4 @@
-//! A hyper server on a Unix socket, with the identity of each peer and an orderly end.
+//! A hyper server on a Unix socket, with the identity of each peer and a graceful shutdown.
 //!
 //! It is its own client, and ends by itself.
 

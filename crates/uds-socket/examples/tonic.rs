@@ -1,4 +1,4 @@
-//! A tonic server on a Unix socket: gRPC's health service, which tells users other than ours nothing.
+//! A tonic server on a Unix socket: gRPC's health service, which answers only our own user.
 //!
 //! It is its own client, and ends by itself.
 

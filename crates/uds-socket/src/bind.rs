@@ -3,7 +3,6 @@
 pub(crate) mod activation;
 pub(crate) mod directory;
 mod file_options;
-mod filesystem;
 pub(crate) mod publish;
 
 use std::os::fd::{AsFd, OwnedFd};
@@ -33,12 +32,14 @@ const BACKLOG: u32 = 1024;
 
 /// How to take an address to listen on.
 ///
-/// A path is taken in this order, and a crash at any point leaves nothing that blocks the next start:
+/// A path is taken in this order, and a crash at any point leaves nothing that blocks the next start. (Where a stale socket may
+/// not be removed, see below, the next start finds it under its name, and says so.)
 ///
 /// ```text
 ///  .x.sock.lock   locked while the listener lives, then removed         → Error::Locked names the holder
 ///  x.sock         examined: not a socket? served? left alone            → Error::NotASocket, Error::InUse
-///  .x.sock.old    a stale x.sock is moved here, examined again, and removed; or put back if it is not what it was
+///  .x.sock.old    given its name back if a crash has left it; a stale x.sock is moved here, examined again, and removed,
+///                 or put back if it is not what it was
 ///  x.sock         bound, with a mode no wider than asked; listening; then owner and mode as asked
 /// ```
 ///
@@ -229,7 +230,7 @@ impl Bind {
         };
         let directory = Arc::new(Directory::open(SocketPath::new(path.clone())?, self.exceptions)?);
         directory.refuse_other_kinds()?;
-        let lock = NameLock::take(&directory)?;
+        let lock = NameLock::take(&directory, true)?;
         let (socket, name, file) = self.take_name(kind, &directory, watch)?;
         Ok(self.taken(socket, Some((name, file)), Some(lock)))
     }
@@ -275,8 +276,9 @@ impl Bind {
         // The directory may be a new one.
         let directory = Arc::new(Directory::open(SocketPath::new(path.clone())?, self.exceptions)?);
         directory.refuse_other_kinds()?;
+        // Whoever rebinds tries again, and should not be kept from serving meanwhile.
         if !lock.as_ref().is_some_and(|lock| lock.is_of(&directory)) {
-            *lock = Some(NameLock::take(&directory)?);
+            *lock = Some(NameLock::take(&directory, false)?);
         }
         let (socket, name, file) = self.take_name(kind, &directory, watch)?;
         Ok(self.clone().taken(socket, Some((name, file)), None))

@@ -11,7 +11,7 @@ use rustix::io::Errno;
 use crate::error::Error;
 
 /// Links to follow before giving up; the kernel's own limit is 40.
-const LINKS: u32 = 40;
+pub(crate) const LINKS: u32 = 40;
 
 /// Says which component of `path` denies this process the way to writing to its last one, if one does.
 ///
@@ -58,7 +58,7 @@ fn walk(path: &Path, links: u32) -> Option<PathBuf> {
 }
 
 /// `/`, `/run`, `/run/app`, … or `.`, `a`, `a/b`, …
-fn prefixes(path: &Path) -> impl Iterator<Item = PathBuf> {
+pub(crate) fn prefixes(path: &Path) -> impl Iterator<Item = PathBuf> {
     let start = if path.is_absolute() { PathBuf::new() } else { PathBuf::from(".") };
     let first = path.is_relative().then(|| start.clone());
     first.into_iter().chain(path.components().scan(PathBuf::new(), |prefix, component| {

@@ -6,9 +6,9 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use lock_file::{Fault as LockFault, FileKind};
+use socket_file::Liveness;
 
 use crate::address::{Address, SocketKind};
-use crate::liveness::Liveness;
 
 /// This crate's result.
 pub type Result<T, E = Error> = std::result::Result<T, E>;

@@ -1,4 +1,4 @@
-//! Bind, publish, accept, drain and connect Unix sockets; know who is at the other end, and admit by it.
+//! Bind, publish, accept, drain and connect Unix sockets; learn who is at the other end, and admit only the users you choose.
 //!
 //! ```
 //! # #[tokio::main(flavor = "current_thread")]
@@ -23,23 +23,25 @@
 //! # }
 //! ```
 //!
-//! | to | take |
+//! | to | use |
 //! |---|---|
-//! | offer a path | [`Bind`] and its [`Listener`] or [`BoundDatagram`]: locked, bound under its final name, watched, drained at the end |
-//! | reach a path | [`Connect`]: waits for a server up to a deadline, says what is in the way |
-//! | know who is there | [`Peer`] and [`Admit`]: from the kernel, without name-service look-ups |
+//! | offer a path | [`Bind`] and its [`Listener`] or [`BoundDatagram`]: it locks the path, binds it under its final name, watches the name, and drains the queue at the end |
+//! | reach a path | [`Connect`]: it waits for a server up to a deadline, and says which directory is in the way |
+//! | identify a peer | [`Peer`] and [`Admit`]: from the kernel, without name-service lookups |
 //! | find out whether a path is served | [`probe()`] |
-//! | serve with axum, tonic or hyper | [`serve::Incoming`]: limits, the peer's identity, an orderly end |
+//! | serve with axum, tonic or hyper | [`serve::Incoming`]: limits, the peer's identity, a graceful shutdown |
 //! | exchange packets | [`Seqpacket`] connections and datagrams, see [`packet`] |
+//! | do all this without a runtime | [`Bind::listen_blocking`] and [`BlockingListener`], with `default-features = false` |
 //!
 //! # What this crate is not
 //!
-//! It does not frame messages and owns no connection (`uds-actor`, `uds-channel`), and knows nothing of directories that sockets
-//! appear in (`fs-watch`). It is for Linux.
+//! It does not split bytes into messages or own a connection (`uds-actor` and `uds-channel` do). It knows nothing of directories
+//! in which sockets appear (`fs-watch`). Linux only.
 //!
 //! # Features
 //!
-//! - `axum`: `axum::serve::Listener` for [`serve::Incoming`], and [`Peer`] as what a handler learns about a connection.
+//! - `tokio` (default): listeners, connections and packet sockets for tokio. Without it, every call blocks.
+//! - `axum`: `axum::serve::Listener` for [`serve::Incoming`], and [`Peer`] as the connection info of a handler.
 //! - `hyper`: `serve::hyper`, a server loop over hyper and a connector for its client.
 //! - `tonic`: connections for tonic's server; includes `hyper` for the connector of its client.
 
@@ -55,7 +57,6 @@ mod denied;
 mod error;
 #[cfg(feature = "tokio")]
 mod listener;
-mod liveness;
 mod mode;
 mod overflow;
 #[cfg(feature = "tokio")]
@@ -82,7 +83,6 @@ pub use crate::{
     blocking::{BlockingDraining, BlockingListener},
     connect::Connect,
     error::{Error, PathFault, Result},
-    liveness::Liveness,
     mode::Mode,
     peer::Peer,
     probe::probe,
@@ -96,3 +96,5 @@ pub use crate::{
 };
 #[doc(inline)]
 pub use lock_file::{Fault as LockFault, FileKind};
+#[doc(inline)]
+pub use socket_file::{Answer, Evidence, Liveness, Verdict};

@@ -37,8 +37,9 @@ impl Acceptable for UnixStream {
 impl Bind {
     /// Takes the address and listens on it.
     ///
-    /// A plain function, because it is a dozen short calls on a local file system, none of which waits for another process
-    /// (the lock is tried, not awaited), and because it must not stop half-way the way a dropped future does.
+    /// A plain function, because it is a dozen short calls on a local file system, and because it must not stop half-way the
+    /// way a dropped future does. It waits for no other process, except that a lock that is held is tried again for 10 ms,
+    /// and one that a sweep of the directory examines for 100 ms.
     ///
     /// # Errors
     /// By path: [`Error::InvalidPath`], [`Error::PathTooLong`], [`Error::NoDirectory`], [`Error::SharedDirectory`],
@@ -158,9 +159,10 @@ impl<S: Acceptable> Listener<S> {
     /// What happens next: a connection, as [`accept`](Self::accept) gives it; a peer that was rejected; a shortage; or the loss
     /// of the name, which is told once for each time.
     ///
-    /// The file is watched for its removal and renaming (`inotify(7)`, this one file), which is told at once; where the kernel
-    /// gives no events, it is looked at once a second ([`Warning::NoNameEvents`]). That a directory above was renamed is not
-    /// noticed.
+    /// The file, the directories above it and the links on the way are watched for their removal and renaming (`inotify(7)`),
+    /// which is told at once and costs an idle listener nothing. Where one of them cannot be watched, as a directory that
+    /// this process may not read, the name is looked up once a second; where there are no events at all,
+    /// [`Warning::NoNameEvents`] says so. That something was mounted over a directory above is not noticed.
     ///
     /// # Errors
     /// As [`accept`](Self::accept).
@@ -169,7 +171,7 @@ impl<S: Acceptable> Listener<S> {
     /// Dropping the future loses nothing.
     ///
     /// # Panics
-    /// As [`accept`](Self::accept); also where the file is looked at once a second.
+    /// As [`accept`](Self::accept); also where the name is looked up once a second.
     pub async fn next(&mut self) -> Result<Accepted<S>> {
         let Self { name, watch, queue, .. } = self;
         let (Some(name), Some(watch)) = (name, watch) else { return queue.next().await };

@@ -1,13 +1,13 @@
 //! Paths that name sockets, the names that come with them, and those too long for a socket address.
 
 use std::ffi::{OsStr, OsString};
-use std::hash::Hasher;
 use std::os::fd::{AsRawFd, BorrowedFd};
-use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::fstat;
 use rustix::net::SocketAddrUnix;
+use socket_file::names;
 
 use crate::error::{Error, PathFault, Result};
 
@@ -19,8 +19,6 @@ const PATH_MAX: usize = 4095;
 const NAME_MAX: usize = 255;
 /// What the lock's name has more than the socket's: `.` and `.lock`.
 const LOCK_EXTRA: usize = 6;
-/// Names up to this length appear whole in the name aside; of longer ones this much does.
-const READABLE: usize = 40;
 
 /// A path that can name a socket, and the two names beside it that come with it.
 ///
@@ -72,22 +70,12 @@ impl SocketPath {
 
     /// `.NAME.lock`
     pub(crate) fn lock_name(&self) -> OsString {
-        dotted(self.name.as_bytes(), b"lock")
+        names::lock_name(&self.name)
     }
 
-    /// `.NAME.old`, where a stale socket is moved before it is removed. Of long names it has the beginning and a hash: it
-    /// must fit into a socket address.
+    /// `.NAME.old`, where a stale socket is moved before it is removed.
     pub(crate) fn aside_name(&self) -> OsString {
-        let name = self.name.as_bytes();
-        match name.get(READABLE..) {
-            None | Some([]) => dotted(name, b"old"),
-            Some(_) => {
-                let mut hash = Fnv::default();
-                hash.write(name);
-                let readable = name.get(..READABLE).unwrap_or(name);
-                dotted(&[readable, format!("~{:016x}", hash.finish()).as_bytes()].concat(), b"old")
-            }
-        }
+        names::aside_name(&self.name)
     }
 
     /// The address to bind to, and so the name that the kernel shows for the socket (`getsockname`, `/proc/net/unix`).
@@ -142,31 +130,6 @@ pub(crate) fn check(path: &Path) -> Result<()> {
     Err(Error::InvalidPath { path: path.to_owned(), fault })
 }
 
-fn dotted(name: &[u8], suffix: &[u8]) -> OsString {
-    OsString::from_vec([b".", name, b".", suffix].concat())
-}
-
-/// FNV-1a: the name must be the same in every build of this program, which the standard hasher does not promise.
-struct Fnv(u64);
-
-impl Default for Fnv {
-    fn default() -> Self {
-        Self(0xcbf2_9ce4_8422_2325)
-    }
-}
-
-impl Hasher for Fnv {
-    fn finish(&self) -> u64 {
-        self.0
-    }
-
-    fn write(&mut self, bytes: &[u8]) {
-        for byte in bytes {
-            self.0 = (self.0 ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3);
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -206,16 +169,5 @@ mod tests {
         assert!(matches!(too_long, Err(Error::PathTooLong { len: 250, max: 249, .. })), "{too_long:?}");
         let deep = SocketPath::new(format!("/{}x", "d/".repeat(2048)).into());
         assert!(matches!(deep, Err(Error::PathTooLong { len: 4098, max: 4095, .. })), "{deep:?}");
-    }
-
-    #[test]
-    fn names_aside_fit_into_an_address_and_differ_where_names_do() {
-        let aside = |name: String| SocketPath::new(name.into()).unwrap().aside_name();
-        assert_eq!(aside("n".repeat(40)).to_str(), Some(&*format!(".{}.old", "n".repeat(40))));
-        let long = aside("n".repeat(249));
-        assert!("/proc/self/fd/2147483647/".len() + long.len() <= SUN_PATH_MAX, "{long:?}");
-        assert_ne!(long, aside("n".repeat(248)));
-        // The name on disk must not change from one build to the next.
-        assert_eq!(aside("n".repeat(41)), OsStr::new(".nnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnn~76f984c0f2a1bf11.old"));
     }
 }

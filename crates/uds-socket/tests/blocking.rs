@@ -13,7 +13,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use rustix::net::{Shutdown, shutdown};
-use uds_socket::{Accepted, Admit, Bind, Connect, Error, Liveness, Mode, NameLoss, probe};
+use uds_socket::{Accepted, Admit, Bind, Connect, Error, Mode, NameLoss, Verdict, probe};
 
 use self::process::{NOBODY, Watchdog, as_nobody, public_directory};
 
@@ -25,7 +25,7 @@ fn a_server_and_a_client_need_no_runtime() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("x.sock");
     let mut listener = Bind::path(&path).listen_blocking().unwrap();
-    assert_eq!(probe(&path).unwrap(), Liveness::Live);
+    assert_eq!(probe(&path).unwrap().verdict, Verdict::Listening);
     let client = thread::spawn({
         let path = path.clone();
         move || {

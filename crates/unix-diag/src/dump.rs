@@ -1,58 +1,39 @@
-//! The table, asked for and read piece by piece.
+//! Queries the table and reads it piece by piece.
 
 use std::os::fd::OwnedFd;
 
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, netlink, recv, send, socket_with};
 
-use crate::entry::{Entry, Kind, State};
+use crate::entry::{Entry, Which};
 use crate::error::Error;
 use crate::wire::{Message, Messages, parse, request, request_one};
 
 /// The kernel answers in datagrams of at most this many bytes.
 const PIECE: usize = 32 << 10;
 
-/// Which sockets to be told of.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Which {
-    /// Whoever may serve at a file: those that listen, those that are neither connected nor listening, and all that take
-    /// datagrams, in whatever state: the first `connect` to one turns it into a [connected](crate::State::Connected) one.
-    Servers,
-    /// Connections too, which are often the most.
-    All,
-}
-
-impl Which {
-    /// The kernel sorts by state alone, so connections come along with datagram sockets and are left out here.
-    fn includes(self, entry: &Entry) -> bool {
-        match self {
-            Self::All => true,
-            Self::Servers => entry.state != State::Connected || entry.kind == Kind::Datagram,
-        }
-    }
-}
-
-/// Asks for the table of the caller's network namespace.
+/// Queries the table of the caller's network namespace.
 ///
-/// The kernel answers within the calls, so nothing here waits for anybody. Takes one descriptor as long as the dump lives.
+/// The kernel answers within the calls, so nothing here waits for another process. Takes one descriptor while the dump
+/// exists.
 ///
 /// # Errors
-/// [`Error::Open`], [`Error::Ask`]; what goes wrong later is an item of the [`Dump`].
+/// [`Error::Open`], [`Error::Ask`]. Later errors are items of the [`Dump`].
 pub fn dump(which: Which) -> Result<Dump, Error> {
     let socket = ask(&request(which))?;
     Ok(Dump { socket, which, piece: vec![0; PIECE], unread: 0..0, ended: false })
 }
 
-/// Asks for the one socket of the caller's network namespace that has this [number](Entry::inode); `None` if there is
+/// Queries the one socket of the caller's network namespace that has this [number](Entry::inode); `None` if there is
 /// none, or no longer.
 ///
-/// What this says is certain, which what a dump lacks is not. The kernel looks through all its sockets, so it costs as much
-/// as a dump but for the reading.
+/// Unlike a socket that is missing from a dump, this answer is certain. The kernel searches all its sockets, so it
+/// costs as much as a dump without the reading.
 ///
 /// # Errors
-/// Whatever keeps the kernel from answering.
+/// The query or its answer failed.
 pub fn find(inode: u32) -> Result<Option<Entry>, Error> {
-    // Zero would be any.
+    // Zero would match any socket.
     if inode == 0 {
         return Ok(None);
     }
@@ -71,7 +52,7 @@ fn ask(question: &[u8]) -> Result<OwnedFd, Error> {
     Ok(socket)
 }
 
-/// The table: an iterator over its sockets. Ends after the first error.
+/// The table: an iterator over its sockets. It ends after the first error.
 #[derive(Debug)]
 pub struct Dump {
     socket: OwnedFd,
@@ -110,7 +91,7 @@ impl Iterator for Dump {
 }
 
 impl Dump {
-    /// The next message of the piece at hand.
+    /// The next message of the current piece.
     fn message(&mut self) -> Option<Message> {
         let mut messages: Messages<'_> = parse(self.piece.get(self.unread.clone())?);
         let message = messages.next();

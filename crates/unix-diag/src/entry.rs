@@ -5,32 +5,33 @@ use std::os::unix::fs::MetadataExt;
 
 use rustix::fs::{major, minor};
 
-/// A socket as the kernel tells of it.
+/// A socket as the kernel describes it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Entry {
     /// What kind of socket it is.
     pub kind: Kind,
-    /// What it does.
+    /// What state it is in.
     pub state: State,
     /// The number of the kernel's socket, which `/proc/PID/fd` shows as `socket:[number]`. Not that of its file.
     pub inode: u32,
-    /// The file it is bound to; none for an abstract name, or without one. A connection that a listener accepted has the
-    /// listener's.
+    /// The file it is bound to; `None` if it has an abstract name or no name. A connection that a listener accepted has
+    /// the listener's file.
     pub file: Option<FileId>,
-    /// Of a listener: its queue of connections not yet accepted.
+    /// For a listener: its queue of connections that are not accepted yet.
     pub backlog: Option<Backlog>,
-    /// Who made the socket. Kernels before 5.3 do not say.
+    /// The user who created the socket. Kernels before 5.3 do not report it.
     pub uid: Option<u32>,
 }
 
 impl Entry {
-    /// A socket without a file, for whoever tests what is done with a table.
+    /// A socket without a file, for tests of code that uses a table.
     pub fn new(kind: Kind, state: State, inode: u32) -> Self {
         Self { kind, state, inode, file: None, backlog: None, uid: None }
     }
 
-    /// Whether somebody serves at its file: it listens, or is a datagram socket, which takes messages as it is.
+    /// Whether a server uses its file: the socket listens, or is a datagram socket, which can receive as soon as it is
+    /// bound.
     pub fn is_served(&self) -> bool {
         match (self.state, self.kind) {
             (State::Listening, _) | (_, Kind::Datagram) => true,
@@ -41,9 +42,30 @@ impl Entry {
         }
     }
 
-    /// Whether it listens and takes no more connections until it accepts one.
+    /// Whether it listens and its queue is full.
     pub fn is_full(&self) -> bool {
         self.state == State::Listening && self.backlog.is_some_and(|backlog| backlog.waiting > backlog.limit)
+    }
+}
+
+/// Which sockets to include.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Which {
+    /// Sockets that may serve at a file: those that listen, those that are neither connected nor listening, and all
+    /// datagram sockets in any state, because the first `connect` to one makes it a
+    /// [connected](State::Connected) one.
+    Servers,
+    /// Also connections, of which there are often many.
+    All,
+}
+
+impl Which {
+    /// The kernel filters by state alone, so connections come along with datagram sockets and are removed here.
+    pub(crate) fn includes(self, entry: &Entry) -> bool {
+        match self {
+            Self::All => true,
+            Self::Servers => entry.state != State::Connected || entry.kind == Kind::Datagram,
+        }
     }
 }
 
@@ -57,7 +79,7 @@ pub enum Kind {
     Datagram,
     /// `SOCK_SEQPACKET`.
     SeqPacket,
-    /// One that this crate does not know.
+    /// A kind that this crate does not know.
     Other(u8),
 }
 
@@ -72,17 +94,18 @@ impl From<u8> for Kind {
     }
 }
 
-/// What a socket does. The kernel numbers it as it numbers the states of TCP.
+/// The state of a socket. The kernel uses the numbers of TCP states.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum State {
-    /// It is one end of a connection; or a datagram socket that has a default receiver, or is that of another.
+    /// It is one end of a connection; or a datagram socket that has a default receiver, or is the default receiver of
+    /// another.
     Connected,
-    /// Neither connected nor listening; if it has a file, it is bound there.
+    /// It is neither connected nor listening. If it has a file, it is bound to it.
     Unconnected,
     /// It listens.
     Listening,
-    /// One that this crate does not know.
+    /// A state that this crate does not know.
     Other(u8),
 }
 
@@ -103,26 +126,26 @@ impl From<u8> for State {
     }
 }
 
-/// A listener's queue of connections not yet accepted.
+/// A listener's queue of connections that are not accepted yet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Backlog {
-    /// How many wait.
+    /// How many are waiting.
     pub waiting: u32,
-    /// What was said to `listen`, as far as the system allows it. One more than that may wait.
+    /// The argument of `listen`, capped by the system. One more than that may wait.
     pub limit: u32,
 }
 
-/// A file as the table names it.
+/// A file as the table identifies it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct FileId {
-    /// The low half of `st_ino`: the table has no more.
+    /// The low half of `st_ino`: the table has only that.
     pub inode: u32,
     /// The device as the kernel numbers it internally: 12 bits major, 20 bits minor.
     pub device: u32,
 }
 
 impl FileId {
-    /// The file that `lstat` told of.
+    /// The file that `lstat` described.
     pub fn of(metadata: &Metadata) -> Self {
         Self::new(metadata.dev(), metadata.ino())
     }

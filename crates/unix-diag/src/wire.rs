@@ -1,9 +1,9 @@
-//! The question and the answer in bytes (`linux/netlink.h`, `linux/unix_diag.h`). Pure: no input panics or loops.
+//! The query and its answer as bytes (`linux/netlink.h`, `linux/unix_diag.h`). Pure: no input causes a panic or an
+//! endless loop.
 
 use rustix::io::Errno;
 
-use crate::dump::Which;
-use crate::entry::{Backlog, Entry, FileId, Kind, State};
+use crate::entry::{Backlog, Entry, FileId, Kind, State, Which};
 
 const SOCK_DIAG_BY_FAMILY: u16 = 20;
 const NLMSG_ERROR: u16 = 2;
@@ -27,13 +27,13 @@ const UNIX_DIAG_MSG: usize = 16;
 pub enum Message {
     /// A socket.
     Socket(Entry),
-    /// The table is at its end.
+    /// The end of the table.
     Done,
-    /// The question is refused, with this error number.
+    /// The kernel rejects the query, with this error number.
     Refused(i32),
 }
 
-/// Cuts one datagram of an answer into messages. Ends at the first that is cut off or makes no sense.
+/// Splits one datagram of an answer into messages. Ends at the first one that is incomplete or makes no sense.
 pub fn parse(datagram: &[u8]) -> Messages<'_> {
     Messages { rest: datagram }
 }
@@ -45,7 +45,7 @@ pub struct Messages<'a> {
 }
 
 impl Messages<'_> {
-    /// What is left, so that an owner of the bytes can come back to it.
+    /// How many bytes are left, so that the owner of the bytes can continue later.
     pub(crate) fn rest(&self) -> usize {
         self.rest.len()
     }
@@ -79,17 +79,17 @@ impl Iterator for Messages<'_> {
     }
 }
 
-/// The question for all of a kind.
+/// The query for all sockets of a kind.
 pub(crate) fn request(which: Which) -> Vec<u8> {
     let states = match which {
         Which::Servers => 1 << State::LISTENING | 1 << State::UNCONNECTED | 1 << State::CONNECTED,
         Which::All => u32::MAX,
     };
-    // Any inode of the socket itself.
+    // For any inode of the socket itself.
     question(NLM_F_REQUEST | NLM_F_DUMP, states, 0)
 }
 
-/// The question for one socket, by its own inode.
+/// The query for one socket, by its own inode.
 pub(crate) fn request_one(inode: u32) -> Vec<u8> {
     question(NLM_F_REQUEST, u32::MAX, inode)
 }
@@ -100,7 +100,7 @@ fn question(flags: u16, states: u32, inode: u32) -> Vec<u8> {
     request.extend(40_u32.to_ne_bytes());
     request.extend(SOCK_DIAG_BY_FAMILY.to_ne_bytes());
     request.extend(flags.to_ne_bytes());
-    request.extend([0; 8]); // sequence, port: one question, one socket
+    request.extend([0; 8]); // sequence, port: one query, one socket
     request.extend([AF_UNIX, 0, 0, 0]);
     request.extend(states.to_ne_bytes());
     request.extend(inode.to_ne_bytes());
@@ -109,7 +109,7 @@ fn question(flags: u16, states: u32, inode: u32) -> Vec<u8> {
     request
 }
 
-/// The error number, positive; the kernel puts it negated in front.
+/// The error number as a positive number; the kernel sends it negated.
 fn refusal(body: &[u8]) -> i32 {
     let number = u32_at(body, 0).map_or(0, |number| (number as i32).wrapping_neg());
     if number > 0 { number } else { Errno::PROTO.raw_os_error() }
@@ -124,7 +124,7 @@ fn entry(body: &[u8]) -> Option<Entry> {
         let pair = || Some((u32_at(value, 0)?, u32_at(value, 4)?));
         match u16_at(attributes, 2)? {
             UNIX_DIAG_VFS => entry.file = pair().map(|(inode, device)| FileId { inode, device }),
-            // Of a connection the same attribute counts bytes.
+            // For a connection, the same attribute counts bytes.
             UNIX_DIAG_RQLEN if entry.state == State::Listening => {
                 entry.backlog = pair().map(|(waiting, limit)| Backlog { waiting, limit });
             }
@@ -148,7 +148,7 @@ fn u32_at(bytes: &[u8], at: usize) -> Option<u32> {
 mod tests {
     use super::*;
 
-    /// A message with its header in front.
+    /// A message with its header.
     fn message(kind: u16, body: &[u8]) -> Vec<u8> {
         let len = (NLMSG_HEADER + body.len()) as u32;
         [&len.to_ne_bytes()[..], &kind.to_ne_bytes(), &[0; 10], body].concat()

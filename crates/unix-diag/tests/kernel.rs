@@ -13,7 +13,7 @@ use rustix::net::{AddressFamily, SocketAddrUnix, SocketType, bind, listen, socke
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use unix_diag::{Backlog, Entry, FileId, Kind, State, Table, Which, dump, find};
 
-/// What any of several readings tells: other tests close sockets at the same time, which can hide one from a reading.
+/// What any of several readings shows: other tests close sockets at the same time, which can hide one from a reading.
 fn table(which: Which) -> Table {
     let mut table = Table::default();
     for _ in 0..4 {
@@ -51,7 +51,7 @@ fn a_socket_is_found_by_its_file_in_every_state() {
     let _client = UnixStream::connect(&path).unwrap();
     assert!(at(&path).unwrap().is_full());
 
-    // Its number leads to whoever holds it.
+    // Its number leads to the process that holds it.
     let link = fs::read_link(format!("/proc/self/fd/{}", stream.as_raw_fd())).unwrap();
     assert_eq!(link.to_str().unwrap(), format!("socket:[{}]", listening.inode));
 
@@ -87,7 +87,7 @@ fn every_kind_is_told() {
     assert_eq!(at(&path).map(|entry| (entry.kind, entry.state)), Some((Kind::SeqPacket, State::Listening)));
 }
 
-/// To connect to a datagram socket changes the state of both, and neither serves the less.
+/// Connecting to a datagram socket changes the state of both sockets, and the server still receives.
 #[test]
 fn a_datagram_socket_serves_whoever_has_connected() {
     let directory = tempfile::tempdir().unwrap();
@@ -99,7 +99,7 @@ fn a_datagram_socket_serves_whoever_has_connected() {
         let found = at(&path(name)).map(|entry| (entry.kind, entry.state, entry.is_served()));
         assert_eq!(found, Some((Kind::Datagram, State::Connected, true)), "{name}");
     }
-    // Nor when the other is gone.
+    // Also after the other one has closed.
     drop(sender);
     assert!(at(&path("receiver")).unwrap().is_served());
     assert_eq!(at(&path("sender")), None);
@@ -134,7 +134,7 @@ fn a_connection_that_outlives_its_listener_does_not_make_it_live() {
     drop((client, server));
 }
 
-/// The kernel uses the attribute of a listener's queue for something else when the socket does not listen: bytes.
+/// If a socket does not listen, the kernel uses the attribute of the queue for something else: bytes.
 #[test]
 fn only_a_listener_has_a_backlog() {
     let directory = tempfile::tempdir().unwrap();
@@ -146,12 +146,12 @@ fn only_a_listener_has_a_backlog() {
     let other = UnixListener::bind(directory.path().join("other")).unwrap();
     rustix::net::connect(&stream, &SocketAddrUnix::new(directory.path().join("other")).unwrap()).unwrap();
     let (mut served, _) = other.accept().unwrap();
-    // Unread bytes are what the attribute counts here.
+    // Here the attribute counts unread bytes.
     served.write_all(b"unread").unwrap();
     let connected = table(Which::All).get(FileId::of(&symlink_metadata(&path).unwrap())).copied().unwrap();
     assert_eq!((connected.state, connected.backlog, connected.is_full()), (State::Connected, None, false));
 
-    // The connections that a listener accepted have its file, and not its backlog.
+    // The connections that a listener accepted have its file, but not its backlog.
     let accepted = find(inode_of(&served)).unwrap().unwrap();
     assert_eq!((accepted.state, accepted.backlog), (State::Connected, None));
     assert!(at(&directory.path().join("other")).unwrap().backlog.is_some());
@@ -159,7 +159,7 @@ fn only_a_listener_has_a_backlog() {
 
 #[test]
 fn a_table_longer_than_one_piece_is_read_to_its_end() {
-    // More descriptors than many shells allow before they are asked.
+    // More descriptors than many shells allow by default.
     let limit = getrlimit(Resource::Nofile);
     if limit.current.is_some_and(|current| current < 2_200) {
         setrlimit(Resource::Nofile, Rlimit { current: Some(2_200), ..limit }).unwrap();
@@ -182,7 +182,7 @@ fn a_second_reading_adds_what_the_first_lacked_and_forgets_nothing() {
     let file = |name: &str| FileId::of(&symlink_metadata(path(name)).unwrap());
     let early = UnixListener::bind(path("early")).unwrap();
     let mut table = table(Which::Servers);
-    // A file may get the number of one that others on this machine have just removed, and that the table still has.
+    // A file may get the number of one that other processes have just removed and that the table still has.
     let (late, _listener) = (0..100)
         .map(|number| format!("late-{number}"))
         .map(|name| (name.clone(), UnixListener::bind(path(&name)).unwrap()))
@@ -190,7 +190,7 @@ fn a_second_reading_adds_what_the_first_lacked_and_forgets_nothing() {
         .expect("a file whose number is new");
     drop(early);
     table.read_again().unwrap();
-    // Once more, for the sake of others on this machine.
+    // Once more, because other processes use the machine.
     table.read_again().unwrap();
     assert!(table.get(file(&late)).is_some_and(Entry::is_served) && table.get(file("early")).is_some());
 }

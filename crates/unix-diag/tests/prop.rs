@@ -1,10 +1,10 @@
-//! No answer makes the parser panic or go on for ever, and what is whole is read whole.
+//! No answer makes the parser panic or loop forever, and complete messages are read completely.
 
 use proptest::collection::vec;
 use proptest::prelude::*;
 use unix_diag::{Backlog, FileId, Kind, Message, State, Table, parse};
 
-/// An attribute: its kind, and its value.
+/// An attribute: its kind and its value.
 type Attribute = (u16, Vec<u8>);
 
 fn attribute((kind, value): &Attribute) -> Vec<u8> {
@@ -65,7 +65,7 @@ proptest! {
         prop_assert_eq!(entry.file, Some(FileId { inode: file.0, device: file.1 }));
         prop_assert_eq!(entry.backlog, Some(Backlog { waiting: queue.0, limit: queue.1 }));
         prop_assert_eq!(entry.uid, Some(uid));
-        // Of the two with this file the listener is kept, whichever comes first.
+        // Of the two with this file, the listener stays, whichever comes first.
         let connection = socket(1, 1, 4, &attributes);
         for bytes in [[bytes.clone(), connection.clone()].concat(), [connection, bytes].concat()] {
             let entries = parse(&bytes).map(|message| match message {

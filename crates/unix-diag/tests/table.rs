@@ -1,4 +1,4 @@
-//! A table of entries that no kernel told of.
+//! A table of entries that did not come from the kernel.
 
 use std::collections::BTreeMap;
 
@@ -38,7 +38,7 @@ fn of_two_sockets_with_one_file_the_listener_is_listed_whichever_came_first() {
     }
 }
 
-/// What a second reading shows beside what the first has shown is no better proof than that.
+/// If a second reading shows another socket, that is no better proof than the first reading.
 #[test]
 fn of_two_sockets_with_one_file_that_do_the_same_the_first_stays() {
     let (first, second) = (entry(1, Some(20), State::Unconnected), entry(2, Some(20), State::Unconnected));

@@ -9,7 +9,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let zk = Client::connect(&servers).await?;
     println!("session {} on {}, for {:?}", zk.session(), zk.server(), zk.session_timeout());
 
-    // Ephemeral and sequential: everybody who runs this gets a node of their own, which ends with the session.
+    // Ephemeral and sequential: everyone who runs this gets a separate node, which disappears with the session.
     let mine = zk.create("/quickstart-", "hello", CreateMode::EphemeralSequential, Acl::OPEN).await?.path;
     println!("created {mine}");
 

@@ -1,12 +1,12 @@
 //! ZooKeeper on the wire, and the rules of a client session.
 //!
-//! Everything a ZooKeeper client has to know that is not a socket, a clock or a task: the records and their encoding
-//! ([`jute`]), the handshake, which answer is whose ([`Session`], for [`packetizer`]), when to ping and when to give up
-//! ([`Keepalive`]), which paths are valid ([`path`]). `zk-client` puts it on a stream.
+//! This crate has everything in a ZooKeeper client that is not a socket, a clock or a task: the records and their encoding
+//! ([`jute`]), the handshake, which reply answers which request ([`Session`], for [`packetizer`]), when to ping and when to give
+//! up ([`Keepalive`]), and which paths are valid ([`path`]). `zk-client` runs it over a stream.
 //!
 //! | on the wire | here |
 //! |---|---|
-//! | operations | [`OpCode`], the table of all: number, first release, [`Request`] and [`Response`] by number |
+//! | operations | [`OpCode`], the table of all operations: number, first release, [`Request`] and [`Response`] by number |
 //! | handshake | [`ConnectRequest`], [`ConnectResponse`], [`Grant`] |
 //! | headers | [`RequestHeader`], [`ReplyHeader`], [`Xid`], [`ErrorCode`] |
 //! | nodes | [`Create`], [`Create2`], [`CreateContainer`], [`CreateTtl`], [`Delete`], [`Exists`], [`GetData`], [`SetData`], [`GetChildren`], [`GetChildren2`], [`Sync`], … |
@@ -14,8 +14,8 @@
 //! | access | [`Acl`], [`GetAcl`], [`SetAcl`], [`Auth`], [`WhoAmI`] |
 //! | watches | [`AddWatch`], [`RemoveWatches`], [`SetWatches2`], [`WatcherEvent`], [`EventType`] |
 //!
-//! Every record goes both ways — [`Record::encode`] and [`Record::decode`] —, so the same types serve a client, a server
-//! and whatever listens in between. Records that are read borrow from the frame.
+//! Every record can be encoded and decoded ([`Record::encode`], [`Record::decode`]), so the same types serve a client, a server
+//! and a proxy. Decoded records borrow from the frame.
 //!
 //! ```
 //! use packetizer::{Limits, Mux, Output, frame_codec::LengthPrefixed};
@@ -24,7 +24,7 @@
 //!
 //! let mut mux = Mux::new(LengthPrefixed::zookeeper(), Session::default(), Limits::default());
 //! mux.request(&ConnectRequest::new_session(Duration::from_secs(10)), "connect").unwrap();
-//! // The handshake need not be waited for: this request goes out in the same write.
+//! // You need not wait for the handshake: this request goes out in the same write.
 //! mux.request(&GetData { path: "/config".into(), watch: false }, "get").unwrap();
 //! let written = mux.poll_transmit().unwrap();
 //! assert!(written.ends_with(b"\0\0\0\x14\0\0\0\x01\0\0\0\x04\0\0\0\x07/config\0"));
@@ -32,7 +32,7 @@
 //!
 //! let granted = ConnectResponse {
 //!     protocol_version: 0,
-//!     timeout_ms: 4000, // less than was asked for
+//!     timeout_ms: 4000, // less than requested
 //!     session: SessionId(0x1234),
 //!     password: Password::new(&b"sixteen  secrets"[..]),
 //!     read_only: Some(false),
@@ -45,10 +45,10 @@
 //!
 //! # What this crate is not
 //!
-//! It opens no connection, keeps no time, and retries nothing. The frames' length prefix is
-//! `frame_codec::LengthPrefixed::u32_be()`. Reconnecting, and what becomes of watches
-//! then, is not here yet. Of the operations that exist, those which servers send each other (−10, 20) are left out.
-
+//! It opens no connection, reads no clock, and retries nothing. The frames' length prefix is
+//! `frame_codec::LengthPrefixed::u32_be()`. Reconnecting, and what happens to watches then, is not here yet. The operations that
+//! servers send each other (−10, 20) are left out.
+//!
 //! # Features
 //!
 //! | feature | adds |

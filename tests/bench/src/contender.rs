@@ -1,4 +1,4 @@
-//! Who is compared: a way to send, a way to receive, and a name.
+//! The contenders: a way to send, a way to receive, and a name.
 
 use serde::{Deserialize, Serialize};
 
@@ -16,7 +16,7 @@ pub(crate) enum Produce {
     Feed,
     /// A channel, and a task that feeds from it.
     FeedTask,
-    /// As `Feed`, with 64 KiB buffered instead of 8.
+    /// Like `Feed`, with 64 KiB buffered instead of 8.
     FeedTuned,
     /// Copied into a batch of 64 KiB, one `write` a batch.
     Batches,

@@ -1,4 +1,4 @@
-//! What is measured, in which order.
+//! What is measured, and in which order.
 
 use std::process::{Command, ExitCode, Stdio};
 
@@ -17,12 +17,12 @@ use crate::{
 const STREAM: &str = "stream";
 /// Producers that batch, into one receiver that accepts them.
 const FUNNEL: &str = "funnel";
-/// Producers that write each message by itself.
+/// Producers that write each message in a separate call.
 const NAIVE: &str = "naive";
 const ROUND_TRIP: &str = "round-trip";
 const IDLE: &str = "idle";
 
-/// Contenders of one experiment, with everything they are tried with.
+/// The contenders of one experiment, and what they are tried with.
 struct Experiment {
     name: &'static str,
     payloads: &'static [usize],
@@ -103,7 +103,7 @@ impl Effort {
     }
 }
 
-/// The words of `--only`: each kind of word that is there restricts.
+/// The words of `--only`. Each kind of word that occurs restricts the run.
 struct Choice {
     experiments: Vec<String>,
     payloads: Vec<usize>,
@@ -226,7 +226,7 @@ fn present(
     present
 }
 
-/// Finds out how many messages fill the time, then runs everybody in turn, round after round.
+/// Finds out how many messages fill the time, and then runs all contenders in turn, round after round.
 fn rounds(
     experiment: &str,
     contenders: &[&'static Contender],
@@ -248,7 +248,8 @@ fn rounds(
         .collect();
     for round in 0..effort.rounds {
         eprint!(".");
-        // Another one begins each time, so that nobody always runs behind the same neighbour's heat.
+        // Each round begins with a different contender, so that none always runs on a machine that the same neighbour
+        // has heated.
         let count = runs.len();
         for turn in 0..count {
             let (contender, messages, samples) = &mut runs[(turn + round) % count];
@@ -262,7 +263,7 @@ fn rounds(
         .collect()
 }
 
-/// The sample; or none, and a note of what went wrong.
+/// The sample, or none and a note of what went wrong.
 fn or_note(
     sample: Result<Sample>,
     contender: &Contender,

@@ -1,4 +1,4 @@
-//! Many connections that say nothing: what one of them costs.
+//! Many silent connections: what each of them costs.
 
 use std::{future::poll_fn, io::Write as _, os::unix::net::UnixStream, path::PathBuf, task::Poll, time::Duration};
 
@@ -29,11 +29,11 @@ const PAYLOAD: usize = 64;
 pub(crate) enum Contender {
     /// Connections of a funnel.
     Ours,
-    /// The buffers of as many connections and nothing else: what a `Pump` says it holds.
+    /// The buffers of the same number of connections and nothing else: what a `Pump` reports.
     Buffers,
     /// A task per connection, with a `FramedRead` and a channel to one receiver.
     Framed,
-    /// A task per connection that waits for the socket to be readable and holds no buffer: the floor.
+    /// A task per connection that waits until the socket is readable and has no buffer: the lower limit.
     Bare,
 }
 
@@ -57,7 +57,7 @@ struct Memory {
 pub(crate) struct Finding {
     pub(crate) contender: Contender,
     pub(crate) connections: usize,
-    /// Allocated, before anybody has sent anything.
+    /// Allocated, before any producer has sent anything.
     pub(crate) heap_fresh: f64,
     /// Physical memory of the server's process, then.
     pub(crate) resident_fresh: f64,
@@ -110,7 +110,7 @@ pub(crate) fn clients(load: &Load) -> Result<()> {
         frame.extend_from_slice(stamped.next());
         stream.write_all(&frame)?;
     }
-    // Nobody hangs up before the memory is measured; then the conductor ends this.
+    // No producer hangs up before the memory is measured. Then the conductor ends this process.
     role::await_go()
 }
 
@@ -245,7 +245,7 @@ async fn quiet() -> Result<()> {
 }
 
 async fn measure() -> Result<Memory> {
-    // Nothing tells when a connection has become idle again; it does in far less than this.
+    // No event shows when a connection has become idle again; it takes much less time than this.
     tokio::time::sleep(Duration::from_millis(500)).await;
     Ok(Memory { heap: heap(), resident: resident()? })
 }

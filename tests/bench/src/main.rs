@@ -1,4 +1,4 @@
-//! Tributary beside its peers: how many messages, how much CPU, how much memory.
+//! Tributary beside other libraries: how many messages, how much CPU, how much memory.
 //!
 //! One binary plays every part. Started by hand (or by `cargo xtask bench`) it is the conductor: it starts itself again
 //! as a receiver and as producers, one process each, tells them when to begin, and collects what they measured. So

@@ -1,4 +1,4 @@
-//! What Tributary promises about its speed, held against what was measured.
+//! The promises about speed, compared with the measurements.
 
 use serde::Serialize;
 
@@ -31,7 +31,7 @@ impl Must {
     }
 }
 
-/// The promises whose figures this run has measured.
+/// The promises for which this run has figures.
 pub(crate) fn judge(results: &Results) -> Vec<Must> {
     let mut musts = Vec::new();
     let mut must = |what: &str, bound: Bound, measured: Option<f64>| {

@@ -7,7 +7,7 @@ use crate::{
     results::{Results, Row, Table},
 };
 
-/// Who is drawn, in this order, and in which colour.
+/// The contenders in the picture, in this order, and their colours.
 const DRAWN: [(&str, &str, &str); 6] = [
     ("ceiling", "plain write/read loop", "#9aa0a6"),
     ("ours", "Tributary, frames lent", "#0b6e4f"),

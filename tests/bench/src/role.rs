@@ -42,7 +42,7 @@ pub(crate) struct Load {
 }
 
 pub(crate) fn play(spec: &str) -> Result<()> {
-    // Nobody plays on when the conductor is gone.
+    // No part continues after the conductor has gone.
     set_parent_process_death_signal(Some(Signal::KILL))?;
     match serde_json::from_str(spec)? {
         Role::Produce(how, load) => produce::play(how, &load),

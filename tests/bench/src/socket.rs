@@ -1,4 +1,4 @@
-//! Sockets, set up alike for everybody.
+//! Sockets, with the same settings for every contender.
 
 use std::{
     os::{
@@ -26,7 +26,7 @@ pub(crate) fn listen(path: &Path) -> Result<UnixListener> {
     UnixListener::bind(path).with_context(|| format!("cannot listen at {}", path.display()))
 }
 
-/// Connects with the send buffer that everybody gets.
+/// Connects with the send buffer that every contender gets.
 pub(crate) fn connect(path: &Path) -> Result<UnixStream> {
     let stream = UnixStream::connect(path).with_context(|| format!("cannot connect to {}", path.display()))?;
     widen(&stream)?;
@@ -40,7 +40,7 @@ pub(crate) fn connect_nonblocking(path: &Path) -> Result<UnixStream> {
     Ok(stream)
 }
 
-/// Sets the send buffer and sees to it that the kernel took all of it.
+/// Sets the send buffer, and checks that the kernel accepted all of it.
 pub(crate) fn widen(socket: impl AsFd) -> Result<()> {
     set_socket_send_buffer_size(&socket, SEND_BUFFER)?;
     let got = socket_send_buffer_size(&socket)?;

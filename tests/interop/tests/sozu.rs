@@ -1,4 +1,4 @@
-//! `uds_channel::Channel` and the Sōzu proxy's channel, as published, understand each other byte for byte.
+//! `uds_channel::Channel` and the published channel of the Sōzu proxy interoperate byte for byte.
 
 use std::{
     io::{Read as _, Write as _},
@@ -26,7 +26,7 @@ const INITIAL: usize = 16_384;
 const MAX: usize = 163_840;
 const HANG: Duration = Duration::from_secs(20);
 
-/// One end of ours and one of theirs, both blocking.
+/// One of our ends and one of theirs, both blocking.
 fn pair() -> (Ours<Blocking>, Theirs) {
     pair_of(Capacity::growable(INITIAL, MAX), MAX)
 }
@@ -47,7 +47,7 @@ where
     channel
 }
 
-/// What their channel asks of a message.
+/// What their channel requires of a message.
 mod prost_message {
     pub(crate) trait Message: std::fmt::Debug + prost::Message + Default {}
     impl<T: std::fmt::Debug + prost::Message + Default> Message for T {}
@@ -61,7 +61,7 @@ fn response(status: ResponseStatus, message: impl Into<String>) -> Response {
     Response { status: status.into(), message: message.into(), content: None }
 }
 
-/// What a request asks to be answered with: a message as long as its own.
+/// What a request asks for: a reply as long as the request.
 fn answer(request: &Request) -> Response {
     let Some(RequestType::SaveState(text)) = &request.request_type else { panic!("{request:?}") };
     response(ResponseStatus::Ok, "a".repeat(text.len()))
@@ -182,7 +182,7 @@ fn both_in_event_loops_with_many_requests_under_way() {
 
 #[test]
 fn both_refuse_the_same_lengths() {
-    // The bound of theirs is that of the whole frame; so is ours.
+    // Their bound applies to the whole frame, and so does ours.
     let max = INITIAL;
     let fitting = (0..max).rev().map(request).find(|request| prost::Message::encoded_len(request) == max - 8).unwrap();
     let larger: Request = RequestType::SaveState("s".repeat(max - 8 - 3 + 1)).into();
@@ -258,7 +258,7 @@ fn a_timeout_of_ours_is_kept_where_theirs_is_ten_times_as_long() {
     assert!(our_wait >= timeout && their_wait >= 8 * timeout, "{our_wait:?}, {their_wait:?}");
 }
 
-/// Their channel under an edge-triggered loop: answers every request until the end, and says how many there were.
+/// Their channel in an edge-triggered loop: answers every request until the end, and returns how many there were.
 fn their_loop(mut channel: Theirs) -> JoinHandle<usize> {
     channel.nonblocking().unwrap();
     thread::spawn(move || {
@@ -280,7 +280,7 @@ fn their_loop(mut channel: Theirs) -> JoinHandle<usize> {
                 }
                 channel.handle_events(ready);
             }
-            // Until a round changes nothing: their `run` does one thing of each kind.
+            // Until a round changes nothing: one call of their `run` does one thing of each kind.
             loop {
                 let before = (answered, waiting.len(), channel.back_buf.available_data());
                 let ran = channel.run();
@@ -304,7 +304,7 @@ fn their_loop(mut channel: Theirs) -> JoinHandle<usize> {
     })
 }
 
-/// Our channel under the same loop.
+/// Our channel in the same loop.
 fn our_loop(mut channel: Channel<Response, Request, NonBlocking, Prost>) -> JoinHandle<usize> {
     thread::spawn(move || {
         let mut poll = Poll::new().unwrap();
@@ -324,7 +324,7 @@ fn our_loop(mut channel: Channel<Response, Request, NonBlocking, Prost>) -> Join
             loop {
                 match channel.try_recv() {
                     Ok(Some(request)) => {
-                        // One request is under way at a time here, so there is room for its answer.
+                        // Only one request is in flight here, so there is room for its reply.
                         let _ = channel.try_send(&answer(&request)).unwrap();
                         answered += 1;
                     }

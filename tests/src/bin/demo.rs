@@ -78,7 +78,7 @@ fn options(mut arguments: impl Iterator<Item = String>) -> Result<Options, Strin
     })
 }
 
-/// A line on standard error; if nobody reads it, the exit code still tells.
+/// A line on standard error. If it cannot be read, the exit code still says enough.
 fn complain(text: &str) {
     let _ = writeln!(io::stderr(), "{text}");
 }

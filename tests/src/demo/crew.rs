@@ -1,4 +1,4 @@
-//! Child processes that are all gone when their crew is: killed if need be, and waited for.
+//! Child processes that all end with their crew: killed if necessary, and waited for.
 
 use std::{
     io,
@@ -12,12 +12,12 @@ use tokio::{
     task::JoinSet,
 };
 
-/// How much of what a child says on standard error is kept.
+/// How much of the standard error of a child is kept.
 const MAX_SAID: usize = 64 << 10;
 
 /// The children of one run.
 ///
-/// Dropped without [`dismiss`](Self::dismiss) — a panic — it kills them and leaves the waiting to the runtime.
+/// If it is dropped without [`dismiss`](Self::dismiss), by a panic, it kills them and lets the runtime wait for them.
 #[derive(Debug)]
 pub struct Crew {
     members: JoinSet<Departure>,
@@ -31,18 +31,18 @@ pub struct Departure {
     pub index: usize,
     /// How it ended.
     pub status: io::Result<ExitStatus>,
-    /// The end of what it said on standard error.
+    /// The end of its standard error.
     pub said: String,
 }
 
 impl Crew {
-    /// Nobody yet.
+    /// An empty crew.
     #[must_use]
     pub fn new() -> Self {
         Self { members: JoinSet::new(), dismissed: watch::channel(false).0 }
     }
 
-    /// Starts a process; returns it without its ends that we keep.
+    /// Starts a process. Returns its pid and standard input.
     ///
     /// # Errors
     ///
@@ -69,7 +69,7 @@ impl Crew {
         }
     }
 
-    /// Kills whoever is left and waits for all of them.
+    /// Kills the remaining children and waits for all of them.
     pub async fn dismiss(mut self) {
         self.dismissed.send_replace(true);
         while self.next().await.is_some() {}
@@ -82,7 +82,7 @@ impl Default for Crew {
     }
 }
 
-/// What one keeps of a child.
+/// What the caller keeps of a child.
 #[derive(Debug)]
 pub struct Hired {
     /// Its process id.
@@ -94,7 +94,7 @@ pub struct Hired {
 async fn attend(index: usize, mut child: Child, mut dismissed: watch::Receiver<bool>) -> Departure {
     let stderr = child.stderr.take().expect("standard error was piped");
     let dismissed = async move {
-        // An error means the crew was dropped: the same.
+        // An error means that the crew was dropped, with the same effect.
         let _ = dismissed.wait_for(|&dismissed| dismissed).await;
     };
     let ended = tokio::select! {

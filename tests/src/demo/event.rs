@@ -1,11 +1,11 @@
-//! What `mpsr listen --json` says, line by line.
+//! The output of `mpsr listen --json`, line by line.
 
 use anyhow::{Context, Result, bail};
 use serde_json::Value;
 
 /// One line of standard output, or the report on standard error.
 ///
-/// Kinds that are not listed are skipped by the reader: a newer `mpsr` may say more.
+/// The reader skips kinds that are not listed: a newer `mpsr` may have more.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Event {
     /// A listener accepts.
@@ -14,34 +14,34 @@ pub enum Event {
     Watching,
     /// A producer is connected.
     Joined {
-        /// The number under which `mpsr` speaks of it.
+        /// The number of this producer in the output of `mpsr`.
         producer: u64,
         /// Its socket, or the listener it came to.
         address: String,
-        /// Who connected to whom.
+        /// Which side connected.
         via: Via,
-        /// The process at the other end, where the kernel says.
+        /// The process at the other end, if the kernel provides it.
         pid: Option<u32>,
     },
     /// A message, as its bytes.
     Message {
-        /// Who sent it.
+        /// The producer that sent it.
         producer: u64,
         /// The payload.
         payload: Vec<u8>,
     },
-    /// A producer is gone, and its account is closed.
+    /// A producer is gone, and its report is complete.
     Left {
         /// Which.
         producer: u64,
         /// The tool's own numbers.
         counts: Counts,
-        /// `closed` for an orderly end.
+        /// `closed` for a normal end.
         reason: String,
     },
     /// Something a user should know.
     Warning(String),
-    /// The final account.
+    /// The final report.
     Report {
         /// How many producers there were.
         producers: u64,
@@ -52,7 +52,7 @@ pub enum Event {
     Other(String),
 }
 
-/// Who connected to whom.
+/// Which side connected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Via {
     /// The producer connected to the receiver's listener.
@@ -61,7 +61,7 @@ pub enum Via {
     Dir,
 }
 
-/// The words of an account: messages, but for the payload bytes.
+/// The counts of a report: messages, except for the payload bytes.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Counts {
     /// Read into the receiver.

@@ -1,28 +1,28 @@
-//! Who was to send what, and what of it arrived: every line once, in order, nothing else.
+//! What each producer should send, and what arrived of it: every line once, in order, and nothing else.
 //!
-//! The ledger is told what is expected before a producer starts, and every event afterwards; it
-//! never looks at a clock or a socket.
+//! The ledger is told what to expect before a producer starts, and every event afterwards. It uses neither a clock nor
+//! a socket.
 
 use std::collections::HashMap;
 
 use super::event::{Counts, Event, Via};
 
-/// The accounts of all producers.
+/// The reports of all producers.
 #[derive(Debug, Default)]
 pub struct Ledger {
     accounts: Vec<ProducerReport>,
-    /// The receiver's numbers, to ours.
+    /// The receiver's numbers, mapped to ours.
     by_producer: HashMap<u64, usize>,
-    /// What nobody here started, or nobody sent.
+    /// Producers that we did not start, and messages that none of ours sent.
     strangers: Vec<String>,
 }
 
 /// One producer.
 #[derive(Debug)]
 pub struct ProducerReport {
-    /// How people call it.
+    /// Its name for people.
     pub name: String,
-    /// By what its arrival is recognised.
+    /// How to recognise its arrival.
     pub key: Key,
     expected: Vec<Vec<u8>>,
     delivered: u64,
@@ -32,10 +32,10 @@ pub struct ProducerReport {
     standing: Standing,
 }
 
-/// By what a producer is recognised when it joins.
+/// How to recognise a producer when it joins.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Key {
-    /// It connects to us: the kernel names its process.
+    /// It connects to us: the kernel identifies its process.
     Pid(u32),
     /// We connect to it: its socket's path.
     Path(String),
@@ -49,7 +49,7 @@ enum Standing {
 }
 
 impl Ledger {
-    /// Opens an account; returns its index. Call it before the producer can be heard of.
+    /// Adds a producer; returns its index. Call it before the first event of that producer.
     pub fn expect(&mut self, name: impl Into<String>, key: Key, lines: Vec<Vec<u8>>) -> usize {
         self.accounts.push(ProducerReport {
             name: name.into(),
@@ -64,7 +64,7 @@ impl Ledger {
         self.accounts.len() - 1
     }
 
-    /// Takes in one event; returns the account it is about.
+    /// Applies one event; returns the index of the producer it is about.
     pub fn handle(&mut self, event: &Event) -> Option<usize> {
         match event {
             Event::Joined { producer, address, via, pid } => self.handle_joined(*producer, address, *via, *pid),
@@ -91,7 +91,7 @@ impl Ledger {
         }
     }
 
-    /// All accounts, in the order they were opened.
+    /// The reports of all producers, in the order in which they were added.
     #[must_use]
     pub fn accounts(&self) -> &[ProducerReport] {
         &self.accounts
@@ -103,7 +103,7 @@ impl Ledger {
         self.accounts.iter().all(|account| matches!(account.standing, Standing::Left { .. }))
     }
 
-    /// The sums over all accounts, by our own count.
+    /// The sums over all producers, by our own count.
     #[must_use]
     pub fn totals(&self) -> Counts {
         let mut totals = Counts::default();
@@ -118,7 +118,7 @@ impl Ledger {
         totals
     }
 
-    /// Everything that is not as it should be; nothing when every line arrived once and in order.
+    /// Everything that is wrong; empty if every line arrived once and in order.
     #[must_use]
     pub fn problems(&self) -> Vec<String> {
         let mut problems = self.strangers.clone();
@@ -128,7 +128,7 @@ impl Ledger {
         problems
     }
 
-    /// What the receiver's own report gets wrong.
+    /// The mistakes in the receiver's own report.
     #[must_use]
     pub fn problems_of_report(&self, producers: u64, told: Counts) -> Vec<String> {
         let mut problems = Vec::new();
@@ -180,13 +180,13 @@ impl ProducerReport {
         self.expected.len() as u64
     }
 
-    /// How many messages of it came out of the receiver, right or wrong.
+    /// How many messages of it the receiver printed, right or wrong.
     #[must_use]
     pub fn delivered(&self) -> u64 {
         self.delivered
     }
 
-    /// What the receiver said of it when it left.
+    /// The receiver's counts when it left.
     #[must_use]
     pub fn told(&self) -> Counts {
         match &self.standing {
@@ -199,7 +199,7 @@ impl ProducerReport {
         self.delivered += 1;
         self.bytes += payload.len() as u64;
         if self.difference.is_some() {
-            // The first difference is the one to look at; what follows is shifted.
+            // Only the first difference matters; what follows is shifted.
             return;
         }
         if self.expected.get(self.next).is_some_and(|line| line == payload) {
@@ -216,7 +216,7 @@ impl ProducerReport {
         let Some(wanted) = self.expected.get(self.next) else {
             return format!("after its last line came {got}");
         };
-        // Equal lines are common (the empty one): the nearest is the likeliest.
+        // Equal lines are common (the empty one). The nearest one is the most likely.
         let missing = self.expected[self.next..].iter().position(|other| other == payload);
         let back = self.expected[..self.next].iter().rev().position(|other| other == payload).map(|before| before + 1);
         match (missing, back) {

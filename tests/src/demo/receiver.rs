@@ -1,4 +1,4 @@
-//! The `mpsr listen` under demonstration: its events, and its end.
+//! The `mpsr listen` of the demo: its events and its end.
 
 use std::process::{ExitStatus, Stdio};
 
@@ -25,7 +25,7 @@ pub(super) struct End {
     pub(super) status: ExitStatus,
     /// The report it printed, if it did.
     pub(super) report: Option<Event>,
-    /// All it said on standard error.
+    /// Its whole standard error.
     pub(super) said: String,
 }
 
@@ -64,7 +64,7 @@ impl Receiver {
         }
     }
 
-    /// Sends SIGTERM and waits for the end. Events that still come are nobody's any more.
+    /// Sends SIGTERM and waits for the end. Later events are ignored.
     pub(super) async fn stop(&mut self) -> Result<End> {
         let pid = self.child.id().and_then(|pid| i32::try_from(pid).ok()).and_then(rustix::process::Pid::from_raw);
         let pid = pid.context("mpsr listen ended on its own")?;
@@ -79,9 +79,9 @@ impl Receiver {
         Ok(End { status, report, said })
     }
 
-    /// Kills it if it still runs; returns what it said on standard error.
+    /// Kills it if it is still running; returns its standard error.
     pub(super) async fn dismiss(mut self) -> String {
-        // Already gone is as good.
+        // It may have ended already, which is fine.
         let _ = self.child.start_kill();
         let _ = self.child.wait().await;
         self.last_words().await

@@ -1,4 +1,4 @@
-//! The producers: programs that anyone may have, each with the command that sends a file.
+//! The producers: common programs, each with the command that sends a file.
 
 use std::{
     path::{Path, PathBuf},
@@ -21,7 +21,7 @@ while at < len(text):
 peer.close()
 "#;
 
-/// Binds, waits for one receiver, sends, and takes its socket away.
+/// Binds, waits for one receiver, sends, and removes its socket.
 const PYTHON_LISTEN: &str = r#"
 import os, socket, sys
 door = socket.socket(socket.AF_UNIX)
@@ -37,14 +37,14 @@ os.unlink(sys.argv[1])
 /// A way to produce.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Recipe {
-    /// How it is called on the screen.
+    /// Its name on the screen.
     pub name: &'static str,
-    /// Who connects to whom.
+    /// Which side connects.
     pub transport: Transport,
     program: Program,
 }
 
-/// Who connects to whom.
+/// Which side connects.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Transport {
     /// The producer connects to the receiver's listener.
@@ -57,14 +57,14 @@ pub enum Transport {
 enum Program {
     /// `mpsr send`, its input from the file.
     Mpsr,
-    /// `mpsr send`, its input written by us, slowly and in odd pieces.
+    /// `mpsr send`, whose input we write slowly and in odd pieces.
     MpsrFed,
     Socat,
     Netcat,
     Python,
 }
 
-/// In the order of their entrance; ours that binds is there before the receiver is.
+/// In the order in which they start; the one of ours that binds is there before the receiver.
 pub const RECIPES: &[Recipe] = &[
     Recipe { name: "mpsr send --bind", transport: Transport::Dir, program: Program::Mpsr },
     Recipe { name: "mpsr send, fed slowly", transport: Transport::Connect, program: Program::MpsrFed },
@@ -88,7 +88,7 @@ pub struct Stage {
 }
 
 impl Recipe {
-    /// Why it cannot be used here, if it cannot.
+    /// Why it cannot be used here, if so.
     #[must_use]
     pub fn obstacle(&self) -> Option<String> {
         match self.program {
@@ -128,7 +128,7 @@ impl Recipe {
             Program::Socat => {
                 let mut command = Command::new("socat");
                 let verb = if socket.is_some() { "UNIX-LISTEN" } else { "UNIX-CONNECT" };
-                // Read from its standard input: a path with a comma or a colon would be taken for options.
+                // From standard input: a path with a comma or a colon would be read as options.
                 command.args(["-u", "STDIN"]).arg(format!("{verb}:{}", address.display()));
                 command
             }
@@ -173,19 +173,19 @@ fn mpsr(stage: &Stage, address: &Path, binds: bool) -> Command {
     command
 }
 
-/// What a program prints, or why it cannot be asked.
+/// What a program prints, or why it cannot be run.
 fn says(program: &str, arguments: &[&str]) -> Result<String, String> {
     let output = Command::new(program).args(arguments).stdin(Stdio::null()).output();
     let output = output.map_err(|_| format!("{program} is not installed"))?;
     let text = [output.stdout, output.stderr].concat();
-    // A wrapper may be there without the program behind it; nc calls asking for help a failure.
+    // A wrapper may exist without the program behind it. nc treats a request for help as a failure.
     if !output.status.success() && program != "nc" {
         return Err(format!("{program} does not run here"));
     }
     Ok(String::from_utf8_lossy(&text).into_owned())
 }
 
-/// The one-letter options stand together in the usage line: `usage: nc [-46CDdFhklNnrStUuvZz]`.
+/// The one-letter options are listed together in the usage line: `usage: nc [-46CDdFhklNnrStUuvZz]`.
 fn has_unix_and_shutdown(help: &str) -> bool {
     help.lines()
         .find(|line| line.contains("usage:"))

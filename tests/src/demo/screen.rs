@@ -1,4 +1,4 @@
-//! The messages as they come: a sample of them, each with its producer.
+//! The messages as they arrive: a sample of them, each with its producer.
 //!
 //! A file of ten thousand lines arrives faster than anyone reads. On a terminal a few lines of
 //! each producer are shown each moment, elsewhere a handful in all, and what was left out is counted.

@@ -1,4 +1,4 @@
-//! The account as a table.
+//! The reports as a table.
 
 use std::time::Duration;
 

@@ -108,7 +108,7 @@ impl Receiver {
         Some(line.strip_suffix('\n')?.to_owned())
     }
 
-    /// Takes what it wrote out until so many messages have come in all, or it ends.
+    /// Reads its output until so many messages have arrived in total, or it ends.
     fn read_until(&mut self, messages: usize) {
         while self.messages.values().map(Vec::len).sum::<usize>() < messages {
             let Some(line) = self.line() else { return };

@@ -1,7 +1,7 @@
 //! Which of our crates may depend on which.
 //!
-//! The table is the picture of `docs/architecture.md` as data. A new arrow is a design change: it is
-//! drawn there and added here in the same commit.
+//! The table is the picture of `docs/architecture.md` as data. A new arrow is a design change: draw it there and add it
+//! here in the same commit.
 
 use cargo_metadata::{DependencyKind, Package};
 
@@ -10,7 +10,7 @@ use super::Problem;
 struct Crate {
     name: &'static str,
     may_use: &'static [&'static str],
-    /// Only behind a feature of its own.
+    /// Only with a feature.
     may_use_optionally: &'static [&'static str],
 }
 
@@ -18,7 +18,7 @@ const fn arrows(name: &'static str, may_use: &'static [&'static str]) -> Crate {
     Crate { name, may_use, may_use_optionally: &[] }
 }
 
-/// Every crate there is or will be, lowest first.
+/// Every existing or planned crate, lowest first.
 const GRAPH: &[Crate] = &[
     arrows("frame-codec", &[]),
     arrows("lock-file", &[]),
@@ -66,7 +66,7 @@ const BINARIES: &[&str] = &["mpsr", "zk"];
 /// Every crate may test with these.
 const FOR_TESTS: &[&str] = &["cancel-kit", "heap-kit"];
 
-/// Members that are no crates for users: they see everything.
+/// Members that are not crates for users. They may use everything.
 const OUTSIDE: &[&str] = &["xtask", "tributary-tests"];
 
 pub(super) fn check(packages: &[Package]) -> Vec<Problem> {
@@ -84,7 +84,7 @@ pub(super) fn check(packages: &[Package]) -> Vec<Problem> {
         for dependency in package.dependencies.iter().filter(|dependency| is_ours(&dependency.name)) {
             let name = dependency.name.as_str();
             if name == package.name.as_str() && dependency.kind == DependencyKind::Development {
-                // It tests itself with more of its features on.
+                // A crate may test itself with more of its features.
                 continue;
             }
             if BINARIES.contains(&name) {
@@ -125,7 +125,7 @@ mod tests {
         package
     }
 
-    /// Every crate of the graph, none with a dependency, then the one under test.
+    /// Every crate of the graph without dependencies, and then the one under test.
     fn complaints(name: &str, dependency: (&str, DependencyKind, bool)) -> Vec<Problem> {
         let mut packages: Vec<_> = GRAPH.iter().map(|row| package(row.name, &[])).collect();
         packages.push(package(name, &[dependency]));

@@ -1,10 +1,10 @@
-//! The code of the plain build: Rust source without comments, texts, and items behind `#[cfg(feature ...)]` or
+//! The code of the plain build: Rust source without comments, strings, and items behind `#[cfg(feature ...)]` or
 //! `#[cfg(test)]`.
 
 use anyhow::{Result, anyhow};
 use proc_macro2::{Delimiter, Group, TokenStream, TokenTree};
 
-/// Items start with one of these; after any other word a comma ends what an attribute belongs to.
+/// Items begin with one of these words. After any other word, a comma ends what an attribute applies to.
 const ITEM_WORDS: &[&str] = &[
     "pub",
     "fn",
@@ -24,19 +24,19 @@ const ITEM_WORDS: &[&str] = &[
     "macro_rules",
 ];
 
-/// The tokens of `source`, in the shape in which brackets nest them.
+/// The tokens of `source`, nested by their brackets.
 pub(super) fn parse(source: &str) -> Result<TokenStream> {
     source.parse().map_err(|error| anyhow!("not Rust: {error}"))
 }
 
-/// Whatever is compiled with no feature and outside tests.
+/// Everything that is compiled without features and outside tests.
 pub(super) fn plain(code: TokenStream) -> TokenStream {
     let tokens: Vec<TokenTree> = code.into_iter().collect();
     let mut kept = Vec::new();
     let mut rest = tokens.as_slice();
     while let Some((first, after)) = rest.split_first() {
         match attribute(rest) {
-            // `#![cfg(feature ...)]` puts everything around it behind the gate.
+            // `#![cfg(feature ...)]` puts the enclosing item behind the gate.
             Some((true, group, _)) if is_gate(group) => return TokenStream::new(),
             Some((false, group, after)) if is_gate(group) => rest = after_item(after),
             _ => {
@@ -71,7 +71,7 @@ pub(super) fn modules(code: &TokenStream) -> Vec<String> {
     declared.map(|three| three[1].0.clone()).collect()
 }
 
-/// An attribute at the start: whether it is an inner one, its brackets, and what follows.
+/// The attribute at the start: whether it is an inner one, its brackets, and what follows.
 fn attribute(tokens: &[TokenTree]) -> Option<(bool, &Group, &[TokenTree])> {
     let is = |token: Option<&TokenTree>, c| matches!(token, Some(TokenTree::Punct(punct)) if punct.as_char() == c);
     if !is(tokens.first(), '#') {
@@ -93,7 +93,8 @@ fn is_gate(attribute: &Group) -> bool {
     words.first().is_some_and(|(word, _)| word == "cfg") && (names("feature") || names("test")) && !names("not")
 }
 
-/// What follows the item at the start: it ends with its body, a semicolon or, for a field, an arm or a variant, a comma.
+/// What follows the item at the start. An item ends with its body, a semicolon or, for a field, an arm or a variant, a
+/// comma.
 fn after_item(mut tokens: &[TokenTree]) -> &[TokenTree] {
     while let Some((_, _, after)) = attribute(tokens) {
         tokens = after;

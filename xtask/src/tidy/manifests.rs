@@ -1,4 +1,4 @@
-//! Manifests take from the workspace what the workspace decides, and say of each crate what only it can say.
+//! Manifests inherit what the workspace decides, and state what is specific to each crate.
 
 use toml::{Table, Value};
 
@@ -7,9 +7,9 @@ use crate::workspace::Workspace;
 
 /// What every member inherits.
 const INHERITED: &[&str] = &["version", "edition", "rust-version", "license"];
-/// What each crate says of itself: readers search by it.
+/// What each crate states for itself, because users search by it.
 const OF_ITS_OWN: &[&str] = &["keywords", "categories", "readme"];
-/// A crate goes to users without the repository around it.
+/// Users get a crate without the repository around it.
 const LICENCES: &[&str] = &["LICENSE-APACHE", "LICENSE-MIT"];
 const DEPENDENCIES: &[&str] = &["dependencies", "dev-dependencies", "build-dependencies"];
 
@@ -59,7 +59,7 @@ fn complaints(path: &str, manifest: &Table) -> Vec<Problem> {
         must(package.get("publish") == Some(&Value::Boolean(false)), "[package] lacks `publish = false`".into());
     }
     for (table, name, value) in dependencies(manifest) {
-        // A crate may test itself with more of its features on; that has no version.
+        // A crate may test itself with more of its features; that dependency has no version.
         let is_itself = table == "dev-dependencies" && value.get("path").and_then(Value::as_str) == Some(".");
         must(inherits(Some(value)) || is_itself, format!("[{table}] {name} is not taken from the workspace"));
     }
@@ -70,7 +70,7 @@ fn inherits(value: Option<&Value>) -> bool {
     value.and_then(|value| value.get("workspace")) == Some(&Value::Boolean(true))
 }
 
-/// Every dependency with its table and name, those of single platforms too.
+/// Every dependency with its table and name, including those of single platforms.
 fn dependencies(manifest: &Table) -> Vec<(&str, &str, &Value)> {
     let platforms = manifest.get("target").and_then(Value::as_table).into_iter().flat_map(Table::values);
     let places = platforms.filter_map(Value::as_table).chain([manifest]);
@@ -79,7 +79,7 @@ fn dependencies(manifest: &Table) -> Vec<(&str, &str, &Value)> {
     tables.flat_map(|(table, entries)| entries.iter().map(move |(name, value)| (table, name.as_str(), value))).collect()
 }
 
-/// The dependencies that other people wrote, as the root manifest lists them.
+/// The dependencies by other authors, as the root manifest lists them.
 pub(super) fn external(root_manifest: &str) -> Vec<String> {
     let manifest: Table = root_manifest.parse().unwrap_or_default();
     let listed = manifest.get("workspace").and_then(|workspace| workspace.get("dependencies")?.as_table());

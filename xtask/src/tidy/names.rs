@@ -1,4 +1,4 @@
-//! What exists is named where readers look for it.
+//! Everything is named where readers look for it.
 
 use cargo_metadata::TargetKind;
 
@@ -33,7 +33,7 @@ pub(super) fn check(workspace: &Workspace, tree: &Tree) -> Vec<Problem> {
     problems
 }
 
-/// Tests that may say `SKIPPED` and whose words nextest would keep to itself, so that `ci` would count them as passed.
+/// Tests that may print `SKIPPED` while nextest hides their output, so that `ci` would count them as passed.
 fn unheard(tree: &Tree) -> Vec<Problem> {
     let config = tree.get(".config/nextest.toml").unwrap_or_default();
     let heard = config.split("[[profile.ci.overrides]]").skip(1).collect::<String>();
@@ -51,7 +51,7 @@ fn unheard(tree: &Tree) -> Vec<Problem> {
     missing.iter().map(|name| format!(".config/nextest.toml: `{name}` may skip, and its output is not shown")).collect()
 }
 
-/// Crates that no row of a table in the README opens with.
+/// Crates without a row in a table of the README.
 fn absent_rows(readme: &str, crates: &[&str]) -> Vec<Problem> {
     let first_cells: Vec<&str> = readme
         .lines()
@@ -65,7 +65,7 @@ fn absent_rows(readme: &str, crates: &[&str]) -> Vec<Problem> {
         .collect()
 }
 
-/// Dependencies the page does not name.
+/// Dependencies that the page does not name.
 fn untold(page: &str, external: &[String]) -> Vec<Problem> {
     external
         .iter()

@@ -1,6 +1,6 @@
 //! Pure code reads no clock, starts no thread, opens nothing and names no runtime.
 //!
-//! Checked twice: what cargo puts under a pure crate's plain build, and what its plain code says.
+//! There are two checks: the dependencies of a pure crate's plain build, and the text of its plain code.
 
 use anyhow::{Context, Result};
 use proc_macro2::{TokenStream, TokenTree};
@@ -12,7 +12,7 @@ use crate::workspace::{self, Workspace};
 /// Crates that are pure when built without features.
 const PURE_CRATES: &[&str] = &["cancel-kit", "frame-codec", "packetizer", "zk-proto"];
 
-/// Pure modules of crates that are not, and what is below them: the decisions beside the loop.
+/// Pure modules of other crates, and the modules below them: the decisions beside the loop.
 const PURE_FILES: &[&str] = &[
     "crates/socket-file/src/dot_files.rs",
     "crates/fs-watch/src/roster.rs",
@@ -25,7 +25,7 @@ const PURE_FILES: &[&str] = &[
     "crates/mpsr-server/src/schedule.rs",
 ];
 
-/// Never below a pure crate.
+/// Never a dependency of a pure crate.
 const NOT_BELOW: &[&str] = &["tokio", "mio", "notify"];
 
 /// Never in pure code.
@@ -35,7 +35,7 @@ const NOT_IN_CODE: &[&str] =
 /// Never in pure code, as `std::fs` or as `std::{fmt, fs}`.
 const NOT_OF_STD: &[&str] = &["env", "fs", "net", "process", "thread"];
 
-/// Asks cargo what is below each pure crate.
+/// Asks cargo for the dependencies of each pure crate.
 pub(super) fn check_builds(workspace: &Workspace) -> Result<Vec<Problem>> {
     let mut problems = Vec::new();
     let shell = Shell::new()?;
@@ -53,7 +53,7 @@ pub(super) fn check_builds(workspace: &Workspace) -> Result<Vec<Problem>> {
     Ok(problems)
 }
 
-/// What `cargo tree --prefix none` lists and must not.
+/// The forbidden entries in the output of `cargo tree --prefix none`.
 fn below(name: &str, tree: &str) -> Vec<Problem> {
     tree.lines()
         .filter_map(|line| line.split_whitespace().next())
@@ -67,7 +67,7 @@ pub(super) fn check_code(tree: &Tree) -> Result<Vec<Problem>> {
     let roots = PURE_CRATES.iter().map(|name| format!("crates/{name}/src/lib.rs"));
     let mut to_do: Vec<String> = roots.chain(PURE_FILES.iter().map(|&path| path.to_owned())).collect();
     let mut problems = Vec::new();
-    // Each file, and the files of the modules that its plain code declares, and so on.
+    // Each file, and the files of the modules that its plain code declares, recursively.
     while let Some(path) = to_do.pop() {
         let Some(source) = tree.get(&path) else { continue };
         let plain = code::plain(code::parse(source).with_context(|| path.clone())?);
@@ -85,7 +85,7 @@ pub(super) fn check_code(tree: &Tree) -> Result<Vec<Problem>> {
 fn forbidden(code: &TokenStream) -> Vec<(String, usize)> {
     let words = code::flat(code);
     let starts_with = |at: usize, path: &str| {
-        // Paths come apart at their colons: `Instant`, `:`, `:`, `now`.
+        // Paths are split at their colons: `Instant`, `:`, `:`, `now`.
         let parts: Vec<&str> = path.split("::").flat_map(|part| [":", ":", part]).skip(2).collect();
         words.len() >= at + parts.len() && parts.iter().zip(&words[at..]).all(|(part, (word, _))| part == word)
     };
@@ -127,7 +127,7 @@ mod tests {
 
     #[test]
     fn what_cargo_really_prints_is_understood() {
-        // This package has anyhow below it; a format change would make the check blind.
+        // This package depends on anyhow; if the format changes, the check must not become blind.
         let shell = Shell::new().unwrap();
         let cargo = workspace::cargo();
         let tree = cmd!(shell, "{cargo} tree --package xtask --edges normal --prefix none").quiet().read().unwrap();

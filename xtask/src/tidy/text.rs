@@ -1,11 +1,11 @@
-//! Rules for the text of files: how it opens, how it ends, what is not left in it.
+//! Rules for the text of files: how it begins and ends, and what must not be in it.
 
 use super::{Problem, tree::Tree};
 
-/// Longer files are worth a thought; they are named, not refused.
+/// Longer files deserve a second thought. They are named, not rejected.
 const LONG: usize = 500;
 
-/// Signs of unfinished work. Written in two halves, or this file would be found.
+/// Signs of unfinished work. Written in two halves, so that this file is not found.
 const UNFINISHED_MACROS: &[&str] = &[concat!("to", "do!"), concat!("un", "implemented!")];
 const UNFINISHED_WORDS: &[&str] = &[concat!("TO", "DO"), concat!("FIX", "ME"), concat!("XX", "X"), concat!("HA", "CK")];
 
@@ -37,7 +37,7 @@ fn opening(path: &str, text: &str, problems: &mut Vec<Problem>) {
 }
 
 fn ending(path: &str, text: &str, problems: &mut Vec<Problem>) {
-    // A fuzzer's input is what it is.
+    // A fuzzer's input may have any bytes.
     if !path.ends_with(".bin") && !text.is_empty() && !text.ends_with('\n') {
         problems.push(format!("{path}: does not end with a newline"));
     }

@@ -1,4 +1,4 @@
-//! The repository's text files: what git tracks or would, or everything where git cannot say.
+//! The repository's text files: those that git tracks or would track, or all of them if git cannot tell.
 
 use std::{
     collections::BTreeMap,
@@ -9,7 +9,7 @@ use std::{
 use anyhow::{Context, Result};
 use xshell::{Shell, cmd};
 
-/// Path relative to the root, with `/` between, and the whole text. Files that are not UTF-8 are not here.
+/// Relative path with `/` as separator, and the whole text. Files that are not UTF-8 are left out.
 #[derive(Debug, Default)]
 pub(super) struct Tree {
     files: BTreeMap<String, String>,
@@ -24,7 +24,7 @@ impl Tree {
         };
         for path in paths {
             let full = root.join(&path);
-            // What git still lists may be deleted here; a link's text is someone else's.
+            // git may still list files that are deleted here; the text of a link belongs to another file.
             if !full.symlink_metadata().is_ok_and(|metadata| metadata.is_file()) {
                 continue;
             }
@@ -49,7 +49,7 @@ impl Tree {
     }
 }
 
-/// A tree that is not on any disk.
+/// A tree that is not on a disk.
 #[cfg(test)]
 impl<const N: usize> From<[(&str, &str); N]> for Tree {
     fn from(files: [(&str, &str); N]) -> Self {
@@ -63,7 +63,7 @@ fn from_git(root: &Path) -> Option<Vec<String>> {
     let list = cmd!(shell, "git ls-files --cached --others --exclude-standard -z");
     let list = list.quiet().ignore_stderr().read().ok()?;
     let paths: Vec<_> = list.split('\0').filter(|path| !path.is_empty()).map(str::to_owned).collect();
-    // An archive unpacked inside another repository has nothing tracked.
+    // In an archive that was unpacked inside another repository, nothing is tracked.
     paths.iter().any(|path| path == "Cargo.toml").then_some(paths)
 }
 

@@ -1,8 +1,10 @@
-//! One noun, one meaning: words of a private dialect, and words with too many meanings, become fewer and never more.
+//! One noun, one meaning: words of a private dialect, and words with too many meanings, may become fewer but never
+//! more.
 //!
-//! `xtask/words.toml` allows each word so many uses, as many as there were when it was last lowered. Code has words in its
-//! identifiers (`drop_receiver` has two, `SendError` too), from which the names of JSON fields come; prose has them in comments and in
-//! Markdown. `cargo xtask tidy --ratchet` lowers what can be lowered.
+//! `xtask/words.toml` allows each word so many uses: as many as there were when it was last lowered. In code, words are
+//! parts of identifiers (`drop_receiver` has two, and so has `SendError`), which are also the source of JSON field
+//! names. In prose, they are in comments and in Markdown. `cargo xtask tidy --ratchet` lowers the numbers to what is
+//! there.
 
 use std::{collections::BTreeMap, fs, path::Path};
 
@@ -12,18 +14,18 @@ use toml::Table;
 use super::{Problem, tree::Tree};
 
 const FILE: &str = "xtask/words.toml";
-/// Where the words are named because they are forbidden there.
+/// Files that may name the words because they forbid them.
 const ABOUT_WORDS: &[&str] = &[FILE, "xtask/src/tidy/words.rs", "docs/glossary.md", "CONTRIBUTING.md", "CHANGELOG.md"];
 
-/// How often each word of a section is there.
+/// How often each word of a section occurs.
 type Counts = BTreeMap<String, u64>;
 
-/// What the tree says.
+/// All words of the tree.
 #[derive(Debug, Default)]
 struct Text {
     /// The words of identifiers, in lower case.
     identifiers: Vec<String>,
-    /// Comments and Markdown, in lower case, with one space between words and around all.
+    /// Comments and Markdown, in lower case, with single spaces between words and around all.
     prose: String,
 }
 
@@ -44,7 +46,7 @@ pub(super) fn check(tree: &Tree) -> Result<Vec<Problem>> {
     Ok(problems)
 }
 
-/// Lowers every allowance to what is there.
+/// Lowers every allowance to the number of uses.
 pub(super) fn ratchet(root: &Path, tree: &Tree) -> Result<usize> {
     let (allowed, text) = (allowed(tree)?, Text::of(tree));
     let file = tree.get(FILE).context(FILE)?;
@@ -87,7 +89,7 @@ impl Text {
             match path.rsplit_once('.') {
                 Some((_, "rs")) => text.add_rust(source),
                 Some((_, "md")) => {
-                    // What is between fences is code.
+                    // Fenced blocks are code.
                     source.split("\n```").step_by(2).for_each(|prose| text.add_prose(prose));
                 }
                 _ => {}
@@ -103,7 +105,7 @@ impl Text {
                 None => line.split_once(" // ").unwrap_or((line, "")),
             };
             self.add_prose(comment);
-            // Every other piece is a text.
+            // Every other piece is a string.
             for code in code.split('"').step_by(2) {
                 for word in code.split(|c: char| !c.is_ascii_alphanumeric() && c != '_') {
                     self.identifiers.extend(parts(word));
@@ -119,7 +121,7 @@ impl Text {
         }
     }
 
-    /// In prose, `a|b` counts both, and in the section of rates, for each 10,000 words.
+    /// In prose, `a|b` counts both words; in the section of rates, per 10,000 words.
     fn count(&self, section: &str, word: &str) -> u64 {
         if section == "identifiers" {
             return self.identifiers.iter().filter(|part| *part == word).count() as u64;

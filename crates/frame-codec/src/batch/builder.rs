@@ -6,7 +6,8 @@ use bytes::BytesMut;
 
 use super::{Batch, Index};
 
-/// Copies frames next to each other into one block, for sources that give them one at a time: a packet socket, a queue.
+/// Copies frames next to each other into one block, for sources that deliver one frame at a time, such as a packet
+/// socket or a queue.
 ///
 /// Memory grows with what is pushed.
 ///
@@ -44,16 +45,16 @@ impl BatchBuilder {
         self.index.len() == 0
     }
 
-    /// About the memory that the batch would stand for, in bytes.
+    /// Approximately the memory of the batch, in bytes.
     #[must_use]
     pub fn memory_len(&self) -> usize {
         self.block.len() + self.index.memory_len()
     }
 
-    /// The batch of what was pushed; the builder is empty afterwards.
+    /// The batch of the frames that were pushed. The builder is empty afterwards.
     #[must_use]
     pub fn take(&mut self) -> Batch {
-        std::mem::replace(&mut self.index, Index::expecting(0)).into_batch(self.block.split().freeze())
+        Batch::of(std::mem::replace(&mut self.index, Index::expecting(0)), self.block.split().freeze())
     }
 }
 

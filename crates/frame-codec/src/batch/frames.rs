@@ -6,7 +6,7 @@ use bytes::Bytes;
 
 use super::index::Span;
 
-/// Lends the frames of a [`Batch`](super::Batch).
+/// Iterates over the frames of a [`Batch`](super::Batch) as `&[u8]`.
 #[derive(Clone)]
 pub struct Frames<'a> {
     pub(super) block: &'a [u8],
@@ -42,7 +42,7 @@ impl fmt::Debug for Frames<'_> {
     }
 }
 
-/// Gives the frames of a [`Batch`](super::Batch) away.
+/// Iterates over the frames of a [`Batch`](super::Batch) as [`Bytes`].
 pub struct IntoFrames {
     pub(super) block: Bytes,
     pub(super) spans: vec::IntoIter<Span>,

@@ -1,13 +1,9 @@
-//! Where the frames lie in their block.
+//! Where the frames are in their block.
 
-use bytes::Bytes;
-
-use super::Batch;
-
-/// Where one frame's payload lies in its block.
+/// Where one frame's payload is in its block.
 ///
-/// 32 bits suffice: a block holds at most one frame of [`Limits::LARGEST_MAX_FRAME`](crate::Limits::LARGEST_MAX_FRAME)
-/// bytes, or one read.
+/// 32 bits are enough: a block holds at most one frame of
+/// [`Limits::LARGEST_MAX_FRAME`](crate::Limits::LARGEST_MAX_FRAME) bytes, or one read.
 #[derive(Clone, Copy)]
 pub(super) struct Span {
     pub(super) start: u32,
@@ -15,7 +11,7 @@ pub(super) struct Span {
 }
 
 impl Span {
-    /// The payload, lent by its block.
+    /// The payload in its block.
     #[inline]
     pub(super) fn of(self, block: &[u8]) -> &[u8] {
         &block[self.start as usize..self.end as usize]
@@ -31,7 +27,7 @@ pub(crate) struct Index {
 }
 
 impl Index {
-    /// An index for about so many frames; takes no memory until the first.
+    /// An index for approximately so many frames; it allocates nothing before the first.
     pub(crate) const fn expecting(frames: usize) -> Self {
         Self { frames: Vec::new(), byte_len: 0, expected: frames }
     }
@@ -42,7 +38,7 @@ impl Index {
         if self.frames.len() == self.frames.capacity() {
             self.make_room();
         }
-        #[expect(clippy::cast_possible_truncation, reason = "a block is shorter than 4 GiB, see `into_batch`")]
+        #[expect(clippy::cast_possible_truncation, reason = "a block is shorter than 4 GiB, see `Batch::of`")]
         self.frames.push(Span { start: start as u32, end: end as u32 });
         self.byte_len += end - start;
     }
@@ -57,19 +53,18 @@ impl Index {
         self.frames.len()
     }
 
-    /// The memory it takes, in bytes.
+    /// Its memory, in bytes.
     #[inline]
     pub(crate) const fn memory_len(&self) -> usize {
         self.frames.len() * size_of::<Span>()
     }
 
-    /// The batch of these frames over their block.
-    pub(crate) fn into_batch(mut self, block: Bytes) -> Batch {
+    /// The frames in order, and the number of bytes of all their payloads. Frees memory that they do not need.
+    pub(super) fn into_frames(mut self) -> (Vec<Span>, usize) {
         if self.frames.capacity() / 2 > self.frames.len() {
-            // More were expected; a batch may be held for long.
+            // There may be fewer frames than expected, and a batch may be held for long.
             self.frames.shrink_to_fit();
         }
-        assert!(u32::try_from(block.len()).is_ok(), "a block is shorter than 4 GiB");
-        Batch { block, frames: self.frames, byte_len: self.byte_len, ..Batch::default() }
+        (self.frames, self.byte_len)
     }
 }

@@ -1,12 +1,12 @@
-//! Blocks that were read into before. Whoever took the frames in them drops these a little later, mostly before the next read
-//! but one; then the block is there again, and in the processor's cache, without a word to the allocator.
+//! Blocks from earlier reads. The consumer drops the frames in a block a little later, usually before the next read but
+//! one. Then the decoder can reuse the block without the allocator, while it is still in the processor's cache.
 
 use bytes::BytesMut;
 
-/// So many blocks are remembered.
+/// At most so many blocks are kept.
 const MOST: usize = 3;
 
-/// Neither smaller blocks are worth remembering, nor larger ones worth keeping.
+/// Smaller blocks are not worth keeping, and larger ones take too much memory.
 const WORTH: std::ops::RangeInclusive<usize> = 4 << 10..=128 << 10;
 
 /// Blocks, the one put back longest ago first.
@@ -15,14 +15,14 @@ pub(super) struct Spares(Vec<Spare>);
 
 #[derive(Debug)]
 struct Spare {
-    /// Empty: the free end of a block that frames may still be held in.
+    /// Empty: the free end of a block in which frames may still be held.
     memory: BytesMut,
-    /// Bytes in all of the block.
+    /// The size of the whole block, in bytes.
     block: usize,
 }
 
 impl Spares {
-    /// Remembers a block of so many bytes by its free end.
+    /// Keeps a block of so many bytes, by its free end.
     pub(super) fn put(&mut self, mut memory: BytesMut, block: usize) {
         if !WORTH.contains(&block) {
             return;
@@ -34,7 +34,7 @@ impl Spares {
         self.0.push(Spare { memory, block });
     }
 
-    /// A block with room for `capacity` bytes that nobody holds frames in, and its size.
+    /// A block with room for `capacity` bytes in which no frame is held, and its size.
     pub(super) fn take(&mut self, capacity: usize) -> Option<(BytesMut, usize)> {
         let fits = |spare: &mut Spare| {
             capacity <= spare.block && suits(spare.block, capacity) && spare.memory.try_reclaim(capacity)
@@ -44,7 +44,7 @@ impl Spares {
         Some((memory, block))
     }
 
-    /// Forgets the blocks that are far too large for reads of this size: they would only be kept.
+    /// Drops blocks that are far too large for reads of this size.
     pub(super) fn shed(&mut self, read_size: usize) {
         self.0.retain(|spare| suits(spare.block, read_size));
     }
@@ -55,7 +55,7 @@ impl Spares {
     }
 }
 
-/// Whether a block is not far too large: it would be kept alive by frames that are far too small.
+/// Whether a block is not far too large for the capacity: small frames would keep it alive.
 const fn suits(block: usize, capacity: usize) -> bool {
     capacity >= block / 2
 }

@@ -50,7 +50,7 @@ fn a_flood_that_thins_to_a_trickle_leaves_no_more_than_the_block_in_use() {
         let len = most.min(room.remaining_mut());
         room.put_slice(&line.repeat(1 + len / line.len())[..len]);
         drop(room);
-        // Whoever takes frames is a little behind.
+        // A consumer is usually a little behind.
         recent.push_back(decoder.next_batch().unwrap());
         if recent.len() > 2 {
             recent.pop_front();
@@ -134,7 +134,7 @@ fn raw_gives_what_arrived_in_pieces_no_larger_than_the_limit() {
 
 #[test]
 fn a_frame_of_which_nothing_has_come_is_not_counted_as_skipped() {
-    // All frames are over the limit, so that the framing calls the next one too large before it begins.
+    // All frames are over the limit, so the framing calls the next one too large before it begins.
     for pieces in [&[8][..], &[3, 5], &[16], &[1]] {
         let limits = Limits::default().with_max_frame(4).with_oversize(crate::Oversize::Skip);
         let mut decoder = Decoder::new(crate::Fixed::new(8), limits);

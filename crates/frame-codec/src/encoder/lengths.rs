@@ -1,5 +1,5 @@
-//! How long the frames in a queue are on the wire. Neighbours of one length share an entry, so that a stream of equal
-//! messages costs one addition each.
+//! The wire lengths of queued frames. Neighbours with the same length share an entry, so that each message of a stream
+//! of equal messages costs one addition.
 
 use std::{collections::VecDeque, mem};
 
@@ -7,7 +7,7 @@ use std::{collections::VecDeque, mem};
 #[derive(Debug, Default)]
 pub(super) struct Lengths {
     older: VecDeque<Run>,
-    /// What is added to.
+    /// The run that is being extended.
     newest: Run,
 }
 
@@ -43,7 +43,7 @@ impl Lengths {
         self.older.iter().chain([&self.newest]).map(|run| run.count as usize).sum()
     }
 
-    /// The oldest frame's length; it is gone.
+    /// Removes the oldest frame and returns its length.
     pub(super) fn pop(&mut self) -> Option<usize> {
         let run = self.front()?;
         run.count -= 1;
@@ -52,8 +52,8 @@ impl Lengths {
         Some(len)
     }
 
-    /// Takes away the frames of which all bytes are among the first `bytes`; their number, and how many of these bytes
-    /// belong to the frame behind them.
+    /// Removes the frames that lie completely within the first `bytes`. Returns their number, and how many of these
+    /// bytes belong to the frame behind them.
     pub(super) fn pop_within(&mut self, mut bytes: usize) -> (u64, usize) {
         let mut frames = 0;
         while let Some(run) = self.front()
@@ -78,7 +78,7 @@ impl Lengths {
         }
     }
 
-    /// No run of none is in the queue.
+    /// Keeps empty runs out of the queue.
     fn tidy(&mut self) {
         if self.older.front().is_some_and(|run| run.count == 0) {
             self.older.pop_front();
@@ -89,7 +89,7 @@ impl Lengths {
         self.older.shrink_to(bytes / size_of::<Run>());
     }
 
-    /// The memory it takes beyond itself, in bytes.
+    /// Its heap memory, in bytes.
     pub(super) fn memory_len(&self) -> usize {
         self.older.capacity() * size_of::<Run>()
     }

@@ -8,13 +8,13 @@ use crate::Error;
 pub(super) enum Decimal {
     /// The number, and the one byte behind its digits; `end` is where that byte ends.
     Whole { value: usize, mark: u8, end: usize },
-    /// It may go on.
+    /// More digits may follow.
     Partial,
 }
 
-/// Reads the number at the front of `bytes`: digits only, no needless zero, at most `max`.
+/// Reads the number at the front of `bytes`: digits only, no leading zero, at most `max`.
 ///
-/// `max` bounds the digits too: without leading zeros, each one makes the number larger.
+/// `max` also bounds the digits: without leading zeros, each digit makes the number larger.
 #[inline]
 pub(super) fn read(bytes: &[u8], max: usize) -> Result<Decimal, Error> {
     let mut value: u64 = 0;

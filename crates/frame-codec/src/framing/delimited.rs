@@ -8,21 +8,21 @@ use memchr::memmem::Finder;
 use super::{Envelope, Framing, Head, Oversized, Scan};
 use crate::Error;
 
-/// What an unterminated last frame is when the stream ends in an orderly way.
+/// What to do with an unterminated last frame when the stream ends normally.
 ///
-/// After a reset it is always a truncated frame. A process that is killed ends its stream in an orderly way, too.
+/// After a reset it is always a truncated frame. A process that is killed ends its stream normally, too.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Unterminated {
-    /// A frame like the others, [marked](crate::Decoder::is_unterminated) because it may be part of a longer one: programs
-    /// that write text and close often leave out the last newline.
+    /// It is a frame like the others, [marked](crate::Decoder::is_unterminated) because it may be part of a longer one.
+    /// Programs that write text and close often leave out the last newline.
     Deliver,
-    /// A truncated frame: the delimiter is the proof of completeness.
+    /// It is a truncated frame: only the delimiter proves that a frame is complete.
     Truncate,
 }
 
-/// Payload, then a delimiter that ends it: lines, NUL-terminated strings, any byte string.
+/// A payload that a delimiter ends: lines, NUL-terminated strings, any byte string.
 ///
-/// | preset | ended by | a carriage return in front of it |
+/// | preset | delimiter | a carriage return in front of it |
 /// |---|---|---|
 /// | [`lines`](Self::lines) | `\n` | is part of the frame |
 /// | `lines().`[`optional_cr()`](Self::optional_cr) | `\n` or `\r\n`; writes `\n` | is not |
@@ -39,7 +39,7 @@ pub enum Unterminated {
 /// # Ok::<(), frame_codec::Error>(())
 /// ```
 ///
-/// A payload in which the delimiter would be found is refused for sending ([`Error::DelimiterInPayload`]).
+/// A payload that contains the delimiter is rejected for sending ([`Error::DelimiterInPayload`]).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Delimited {
     delimiter: Delimiter,
@@ -48,7 +48,7 @@ pub struct Delimited {
 }
 
 impl Delimited {
-    /// Lines ended by `\n`; the newline is not part of the frame, a carriage return before it is. An unterminated last
+    /// Lines ended by `\n`. The newline is not part of the frame; a carriage return before it is. An unterminated last
     /// line is delivered.
     #[must_use]
     pub const fn lines() -> Self {
@@ -73,8 +73,8 @@ impl Delimited {
         Self { delimiter: Delimiter::Byte([delimiter]), optional_cr: false, unterminated: Unterminated::Deliver }
     }
 
-    /// Frames ended by this byte string. An unterminated last frame is delivered, with whatever part of the delimiter it
-    /// ends with.
+    /// Frames ended by this byte string. An unterminated last frame is delivered, including any part of the delimiter
+    /// at its end.
     ///
     /// # Panics
     ///
@@ -89,22 +89,22 @@ impl Delimited {
         Self { delimiter, optional_cr: false, unterminated: Unterminated::Deliver }
     }
 
-    /// Leaves out one carriage return in front of the delimiter, if there is one. A payload that ends with one cannot
-    /// be sent then.
+    /// Removes one carriage return in front of the delimiter, if there is one. Then you cannot send a payload that ends
+    /// with a carriage return.
     #[must_use]
     pub const fn optional_cr(mut self) -> Self {
         self.optional_cr = true;
         self
     }
 
-    /// Says what an unterminated last frame is.
+    /// Sets what to do with an unterminated last frame.
     #[must_use]
     pub const fn unterminated(mut self, policy: Unterminated) -> Self {
         self.unterminated = policy;
         self
     }
 
-    /// How many bytes at the end of an incomplete frame may turn out not to be payload.
+    /// How many bytes at the end of an incomplete frame may belong to the delimiter.
     #[inline]
     fn slack(&self) -> usize {
         self.delimiter.as_ref().len().saturating_sub(1).saturating_add(usize::from(self.optional_cr))
@@ -120,7 +120,7 @@ impl Framing for Delimited {
             if sure > max_payload {
                 return Err(Error::FrameTooLarge { len: sure as u64, max: max_payload });
             }
-            // A delimiter may have begun: its first bytes must be seen again.
+            // A delimiter may have begun, so its first bytes must be searched again.
             let begun = self.delimiter.as_ref().len().saturating_sub(1);
             let scanned = unread.len().saturating_sub(begun);
             return Ok(Scan::More { at_least: unread.len().saturating_add(1), scanned });
@@ -179,7 +179,8 @@ impl Delimiter {
         }
     }
 
-    /// Where the delimiter begins in `payload` followed by the delimiter, if that is before the payload's end.
+    /// Where the delimiter first appears in `payload` followed by the delimiter, if that is before the end of the
+    /// payload.
     #[inline]
     fn find_ended(&self, payload: &[u8]) -> Option<usize> {
         let inside = self.find(payload);
@@ -206,11 +207,11 @@ impl fmt::Debug for Delimiter {
     }
 }
 
-/// A delimiter of several bytes, made ready for the search.
+/// A delimiter of several bytes, prepared for the search.
 struct Needle {
     finder: Finder<'static>,
-    /// By how much the delimiter can be moved to lie on itself: a payload that ends with that many of its first bytes
-    /// makes it appear too early. Hardly any delimiter has such a place; `aa` has 1.
+    /// The shifts by which the delimiter overlaps itself: a payload that ends with that many of its first bytes makes
+    /// it appear too early. Few delimiters have such a shift; `aa` has 1.
     periods: Vec<usize>,
 }
 
@@ -222,7 +223,7 @@ impl Needle {
         Self { finder: Finder::new(delimiter).into_owned(), periods }
     }
 
-    /// Where a delimiter begins that starts in `payload` and is completed by the delimiter behind it.
+    /// Where a delimiter begins in `payload` that the delimiter behind it completes.
     fn begun_in(&self, payload: &[u8]) -> Option<usize> {
         // The longest first: it begins earliest.
         let begins = |by: &&usize| self.finder.needle().get(..**by).is_some_and(|start| payload.ends_with(start));
@@ -244,7 +245,7 @@ mod tests {
 
     #[test]
     fn bytes_already_searched_are_not_searched_again() {
-        // The first newline lies in the part declared searched: only the second may be found.
+        // The first newline is in the part that was already searched: only the second may be found.
         let scan = Delimited::lines().scan(b"a\nb\n", 2, 100);
         assert_eq!(scan, Ok(Scan::Frame { payload: 0..3, end: 4 }));
     }
@@ -264,7 +265,7 @@ mod tests {
 
     #[test]
     fn a_delimiter_that_the_payload_would_begin_is_refused() {
-        // "xa" and "aa" would be read as "x", then "a" and whatever follows.
+        // "xa" and "aa" would be read as "x", then "a" and the bytes behind it.
         assert_eq!(Delimited::by_string(b"aa").envelope(b"xa"), Err(Error::DelimiterInPayload { at: 1 }));
         assert_eq!(Delimited::by_string(b"abab").envelope(b"xab"), Err(Error::DelimiterInPayload { at: 1 }));
         assert!(Delimited::by_string(b"\r\n").envelope(b"x\r").is_ok());

@@ -1,4 +1,4 @@
-//! Frames that all have one length.
+//! Frames that all have the same length.
 #![warn(clippy::indexing_slicing, clippy::arithmetic_side_effects)]
 
 use super::{Envelope, Framing, Oversized, Scan};
@@ -6,8 +6,8 @@ use crate::Error;
 
 /// Every frame has `len` bytes and nothing around it: records, samples, cells.
 ///
-/// A payload of another length is refused for sending ([`Error::WrongLength`]); a rest shorter than that at the end of the
-/// stream is cut.
+/// A payload of another length is rejected for sending ([`Error::WrongLength`]). If the stream ends with fewer bytes
+/// than that, they are a truncated frame.
 ///
 /// ```
 /// use frame_codec::{Fixed, Framing, Scan};
@@ -25,7 +25,7 @@ impl Fixed {
     ///
     /// # Panics
     ///
-    /// If `len` is 0: there would be no end of empty frames.
+    /// If `len` is 0: then there would be endlessly many empty frames.
     #[must_use]
     pub const fn new(len: usize) -> Self {
         assert!(len > 0, "a fixed frame has at least one byte");

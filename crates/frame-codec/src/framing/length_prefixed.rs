@@ -1,4 +1,4 @@
-//! Frames that say their length.
+//! Frames that begin with or contain their length.
 #![warn(clippy::indexing_slicing, clippy::arithmetic_side_effects)]
 
 use byteorder::{BigEndian, ByteOrder as _, LittleEndian};
@@ -15,7 +15,7 @@ pub enum ByteOrder {
     LittleEndian,
 }
 
-/// A binary length of 1 to 8 bytes, then as many bytes as it says.
+/// A binary length of 1 to 8 bytes, and then that many bytes.
 ///
 /// ```
 /// use frame_codec::{Framing, LengthPrefixed, Scan};
@@ -28,15 +28,15 @@ pub enum ByteOrder {
 ///
 /// # What the length counts
 ///
-/// By default the bytes behind the length field. [`inclusive`](Self::inclusive) makes it count everything from the first
-/// byte of the frame, [`adjusted`](Self::adjusted) anything else.
+/// By default the bytes behind the length field. With [`inclusive`](Self::inclusive) it counts everything from the
+/// first byte of the frame, and with [`adjusted`](Self::adjusted) anything else.
 ///
 /// # Where the length is
 ///
-/// By default in front; then it is not part of the payload, and writing puts it there. With [`at`](Self::at) it lies
-/// inside a header of the protocol's own. The bytes before it carry meaning, so the frame given out is the **whole
-/// message, header and length field included**, and a payload to be sent must be such a message: its length field is
-/// checked, not written — [`fill_in`](Self::fill_in) writes it.
+/// By default in front. Then it is not part of the payload, and the encoder writes it. With [`at`](Self::at) the length
+/// is inside the protocol's own header. The bytes before it have a meaning, so a frame is the **whole message, header
+/// and length field included**. A payload to be sent must be such a message: the encoder checks its length field and
+/// does not write it. Use [`fill_in`](Self::fill_in) to write it.
 ///
 /// ```text
 ///   new(2, BigEndian)          | length | payload ...... |        length = payload
@@ -52,19 +52,19 @@ pub struct LengthPrefixed {
     inclusive: bool,
     offset: u16,
     adjustment: i32,
-    // What follows from these, worked out once instead of for every frame.
-    /// What the number of bytes behind the length field is more than the length says.
+    // These follow from the fields above. They are computed once instead of for every frame.
+    /// By how much the number of bytes behind the length field exceeds the length.
     surplus: i64,
-    /// The fewest bytes behind the length field of which it can say the number.
+    /// The smallest number of bytes behind the length field that it can express.
     fewest: u64,
-    /// How many bits the length field is shorter than a word: 0 to 56.
+    /// How many bits the length field is shorter than 64 bits: 0 to 56.
     unused_bits: u32,
     /// The largest number the length field holds.
     largest: u64,
 }
 
 impl LengthPrefixed {
-    /// Four bytes, big-endian, not counting themselves: what Kafka, gRPC-like protocols and many others do.
+    /// Four bytes, big-endian, not counting themselves, as in Kafka, gRPC-like protocols and many others.
     #[must_use]
     pub const fn u32_be() -> Self {
         Self::new(4, ByteOrder::BigEndian)
@@ -72,7 +72,7 @@ impl LengthPrefixed {
 
     /// The framing of ZooKeeper's client protocol: four bytes, big-endian (`BinaryOutputArchive` of its Java sources).
     ///
-    /// ZooKeeper's length is signed; what it would read as negative is over every limit here.
+    /// ZooKeeper's length is signed; a value that ZooKeeper would read as negative is over every limit here.
     #[must_use]
     pub const fn zookeeper() -> Self {
         Self::u32_be()
@@ -98,7 +98,7 @@ impl LengthPrefixed {
         Self { width, order, inclusive: false, offset: 0, adjustment: 0, surplus: 0, fewest: 0, unused_bits, largest }
     }
 
-    /// With what follows from the other fields.
+    /// Computes the fields that follow from the others.
     const fn worked_out(mut self) -> Self {
         let counted = if self.inclusive { self.lead() as i64 } else { 0 };
         self.surplus = (self.adjustment as i64).saturating_sub(counted);
@@ -106,22 +106,22 @@ impl LengthPrefixed {
         self
     }
 
-    /// Makes the length count the whole frame: its own field, and what lies before that.
+    /// Makes the length count the whole frame, including its own field and everything before it.
     #[must_use]
     pub const fn inclusive(mut self) -> Self {
         self.inclusive = true;
         self.worked_out()
     }
 
-    /// Says that the length field begins at this byte of the frame. Frames are then given out whole, see
-    /// [the type](Self#where-the-length-is).
+    /// Sets the byte of the frame at which the length field begins. Frames are then whole messages, see [the
+    /// type](Self#where-the-length-is).
     #[must_use]
     pub const fn at(mut self, offset: u16) -> Self {
         self.offset = offset;
         self.worked_out()
     }
 
-    /// Says that so many more bytes belong to the frame than the length counts; fewer if negative.
+    /// Adds so many bytes to the length that the field counts; subtracts if negative.
     #[must_use]
     pub const fn adjusted(mut self, by: i32) -> Self {
         self.adjustment = by;
@@ -154,10 +154,10 @@ impl LengthPrefixed {
         (self.offset as usize).saturating_add(self.width as usize)
     }
 
-    /// What the length field says about `behind` bytes that follow it, in a payload of `len` bytes.
+    /// What the length field must contain if `behind` bytes follow it, in a payload of `len` bytes.
     #[inline]
     fn said(&self, behind: u64, len: usize) -> Result<u64, Error> {
-        // A number of bytes in memory and 32 bits more do not overflow; what is too few does, in the other direction.
+        // The size of something in memory plus 32 bits does not overflow; a sum that is too small wraps around.
         let said = behind.wrapping_add_signed(self.surplus.wrapping_neg());
         if behind < self.fewest || said > self.largest {
             return Err(self.unsayable(behind, len));
@@ -165,10 +165,10 @@ impl LengthPrefixed {
         Ok(said)
     }
 
-    /// Why the length field cannot say that so many bytes follow it, in a payload of `len` bytes.
+    /// Why the length field cannot express that so many bytes follow it, in a payload of `len` bytes.
     #[cold]
     fn unsayable(&self, behind: u64, len: usize) -> Error {
-        // What of the payload is not behind the length field: the header, if that is a part of it.
+        // The part of the payload that is not behind the length field: the header, if that belongs to the payload.
         let lead = (len as u64).saturating_sub(behind);
         if behind < self.fewest {
             return Error::WrongLength { len, expected: self.fewest.saturating_add(lead) };
@@ -181,7 +181,7 @@ impl LengthPrefixed {
     #[inline]
     fn read(&self, bytes: &[u8]) -> Option<u64> {
         let from_field = bytes.get(self.offset.into()..)?;
-        // Nearly always a word's worth of bytes is there, and then every width is read alike.
+        // There are nearly always eight bytes, and then every width is read in the same way.
         let Some(&word) = from_field.first_chunk() else { return self.read_near_end(from_field) };
         Some(match self.order {
             ByteOrder::BigEndian => u64::from_be_bytes(word).wrapping_shr(self.unused_bits),
@@ -189,7 +189,7 @@ impl LengthPrefixed {
         })
     }
 
-    /// The same where fewer than eight bytes follow.
+    /// The same if fewer than eight bytes follow.
     #[cold]
     fn read_near_end(&self, from_field: &[u8]) -> Option<u64> {
         let field = from_field.get(..self.width.into())?;
@@ -240,12 +240,12 @@ impl Framing for LengthPrefixed {
 }
 
 impl LengthPrefixed {
-    /// Where the payload at the front begins and how long it is; `None` if the length has not arrived.
+    /// Where the payload at the front begins and how long it is; `None` if the length has not arrived yet.
     #[inline]
     fn payload(&self, unread: &[u8], max: usize) -> Result<Option<(usize, u64)>, Error> {
         let lead = self.lead();
         let Some(said) = self.read(unread) else { return Ok(None) };
-        // What is given out begins behind the length field, or else with the frame.
+        // The payload begins behind the length field, or with the frame if the header belongs to it.
         let start = if self.offset == 0 { lead } else { 0 };
         let behind = match said.checked_add_signed(self.surplus) {
             Some(behind) => behind,
@@ -257,7 +257,7 @@ impl LengthPrefixed {
         Ok(Some((start, behind.saturating_add(lead.saturating_sub(start) as u64))))
     }
 
-    /// Whether `message` says its own length.
+    /// Checks that `message` contains its own length.
     fn check(&self, message: &[u8]) -> Result<(), Error> {
         let len = message.len();
         let lead = self.lead() as u64;
@@ -268,10 +268,10 @@ impl LengthPrefixed {
         }
     }
 
-    /// How a message of `len` bytes says something else of itself.
+    /// How the length that a message of `len` bytes contains is wrong.
     #[cold]
     fn misstated(&self, said: u64, len: usize) -> Error {
-        // Of a message that is to end before its header does, or behind the last byte that can be counted, too.
+        // The length may also put the end before the end of the header, or behind the last byte that can be counted.
         let whole = i128::from(said).saturating_add(self.surplus.into()).saturating_add(self.lead() as i128);
         Error::WrongLength { len, expected: u64::try_from(whole.max(0)).unwrap_or(u64::MAX) }
     }
@@ -317,7 +317,7 @@ mod tests {
 
     #[test]
     fn a_length_inside_a_header_gives_the_message_with_its_header() {
-        // Type, flags, a length of the whole message, the rest.
+        // Type, flags, the length of the whole message, the rest.
         let framing = LengthPrefixed::new(2, ByteOrder::BigEndian).at(2).inclusive();
         let message = b"TF\0\x07abc";
         assert_eq!(framing.scan(&message[..3], 0, 100), Ok(Scan::More { at_least: 4, scanned: 0 }));

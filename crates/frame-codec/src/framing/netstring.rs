@@ -24,7 +24,7 @@ impl Framing for Netstring {
     fn scan(&self, unread: &[u8], _scanned: usize, max_payload: usize) -> Result<Scan, Error> {
         let (len, start) = match decimal::read(unread, max_payload)? {
             Decimal::Partial => {
-                // A colon and a comma are missing, too, but the very next byte can be wrong already.
+                // At least a colon and a comma are still missing, but the very next byte can already be wrong.
                 return Ok(Scan::More { at_least: unread.len().saturating_add(1), scanned: 0 });
             }
             Decimal::Whole { value, mark: b':', end } => (value, end),

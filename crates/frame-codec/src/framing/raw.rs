@@ -5,8 +5,8 @@ use crate::Error;
 
 /// Every read is a frame: the bytes as the stream happened to deliver them.
 ///
-/// Where frames begin and end depends on timing, so the only thing to rely on is their concatenation. A read longer than
-/// the limit comes as several frames.
+/// Where frames begin and end depends on timing, so you can rely only on their concatenation. A read longer than the
+/// limit becomes several frames.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Raw;
 
@@ -15,7 +15,7 @@ impl Framing for Raw {
     fn scan(&self, unread: &[u8], _scanned: usize, max_payload: usize) -> Result<Scan, Error> {
         match unread.len().min(max_payload) {
             0 if unread.is_empty() => Ok(Scan::More { at_least: 1, scanned: 0 }),
-            // Not in several frames either, and waiting for more would be for ever.
+            // Even several frames could not carry it, and waiting for more would never end.
             0 => Err(Error::FrameTooLarge { len: unread.len() as u64, max: max_payload }),
             len => Ok(Scan::Frame { payload: 0..len, end: len }),
         }

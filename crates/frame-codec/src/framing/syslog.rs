@@ -1,22 +1,22 @@
-//! Syslog messages on a stream, however the sender separates them.
+//! Syslog messages on a stream, with any of the separators that senders use.
 #![warn(clippy::indexing_slicing, clippy::arithmetic_side_effects)]
 
 use super::{Envelope, Framing, Oversized, Scan, decimal};
 use crate::Error;
 
-/// Digits of the longest octet count. A line that begins with more is a line.
+/// Digits of the longest octet count. A message that begins with more digits is a line.
 const DIGITS: usize = 10;
 
-/// Syslog as it is sent over streams in practice: octet counts, newlines and NULs, in any order on one connection
-/// (RFC 6587 §3.4; `logger` ends its messages with a newline, syslog(3) and Python's `SysLogHandler` end theirs with a NUL).
+/// Syslog as it is sent over streams in practice: octet counts, newlines and NULs, in any order on one connection (RFC
+/// 6587 §3.4; `logger` ends its messages with a newline, syslog(3) and Python's `SysLogHandler` with a NUL).
 ///
 /// | a message begins with | it ends |
 /// |---|---|
 /// | up to 10 digits, the first of them not zero, and a space | after that many bytes (octet counting) |
 /// | anything else; syslog begins with `<` | before the next newline or NUL |
 ///
-/// Newlines and NULs between messages are passed over, so there are no empty messages. A line that begins with a number and
-/// a space is taken for an octet count: use [`Delimited::lines`](super::Delimited::lines) for text that is not syslog.
+/// Newlines and NULs between messages are skipped, so there are no empty messages. A line that begins with a number and
+/// a space is read as an octet count: for text that is not syslog, use [`Delimited::lines`](super::Delimited::lines).
 ///
 /// An unterminated last line is delivered. Messages are written with octet counts.
 ///
@@ -36,9 +36,9 @@ pub struct Syslog;
 enum Kind {
     /// After `len` bytes from `start` on.
     Counted { start: usize, len: usize },
-    /// With a delimiter; the message begins at `start`.
+    /// With a delimiter. The message begins at `start`.
     Line { start: usize },
-    /// More bytes tell.
+    /// More bytes are needed to decide.
     Undecided,
 }
 
@@ -130,7 +130,7 @@ impl Framing for Syslog {
         })
     }
 
-    /// An octet count.
+    /// Writes an octet count.
     #[inline]
     fn envelope(&self, payload: &[u8]) -> Result<Envelope<'_>, Error> {
         if payload.is_empty() {
@@ -149,7 +149,7 @@ mod tests {
     use super::*;
     use crate::{Decoder, Limits};
 
-    /// The messages, the bytes left over, and whether the last message was ended by the end of the stream.
+    /// The messages, the bytes left over, and whether the end of the stream ended the last message.
     fn read(wire: &[u8]) -> (Vec<String>, usize, bool) {
         let mut decoder = Decoder::new(Syslog, Limits::default());
         decoder.feed(wire);

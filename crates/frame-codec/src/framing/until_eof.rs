@@ -1,11 +1,11 @@
-//! One message per connection: it ends when the peer closes.
+//! One message per connection, which ends when the peer closes.
 
 use super::{Envelope, Framing, Oversized, Scan};
 use crate::Error;
 
-/// The whole stream is one frame, complete at its orderly end.
+/// The whole stream is one frame, which is complete when the stream ends normally.
 ///
-/// A connection that closes without a byte carries no frame. After a reset the bytes are a cut frame.
+/// A connection that closes without a byte carries no frame. After a reset, the bytes are a truncated frame.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct UntilEof;
 
@@ -34,7 +34,7 @@ impl Framing for UntilEof {
         Ok(Oversized::Open { start: 0 })
     }
 
-    /// Nothing surrounds the payload; what ends it is the close, so a second frame on the same stream would join the
+    /// Nothing surrounds the payload. The close ends it, so a second frame on the same stream would become part of the
     /// first.
     #[inline]
     fn envelope(&self, _payload: &[u8]) -> Result<Envelope<'_>, Error> {

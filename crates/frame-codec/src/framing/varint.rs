@@ -7,19 +7,19 @@ use crate::Error;
 /// The longest encoding of a 64-bit number.
 const LONGEST: usize = 10;
 
-/// What a length is that was written with more bytes than it needs, such as `0x81 0x80 0x00` for 1.
+/// What to do with a length that was written with more bytes than necessary, such as `0x81 0x80 0x00` for 1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Overlong {
-    /// Malformed: one message has one encoding.
+    /// It is malformed, so that each message has one encoding.
     Refuse,
-    /// The number it says: some writers reserve a fixed width and fill the length in later.
+    /// Accept its value: some writers reserve a fixed width and fill in the length later.
     Accept,
 }
 
 /// A length in base 128 (unsigned LEB128), then that many bytes of payload: Protocol Buffers' delimited messages.
 ///
-/// Seven bits to the byte, least significant first, the top bit set on all bytes but the last; at most ten bytes
-/// (Protocol Buffers, "Encoding", *Base 128 Varints*).
+/// Each byte has seven bits, least significant first, and all bytes but the last have the top bit set; at most ten
+/// bytes (Protocol Buffers, "Encoding", *Base 128 Varints*).
 ///
 /// ```
 /// use frame_codec::{Framing, Scan, Varint};
@@ -34,27 +34,27 @@ pub struct Varint {
 }
 
 impl Varint {
-    /// A framing that refuses overlong lengths.
+    /// A framing that rejects overlong lengths.
     #[must_use]
     pub const fn new() -> Self {
         Self { overlong: Overlong::Refuse }
     }
 
-    /// Says what an overlong length is.
+    /// Sets what to do with an overlong length.
     #[must_use]
     pub const fn overlong(mut self, policy: Overlong) -> Self {
         self.overlong = policy;
         self
     }
 
-    /// The number at the front, and how many bytes say it; `None` if it goes on behind `bytes`.
+    /// The number at the front, and how many bytes it takes; `None` if it continues behind `bytes`.
     #[inline]
     fn read(self, bytes: &[u8]) -> Result<Option<(u64, usize)>, Error> {
         let mut number = 0_u64;
         for (at, byte) in bytes.iter().take(LONGEST).enumerate() {
             let bits = u64::from(byte & 0x7f);
             let shift = (at as u32).saturating_mul(7);
-            // Ten bytes hold 70 bits; the highest six must not be used.
+            // Ten bytes hold 70 bits; the highest six must be zero.
             if bits > u64::MAX >> shift {
                 return Err(Error::Malformed { what: "the varint does not fit 64 bits" });
             }

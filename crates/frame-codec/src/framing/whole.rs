@@ -1,13 +1,13 @@
-//! No framing needed: the carrier keeps messages apart.
+//! No framing: the socket keeps messages apart.
 
 use super::{Envelope, Framing, Scan};
 use crate::Error;
 
-/// Each receive is one frame: for datagram and seqpacket sockets, where the kernel keeps the boundaries (`unix(7)`).
+/// Each receive is one frame. For datagram and seqpacket sockets, where the kernel keeps the boundaries (`unix(7)`).
 ///
-/// What lies unread is the frame, all of it, so take the batch after each receive; two receives without that would
-/// join. Unlike with [`Raw`](super::Raw), a message over the limit is an error, not several frames. An empty message
-/// leaves nothing in a buffer: whoever receives it gives it out itself, as
+/// All unread bytes are the frame, so take the batch after each receive; otherwise two receives become one frame.
+/// Unlike with [`Raw`](super::Raw), a message over the limit is an error, not several frames. An empty message leaves
+/// nothing in a buffer. If you receive one, create its batch yourself:
 /// [`Batch::single`](crate::Batch::single)`(Bytes::new())`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Whole;

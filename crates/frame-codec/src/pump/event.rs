@@ -1,24 +1,25 @@
-//! What a pump is told and has to say.
+//! Input and output of a pump.
 
 use std::io;
 
 use crate::{Batch, Error};
 
-/// What [`Pump::next`](super::Pump::next) has to say.
+/// What [`Pump::next`](super::Pump::next) returns.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum PumpEvent {
     /// Frames arrived.
     Batch(Batch),
-    /// Much arrived (256 KiB) of a frame that is not complete: nothing to do, but a turn to look at something else.
+    /// Much (256 KiB) of an incomplete frame has arrived. You need not do anything; this gives you a chance to do other
+    /// work.
     Partial,
     /// Everything that was pushed has been handed to the stream; there is room for more.
     Drained,
-    /// Nothing more will be read. Writing may go on: the peer can have closed one direction only.
+    /// Nothing more will be read. Writing may continue: the peer may have closed only its direction.
     End(End),
     /// [`Pump::finish`](super::Pump::finish) is done: everything is written and our direction is closed.
     Finished,
-    /// Nothing more can be written. Reading may go on: what the peer sent before is still to come.
+    /// Nothing more can be written. Reading may continue: what the peer sent before can still arrive.
     WriteFailed(io::Error),
 }
 
@@ -26,23 +27,23 @@ pub enum PumpEvent {
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum End {
-    /// The peer closed in an orderly way.
+    /// The peer closed normally.
     Eof {
-        /// Bytes of a frame that was not complete; 0 if the stream ended between frames.
+        /// Bytes of an incomplete frame; 0 if the stream ended between frames.
         truncated: usize,
     },
-    /// The stream failed: a reset, most often.
+    /// The stream failed, usually with a reset.
     Failed {
-        /// What the system said.
+        /// The error from the system.
         error: io::Error,
-        /// Bytes of a frame that was not complete.
+        /// Bytes of an incomplete frame.
         truncated: usize,
     },
     /// The peer broke the framing.
     Malformed {
         /// How.
         error: Error,
-        /// Bytes that were received from the broken frame on.
+        /// Bytes received from the beginning of the broken frame.
         truncated: usize,
     },
 }
@@ -50,8 +51,8 @@ pub enum End {
 /// Whether a call to [`Pump::poll_next`](super::Pump::poll_next) may read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Intake {
-    /// Read if there is something.
+    /// Read what is there.
     Open,
-    /// Leave it in the kernel: the one who would take it has no room.
+    /// Leave it in the kernel, because the receiver has no room.
     Paused,
 }

@@ -48,7 +48,7 @@ fn demand(framing: &impl Framing, data: &[u8], laws: impl IntoIterator<Item = Ve
     }
 }
 
-/// What a fuzzer's input stands for.
+/// What the input of a fuzzer means.
 struct Hostile<'a> {
     max: usize,
     hint: usize,

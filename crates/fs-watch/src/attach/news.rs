@@ -1,4 +1,4 @@
-//! What an attachment tells: what has happened, how handlers have ended, and the account of all of them.
+//! What an attachment reports: what has happened, how handlers have ended, and the totals.
 
 use std::any::Any;
 use std::time::Duration;
@@ -8,31 +8,31 @@ use tokio::task::JoinError;
 use crate::event::Event;
 use crate::socket::SocketId;
 
-/// What [`Attached::next`](super::Attached::next) tells.
+/// What [`Attached::next`](super::Attached::next) returns.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum News<E> {
-    /// The watcher said this. For a socket that came or went, what follows from it for handlers comes next.
+    /// An event of the watcher. If a socket appeared or disappeared, the news of its handler follow.
     Event(Event),
-    /// A handler has been started for this socket, the first or another one.
+    /// A handler has been started for this socket, for the first time or again.
     Started(SocketId),
     /// A handler has ended.
     Ended {
-        /// Whose it was.
+        /// The socket of the handler.
         id: SocketId,
-        /// In which way.
+        /// How it ended.
         end: End<E>,
         /// Whether it had been asked to stop, because its socket is gone.
         asked: bool,
-        /// When the next one will be started for the same socket, if it stays so long.
+        /// When it will be started again for the same socket, if the socket stays so long.
         again_in: Option<Duration>,
     },
-    /// This socket was gone before a handler could be started: its predecessor's still lived, or a pause was on, or too
-    /// many were alive.
+    /// This socket was gone before its handler could be started: the handler of its predecessor was still running, a
+    /// pause was in effect, or too many handlers were running.
     Skipped(SocketId),
 }
 
-/// How a handler has ended.
+/// How a handler ended.
 #[derive(Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum End<E> {
@@ -46,11 +46,11 @@ pub enum End<E> {
     Aborted,
 }
 
-/// What has become of all handlers: from [`Attached::shutdown`](super::Attached::shutdown).
+/// The totals of all handlers, from [`Attached::shutdown`](super::Attached::shutdown).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Account {
-    /// How many were started. The sum of those below, but for `skipped`.
+    /// How many were started: the sum of the fields below except `skipped`.
     pub started: u64,
     /// Returned `Ok`.
     pub finished: u64,
@@ -60,12 +60,12 @@ pub struct Account {
     pub panicked: u64,
     /// Did not stop in time.
     pub aborted: u64,
-    /// Sockets that never had one.
+    /// Sockets that never had a handler.
     pub skipped: u64,
 }
 
 impl<E> End<E> {
-    /// Of a task that did not come to its end.
+    /// For a task that did not complete.
     pub(super) fn unfinished(error: JoinError) -> Self {
         match error.try_into_panic() {
             Ok(panic) => Self::Panicked(message(&*panic)),

@@ -1,12 +1,12 @@
-//! What an attachment allows its handlers: how many, how often, how long.
+//! Limits for handlers: how many, how often, how long.
 
 use std::time::Duration;
 
 /// The limits of an [`Attached`](super::Attached) set of handlers.
 ///
-/// A handler that fails is started again while its socket stays, after a pause that doubles with each run that was
-/// short. Each short run counts against its path, also when it was a replacement that ended it, so that a socket which
-/// is replaced again and again cannot keep us busy either; a run that lasts forgives them all.
+/// A handler that fails is restarted while its socket stays, after a pause that doubles with each short run. Each short
+/// run counts against its path, even if a replacement of the socket ended it, so that a socket which is replaced again
+/// and again cannot keep us busy. A long run clears the count.
 #[derive(Clone, Debug)]
 pub struct Policy {
     pub(super) patience: Duration,
@@ -18,14 +18,15 @@ pub struct Policy {
     pub(super) start: Start,
 }
 
-/// When a handler is started.
+/// When to start a handler.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Start {
-    /// When the socket is there. Nobody need be listening yet: a handler that connects at once and fails is started again
-    /// after a pause.
+    /// When the socket is there. It need not be live yet: a handler that connects at once and fails is restarted after
+    /// a pause.
     #[default]
     Added,
-    /// When somebody listens, as [`Event::Ready`](crate::Event::Ready) says; sockets on which nobody does have no handler.
+    /// When the socket is live, as [`Event::Ready`](crate::Event::Ready) reports. Sockets that are not live have no
+    /// handler.
     Ready,
 }
 
@@ -44,40 +45,40 @@ impl Default for Policy {
 }
 
 impl Policy {
-    /// How long a handler that was asked to stop may take before it is aborted: five seconds unless set.
+    /// How long a handler that was asked to stop may take before it is aborted: five seconds by default.
     #[must_use]
     pub fn with_patience(self, patience: Duration) -> Self {
         Self { patience, ..self }
     }
 
-    /// The pauses before a handler that failed is started again: this long at first, then twice as long each time, up
-    /// to the longest. 100 ms and 30 s unless set.
+    /// The pauses before a failed handler is restarted: this long at first, then twice as long each time, up to the
+    /// longest. 100 ms and 30 s by default.
     #[must_use]
     pub fn with_pauses(self, first: Duration, longest: Duration) -> Self {
         Self { first_pause: first, longest_pause: longest.max(first), ..self }
     }
 
-    /// A run of this length forgives the short ones before it: ten seconds unless set.
+    /// A run of this length clears the count of short runs: ten seconds by default.
     #[must_use]
     pub fn with_settled(self, settled: Duration) -> Self {
         Self { settled, ..self }
     }
 
-    /// How many short runs in a row at one path do not delay the handler of a *new* socket there: 16 unless set. Beyond,
-    /// it waits as one that failed does, and a socket replaced while it waits never gets a handler.
+    /// How many short runs in a row at one path do not delay the handler of a *new* socket there: 16 by default. After
+    /// that it waits like a failed handler, and a socket that is replaced while it waits never gets a handler.
     #[must_use]
     pub fn with_grace(self, grace: u32) -> Self {
         Self { grace, ..self }
     }
 
-    /// How many handlers may live at a time: 16,384 unless set, at least one. Further sockets wait for their turn in the
-    /// order in which they came.
+    /// How many handlers may run at the same time: 16,384 by default, at least one. Further sockets wait in the order
+    /// in which they appeared.
     #[must_use]
     pub fn with_limit(self, limit: usize) -> Self {
         Self { limit: limit.max(1), ..self }
     }
 
-    /// When to start handlers: when their socket is there, unless set.
+    /// When to start handlers: by default when their socket is there.
     #[must_use]
     pub fn with_start(self, start: Start) -> Self {
         Self { start, ..self }
@@ -91,7 +92,7 @@ impl Policy {
         }
     }
 
-    /// How long short runs are remembered at a path where there is nothing.
+    /// How long short runs are remembered for a path without a socket.
     pub(super) fn memory(&self) -> Duration {
         self.longest_pause.saturating_mul(2)
     }

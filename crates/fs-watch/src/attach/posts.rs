@@ -1,4 +1,4 @@
-//! Which handler is to start, to stop and to start again. Pure: the time is an argument.
+//! Which handler to start, to stop and to restart. Pure: the time is an argument.
 //!
 //! ```text
 //!            Added                  start                 it finished by itself
@@ -11,8 +11,8 @@
 //!                               ▲─────────────────────────────────────────────────────┘
 //! ```
 //!
-//! There is one post per path and at most one worker at it, whose end is always awaited. So no two handlers of one path
-//! live at a time, whatever the order of events.
+//! Each path has at most one handler, whose end is always awaited. Two handlers for the same path therefore never run
+//! at the same time, whatever the order of events.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::path::{Path, PathBuf};
@@ -21,22 +21,22 @@ use std::time::{Duration, Instant};
 use super::policy::Policy;
 use crate::socket::{Socket, SocketId};
 
-/// Of so many paths without a socket short runs are remembered.
+/// The short runs of so many paths without a socket are remembered.
 const REMEMBERED: usize = 1024;
 
-/// What is to be done.
+/// What to do next.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Action {
     Start(Socket),
-    /// To the handler of this path.
+    /// Ask the handler of this path to stop.
     Ask(PathBuf),
-    /// To the handler of this path.
+    /// Abort the handler of this path.
     Abort(PathBuf),
-    /// This one was gone before its turn.
+    /// This socket was gone before its handler could start.
     Skip(SocketId),
 }
 
-/// How a handler has ended.
+/// How a handler ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Ending {
     Finished,
@@ -47,24 +47,24 @@ pub(super) enum Ending {
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Followup {
     pub(super) id: SocketId,
-    /// It had been asked to.
+    /// Whether it had been asked to stop.
     pub(super) asked: bool,
     pub(super) again_in: Option<Duration>,
 }
 
-/// Every path that has a handler, or will have one, or has had failing ones.
+/// Every path that has a handler, will have one, or has had failing ones.
 ///
-/// Memory: an entry per socket in the directory, and at most [`REMEMBERED`] others.
+/// Memory: an entry for each socket in the directory, and at most [`REMEMBERED`] others.
 #[derive(Debug)]
 pub(super) struct Posts {
     policy: Policy,
     by_path: HashMap<PathBuf, Post>,
     alarms: BTreeSet<(Instant, PathBuf)>,
-    /// Due to start when another has ended, in the order in which they came.
+    /// Due to start when another has ended, in the order in which they appeared.
     queue: BTreeMap<u64, PathBuf>,
-    /// The next place in the queue.
+    /// The next number in the queue.
     ticket: u64,
-    /// Nothing is there; when the last run ended.
+    /// Paths without a socket, and when the last run there ended.
     idle: VecDeque<(Instant, PathBuf)>,
     working: usize,
     actions: VecDeque<Action>,
@@ -78,9 +78,9 @@ struct Post {
     /// Short runs in a row.
     strikes: u32,
     last_end: Option<Instant>,
-    /// When patience or a pause is over.
+    /// When patience or a pause ends.
     alarm: Option<Instant>,
-    /// Its place in the queue.
+    /// Its number in the queue.
     queued: Option<u64>,
     is_idle: bool,
 }
@@ -102,7 +102,7 @@ enum Phase {
 #[derive(Debug)]
 struct Next {
     socket: Socket,
-    /// It has not had a handler yet.
+    /// Whether it has not had a handler yet.
     is_new: bool,
 }
 
@@ -141,7 +141,7 @@ impl Posts {
             if next.is_new {
                 self.actions.push_back(Action::Skip(id.clone()));
             }
-            // Nobody waits for a turn there any more.
+            // Its place in the queue is not needed any more.
             if let Some(ticket) = post.queued.take() {
                 self.queue.remove(&ticket);
             }
@@ -214,7 +214,7 @@ impl Posts {
         }
     }
 
-    /// All are to stop, and none starts any more.
+    /// All handlers must stop, and none is started any more.
     pub(super) fn close(&mut self, now: Instant) {
         self.closed = true;
         self.queue.clear();
@@ -237,12 +237,12 @@ impl Posts {
         self.actions.pop_front()
     }
 
-    /// How many handlers live.
+    /// How many handlers are running.
     pub(super) fn working(&self) -> usize {
         self.working
     }
 
-    /// Asks the worker at `path` to stop, if it is the one meant and has not been asked.
+    /// Asks the handler at `path` to stop, if it is the one meant and has not been asked.
     fn dismiss(&mut self, path: &Path, only: Option<&SocketId>, now: Instant) {
         let Some(worker) = self.by_path.get_mut(path).and_then(|post| post.worker.as_mut()) else { return };
         let is_meant = only.is_none_or(|id| worker.socket.generation == id.generation);
@@ -253,7 +253,7 @@ impl Posts {
         }
     }
 
-    /// Starts the handler of the socket that is new at `path`, now or after a pause.
+    /// Starts the handler of the new socket at `path`, now or after a pause.
     fn appoint(&mut self, path: &Path, now: Instant) {
         let Some(post) = self.by_path.get(path).filter(|post| post.next.is_some()) else { return };
         let pause = self.policy.pause(post.strikes.saturating_sub(self.policy.grace));
@@ -293,7 +293,7 @@ impl Posts {
         }
     }
 
-    /// Lets go of a post where nothing is, but for the memory of failures.
+    /// Removes the entry of a path without a socket, except for the memory of failures.
     fn retire(&mut self, path: &Path) {
         let Some(post) = self.by_path.get_mut(path) else { return };
         if post.worker.is_some() || post.next.is_some() || post.is_idle {

@@ -1,8 +1,8 @@
-//! How a handler hears that it should end.
+//! How a handler learns that it should stop.
 
 use tokio::sync::watch;
 
-/// Tells a handler that its socket is gone, or that everything ends.
+/// Tells a handler that its socket is gone, or that everything is being shut down.
 #[derive(Clone, Debug)]
 pub struct Stop(watch::Receiver<bool>);
 
@@ -11,14 +11,14 @@ impl Stop {
         Self(asked)
     }
 
-    /// Waits until the handler is asked to stop. From then on it has the [patience](super::Policy::with_patience) of its
-    /// [`Attached`](super::Attached) to say goodbye.
+    /// Waits until the handler is asked to stop. After that it has the [patience](super::Policy::with_patience) of its
+    /// [`Attached`](super::Attached) to finish.
     ///
     /// # Cancel safety
     ///
-    /// It may be dropped and awaited again any number of times.
+    /// Cancel safe: you may drop it and call it again any number of times.
     pub async fn requested(&self) {
-        // An error means that the attachment is gone, which is as good a reason.
+        // An error means that the attachment is gone, which is a reason to stop, too.
         let _ = self.0.clone().wait_for(|asked| *asked).await;
     }
 

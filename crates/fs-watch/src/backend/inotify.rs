@@ -1,10 +1,10 @@
-//! Hints from the kernel's file events, asked for by kind (`inotify(7)`).
+//! Hints from the kernel's file events, limited to certain kinds (`inotify(7)`).
 //!
-//! Only what can make a socket come or go is asked for. What is written to other files, in the directory or beside it, makes
-//! no event, costs their writers nothing and does not wake us.
+//! We request only events of sockets that appear or disappear. Writing to other files, in the directory or beside it,
+//! makes no event, costs the writer nothing and does not wake us.
 //!
-//! A user of the system has 128 inotify instances. All watchers of a process therefore share one, the [`Hub`]'s, which
-//! begins with the first of them and ends with the last.
+//! Each user of the system has 128 inotify instances. All watchers of a process therefore share one, that of the
+//! [`Hub`], which starts with the first of them and ends with the last.
 //!
 //! ```text
 //!   arm ──► inotify_add_watch ──► watch number ─┐
@@ -12,8 +12,8 @@
 //!   kernel ──events──► reader thread ──► watch number ──► who wants it, and as what ──► hint
 //! ```
 //!
-//! The kernel has one watch for one directory, however many paths lead there, and gives its number again when it is asked
-//! for again. So everything here goes by numbers, and no path is compared with another.
+//! The kernel has one watch per directory, however many paths lead there, and returns its number again if the watch is
+//! added again. So everything here uses numbers, and no paths are compared.
 
 use std::io;
 use std::path::Path;
@@ -38,20 +38,36 @@ use registry::{Role, Wanted};
 /// The hub that watchers of this process join.
 static SHARED: Mutex<Option<Arc<Hub>>> = Mutex::new(None);
 
-/// What is asked for. `ATTRIB`: a server often ends its preparations with a `chmod`.
+/// Events of a directory and of its entries as names, and none of events that a file in it can have.
+///
+/// As soon as a directory's watch includes one of the latter ([`ON_CHILDREN`]), the kernel looks up the parent on every
+/// write to a file in it. This costs a writer of short lines about a fifth of its rate, even if the event itself is not
+/// included. The price of leaving `ATTRIB` out is small: a `chmod` of the directory is noticed with the next event in
+/// it or by the next safety scan, and a socket whose server prepares it with a `chmod` and then listens is on the
+/// schedule of new sockets anyway.
 const MASK: WatchFlags = WatchFlags::CREATE
     .union(WatchFlags::DELETE)
     .union(WatchFlags::MOVED_FROM)
     .union(WatchFlags::MOVED_TO)
-    .union(WatchFlags::ATTRIB)
     .union(WatchFlags::DELETE_SELF)
     .union(WatchFlags::MOVE_SELF)
     .union(WatchFlags::ONLYDIR);
 
-/// So often arming is tried again because a watch was given up meanwhile. Others would have to arm and disarm all the time.
+/// What the kernel calls `FS_EVENTS_POSS_ON_CHILD`.
+const ON_CHILDREN: WatchFlags = WatchFlags::ACCESS
+    .union(WatchFlags::MODIFY)
+    .union(WatchFlags::ATTRIB)
+    .union(WatchFlags::CLOSE_WRITE)
+    .union(WatchFlags::CLOSE_NOWRITE)
+    .union(WatchFlags::OPEN);
+
+const _: () = assert!(!MASK.intersects(ON_CHILDREN), "a watched directory would slow down its writers");
+
+/// Arming is retried this often if a watch was released meanwhile. More would take other watchers that arm and disarm
+/// constantly.
 const ATTEMPTS: usize = 100;
 
-/// Hints from the kernel. The default backend. All that are in use in a process share one source.
+/// Hints from the kernel. The default backend. All instances in a process share one source.
 #[derive(Debug, Default)]
 pub struct Inotify {
     seat: Option<Seat>,
@@ -67,7 +83,7 @@ struct Seat {
 impl Backend for Inotify {
     fn arm(&mut self, target: &Target, hints: &Hints) -> Result<(), Why> {
         if self.seat.as_ref().is_some_and(|seat| seat.hub.is_over()) {
-            // What comes of its end is known.
+            // The result of its end is known.
             self.seat = None;
         }
         let seat = match &self.seat {
@@ -85,14 +101,14 @@ impl Backend for Inotify {
 }
 
 impl Seat {
-    /// Joins the hub of the process, which this may start.
+    /// Joins the hub of the process, and starts it if necessary.
     fn join(hints: &Hints) -> Result<Self, Why> {
         let mut shared = shared();
         let hub = match shared.take().filter(|hub| !hub.is_over()) {
             Some(hub) => hub,
             None => Hub::start()?,
         };
-        // Under the lock, so that the last one to leave cannot take the hub for empty.
+        // Under the lock, so that the last one to leave cannot mistake the hub for empty.
         let seat = Self::at(&hub, hints);
         *shared = Some(hub);
         Ok(seat)
@@ -121,7 +137,7 @@ impl Seat {
             match self.add_watch(&anchor.parent) {
                 Ok(watch) => wanted.watches.push((watch, Role::Anchor(anchor.name.clone()))),
                 Err(why @ Why::LimitReached { .. }) => wanted.trouble = Some(why),
-                // It may be closed to us. Hints from there speed things up, but looking finds the same.
+                // It may be unreadable for us. Hints from there make events faster, but scans find the same.
                 Err(_) => {}
             }
         }
@@ -142,7 +158,7 @@ impl Seat {
         })
     }
 
-    /// Gives everything up. The hub, if this was the last.
+    /// Releases everything. Returns the hub if this was the last user.
     fn leave(&self) -> Option<Arc<Hub>> {
         let mut shared = shared();
         let (unwanted, is_last) = self.hub.registry().dismiss(self.number);
@@ -150,7 +166,7 @@ impl Seat {
             self.hub.give_up(&unwanted);
             return None;
         }
-        // It is not to be joined from now on. Its watches end with it.
+        // No watcher may join it any more. Its watches end with it.
         if shared.as_ref().is_some_and(|hub| Arc::ptr_eq(hub, &self.hub)) {
             *shared = None;
         }
@@ -160,7 +176,7 @@ impl Seat {
 }
 
 impl Drop for Seat {
-    /// Without waiting: what is left then ends by itself. Leaving twice does nothing.
+    /// Without waiting: what is left ends by itself. Leaving twice has no effect.
     fn drop(&mut self) {
         drop(self.leave());
     }

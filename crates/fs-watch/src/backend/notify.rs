@@ -1,21 +1,17 @@
 //! Hints from the operating system's file events (inotify on Linux), through the `notify` crate.
 //!
-//! The second implementation beside [`Inotify`](super::Inotify). `notify` 8 asks the kernel for every kind of event, so that
-//! whatever is written to a file in the directory, or beside it, wakes its thread and slows the writer down.
+//! This is the second implementation beside [`Inotify`](super::Inotify). `notify` 8 requests every kind of event from
+//! the kernel, so every write to a file in the directory, or beside it, wakes its thread and slows the writer down.
 //!
-//! `notify` runs its callback on the very thread that answers `watch` and `unwatch`. A callback that waits
-//! for the consumer and a consumer that calls `watch` therefore wait for each other for ever. Two rules
-//! make that impossible here:
+//! `notify` runs its callback on the thread that answers `watch` and `unwatch`. If a callback waits for the consumer
+//! while the consumer calls `watch`, both wait forever. Two rules make that impossible here:
 //!
-//! * the callback only puts names into a set ([`Hints`]) and wakes, which never waits;
-//! * creating, watching, unwatching and dropping happen on a thread of their own, and whoever ordered them
-//!   stops waiting after [`PATIENCE`].
+//! * The callback only puts names into a set ([`Hints`]) and wakes the thread, which never waits.
+//! * Creating, watching, unwatching and dropping happen on a thread of their own, and the caller stops waiting for it
+//!   after [`PATIENCE`](hub::PATIENCE).
 //!
-//! A user of the system has 128 inotify instances. All watchers of a process therefore share one, the [`Hub`]'s,
-//! which begins with the first of them and ends with the last.
-
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+//! Each user of the system has 128 inotify instances. All watchers of a process therefore share one, that of the
+//! [`Hub`], which starts with the first of them and ends with the last.
 
 use super::Backend;
 use crate::event::Why;
@@ -28,16 +24,9 @@ mod members;
 #[cfg(test)]
 mod tests;
 
-use hub::{Hub, Seat};
+use hub::{Hub, Seat, shared};
 
-/// How long a control call may take before the whole machinery is taken for stuck and left behind. An
-/// ordinary one takes a tenth of a millisecond.
-const PATIENCE: Duration = Duration::from_secs(1);
-
-/// The hub that watchers of this process join.
-static SHARED: Mutex<Option<Arc<Hub>>> = Mutex::new(None);
-
-/// Hints from the kernel, through the `notify` crate. All that are in use in a process share one source.
+/// Hints from the kernel, through the `notify` crate. All instances in a process share one source.
 #[derive(Debug, Default)]
 pub struct Notify {
     seat: Option<Seat>,
@@ -54,13 +43,13 @@ impl Backend for Notify {
         };
         let answer = seat.arm(target);
         match answer {
-            // The same directory under another path: the kernel reports what happens in it under one of them.
+            // The same directory under another path: the kernel reports its events under only one of them.
             Err(Why::BackendFailed { ref message }) if message == control::ALIAS => {
                 self.leave(|seat| drop(seat.leave()));
                 let seat = self.seat.insert(Seat::take(&Hub::start()?, target, hints));
                 seat.arm(target)
             }
-            // All else but the directory's own trouble, and a want of watches, is better begun anew, by everybody.
+            // Unless the trouble is the directory's own, or a lack of watches, all watchers should restart the source.
             Err(Why::BackendStuck | Why::BackendFailed { .. }) => {
                 self.leave(|seat| {
                     drop(seat.leave());
@@ -92,18 +81,14 @@ impl Drop for Notify {
     }
 }
 
-fn shared() -> MutexGuard<'static, Option<Arc<Hub>>> {
-    SHARED.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// Joins the hub of the process, which this may start.
+/// Joins the hub of the process, and starts it if necessary.
 fn join(target: &Target, hints: &Hints) -> Result<Seat, Why> {
     let mut shared = shared();
     let hub = match shared.take().filter(|hub| !hub.is_retired()) {
         Some(hub) => hub,
         None => Hub::start()?,
     };
-    // Under the lock, so that whoever leaves last cannot take the hub for empty.
+    // Under the lock, so that the last one to leave cannot mistake the hub for empty.
     let seat = Seat::take(&hub, target, hints);
     *shared = Some(hub);
     Ok(seat)

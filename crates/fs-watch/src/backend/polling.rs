@@ -1,4 +1,4 @@
-//! No hints at all: look regularly. For filesystems that report nothing (NFS, 9p, FUSE), and for tests.
+//! No hints: scan at regular intervals. For filesystems that report nothing (NFS, 9p, FUSE), and for tests.
 
 use std::time::Duration;
 
@@ -7,15 +7,15 @@ use crate::event::Why;
 use crate::hints::Hints;
 use crate::target::Target;
 
-/// Looks at fixed intervals instead of waiting for hints. Finds everything the kernel's events would let
-/// it find, later; a socket that comes and goes between two looks is not seen.
+/// Scans at fixed intervals instead of waiting for hints. It finds everything that the kernel's events would, only
+/// later. A socket that comes and goes between two scans is not noticed.
 #[derive(Clone, Copy, Debug)]
 pub struct Polling {
     interval: Duration,
 }
 
 impl Polling {
-    /// A look costs about a microsecond per entry of the directory; 250 ms suits most.
+    /// A scan costs about a microsecond per entry of the directory; 250 ms is usually a good interval.
     pub fn every(interval: Duration) -> Self {
         Self { interval }
     }

@@ -1,4 +1,4 @@
-//! A backend that does what a test tells it: hints when told, fails when told.
+//! A backend that a test controls: it gives hints and fails when told to.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -13,7 +13,7 @@ pub struct Scripted {
     script: Script,
 }
 
-/// Tells a [`Scripted`] backend what to do, and what was asked of it.
+/// Controls a [`Scripted`] backend, and records its calls.
 #[derive(Clone, Debug, Default)]
 pub struct Script {
     state: Arc<Mutex<State>>,
@@ -28,7 +28,7 @@ struct State {
 }
 
 impl Scripted {
-    /// A backend that arms willingly and gives no hint by itself, and the script to change that.
+    /// A backend that always arms and gives no hints by itself, and the script that can change that.
     pub fn new() -> (Self, Script) {
         let script = Script::default();
         (Self { script: script.clone() }, script)
@@ -36,27 +36,27 @@ impl Scripted {
 }
 
 impl Script {
-    /// From now on arming fails with this, or succeeds again.
+    /// From now on arming fails with this error, or succeeds again.
     pub fn refuse(&self, why: Option<Why>) {
         self.state().refusal = why;
     }
 
-    /// Where to put hints, while armed. A clone stays good for the life of the watcher.
+    /// Where to put hints, while armed. A clone stays valid for the life of the watcher.
     pub fn hints(&self) -> Option<Hints> {
         self.state().armed.as_ref().map(|(_, hints)| hints.clone())
     }
 
-    /// What is armed.
+    /// The armed target.
     pub fn target(&self) -> Option<Target> {
         self.state().armed.as_ref().map(|(target, _)| target.clone())
     }
 
-    /// How often arming was tried.
+    /// How often `arm` was called.
     pub fn arms(&self) -> usize {
         self.state().arms
     }
 
-    /// How often everything was given up.
+    /// How often `disarm` was called.
     pub fn disarms(&self) -> usize {
         self.state().disarms
     }

@@ -1,9 +1,9 @@
-//! Whether a directory lies below a mount that shows it elsewhere.
+//! Whether a directory is behind a mount that shows it elsewhere.
 //!
-//! What is served through an overlay or a FUSE mount is bound to the inodes of that mount. In the directory behind it the
-//! same files are there, and to the kernel nothing is bound to them. The mount tables name the directories behind such
-//! mounts, as far as they are local and as far as we may read the tables: a virtual machine's mounts are not in them. So a
-//! match is proof, and the lack of one is not.
+//! A server that binds its socket through an overlay or a FUSE mount binds it to an inode of that mount. The directory
+//! behind the mount has the same files, but for the kernel nothing is bound to them. The mount tables name the
+//! directories behind such mounts if the mounts are local and we may read the tables; mounts of a virtual machine are
+//! not in them. A match is therefore a proof, but the lack of a match is not.
 
 use std::collections::HashSet;
 use std::fs;
@@ -11,10 +11,10 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-/// So many different mount namespaces are looked into at most.
+/// At most so many mount namespaces are examined.
 const NAMESPACES: usize = 1000;
 
-/// Whether the directory is one of those behind a mount, or below one.
+/// Whether the directory is behind a mount, or below such a directory.
 pub(super) fn is_backing(dir: &Path) -> bool {
     let Ok(dir) = dir.canonicalize() else { return false };
     let behind = tables().into_iter().flat_map(|table| behind_mounts(&table));
@@ -39,7 +39,7 @@ fn tables() -> Vec<Vec<u8>> {
     tables.take(NAMESPACES).collect()
 }
 
-/// The directories that overlay and FUSE mounts of this table show (`proc_pid_mountinfo(5)`).
+/// The directories that the overlay and FUSE mounts of this table show (`proc_pid_mountinfo(5)`).
 fn behind_mounts(table: &[u8]) -> Vec<PathBuf> {
     table.split(|byte| *byte == b'\n').flat_map(behind_mount).collect()
 }
@@ -51,7 +51,7 @@ fn behind_mount(line: &[u8]) -> Vec<PathBuf> {
     let Some([kind, source, options]) = fields.get(dash + 1..dash + 4) else { return Vec::new() };
     let is_path = |path: &&[u8]| path.first() == Some(&b'/');
     if *kind == b"overlay" {
-        // What is bound through the mount is made in its upper layer, never in a lower one.
+        // A socket that is bound through the mount is created in its upper layer, never in a lower one.
         let mut options = options.split(|byte| *byte == b',');
         options
             .find_map(|option| option.strip_prefix(b"upperdir="))
@@ -66,7 +66,7 @@ fn behind_mount(line: &[u8]) -> Vec<PathBuf> {
     }
 }
 
-/// Spaces and the like are written as three octal digits behind a backslash.
+/// Spaces and similar characters are written as a backslash and three octal digits.
 fn unescaped(field: &[u8]) -> PathBuf {
     let mut path = Vec::with_capacity(field.len());
     let mut rest = field;

@@ -5,8 +5,7 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::fstat;
 
-use super::Handle;
-use crate::error::Error;
+use super::{Error, Handle};
 
 /// The lock's name in the directory: a dot-file, which no watcher reports.
 const NAME: &str = ".fs-watch.lock";
@@ -36,11 +35,11 @@ impl Lock {
         let mode = fstat(&handle).map_err(|errno| handle.failed("look at", OsStr::new("."), errno))?.st_mode;
         let (shared, sticky) = (0o022, 0o1000);
         if mode & shared != 0 && mode & sticky == 0 {
-            return Err(Error::SharedDirectory { dir: handle.path, mode: mode & 0o7777 });
+            return Err(Error::SharedDirectory { dir: dir.as_ref().to_owned(), mode: mode & 0o7777 });
         }
         match lock_file::Lock::take(&handle, NAME) {
-            Ok(held) => Ok(Self { dir: handle.path, _held: held }),
-            Err(error) => Err(refused(handle, error)),
+            Ok(held) => Ok(Self { dir: dir.as_ref().to_owned(), _held: held }),
+            Err(error) => Err(refused(&handle, error)),
         }
     }
 
@@ -50,13 +49,13 @@ impl Lock {
     }
 }
 
-fn refused(handle: Handle, error: lock_file::Error) -> Error {
+fn refused(handle: &Handle, error: lock_file::Error) -> Error {
     let name = OsStr::new(NAME);
-    let lock = handle.path_of(name);
+    let (dir, lock) = (handle.path().to_owned(), handle.path_of(name));
     match error {
-        lock_file::Error::Held { pid } => Error::Locked { dir: handle.path, lock, pid },
+        lock_file::Error::Held { pid } => Error::Locked { dir, lock, pid },
         // Somebody replaces it all the time, so somebody has one.
-        lock_file::Error::Contended { .. } => Error::Locked { dir: handle.path, lock, pid: None },
+        lock_file::Error::Examined | lock_file::Error::Contended { .. } => Error::Locked { dir, lock, pid: None },
         lock_file::Error::Foreign { fault } => Error::ForeignLock { lock, fault },
         error => handle.failed("take the lock", name, error),
     }

@@ -9,30 +9,30 @@ use std::path::Path;
 
 /// A process that has a socket open.
 ///
-/// It was so when it was looked at. A pid is for people to read: it may mean another process by now.
+/// It had the socket when it was examined. The pid is for people to read: it may belong to another process by now.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Process {
-    /// Its number, in our pid namespace.
+    /// Its pid, in our pid namespace.
     pub pid: u32,
-    /// Whose it is: its effective user.
+    /// Its effective user.
     pub uid: u32,
-    /// Its name, of at most 15 bytes: `/proc/PID/comm`. Any bytes the process likes; escape them.
+    /// Its name, of at most 15 bytes: `/proc/PID/comm`. The process chooses the bytes, so escape them.
     pub name: OsString,
-    /// Its arguments, the program first: `/proc/PID/cmdline`. As much as the process likes, of any bytes; empty for what
-    /// has none.
+    /// Its arguments, beginning with the program: `/proc/PID/cmdline`. The process chooses their number and bytes.
+    /// Empty for a process without arguments.
     pub command: Vec<OsString>,
 }
 
-/// Who holds what.
+/// Which process holds which socket.
 #[derive(Debug, Default)]
 pub(super) struct Holders {
     pub(super) by_socket: HashMap<u32, Vec<Process>>,
-    /// How many processes there are whose descriptors we may not see, or `None` if `/proc` shows nothing at all.
+    /// How many processes hide their descriptors from us, or `None` if `/proc` shows nothing at all.
     pub(super) hidden: Option<usize>,
 }
 
-/// Looks through the descriptors of all processes for these sockets.
+/// Searches the descriptors of all processes for these sockets.
 pub(super) fn find(sockets: &HashSet<u32>) -> Holders {
     let mut holders = Holders { by_socket: HashMap::new(), hidden: Some(0) };
     if sockets.is_empty() {
@@ -52,7 +52,7 @@ pub(super) fn find(sockets: &HashSet<u32>) -> Holders {
                     }
                 }
             }
-            // It has ended since.
+            // The process has ended.
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
             Err(_) => holders.hidden = holders.hidden.map(|hidden| hidden + 1),
         }

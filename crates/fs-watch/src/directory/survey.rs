@@ -5,16 +5,15 @@ use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, SystemTime};
 
 use rustix::fs::{AtFlags, CWD, Dir, FileType, Mode, OFlags, openat, statat};
-use rustix::io::Errno;
-use socket_file::{self as probe, Answer, DotFiles, Evidence, Facts, Kind, Liveness, Probing, Question, Verdict};
+use socket_file::{
+    self as probe, Answer, Directory, DotFiles, Evidence, Facts, Filesystem, Kind, Liveness, Probing, Question, Verdict,
+};
 use unix_diag::{FileId, Kind as EntryKind, Table, Which};
 
 use super::processes::{self, Process};
-use super::{Handle, Held};
-use crate::error::Error;
+use super::{Error, Handle};
 
 /// Directories below directories are not followed any deeper.
 const DEPTH: usize = 32;
@@ -183,7 +182,7 @@ impl Inspection {
             None => match self.probing.question(table.is_some()) {
                 Some(question) => {
                     let (answer, kind) = probe::ask(behind_link.as_ref().unwrap_or(&path), &facts, question);
-                    let mut liveness = Liveness::of_answer(answer, false, age(&facts));
+                    let mut liveness = Liveness::of_answer(answer, false, facts.age());
                     // Unbound on this side says nothing of the other one. If you want to know whether you can connect, a
                     // connection tells.
                     if question == Question::Lookup && hides_servers && liveness.verdict == Verdict::Stale {
@@ -302,21 +301,21 @@ impl Listing {
         let file = openat(CWD, behind_link.as_ref().unwrap_or(&path), PLACE, Mode::empty());
         let file = File::from(file.map_err(|errno| unreadable(errno.into()))?);
         let facts = Facts::of(&file.metadata().map_err(unreadable)?);
-        let hides_servers = super::hides_servers(&file).is_some();
+        let hides_servers = Filesystem::of_file(&file).hides_servers().is_some();
         self.seen.push(Seen { path, behind_link, facts, hides_servers });
         Ok(())
     }
 
     fn list(&mut self, handle: &Handle, depth: usize) -> Result<(), Error> {
-        let unreadable = |errno: Errno| Error::Unreadable { dir: handle.path.clone(), source: errno.into() };
-        let hides_servers = super::hides_servers(handle).is_some();
-        for entry in Dir::read_from(handle).map_err(unreadable)? {
-            let entry = entry.map_err(unreadable)?;
+        let hides_servers = handle.hides_servers().is_some();
+        for entry in Dir::read_from(handle).map_err(|errno| handle.unreadable(errno))? {
+            let entry = entry.map_err(|errno| handle.unreadable(errno))?;
             let name = OsStr::from_bytes(entry.file_name().to_bytes());
             match type_of(handle, name, entry.file_type()) {
                 FileType::Socket if !self.how.dot_files.admit(name) => self.passed_over.dot_names += 1,
                 FileType::Socket => {
-                    if let Some(Held { facts, .. }) = handle.find(name).map_err(unreadable)? {
+                    let found = handle.find_socket(name).map_err(|error| handle.unreadable(error))?;
+                    if let Some(facts) = found.map(|found| *found.facts()) {
                         self.seen.push(Seen { path: handle.path_of(name), behind_link: None, facts, hides_servers });
                     }
                 }
@@ -358,7 +357,7 @@ impl Listing {
             self.passed_over.unreadable += usize::from(self.how.recursive);
             return;
         };
-        let below = Handle { fd, path: above.path_of(name) };
+        let below = Handle(Directory::new(fd, above.path_of(name)));
         if !self.how.recursive {
             self.passed_over.below += sockets_in(&below);
         } else if self.list(&below, depth + 1).is_err() {
@@ -397,24 +396,4 @@ impl Found {
             _ => None,
         }
     }
-}
-
-/// Asks about a socket that the table does not have.
-pub(super) fn ask(held: &Held, path: &Path, question: Question) -> (Liveness, Kind) {
-    let (answer, kind) = probe::ask_file(&held.file, path, question);
-    (Liveness::of_answer(answer, false, age(&held.facts)), kind)
-}
-
-/// Whether nothing is bound to the file, whatever follows from that.
-pub(super) fn is_unbound(liveness: &Liveness) -> bool {
-    liveness.evidence == Evidence::Connect(Answer::Unbound)
-}
-
-/// Since the file was made, or last changed where that is later.
-///
-/// A file from the future was dated by a clock that has been set back since. A command that runs once cannot watch it to see
-/// how old it is; and as it asks only about what the kernel's table lacks, it takes the file for old.
-pub(super) fn age(facts: &Facts) -> Duration {
-    let changed = facts.birth.map_or(facts.ctime, |birth| birth.max(facts.ctime));
-    SystemTime::now().duration_since(changed).unwrap_or(Duration::MAX)
 }

@@ -11,22 +11,20 @@
 //! ```
 
 use std::ffi::{OsStr, OsString};
-use std::hash::{BuildHasher, Hasher, RandomState};
-use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::io;
 use std::path::Path;
 use std::time::Duration;
 
 use lock_file::Lock;
-use rustix::fs::{Access, AtFlags, RenameFlags, accessat, fstat, linkat, renameat, renameat_with, unlinkat};
+use rustix::fs::{Access, AtFlags, accessat, fstat, unlinkat};
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, bind, socket_with};
-use socket_file::{Answer, DotFiles, Evidence, Facts, GRACE, Liveness, Question, Verdict};
+use socket_file::{
+    Answer, DotFiles, Evidence, Facts, GRACE, Liveness, Owner, Question, Removal, SocketFile, Verdict, names,
+};
 use unix_diag::Table;
 
-use super::survey::{age, ask, is_unbound};
-use super::{Handle, Held};
-use crate::connect::Owner;
-use crate::error::Error;
+use super::{Error, Handle};
 
 mod finding;
 mod locks;
@@ -34,10 +32,6 @@ mod locks;
 mod tests;
 
 pub use finding::{Doubt, Fate, Finding, Kept, LockFate, LockFinding, Swept};
-
-/// How names begin under which a socket waits to be unlinked. A crash leaves one at most, and the next sweep after
-/// two seconds takes it.
-const ASIDE: &str = ".fs-watch.swept-";
 
 /// Under ten thousand closes in a second one reading lacks one in two thousand sockets.
 const READINGS: usize = 3;
@@ -55,7 +49,8 @@ const READINGS: usize = 3;
 /// * and, last, a connection is not possible either.
 ///
 /// What is removed is the very file that was examined, and never what has its name by then. Lock files beside sockets that
-/// no process holds are removed, too. Other dot-files are left alone.
+/// no process holds are removed, too, and so is what a crash of a sweep or of a server that started has left under a name
+/// aside (`.fs-watch.swept-…`, `.NAME.old`), by the same proof. Other dot-files are left alone.
 ///
 /// The *backing side* of such a filesystem, the directory that a mount elsewhere shows, is recognised only where the mount is
 /// in a mount table that this process may read. In particular, what a virtual machine or another machine mounts cannot be
@@ -146,10 +141,10 @@ impl Sweep {
     /// goes wrong with a single socket is its [`Fate`].
     pub fn run(&self, dir: impl AsRef<Path>) -> Result<Swept, Error> {
         let handle = Handle::open(dir.as_ref())?;
-        let sockets = handle.sockets(|name| DotFiles::Ignored.admit(name) || is_aside(name))?;
+        let sockets = handle.sockets(|name| DotFiles::Ignored.admit(name) || is_left_aside(name))?;
         // After the listing, so that it tells of all that was listed.
         let table = read_table().ok();
-        let hidden = match super::hides_servers(&handle) {
+        let hidden = match handle.hides_servers() {
             _ if self.any_filesystem => None,
             Some(filesystem) => Some(Doubt::HiddenServers(filesystem)),
             None => super::backing::is_backing(dir.as_ref()).then_some(Doubt::BackingSide),
@@ -174,10 +169,15 @@ fn read_table() -> Result<Table, unix_diag::Error> {
 /// Whether nothing is bound to the file.
 fn is_free(liveness: &Liveness) -> Result<(), Kept> {
     match liveness.evidence {
-        _ if is_unbound(liveness) => Ok(()),
+        _ if liveness.is_unbound() => Ok(()),
         Evidence::Connect(Answer::Denied | Answer::Failed) => Err(Kept::Unproven(Doubt::NoAnswer)),
         _ => Err(Kept::InUse),
     }
+}
+
+/// What is known of a socket that the table does not have.
+fn ask(held: &SocketFile, path: &Path, question: Question) -> Liveness {
+    Liveness::of_answer(held.ask(path, question).0, false, held.facts().age())
 }
 
 struct Examination<'a> {
@@ -207,9 +207,9 @@ impl Examination<'_> {
         if let Some(doubt) = self.hidden {
             return Err(Kept::Unproven(doubt));
         }
-        let age = age(facts);
-        // What waits to be unlinked has been old enough; but another sweep may be examining it just now.
-        let least = if is_aside(name) { self.sweep.grace } else { self.sweep.least_age() };
+        let age = facts.age();
+        // What a sweep has left aside has been old enough; but another sweep may be examining it just now.
+        let least = if names::is_spare_name(name) { self.sweep.grace } else { self.sweep.least_age() };
         if age < least {
             return Err(Kept::Young(age));
         }
@@ -217,18 +217,18 @@ impl Examination<'_> {
             return Err(Kept::Foreign(facts.uid));
         }
         // From here on the socket's file is held: its number means this file and no other.
-        let held = match self.handle.find(name) {
-            Ok(Some(held)) if held.facts.is_same_file(facts) => held,
+        let held = match self.handle.find_socket(name) {
+            Ok(Some(held)) if held.facts().is_same_file(facts) => held,
             Ok(_) => return Err(Kept::Changed),
-            Err(errno) => return Err(Kept::Failed(errno.into())),
+            Err(error) => return Err(Kept::Failed(error)),
         };
-        let _guard = guard(self.handle, name)?;
+        let _guards = guards(self.handle, name)?;
         let path = self.handle.path_of(name);
-        *liveness = ask(&held, &path, Question::Lookup).0;
+        *liveness = ask(&held, &path, Question::Lookup);
         is_free(liveness)?;
         self.prove_filesystem()?;
         // Every other test calls it stale. Where the kernel does what Linux does, nothing is there that could notice.
-        *liveness = ask(&held, &path, Question::Connect).0;
+        *liveness = ask(&held, &path, Question::Connect);
         is_free(liveness)?;
         liveness.verdict = Verdict::Stale;
         if self.sweep.dry_run {
@@ -243,110 +243,73 @@ impl Examination<'_> {
     fn prove_filesystem(&mut self) -> Result<(), Kept> {
         let is_known = match self.is_known_filesystem {
             Some(is_known) => is_known,
-            None => {
-                *self.is_known_filesystem.insert(is_told_of(self.handle).map_err(|errno| Kept::Failed(errno.into()))?)
-            }
+            None => *self.is_known_filesystem.insert(is_told_of(self.handle).map_err(Kept::Failed)?),
         };
         if is_known { Ok(()) } else { Err(Kept::Unproven(Doubt::UnknownFilesystem)) }
     }
 }
 
 /// Binds a socket in the directory, for a moment, and looks for it in the kernel's table.
-fn is_told_of(handle: &Handle) -> Result<bool, Errno> {
-    let name = aside();
+fn is_told_of(handle: &Handle) -> io::Result<bool> {
+    let name = names::spare_name();
     let socket = socket_with(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None)?;
     let number = u32::try_from(fstat(&socket)?.st_ino).map_err(|_| Errno::OVERFLOW)?;
     bind(&socket, &SocketAddrUnix::new(handle.short_path_of(&name))?)?;
     // Asked for by the number, it is not hidden as it may be in a table.
     let entry = unix_diag::find(number).ok().flatten();
     // As long as the socket is open, the number of its file is its own.
-    let found = handle.find(&name);
+    let found = handle.find_socket(&name);
     let is_told = found.as_ref().is_ok_and(|held| {
-        let file = held.as_ref().map(|held| held.facts.file());
+        let file = held.as_ref().map(|held| held.facts().file());
         file.is_some() && file == entry.and_then(|entry| entry.file)
     });
     if let Some(held) = found?
-        && handle.number_of(&name)? == Some(held.number())
+        && handle.identity_of(&name)? == Some(held.identity())
     {
         unlinkat(handle, &name, AtFlags::empty())?;
     }
     Ok(is_told)
 }
 
-fn remove(handle: &Handle, name: &OsStr, held: &Held) -> Result<Fate, Kept> {
-    match handle.number_of(name) {
-        Ok(Some(number)) if number == held.number() => remove_aside(handle, name, held),
-        Ok(_) => Err(Kept::Changed),
-        Err(errno) => Err(Kept::Failed(errno.into())),
+fn remove(handle: &Handle, name: &OsStr, held: &SocketFile) -> Result<Fate, Kept> {
+    let aside = names::spare_name();
+    let is_unbound = |path: &Path| ask(held, path, Question::Connect).is_unbound();
+    match handle.remove(name, &aside, held.identity(), is_unbound) {
+        Ok(Removal::Removed) => Ok(Fate::Removed),
+        Ok(Removal::Missing | Removal::Replaced) => Err(Kept::Changed),
+        Ok(Removal::Kept) => Err(Kept::InUse),
+        Ok(Removal::Displaced(_)) => Err(Kept::Displaced(handle.path_of(&aside))),
+        Err(error) => Err(Kept::Failed(error)),
     }
 }
 
-/// There is no unlink-if-it-is-this-file: move it aside, look, and remove it or put it back.
-fn remove_aside(handle: &Handle, name: &OsStr, held: &Held) -> Result<Fate, Kept> {
-    let failed = |errno: Errno| Kept::Failed(errno.into());
-    let aside = aside();
-    match move_aside(handle, name, &aside) {
-        Ok(()) => {}
-        Err(Errno::NOENT) => return Err(Kept::Changed),
-        Err(errno) => return Err(failed(errno)),
-    }
-    let is_it = handle.number_of(&aside) == Ok(Some(held.number()));
-    if is_it && is_unbound(&ask(held, &handle.path_of(&aside), Question::Connect).0) {
-        return match unlinkat(handle, &aside, AtFlags::empty()) {
-            // Another sweep, that has come to the same end.
-            Ok(()) | Err(Errno::NOENT) => Ok(Fate::Removed),
-            Err(errno) => {
-                let _ = put_back(handle, &aside, name);
-                Err(failed(errno))
-            }
-        };
-    }
-    match put_back(handle, &aside, name) {
-        Ok(()) if is_it => Err(Kept::InUse),
-        Ok(()) | Err(Errno::NOENT) => Err(Kept::Changed),
-        Err(_) => Err(Kept::Displaced(handle.path_of(&aside))),
-    }
+/// Whether a crash has left it there: of a sweep, or of a server that started. A name from which it was moved has none of these.
+fn is_left_aside(name: &OsStr) -> bool {
+    names::is_spare_name(name) || names::is_aside_name(name)
 }
 
-fn move_aside(handle: &Handle, name: &OsStr, aside: &OsStr) -> Result<(), Errno> {
-    match renameat_with(handle, name, handle, aside, RenameFlags::NOREPLACE) {
-        // The filesystem cannot; but of such a name there is no other.
-        Err(Errno::INVAL | Errno::NOSYS) => renameat(handle, name, handle, aside),
-        result => result,
-    }
-}
-
-/// Replaces nothing that has come to have the name.
-fn put_back(handle: &Handle, aside: &OsStr, name: &OsStr) -> Result<(), Errno> {
-    match renameat_with(handle, aside, handle, name, RenameFlags::NOREPLACE) {
-        Err(Errno::INVAL | Errno::NOSYS) => put_back_by_link(handle, aside, name),
-        result => result,
-    }
-}
-
-/// The same where the filesystem cannot do it in one step. A second name is not given to what has one.
-fn put_back_by_link(handle: &Handle, aside: &OsStr, name: &OsStr) -> Result<(), Errno> {
-    linkat(handle, aside, handle, name, AtFlags::empty())?;
-    unlinkat(handle, aside, AtFlags::empty())
-}
-
-/// A name that nothing has: not by the pid, which in a container is the same with every start.
-fn aside() -> OsString {
-    format!("{ASIDE}{}-{:016x}", std::process::id(), RandomState::new().build_hasher().finish()).into()
-}
-
-fn is_aside(name: &OsStr) -> bool {
-    name.as_bytes().starts_with(ASIDE.as_bytes())
-}
-
-/// Takes the lock that `uds-socket` keeps beside a socket, so that nobody who heeds it starts there meanwhile.
+/// Takes the lock that `uds-socket` keeps beside a socket, so that no process that heeds it starts there meanwhile. The holder of
+/// the lock works with the name aside as well.
 ///
 /// Where there is none, none is made: it would stay.
-fn guard(handle: &Handle, name: &OsStr) -> Result<Option<Lock>, Kept> {
-    let name = OsString::from_vec([b".", name.as_bytes(), b".lock"].concat());
-    Lock::take_if_there(handle, &name).map_err(|error| match error {
-        lock_file::Error::Held { pid } => Kept::Locked(pid),
-        lock_file::Error::Contended { .. } => Kept::Locked(None),
-        _ => Kept::Unproven(Doubt::Lock),
-    })
+fn guards(handle: &Handle, name: &OsStr) -> Result<Vec<Lock>, Kept> {
+    let mut locks = vec![names::lock_name(name)];
+    if let Some(name) = names::name_of_aside(name) {
+        locks.push(names::lock_name(name));
+    } else if names::is_aside_name(name) {
+        // Of a long name, which the name aside does not tell.
+        let all = locks::names(handle).map_err(|_| Kept::Unproven(Doubt::Lock))?;
+        let is_its = |lock: &OsString| names::locked_name(lock).is_some_and(|of| names::aside_name(of) == name);
+        locks.extend(all.into_iter().filter(is_its));
+    }
+    let guards = locks.into_iter().filter_map(|lock| Lock::examine(handle, &lock).transpose());
+    guards
+        .map(|lock| {
+            lock.map_err(|error| match error {
+                lock_file::Error::Held { pid } => Kept::Locked(pid),
+                lock_file::Error::Contended { .. } => Kept::Locked(None),
+                _ => Kept::Unproven(Doubt::Lock),
+            })
+        })
+        .collect()
 }

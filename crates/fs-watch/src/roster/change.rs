@@ -1,10 +1,10 @@
-//! What to tell the consumer.
+//! What to report to the consumer.
 
 use std::collections::VecDeque;
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
-use crate::event::Reason;
+use crate::event::{Event, Reason};
 use crate::socket::{Generation, Socket, SocketId};
 
 /// A difference between what was announced and what is there.
@@ -12,9 +12,9 @@ use crate::socket::{Generation, Socket, SocketId};
 pub enum Change {
     /// A socket to announce.
     Added(Socket),
-    /// Somebody listens on an announced socket.
+    /// A server listens on an announced socket.
     Ready(Socket),
-    /// An announced socket to take back.
+    /// An announced socket that is gone.
     Removed {
         /// Which one.
         id: SocketId,
@@ -23,18 +23,28 @@ pub enum Change {
     },
 }
 
-/// The changes of one directory that have not been told yet, in their order.
+impl From<Change> for Event {
+    fn from(change: Change) -> Self {
+        match change {
+            Change::Added(socket) => Self::Added(socket),
+            Change::Ready(socket) => Self::Ready(socket),
+            Change::Removed { id, reason } => Self::Removed { id, reason },
+        }
+    }
+}
+
+/// The changes of one directory that have not been reported yet, in their order.
 #[derive(Debug)]
 pub(super) struct Changes {
-    /// What is put in front of names.
+    /// The prefix of all names.
     dir: PathBuf,
     queue: VecDeque<Change>,
-    /// How many sockets are announced when all is told.
+    /// How many sockets are announced once everything is reported.
     announced: usize,
 }
 
 impl Changes {
-    /// For so many changes room is kept when there are none.
+    /// An empty queue keeps room for so many changes.
     const KEPT: usize = 64;
 
     pub(super) fn new(dir: PathBuf) -> Self {

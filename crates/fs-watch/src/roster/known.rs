@@ -1,4 +1,4 @@
-//! One socket: what is known of it, and what the consumer has been told.
+//! One socket: what is known about it, and what the consumer has been told.
 
 use std::ffi::OsStr;
 use std::time::Instant;
@@ -17,17 +17,17 @@ pub(super) struct Known {
     pub(super) liveness: Liveness,
     /// The last listing that showed it.
     pub(super) round: u64,
-    /// Its place among all that ever came.
+    /// Its number among all sockets that ever appeared.
     pub(super) arrival: u64,
     pub(super) retry: Retry,
     generation: Generation,
     kind: Kind,
     standing: Standing,
-    /// The table has this one at its file, which is another than before.
+    /// The table has this socket at its file, which differs from the one before.
     rival: Option<Box<Entry>>,
 }
 
-/// What the consumer has been told of it last.
+/// What the consumer was last told about it.
 ///
 /// ```text
 ///   Present ──► Ready          each arrow to Stale: Removed; the one back, which a server in another
@@ -42,7 +42,7 @@ enum Standing {
 }
 
 impl Known {
-    /// One that has come just now. To be [announced](Self::announce).
+    /// A socket that has just appeared and must be [announced](Self::announce).
     pub(super) fn new(facts: Facts, generation: Generation, arrival: u64, round: u64) -> Self {
         Self {
             facts,
@@ -61,7 +61,7 @@ impl Known {
         changes.add(self.socket(name, changes));
     }
 
-    /// It is not there any longer. Gives the first generation that its path has never had.
+    /// It is gone. Returns the first generation that its path has never had.
     pub(super) fn leave(self, name: &OsStr, changes: &mut Changes) -> Generation {
         if self.is_announced() {
             changes.remove(name, self.generation, Reason::Gone);
@@ -69,14 +69,14 @@ impl Known {
         self.generation.next()
     }
 
-    /// A look has found this at its path. `arrivals` counts it if it is another.
+    /// A scan has found this at its path. `arrivals` is increased if it is another socket.
     pub(super) fn handle_facts(&mut self, name: &OsStr, facts: Facts, arrivals: &mut u64, changes: &mut Changes) {
         if !self.facts.is_same_file(&facts) {
             *arrivals += 1;
             self.succeed(name, facts, *arrivals, changes);
             return;
         }
-        // At most a chmod or chown: the same socket, described anew.
+        // At most a chmod or chown: the same socket with new facts.
         self.facts = facts;
         if let Some(entry) = self.rival.take() {
             *arrivals += 1;
@@ -85,11 +85,11 @@ impl Known {
         }
     }
 
-    /// The kernel's table has this at its file. Says whether the file wants a look because of it.
+    /// The kernel's table has this socket at its file. Returns whether the file must be looked up because of it.
     ///
-    /// If it is another of the kernel's sockets than before, then most likely the file is another, too, which only has not
-    /// been looked at since. But the next file may have the number of the last, and its time as well, because the clock had
-    /// not ticked in between.
+    /// If the kernel has another socket than before, then most likely the file is another, too, and was not looked up
+    /// since. But the next file may have the number of the last one, and the same time, because the clock had not
+    /// ticked in between.
     pub(super) fn handle_entry(&mut self, name: &OsStr, entry: &Entry, changes: &mut Changes) -> bool {
         if matches!(self.liveness.evidence, Evidence::Table { inode, .. } if inode != entry.inode) {
             self.rival = Some(Box::new(*entry));
@@ -101,7 +101,7 @@ impl Known {
         false
     }
 
-    /// What the kernel said of it otherwise, because the table lacks it; `None` if it is not to be asked.
+    /// What the kernel said about it otherwise, because the table lacks it; `None` if it must not be probed.
     pub(super) fn handle_answer(
         &mut self,
         name: &OsStr,
@@ -131,7 +131,7 @@ impl Known {
         self.judge(name, liveness, changes);
     }
 
-    /// Whether it is known to be bound and not to listen, which it may do any moment.
+    /// Whether it is known to be bound and not to listen. It may listen at any moment.
     pub(super) fn is_bound(&self) -> bool {
         self.standing == Standing::Present && self.liveness.verdict == Verdict::Bound
     }
@@ -150,7 +150,7 @@ impl Known {
         Socket { path: changes.dir().join(name), generation, facts, kind, liveness }
     }
 
-    /// Another has taken its path.
+    /// Another socket has taken its path.
     fn succeed(&mut self, name: &OsStr, facts: Facts, arrival: u64, changes: &mut Changes) {
         if self.is_announced() {
             changes.remove(name, self.generation, Reason::Replaced);
@@ -159,7 +159,7 @@ impl Known {
         self.announce(name, changes);
     }
 
-    /// What a verdict makes of it.
+    /// Applies a verdict.
     fn judge(&mut self, name: &OsStr, liveness: Liveness, changes: &mut Changes) {
         self.liveness = liveness;
         match (self.standing, liveness.verdict) {

@@ -1,27 +1,27 @@
-//! What a look at the filesystem has found: at one name, or at all.
+//! What a scan has found: at one name, or in the whole directory.
 
 use std::ffi::OsString;
 
 use socket_file::Facts;
 
-/// The answer to a look at one name.
+/// The result of looking up one name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Sighting {
     /// A socket has the name.
     Socket(Facts),
-    /// Something that is not a socket has it. A symbolic link is not a socket, wherever it leads.
+    /// A file that is not a socket has it. A symbolic link is not a socket, wherever it leads.
     Other,
-    /// Nothing has it.
+    /// No file has it.
     Absent,
-    /// The question could not be answered; so nothing follows from it.
+    /// The lookup failed, so it proves nothing.
     Unknown,
 }
 
-/// The sockets one pass over the directory has shown, other files left out.
+/// The sockets that one pass over the directory has shown, without other files.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Listing {
-    /// The pass reached the end. Known sockets it lacks come into doubt.
+    /// The pass is complete. Known sockets that it lacks come into doubt.
     Complete(Vec<(OsString, Facts)>),
-    /// The pass broke off. What it has shown is there; of the rest it says nothing.
+    /// The pass was interrupted. What it has shown is there; it proves nothing about the rest.
     Partial(Vec<(OsString, Facts)>),
 }

@@ -1,39 +1,40 @@
-//! When to ask again for a socket that the kernel's table lacks.
+//! When to probe a socket again that the kernel's table lacks.
 
 use std::time::{Duration, Instant};
 
 use socket_file::Answer;
 
-/// How often a socket was asked about that the table lacks, and when it may be again.
+/// How often a socket that the table lacks was probed, and when it may be probed again.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Retry {
-    /// When a table first lacked it. So long it has been watched, whatever the wall clock says of its file.
+    /// When a table first lacked it. It has been watched since then, whatever the wall clock says about its file.
     since: Option<Instant>,
     is_lacked: bool,
-    /// Tables in a row that lacked a socket which an earlier one had.
+    /// How many tables in a row lacked a socket that an earlier one had.
     absences: u8,
-    /// Into [`PAUSES`](Self::PAUSES).
+    /// An index into [`PAUSES`](Self::PAUSES).
     next: u8,
     not_before: Option<Instant>,
 }
 
 impl Retry {
-    /// Milliseconds between one time and the next. The third question comes when the file has been watched for two seconds:
-    /// one that nothing is bound to is stale then, and asked about once a minute in the end, though there be thousands.
+    /// Milliseconds between one probe and the next. The third probe comes when the file has been watched for two
+    /// seconds: a file to which nothing is bound is stale then, and in the end probed once a minute, even if there are
+    /// thousands.
     const PAUSES: [u64; 9] = [250, 1_750, 1_000, 2_000, 5_000, 10_000, 20_000, 40_000, 60_000];
 
-    /// For a server that has noticed the question.
+    /// For a server that noticed the probe.
     const AFTER_ACCEPTED: usize = 4;
 
-    /// For a socket that is bound: it may begin to listen, or end, which only a question shows.
+    /// For a socket that is bound: it may begin to listen, or close, which only a probe shows.
     const WHILE_BOUND: Duration = Duration::from_secs(5);
 
-    /// The same where a connection tells that it does not listen.
+    /// The same if a connection shows that it does not listen.
     const WHILE_REFUSING: Duration = Duration::from_millis(700);
 
-    /// It was asked about; `None` if it is not to be.
+    /// It was probed; `None` if it must not be.
     pub(super) fn handle_answer(&mut self, answer: Option<Answer>, now: Instant) {
-        // A server that accepted is a server that was disturbed.
+        // A server that accepted was disturbed.
         let least = if answer == Some(Answer::Accepted) { Self::AFTER_ACCEPTED } else { 0 };
         let step = usize::from(self.next).clamp(least, Self::PAUSES.len() - 1);
         self.next = (step + 1) as u8;
@@ -46,7 +47,7 @@ impl Retry {
         self.not_before = Some(now + pause.min(most));
     }
 
-    /// Something may have happened to it: it may be asked about at once.
+    /// Something may have happened to it: it may be probed at once.
     pub(super) fn restart(&mut self) {
         *self = Self { since: self.since, ..Self::default() };
     }
@@ -61,12 +62,13 @@ impl Retry {
         self.since.map_or(Duration::ZERO, |since| now.saturating_duration_since(since))
     }
 
-    /// A table lacks it. Says whether that is so for the first time.
+    /// A table lacks it. Returns whether that is so for the first time.
     pub(super) fn handle_lack(&mut self) -> bool {
         !std::mem::replace(&mut self.is_lacked, true)
     }
 
-    /// A table lacks what an earlier one had, and nothing else can tell. Says whether that is so for the second time.
+    /// A table lacks what an earlier one had, and no other answer can decide. Returns whether that is so for the second
+    /// time.
     pub(super) fn handle_absence(&mut self) -> bool {
         self.absences = self.absences.saturating_add(1);
         self.absences >= 2

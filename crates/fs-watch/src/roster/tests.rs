@@ -23,7 +23,7 @@ fn partial(entries: &[(&str, Facts)]) -> Listing {
     Listing::Partial(entries.iter().map(|(name, facts)| (name.into(), *facts)).collect())
 }
 
-/// `+name@generation`, `!` when somebody listens, `-` with the reason.
+/// `+name@generation`, `!` when a server listens, `-` with the reason.
 fn changes(roster: &mut Roster) -> Vec<String> {
     std::iter::from_fn(|| roster.poll_change())
         .map(|change| match change {
@@ -213,7 +213,7 @@ fn a_server_that_the_table_has_lost_is_stale_when_a_connection_confirms_it() {
     roster.handle_answer("a".as_ref(), Some((Answer::Unbound, Kind::Unknown)), now);
     assert_eq!(changes(&mut roster), ["-a@1 stale"]);
     assert!(roster.is_empty());
-    // Its file may go unremarked, and whoever comes next has the next generation.
+    // If the removal of its file is not noticed, the next socket has the next generation.
     roster.handle_sighting("a".into(), Sighting::Socket(born(2, 2)));
     assert_eq!(changes(&mut roster), ["+a@2"]);
     assert_eq!(roster.len(), 1);
@@ -318,7 +318,7 @@ fn a_replacement_that_looks_alike_is_told_by_the_table() {
     assert_eq!(changes(&mut roster), ["-a@1 replaced", "+a@2", "!a@2"]);
     roster.handle_table(table(71), roster.arrivals(), now);
     assert_eq!((changes(&mut roster), roster.poll_doubt()), (vec![], None));
-    // One that a look can tell is told once.
+    // A replacement that a scan notices is reported once.
     roster.handle_table(table(72), roster.arrivals(), now);
     roster.handle_sighting("a".into(), Sighting::Socket(born(1, 2)));
     roster.handle_table(table(72), roster.arrivals(), now);
@@ -376,14 +376,14 @@ fn what_may_not_be_connected_to_is_stale_when_two_tables_lack_it() {
 fn a_second_table_is_wanted_for_whom_no_table_lacked_before() {
     let (mut roster, start) = (with_a(), Instant::now());
     let mut now = start;
-    // That there is no table says of nobody that it is not in it.
+    // Without a table, no socket is missing from it.
     roster.handle_table(None::<fn(&Facts) -> Option<Entry>>, 1, now);
     assert!(!roster.misses_another());
     roster.handle_answer("a".as_ref(), None, now);
     now += Duration::from_secs(5);
     roster.handle_table(empty_table(), 1, now);
     assert!(roster.misses_another());
-    // Nobody connects; nobody is asked for without end.
+    // A probe that is never answered is not repeated without end.
     let mut suspected = 0;
     while now < start + Duration::from_secs(600) {
         for name in suspects(&mut roster) {
@@ -407,4 +407,54 @@ fn a_second_table_is_wanted_for_whom_no_table_lacked_before() {
         roster.handle_answer("a".as_ref(), None, now);
         now += Duration::from_secs(5);
     }
+}
+
+#[test]
+fn one_bound_socket_among_others_is_waited_for() {
+    for (first, second) in [(State::Unconnected, State::Listening), (State::Listening, State::Unconnected)] {
+        let (mut roster, now) = (roster(), Instant::now());
+        roster.handle_listing(complete(&[("a", born(1, 1)), ("b", born(2, 1))]));
+        let both = move |facts: &Facts| {
+            let state = if facts.inode == 1 { first } else { second };
+            Some(Entry::new(unix_diag::Kind::Stream, state, 90 + u32::try_from(facts.inode).unwrap()))
+        };
+        roster.handle_table(Some(both), 2, now);
+        assert!(roster.has_bound(), "{first:?} {second:?}");
+        // The next table lacks both. What was bound may listen where the table does not reach.
+        roster.handle_table(empty_table(), 2, now);
+        assert!(roster.has_bound(), "{first:?} {second:?}");
+        // And none has been bound before it is known to be.
+        roster.handle_table(table(3, State::Listening), 0, now);
+        assert!(!roster.has_bound());
+    }
+}
+
+#[test]
+fn a_suspect_is_remembered_as_the_table_had_it() {
+    let (mut roster, now) = (with_a(), Instant::now());
+    assert_eq!(roster.last_entry("a".as_ref()), None, "no table has had it");
+    roster.handle_table(table(1, State::Listening), 1, now);
+    assert_eq!((roster.suspects(), roster.last_entry("a".as_ref())), (0, Some((99, Verdict::Listening))));
+    roster.handle_table(empty_table(), 1, now);
+    assert_eq!((roster.suspects(), roster.last_entry("a".as_ref())), (1, Some((99, Verdict::Listening))));
+    assert_eq!(roster.last_entry("b".as_ref()), None);
+    roster.handle_listing(complete(&[("a", born(1, 1)), ("b", born(2, 1)), ("c", born(3, 1))]));
+    roster.handle_table(empty_table(), 3, now);
+    assert_eq!(roster.suspects(), 3);
+}
+
+#[test]
+fn a_suspect_that_the_table_has_after_all_is_not_gone() {
+    let (mut roster, now) = (with_a(), Instant::now());
+    roster.handle_table(table(1, State::Unconnected), 1, now);
+    roster.handle_table(empty_table(), 1, now);
+    assert_eq!(suspects(&mut roster), ["a"]);
+    roster.handle_entry("a".as_ref(), &Entry::new(unix_diag::Kind::Stream, State::Listening, 99));
+    assert_eq!(changes(&mut roster), ["!a@1"]);
+    assert_eq!(roster.poll_doubt(), None, "it is the socket that it was");
+    // Another socket behind the same name: its file must be another.
+    roster.handle_entry("a".as_ref(), &Entry::new(unix_diag::Kind::Stream, State::Listening, 100));
+    assert_eq!(roster.poll_doubt().as_deref(), Some("a".as_ref()));
+    roster.handle_entry("b".as_ref(), &Entry::new(unix_diag::Kind::Stream, State::Listening, 7));
+    assert_eq!(changes(&mut roster), [""; 0]);
 }

@@ -3,8 +3,7 @@
 use std::fs;
 use std::os::unix::fs::{PermissionsExt as _, symlink};
 
-use fs_watch::Error;
-use fs_watch::directory::{FileKind, Lock, LockFault};
+use fs_watch::directory::{Error, FileKind, Lock, LockFault};
 
 use crate::Scene;
 use crate::other::Other;

@@ -35,7 +35,7 @@ impl Scene {
         UnixListener::bind(self.path(name)).unwrap()
     }
 
-    /// A socket whose server is gone.
+    /// A stale socket.
     fn leave(&self, name: impl AsRef<Path>) {
         drop(self.listen(&name));
         self.wait_until_left(name);

@@ -1,4 +1,4 @@
-//! Who is behind each socket.
+//! Which process is behind each socket.
 
 use std::ffi::OsStr;
 use std::fs;
@@ -6,8 +6,8 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::symlink;
 use std::os::unix::net::{UnixDatagram, UnixListener, UnixStream};
 
-use fs_watch::directory::{Found, Inspection, Survey, survey};
-use fs_watch::{Answer, DotFiles, Error, Evidence, Kind, Liveness, Probing, Verdict};
+use fs_watch::directory::{Error, Found, Inspection, Survey, survey};
+use fs_watch::{Answer, DotFiles, Evidence, Kind, Liveness, Probing, Verdict};
 
 use crate::Scene;
 use crate::other::Other;
@@ -34,7 +34,7 @@ fn each_socket_is_told_with_whoever_holds_it() {
         let process = found.processes.iter().find(|process| process.pid == pid);
         let process = process.unwrap_or_else(|| panic!("{name}: {found:?}"));
         assert_eq!(process.uid, rustix::process::geteuid().as_raw(), "{name}");
-        // Each as it was called: by us, or by whoever runs the tests.
+        // Each process as it was called: by us, or by the test runner.
         let called = if pid == other.pid() {
             std::env::current_exe().unwrap().into()
         } else {

@@ -240,6 +240,44 @@ fn what_a_killed_sweep_left_goes_with_the_next() {
     assert_eq!(scene.names(), [".fs-watch.swept-1-live"]);
 }
 
+/// A server that is killed while it takes its name may leave the stale socket that was there under a name aside.
+#[test]
+fn what_a_killed_starter_left_goes_by_the_same_proof_as_others() {
+    let scene = Scene::new();
+    let directory = fs::File::open(scene.dir()).unwrap();
+    for name in ["x.sock".to_owned(), "n".repeat(40), "n".repeat(41), "n".repeat(200)] {
+        let [aside, lock] =
+            [socket_file::names::aside_name as fn(&OsStr) -> _, socket_file::names::lock_name].map(|name_of| {
+                String::from_utf8(std::os::unix::ffi::OsStringExt::into_vec(name_of(OsStr::new(&name)))).unwrap()
+            });
+        scene.leave(&aside);
+        let swept = Sweep::default().run(scene.dir()).unwrap();
+        assert!(matches!(fate(&swept, &aside), Fate::Kept(Kept::Young(_))), "{swept:?}");
+        // The next starter may be at work.
+        let held = lock_file::Lock::take(&directory, &lock).unwrap();
+        let swept = sweep().run(scene.dir()).unwrap();
+        let pid = std::process::id();
+        assert!(matches!(fate(&swept, &aside), Fate::Kept(Kept::Locked(Some(holder))) if *holder == pid), "{swept:?}");
+        held.remove(&directory, &lock).unwrap();
+        let swept = sweep().dry_run(true).run(scene.dir()).unwrap();
+        assert!(matches!(fate(&swept, &aside), Fate::WouldBeRemoved), "{swept:?}");
+        let swept = sweep().run(scene.dir()).unwrap();
+        assert!(matches!(fate(&swept, &aside), Fate::Removed), "{swept:?}");
+        assert_eq!(scene.names(), [""; 0]);
+
+        let _live = scene.listen(&aside);
+        let swept = sweep().run(scene.dir()).unwrap();
+        assert!(matches!(fate(&swept, &aside), Fate::Kept(Kept::InUse)), "{swept:?}");
+        fs::remove_file(scene.path(&aside)).unwrap();
+    }
+    // Other dot-files are none of its business.
+    for other in [".x.sock", ".x.sock.new", ".old", &format!(".{}.old", "n".repeat(41))] {
+        scene.leave(other);
+    }
+    assert_eq!(sweep().run(scene.dir()).unwrap().findings.len(), 0);
+    assert_eq!(scene.names().len(), 4);
+}
+
 #[test]
 fn a_sweep_killed_at_any_moment_harms_nobody_and_leaves_nothing_for_long() {
     let scene = Scene::new();

@@ -1,5 +1,5 @@
-//! The same thing over and over: replaced ten thousand times, deleted and made again a thousand times. And while nobody
-//! takes an event and others come and go at the same source of hints.
+//! Repetition: a socket is replaced ten thousand times, a directory is deleted and made again a thousand times. And
+//! while no event is taken, other watchers come and go at the same source of hints.
 
 use std::fs;
 use std::os::unix::net::UnixListener;
@@ -53,7 +53,7 @@ async fn trap_08_a_directory_remade_a_thousand_times_while_its_sockets_live_is_f
         living.push(rig.bind("a"));
         mirror.until_there(&rig.path("a")).await;
         times.push(began.elapsed());
-        // How long another thread waits for its turn on this machine just now.
+        // How long another thread currently waits for the processor on this machine.
         let began = Instant::now();
         std::thread::spawn(|| ()).join().unwrap();
         turns.push(began.elapsed());
@@ -77,7 +77,7 @@ async fn trap_02_watches_are_set_and_given_up_while_a_burst_waits_for_its_consum
             drop(UnixListener::bind(dir.join(number.to_string())).unwrap());
         }
     });
-    // Nobody takes an event, and each of these is a control call at the thread that gives the hints.
+    // No event is taken, and each of these is a control call to the thread that gives the hints.
     for _ in 0..30 {
         let other = Watcher::builder(rig.dir()).probing(Probing::Off).start().await.unwrap();
         other.shutdown().await;

@@ -52,7 +52,7 @@ async fn a_directory_that_is_not_there_can_be_made(rig: Rig) {
     let again = rig.builder_for(&dir).missing(Missing::Create { mode: 0o755 }).start().await.unwrap();
     assert_eq!(fs::metadata(&dir).unwrap().permissions().mode() & 0o7777, 0o700);
     again.shutdown().await;
-    // Somebody who deletes it means it.
+    // A deletion by a user is intended.
     fs::remove_dir_all(&dir).unwrap();
     mirror.until("its end is known", |mirror| mirror.trouble == Some(Why::Missing)).await;
     assert!(!dir.exists());
@@ -217,7 +217,7 @@ async fn a_directory_behind_a_link_deleted_and_made_again_is_followed(rig: Rig) 
 }
 
 async fn a_path_that_cannot_be_followed_removes_nothing(rig: Rig) {
-    // Permissions do not stop a test that runs as root; a link that leads to itself stops everybody.
+    // Permissions do not stop a test that runs as root; a link that leads to itself does.
     let _listener = rig.bind("a");
     let link = rig.beside("link");
     symlink("sockets", &link).unwrap();

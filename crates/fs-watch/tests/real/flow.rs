@@ -41,8 +41,8 @@ async fn a_burst_is_seen_whole_by_a_consumer_that_slept(rig: Rig) {
     assert_eq!(mirror.trouble, None);
 }
 
-/// With a bounded channel between the callback and a consumer that itself calls `watch`, this is the
-/// classic deadlock: hundreds of events nobody takes, and a watch that has to be set anew meanwhile.
+/// With a bounded channel between the callback and a consumer that itself calls `watch`, this is the classic deadlock:
+/// hundreds of events that are not taken, and a watch that must be set again meanwhile.
 async fn a_consumer_that_sleeps_while_the_directory_is_remade_hangs_nobody(rig: Rig) {
     let mut mirror = Mirror::start(rig.builder()).await;
     let mut living = Vec::new();

@@ -1,4 +1,4 @@
-//! Who listens, who does not yet, and who does no more.
+//! Which sockets are live, which are not yet, and which are no longer.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -20,7 +20,7 @@ everywhere![
     a_server_that_dies_is_stale_and_its_successor_is_added,
     a_server_there_at_the_start_is_ready_and_a_dead_one_is_stale,
     nobody_is_connected_to_whom_the_table_has,
-    a_chmod_is_looked_into,
+    a_server_that_listens_late_and_ends_with_a_chmod_is_ready,
     without_connecting_a_vanished_server_is_stale_all_the_same,
     who_is_not_to_be_asked_is_not,
     trap_06_each_condition_has_its_verdict,
@@ -63,7 +63,7 @@ async fn trap_05_a_server_slow_to_listen_is_ready_when_it_does_and_never_stale(r
         listen(&server, 8).unwrap();
         servers.push(server);
         if bound.elapsed() >= ASKED_ABOUT {
-            // This machine was slower than a new socket is waited for: its turn comes with the next look at everything.
+            // This machine took longer than a new socket is probed quickly: the next complete scan probes it.
             mirror.sync().await;
         }
         mirror.until("it is ready", |mirror| mirror.is_ready(&rig.path(&name))).await;
@@ -111,7 +111,7 @@ async fn a_datagram_socket_is_served_whoever_has_connected(rig: Rig) {
         }
         assert_eq!(mirror.removals, [], "{probing:?}");
         assert!(matches!(mirror.sockets[&path].liveness.evidence, Evidence::Table { .. }), "{probing:?}");
-        // Nor to whoever starts now.
+        // Also for a watcher that starts now.
         let mut late = Mirror::start(rig.builder().probing(probing)).await;
         late.sync().await;
         assert!(late.is_ready(&path), "{probing:?}");
@@ -168,7 +168,7 @@ async fn nobody_is_connected_to_whom_the_table_has(rig: Rig) {
     assert_eq!(accepted.unwrap_err().kind(), std::io::ErrorKind::WouldBlock);
 }
 
-async fn a_chmod_is_looked_into(rig: Rig) {
+async fn a_server_that_listens_late_and_ends_with_a_chmod_is_ready(rig: Rig) {
     let server = rig.bind_only("a", SocketType::STREAM);
     let mut mirror = Mirror::start(rig.judged()).await;
     // Longer than a new socket is waited for.
@@ -209,7 +209,7 @@ async fn trap_06_each_condition_has_its_verdict(rig: Rig) {
     let _listening = rig.bind("listening");
     let _bound = rig.bind_only("bound", SocketType::STREAM);
     let _datagrams = UnixDatagram::bind(rig.path("datagrams")).unwrap();
-    // Whoever knocks now is sent away, and somebody is in all the same.
+    // A connection is refused now, although a process has the socket.
     let full = rig.bind_only("full", SocketType::STREAM);
     listen(&full, 0).unwrap();
     let _waiting = UnixStream::connect(rig.path("full")).unwrap();

@@ -1,14 +1,14 @@
-//! Real sockets in real directories: on the disk's filesystem and on tmpfs, with the kernel's events and
-//! with polling alone. The promise is the same everywhere; only how soon differs.
+//! Real sockets in real directories: on the disk's filesystem and on tmpfs, with the kernel's events and with polling
+//! alone. The promise is the same everywhere; only the delay differs.
 //!
-//! Fifteen traps are known in which watchers of directories have been caught. Each has its test:
+//! Watchers of directories are known to fall into fifteen traps. Each has its test:
 //!
 //! | trap | tests |
 //! |---|---|
 //! | 1 arming, scanning, torn scans | `sockets::a_listing_torn_by_renames_removes_nobody_else`, `scripted::a_directory_replaced_between_arming_and_listing_is_armed_again`, `permissions.rs` `a_name_that_was_hinted_at_is_found_although_the_listing_lacks_it` |
-//! | 2 callback and control wait for each other | `cycles::trap_02_…`, `flow::a_consumer_that_sleeps_while_the_directory_is_remade_hangs_nobody`, `backend/kernel/tests.rs` `a_hub_that_does_not_answer_is_left_behind_by_all` |
-//! | 3 a dead backend | `faults::trap_03_…` (around either source, for polling has no thread of its own that could die), `backend/kernel/tests.rs` `a_callback_that_panics_is_survived`, `the_death_of_notifys_thread_is_noticed_and_harms_nobody`; `scripted::a_lost_backend_is_replaced_and_the_gap_is_mended` |
-//! | 4 overflow | `overflow::trap_04_…` (polling has no queue: the end state alone), `backend/kernel/tests.rs` `trap_04_…`, `scripted::an_overflow_is_one_look_at_everything_and_one_resync` |
+//! | 2 callback and control wait for each other | `cycles::trap_02_…`, `flow::a_consumer_that_sleeps_while_the_directory_is_remade_hangs_nobody`, `backend/notify/tests.rs` `a_hub_that_does_not_answer_is_left_behind_by_all` |
+//! | 3 a dead backend | `faults::trap_03_…` (around either source, for polling has no thread of its own that could die), `backend/notify/tests.rs` `a_callback_that_panics_is_survived`, `the_death_of_notifys_thread_is_noticed_and_harms_nobody`; `scripted::a_lost_backend_is_replaced_and_the_gap_is_mended` |
+//! | 4 overflow | `overflow::trap_04_…` (polling has no queue: the end state alone), `backend/notify/tests.rs` `trap_04_…`, `scripted::an_overflow_is_one_look_at_everything_and_one_resync` |
 //! | 5 `bind` before `listen` | `liveness::trap_05_…` |
 //! | 6 stale, live or unknown | `liveness::trap_06_…`, `src/probe.rs` `every_condition_has_its_answer`, `liveness`, `permissions.rs` and `namespaces.rs` `trap_06_…`, `deaths.rs` |
 //! | 7 replacement without removal | `cycles::trap_07_…`, `sockets::a_socket_renamed_over_another_replaces_it` |
@@ -16,18 +16,17 @@
 //! | 9 the path leads elsewhere | `directory`, `namespaces.rs` `trap_09_…` |
 //! | 10 renames are neither creation nor removal | `sockets::a_socket_renamed_…`, `model` |
 //! | 11 an event is not a state | `model`, `sockets::what_is_no_socket_is_ignored`, `sockets::a_name_need_not_be_utf8` |
-//! | 12 events of our own making | `idle.rs` `trap_12_…`, `backend/kernel/tests.rs` `a_bind_is_hinted_at_and_our_own_listing_is_not` |
+//! | 12 events of our own making | `idle.rs` `trap_12_…`, `backend/inotify/tests.rs` and `backend/notify/tests.rs` `a_bind_is_hinted_at_and_our_own_listing_is_not` |
 //! | 13 failure taken for emptiness | `permissions.rs` `trap_13_…`, `exhausted.rs`, `directory::a_path_that_cannot_be_followed_removes_nothing` |
 //! | 14 handlers' lives | `handlers::trap_14_…`, `attach.rs`, `src/attach/posts/tests.rs`, `cancel.rs` `next_tells_all_news_once`; `flow::a_watcher_can_be_dropped_at_any_time`, `shutdown.rs` |
 //! | 15 filesystems that lie, limits | every test here by polling, `faults::trap_15_…`, `src/filesystem.rs`, `scripted::a_backend_that_cannot_arm_leaves_a_watcher_that_looks_often`, `permissions.rs` `trap_15_…`, `shutdown.rs` |
 //!
-//! Here each test runs in all four circumstances, but for `scripted`, whose source of hints is the
-//! test itself, and for the plain view in `flow`.
-//! The tests named above of `permissions.rs`, `namespaces.rs`, `exhausted.rs` and `idle.rs` go through the four by
-//! themselves: what they need (root, a mount, all descriptors, all threads of the process) a program has once.
-//! `backend/kernel/tests.rs` is about the kernel's events, of which polling has none.
+//! Each test here runs in all four settings, except `scripted`, whose source of hints is the test itself, and the
+//! simple interface in `flow`. The tests named above of `permissions.rs`, `namespaces.rs`, `exhausted.rs` and `idle.rs`
+//! go through the four by themselves: what they need (root, a mount, all descriptors, all threads of the process) a
+//! program has once. `backend/notify/tests.rs` is about the kernel's events, of which polling has none.
 //!
-//! And the hangs of others: `cycles::trap_02_…` (a bounded channel, and `watch` by its consumer),
+//! Hangs of other watchers: `cycles::trap_02_…` (a bounded channel, and `watch` by its consumer),
 //! `flow::a_waiting_watcher_lets_other_tasks_run` (a blocking receive in a runtime of one thread),
 //! `flow::a_runtime_can_end_while_a_watcher_waits` (a blocking receive in the runtime's pool).
 
@@ -63,10 +62,10 @@ const LIMIT: Duration = Duration::from_secs(400);
 /// Nothing that is waited for takes so long.
 const SOON: Duration = Duration::from_secs(30);
 
-/// So far away that it plays no part: what is seen with it is seen by events.
+/// So long that it has no effect: whatever is seen with it is seen because of events.
 const NEVER: Duration = Duration::from_secs(86_400);
 
-/// How often those look who are told nothing.
+/// How often to scan without hints.
 const EVERY: Duration = Duration::from_millis(5);
 
 /// Some tests hold a thousand sockets, and in one process there may be several at a time.
@@ -147,7 +146,7 @@ impl Rig {
 
 impl Source {
     fn builder(self, dir: &Path) -> Builder {
-        // Most tests are about files, and leave sockets behind that nobody serves.
+        // Most tests are about files, and leave stale sockets behind.
         let builder = Watcher::builder(dir).safety_interval(NEVER).probing(Probing::Off);
         match self {
             Self::Events => builder,

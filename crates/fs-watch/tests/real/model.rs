@@ -1,4 +1,4 @@
-//! The law of the whole: after `sync`, a consumer knows what the directory holds and who listens.
+//! The law of the whole watcher: after `sync`, a consumer knows what the directory holds and which sockets are live.
 //!
 //! Twelve operations in any order, in a directory that may itself be deleted, made again and exchanged. The truth is asked
 //! of the kernel: `readdir` and `lstat`, and its table of sockets.
@@ -182,7 +182,7 @@ fn check(mirror: &Mirror, rig: &Rig, steps: &[Step]) {
                 let told = told.unwrap_or_else(|| panic!("{path:?} was not told, after {steps:?}"));
                 assert_eq!(mirror.is_ready(path), entry.is_served(), "{path:?} {told:?} after {steps:?}");
             }
-            // Nobody is behind it. It is taken back, or it is too young for that.
+            // No process has it. It is removed, or it is too young for that.
             None => {
                 assert!(!mirror.is_ready(path), "{path:?} after {steps:?}");
                 assert!(

@@ -86,9 +86,9 @@ async fn a_backend_that_keeps_dying_is_left_alone_for_growing_pauses() {
         let died = Instant::now();
         hints.lost();
         let is_told = |mirror: &Mirror| matches!(mirror.trouble, Some(Why::BackendFailed { .. }));
-        // On a machine that stands still for a while the pause is over before anybody has looked.
+        // On a machine that stalls, the pause may end before the first scan.
         mirror.until("it is told or mended", |mirror| is_told(mirror) || mirror.resyncs == resyncs).await;
-        // Nobody hints, but somebody looks.
+        // There are no hints, but there are scans.
         let name = format!("{resyncs}");
         let _listener = rig.bind(&name);
         if is_told(&mirror) {
@@ -192,7 +192,7 @@ async fn a_directory_replaced_between_arming_and_listing_is_armed_again() {
     let rig = rig();
     let armed = Arc::new(Mutex::new(Vec::new()));
     let mirror = Mirror::start(rig.builder().backend(Swapper { dir: rig.dir(), armed: armed.clone() })).await;
-    // Nobody hints, and no look is due for a day.
+    // There are no hints, and no scan is due for a day.
     let again = async {
         while armed.lock().unwrap().len() < 2 {
             tokio::time::sleep(Duration::from_millis(1)).await;

@@ -96,7 +96,7 @@ async fn a_socket_renamed_over_another_replaces_it(rig: Rig) {
     let _old = rig.bind("a");
     let mut mirror = Mirror::start(rig.builder()).await;
     let before = mirror.sockets[&rig.path("a")].clone();
-    // Published as careful servers do it: made under a name nobody looks at, then renamed.
+    // Published as careful servers do it: created under a name that is ignored, and then renamed.
     let _new = rig.bind(".a.new");
     fs::rename(rig.path(".a.new"), rig.path("a")).unwrap();
     let id = before.id();

@@ -100,7 +100,7 @@ pub(crate) struct End {
     /// End after this many messages; what was received beyond them is reported as lost.
     #[arg(long, value_name = "N", value_parser = count)]
     pub(crate) count: Option<u64>,
-    /// Take one connection, and end when it has ended.
+    /// Take one connection, and end when it has ended. One that sends nothing does not count; further ones are not read.
     #[arg(long)]
     pub(crate) once: bool,
     /// End when no message has come for this long (500ms, 10s, 2m). Fails if --count or --once was not reached.

@@ -53,6 +53,8 @@ pub(super) struct Tally {
     pub(super) skipped: AtomicU64,
     pub(super) shortened: AtomicU64,
     pub(super) rejected: AtomicU64,
+    pub(super) unread: AtomicU64,
+    pub(super) failed_sources: AtomicU64,
 }
 
 impl Tally {

@@ -37,6 +37,7 @@ pub(super) struct Printer {
     ledger: Ledger,
     print: Print,
     rebind: bool,
+    once: bool,
     /// Who is admitted to a socket without a file, and to one with.
     access: [String; 2],
     /// How many messages may still be printed.
@@ -55,9 +56,16 @@ pub(super) struct Reports {
 impl Printer {
     pub(super) fn new(args: &Listen) -> Self {
         let ledger = Ledger::new(Arc::default());
-        let (print, rebind, remaining, access) =
-            (args.print, args.rebind, args.end.count, [false, true].map(|has_file| args.admitted(has_file)));
-        Self { output: Output::new(), ledger, print, rebind, access, remaining, started: Instant::now() }
+        Self {
+            output: Output::new(),
+            ledger,
+            print: args.print,
+            rebind: args.rebind,
+            once: args.end.once,
+            access: [false, true].map(|has_file| args.admitted(has_file)),
+            remaining: args.end.count,
+            started: Instant::now(),
+        }
     }
 
     pub(super) fn reports(&self) -> Reports {
@@ -91,7 +99,11 @@ impl Printer {
             Event::Missing { producer, count } => self.missing(&producer, count).await,
             Event::Left(report) => self.left(&report).await,
             Event::Synced(place) => self.watching(&place).await,
-            Event::Trouble { place, error } => self.warning(&place, words::warning(error)).await,
+            Event::Unread { place, connections } => self.unread(&place, connections).await,
+            Event::Trouble { place, error } => {
+                Tally::add(&self.ledger.tally().failed_sources, words::is_failure(&error).into());
+                self.warning(&place, words::warning(error)).await
+            }
             _ => Ok(()),
         }
     }
@@ -229,6 +241,18 @@ impl Printer {
         self.say(&format!("{:>4} ! {words} skipped", producer.id)).await
     }
 
+    async fn unread(&mut self, place: &Place, connections: u64) -> anyhow::Result<()> {
+        Tally::add(&self.ledger.tally().unread, connections);
+        let address = exact_place(place);
+        if self.print.json {
+            return self.object(&Object::Unread { address: AddressText::new(address), connections }).await;
+        }
+        let were =
+            if connections == 1 { "1 connection was".to_owned() } else { format!("{connections} connections were") };
+        let why = if self.once { "--once takes one" } else { "they were waiting when time ran out" };
+        self.say(&format!("mpsr: {}: {were} closed unread: {why}", escaped(&address))).await
+    }
+
     /// After everything of the producer was written or found impossible to write, so that the numbers are final.
     async fn left(&mut self, report: &ProducerReport) -> anyhow::Result<()> {
         self.flush().await?;
@@ -297,6 +321,8 @@ impl Printer {
             bytes,
             rejected: report.rejected,
             shed: report.shed,
+            unread: report.unread,
+            failed_sources: report.failed_sources,
             seconds: report.elapsed.as_secs_f64(),
         };
         if self.print.json {
@@ -356,6 +382,8 @@ impl Reports {
             bytes,
             rejected: read(&self.tally.rejected),
             shed: 0,
+            unread: read(&self.tally.unread),
+            failed_sources: read(&self.tally.failed_sources),
             seconds,
         };
         if self.json {

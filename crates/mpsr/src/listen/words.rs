@@ -1,30 +1,27 @@
 //! Errors of the funnel in the words of this command: what to do here, and with which option.
 
-use std::io;
-
 use anyhow::anyhow;
 use mpsr_server::Error;
 use uds_actor::{Error as Socket, FileKind};
 
+use crate::words;
+
 /// Why `listen` cannot start.
 pub(super) fn start(error: Error) -> anyhow::Error {
-    if let Error::Socket(Socket::ForeignFilesystem { path, filesystem }) = &error {
-        return anyhow!(
-            "cannot listen: {path:?} exists and seems stale, but on this filesystem ({filesystem}) its server may be hidden \
-             from this kernel; remove it yourself, or pass --any-filesystem"
-        );
+    const DOING: &str = "cannot listen";
+    match error {
+        Error::Socket(error) => {
+            let is_directory = matches!(error, Socket::NotASocket { kind: FileKind::Directory, .. });
+            let hint = if is_directory { "; for the sockets in a directory, write dir:/PATH" } else { "" };
+            anyhow!("{}{hint}", words::bind(DOING, &error))
+        }
+        error => anyhow::Error::new(error).context(DOING),
     }
-    let hint = match &error {
-        Error::Socket(Socket::NotASocket { kind: FileKind::Directory, .. }) => {
-            "; for the sockets in a directory, write dir:/PATH"
-        }
-        Error::Socket(Socket::Bind { source, .. }) if source.kind() == io::ErrorKind::ResourceBusy => {
-            "; if the file is a mount point, mount the directory that holds the socket instead"
-        }
-        Error::Socket(Socket::SharedDirectory { .. }) => ", or pass --shared-directory if you trust them",
-        _ => "",
-    };
-    anyhow!("cannot listen: {:#}{hint}", anyhow::Error::new(error))
+}
+
+/// Whether a source has ended with this, or left something behind.
+pub(super) const fn is_failure(error: &Error) -> bool {
+    matches!(error, Error::Undrained { .. } | Error::WatcherEnded | Error::Socket(Socket::Accept { .. }))
 }
 
 /// What is wrong while it runs. A socket in a directory is connected to as soon as that is possible; nothing is asked for.
@@ -36,6 +33,8 @@ pub(super) fn warning(error: Error) -> String {
         Error::Socket(Socket::QueueFull { .. }) => {
             "its accept queue is full: its server is busy or stuck; it is tried again".to_owned()
         }
+        Error::Socket(Socket::WrongType { .. }) => "it is not a stream socket, and is not connected to".to_owned(),
+        Error::Socket(Socket::NotThere { .. }) => "it is not there, or was replaced".to_owned(),
         error => format!("{:#}", anyhow::Error::new(error)),
     }
 }

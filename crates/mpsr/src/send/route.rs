@@ -2,27 +2,29 @@
 
 use std::time::Duration;
 
-use anyhow::{Context as _, anyhow, bail};
+use anyhow::{Context as _, bail};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use tokio::{
     io::Interest,
     net::UnixStream,
     time::{sleep, timeout},
 };
-use uds_actor::{Error, Listener};
+use uds_actor::Listener;
 
-use crate::args::Send;
+use crate::{args::Send, words};
 
 /// Waiting without an end: as long as a clock can count.
 const UNLIMITED: Duration = Duration::from_secs(u32::MAX as u64);
 
-/// A connection to `send --bind` that hangs up within this time is a probe, and gets no message. Whoever wants messages
-/// stays.
+/// A connection to `send --bind` that hangs up within this time is a probe, and gets no message. A receiver stays.
 const PROBE: Duration = Duration::from_millis(20);
 
 /// The pauses before connecting again to a receiver that hung up before anything was sent.
 const FIRST_PAUSE: Duration = Duration::from_millis(10);
 const LAST_PAUSE: Duration = Duration::from_secs(1);
+
+/// What fails when we cannot listen.
+const CANNOT_OFFER: &str = "cannot offer messages";
 
 /// The way to a receiver.
 pub(super) struct Route<'a> {
@@ -39,7 +41,7 @@ impl<'a> Route<'a> {
             true => {
                 let bind = args.file.apply(args.socket.bind());
                 let bind = args.access.admit().map_or(bind.clone(), |admit| bind.admit(admit));
-                Some(bind.listen().context("cannot offer messages")?)
+                Some(bind.listen().map_err(|error| words::bind(CANNOT_OFFER, &error))?)
             }
             false => None,
         };
@@ -70,12 +72,7 @@ impl<'a> Route<'a> {
 
     async fn connect(&self, time: Duration) -> anyhow::Result<UnixStream> {
         let connected = self.args.socket.connect().deadline(time).connect().await;
-        connected.map_err(|error| match error {
-            Error::NotThere { .. } | Error::NobodyListening { .. } | Error::QueueFull { .. } if time.is_zero() => {
-                anyhow!("cannot send: {error} with --wait SECONDS")
-            }
-            error => anyhow::Error::new(error).context("cannot send"),
-        })
+        connected.map_err(|error| words::connect(error, !time.is_zero()))
     }
 
     async fn accept(&mut self) -> anyhow::Result<UnixStream> {
@@ -92,7 +89,7 @@ impl<'a> Route<'a> {
 /// Waits for a connection that stays.
 async fn accept(listener: &mut Listener) -> anyhow::Result<UnixStream> {
     loop {
-        let (stream, _) = listener.accept().await.context("cannot offer messages")?;
+        let (stream, _) = listener.accept().await.context(CANNOT_OFFER)?;
         if !is_probe(&stream).await {
             return Ok(stream);
         }

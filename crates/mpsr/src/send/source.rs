@@ -1,10 +1,19 @@
 //! The messages to send, in order: the arguments, or standard input.
 
-use std::{collections::VecDeque, ffi::OsString, os::unix::ffi::OsStrExt as _, sync::Arc};
+use std::{
+    collections::VecDeque,
+    ffi::OsString,
+    os::unix::ffi::OsStrExt as _,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+};
 
 use anyhow::Context as _;
 use frame_codec::{Batch, BatchBuilder, Decoder, Delimited, Fixed, Framing, Raw};
 
+use super::count;
 use crate::{
     args::{Division, Send},
     input::Input,
@@ -22,7 +31,29 @@ pub(super) struct Source {
     place: usize,
     /// How many messages there will be at most.
     limit: u64,
+    /// Bytes of messages that are no longer in the window.
+    forgotten: u64,
+    progress: Arc<Progress>,
+}
+
+/// How far the cursor has come, readable from another task.
+#[derive(Debug)]
+pub(super) struct Progress {
     unit: Unit,
+    messages: AtomicU64,
+    bytes: AtomicU64,
+}
+
+impl Progress {
+    /// What is in front of the cursor, in words.
+    pub(super) fn to_words(&self) -> String {
+        // Statistics: nothing is ordered by them.
+        let [messages, bytes] = [&self.messages, &self.bytes].map(|counter| counter.load(Ordering::Relaxed));
+        match self.unit {
+            Unit::Bytes => count(bytes, "byte", "bytes"),
+            _ => count(messages, "message", "messages"),
+        }
+    }
 }
 
 /// What messages are called.
@@ -52,11 +83,16 @@ impl Source {
             (None, VecDeque::from([arguments(&args.messages)]), Unit::Arguments)
         };
         let limit = args.count.unwrap_or(u64::MAX);
-        Self { input, window, first: 0, next: 0, batch: 0, place: 0, limit, unit }
+        let progress = Arc::new(Progress { unit, messages: AtomicU64::new(0), bytes: AtomicU64::new(0) });
+        Self { input, window, first: 0, next: 0, batch: 0, place: 0, limit, forgotten: 0, progress }
     }
 
-    pub(super) const fn unit(&self) -> Unit {
-        self.unit
+    pub(super) fn unit(&self) -> Unit {
+        self.progress.unit
+    }
+
+    pub(super) const fn progress(&self) -> &Arc<Progress> {
+        &self.progress
     }
 
     /// How many messages are known: all of them once the input has ended.
@@ -82,7 +118,10 @@ impl Source {
 
     /// Moves on to the message behind.
     pub(super) fn advance(&mut self) {
+        let bytes = self.current().map_or(0, <[u8]>::len) as u64;
+        self.progress.bytes.fetch_add(bytes, Ordering::Relaxed);
         self.next += 1;
+        self.progress.messages.store(self.next, Ordering::Relaxed);
         self.place += 1;
         if self.window.get(self.batch).is_some_and(|batch| self.place >= batch.len()) {
             (self.batch, self.place) = (self.batch + 1, 0);
@@ -92,6 +131,8 @@ impl Source {
     /// Goes back to the message with this number, which is in the window.
     pub(super) fn rewind(&mut self, number: u64) {
         (self.next, self.batch, self.place) = (self.first, 0, 0);
+        self.progress.messages.store(self.first, Ordering::Relaxed);
+        self.progress.bytes.store(self.forgotten, Ordering::Relaxed);
         while self.next < number && self.window.get(self.batch).is_some() {
             self.advance();
         }
@@ -106,6 +147,7 @@ impl Source {
         {
             behind -= oldest.byte_len();
             self.first += oldest.len() as u64;
+            self.forgotten += oldest.byte_len() as u64;
             self.window.pop_front();
             self.batch -= 1;
         }
@@ -147,7 +189,7 @@ impl Source {
 
     /// What to call the message with this number.
     pub(super) fn describe(&self, number: u64) -> String {
-        match self.unit {
+        match self.progress.unit {
             Unit::Arguments => format!("message {}", number + 1),
             Unit::Lines => format!("line {} of standard input", number + 1),
             Unit::Records => format!("message {} of standard input", number + 1),

@@ -1,10 +1,17 @@
 //! Ends other than a signal: a count of messages, one connection, a time without messages.
 
 use std::{
-    io::{Read as _, Write as _},
-    os::unix::net::UnixStream,
+    fs,
+    io::{ErrorKind, Read as _, Write as _},
+    os::{fd::OwnedFd, unix::net::UnixStream},
+    path::Path,
     process::Stdio,
     time::{Duration, Instant},
+};
+
+use rustix::{
+    net::{Shutdown, shutdown},
+    process::{PidfdFlags, PidfdGetfdFlags, pidfd_getfd, pidfd_open},
 };
 
 use crate::{
@@ -13,7 +20,7 @@ use crate::{
 };
 
 /// Runs `listen` with these arguments until it ends by itself, while `produce` does what producers do.
-fn run(arguments: &[&str], produce: impl FnOnce(&std::path::Path)) -> Ended {
+fn run(arguments: &[&str], produce: impl FnOnce(&Path)) -> Ended {
     let directory = directory();
     let path = directory.path().join("in.sock");
     let mut command = mpsr(["listen", &unix(&path)]);
@@ -48,15 +55,37 @@ fn count_ends_it_after_so_many_messages() {
 #[test]
 fn once_ends_it_after_one_connection_and_turns_the_others_away() {
     let ended = run(&["--once"], |path| {
-        let mut first = UnixStream::connect(path).unwrap();
-        first.write_all(b"mine\n").unwrap();
-        let mut second = UnixStream::connect(path).unwrap();
+        let [mut first, mut second] = [0; 2].map(|_| UnixStream::connect(path).unwrap());
+        // It waits, with its message, before anything of the first was read.
         second.write_all(b"too late\n").unwrap();
-        drop(first);
-        // It ends, or is reset because its message was not read.
-        let _ = second.read(&mut [0]);
+        first.write_all(b"mine\n").unwrap();
+        // Its end is a reset, because its message was not read.
+        assert_eq!(second.read(&mut [0]).unwrap_err().kind(), ErrorKind::ConnectionReset);
+        // No other can come any more, while the first goes on.
+        let began = Instant::now();
+        while path.exists() {
+            assert!(began.elapsed() < Duration::from_secs(20), "the name is still there");
+            std::thread::yield_now();
+        }
+        first.write_all(b"and mine\n").unwrap();
+    });
+    assert_eq!((ended.code, &ended.stdout[..]), (Some(0), &b"mine\nand mine\n"[..]), "{}", ended.stderr);
+    assert!(ended.stderr.contains("1 connection was closed unread: --once takes one"), "{}", ended.stderr);
+    let report = "received 2 messages from 1 producer, delivered 2, truncated 0, lost 0, closed 1 connection unread";
+    assert!(ended.stderr.contains(report), "{}", ended.stderr);
+}
+
+#[test]
+fn once_is_not_used_up_by_a_connection_that_sends_nothing() {
+    let ended = run(&["--once"], |path| {
+        for _ in 0..3 {
+            drop(UnixStream::connect(path).unwrap());
+        }
+        UnixStream::connect(path).unwrap().write_all(b"mine\n").unwrap();
     });
     assert_eq!((ended.code, &ended.stdout[..]), (Some(0), &b"mine\n"[..]), "{}", ended.stderr);
+    let report = "received 1 message from 4 producers, delivered 1, truncated 0, lost 0 in";
+    assert!(ended.stderr.contains(report), "{}", ended.stderr);
 }
 
 #[test]
@@ -66,6 +95,40 @@ fn once_fails_if_the_connection_ends_before_the_count_is_reached() {
     });
     assert_eq!((ended.code, &ended.stdout[..]), (Some(1), &b"1\n2\n"[..]), "{}", ended.stderr);
     assert!(ended.stderr.contains("the connection has ended: 2 of 3"), "{}", ended.stderr);
+}
+
+/// A second descriptor of the socket on which this process listens, as a supervisor that passed it has.
+fn listening_socket(listen: &Running, path: &Path) -> OwnedFd {
+    let table = fs::read_to_string("/proc/net/unix").unwrap();
+    let lines = table.lines().map(|line| line.split_whitespace().collect::<Vec<_>>());
+    let inodes: Vec<_> = lines
+        .filter(|fields| fields.get(3) == Some(&"00010000") && fields.get(7) == path.to_str().as_ref())
+        .map(|fields| format!("socket:[{}]", fields[6]))
+        .collect();
+    let descriptors = fs::read_dir(format!("/proc/{}/fd", listen.pid())).unwrap().map(|entry| entry.unwrap());
+    let number = descriptors
+        .filter(|entry| fs::read_link(entry.path()).is_ok_and(|target| target.to_str() == Some(&inodes[0])))
+        .map(|entry| entry.file_name().to_str().unwrap().parse().unwrap())
+        .next()
+        .expect("it listens");
+    let process = pidfd_open(listen.as_pid(), PidfdFlags::empty()).unwrap();
+    pidfd_getfd(process, number, PidfdGetfdFlags::empty()).unwrap()
+}
+
+#[test]
+fn a_listener_that_breaks_ends_it_with_a_failure() {
+    let directory = directory();
+    let path = directory.path().join("in.sock");
+    let mut command = mpsr(["listen", &unix(&path)]);
+    let mut listen = Running::start(command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()));
+    let stderr = listen.stderr();
+    assert_eq!(stderr.next(), Some(format!("listening on {}", unix(&path))));
+    shutdown(listening_socket(&listen, &path), Shutdown::Read).unwrap();
+    assert_eq!(listen.wait(), Some(1));
+    let [trouble, report, error] = &stderr.rest()[..] else { panic!("not three lines") };
+    assert!(trouble.starts_with(&format!("mpsr: {}: could not accept", unix(&path))), "{trouble}");
+    assert!(report.contains("lost 0, 1 source failed in"), "{report}");
+    assert_eq!(error, "mpsr: every source of messages has failed");
 }
 
 #[test]

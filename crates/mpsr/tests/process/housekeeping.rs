@@ -184,9 +184,9 @@ fn what_can_be_neither_listed_nor_swept_is_said() {
     leave(&directory.path().join("socket"));
     fs::write(directory.path().join("file"), "").unwrap();
     for (command, name, word) in [
-        ("ls", "none", "no directory at"),
+        ("ls", "none", "there is no"),
         ("ls", "file", "neither a socket nor a directory"),
-        ("sweep", "none", "no directory at"),
+        ("sweep", "none", "there is no"),
         ("sweep", "socket", "is not a directory"),
     ] {
         let ended = ran(&[command], &directory.path().join(name));

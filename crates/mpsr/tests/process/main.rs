@@ -24,6 +24,7 @@ mod refusals;
 mod reset;
 mod running;
 mod send_options;
+mod send_signals;
 mod sending;
 mod signals;
 mod streams;

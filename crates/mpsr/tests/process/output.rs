@@ -53,6 +53,7 @@ fn each_event_has_its_documented_fields() {
         "bytes",
         "delivered",
         "event",
+        "failed_sources",
         "lost",
         "producers",
         "reason",
@@ -63,6 +64,7 @@ fn each_event_has_its_documented_fields() {
         "shortened",
         "skipped",
         "truncated",
+        "unread",
         "unterminated",
     ];
     assert_eq!(fields(&end.report), report);

@@ -5,13 +5,15 @@ use std::{
     io::{Read as _, Write as _},
     net::Shutdown,
     os::unix::net::UnixStream,
-    process::Command,
+    process::{Command, Stdio},
     thread,
 };
 
+use rustix::process::Signal;
+
 use crate::{
     listen::{Listen, directory, of_kind, texts, unix},
-    running::LIMIT,
+    running::{LIMIT, Running},
 };
 
 /// Time on a processor that this process has used, in hundredths of a second (`proc_pid_stat(5)`).
@@ -108,6 +110,41 @@ fn with_few_descriptors_those_who_still_wait_at_the_end_are_heard() {
     end.assert_account(40, 40, 0);
     assert_eq!(end.report["shed"], 0);
     drop(clients);
+}
+
+#[test]
+fn those_for_whom_there_is_no_time_at_the_end_are_counted_and_told_and_make_it_a_failure() {
+    let directory = directory();
+    let path = directory.path().join("in.sock");
+    let script = format!("ulimit {FEW}; exec {} listen --drain 0 {}", env!("CARGO_BIN_EXE_mpsr"), unix(&path));
+    let mut command = Command::new("sh");
+    command.args(["-c", &script]).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
+    let mut listen = Running::start(&mut command);
+    let stderr = listen.stderr();
+    assert_eq!(stderr.next(), Some(format!("listening on {}", unix(&path))));
+    // The first few have all the slots there are, and stay. No time is left for hundreds of others.
+    let clients: Vec<_> = (0..300)
+        .map(|client| {
+            let mut stream = UnixStream::connect(&path).unwrap();
+            writeln!(stream, "{client}").unwrap();
+            stream
+        })
+        .collect();
+    while !stderr.next().expect("it runs").contains(" + ") {}
+    listen.signal(Signal::TERM);
+    assert_eq!(listen.wait(), Some(1));
+    let said = stderr.rest();
+    // What a client that was heard sent is not taken back; the others are reset.
+    let (heard, reset): (Vec<_>, Vec<_>) =
+        clients.into_iter().partition(|mut client| client.read(&mut [0]).is_ok_and(|length| length == 0));
+    assert!(!heard.is_empty() && reset.len() > 1, "{} and {}", heard.len(), reset.len());
+    let number = reset.len();
+    let told = format!("mpsr: {}: {number} connections were closed unread: they were waiting when", unix(&path));
+    assert!(said.iter().any(|line| line.starts_with(&told)), "{told}: {said:?}");
+    let report =
+        format!("received {0} messages from {0} producers, delivered {0}, truncated 0, lost 0, closed", heard.len());
+    assert!(said.iter().any(|line| line.starts_with(&format!("{report} {number} connections unread"))), "{said:?}");
+    assert_eq!(said.last(), Some(&format!("mpsr: {number} connections were closed unread")));
 }
 
 #[test]

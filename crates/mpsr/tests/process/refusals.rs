@@ -5,7 +5,7 @@ use std::{
     io::{Read as _, Write as _},
     os::unix::{
         fs::{FileTypeExt as _, PermissionsExt as _},
-        net::{UnixListener, UnixStream},
+        net::{UnixDatagram, UnixListener, UnixStream},
     },
     path::Path,
     process::Stdio,
@@ -14,7 +14,7 @@ use std::{
 use rustix::process::Signal;
 
 use crate::{
-    listen::{Listen, directory, of_kind, texts, unix},
+    listen::{Listen, bound, directory, of_kind, texts, unix},
     running::{Ended, Running, finish, mpsr},
 };
 
@@ -113,6 +113,70 @@ fn what_is_not_a_socket_is_left_alone() {
     std::os::unix::fs::symlink(&file, &link).unwrap();
     assert_refused(&["listen", &unix(&link)], 1, &["is a symbolic link"]);
     assert_eq!(fs::read(&link).unwrap(), b"precious");
+}
+
+/// What each command says of each kind of file that it cannot use, in full: no advice that does not fit.
+#[test]
+fn what_is_wrong_is_said_in_words_that_fit_the_command() {
+    let directory = directory();
+    let path = |name: &str| directory.path().join(name).to_str().unwrap().to_owned();
+    fs::write(path("file"), "").unwrap();
+    fs::create_dir(path("dir")).unwrap();
+    std::os::unix::fs::symlink("nowhere", path("dangling")).unwrap();
+    let _datagrams = UnixDatagram::bind(path("dgram")).unwrap();
+    let _bound = bound(&directory.path().join("bound"));
+    let _served = UnixListener::bind(path("served")).unwrap();
+    for (arguments, name, words) in [
+        (&["send"][..], "file", "cannot send: \"{}\" is a regular file, not a socket"),
+        (&["send"], "dir", "cannot send: \"{}\" is a directory; name one of the sockets in it"),
+        (&["send"], "dangling", "cannot send: there is no \"{}\"; start its server, or wait for it with --wait TIME"),
+        (&["send"], "none", "cannot send: there is no \"{}\"; start its server, or wait for it with --wait TIME"),
+        (&["send"], "dgram", "cannot send: unix:{} is not a stream socket, and send can use no other kind"),
+        (
+            &["send"],
+            "bound",
+            "cannot send: nobody is listening on unix:{}; start its server, or wait for it with --wait TIME",
+        ),
+        (&["send", "--bind"], "served", "cannot offer messages: \"{}\" is taken: the socket is served"),
+        (&["send", "--bind"], "dgram", "cannot offer messages: \"{}\" is taken: the socket is served"),
+        (
+            &["send", "--bind"],
+            "bound",
+            "cannot offer messages: \"{}\" is taken: the socket is bound, and its owner is not listening yet",
+        ),
+        (&["listen"], "served", "cannot listen: \"{}\" is taken: the socket is served"),
+        (&["listen"], "dgram", "cannot listen: \"{}\" is taken: the socket is served"),
+        (&["ls"], "none", "cannot list: there is no \"{}\""),
+        (&["ls"], "dangling", "cannot list: there is no \"{}\""),
+        (&["ls"], "file", "cannot list: \"{}\" is neither a socket nor a directory"),
+        (&["sweep"], "none", "cannot sweep: there is no \"{}\""),
+        (&["sweep"], "served", "cannot sweep: \"{}\" is not a directory: name the directory that holds the sockets"),
+        (&["watch"], "none", "cannot watch: no directory at \"{}\": create it first"),
+        (&["watch"], "served", "cannot watch: \"{}\" is not a directory: name the directory that holds the sockets"),
+    ] {
+        let ended = finish(mpsr(arguments.iter().copied()).arg(path(name)).stdin(Stdio::null()), b"");
+        assert_eq!(ended.stderr, format!("mpsr: {}\n", words.replace("{}", &path(name))), "{arguments:?} {name}");
+        assert_eq!((ended.code, &ended.stdout[..]), (Some(1), &b""[..]), "{arguments:?} {name}");
+    }
+    let below = path("no") + "/x";
+    let no_directory = format!("there is no directory \"{}\" for a socket to be in; create it first", path("no"));
+    for (arguments, doing) in [(&["listen"][..], "cannot listen"), (&["send", "--bind"], "cannot offer messages")] {
+        let ended = finish(mpsr(arguments.iter().copied()).arg(&below).stdin(Stdio::null()), b"");
+        assert_eq!((ended.code, ended.stderr), (Some(1), format!("mpsr: {doing}: {no_directory}\n")));
+    }
+}
+
+#[test]
+fn help_that_cannot_be_written_is_a_failure() {
+    let full = || fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+    for arguments in [&["--help"][..], &["--version"], &["listen", "-h"]] {
+        assert_eq!(
+            mpsr(arguments).stdout(full()).stderr(Stdio::null()).status().unwrap().code(),
+            Some(1),
+            "{arguments:?}"
+        );
+    }
+    assert_eq!(mpsr(["listen"]).stderr(full()).status().unwrap().code(), Some(2));
 }
 
 #[test]

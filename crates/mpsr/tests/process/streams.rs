@@ -18,7 +18,7 @@ use serde_json::Value;
 
 use crate::{
     listen::{directory, unix},
-    running::{Running, eventually, finish, listened_on, mpsr},
+    running::{Running, all, eventually, finish, listened_on, mpsr},
 };
 
 /// Lines of different lengths that say where they belong.
@@ -190,4 +190,43 @@ fn standard_error_that_is_closed_does_no_harm() {
     assert_eq!(stdout.next().as_deref(), Some("through"));
     listen.signal(Signal::TERM);
     assert_eq!(listen.wait(), Some(0));
+}
+
+/// Descriptors 0, 1 and 2 may be closed at the start, in any combination. No socket may get one of these numbers, or notes and
+/// messages would be written to peers.
+#[test]
+fn standard_streams_that_are_closed_do_no_harm_whatever_the_address() {
+    for closed in ["<&-", "2>&-", "<&- 2>&-", ">&-", "<&- >&- 2>&-"] {
+        let directory = directory();
+        let sockets = directory.path().join("sockets");
+        fs::create_dir(&sockets).unwrap();
+        let (path, offered) = (directory.path().join("in.sock"), sockets.join("offered.sock"));
+        let name = format!("unix:@mpsr-test-{}", std::process::id());
+        // Two that connect, one that is connected to; and the report when all of them have come.
+        let program = env!("CARGO_BIN_EXE_mpsr");
+        let places = format!("{} {name} dir:{}", unix(&path), sockets.display());
+        let script = format!("exec {program} listen {places} --count 3 --timeout 30s --drain 0.1 {closed}");
+        let mut command = Command::new("sh");
+        command.args(["-c", &script]).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut listen = Running::start(&mut command);
+        let (stdout, stderr) = (all(listen.child().stdout.take()), all(listen.child().stderr.take()));
+        listened_on(&path);
+        for (send, message) in [
+            (format!("{program} send {} by-path", unix(&path)), "by-path"),
+            (format!("{program} send {name} by-name"), "by-name"),
+            (format!("{program} send --bind {} offered", unix(&offered)), "offered"),
+        ] {
+            let sent = Command::new("sh").args(["-c", &format!("exec {send} {closed}")]).output().unwrap();
+            assert_eq!(sent.status.code(), Some(0), "{closed}: {message}: {sent:?}");
+            assert_eq!(sent.stdout, b"", "{closed}: {message}");
+        }
+        assert_eq!(listen.wait(), Some(0), "{closed}");
+        let (stdout, stderr) = (stdout.join().unwrap(), String::from_utf8(stderr.join().unwrap()).unwrap());
+        // What is closed counts as /dev/null, which takes everything.
+        let printed =
+            if closed.contains(" >&-") || closed.starts_with(">&-") { "" } else { "by-path\nby-name\noffered\n" };
+        assert_eq!(String::from_utf8_lossy(&stdout), printed, "{closed}");
+        let report = "received 3 messages from 3 producers, delivered 3, truncated 0, lost 0 in";
+        assert_eq!(stderr.contains(report), !closed.contains("2>&-"), "{closed}: {stderr}");
+    }
 }

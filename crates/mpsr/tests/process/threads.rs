@@ -74,3 +74,37 @@ fn without_threads_it_works_or_fails_with_words() {
         assert!(ended.stderr.contains("thread") && !ended.stderr.contains("panicked"), "{arguments}: {ended:?}");
     }
 }
+
+/// As `ulimit -s` sets it, in KiB: the least with which a program starts at all, and more.
+const STACKS: [u64; 4] = [64, 128, 256, 1024];
+
+#[test]
+fn a_small_stack_is_enough() {
+    let Some(prlimit) = find_or_skip("a_small_stack_is_enough", "prlimit") else { return };
+    for kib in STACKS {
+        let top = tempfile::tempdir().unwrap();
+        let limited = |arguments: &[&str]| {
+            let mut command = Command::new(&prlimit);
+            command.arg(format!("--stack={}", kib * 1024)).arg(env!("CARGO_BIN_EXE_mpsr")).args(arguments);
+            command.current_dir(top.path());
+            command
+        };
+        let mut listen = Running::start(
+            limited(&["listen", "in.sock"]).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()),
+        );
+        let (stdout, stderr) = (listen.stdout(), listen.stderr());
+        eventually("it listens", || is_listened_on(&top.path().join("in.sock")) || listen.has_ended());
+        let sent = finish(&mut limited(&["send", "in.sock", "hello"]), b"");
+        assert_eq!(sent.code, Some(0), "{kib} KiB: {} {:?}", sent.stderr, stderr.rest());
+        assert_eq!(stdout.next().as_deref(), Some("hello"), "{kib} KiB");
+        let shown = finish(&mut limited(&["ls"]), b"");
+        assert!(
+            shown.code == Some(0) && String::from_utf8_lossy(&shown.stdout).contains("in.sock"),
+            "{kib} KiB: {shown:?}"
+        );
+        listen.signal(Signal::TERM);
+        assert_eq!(listen.wait(), Some(0), "{kib} KiB");
+        assert_eq!(finish(&mut limited(&["listen", "--help"]), b"").code, Some(0), "{kib} KiB");
+        assert_eq!(finish(&mut limited(&["--nonsense"]), b"").code, Some(2), "{kib} KiB");
+    }
+}

@@ -17,20 +17,21 @@ use crate::{
     report::Report,
 };
 
-/// What is left of a [`Driver`] between two connections: the calls that were made and not sent, the protocol's state, and
-/// what the [`Handle`]s hold on to.
+/// A [`Driver`] without its connection: the calls that were made and not sent, the protocol's state, and what the
+/// [`Handle`]s share.
 ///
-/// When it is dropped, every call that waits fails, and so does every later one.
+/// When it is dropped, every pending call fails, and so does every later one.
 pub struct Detached<P: Protocol> {
     pub(super) shared: Arc<Shared<P>>,
-    /// What arrived and was not given out yet, in the order of arrival.
+    /// What arrived and was not delivered yet, in the order of arrival.
     pub(super) outputs: VecDeque<Output<P, Answers<P>>>,
-    /// As its maker wanted them, whatever a connection allows.
+    /// As you set them, regardless of the limits of a connection.
     pub(super) limits: Limits,
 }
 
 impl<P: Protocol> Detached<P> {
-    /// Calls without a connection yet, and the first handle to make some. They are kept until there is one.
+    /// A protocol without a connection yet, and the first handle to make calls with. Calls are kept until there is a
+    /// connection.
     pub fn new(framing: impl Framing + Send + Sync + 'static, protocol: P, limits: Limits) -> (Self, Handle<P>) {
         let mut mux = Mux::new(framing, protocol, limits);
         mux.handle_disconnect(Unsent::Keep);
@@ -38,7 +39,7 @@ impl<P: Protocol> Detached<P> {
         (Self { shared: Arc::clone(&shared), outputs: VecDeque::new(), limits }, Handle::new(shared))
     }
 
-    /// Goes on with a stream on which nothing was said yet. `frames` bounds what the peer may send in one frame.
+    /// Continues on a stream that has not been used yet. `frames` bounds what the peer may send in one frame.
     pub fn attach<S: AsyncRead + AsyncWrite + Unpin>(self, stream: S, frames: frame_codec::Limits) -> Driver<S, P> {
         Driver::begin(stream, frames, self)
     }
@@ -48,17 +49,17 @@ impl<P: Protocol> Detached<P> {
         change(self.shared.lock().protocol_mut())
     }
 
-    /// Says anew what becomes of the calls that wait: with [`Unsent::Fail`] they fail now, and later ones at once.
+    /// Changes what happens to pending calls: with [`Unsent::Fail`] they fail now, and later ones fail at once.
     pub fn set_unsent(&mut self, unsent: Unsent) {
         self.end(unsent);
     }
 
-    /// When [`handle_timeout`](Self::handle_timeout) is to be called at the latest, because the deadline of a call passes.
+    /// When to call [`handle_timeout`](Self::handle_timeout) at the latest, because the deadline of a call passes.
     pub fn poll_timeout(&self) -> Option<std::time::Instant> {
         self.shared.lock().poll_timeout()
     }
 
-    /// Fails the calls whose deadline has passed; without a connection, this is for the owner to do.
+    /// Fails the calls whose deadline has passed. Without a connection, you must do this yourself.
     pub fn handle_timeout(&mut self, now: std::time::Instant) {
         {
             let mut mux = self.shared.lock();
@@ -69,7 +70,7 @@ impl<P: Protocol> Detached<P> {
         self.shared.room.wake_all();
     }
 
-    /// Waits until a handle has made a call, or the last handle is gone; it can return without either.
+    /// Waits until a handle has made a call, or the last handle is gone. It can also return without either.
     ///
     /// # Cancel safety
     ///
@@ -88,7 +89,7 @@ impl<P: Protocol> Detached<P> {
         self.shared.lock().waiting()
     }
 
-    /// What became of the calls so far.
+    /// What has happened to the calls so far.
     pub fn report(&self) -> Report {
         self.shared.lock().report()
     }
@@ -110,7 +111,7 @@ impl<P: Protocol> Detached<P> {
             mux.handle_disconnect(unsent);
             self.outputs.extend(std::iter::from_fn(|| mux.poll_output()));
         }
-        // Events that were not asked for any more have no taker.
+        // Events that answer no request have no receiver any more.
         while self.deliver().is_some() {}
         self.shared.room.wake_all();
     }

@@ -22,10 +22,10 @@ use crate::{
 /// Where an answer goes.
 pub(super) type Answers<P> = oneshot::Sender<ReplyResult<P>>;
 
-/// What a driver, its handles and their calls have in common. It outlives connections.
+/// What a driver, its handles and their calls share. It outlives connections.
 pub(super) struct Shared<P: Protocol> {
     mux: Mutex<Mux<P, Answers<P>>>,
-    /// Wakes the driver: there is something to write, or a deadline to look after, or the last handle is gone.
+    /// Wakes the driver: there is something to write, a new deadline, or the last handle is gone.
     pub(super) wake: Notify,
     /// No handle is left.
     pub(super) hung_up: AtomicBool,
@@ -68,7 +68,7 @@ impl<P: Protocol> Shared<P> {
         self.mux.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Makes a call, and lets no other follow if it is the last.
+    /// Makes a call. If it is the last, later calls are rejected.
     pub(super) fn queue<C: Call<Protocol = P>>(
         shared: &Arc<Self>,
         call: &C,
@@ -78,7 +78,7 @@ impl<P: Protocol> Shared<P> {
         let (waiter, answer) = oneshot::channel();
         let (outcome, wake) = {
             let mut mux = shared.lock();
-            // A driver that has been woken, and has not looked yet, needs not be woken again.
+            // If the driver was woken and has not run yet, it need not be woken again.
             let before = (mux.has_transmit(), mux.poll_timeout());
             let outcome = mux.request_with(call, options, waiter);
             if last && outcome.is_ok() {
@@ -97,7 +97,7 @@ impl<P: Protocol> Shared<P> {
         }
     }
 
-    /// Hands answers to their callers, outside of the lock; events are for the caller.
+    /// Hands answers to their callers, outside the lock; returns an event to the caller of this function.
     pub(super) fn deliver(output: Output<P, Answers<P>>) -> Option<P::Event> {
         match output {
             Output::Event(event) => Some(event),
@@ -110,10 +110,10 @@ impl<P: Protocol> Shared<P> {
     }
 }
 
-/// Makes calls. Clones are cheap and share the connection; dropping the last one lets the connection end.
+/// Makes calls. Clones are cheap and share the connection; after the last one is dropped, the connection can end.
 ///
-/// A handle outlives connections: calls made while there is none wait for the next one, or fail, as the
-/// [driver's](crate::Driver::detach) owner decides.
+/// A handle outlives connections. Calls made while there is no connection wait for the next one, or fail, as the owner
+/// of the [driver](crate::Driver::detach) decides.
 pub struct Handle<P: Protocol> {
     held: Arc<Held<P>>,
 }
@@ -139,18 +139,18 @@ impl<P: Protocol> Handle<P> {
         &self.held.shared
     }
 
-    /// Makes a call. The request is queued before this returns: the order of calls is the order of requests, whenever and
-    /// wherever the futures are polled.
+    /// Makes a call. The request is queued before this returns, so requests go out in the order of the calls, whenever
+    /// and wherever the futures are polled.
     pub fn call<C: Call<Protocol = P>>(&self, call: &C) -> Pending<P, C::Reply> {
         self.call_with(call, Options::new())
     }
 
-    /// As [`call`](Self::call), with a place in the order, a deadline, or beyond the limits.
+    /// Like [`call`](Self::call), with a place in the order, a deadline, or beyond the limits.
     pub fn call_with<C: Call<Protocol = P>>(&self, call: &C, options: Options) -> Pending<P, C::Reply> {
         Shared::queue(&self.held.shared, call, options, false)
     }
 
-    /// Makes the last call: as [`call`](Self::call), and every call after it, on any handle, fails with
+    /// Makes the last call: like [`call`](Self::call), but every later call, on any handle, fails with
     /// [`Error::Finished`](crate::Error::Finished).
     pub fn call_last<C: Call<Protocol = P>>(&self, call: &C) -> Pending<P, C::Reply> {
         Shared::queue(&self.held.shared, call, Options::new(), true)
@@ -161,17 +161,17 @@ impl<P: Protocol> Handle<P> {
         read(self.held.shared.lock().protocol())
     }
 
-    /// Changes the protocol's state. Do little in `change`: every caller and the driver wait for it.
+    /// Changes the protocol's state. Keep `change` short: every caller and the driver wait for it.
     pub fn with_protocol_mut<T>(&self, change: impl FnOnce(&mut P) -> T) -> T {
         change(self.held.shared.lock().protocol_mut())
     }
 
-    /// What became of the calls so far.
+    /// What has happened to the calls so far.
     pub fn report(&self) -> Report {
         self.held.shared.lock().report()
     }
 
-    /// Calls that wait for their replies, cancelled ones included.
+    /// Pending calls, including cancelled ones.
     pub fn waiting(&self) -> usize {
         self.held.shared.lock().waiting()
     }

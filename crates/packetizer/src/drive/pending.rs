@@ -20,12 +20,13 @@ use crate::{
 
 /// A call that was made.
 ///
-/// The reply is decoded here, when the future is polled, and not in the driver: a large one keeps nobody else waiting.
+/// The reply is decoded here, when the future is polled, and not in the driver, so a large reply delays only its own
+/// caller.
 ///
 /// # Cancel safety
 ///
-/// May be dropped at any time. The request goes out all the same (it was queued when the call was made), its reply is
-/// settled and thrown away when it comes, and no other call notices.
+/// You may drop it at any time. The request still goes out (it was queued when the call was made), its reply is settled
+/// and discarded when it comes, and other calls are not affected.
 #[must_use = "the request is on its way, but only awaiting it says what became of it"]
 pub struct Pending<P: Protocol, R> {
     state: State<P>,
@@ -54,7 +55,7 @@ impl<P: Protocol, R> Pending<P, R> {
     }
 }
 
-// Nothing in it is ever pinned in place.
+// No field is ever pinned in place.
 impl<P: Protocol, R> Unpin for Pending<P, R> {}
 
 impl<P: Protocol, R> Future for Pending<P, R> {
@@ -64,7 +65,8 @@ impl<P: Protocol, R> Future for Pending<P, R> {
         let result = match &mut self.state {
             State::Waiting { answer, .. } => match ready!(Pin::new(answer).poll(cx)) {
                 Ok(result) => result,
-                // The driver answers every call, at the latest when it is dropped; but it panicked over this very reply.
+                // The driver answers every call, at the latest when it is dropped. It must have panicked over this very
+                // reply.
                 Err(_) => Err(Error::MaybeExecuted),
             },
             State::Rejected(_) | State::Done => Err(Error::MaybeExecuted),
@@ -87,7 +89,7 @@ impl<P: Protocol, R> Drop for Pending<P, R> {
     fn drop(&mut self) {
         if let State::Waiting { id, shared, .. } = &self.state {
             let waiter = shared.lock().cancel(*id);
-            drop(waiter); // outside of the lock
+            drop(waiter); // outside the lock
         }
     }
 }

@@ -18,8 +18,8 @@ use crate::{
 /// A [`Handle`] for tower's middleware: any [`Call`] of the protocol is a request.
 ///
 /// [`poll_ready`](tower::Service::poll_ready) waits while [`max_calls`](crate::Limits::max_calls) or
-/// [`max_outbox`](crate::Limits::max_outbox) is reached, and reserves a place, so the call that follows is not turned away
-/// for want of room. Calls made on plain handles do not respect reservations.
+/// [`max_outbox`](crate::Limits::max_outbox) is reached, and reserves a place, so that the call that follows is not
+/// rejected for lack of room. Calls made on plain handles do not respect reservations.
 pub struct Service<P: Protocol> {
     handle: Handle<P>,
     options: Options,
@@ -27,8 +27,8 @@ pub struct Service<P: Protocol> {
 }
 
 impl<P: Protocol> Service<P> {
-    /// Calls through `handle`, each with these options. A deadline among them is one point in time for all calls; tower has
-    /// its own timeouts.
+    /// Calls through `handle`, each with these options. A deadline in them is one point in time for all calls; tower
+    /// has its own timeouts.
     pub const fn new(handle: Handle<P>, options: Options) -> Self {
         Self { handle, options, reserved: false }
     }

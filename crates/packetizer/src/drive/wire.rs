@@ -1,4 +1,4 @@
-//! The framing as the driver's pump needs it: requests come to it framed already, and replies over the limit are skipped.
+//! The framing of the driver's pump: requests reach it already framed, and replies over the limit are skipped.
 
 use std::{
     collections::VecDeque,
@@ -13,25 +13,25 @@ use frame_codec::{Envelope, Error, Framing, Scan};
 
 use crate::protocol::Skip;
 
-/// A frame that is not one: a piece of a reply that is being skipped.
+/// A frame that is only a piece of a reply that is being skipped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Piece {
-    /// The front of a reply of this many bytes.
+    /// The beginning of a reply of this many bytes.
     Head { len: u64 },
-    /// Bytes behind it, of which nothing is kept.
+    /// Later bytes of it, which are not kept.
     Rest,
 }
 
 /// Wraps the framing of a connection.
 ///
-/// In the receiving direction it remembers how much of a large reply is still to be skipped. A [`Framing`] ought to have no
-/// state; this one serves one decoder, which takes every frame that a scan finds, exactly once, in order. The sending side
-/// does not scan.
+/// In the receiving direction it remembers how much of a large reply is still to be skipped. A [`Framing`] should have
+/// no state. This one serves a single decoder, which takes every frame that a scan finds exactly once and in order. The
+/// sending side does not scan.
 #[derive(Clone)]
 pub(super) struct Wire {
     framing: Arc<dyn Framing + Send + Sync>,
     max_frame: usize,
-    /// `None` where a reply over the limit ends the connection.
+    /// `None` if a reply over the limit ends the connection.
     skip: Option<Skip>,
     state: Arc<Shared>,
 }
@@ -49,7 +49,7 @@ struct Shared {
 struct State {
     /// Bytes of the reply that is being skipped, framing included.
     len: usize,
-    /// Those of them that have not come.
+    /// Those of them that have not arrived.
     rest: usize,
     /// Which of the frames found are pieces, oldest first.
     pieces: VecDeque<(u64, Piece)>,
@@ -60,7 +60,7 @@ impl Wire {
         Self { framing, max_frame, skip, state: Arc::default() }
     }
 
-    /// What the frame with this number is, if it is not an ordinary one. Ask once for each frame, in order.
+    /// What the frame with this number is, if it is not an ordinary one. Call it once for each frame, in order.
     pub(super) fn piece(&self, number: u64) -> Option<Piece> {
         if !self.state.used.load(Ordering::Relaxed) {
             return None;
@@ -81,7 +81,7 @@ impl Wire {
         self.max_frame
     }
 
-    /// Bytes that came of a reply that is being skipped and is not complete.
+    /// Bytes that arrived of an incomplete reply that is being skipped.
     pub(super) fn unfinished(&self) -> usize {
         if !self.state.used.load(Ordering::Relaxed) {
             return 0;
@@ -106,7 +106,7 @@ impl Wire {
         self.state.used.store(true, Ordering::Relaxed);
     }
 
-    /// A reply over the limit: its front as a frame, or why it cannot be skipped.
+    /// A reply over the limit: its beginning as a frame, or why it cannot be skipped.
     fn skip(&self, unread: &[u8], error: Error) -> Result<Scan, Error> {
         let (Some(Skip { head, max }), Error::FrameTooLarge { len, .. }) = (self.skip, &error) else {
             return Err(error);
@@ -117,7 +117,7 @@ impl Wire {
         let (Ok(len), Ok(envelope)) = (usize::try_from(*len), self.framing.envelope(&[])) else { return Err(error) };
         let whole = self.framing.scan(unread, 0, usize::MAX);
         let Ok(Scan::Frame { end, .. } | Scan::More { at_least: end, .. }) = whole else { return Err(error) };
-        // A framing that finds the end by searching does not know it yet: then there is nothing to skip to.
+        // A framing that searches for the end does not know it yet, so it is unknown how much to skip.
         let Some(begin) = end.checked_sub(len.saturating_add(envelope.tail.len())) else { return Err(error) };
         let head = begin.saturating_add(head.min(len));
         if unread.len() < head {
@@ -164,7 +164,7 @@ impl Framing for Wire {
         Ok(found)
     }
 
-    /// Nothing: the multiplexer has put the envelope around each request.
+    /// Nothing: the multiplexer has already added the envelope to each request.
     fn envelope(&self, _payload: &[u8]) -> Result<Envelope<'_>, Error> {
         Ok(Envelope::NONE)
     }

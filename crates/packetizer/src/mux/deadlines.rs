@@ -1,18 +1,18 @@
-//! Which call's time is up next.
+//! Which deadline is next.
 
 use std::{cmp::Reverse, collections::BinaryHeap, time::Instant};
 
 use super::slots::CallId;
 
-/// Entries that may be of calls that are over, before the heap is cleaned.
+/// So many entries may belong to calls that have ended before the heap is cleaned.
 const SLACK: usize = 64;
 
-/// The deadlines of the calls that wait. Entries of calls that are over are dropped when they come up, or when they are the
-/// most of the heap: so memory follows the number of calls that wait.
+/// The deadlines of the pending calls. An entry of a call that has ended is dropped when it comes up, or when such
+/// entries are the majority of the heap. Memory therefore follows the number of pending calls.
 #[derive(Debug, Default)]
 pub(super) struct Deadlines {
     heap: BinaryHeap<Reverse<(Instant, u64, u32)>>,
-    /// Calls in the heap that are not over.
+    /// Calls in the heap that have not ended.
     live: usize,
 }
 
@@ -22,7 +22,7 @@ impl Deadlines {
         self.live += 1;
     }
 
-    /// Takes note that a call with a deadline is over.
+    /// Records that a call with a deadline has ended.
     pub(super) fn handle_over(&mut self, is_live: impl Fn(CallId) -> bool) {
         self.live = self.live.saturating_sub(1);
         if self.heap.len() > self.live.saturating_mul(2).saturating_add(SLACK) {
@@ -31,7 +31,7 @@ impl Deadlines {
         }
     }
 
-    /// The earliest deadline. It may be that of a call that is over.
+    /// The earliest deadline. It may belong to a call that has ended.
     pub(super) fn next(&self) -> Option<Instant> {
         self.heap.peek().map(|Reverse((deadline, ..))| *deadline)
     }

@@ -15,13 +15,13 @@ use crate::{
 };
 
 impl<P: Protocol, W> Mux<P, W> {
-    /// When to call [`handle_timeout`](Self::handle_timeout), at the latest. It can be early: calls with a deadline that are
-    /// over are forgotten later.
+    /// When to call [`handle_timeout`](Self::handle_timeout) at the latest. It can be too early, because deadlines of
+    /// calls that have ended are forgotten later.
     pub fn poll_timeout(&self) -> Option<Instant> {
         self.deadlines.next()
     }
 
-    /// Fails the calls whose deadline is not after `now`. A request of which no byte was written is withdrawn: see
+    /// Fails the calls whose deadline is not after `now`. If no byte of a request was written, it is withdrawn: see
     /// [`recall`](Self::recall).
     pub fn handle_timeout(&mut self, now: Instant) {
         while let Some(call) = self.deadlines.pop_due(now) {
@@ -50,13 +50,14 @@ impl<P: Protocol, W> Mux<P, W> {
         }
     }
 
-    /// After a request was withdrawn that [`poll_transmit`](Self::poll_transmit) had given already: all that is still to be
-    /// written, which takes the place of everything that was given and not yet [reported](Self::handle_written) as written.
+    /// Call this after a timeout. If a request was withdrawn that [`poll_transmit`](Self::poll_transmit) had already
+    /// returned, this returns everything that is still to be written. It replaces what was returned and is not yet
+    /// [reported](Self::handle_written) as written.
     pub fn recall(&mut self) -> Option<Bytes> {
         self.outbox.recall()
     }
 
-    /// Takes note that nothing more can be written on this connection. What was sent may still be answered.
+    /// Records that nothing more can be written on this connection. What was sent may still be answered.
     pub fn handle_write_closed(&mut self, unsent: Unsent) {
         if self.state == State::Open {
             self.state = State::WriteClosed;
@@ -64,8 +65,8 @@ impl<P: Protocol, W> Mux<P, W> {
         self.stop_writing(unsent);
     }
 
-    /// Takes note that the connection is over. Every call that was sent fails with [`Error::MaybeExecuted`]; what becomes of
-    /// the others, `unsent` says. Calls fail in the order in which they were made.
+    /// Records that the connection has ended. Every call that was sent fails with [`Error::MaybeExecuted`]; `unsent`
+    /// decides about the others. Calls fail in the order in which they were made.
     pub fn handle_disconnect(&mut self, unsent: Unsent) {
         self.state = State::Down;
         if unsent == Unsent::Keep {
@@ -98,9 +99,9 @@ impl<P: Protocol, W> Mux<P, W> {
         }
     }
 
-    /// Begins the next connection. Requests that were kept, and new ones, go out on it.
+    /// Begins the next connection. Requests that were kept, and new ones, are sent on it.
     ///
-    /// State of the [`Protocol`] that belongs to a connection is for the caller to renew: see
+    /// If state of the [`Protocol`] belongs to a connection, you must reset it: see
     /// [`protocol_mut`](Self::protocol_mut).
     pub fn handle_connect(&mut self) {
         if self.state != State::Down {
@@ -110,7 +111,7 @@ impl<P: Protocol, W> Mux<P, W> {
         self.keeping = false;
     }
 
-    /// Fails the calls that `doomed` picks.
+    /// Fails the calls for which `doomed` returns true.
     fn fail(&mut self, doomed: impl Fn(&Slot<P, W>) -> bool) {
         for index in self.slots.in_order(doomed) {
             let Some(slot) = self.end(index) else { continue };

@@ -1,7 +1,7 @@
 //! A hash for keys that this side chooses.
 //!
-//! Lanes and tags are looked up twice for each call. A peer can name any tag, but only those of our own requests are ever in a
-//! table, so there is nothing to defend against, and a multiplication does.
+//! Lanes and tags are looked up twice for each call. A peer can name any tag, but tables contain only the tags of our
+//! own requests. No attack is possible, so a multiplication is enough.
 
 use std::hash::{BuildHasherDefault, Hasher};
 
@@ -21,7 +21,7 @@ impl Mix {
 
 impl Hasher for Mix {
     fn finish(&self) -> u64 {
-        // Tables take the place from the low bits, and the check byte from the high ones.
+        // Tables take the position from the low bits, and the check byte from the high ones.
         self.0 ^ (self.0 >> 32)
     }
 

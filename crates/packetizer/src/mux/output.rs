@@ -1,4 +1,4 @@
-//! What comes out of a multiplexer.
+//! The output of a multiplexer.
 
 use std::fmt;
 
@@ -9,35 +9,35 @@ use crate::{
     protocol::{Call, ErrorOf, Protocol},
 };
 
-/// What comes out of a [`Mux`](crate::Mux), in the order in which it came in.
+/// The output of a [`Mux`](crate::Mux), in the order in which it arrived.
 pub enum Output<P: Protocol, W> {
-    /// A call is over.
+    /// A call has ended.
     Answer {
-        /// Who waited.
+        /// The waiter of the call.
         waiter: W,
         /// The reply, or why there is none.
         result: ReplyResult<P>,
     },
-    /// The peer sent something that was not asked for.
+    /// The peer sent something without a request.
     Event(P::Event),
 }
 
 /// A reply, or why there is none.
 pub type ReplyResult<P> = Result<Reply<P>, Error<ErrorOf<P>>>;
 
-/// A reply that was matched and settled, and not read yet.
+/// A reply that was matched and settled, and not decoded yet.
 pub struct Reply<P: Protocol> {
-    /// What its request left behind.
+    /// The context of its request.
     pub context: P::Context,
-    /// All of it. It shares the block of memory in which it arrived.
+    /// The complete frame. It shares the block of memory in which it arrived.
     pub frame: Bytes,
 }
 
 impl<P: Protocol> Reply<P> {
-    /// Reads it as the reply to a call of this type.
+    /// Decodes it as the reply to a call of this type.
     ///
     /// # Errors
-    /// [`Error::Decode`], also where the call was of another type.
+    /// [`Error::Decode`], also if the call was of another type.
     pub fn decode<C: Call<Protocol = P>>(self) -> Result<C::Reply, Error<ErrorOf<P>>> {
         C::decode(self.context, self.frame).map_err(Error::Decode)
     }

@@ -1,4 +1,4 @@
-//! What arrives: each frame finds its call, moves the session, and becomes an answer or an event.
+//! What arrives: each frame is matched with its call, updates the session, and becomes an answer or an event.
 
 use bytes::Bytes;
 
@@ -12,7 +12,7 @@ impl<P: Protocol, W> Mux<P, W> {
     /// Takes a frame that arrived, without its framing.
     ///
     /// # Errors
-    /// A [`Fault`]: the peer must not be followed any further. No call was answered wrongly; drop the connection and call
+    /// A [`Fault`]: this connection cannot continue. No call got a wrong answer. Drop the connection and call
     /// [`handle_disconnect`](Self::handle_disconnect).
     pub fn handle_frame(&mut self, frame: Bytes) -> Result<(), Fault<ErrorOf<P>>> {
         let Some(index) = self.classify(&frame)? else { return Ok(()) };
@@ -29,8 +29,8 @@ impl<P: Protocol, W> Mux<P, W> {
         Ok(())
     }
 
-    /// Takes the front of a frame of `len` bytes that was skipped because it is over the limit of `max` bytes: at least
-    /// [`Skip::head`](crate::Skip::head) bytes of it. Its call fails with [`Error::ReplyTooLarge`], and no other.
+    /// Takes the beginning of a frame of `len` bytes that was skipped because it is over the limit of `max` bytes; at
+    /// least [`Skip::head`](crate::Skip::head) bytes of it. Only its own call fails, with [`Error::ReplyTooLarge`].
     ///
     /// # Errors
     /// As [`handle_frame`](Self::handle_frame).
@@ -48,7 +48,7 @@ impl<P: Protocol, W> Mux<P, W> {
         Ok(())
     }
 
-    /// The call that a frame answers; `None` if it is an event, which is noted.
+    /// The call that a frame answers; `None` if it is an event, which is put into the output.
     fn classify(&mut self, frame: &[u8]) -> Result<Option<u32>, Fault<ErrorOf<P>>> {
         if self.state == State::Down {
             return Err(Fault::AfterEnd);

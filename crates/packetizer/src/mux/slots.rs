@@ -1,7 +1,8 @@
-//! The calls that wait, and how a reply finds its own.
+//! The pending calls, and how a reply finds its call.
 //!
-//! One table of slots; lanes are lists linked through it, tags are keys into it. Everything but shrinking takes constant
-//! time, a lane exists while a call is in it, and an index is used again, so memory follows the number of calls that wait.
+//! There is one table of slots. Lanes are lists linked through it, and tags are keys into it. Everything except
+//! shrinking takes constant time. A lane exists only while a call is in it, and indices are reused, so memory follows
+//! the number of pending calls.
 
 use std::{collections::hash_map::Entry, time::Instant};
 
@@ -12,18 +13,18 @@ use crate::{
     protocol::{ErrorOf, Protocol, Route, RouteOf},
 };
 
-/// An empty table of more slots than this gives its memory back.
+/// If an empty table has more slots than this, its memory is released.
 const KEPT: usize = 4 << 10;
 
-/// Names a call that was made, to [`cancel`](crate::Mux::cancel) it.
+/// Identifies a call that was made, so that you can [`cancel`](crate::Mux::cancel) it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct CallId {
     pub(super) index: u32,
-    /// Never used twice, so a cancellation that comes too late cannot hit another call.
+    /// Never reused, so a late cancellation cannot hit another call.
     pub(super) sequence: u64,
 }
 
-/// How far a request has come.
+/// How far a request has got.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Stage {
     /// It waits in its queue of the outbox, under this number.
@@ -89,7 +90,7 @@ impl<P: Protocol, W> Slots<P, W> {
         self.table.len() - self.free.len()
     }
 
-    /// Whether a call with this route would be mistaken for another.
+    /// Whether a call with this route could be mistaken for another.
     pub(super) fn is_taken(&self, route: &RouteOf<P>) -> bool {
         match route {
             Route::Lane { .. } => false,
@@ -130,12 +131,12 @@ impl<P: Protocol, W> Slots<P, W> {
         self.table.get(index as usize)?.as_ref()
     }
 
-    /// The slot of a call that is not over.
+    /// The slot of a call that has not ended.
     pub(super) fn find(&mut self, id: CallId) -> Option<&mut Slot<P, W>> {
         self.get_mut(id.index).filter(|slot| slot.sequence == id.sequence)
     }
 
-    /// Takes note that a request was handed to the connection: from here on its place in its lane is fixed.
+    /// Records that a request was handed to the connection. From here on its place in its lane is fixed.
     pub(super) fn handle_taken(&mut self, index: u32, number: u64) {
         let Some(slot) = self.get_mut(index) else { return };
         slot.stage = Stage::Taken(number);
@@ -156,7 +157,7 @@ impl<P: Protocol, W> Slots<P, W> {
         }
     }
 
-    /// Takes a slot out of its lane; the lane goes with its last slot.
+    /// Removes a slot from its lane. The lane is removed with its last slot.
     pub(super) fn unlink(&mut self, index: u32) {
         let Some(slot) = self.get_mut(index).filter(|slot| !matches!(slot.stage, Stage::Queued(_))) else { return };
         let Route::Lane { lane, .. } = slot.route else { return };
@@ -220,7 +221,7 @@ impl<P: Protocol, W> Slots<P, W> {
         }
     }
 
-    /// The indices of the slots that `wanted` picks, in the order of their calls.
+    /// The indices of the slots for which `wanted` returns true, in the order of their calls.
     pub(super) fn in_order(&self, wanted: impl Fn(&Slot<P, W>) -> bool) -> Vec<u32> {
         let mut found: Vec<_> = (0_u32..)
             .zip(&self.table)

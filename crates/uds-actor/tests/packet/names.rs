@@ -13,6 +13,7 @@ use std::{
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, bind, socket_with};
 use uds_actor::{
     Bind, BoundDatagram, Connect, Error, FileKind, Liveness, Mode, Result, Seqpacket, SeqpacketListener, SocketKind,
+    Verdict,
     packet::{Actor, Received},
     probe,
 };
@@ -52,7 +53,7 @@ fn leave_stale(kind: SocketType, path: &Path) {
     bind(&socket, &SocketAddrUnix::new(path).unwrap()).unwrap();
     drop(socket);
     // A process that another test is starting has our sockets too until it becomes another program.
-    while probe(path).unwrap() != Liveness::Stale {
+    while probe(path).unwrap().verdict != Verdict::Stale {
         std::thread::yield_now();
     }
 }
@@ -67,13 +68,13 @@ async fn a_name_is_taken_whole_and_given_back() {
         assert!(metadata.file_type().is_socket());
         assert_eq!(metadata.permissions().mode() & 0o7777, 0o620);
         assert_eq!(names(directory.path()), [".x.sock.lock", "x.sock"]);
-        assert_eq!(probe(&path).unwrap(), Liveness::Live);
+        assert_eq!(probe(&path).unwrap().verdict, Verdict::Listening);
         // The kernel calls a receiver connected once somebody has connected to it.
         let _sender = match kind {
             SocketKind::Datagram => Some(Connect::path(&path).connect_datagram().await.unwrap()),
             _ => None,
         };
-        assert_eq!(probe(&path).unwrap(), Liveness::Live);
+        assert_eq!(probe(&path).unwrap().verdict, Verdict::Listening);
         let error = hold(kind, Bind::path(&path)).err().unwrap();
         assert!(matches!(error, Error::Locked { pid: Some(pid), .. } if pid == std::process::id()), "{error}");
         drop(held);
@@ -98,7 +99,7 @@ async fn a_stale_socket_of_any_kind_is_replaced() {
             leave_stale(stale, &directory.path().join(".x.sock.old"));
             let _held = hold(kind, Bind::path(&path)).unwrap();
             assert_eq!(names(directory.path()), [".x.sock.lock", "x.sock"]);
-            assert_eq!(probe(&path).unwrap(), Liveness::Live);
+            assert_eq!(probe(&path).unwrap().verdict, Verdict::Listening);
         }
     }
 }
@@ -116,14 +117,20 @@ async fn what_is_alive_or_no_socket_is_left_alone() {
 
         let server = StdDatagram::bind(&path).unwrap();
         let error = hold(kind, Bind::path(&path)).err().unwrap();
-        assert!(matches!(error, Error::InUse { liveness: Liveness::Live, .. }), "{error}");
+        assert!(
+            matches!(error, Error::InUse { liveness: Liveness { verdict: Verdict::Listening, .. }, .. }),
+            "{error}"
+        );
         StdDatagram::unbound().unwrap().send_to(b"still served", &path).unwrap();
         drop(server);
         fs::remove_file(&path).unwrap();
 
         let _server = StdListener::bind(&path).unwrap();
         let error = hold(kind, Bind::path(&path)).err().unwrap();
-        assert!(matches!(error, Error::InUse { liveness: Liveness::Live, .. }), "{error}");
+        assert!(
+            matches!(error, Error::InUse { liveness: Liveness { verdict: Verdict::Listening, .. }, .. }),
+            "{error}"
+        );
         assert!(path.exists());
     }
 }
@@ -221,7 +228,7 @@ fn a_server_that_is_killed_is_noticed_and_its_name_taken_again() {
                 }
             };
             assert_eq!(report.handed_to_kernel.frames, 1, "{report}");
-            assert_eq!(probe(&path).unwrap(), Liveness::Stale);
+            assert_eq!(probe(&path).unwrap().verdict, Verdict::Stale);
             drop(hold(kind, Bind::path(&path)).unwrap());
         });
     }

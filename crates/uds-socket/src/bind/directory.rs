@@ -2,23 +2,18 @@
 
 use std::ffi::OsStr;
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::path::PathBuf;
+use std::os::fd::{AsFd, BorrowedFd};
+use std::path::{Path, PathBuf};
 
 use lock_file::FileKind;
-use rustix::fs::{
-    AtFlags, CWD, Mode, OFlags, RenameFlags, Stat, chmodat, fstat, linkat, open, openat, renameat, renameat_with,
-    statat, unlinkat,
-};
+use rustix::fs::{AtFlags, CWD, Mode, OFlags, Stat, chmodat, fstat, open, statat, unlinkat};
 use rustix::io::Errno;
+use socket_file::{Filesystem, Found, GRACE, Identity, Liveness, Removal, SocketFile, Verdict, names};
 
-use super::filesystem;
 use crate::address::Address;
 use crate::denied::denied;
 use crate::error::{Error, Result};
-use crate::liveness::Liveness;
 use crate::path::{SocketPath, descriptor_path};
-use crate::probe::{may_be_starting, probe_inode};
 
 /// Writable by group or others.
 const SHARED: u32 = 0o022;
@@ -26,17 +21,9 @@ const STICKY: u32 = 0o1000;
 /// How often to start again when the name changes hands while it is being taken.
 pub(crate) const ATTEMPTS: u32 = 16;
 
-/// Which file it is, whatever its name. Comparing is meaningful only while one of the two is kept from being freed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Identity {
-    device: u64,
-    inode: u64,
-}
-
-impl From<&Stat> for Identity {
-    fn from(stat: &Stat) -> Self {
-        Self { device: stat.st_dev, inode: stat.st_ino }
-    }
+/// Which file `stat` tells of.
+pub(crate) fn identity(stat: &Stat) -> Identity {
+    Identity { device: stat.st_dev, inode: stat.st_ino }
 }
 
 /// What the caller says is no obstacle in this directory.
@@ -51,7 +38,7 @@ pub(crate) struct Exceptions {
 /// The directory of a socket, held open so that every step happens in the same one, wherever its path leads later.
 #[derive(Debug)]
 pub(crate) struct Directory {
-    fd: OwnedFd,
+    inner: socket_file::Directory,
     path: SocketPath,
     exceptions: Exceptions,
     /// Who may rename files in it.
@@ -60,7 +47,7 @@ pub(crate) struct Directory {
 
 impl AsFd for Directory {
     fn as_fd(&self) -> BorrowedFd<'_> {
-        self.fd.as_fd()
+        self.inner.as_fd()
     }
 }
 
@@ -85,7 +72,8 @@ impl Directory {
         if mode & SHARED != 0 && mode & STICKY == 0 && !exceptions.shared {
             return Err(Error::SharedDirectory { directory: directory.to_owned(), mode: mode & 0o7777 });
         }
-        Ok(Self { fd, path, exceptions, owner: stat.st_uid })
+        let inner = socket_file::Directory::new(fd, directory.to_owned());
+        Ok(Self { inner, path, exceptions, owner: stat.st_uid })
     }
 
     pub(crate) fn path(&self) -> &SocketPath {
@@ -102,94 +90,93 @@ impl Directory {
 
     /// Removes a stale socket that has the name, and one that a crash has left aside. What is alive or no socket stays.
     pub(crate) fn clear(&self) -> Result<()> {
-        self.clear_aside()?;
         for _ in 0..ATTEMPTS {
-            match self.examine(self.path.name())? {
-                None => return Ok(()),
-                Some(stale) => self.remove_stale(&stale)?,
+            let is_aside_free = self.give_back()?;
+            match self.examine()? {
+                None if is_aside_free => return Ok(()),
+                None => {}
+                Some(stale) if is_aside_free => self.remove_stale(&stale, &self.path.aside_name())?,
+                // What is aside may be alive: the name is made free for it, by another way.
+                Some(stale) => self.remove_stale(&stale, &names::spare_name())?,
             }
         }
         Err(self.contended(ATTEMPTS))
     }
 
-    /// A crash between moving a socket aside and removing it leaves it there, and it may even turn out to be alive.
-    fn clear_aside(&self) -> Result<()> {
+    /// A crash between moving a socket aside and removing it leaves it there. It gets its name back, under which it is
+    /// examined like any other: it may turn out to be alive, or must not be removed here. False if another has the name.
+    fn give_back(&self) -> Result<bool> {
         let aside = self.path.aside_name();
-        match self.examine(&aside) {
-            Ok(None) => Ok(()),
-            Ok(Some(stale)) => {
-                if self.identity_of(&aside).map_err(|errno| self.failed("look at", errno))? != Some(stale.identity) {
-                    return Err(self.contended(1));
+        let Some(left) = self.find(&aside)? else { return Ok(true) };
+        match self.inner.rename_if_free(&aside, self.path.name()) {
+            Ok(()) => Ok(true),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(true),
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                // Where giving back takes two steps, a crash may have come between them.
+                let is_same = self.identity_of(self.path.name()) == Ok(Some(left.identity()));
+                if is_same {
+                    let removed = unlinkat(self, &aside, AtFlags::empty());
+                    removed.map_err(|errno| self.failed("remove the second name of", errno))?;
                 }
-                unlinkat(self, &aside, AtFlags::empty())
-                    .map_err(|errno| self.failed("remove the stale socket beside", errno))
+                Ok(is_same)
             }
-            Err(error @ Error::InUse { .. }) => {
-                // Then it is the name's; if that is free, it gets it back.
-                let _ = self.rename_if_free(&aside, self.path.name());
-                Err(error)
-            }
-            Err(error) => Err(error),
+            Err(error) => Err(self.failed("give back", error)),
         }
     }
 
     /// Moves a stale socket aside, where only the holder of the lock works, examines it again, and removes it; or puts it
-    /// back if it is another file or no longer stale. Without the detour, another file could be removed that has come to
-    /// have the name.
-    pub(crate) fn remove_stale(&self, stale: &Remains) -> Result<()> {
-        let (name, aside) = (self.path.name(), self.path.aside_name());
-        match self.move_aside() {
-            Ok(()) => {}
-            Err(Errno::NOENT) => return Ok(()),
+    /// back if it is another file or no longer stale. The renaming waits for a `bind` in progress, so that its socket is
+    /// known by then.
+    pub(crate) fn remove_stale(&self, stale: &SocketFile, aside: &OsStr) -> Result<()> {
+        let is_unbound = |path: &Path| stale.probe(path).is_ok_and(|liveness| liveness.is_unbound());
+        match self.inner.remove(self.path.name(), aside, stale.identity(), is_unbound) {
+            Ok(Removal::Removed | Removal::Missing | Removal::Replaced | Removal::Kept) => Ok(()),
+            Ok(Removal::Displaced(_)) => Err(self.contended(1)),
             // `rename(2)` says so of a name that something is mounted over.
-            Err(Errno::BUSY) => return Err(Error::MountPoint { path: self.path.as_path().to_owned() }),
-            Err(errno) => return Err(self.failed("move the stale socket away from", errno)),
-        }
-        // The renaming waited for a `bind` in progress, so that its socket is known by now.
-        let is_it = matches!(self.identity_of(&aside), Ok(Some(moved)) if moved == stale.identity);
-        if is_it
-            && matches!(stale.liveness(&self.full_path(&aside)), Ok(Liveness::Stale))
-            && unlinkat(self, &aside, AtFlags::empty()).is_ok()
-        {
-            return Ok(());
-        }
-        self.rename_if_free(&aside, name).map_err(|errno| self.failed("give back", errno))
-    }
-
-    /// Gives what has the name the one aside.
-    pub(crate) fn move_aside(&self) -> rustix::io::Result<()> {
-        let (name, aside) = (self.path.name(), self.path.aside_name());
-        match renameat_with(self, name, self, &aside, RenameFlags::NOREPLACE) {
-            // The file system cannot. Nothing is there that this could replace: the name aside was cleared under the lock.
-            Err(Errno::INVAL | Errno::NOSYS) => renameat(self, name, self, &aside),
-            result => result,
+            Err(error) if Errno::from_io_error(&error) == Some(Errno::BUSY) => {
+                Err(Error::MountPoint { path: self.path.as_path().to_owned() })
+            }
+            Err(error) => Err(self.failed("move the stale socket away from", error)),
         }
     }
 
-    /// The stale socket of that name, kept from being freed; `None` where there is nothing.
-    pub(crate) fn examine(&self, name: &OsStr) -> Result<Option<Remains>> {
-        let Some(found) = self.find(name)? else {
-            return Ok(None);
-        };
-        let path = self.full_path(name);
-        match found.liveness(&path).map_err(|errno| self.failed("find out who serves", errno))? {
-            Liveness::Stale => {}
-            liveness => return Err(Error::InUse { path, liveness }),
+    /// Takes the name away if it is this file's.
+    pub(crate) fn remove(&self, file: Identity) -> io::Result<Removal> {
+        self.inner.remove(self.path.name(), &self.path.aside_name(), file, |_| true)
+    }
+
+    /// Gives what was bound aside the name, unless that is taken.
+    pub(crate) fn publish(&self) -> io::Result<()> {
+        self.inner.rename_if_free(&self.path.aside_name(), self.path.name())
+    }
+
+    /// The stale socket that has the name, kept from being freed; `None` where there is nothing.
+    fn examine(&self) -> Result<Option<SocketFile>> {
+        let Some(found) = self.find(self.path.name())? else { return Ok(None) };
+        let path = self.path.as_path().to_owned();
+        let liveness = found.probe(&path).map_err(|error| self.failed("find out who serves", error))?;
+        if !liveness.is_unbound() {
+            return Err(Error::InUse { path, liveness });
         }
-        let hides_servers = filesystem::hides_servers(&self.fd);
+        let hides_servers = self.hides_servers();
         if let (Some(filesystem), false) = (hides_servers, self.exceptions.any_filesystem) {
             return Err(Error::ForeignFilesystem { path, filesystem });
         }
-        if may_be_starting(&found.stat, hides_servers.is_some()) {
-            return Err(Error::InUse { path, liveness: Liveness::Young });
+        if liveness.verdict != Verdict::Stale || (hides_servers.is_some() && found.facts().age() < GRACE) {
+            return Err(Error::InUse { path, liveness: Liveness { verdict: Verdict::Unknown, ..liveness } });
         }
         Ok(Some(found))
+    }
+
+    /// The name of the filesystem, if it may hide a server from this kernel.
+    pub(crate) fn hides_servers(&self) -> Option<&'static str> {
+        Filesystem::of_file(self).hides_servers()
     }
 
     /// Whether the name leads, by the path as users give it, to this file. An error if that cannot be found out.
     pub(crate) fn leads_to(&self, identity: Identity) -> rustix::io::Result<Option<bool>> {
         match statat(CWD, self.path.absolute(), AtFlags::SYMLINK_NOFOLLOW) {
-            Ok(stat) => Ok(Some(Identity::from(&stat) == identity)),
+            Ok(stat) => Ok(Some(self::identity(&stat) == identity)),
             Err(Errno::NOENT | Errno::NOTDIR) => Ok(None),
             Err(errno) => Err(errno),
         }
@@ -203,7 +190,7 @@ impl Directory {
         }
         // `/proc` is not mounted. A name could be made to lead elsewhere by those who may rename files here.
         let own = rustix::process::geteuid().as_raw();
-        let identity = Identity::from(&fstat(file)?);
+        let identity = identity(&fstat(file)?);
         if self.exceptions.shared || (self.owner != own && self.owner != 0) {
             return Err(Errno::NOENT);
         }
@@ -214,15 +201,12 @@ impl Directory {
     }
 
     /// The socket of that name, whether it is served or not.
-    pub(crate) fn find(&self, name: &OsStr) -> Result<Option<Remains>> {
-        let file = match openat(self, name, OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty()) {
-            Ok(file) => file,
-            Err(Errno::NOENT) => return Ok(None),
-            Err(errno) => return Err(self.failed("look at", errno)),
-        };
-        let stat = fstat(&file).map_err(|errno| self.failed("look at", errno))?;
-        self.expect_socket(name, &stat)?;
-        Ok(Some(Remains { identity: Identity::from(&stat), stat, file }))
+    pub(crate) fn find(&self, name: &OsStr) -> Result<Option<SocketFile>> {
+        match self.inner.find(name).map_err(|error| self.failed("look at", error))? {
+            None => Ok(None),
+            Some(Found::Socket(socket)) => Ok(Some(socket)),
+            Some(Found::Other(kind)) => Err(Error::NotASocket { path: self.full_path(name), kind }),
+        }
     }
 
     pub(crate) fn expect_socket(&self, name: &OsStr, stat: &Stat) -> Result<()> {
@@ -233,7 +217,7 @@ impl Directory {
     }
 
     pub(crate) fn identity_of(&self, name: &OsStr) -> rustix::io::Result<Option<Identity>> {
-        Ok(self.stat_of(name)?.as_ref().map(Identity::from))
+        Ok(self.stat_of(name)?.as_ref().map(identity))
     }
 
     pub(crate) fn stat_of(&self, name: &OsStr) -> rustix::io::Result<Option<Stat>> {
@@ -248,20 +232,6 @@ impl Directory {
         if name == self.path.name() { self.path.as_path().to_owned() } else { self.path.directory().join(name) }
     }
 
-    /// Gives `from` the name `to` unless that is taken.
-    pub(crate) fn rename_if_free(&self, from: &OsStr, to: &OsStr) -> rustix::io::Result<()> {
-        match renameat_with(self, from, self, to, RenameFlags::NOREPLACE) {
-            // The file system cannot; a link cannot replace anything either.
-            Err(Errno::INVAL | Errno::NOSYS) => self.link_if_free(from, to),
-            result => result,
-        }
-    }
-
-    pub(crate) fn link_if_free(&self, from: &OsStr, to: &OsStr) -> rustix::io::Result<()> {
-        linkat(self, from, self, to, AtFlags::empty())?;
-        unlinkat(self, from, AtFlags::empty())
-    }
-
     pub(crate) fn failed(&self, doing: &'static str, source: impl Into<io::Error>) -> Error {
         failed(&self.path, doing, source)
     }
@@ -273,19 +243,4 @@ impl Directory {
 
 fn failed(path: &SocketPath, doing: &'static str, source: impl Into<io::Error>) -> Error {
     Error::Bind { address: Address::Path(path.as_path().to_owned()), doing, source: source.into() }
-}
-
-/// A socket that was found, stale or not: its inode is held, so that the number cannot come to mean a newer one.
-#[derive(Debug)]
-pub(crate) struct Remains {
-    file: OwnedFd,
-    identity: Identity,
-    stat: Stat,
-}
-
-impl Remains {
-    /// What is known of it now. `path` is one that leads to it, for want of `/proc`.
-    pub(crate) fn liveness(&self, path: &std::path::Path) -> rustix::io::Result<Liveness> {
-        probe_inode(self.file.as_fd(), path)
-    }
 }

@@ -4,14 +4,21 @@ use std::ffi::OsStr;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use lock_file::Lock;
 use rustix::fs::{AtFlags, Mode, OFlags, Stat, chownat, fchmod, fstat, openat, statat, unlinkat};
 use rustix::io::Errno;
+use socket_file::{Identity, Removal};
 
-use super::directory::{ATTEMPTS, Directory, Identity};
+use super::directory::{ATTEMPTS, Directory, identity};
 use super::file_options::FileOptions;
 use crate::error::{Error, Result};
+
+/// How long a start waits for a lock that is only examined.
+const PATIENCE: Duration = Duration::from_millis(100);
+/// Between two attempts.
+const PAUSE: Duration = Duration::from_millis(1);
 
 /// The lock beside the socket: its holder may remove and replace the name.
 ///
@@ -24,24 +31,28 @@ pub(crate) struct NameLock {
 
 impl NameLock {
     /// Takes the lock, or says who has it.
-    pub(crate) fn take(directory: &Arc<Directory>) -> Result<Self> {
+    ///
+    /// A sweep examines the lock while it examines what is beside it, and holds it while it removes it. That takes some system
+    /// calls, so a start tries again for [a while](PATIENCE); but not long against a holder, which as a rule is a server.
+    pub(crate) fn take(directory: &Arc<Directory>, is_start: bool) -> Result<Self> {
         let name = directory.path().lock_name();
-        match Lock::take(directory.as_fd(), &name) {
-            Ok(lock) => Ok(Self { directory: Arc::clone(directory), lock: Some(lock) }),
-            Err(error) => {
+        let began = Instant::now();
+        loop {
+            let (pid, patience) = match Lock::take(directory.as_fd(), &name) {
+                Ok(lock) => return Ok(Self { directory: Arc::clone(directory), lock: Some(lock) }),
+                Err(lock_file::Error::Held { pid }) => (pid, PATIENCE / 10),
+                // It is replaced all the time, so some process has it.
+                Err(lock_file::Error::Examined | lock_file::Error::Contended { .. }) => (None, PATIENCE),
+                Err(lock_file::Error::Foreign { fault }) => {
+                    return Err(Error::ForeignLock { lock: directory.path().directory().join(&name), fault });
+                }
+                Err(error) => return Err(directory.failed("take the lock beside", error)),
+            };
+            if !is_start || began.elapsed() >= patience {
                 let lock = directory.path().directory().join(&name);
-                Err(match error {
-                    lock_file::Error::Held { pid } => {
-                        Error::Locked { path: directory.path().as_path().to_owned(), lock, pid }
-                    }
-                    lock_file::Error::Foreign { fault } => Error::ForeignLock { lock, fault },
-                    // It is replaced all the time, so some process has it.
-                    lock_file::Error::Contended { .. } => {
-                        Error::Locked { path: directory.path().as_path().to_owned(), lock, pid: None }
-                    }
-                    error => directory.failed("take the lock beside", error),
-                })
+                return Err(Error::Locked { path: directory.path().as_path().to_owned(), lock, pid });
             }
+            std::thread::sleep(PAUSE);
         }
     }
 
@@ -132,12 +143,10 @@ impl Published {
                 let address = address.map_err(|errno| directory.failed("form the address of", errno))?;
                 rustix::net::bind(socket, &address).map_err(|errno| directory.failed(BINDING, errno))?;
                 listening = listen(socket);
-                match directory.rename_if_free(&aside, path.name()) {
-                    Ok(()) => {}
-                    Err(errno) => {
-                        let _ = unlinkat(directory, &aside, AtFlags::empty());
-                        return if errno == Errno::EXIST { Ok(None) } else { Err(directory.failed("publish", errno)) };
-                    }
+                if let Err(error) = directory.publish() {
+                    let _ = unlinkat(directory, &aside, AtFlags::empty());
+                    let is_taken = error.kind() == io::ErrorKind::AlreadyExists;
+                    return if is_taken { Ok(None) } else { Err(directory.failed("publish", error)) };
                 }
             }
         }
@@ -152,11 +161,21 @@ impl Published {
         let failed = |errno| directory.failed("find the bound file of", errno);
         let stat = statat(directory, name, AtFlags::SYMLINK_NOFOLLOW).map_err(failed)?;
         directory.expect_socket(name, &stat)?;
-        if stat.st_uid != rustix::process::geteuid().as_raw() || stat.st_nlink != 1 || is_another(socket, &stat) {
+        let is_ours = match is_bound_to(socket, &stat) {
+            Some(is_ours) => is_ours,
+            // Where files of other systems are shown, they may all have the same owner, or one that is made up.
+            None if directory.hides_servers().is_some() => true,
+            None => stat.st_uid == rustix::process::geteuid().as_raw() && stat.st_nlink == 1,
+        };
+        if !is_ours {
             return Err(directory.contended(1));
         }
-        let identity = Identity::from(&stat);
-        Ok(Self { directory: Arc::clone(directory), identity, is_taken_back: false, pid: std::process::id() })
+        Ok(Self {
+            directory: Arc::clone(directory),
+            identity: identity(&stat),
+            is_taken_back: false,
+            pid: std::process::id(),
+        })
     }
 
     /// Gives the file its owner and its mode, once the socket listens. Answers what the file is then.
@@ -165,14 +184,14 @@ impl Published {
         let name = directory.path().name();
         let failed = |errno| directory.failed("open the bound file of", errno);
         let stat = directory.stat_of(name).map_err(failed)?;
-        let stat = stat.filter(|stat| Identity::from(stat) == self.identity).ok_or_else(|| directory.contended(1))?;
+        let stat = stat.filter(|stat| identity(stat) == self.identity).ok_or_else(|| directory.contended(1))?;
         if !options.has_owner() && Mode::from_raw_mode(stat.st_mode) & ALL == options.mode().to_system() {
             return Ok(stat);
         }
         // By descriptor: in another user's directory the name may lead elsewhere the next moment.
         let file = openat(directory, name, OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty());
         let file = file.map_err(failed)?;
-        if Identity::from(&fstat(&file).map_err(failed)?) != self.identity {
+        if identity(&fstat(&file).map_err(failed)?) != self.identity {
             return Err(directory.contended(1));
         }
         if options.has_owner() {
@@ -208,33 +227,11 @@ impl Published {
         if std::mem::replace(&mut self.is_taken_back, true) {
             return Withdrawal::NoName;
         }
-        self.remove().unwrap_or_else(|errno| Withdrawal::Failed(errno.into()))
-    }
-
-    fn remove(&self) -> rustix::io::Result<Withdrawal> {
-        match self.directory.identity_of(self.directory.path().name())? {
-            None => Ok(Withdrawal::Missing),
-            Some(identity) if identity != self.identity => Ok(Withdrawal::Replaced),
-            Some(_) => self.remove_aside(),
-        }
-    }
-
-    /// There is no unlink-if-it-is-this-inode: move the name aside, where only the lock's holder works, compare, and remove
-    /// it or put it back.
-    fn remove_aside(&self) -> rustix::io::Result<Withdrawal> {
-        let directory = &self.directory;
-        let (name, aside) = (directory.path().name(), directory.path().aside_name());
-        match directory.move_aside() {
-            Ok(()) => {}
-            Err(Errno::NOENT) => return Ok(Withdrawal::Missing),
-            Err(errno) => return Err(errno),
-        }
-        match directory.identity_of(&aside)? {
-            None => Ok(Withdrawal::Missing),
-            Some(identity) if identity == self.identity => {
-                unlinkat(directory, &aside, AtFlags::empty()).map(|()| Withdrawal::Removed)
-            }
-            Some(_) => directory.rename_if_free(&aside, name).map(|()| Withdrawal::Replaced),
+        match self.directory.remove(self.identity) {
+            Ok(Removal::Removed) => Withdrawal::Removed,
+            Ok(Removal::Missing) => Withdrawal::Missing,
+            Ok(Removal::Replaced | Removal::Kept) => Withdrawal::Replaced,
+            Ok(Removal::Displaced(error)) | Err(error) => Withdrawal::Failed(error),
         }
     }
 }
@@ -262,11 +259,13 @@ impl std::fmt::Display for NameLoss {
     }
 }
 
-/// Whether the kernel says that `socket` is bound to another file of this device. It may say nothing.
-fn is_another(socket: BorrowedFd<'_>, stat: &Stat) -> bool {
-    let entry = fstat(socket).ok().and_then(|socket| unix_diag::find(u32::try_from(socket.st_ino).ok()?).ok()?);
+/// Whether `socket` is bound to this file, if the kernel says so. It may say nothing, or know the file by the number that it
+/// has inside another filesystem.
+fn is_bound_to(socket: BorrowedFd<'_>, stat: &Stat) -> Option<bool> {
+    let number = u32::try_from(fstat(socket).ok()?.st_ino).ok()?;
+    let file = unix_diag::find(number).ok()??.file?;
     let named = unix_diag::FileId::new(stat.st_dev, stat.st_ino);
-    entry.and_then(|entry| entry.file).is_some_and(|file| file.device == named.device && file.inode != named.inode)
+    (file.device == named.device).then_some(file == named)
 }
 
 impl Drop for Published {
@@ -286,11 +285,11 @@ mod tests {
     use std::path::{Path, PathBuf};
 
     use rustix::net::{AddressFamily, SocketAddrUnix, SocketType, bind, listen, socket};
+    use socket_file::Verdict;
     use tempfile::TempDir;
 
     use super::super::directory::Exceptions;
     use super::*;
-    use crate::liveness::Liveness;
     use crate::path::SocketPath;
 
     /// A directory, and the names in it.
@@ -326,68 +325,70 @@ mod tests {
         path.symlink_metadata().unwrap().ino()
     }
 
+    /// What is found stale may be gone, or another's, by the time it is removed.
     #[test]
-    fn a_server_that_replaced_the_stale_socket_meanwhile_gets_its_name_back() {
+    fn what_changed_while_a_stale_socket_was_removed_is_no_obstacle_and_no_harm() {
         let scene = scene();
+        let aside = scene.directory.path().aside_name();
         drop(UnixListener::bind(&scene.path).unwrap());
-        let stale = scene.directory.examine("x.sock".as_ref()).unwrap().unwrap();
+        let stale = scene.directory.find("x.sock".as_ref()).unwrap().unwrap();
         fs::remove_file(&scene.path).unwrap();
+        scene.directory.remove_stale(&stale, &aside).unwrap();
+        let (_socket, published) = scene.take().unwrap();
+        scene.directory.remove_stale(&stale, &aside).unwrap();
+        UnixStream::connect(&scene.path).unwrap();
+        assert!(matches!(published.withdraw(), Withdrawal::Removed));
+
         let _server = UnixListener::bind(&scene.path).unwrap();
         let before = inode(&scene.path);
-        scene.directory.remove_stale(&stale).unwrap();
-        assert_eq!(inode(&scene.path), before);
+        scene.directory.remove_stale(&stale, &aside).unwrap();
         let error = scene.take().unwrap_err();
-        assert!(matches!(error, Error::InUse { liveness: Liveness::Live, .. }), "{error}");
+        assert!(matches!(error, Error::InUse { .. }), "{error}");
         assert_eq!(inode(&scene.path), before);
         assert!(!scene.aside.exists());
     }
 
     #[test]
-    fn a_server_that_looked_stale_and_got_further_gets_its_name_back() {
+    fn a_server_that_looked_stale_and_got_further_keeps_its_name() {
         let scene = scene();
         let slow = stream();
         bind(&slow, &SocketAddrUnix::new(&scene.path).unwrap()).unwrap();
         let remains = scene.directory.find("x.sock".as_ref()).unwrap().unwrap();
         let before = inode(&scene.path);
-        scene.directory.remove_stale(&remains).unwrap();
+        scene.directory.remove_stale(&remains, &scene.directory.path().aside_name()).unwrap();
         assert_eq!(inode(&scene.path), before);
         assert!(!scene.aside.exists());
         listen(&slow, 8).unwrap();
         UnixStream::connect(&scene.path).unwrap();
     }
 
+    /// A plain server takes the name while another one, alive, is aside, and dies.
     #[test]
-    fn a_stale_socket_that_went_meanwhile_is_no_obstacle() {
+    fn a_live_server_aside_gets_the_name_of_a_stale_one() {
         let scene = scene();
+        let _server = UnixListener::bind(&scene.path).unwrap();
+        let before = inode(&scene.path);
+        fs::rename(&scene.path, &scene.aside).unwrap();
         drop(UnixListener::bind(&scene.path).unwrap());
-        let stale = scene.directory.examine("x.sock".as_ref()).unwrap().unwrap();
-        fs::remove_file(&scene.path).unwrap();
-        scene.directory.remove_stale(&stale).unwrap();
-        let (_socket, published) = scene.take().unwrap();
+        let error = scene.take().unwrap_err();
+        assert!(matches!(error, Error::InUse { .. }), "{error}");
+        assert_eq!(inode(&scene.path), before);
         UnixStream::connect(&scene.path).unwrap();
-        assert!(matches!(published.withdraw(), Withdrawal::Removed));
+        assert_eq!(fs::read_dir(scene.path.parent().unwrap()).unwrap().count(), 1);
     }
 
     #[test]
     fn a_server_that_a_crash_has_left_aside_gets_its_name_back() {
         let scene = scene();
         let _server = UnixListener::bind(&scene.path).unwrap();
-        scene.directory.move_aside().unwrap();
+        fs::rename(&scene.path, &scene.aside).unwrap();
         let error = scene.take().unwrap_err();
-        assert!(matches!(error, Error::InUse { liveness: Liveness::Live, .. }), "{error}");
+        assert!(
+            matches!(&error, Error::InUse { path, liveness }
+            if *path == scene.path && liveness.verdict == Verdict::Listening),
+            "{error}"
+        );
         UnixStream::connect(&scene.path).unwrap();
-        assert!(!scene.aside.exists());
-    }
-
-    #[test]
-    fn a_name_that_changed_hands_while_it_was_taken_back_is_put_back() {
-        let scene = scene();
-        let (_socket, published) = scene.take().unwrap();
-        fs::remove_file(&scene.path).unwrap();
-        fs::write(&scene.path, "precious").unwrap();
-        // As if it had changed hands after the first comparison.
-        assert!(matches!(published.remove_aside(), Ok(Withdrawal::Replaced)));
-        assert_eq!(fs::read_to_string(&scene.path).unwrap(), "precious");
         assert!(!scene.aside.exists());
     }
 
@@ -401,21 +402,6 @@ mod tests {
         let _server = UnixListener::bind(&scene.path).unwrap();
         let error = Published::of_bound(&scene.directory, socket.as_fd(), "x.sock".as_ref()).unwrap_err();
         assert!(matches!(error, Error::Contended { .. }), "{error}");
-        UnixStream::connect(&scene.path).unwrap();
-    }
-
-    #[test]
-    fn a_link_gives_back_where_renaming_cannot_and_replaces_nothing_either() {
-        let scene = scene();
-        let (_socket, _published) = scene.take().unwrap();
-        scene.directory.move_aside().unwrap();
-        let (name, aside) = (scene.directory.path().name(), scene.directory.path().aside_name());
-        fs::write(&scene.path, "precious").unwrap();
-        assert_eq!(scene.directory.link_if_free(&aside, name), Err(Errno::EXIST));
-        assert_eq!(fs::read_to_string(&scene.path).unwrap(), "precious");
-        fs::remove_file(&scene.path).unwrap();
-        scene.directory.link_if_free(&aside, name).unwrap();
-        assert!(!scene.aside.exists());
         UnixStream::connect(&scene.path).unwrap();
     }
 

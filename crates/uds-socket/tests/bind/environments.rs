@@ -13,7 +13,7 @@ use seccompiler::{
     BpfProgram, SeccompAction, SeccompCmpArgLen as Len, SeccompCmpOp as Op, SeccompCondition, SeccompFilter,
     SeccompRule, TargetArch,
 };
-use uds_socket::{Accepted, Admit, Bind, Connect, Error, Liveness, Mode, Warning, probe};
+use uds_socket::{Accepted, Admit, Answer, Bind, Connect, Error, Evidence, Liveness, Mode, Verdict, Warning, probe};
 
 use super::place::{Place, inode, leave_stale, served_by};
 use super::process::{Actor, NOBODY, as_somebody, public_directory, say};
@@ -102,13 +102,25 @@ fn role_on_an_overlay() {
     let error = place.listen(Bind::path(&path)).unwrap_err();
     assert!(matches!(&error, Error::ForeignFilesystem { path: named, .. } if *named == path), "{error}");
     assert!(error.to_string().contains("any_filesystem") && !error.is_retryable(), "{error}");
-    assert_eq!((inode(&path), probe(&path).unwrap()), (before, Liveness::Stale));
+    assert_eq!((inode(&path), probe(&path).unwrap().verdict), (before, Verdict::Stale));
     // Nor is it removed by the one who is told to, before it is two seconds old.
     let listener = loop {
         match place.listen(Bind::path(&path).any_filesystem()) {
             Ok(listener) => break listener,
             Err(error) => {
-                assert!(matches!(error, Error::InUse { liveness: Liveness::Young, .. }), "{error}");
+                assert!(
+                    matches!(
+                        error,
+                        Error::InUse {
+                            liveness: Liveness {
+                                verdict: Verdict::Unknown,
+                                evidence: Evidence::Connect(Answer::Unbound)
+                            },
+                            ..
+                        }
+                    ),
+                    "{error}"
+                );
                 assert_eq!(inode(&path), before);
                 assert!(error.is_retryable());
             }
@@ -118,6 +130,81 @@ fn role_on_an_overlay() {
     assert_eq!(served_by(&path), Some(std::process::id()));
     drop(listener);
     assert!(!path.exists());
+}
+
+/// What a crash between moving a socket aside and removing it leaves.
+#[test]
+fn what_is_aside_where_nothing_may_be_removed_blocks_no_start() {
+    let place = Place::new();
+    let at = place.directory.path().display().to_string();
+    let mount = format!(
+        "mount -t tmpfs none {at} && cd {at} && mkdir lower upper work m && \
+         mount -t overlay overlay -o lowerdir=lower,upperdir=upper,workdir=work m"
+    );
+    run("-m", &mount, Some(place.directory.path()), "environments::role_with_a_socket_aside");
+}
+
+#[test]
+#[ignore = "a role"]
+fn role_with_a_socket_aside() {
+    let place = Place::new();
+    let directory = directory().join("m");
+    let (path, aside) = (directory.join("x.sock"), directory.join(".x.sock.old"));
+    leave_stale(&aside);
+    let before = inode(&aside);
+    let error = place.listen(Bind::path(&path)).unwrap_err();
+    assert!(matches!(&error, Error::ForeignFilesystem { path: named, .. } if *named == path), "{error}");
+    assert_eq!(inode(&path), before, "it has its name back");
+    assert_eq!(fs::read_dir(&directory).unwrap().count(), 1);
+    // Who removes it, as the error says, is served.
+    fs::remove_file(&path).unwrap();
+    let listener = place.listen(Bind::path(&path)).unwrap();
+    assert_eq!(served_by(&path), Some(std::process::id()));
+    drop(listener);
+
+    // Nor does one aside matter where another has the name.
+    leave_stale(&aside);
+    let server = StdListener::bind(&path).unwrap();
+    let error = place.listen(Bind::path(&path)).unwrap_err();
+    assert!(matches!(&error, Error::InUse { path: named, .. } if *named == path), "{error}");
+    drop(server);
+}
+
+/// One where every file belongs to the same user, whoever makes it: FUSE mounts, NFS without root's rights.
+#[test]
+fn a_filesystem_that_changes_owners_is_no_obstacle() {
+    for without_netlink in ["", "1"] {
+        let place = Place::new();
+        let at = place.directory.path().display().to_string();
+        let mount = format!(
+            "cd {at} && mkdir below m && bindfs --force-user=60001 --force-group=60001 below m && \
+             export {WITHOUT_NETLINK}={without_netlink}"
+        );
+        run("-m", &mount, Some(place.directory.path()), "environments::role_where_owners_change");
+    }
+}
+
+const WITHOUT_NETLINK: &str = "UDS_SOCKET_WITHOUT_NETLINK";
+
+#[test]
+#[ignore = "a role"]
+fn role_where_owners_change() {
+    let place = Place::new();
+    let directory = directory().join("m");
+    let path = directory.join("x.sock");
+    if std::env::var_os(WITHOUT_NETLINK).is_some_and(|value| !value.is_empty()) {
+        without_netlink();
+    }
+    for mode in [Mode::USER_ONLY, Mode::GROUP] {
+        let listener = place.listen(Bind::path(&path).mode(mode)).unwrap();
+        let metadata = path.metadata().unwrap();
+        assert_eq!(metadata.uid(), 60_001, "the owner is changed");
+        assert_eq!(metadata.mode() & 0o7777, if mode == Mode::GROUP { 0o660 } else { 0o600 });
+        assert_eq!(served_by(&path), Some(std::process::id()));
+        assert!(matches!(place.refusal(&path), Error::Locked { .. }));
+        drop(listener);
+        assert_eq!(fs::read_dir(&directory).unwrap().count(), 0, "the name is taken back");
+    }
 }
 
 #[test]
@@ -140,7 +227,10 @@ fn role_over_a_mount() {
     // Before it is two seconds old it may still have a server.
     let error = loop {
         match place.listen(Bind::path(&path)).unwrap_err() {
-            Error::InUse { liveness: Liveness::Young, .. } => std::thread::yield_now(),
+            Error::InUse {
+                liveness: Liveness { verdict: Verdict::Unknown, evidence: Evidence::Connect(Answer::Unbound) },
+                ..
+            } => std::thread::yield_now(),
             error => break error,
         }
     };
@@ -200,7 +290,10 @@ fn role_without_proc() {
         assert_eq!(served_by(&path), Some(std::process::id()));
     }
     let live = StdListener::bind(&path).unwrap();
-    assert!(matches!(place.refusal(&path), Error::InUse { liveness: Liveness::Live, .. }));
+    assert!(matches!(
+        place.refusal(&path),
+        Error::InUse { liveness: Liveness { verdict: Verdict::Listening, .. }, .. }
+    ));
     drop(live);
 
     let long = place.beside(&"n".repeat(110));

@@ -4,7 +4,7 @@ use std::fs;
 use std::os::unix::fs::symlink;
 use std::os::unix::net::{UnixDatagram, UnixListener as StdListener};
 
-use uds_socket::{Bind, Connect, Error, FileKind, Liveness, probe};
+use uds_socket::{Bind, Connect, Error, FileKind, Liveness, Verdict, probe};
 
 use super::place::{Place, inode, leave_stale, served_by, until_stale};
 
@@ -47,7 +47,10 @@ fn a_live_server_is_not_disturbed() {
     let before = inode(&place.path());
     for _ in 0..20 {
         let error = place.refusal(place.path());
-        assert!(matches!(error, Error::InUse { liveness: Liveness::Live, .. }), "{error}");
+        assert!(
+            matches!(error, Error::InUse { liveness: Liveness { verdict: Verdict::Listening, .. }, .. }),
+            "{error}"
+        );
         assert!(error.is_retryable());
     }
     assert_eq!(inode(&place.path()), before);
@@ -62,24 +65,24 @@ fn servers_of_every_kind_are_told_apart_from_stale_sockets() {
     let place = Place::new();
 
     let _datagrams = UnixDatagram::bind(place.beside("datagrams")).unwrap();
-    assert_eq!(probe(place.beside("datagrams")).unwrap(), Liveness::Live);
+    assert_eq!(probe(place.beside("datagrams")).unwrap().verdict, Verdict::Listening);
 
     let seqpacket = socket_with(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None).unwrap();
     bind(&seqpacket, &SocketAddrUnix::new(place.beside("seqpacket")).unwrap()).unwrap();
     listen(&seqpacket, 1).unwrap();
-    assert_eq!(probe(place.beside("seqpacket")).unwrap(), Liveness::Live);
+    assert_eq!(probe(place.beside("seqpacket")).unwrap().verdict, Verdict::Listening);
 
     let slow = socket_with(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None).unwrap();
     bind(&slow, &SocketAddrUnix::new(place.beside("slow")).unwrap()).unwrap();
-    assert_eq!(probe(place.beside("slow")).unwrap(), Liveness::Bound);
+    assert_eq!(probe(place.beside("slow")).unwrap().verdict, Verdict::Bound);
     let error = place.refusal(place.beside("slow"));
-    assert!(matches!(error, Error::InUse { liveness: Liveness::Bound, .. }), "{error}");
+    assert!(matches!(error, Error::InUse { liveness: Liveness { verdict: Verdict::Bound, .. }, .. }), "{error}");
     listen(&slow, 0).unwrap();
-    assert_eq!(probe(place.beside("slow")).unwrap(), Liveness::Live);
+    assert_eq!(probe(place.beside("slow")).unwrap().verdict, Verdict::Listening);
     let _waiting = Connect::path(place.beside("slow")).connect_blocking().unwrap();
-    assert_eq!(probe(place.beside("slow")).unwrap(), Liveness::Wedged);
+    assert!(probe(place.beside("slow")).unwrap().is_full());
     let error = place.refusal(place.beside("slow"));
-    assert!(matches!(error, Error::InUse { liveness: Liveness::Wedged, .. }), "{error}");
+    assert!(matches!(error, Error::InUse { liveness, .. } if liveness.is_full()), "{error}");
     drop(slow);
     until_stale(&place.beside("slow"));
 

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::io::Write as _;
+use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::{UnixListener as StdListener, UnixStream as StdStream};
 use std::path::Path;
 use std::time::Duration;
@@ -34,12 +35,21 @@ fn send(path: &Path, text: &str) {
     StdStream::connect(path).unwrap().write_all(text.as_bytes()).unwrap();
 }
 
+/// Out of the way of the next test.
+fn move_away(directory: &Path) {
+    let place = directory.ancestors().find(|above| above.ends_with("above")).unwrap().parent().unwrap();
+    let _ = fs::remove_dir_all(place.join("moved"));
+    fs::rename(directory, place.join("moved")).unwrap();
+}
+
 type Lose = fn(&Path);
 
-const LOSSES: [(&str, Lose, NameLoss); 5] = [
+const LOSSES: [(&str, Lose, NameLoss); 7] = [
     ("removed", |path| fs::remove_file(path).unwrap(), NameLoss::Removed),
     ("renamed", |path| fs::rename(path, path.with_file_name("elsewhere")).unwrap(), NameLoss::Removed),
     ("with its directory", |path| fs::remove_dir_all(path.parent().unwrap()).unwrap(), NameLoss::Removed),
+    ("its directory was renamed", |path| move_away(path.parent().unwrap()), NameLoss::Removed),
+    ("a directory above was renamed", |path| move_away(path.ancestors().nth(2).unwrap()), NameLoss::Removed),
     (
         "replaced by a file",
         |path| {
@@ -62,8 +72,8 @@ const LOSSES: [(&str, Lose, NameLoss); 5] = [
 fn every_way_to_lose_the_name_is_told_once() {
     let place = Place::new();
     for (how, lose, expected) in LOSSES {
-        let directory = place.beside("d");
-        fs::create_dir(&directory).unwrap();
+        let directory = place.beside("above/d");
+        fs::create_dir_all(&directory).unwrap();
         let path = directory.join("x.sock");
         let mut listener = place.listen(Bind::path(&path)).unwrap();
         assert!(listener.warnings().is_empty(), "{:?}", listener.warnings());
@@ -78,8 +88,102 @@ fn every_way_to_lose_the_name_is_told_once() {
             assert!(timeout(Duration::from_millis(20), listener.next()).await.is_err(), "{how}");
         });
         drop(listener);
-        let _ = fs::remove_dir_all(&directory);
+        let _ = fs::remove_dir_all(place.beside("above"));
     }
+}
+
+/// A runtime without a clock: waiting for anything but an event would panic.
+#[test]
+fn a_listener_at_rest_waits_for_events_alone() {
+    let mut place = Place::new();
+    place.runtime = tokio::runtime::Builder::new_current_thread().enable_io().build().unwrap();
+    let (inner, outer) = (place.beside("above/d"), place.beside("above"));
+    fs::create_dir_all(&inner).unwrap();
+    let path = inner.join("x.sock");
+    let mut listener = place.listen(Bind::path(&path)).unwrap();
+    place.runtime.block_on(async {
+        // What is done inside the directories above is nothing to it.
+        for directory in [&inner, &outer] {
+            fs::write(directory.join("other"), "").unwrap();
+            fs::rename(directory.join("other"), directory.join("renamed")).unwrap();
+        }
+        let mut next = Box::pin(listener.next());
+        for _ in 0..100 {
+            assert!(poll_once(&mut next).await.is_none());
+        }
+        // There and back again, as seen from inside.
+        fs::rename(&outer, place.beside("moved")).unwrap();
+        let lost = next.await.unwrap();
+        assert!(matches!(lost, Accepted::NameLost(NameLoss::Removed)), "{lost:?}");
+        fs::rename(place.beside("moved"), &outer).unwrap();
+        send(&path, "back");
+        assert_eq!(text_of(listener.next().await.unwrap()).await, "back");
+        fs::rename(&inner, place.beside("moved")).unwrap();
+        let lost = listener.next().await.unwrap();
+        assert!(matches!(lost, Accepted::NameLost(NameLoss::Removed)), "{lost:?}");
+    });
+}
+
+/// Polls once, and lets the runtime look for events.
+async fn poll_once<F: Future>(future: &mut std::pin::Pin<Box<F>>) -> Option<F::Output> {
+    tokio::task::yield_now().await;
+    std::future::poll_fn(|context| {
+        std::task::Poll::Ready(match future.as_mut().poll(context) {
+            std::task::Poll::Ready(output) => Some(output),
+            std::task::Poll::Pending => None,
+        })
+    })
+    .await
+}
+
+/// The second time through a directory that was not on the way when the listener began.
+#[test]
+fn a_link_above_that_leads_elsewhere_is_a_loss() {
+    let place = Place::new();
+    let link = place.beside("link");
+    let point_at = |target: &str| {
+        let _ = fs::remove_file(place.beside("new"));
+        std::os::unix::fs::symlink(target, place.beside("new")).unwrap();
+        fs::rename(place.beside("new"), &link).unwrap();
+    };
+    for directory in ["real/d", "elsewhere/d"] {
+        fs::create_dir_all(place.beside(directory)).unwrap();
+    }
+    point_at("real");
+    let path = link.join("d/x.sock");
+    let mut listener = place.listen(Bind::path(&path)).unwrap();
+    place.runtime.block_on(async {
+        point_at("elsewhere");
+        assert_eq!(loss(&mut listener).await, NameLoss::Removed);
+        fs::rename(place.beside("real/d/x.sock"), place.beside("elsewhere/d/x.sock")).unwrap();
+        assert_eq!(listener.name_loss(), None);
+        send(&path, "by another way");
+        assert_eq!(text_of(listener.next().await.unwrap()).await, "by another way");
+        fs::rename(place.beside("elsewhere"), place.beside("gone")).unwrap();
+        assert_eq!(loss(&mut listener).await, NameLoss::Removed);
+    });
+}
+
+/// Such a directory can be passed and not watched.
+#[test]
+fn a_directory_above_that_may_not_be_read_is_no_obstacle() {
+    let place = Place::public();
+    let at = place.directory.path().to_owned();
+    let inner = at.join("above/d");
+    fs::create_dir_all(&inner).unwrap();
+    fs::set_permissions(&inner, PermissionsExt::from_mode(0o777 | 0o1000)).unwrap();
+    fs::set_permissions(at.join("above"), PermissionsExt::from_mode(0o711)).unwrap();
+    super::process::as_nobody(|| {
+        let path = inner.join("x.sock");
+        let mut listener = place.listen(Bind::path(&path)).unwrap();
+        assert!(listener.warnings().is_empty(), "{:?}", listener.warnings());
+        let there = fs::read_dir(at.join("above")).is_ok();
+        assert!(!there || rustix::process::geteuid().as_raw() != super::process::NOBODY, "it may be read");
+        place.runtime.block_on(async {
+            fs::remove_file(&path).unwrap();
+            assert_eq!(loss(&mut listener).await, NameLoss::Removed);
+        });
+    });
 }
 
 #[test]
@@ -92,7 +196,7 @@ fn what_happens_beside_the_file_or_to_its_mode_is_no_loss() {
         fs::remove_file(place.beside("other")).unwrap();
         fs::hard_link(&path, place.beside("link")).unwrap();
         fs::remove_file(place.beside("link")).unwrap();
-        fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o640)).unwrap();
+        fs::set_permissions(&path, PermissionsExt::from_mode(0o640)).unwrap();
         send(&path, "still here");
         assert_eq!(text_of(listener.next().await.unwrap()).await, "still here");
     });
@@ -107,18 +211,21 @@ fn where_there_are_no_events_the_loss_is_told_all_the_same() {
 #[test]
 #[ignore = "a process that another test starts"]
 fn child_without_events() {
-    use rustix::fs::inotify::{CreateFlags, init};
-    let place = Place::new();
-    let most = fs::read_to_string("/proc/sys/fs/inotify/max_user_instances").unwrap().trim().parse().unwrap();
-    // All that this user may have, unless descriptors are out first.
-    let hoard: Vec<_> = (0..most).map_while(|_| init(CreateFlags::CLOEXEC).ok()).collect();
-    let mut listener = place.listen(Bind::path(place.path())).unwrap();
-    drop(hoard);
-    let [warning] = listener.warnings() else { panic!("{:?}", listener.warnings()) };
-    assert!(matches!(warning, uds_socket::Warning::NoNameEvents { .. }), "{warning}");
-    place.runtime.block_on(async {
-        fs::remove_file(place.path()).unwrap();
-        assert_eq!(loss(&mut listener).await, NameLoss::Removed);
+    // The kernel counts per user, and other tests give back what they have.
+    super::process::as_somebody(|| {
+        use rustix::fs::inotify::{CreateFlags, init};
+        let place = Place::public();
+        let most = fs::read_to_string("/proc/sys/fs/inotify/max_user_instances").unwrap().trim().parse().unwrap();
+        // All that this user may have, unless descriptors are out first.
+        let hoard: Vec<_> = (0..most).map_while(|_| init(CreateFlags::CLOEXEC).ok()).collect();
+        let mut listener = place.listen(Bind::path(place.path())).unwrap();
+        drop(hoard);
+        let [warning] = listener.warnings() else { panic!("{:?}", listener.warnings()) };
+        assert!(matches!(warning, uds_socket::Warning::NoNameEvents { .. }), "{warning}");
+        place.runtime.block_on(async {
+            fs::remove_file(place.path()).unwrap();
+            assert_eq!(loss(&mut listener).await, NameLoss::Removed);
+        });
     });
 }
 
@@ -126,8 +233,8 @@ fn child_without_events() {
 fn a_listener_takes_its_name_again_and_keeps_what_waits() {
     let place = Place::new();
     for (how, lose, _) in LOSSES {
-        let directory = place.beside("d");
-        fs::create_dir(&directory).unwrap();
+        let directory = place.beside("above/d");
+        fs::create_dir_all(&directory).unwrap();
         let path = directory.join("x.sock");
         let mut listener = place.listen(Bind::path(&path).mode("660".parse().unwrap())).unwrap();
         send(&path, "before");
@@ -143,7 +250,7 @@ fn a_listener_takes_its_name_again_and_keeps_what_waits() {
             }
             listener.rebind().unwrap_or_else(|error| panic!("{how}: {error}"));
             assert_eq!(listener.name_loss(), None, "{how}");
-            assert_eq!(path.metadata().unwrap().permissions(), std::os::unix::fs::PermissionsExt::from_mode(0o140_660));
+            assert_eq!(path.metadata().unwrap().permissions(), PermissionsExt::from_mode(0o140_660));
             let before = inode(&path);
             listener.rebind().unwrap();
             assert_eq!(inode(&path), before, "{how}: nothing is done as long as the name leads here");

@@ -6,7 +6,7 @@ use std::os::unix::net::UnixListener as StdListener;
 use std::path::{Path, PathBuf};
 
 use tempfile::TempDir;
-use uds_socket::{Bind, Connect, Error, Listener, Liveness, Peer, probe};
+use uds_socket::{Bind, Connect, Error, Listener, Peer, Verdict, probe};
 
 use super::process::{Watchdog, public_directory};
 
@@ -71,7 +71,7 @@ pub(crate) fn leave_stale(path: &Path) {
 
 /// A process that another test is starting has our sockets too until it becomes another program.
 pub(crate) fn until_stale(path: &Path) {
-    while probe(path).unwrap() != Liveness::Stale {
+    while probe(path).unwrap().verdict != Verdict::Stale {
         std::thread::yield_now();
     }
 }

@@ -213,7 +213,7 @@ fn what_is_no_stale_socket_under_the_name_aside_stays() {
 
     let server = StdListener::bind(&aside).unwrap();
     let error = place.refusal(place.path());
-    assert!(matches!(&error, Error::InUse { path, .. } if *path == aside), "{error}");
+    assert!(matches!(&error, Error::InUse { path, .. } if *path == place.path()), "{error}");
     // It belongs under the name, from which only a starter can have moved it.
     assert_eq!(served_by(&place.path()), Some(std::process::id()));
     drop(server);

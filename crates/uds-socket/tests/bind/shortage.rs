@@ -37,8 +37,11 @@ fn child_without_the_next_descriptor() {
             assert_eq!(Errno::from_io_error(source), Some(Errno::MFILE), "with {free} descriptors: {error:?}");
             assert!(error.is_retryable());
             let mut left = place.names();
-            left.retain(|name| !before.contains(name));
+            // What a crash has left aside may have its name back already.
+            let was_aside = |name: &String| name == "x.sock" && before.contains(&".x.sock.old".to_owned());
+            left.retain(|name| !before.contains(name) && !was_aside(name));
             assert_eq!(left, [""; 0], "with {free} descriptors");
+            assert!(place.names().len() <= before.len(), "with {free} descriptors");
             free += 1;
         }
         assert!((4..20).contains(&free), "{free}");

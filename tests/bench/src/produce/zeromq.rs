@@ -29,7 +29,7 @@ pub(super) fn push(load: &Load) -> Result<Stretch> {
     for _ in 0..load.messages {
         socket.send(payloads.next(), 0)?;
     }
-    // Closing now would lose messages now and then, whatever the linger: so the producer stays until they have arrived.
+    // Closing now would sometimes lose messages, whatever the linger. So the producer stays until they have arrived.
     role::await_go()?;
     Ok(running.end())
 }
@@ -41,7 +41,8 @@ fn watch(context: &Context, socket: &Socket) -> Result<Socket> {
     Ok(monitor)
 }
 
-/// libzmq sets no send buffer on `ipc://`; the event names the descriptor, so it gets the same as everybody's.
+/// libzmq sets no send buffer on `ipc://`. The event names the descriptor, so we set the same size as for the other
+/// contenders.
 fn widen(monitor: &Socket) -> Result<()> {
     let event = monitor.recv_multipart(0)?;
     let event = event.first().context("an event has a first part")?;

@@ -1,7 +1,7 @@
 //! Links the system's libzmq.
 //!
-//! The crate of this name compiles libzmq without eventfd, so its threads wake each other through a socket pair. That is
-//! not the libzmq that people run; this stand-in has the binding use the distribution's.
+//! The crate of this name compiles libzmq without eventfd, so that its threads wake each other through a socket pair.
+//! People do not run that libzmq. This replacement makes the binding use the distribution's.
 
 use std::process::Command;
 
@@ -9,7 +9,7 @@ use std::process::Command;
 #[derive(Debug, Default)]
 pub struct Build(());
 
-/// Where libsodium would be; never looked at.
+/// The place of libsodium; not used.
 #[derive(Debug)]
 pub enum LibLocation {}
 

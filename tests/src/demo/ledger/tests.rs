@@ -1,4 +1,4 @@
-//! A scripted receiver: right, then wrong in every way the ledger must see.
+//! A scripted receiver: first correct, then wrong in every way that the ledger must notice.
 
 use super::*;
 
@@ -25,7 +25,7 @@ fn left(producer: u64, delivered: u64) -> Event {
     Event::Left { producer, counts, reason: "closed".into() }
 }
 
-/// Two producers whose messages alternate. The second is heard of first.
+/// Two producers whose messages alternate. The second one joins first.
 fn perfect() -> Vec<Event> {
     let mut events = vec![joined(7, Via::Dir, 999, "/t/b.sock"), joined(4, Via::Listen, 10, "/t/in.sock")];
     for line in LINES {
@@ -63,7 +63,7 @@ fn every_line_once_and_in_order_is_no_problem() {
 
 #[test]
 fn whatever_one_event_says_wrong_is_seen() {
-    // Every event left out, said twice, or swapped with the next one of the same producer.
+    // Every event left out, repeated, or swapped with the next one of the same producer.
     let perfect = perfect();
     let producer = |event: &Event| match event {
         Event::Joined { producer, .. } | Event::Message { producer, .. } | Event::Left { producer, .. } => *producer,
@@ -119,7 +119,7 @@ fn strangers_and_disorderly_ends_are_told() {
     assert_eq!(problems(&events).len(), 1);
 
     let mut events = perfect();
-    // The right process by the wrong way is a stranger too.
+    // The right process in the wrong way is a stranger too.
     events.push(joined(9, Via::Dir, 10, "/t/other.sock"));
     assert_eq!(problems(&events).len(), 1);
 

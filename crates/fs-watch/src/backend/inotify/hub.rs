@@ -1,4 +1,4 @@
-//! One inotify instance, the thread that reads it, and those who use it.
+//! One inotify instance, the thread that reads it, and its users.
 
 use std::convert::Infallible;
 use std::ffi::OsStr;
@@ -18,10 +18,10 @@ use rustix::io::{Errno, write};
 use super::registry::{News, Registry};
 use crate::event::Why;
 
-/// Some two thousand events for each read.
+/// Room for some two thousand events per read.
 const BUFFER: usize = 64 << 10;
 
-/// How long to wait for the thread's end. It waits for nothing but the wakers that it calls.
+/// How long to wait for the thread to end. The only thing it can wait for are the wakers that it calls.
 const PATIENCE: Duration = Duration::from_secs(1);
 
 #[derive(Debug)]
@@ -34,10 +34,10 @@ pub(super) struct Hub {
 #[derive(Debug)]
 struct Shared {
     inotify: OwnedFd,
-    /// Readable when the thread is to end.
+    /// Readable when the thread should end.
     stop: OwnedFd,
     registry: Mutex<Registry>,
-    /// No more events will come, or none are wanted any more.
+    /// No more events will come, or they are not wanted any more.
     over: AtomicBool,
     /// How many events have been read.
     events: AtomicU64,
@@ -48,7 +48,7 @@ struct Shared {
 #[derive(Debug)]
 struct Thread {
     handle: JoinHandle<()>,
-    /// Disconnects at its end.
+    /// Disconnects when the thread ends.
     ended: mpsc::Receiver<Infallible>,
 }
 
@@ -86,12 +86,12 @@ impl Hub {
         self.shared.registry()
     }
 
-    /// Whether nothing is to be expected of it any more.
+    /// Whether it will give no more events.
     pub(super) fn is_over(&self) -> bool {
         self.shared.over.load(Ordering::Acquire)
     }
 
-    /// Fails for what the kernel has dropped by itself, which is what was wanted.
+    /// The call fails if the kernel has already dropped the watch, which is the desired result.
     pub(super) fn give_up(&self, watches: &[i32]) {
         for watch in watches {
             let _ = inotify::remove_watch(&self.shared.inotify, *watch);
@@ -100,7 +100,7 @@ impl Hub {
 
     pub(super) fn stop(&self) {
         self.shared.over.store(true, Ordering::Release);
-        // Full only if it has been told already.
+        // Full only if the thread was already told.
         let _ = write(&self.shared.stop, &1_u64.to_ne_bytes());
     }
 
@@ -110,7 +110,7 @@ impl Hub {
             return;
         };
         if ended.recv_timeout(PATIENCE) == Err(RecvTimeoutError::Disconnected) {
-            // Its last act was to drop the sender, so this does not wait. A panic in it has been told as a loss.
+            // Dropping the sender was its last act, so this does not wait. A panic in it has been reported as a loss.
             let _ = handle.join();
         }
     }
@@ -129,7 +129,7 @@ impl Hub {
 }
 
 impl Shared {
-    /// The thread's life.
+    /// The main function of the thread.
     fn read(&self) {
         let mut buffer = vec![MaybeUninit::uninit(); BUFFER];
         let mut reader = Reader::new(&self.inotify, &mut buffer);
@@ -156,16 +156,17 @@ impl Shared {
                     }
                 }
                 Err(Errno::INTR) => {}
-                // The sentinel tells.
+                // The sentinel reports it.
                 Err(_) => return,
             }
         }
     }
 
-    /// Makes hints of one event. They are given without the lock: a hint may wake a task, which is foreign code.
+    /// Turns one event into hints. They are given without the lock, because a hint may wake a task, which is foreign
+    /// code.
     fn sort(&self, watch: i32, events: ReadFlags, name: Option<&OsStr>) {
         if events.contains(ReadFlags::QUEUE_OVERFLOW) {
-            // Events have been dropped, and nothing tells which.
+            // Events have been dropped, and it is unknown which.
             let all = self.registry().all();
             return all.iter().for_each(|hints| hints.overflow());
         }
@@ -188,7 +189,7 @@ impl Shared {
     }
 }
 
-/// Lives as long as the thread, and reports an end that was not wanted.
+/// Lives as long as the thread, and reports an unexpected end.
 struct Sentinel(Arc<Shared>);
 
 impl Drop for Sentinel {
@@ -200,7 +201,7 @@ impl Drop for Sentinel {
     }
 }
 
-/// What has run out.
+/// Which limit was reached.
 pub(super) fn short(errno: Errno) -> Why {
     match errno {
         Errno::MFILE => Why::LimitReached { limit: "fs.inotify.max_user_instances, or the limit of open files," },

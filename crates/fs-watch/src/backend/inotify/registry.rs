@@ -1,4 +1,4 @@
-//! Which watcher wants the events of which watch. No system call is made here.
+//! The subscribers, and which watches each needs. No system call is made here.
 
 use std::collections::{BTreeMap, HashMap};
 use std::ffi::{OsStr, OsString};
@@ -6,38 +6,38 @@ use std::ffi::{OsStr, OsString};
 use crate::event::Why;
 use crate::hints::Hints;
 
-/// What a directory is to a watcher.
+/// What a directory is for a watcher.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Role {
     /// The directory itself: every name in it counts.
     Directory,
-    /// One above it, in which this name leads on.
+    /// A directory above it, in which this name leads further.
     Anchor(OsString),
 }
 
-/// What a watcher wants, as far as it is to be had.
+/// What a watcher needs, as far as it is available.
 #[derive(Debug, Default)]
 pub(super) struct Wanted {
     pub(super) watches: Vec<(i32, Role)>,
     pub(super) trouble: Option<Why>,
 }
 
-/// What an event says, once it is known whom it concerns.
+/// What an event means, for its subscribers.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum News<'a> {
-    /// Something about this name.
+    /// Something happened to this name.
     Name(&'a OsStr),
     /// The directory itself was moved, deleted, unmounted, or has other permissions.
     Itself,
-    /// The watch is no more, and its number is not used again.
+    /// The watch has ended, and its number is not reused.
     Ended,
 }
 
 #[derive(Debug, Default)]
 pub(super) struct Registry {
     last: u64,
-    /// Goes up whenever the kernel says that a watch has ended: a member may have been given its number before, and not have
-    /// registered it yet.
+    /// Increases whenever the kernel says that a watch has ended. A subscriber may have been given the number before
+    /// that, and not have registered it yet.
     epoch: u64,
     by_watch: HashMap<i32, Vec<(u64, Role)>>,
     members: BTreeMap<u64, Member>,
@@ -60,8 +60,8 @@ impl Registry {
         self.epoch
     }
 
-    /// What this member wants from now on, in watches that were made after `epoch` was read. Gives the watches that are wanted
-    /// no longer; `None` if one of the new ones may have ended meanwhile: then begin again.
+    /// Sets what this subscriber needs from now on, with watches that were made after `epoch` was read. Returns the
+    /// watches that are not needed any more; `None` if one of the new ones may have ended meanwhile: then start again.
     pub(super) fn register(&mut self, number: u64, wanted: &Wanted, epoch: u64) -> Option<Vec<i32>> {
         if epoch != self.epoch {
             return None;
@@ -78,7 +78,8 @@ impl Registry {
         Some(self.take_unwanted(&had))
     }
 
-    /// Gives the watches that are wanted no longer, and whether it was the last member. One that is gone is not.
+    /// Removes a subscriber. Returns the watches that are not needed any more, and whether it was the last. One that is
+    /// gone is not.
     pub(super) fn dismiss(&mut self, number: u64) -> (Vec<i32>, bool) {
         let Some(member) = self.members.remove(&number) else { return (Vec::new(), false) };
         for watch in &member.watches {
@@ -87,10 +88,10 @@ impl Registry {
         (self.take_unwanted(&member.watches), self.members.is_empty())
     }
 
-    /// Whom an event of this watch concerns: `true` if they are to look at everything.
+    /// The subscribers of an event of this watch; `true` if they must scan everything.
     pub(super) fn concerned(&mut self, watch: i32, news: News<'_>) -> Vec<(Hints, bool)> {
         if matches!(news, News::Ended) {
-            // Also one that is not known here: somebody may have been given it a moment ago.
+            // Even if it is unknown here: a subscriber may have been given it a moment ago.
             self.epoch += 1;
         }
         let Some(wanting) = self.by_watch.get(&watch) else { return Vec::new() };

@@ -25,7 +25,7 @@ fn wait_until(hints: &Hints, wanted: impl Fn(&Dirty) -> bool) {
     }
 }
 
-/// A directory whose parent is quiet, which that for temporary files is not.
+/// A directory whose parent is quiet, unlike that of temporary files.
 struct Quiet {
     root: TempDir,
     dir: PathBuf,
@@ -48,7 +48,7 @@ impl Quiet {
     }
 }
 
-/// A seat at a hub of its own, whose events are no other test's.
+/// A subscriber at a hub of its own, whose events belong to no other test.
 fn alone(quiet: &Quiet) -> (Seat, Hints) {
     let hints = Hints::default();
     let seat = Seat::at(&Hub::start().unwrap(), &hints);
@@ -64,7 +64,7 @@ fn a_bind_is_hinted_at_and_our_own_listing_is_not() {
         eyes::list(&quiet.dir, 0, |_| true);
         let name = format!("{round}.sock");
         let _listener = quiet.bind(&name);
-        // Events come in order: had the listing made one, it would be here before the name.
+        // Events come in order: if the listing had made one, it would be here before the name.
         let dirty = hints.wait(soon());
         assert_eq!(dirty.names.into_iter().collect::<Vec<_>>(), [name.as_str()]);
         assert!(!dirty.everywhere && !dirty.overflowed && !dirty.lost);
@@ -72,7 +72,7 @@ fn a_bind_is_hinted_at_and_our_own_listing_is_not() {
     assert_eq!(seat.hub.events(), 100);
 }
 
-/// What costs their writers a system call's worth of time is the event that nobody reads.
+/// An event costs its writer as much time as a system call, even if it is not read.
 #[test]
 fn who_writes_other_files_in_the_directory_or_beside_it_makes_no_event() {
     let quiet = Quiet::new();
@@ -98,7 +98,7 @@ fn arming_again_follows_a_directory_made_anew() {
     let dir = root.path().join("sockets");
     let hints = Hints::default();
     let mut backend = Inotify::default();
-    // Held: while they live the kernel does not say that their directory has ended.
+    // Held, because while they are alive the kernel does not report the end of their directory.
     let mut listeners = Vec::new();
     for _ in 0..20 {
         fs::create_dir(&dir).unwrap();
@@ -136,7 +136,7 @@ fn two_who_watch_one_directory_under_two_paths_both_hear_of_it_and_the_last_ends
     let _a = quiet.bind("a");
     wait_until(&hints, |dirty| dirty.names.contains(OsStr::new("a")));
     wait_until(&also_hints, |dirty| dirty.names.contains(OsStr::new("a")));
-    // One goes, and the watch that they shared stays.
+    // One leaves, and the watch that they shared stays.
     let hub = seat.hub.clone();
     assert!(seat.leave().is_none());
     let _b = quiet.bind("b");
@@ -146,8 +146,8 @@ fn two_who_watch_one_directory_under_two_paths_both_hear_of_it_and_the_last_ends
     assert!(!also_hints.wait(Instant::now()).lost, "its end was wanted");
 }
 
-/// The kernel gives the same watch to both, and takes it from both: whoever arms while the other disarms must not be left with
-/// a watch that is no more.
+/// The kernel gives both the same watch and takes it from both. A watcher that arms while the other disarms must not
+/// end up with a watch that does not exist any more.
 #[test]
 fn a_watch_given_up_by_one_while_another_makes_it_is_not_lost() {
     let quiet = Quiet::new();
@@ -167,7 +167,7 @@ fn a_watch_given_up_by_one_while_another_makes_it_is_not_lost() {
             seat.arm(&quiet.target()).unwrap();
             let name = format!("{round}");
             drop(quiet.bind(&name));
-            // The name, or the end of the watch, after which the watcher looks and arms again.
+            // The name, or the end of the watch, after which the watcher scans and arms again.
             wait_until(&hints, |dirty| dirty.everywhere || dirty.names.contains(OsStr::new(&name)));
             hub.give_up(&hub.registry().dismiss(seat.number).0);
         }
@@ -183,7 +183,7 @@ fn the_end_of_the_thread_is_told_and_another_takes_its_place() {
     let mut backend = Inotify::default();
     backend.arm(&quiet.target(), &hints).unwrap();
     let hub = backend.seat.as_ref().unwrap().hub.clone();
-    // As when it cannot read any more: the sentinel is dropped with the thread.
+    // As if it could not read any more: the sentinel is dropped with the thread.
     hub.break_off();
     wait_until(&hints, |dirty| dirty.lost);
     backend.disarm();

@@ -1,4 +1,4 @@
-//! The control thread: owns the notify watcher, and obeys until nobody can order any more.
+//! The control thread: owns the notify watcher, and carries out orders until no sender is left.
 
 use std::any::Any;
 use std::collections::{HashMap, HashSet};
@@ -15,10 +15,10 @@ use crate::event::Why;
 use crate::eyes;
 use crate::target::Identity;
 
-/// Says that a directory is watched already, under another path.
+/// The error for a directory that is already watched under another path.
 pub(super) const ALIAS: &str = "the directory is watched under another path";
 
-/// What a member wants of the thread: to watch these, and no longer what it wanted before.
+/// An order of a member: watch these paths, and no longer the previous ones.
 pub(super) struct Order {
     pub(super) member: u64,
     pub(super) wanted: Vec<Watch>,
@@ -27,18 +27,18 @@ pub(super) struct Order {
 
 pub(super) struct Watch {
     pub(super) path: PathBuf,
-    /// Hints from there speed things up, but looking finds the same. Its parent may be closed to us.
+    /// Hints from there make events faster, but scans find the same. Its parent may be unreadable for us.
     pub(super) optional: bool,
 }
 
 /// A directory that is watched.
 struct Watched {
-    /// Which directory it was then; the kernel watches that one, whatever the path leads to later.
+    /// Which directory it was then. The kernel watches that one, whatever the path leads to later.
     identity: Option<Identity>,
     members: HashSet<u64>,
 }
 
-/// The thread's life.
+/// The main function of the thread.
 pub(super) fn obey(inbox: &mpsc::Receiver<Order>, handler: impl EventHandler, members: &Members, runs: &AtomicBool) {
     let created = catch_unwind(AssertUnwindSafe(|| RecommendedWatcher::new(handler, ::notify::Config::default())));
     runs.store(created.as_ref().is_ok_and(Result::is_ok), Ordering::Release);
@@ -56,7 +56,7 @@ pub(super) fn obey(inbox: &mpsc::Receiver<Order>, handler: impl EventHandler, me
         },
         Err(why) => {
             members.retire();
-            // Answers the order that is on its way, then ends: the next one starts anew.
+            // Answers the order that is on its way, and then ends. The next order starts a new thread.
             if let Ok(Order { reply, .. }) = inbox.recv() {
                 let _ = reply.send(Err(why));
             }
@@ -66,20 +66,20 @@ pub(super) fn obey(inbox: &mpsc::Receiver<Order>, handler: impl EventHandler, me
     while let Ok(Order { member, wanted, reply }) = inbox.recv() {
         let answer = catch_unwind(AssertUnwindSafe(|| watches.execute(member, &wanted)));
         members.handle_progress();
-        // Nobody waits for it any more if it took too long.
+        // The caller has stopped waiting if this took too long.
         let _ = reply.send(answer.unwrap_or_else(|panic| Err(panicked(&*panic))));
     }
-    // Its end is wanted. It panics if notify's thread has died.
+    // It is meant to end here. It panics if notify's thread has died.
     members.retire();
     let _ = catch_unwind(AssertUnwindSafe(|| drop(watches.watcher)));
 }
 
-/// An order takes as long as what its member watches, however many others there are.
+/// The time of an order depends on what its member watches, not on how many other members there are.
 struct Watches<'a> {
     watcher: RecommendedWatcher,
     members: &'a Members,
     by_path: HashMap<PathBuf, Watched>,
-    /// Under which path a directory is watched.
+    /// The path under which each directory is watched.
     by_identity: HashMap<Identity, PathBuf>,
     by_member: HashMap<u64, Vec<PathBuf>>,
 }
@@ -100,7 +100,7 @@ impl Watches<'_> {
             Err(why) if watch.optional && !matches!(why, Why::LimitReached { .. }) => Ok(()),
             Err(why) => Err(why),
         });
-        // One that could not be watched again is watched no more.
+        // If a path could not be watched again, it is not watched any more.
         stay.iter().filter(|path| !held.contains(path)).for_each(|path| self.let_go(member, path));
         if !held.is_empty() {
             self.by_member.insert(member, held);
@@ -116,14 +116,15 @@ impl Watches<'_> {
             if eyes::identify(&other).ok() == Some(identity) {
                 return Err(Why::BackendFailed { message: ALIAS.into() });
             }
-            // It was there and has been moved here. The kernel knows it once, so the old name must go before the new comes.
+            // The directory was elsewhere and has been moved here. The kernel knows it once, so the old name must go
+            // before the new one comes.
             self.abandon(&other);
         }
         if self.by_path.get(path).is_some_and(|watched| watched.identity != identity) {
-            // Another directory than the one watched. The kernel would report both under this path.
+            // This is not the directory that is watched. The kernel would report both under this path.
             let _ = self.watcher.unwatch(path);
         }
-        // Also what is watched already: notify drops a watch by itself when the directory is moved, even if it is moved back.
+        // Even if it is already watched: notify drops a watch when the directory is moved, even if it is moved back.
         self.watcher.watch(path, RecursiveMode::NonRecursive).map_err(|error| explain(&error))?;
         let watched = self.by_path.entry(path.clone()).or_insert(Watched { identity, members: HashSet::new() });
         let before = std::mem::replace(&mut watched.identity, identity);
@@ -145,10 +146,10 @@ impl Watches<'_> {
         }
     }
 
-    /// The directory of this path is elsewhere, and with it the watch: whoever wants the path has to look again.
+    /// The directory of this path is elsewhere, and so is its watch: every subscriber of the path must scan again.
     fn abandon(&mut self, path: &PathBuf) {
         if let Some(watched) = self.unwatch(path) {
-            // What the kernel had to say of it is lost with the watch.
+            // Events that the kernel had for it are lost with the watch.
             self.members.stir(&watched.members);
         }
     }
@@ -156,7 +157,7 @@ impl Watches<'_> {
     fn unwatch(&mut self, path: &PathBuf) -> Option<Watched> {
         let watched = self.by_path.remove(path)?;
         self.forget(watched.identity, path);
-        // Fails for what the kernel has dropped by itself, which is what was wanted.
+        // The call fails if the kernel has already dropped the watch, which is the desired result.
         let _ = self.watcher.unwatch(path);
         Some(watched)
     }
@@ -194,7 +195,7 @@ fn panicked(panic: &(dyn Any + Send)) -> Why {
     Why::BackendFailed { message: message.to_owned() }
 }
 
-/// What notify calls for each event: keeps a panic from killing notify's thread.
+/// What notify calls for each event. Keeps a panic from killing notify's thread.
 pub(super) struct Guarded<F> {
     pub(super) callback: F,
     pub(super) members: Members,
@@ -205,14 +206,14 @@ impl<F: FnMut(::notify::Result<::notify::Event>) + Send + 'static> EventHandler 
     fn handle_event(&mut self, event: ::notify::Result<::notify::Event>) {
         let _lives_as_long = &self.sentinel;
         if catch_unwind(AssertUnwindSafe(|| (self.callback)(event))).is_err() {
-            // What the event said is lost, that there was one is not.
+            // The event is lost, but not the fact that there was one.
             self.members.overflow();
         }
     }
 }
 
-/// Lives as long as notify's thread, whose handle is not to be had, and reports an end that comes unwanted. Before that thread
-/// runs nothing ends: why there is none is the answer to the order that wanted it, and need not be told twice.
+/// Lives as long as notify's thread, whose handle is not available, and reports an unexpected end. If that thread
+/// cannot start, nothing ends: the answer to the order says why, and need not be reported twice.
 pub(super) struct Sentinel {
     pub(super) members: Members,
     pub(super) runs: Arc<AtomicBool>,

@@ -1,4 +1,4 @@
-//! One source of events, and the seats of those who use it.
+//! One source of events, and the places of its users.
 
 use std::convert::Infallible;
 use std::fmt;
@@ -6,33 +6,40 @@ use std::sync::atomic::AtomicBool;
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
+use std::time::Duration;
 
 use ::notify::EventHandler;
 
 use super::control::{Guarded, Order, Sentinel, Watch, obey};
 use super::members::Members;
-use super::{PATIENCE, shared};
 use crate::event::Why;
 use crate::hints::Hints;
 use crate::target::Target;
 
-/// So many times the patience at most while nothing but events is dealt with: a storm of them may have no end.
+/// How long a control call may take before the whole source is considered stuck and abandoned. An ordinary call takes a
+/// tenth of a millisecond.
+pub(super) const PATIENCE: Duration = Duration::from_secs(1);
+
+/// The hub that watchers of this process join.
+static SHARED: Mutex<Option<Arc<Hub>>> = Mutex::new(None);
+
+/// Wait at most so many times the patience while only events are handled: there may be no end to them.
 const DURING_EVENTS: u32 = 4;
 
-/// A notify watcher on its control thread, and whom it serves.
+/// A notify watcher on its control thread, and its users.
 #[derive(Debug)]
 pub(super) struct Hub {
     members: Members,
     machinery: Mutex<Option<Machinery>>,
 }
 
-/// The threads, as far as they can be had.
+/// The threads, as far as we have handles.
 struct Machinery {
     orders: mpsc::Sender<Order>,
     thread: JoinHandle<()>,
-    /// Disconnects when the control thread is at its end.
+    /// Disconnects when the control thread ends.
     ended: mpsc::Receiver<Infallible>,
-    /// Disconnects when the callback is dropped, which is the last thing notify's own thread does.
+    /// Disconnects when the callback is dropped, which is the last act of notify's own thread.
     callback_gone: mpsc::Receiver<Infallible>,
 }
 
@@ -42,6 +49,10 @@ pub(super) struct Seat {
     hub: Arc<Hub>,
     number: u64,
     hints: Hints,
+}
+
+pub(super) fn shared() -> MutexGuard<'static, Option<Arc<Hub>>> {
+    SHARED.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Hub {
@@ -56,7 +67,7 @@ impl Hub {
         })
     }
 
-    /// `handler` is given the sentinel to keep.
+    /// `handler` keeps the sentinel.
     pub(super) fn start_with<H: EventHandler>(handler: impl FnOnce(Members, Sentinel) -> H) -> Result<Arc<Self>, Why> {
         let (orders, inbox) = mpsc::channel();
         let (alive, ended) = mpsc::channel();
@@ -77,7 +88,7 @@ impl Hub {
         Ok(Arc::new(Self { members, machinery: Mutex::new(Some(machinery)) }))
     }
 
-    /// Whether nothing is to be expected of it any more.
+    /// Whether it will give no more events.
     pub(super) fn is_retired(&self) -> bool {
         self.members.is_retired()
     }
@@ -87,22 +98,22 @@ impl Hub {
         &self.members
     }
 
-    /// Everybody is to leave it and to begin anew.
+    /// Every user must leave it and start again.
     pub(super) fn retire(&self) {
         self.members.lose();
     }
 
-    /// Puts an order.
+    /// Sends an order.
     fn order(&self, order: impl FnOnce(mpsc::Sender<Result<(), Why>>) -> Order) -> Pending {
         let (reply, answer) = mpsc::channel();
         if let Some(machinery) = &*self.machinery() {
-            // If nobody takes it, the answer is the end of the channel.
+            // If the thread is gone, the answer is the end of the channel.
             let _ = machinery.orders.send(order(reply));
         }
         Pending { answer, members: self.members.clone() }
     }
 
-    /// Ends everything and waits for it, but not for ever.
+    /// Ends everything and waits for it, but not forever.
     fn end(&self) {
         let Some(Machinery { orders, thread, ended, callback_gone }) = self.machinery().take() else { return };
         drop(orders);
@@ -110,7 +121,7 @@ impl Hub {
             matches!(receiver.recv_timeout(PATIENCE), Err(RecvTimeoutError::Disconnected))
         };
         if gone(&ended) && gone(&callback_gone) {
-            // Its last act was to drop `alive`, so this does not wait; a panic of its own was handled.
+            // Dropping `alive` was its last act, so this does not wait; a panic in it was handled.
             let _ = thread.join();
         }
     }
@@ -120,16 +131,16 @@ impl Hub {
     }
 }
 
-/// What is going on after somebody has left a hub.
+/// What remains to be done after a user has left a hub.
 #[derive(Debug)]
 pub(super) enum Left {
-    /// Nobody uses it any more.
+    /// It has no users any more.
     Last(Arc<Hub>),
-    /// Others do. The watches that only this one wanted are given up.
+    /// It has other users. The watches that only this one needed are being released.
     Others(Pending),
 }
 
-/// An order on its way.
+/// An order that is being carried out.
 #[derive(Debug)]
 pub(super) struct Pending {
     answer: mpsc::Receiver<Result<(), Why>>,
@@ -137,7 +148,7 @@ pub(super) struct Pending {
 }
 
 impl Left {
-    /// Waits until everything is given up, but not for ever.
+    /// Waits until everything is released, but not forever.
     pub(super) fn wait(self) {
         match self {
             Self::Others(pending) => drop(pending.wait()),
@@ -157,7 +168,7 @@ impl Seat {
     }
 
     pub(super) fn arm(&self, target: &Target) -> Result<(), Why> {
-        // First, so that no event about the new target is passed over.
+        // First, so that no event about the new target is missed.
         self.hub.members.seat(self.number, target, &self.hints);
         let directory = target.directory().map(|path| Watch { path: path.to_owned(), optional: false });
         let parents = target.anchors().iter().map(|anchor| &anchor.parent);
@@ -167,14 +178,14 @@ impl Seat {
         self.hub.order(|reply| Order { member: self.number, wanted, reply }).wait()
     }
 
-    /// Gives it up, without waiting.
+    /// Releases it, without waiting.
     pub(super) fn leave(&self) -> Left {
         let mut shared = shared();
         if !self.hub.members.dismiss(self.number) {
             let order = |reply| Order { member: self.number, wanted: Vec::new(), reply };
             return Left::Others(self.hub.order(order));
         }
-        // Nobody is to join it from now on. What comes of its end is no news to anybody.
+        // No watcher may join it any more. The result of its end does not concern any other.
         if shared.as_ref().is_some_and(|hub| Arc::ptr_eq(hub, &self.hub)) {
             *shared = None;
         }
@@ -191,8 +202,8 @@ impl Pending {
         (Self { answer, members: members.clone() }, members, reply)
     }
 
-    /// Waits for the answer, as long as orders are answered, for there may be thousands before it; and a while longer than
-    /// otherwise if events are, which come first.
+    /// Waits for the answer as long as orders are being answered, because there may be thousands before it. Waits
+    /// longer if events are being handled, because they come first.
     pub(super) fn wait(&self) -> Result<(), Why> {
         let mut progress = self.members.progress();
         let mut by_events_alone = 0;

@@ -1,4 +1,4 @@
-//! Who wants to hear of events, and of which.
+//! The subscribers, and which paths each watches.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::path::{Path, PathBuf};
@@ -10,7 +10,7 @@ use ::notify::event::EventKind;
 use crate::hints::Hints;
 use crate::target::Target;
 
-/// Who has a seat. Shared with the callback.
+/// The subscribers. Shared with the callback.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Members {
     shared: Arc<Shared>,
@@ -19,7 +19,7 @@ pub(super) struct Members {
 #[derive(Debug, Default)]
 struct Shared {
     table: Mutex<Table>,
-    /// No more events will come, or none are wanted any more.
+    /// No more events will come, or they are not wanted any more.
     retired: AtomicBool,
     /// How many orders have been carried out.
     progress: AtomicU64,
@@ -31,9 +31,9 @@ struct Shared {
 struct Table {
     last: u64,
     members: BTreeMap<u64, Arc<Member>>,
-    /// By the directory whose every entry concerns them.
+    /// By directory, if every entry of it concerns them.
     by_directory: HashMap<PathBuf, BTreeSet<u64>>,
-    /// By the single paths that do, such as the ways to that directory.
+    /// By single path, such as the parents of that directory.
     by_path: HashMap<PathBuf, BTreeSet<u64>>,
 }
 
@@ -54,7 +54,7 @@ impl Members {
         number
     }
 
-    /// What a member is to hear of from now on.
+    /// Sets which events a subscriber receives from now on.
     pub(super) fn seat(&self, number: u64, target: &Target, hints: &Hints) {
         let mut table = self.table();
         table.remove(number);
@@ -67,7 +67,7 @@ impl Members {
         table.members.insert(number, Arc::new(Member { target: target.clone(), hints: hints.clone() }));
     }
 
-    /// Says whether it was the last.
+    /// Returns whether it was the last.
     pub(super) fn dismiss(&self, number: u64) -> bool {
         let mut table = self.table();
         table.remove(number) && table.members.is_empty()
@@ -81,7 +81,7 @@ impl Members {
         self.shared.retired.store(true, Ordering::Release);
     }
 
-    /// There will be no more events, and everybody is told, unless that was wanted.
+    /// There will be no more events. Tells all subscribers, unless that was intended.
     pub(super) fn lose(&self) {
         if !self.shared.retired.swap(true, Ordering::AcqRel) {
             self.all().iter().for_each(|member| member.hints.lost());
@@ -93,12 +93,12 @@ impl Members {
         self.shared.progress.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// How many orders and how many events.
+    /// The number of orders and of events.
     pub(super) fn progress(&self) -> (u64, u64) {
         (self.shared.progress.load(Ordering::Relaxed), self.shared.events.load(Ordering::Relaxed))
     }
 
-    /// These are to look at everything.
+    /// These subscribers must scan everything.
     pub(super) fn stir(&self, numbers: &HashSet<u64>) {
         let members: Vec<_> = {
             let table = self.table();
@@ -107,16 +107,16 @@ impl Members {
         members.iter().for_each(|member| member.hints.directory());
     }
 
-    /// Events have been dropped, nobody knows about what.
+    /// Events have been dropped, and it is unknown which.
     pub(super) fn overflow(&self) {
         self.all().iter().for_each(|member| member.hints.overflow());
     }
 
-    /// Makes hints of one event.
+    /// Turns one event into hints.
     pub(super) fn sort(&self, event: ::notify::Result<::notify::Event>) {
         self.shared.events.fetch_add(1, Ordering::Relaxed);
         match event {
-            // Before anything else: the mark of an overflow carries neither a path nor a telling kind.
+            // First: the mark of an overflow has neither a path nor a meaningful kind.
             Ok(event) if event.need_rescan() => self.overflow(),
             // Opening and closing change nothing, and our own listing would wake us.
             Ok(event) if matches!(event.kind, EventKind::Access(_)) => {}
@@ -128,7 +128,7 @@ impl Members {
                     }
                 }
             }
-            // It cannot read its events any more, and would try again without pause.
+            // It cannot read its events any more, and would retry without pause.
             Err(_) => self.lose(),
         }
     }
@@ -151,7 +151,7 @@ impl Members {
 }
 
 impl Table {
-    /// Says whether it was there.
+    /// Returns whether it was there.
     fn remove(&mut self, number: u64) -> bool {
         let Some(member) = self.members.remove(&number) else { return false };
         if let Some(directory) = member.target.directory() {
@@ -171,7 +171,7 @@ fn strike(index: &mut HashMap<PathBuf, BTreeSet<u64>>, path: &Path, number: u64)
     }
 }
 
-/// The paths that [`Target::hint`] takes for a hint at everything; one may come twice.
+/// The paths that [`Target::hint`] turns into "scan everything". One may come twice.
 fn places(target: &Target) -> impl Iterator<Item = PathBuf> {
     let anchors = target.anchors().iter().flat_map(|anchor| [anchor.parent.clone(), anchor.parent.join(&anchor.name)]);
     target.directory().map(Path::to_owned).into_iter().chain(anchors)

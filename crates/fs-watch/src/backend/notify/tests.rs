@@ -5,12 +5,13 @@ use std::ffi::OsStr;
 use std::os::unix::net::UnixListener;
 use std::path::PathBuf;
 use std::sync::mpsc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use ::notify::event::EventKind;
 use tempfile::TempDir;
 
 use super::control::{EMFILE, Guarded, explain};
+use super::hub::PATIENCE;
 use super::hub::Pending;
 use super::*;
 use crate::eyes;
@@ -27,7 +28,7 @@ fn wait_until(hints: &Hints, wanted: impl Fn(&Dirty) -> bool) {
     }
 }
 
-/// A directory whose parent is quiet, which that for temporary files is not.
+/// A directory whose parent is quiet, unlike that of temporary files.
 struct Quiet {
     _root: TempDir,
     dir: PathBuf,
@@ -69,7 +70,7 @@ fn a_bind_is_hinted_at_and_our_own_listing_is_not() {
         eyes::list(&quiet.dir, 0, |_| true);
         let name = format!("{round}.sock");
         let _listener = quiet.bind(&name);
-        // Events come in order: had the listing made one, it would be here before the name.
+        // Events come in order: if the listing had made one, it would be here before the name.
         let dirty = hints.wait(soon());
         assert_eq!(dirty.names.into_iter().collect::<Vec<_>>(), [name.as_str()]);
         assert!(!dirty.everywhere && !dirty.overflowed && !dirty.lost);
@@ -83,7 +84,7 @@ fn arming_again_follows_a_directory_made_anew() {
     let dir = root.path().join("sockets");
     let hints = Hints::default();
     let mut backend = Notify::default();
-    // Held: while they live the kernel does not say that their directory has ended.
+    // Held, because while they are alive the kernel does not report the end of their directory.
     let mut listeners = Vec::new();
     for _ in 0..20 {
         std::fs::create_dir(&dir).unwrap();
@@ -134,7 +135,7 @@ fn the_death_of_notifys_thread_is_noticed_and_harms_nobody() {
     let other = Seat::take(&hub, &armed, &others);
     seat.arm(&armed).unwrap();
     let _listener = quiet.bind("a.sock");
-    // Everybody at that hub is told.
+    // Every user of that hub is told.
     assert!(hints.wait(soon()).lost && others.wait(soon()).lost);
     assert!(hub.is_retired());
     assert!(matches!(seat.arm(&armed), Err(Why::BackendFailed { .. })));
@@ -153,7 +154,7 @@ fn a_hub_that_does_not_answer_is_left_behind_by_all() {
         move |_| {
             let _kept = &sentinel;
             let _ = called.send(());
-            // What a callback must never do: it waits for somebody else.
+            // What a callback must never do: it waits for another thread.
             let _ = stuck.recv();
         }
     })
@@ -165,7 +166,7 @@ fn a_hub_that_does_not_answer_is_left_behind_by_all() {
     is_called.recv_timeout(Duration::from_secs(10)).unwrap();
     assert_eq!(backend.arm(&armed, &hints), Err(Why::BackendStuck));
     assert!(others.wait(soon()).lost);
-    // The next attempt has a hub of its own.
+    // The next attempt gets a new hub.
     backend.arm(&armed, &hints).unwrap();
     let _listener = quiet.bind("b.sock");
     wait_until(&hints, |dirty| dirty.names.contains(OsStr::new("b.sock")));
@@ -202,7 +203,7 @@ fn each_member_hears_of_its_own_directory() {
         let dirty = hints[index].wait(soon());
         assert_eq!(dirty.names.into_iter().collect::<Vec<_>>(), [name]);
     }
-    // One leaves, the other goes on.
+    // One leaves, and the other continues.
     backends[0].disarm();
     let _last = quiet[1].bind("last");
     assert!(hints[1].wait(soon()).names.contains(OsStr::new("last")));
@@ -248,7 +249,7 @@ fn trap_04_the_kernels_own_overflow_is_one_mark_and_is_told() {
         callback: {
             let members = members.clone();
             move |event| {
-                // Until the test lets go: a thread that does not get to run, as far as the kernel can tell.
+                // Blocked until the test releases it: like a thread that is not scheduled.
                 let _ = held.recv();
                 members.sort(event);
             }
@@ -260,7 +261,7 @@ fn trap_04_the_kernels_own_overflow_is_one_mark_and_is_told() {
     let seat = Seat::take(&hub, &quiet.target(), &hints);
     seat.arm(&quiet.target()).unwrap();
     for number in 0..limit / 2 + 100 {
-        // Two events each, and no two in a row alike.
+        // Two events each, and no two equal ones in a row.
         let path = quiet.dir.join(number.to_string());
         std::fs::create_dir(&path).unwrap();
         std::fs::remove_dir(&path).unwrap();
@@ -272,7 +273,7 @@ fn trap_04_the_kernels_own_overflow_is_one_mark_and_is_told() {
     while !last {
         let dirty = hints.wait(deadline);
         overflows += usize::from(dirty.overflowed);
-        // The mark is the last thing in the queue; this comes after.
+        // The mark is the last item in the queue; this comes after it.
         last = dirty.names.contains(OsStr::new("last"));
         if overflows > 0 && !last && !quiet.dir.join("last").exists() {
             std::fs::write(quiet.dir.join("last"), "").unwrap();

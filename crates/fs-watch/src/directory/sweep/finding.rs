@@ -1,4 +1,4 @@
-//! What a sweep tells of each socket.
+//! What a sweep reports about each socket.
 
 use std::fmt;
 use std::io;
@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use socket_file::{Facts, Liveness};
 
-/// What became of a directory's sockets.
+/// What a sweep did in a directory.
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct Swept {
@@ -24,57 +24,57 @@ impl Swept {
     }
 }
 
-/// What became of one lock file.
+/// What a sweep did with one lock file.
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct LockFinding {
-    /// The directory as it was given, joined with the file's name.
+    /// The directory as you gave it, joined with the file's name.
     pub path: PathBuf,
-    /// Whether it is still there.
+    /// Whether it still exists.
     pub fate: LockFate,
 }
 
-/// Whether a lock file is still there.
+/// Whether a lock file still exists.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum LockFate {
-    /// No process held it, and it is gone.
+    /// No process held it, and it was removed.
     Removed,
-    /// No process holds it, and it would be gone, had the sweep not been a [dry run](super::Sweep::dry_run).
+    /// No process holds it. It would be removed if the sweep were not a [dry run](super::Sweep::dry_run).
     WouldBeRemoved,
-    /// A process holds it. With the pid, if it is known.
+    /// A process holds it; with the pid, if known.
     Held(Option<u32>),
     /// It is younger than the minimal age.
     Young(Duration),
-    /// It belongs to this user, whose files are not to be swept.
+    /// It belongs to this user, whose files must not be swept.
     Foreign(u32),
     /// It could not be removed.
     Failed(io::Error),
 }
 
-/// What became of one socket.
+/// What a sweep did with one socket.
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct Finding {
-    /// The directory as it was given, joined with the socket's name.
+    /// The directory as you gave it, joined with the socket's name.
     pub path: PathBuf,
-    /// What `lstat` said of it.
+    /// What `lstat` returned.
     pub facts: Facts,
-    /// Whether somebody listens, as far as that has been asked.
+    /// Whether a server listens, as far as that was checked.
     pub liveness: Liveness,
-    /// Whether it is still there.
+    /// Whether it still exists.
     pub fate: Fate,
 }
 
-/// Whether a socket is still there.
+/// Whether a socket still exists.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Fate {
-    /// It was stale and is gone.
+    /// It was stale and has been removed.
     Removed,
-    /// It is stale and would be gone, had the sweep not been a [dry run](super::Sweep::dry_run).
+    /// It is stale. It would be removed if the sweep were not a [dry run](super::Sweep::dry_run).
     WouldBeRemoved,
-    /// It is still there.
+    /// It was kept.
     Kept(Kept),
 }
 
@@ -86,34 +86,33 @@ pub enum Kept {
     InUse,
     /// It is younger than the minimal age.
     Young(Duration),
-    /// It belongs to this user, who is not one whose sockets are to be swept.
+    /// It belongs to this user, whose sockets must not be swept.
     Foreign(u32),
-    /// A process holds the lock beside it: one that starts, runs or ends there. With the pid, if it is known.
+    /// A process holds the lock beside it: a server that starts, runs or ends there; with the pid, if known.
     Locked(Option<u32>),
-    /// Its staleness could not be proven, and why not.
+    /// It could not be proven stale, for this reason.
     Unproven(Doubt),
-    /// It was gone, or another file had its name, when it was to be removed.
+    /// When it was to be removed, it was gone, or another file had its name.
     Changed,
-    /// Something came to have its name in the moment in which it was looked at aside, and could not be put back: it is
-    /// now here.
+    /// While it was aside for examination, another file took its name, so it could not be put back. It is now here.
     Displaced(PathBuf),
     /// It is stale and could not be removed.
     Failed(io::Error),
 }
 
-/// Why staleness could not be proven.
+/// Why a socket could not be proven stale.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Doubt {
     /// The kernel's table of sockets cannot be read.
     NoTable,
-    /// The table does not know sockets on this filesystem by the numbers that `lstat` tells (btrfs, some overlays).
+    /// The table does not identify files on this filesystem by the numbers that `lstat` returns (btrfs, some overlays).
     UnknownFilesystem,
-    /// The directory is on this filesystem, on whose other side there may be a server that our kernel does not find. See
+    /// The directory is on this filesystem, on whose other side there may be a server that our kernel cannot find. See
     /// [`Sweep::any_filesystem`](super::Sweep::any_filesystem).
     HiddenServers(&'static str),
-    /// The directory lies behind an overlay or a FUSE mount, whose users' servers are bound to other inodes. See
-    /// [`Sweep::any_filesystem`](super::Sweep::any_filesystem).
+    /// The directory is behind an overlay or a FUSE mount, and servers that use the mount are bound to other inodes.
+    /// See [`Sweep::any_filesystem`](super::Sweep::any_filesystem).
     BackingSide,
     /// The kernel did not say whether a socket is bound to it.
     NoAnswer,

@@ -1,7 +1,7 @@
 //! Lock files beside sockets that no process holds.
 //!
 //! `uds-socket` keeps a lock beside each socket, `.NAME.lock`, and removes it at an orderly end. After a crash it stays, and
-//! where every producer has a name of its own such files would accumulate. To remove one is safe while it is held: every
+//! where every producer has a name of its own such files would accumulate. To remove one is safe while it is locked: every
 //! starter looks, once it has the lock, whether the file still has its name, and begins again if not.
 
 use std::ffi::{OsStr, OsString};
@@ -10,37 +10,37 @@ use std::os::unix::ffi::OsStrExt;
 use std::time::{Duration, SystemTime};
 
 use lock_file::Lock;
-use rustix::fs::{Access, AtFlags, Dir, FileType, Mode, OFlags, accessat, openat, statat, unlinkat};
-use rustix::io::{Errno, pread};
+use rustix::fs::{Access, AtFlags, Dir, FileType, Mode, OFlags, accessat, openat, statat};
+use rustix::io::pread;
+use socket_file::names::locked_name;
 
+use super::super::Error;
 use super::super::Handle;
 use super::Sweep;
 use super::finding::{LockFate, LockFinding};
-use crate::error::Error;
 
 /// Longer than a pid and a newline.
 const CONTENT: usize = 16;
 
 /// Examines all lock files of the directory, and removes those that no process holds.
 pub(super) fn sweep(sweep: &Sweep, handle: &Handle) -> Result<Vec<LockFinding>, Error> {
-    let unreadable = |errno: Errno| Error::Unreadable { dir: handle.path.clone(), source: errno.into() };
+    let names = names(handle)?;
+    Ok(names.into_iter().filter_map(|name| examine(sweep, handle, name)).collect())
+}
+
+/// The names of all lock files, in their order.
+pub(super) fn names(handle: &Handle) -> Result<Vec<OsString>, Error> {
     let mut names = Vec::new();
-    for entry in Dir::read_from(handle).map_err(unreadable)? {
-        let entry = entry.map_err(unreadable)?;
+    for entry in Dir::read_from(handle).map_err(|errno| handle.unreadable(errno))? {
+        let entry = entry.map_err(|errno| handle.unreadable(errno))?;
         let name = OsStr::from_bytes(entry.file_name().to_bytes());
-        if is_name(name) && matches!(entry.file_type(), FileType::RegularFile | FileType::Unknown) {
+        if locked_name(name).is_some() && matches!(entry.file_type(), FileType::RegularFile | FileType::Unknown) {
             names.push(name.to_owned());
         }
     }
     names.sort_unstable();
     names.dedup();
-    Ok(names.into_iter().filter_map(|name| examine(sweep, handle, name)).collect())
-}
-
-/// `.NAME.lock`
-fn is_name(name: &OsStr) -> bool {
-    let name = name.as_bytes().strip_prefix(b".").and_then(|rest| rest.strip_suffix(b".lock"));
-    name.is_some_and(|name| !name.is_empty())
+    Ok(names)
 }
 
 /// `None` of what is not a lock file of `uds-socket`, or gone by now.
@@ -65,7 +65,7 @@ fn examine(sweep: &Sweep, handle: &Handle, name: OsString) -> Option<LockFinding
 }
 
 fn remove(sweep: &Sweep, handle: &Handle, name: &OsStr) -> Option<LockFate> {
-    let _held = match Lock::take_if_there(handle, name) {
+    let lock = match Lock::examine(handle, name) {
         Ok(Some(lock)) => lock,
         Ok(None) => return None,
         Err(lock_file::Error::Held { pid }) => return Some(LockFate::Held(pid)),
@@ -76,11 +76,11 @@ fn remove(sweep: &Sweep, handle: &Handle, name: &OsStr) -> Option<LockFate> {
         let may = accessat(handle, c".", Access::WRITE_OK | Access::EXEC_OK, AtFlags::EACCESS);
         return Some(may.map_or_else(|errno| LockFate::Failed(errno.into()), |()| LockFate::WouldBeRemoved));
     }
-    // While it is held.
-    match unlinkat(handle, name, AtFlags::empty()) {
-        Ok(()) => Some(LockFate::Removed),
-        Err(Errno::NOENT) => None,
-        Err(errno) => Some(LockFate::Failed(errno.into())),
+    match lock.remove(handle, name) {
+        Ok(true) => Some(LockFate::Removed),
+        Ok(false) => None,
+        Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => Some(LockFate::Held(None)),
+        Err(error) => Some(LockFate::Failed(error)),
     }
 }
 
@@ -107,11 +107,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_and_contents_of_lock_files_are_told_from_others() {
-        for (name, is) in [(".a.lock", true), (".lock", false), ("..lock", false), ("a.lock", false), (".a.lck", false)]
-        {
-            assert_eq!(is_name(OsStr::new(name)), is, "{name}");
-        }
+    fn contents_of_lock_files_are_told_from_others() {
         let dir = tempfile::tempdir().unwrap();
         let handle = Handle::open(dir.path()).unwrap();
         for (content, is) in [

@@ -1,32 +1,38 @@
-//! What can be expected of a filesystem, by the number that `statfs(2)` has for it.
+//! What we can expect of a filesystem, by its number in `statfs(2)`.
 
-use crate::event::Why;
+use std::os::fd::AsFd;
 
-/// Kinds of filesystems, as far as they make a difference to us.
+/// Kinds of filesystems, as far as they make a difference to sockets and to watching.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Filesystem {
-    /// In this machine's memory: no question to it waits for anything.
+#[non_exhaustive]
+pub enum Filesystem {
+    /// In this machine's memory: no query waits for anything.
     Memory,
-    /// On this machine's disks, and known to keep times as it should.
+    /// On this machine's disks, and known to keep change times correctly.
     Disk,
-    /// Others may change it without our kernel knowing.
+    /// Other machines or programs may change it without our kernel knowing.
     Foreign(&'static str),
-    /// It shows the files of other directories, in which they have other inodes: a socket that is bound on one side is
+    /// It shows the files of other directories, where they have other inodes. A socket that is bound on one side is
     /// unbound on the other.
     Stacked(&'static str),
-    /// One that nothing is known of.
+    /// A filesystem that we know nothing about.
     Other,
 }
 
 impl Filesystem {
+    /// Of the filesystem that `file` is on; `Other` if that cannot be found out. `file` may be open for its path only.
+    pub fn of_file(file: impl AsFd) -> Self {
+        rustix::fs::fstatfs(file).map_or(Self::Other, |facts| Self::of(facts.f_type as u64))
+    }
+
     /// From `f_type`; the numbers are those of `linux/magic.h` and the kernel's sources.
-    pub(crate) fn of(magic: u64) -> Self {
+    pub fn of(magic: u64) -> Self {
         match magic as u32 {
             0x0102_1994 | 0x8584_58f6 => Self::Memory,                      // tmpfs, ramfs
             0xef53 | 0x5846_5342 | 0x9123_683e | 0xf2f5_2010 => Self::Disk, // ext4, xfs, btrfs, f2fs
             0x6969 => Self::Foreign("NFS"),
             0x0102_1997 => Self::Foreign("9p"),
-            0x6573_5546 => Self::Foreign("FUSE"),
+            0x6573_5546 => Self::Foreign("FUSE or virtiofs"),
             0x517b | 0xff53_4d42 | 0xfe53_4d42 => Self::Foreign("SMB"),
             0x00c3_6400 => Self::Foreign("Ceph"),
             0x5346_414f | 0x6b41_4653 => Self::Foreign("AFS"),
@@ -44,27 +50,21 @@ impl Filesystem {
         }
     }
 
-    /// Whether a look can be had from anywhere, a task of a runtime too.
-    pub(crate) fn is_in_memory(self) -> bool {
+    /// Whether a scan never blocks, so that a task of a runtime may make it.
+    pub fn is_in_memory(self) -> bool {
         self == Self::Memory
     }
 
     /// Whether a directory's change time changes with every change of its entries.
-    pub(crate) fn keeps_change_times(self) -> bool {
+    pub fn keeps_change_times(self) -> bool {
         matches!(self, Self::Memory | Self::Disk)
     }
 
-    /// What to say of it.
-    pub(crate) fn trouble(self) -> Option<Why> {
-        match self {
-            Self::Foreign(filesystem) => Some(Why::EventsUnreliable { filesystem }),
-            Self::Memory | Self::Disk | Self::Stacked(_) | Self::Other => None,
-        }
-    }
-
-    /// Its name if a socket's file may belong to a server that our kernel does not find by it: on another machine, in
-    /// another kernel, or on the other side of the same mount.
-    pub(crate) fn hides_servers(self) -> Option<&'static str> {
+    /// Its name, if a socket file may belong to a server that our kernel does not find by it: on another machine, in
+    /// another kernel (a virtual machine's), or on the other side of the same mount, where the same file has another inode.
+    ///
+    /// The backing side of such a mount looks like any other directory.
+    pub fn hides_servers(self) -> Option<&'static str> {
         match self {
             Self::Foreign(name) | Self::Stacked(name) => Some(name),
             Self::Memory | Self::Disk | Self::Other => None,
@@ -78,9 +78,11 @@ mod tests {
 
     #[test]
     fn what_others_may_change_is_said() {
-        for (magic, name) in [(0x6969, "NFS"), (0x0102_1997, "9p"), (0x6573_5546, "FUSE"), (0xff53_4d42, "SMB")] {
+        for (magic, name) in
+            [(0x6969, "NFS"), (0x0102_1997, "9p"), (0x6573_5546, "FUSE or virtiofs"), (0xff53_4d42, "SMB")]
+        {
             let filesystem = Filesystem::of(magic);
-            assert_eq!(filesystem.trouble(), Some(Why::EventsUnreliable { filesystem: name }));
+            assert_eq!(filesystem, Filesystem::Foreign(name));
             assert!(!filesystem.is_in_memory() && !filesystem.keeps_change_times());
         }
         // statfs has a signed field on some machines.
@@ -89,7 +91,9 @@ mod tests {
 
     #[test]
     fn where_servers_may_be_hidden_is_named() {
-        for (magic, name) in [(0x794c_7630, "overlay"), (0x6573_5546, "FUSE"), (0x0102_1997, "9p"), (0x6969, "NFS")] {
+        for (magic, name) in
+            [(0x794c_7630, "overlay"), (0x6573_5546, "FUSE or virtiofs"), (0x0102_1997, "9p"), (0x6969, "NFS")]
+        {
             assert_eq!(Filesystem::of(magic).hides_servers(), Some(name));
         }
         for magic in [0x0102_1994, 0xef53, 0x5846_5342, 0x9123_683e, 0] {
