@@ -4,12 +4,14 @@
 //! violation proves it can fail. The same rules run as a test of this package.
 
 mod arrows;
+mod circles;
 mod code;
 mod manifests;
 mod names;
 mod purity;
 mod text;
 mod tree;
+mod unsafety;
 mod words;
 
 use std::process::ExitCode;
@@ -51,7 +53,9 @@ fn problems(workspace: &Workspace, tree: &Tree) -> Result<Vec<Problem>> {
     problems.extend(manifests::check(workspace, tree));
     problems.extend(arrows::check(&workspace.packages));
     problems.extend(words::check(tree)?);
+    problems.extend(circles::check(tree)?);
     problems.extend(purity::check_code(tree)?);
+    problems.extend(unsafety::check(tree)?);
     problems.extend(purity::check_builds(workspace)?);
     Ok(problems)
 }
