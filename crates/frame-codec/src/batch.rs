@@ -50,6 +50,13 @@ struct Oversized {
 }
 
 impl Batch {
+    /// The batch of these frames over their block.
+    pub(crate) fn of(index: Index, block: Bytes) -> Self {
+        assert!(u32::try_from(block.len()).is_ok(), "a block is shorter than 4 GiB");
+        let (frames, byte_len) = index.into_frames();
+        Self { block, frames, byte_len, oversized: Oversized::default() }
+    }
+
     /// A batch of one frame.
     ///
     /// # Panics
@@ -59,7 +66,7 @@ impl Batch {
     pub fn single(frame: Bytes) -> Self {
         let mut index = Index::expecting(1);
         index.push(0, frame.len());
-        index.into_batch(frame)
+        Self::of(index, frame)
     }
 
     /// The frames of several batches in one, in order; copies unless only one has any.
@@ -181,7 +188,7 @@ impl Batch {
             index.push(block.len(), block.len() + frame.len());
             block.extend_from_slice(frame);
         }
-        index.into_batch(block.freeze())
+        Self::of(index, block.freeze())
     }
 
     /// The frame at this position in memory of its own, so that it does not keep the block alive.
@@ -277,7 +284,7 @@ mod tests {
             let mut index = Index::expecting(2);
             index.push(1, 3);
             index.push(5, 5);
-            index.into_batch(Bytes::from_static(b".ab.....................")).holding(permit)
+            Batch::of(index, Bytes::from_static(b".ab.....................")).holding(permit)
         };
         let (detached, frame) = (batch.detach(), batch.copy_frame(0));
         assert_eq!((batch.copy_frame(2), drop(batch)), (None, ()));
@@ -296,7 +303,7 @@ mod tests {
             index.push(0, 1);
             index.push(1, 1);
             index.push(1, 3);
-            index.into_batch(Bytes::from_static(b"abc"))
+            Batch::of(index, Bytes::from_static(b"abc"))
         };
         let mut frames = batch.iter();
         assert_eq!(frames.len(), 3);

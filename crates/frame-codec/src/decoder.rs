@@ -12,7 +12,7 @@ mod spares;
 #[cfg(test)]
 mod tests;
 
-use oversize::{Begun, Rest};
+use oversize::{Begun, Passage, Passed};
 use spares::Spares;
 
 /// A frame from this size on (half of a usual read) is read to its end and no further, so that the beginning of the next
@@ -75,10 +75,8 @@ pub struct Decoder<F> {
     expected: usize,
     /// Bytes of the frame before with all that surrounds it, if it was large: the next may be like it.
     large: usize,
-    /// The frame over the limit that is being passed over.
-    passing: Option<Rest>,
-    /// Frames over the limit that were left out since the last batch.
-    skipped: u32,
+    /// What is being done about frames over the limit.
+    passage: Passage,
     is_unterminated: bool,
     state: State,
 }
@@ -120,8 +118,7 @@ impl<F: Framing> Decoder<F> {
             offer: None,
             expected: 16,
             large: 0,
-            passing: None,
-            skipped: 0,
+            passage: Passage::default(),
             is_unterminated: false,
             state: State::Open,
         }
@@ -285,22 +282,59 @@ impl<F: Framing> Decoder<F> {
             return Ok(None);
         }
         // A framing may call a frame too large before any of it has come: then there is nothing to begin with.
-        if self.passing.is_some() && (!self.pass_over()? || self.unread.is_empty()) {
+        if self.passage.is_under_way() && (!self.pass_over()? || self.unread.is_empty()) {
             return Ok(self.skipped_last());
         }
         loop {
             let found = self.take_frames();
             let error = match found {
-                Ok(Some(batch)) => return Ok(Some(batch.behind(mem::take(&mut self.skipped)))),
+                Ok(Some(batch)) => return Ok(Some(batch.behind(self.passage.take_skipped()))),
                 Ok(None) => return Ok(self.skipped_last()),
                 Err(error) => error,
             };
             match self.begin_passing(error)? {
                 Begun::Shortened(batch) => return Ok(Some(batch)),
                 Begun::Passing if self.pass_over()? && !self.unread.is_empty() => {}
-                Begun::Passing | Begun::Waiting => return Ok(self.skipped_last()),
+                Begun::Passing | Begun::Waiting { .. } => return Ok(self.skipped_last()),
             }
         }
+    }
+
+    /// Begins to pass over the frame at the front, which the framing answered with `error`. An error is final.
+    fn begin_passing(&mut self, error: Error) -> Result<Begun, Error> {
+        let before = self.unread.len();
+        let begun = self.passage.begin(&self.framing, &self.limits, &mut self.unread, error);
+        self.fresh &= self.unread.len() == before;
+        match &begun {
+            Ok(Begun::Waiting { at_least }) => self.pending = Pending { at_least: *at_least, scanned: 0 },
+            // The next call passes over what follows.
+            Ok(Begun::Shortened(_)) => self.pending = Pending { at_least: 0, scanned: 0 },
+            Ok(Begun::Passing) => {}
+            Err(error) => self.break_off(error),
+        }
+        begun
+    }
+
+    /// Drops what has arrived of the frame that is passed over. Answers whether that was the last of it.
+    fn pass_over(&mut self) -> Result<bool, Error> {
+        let before = self.unread.len();
+        let passed = self.passage.pass_over(&self.framing, &mut self.unread);
+        self.fresh &= self.unread.len() == before;
+        let at_least = match passed {
+            Ok(Passed::All) => 1,
+            Ok(Passed::Part { at_least }) => at_least,
+            Err(error) => {
+                self.break_off(&error);
+                return Err(error);
+            }
+        };
+        self.pending = Pending { at_least, scanned: 0 };
+        Ok(matches!(passed, Ok(Passed::All)))
+    }
+
+    fn break_off(&mut self, error: &Error) {
+        self.passage.end();
+        self.state = State::Broken(error.clone());
     }
 
     /// The frames that are complete at the front. After an error nothing was taken.
@@ -341,12 +375,12 @@ impl<F: Framing> Decoder<F> {
         self.large = if last >= LARGE { last } else { 0 };
         self.expected = index.len();
         let block = self.take_front(taken);
-        Ok(Some(index.into_batch(block)))
+        Ok(Some(Batch::of(index, block)))
     }
 
     /// A batch without frames, if there is one to say that frames were left out.
     fn skipped_last(&mut self) -> Option<Batch> {
-        match mem::take(&mut self.skipped) {
+        match self.passage.take_skipped() {
             0 => None,
             skipped => Some(Batch::default().behind(skipped)),
         }
@@ -370,7 +404,7 @@ impl<F: Framing> Decoder<F> {
         if let Some(batch) = self.next_batch()? {
             return Ok(Some(batch));
         }
-        if self.passing.take().is_some() {
+        if self.passage.end() {
             // What has come of it was counted as left out, or its beginning given out.
             self.unread.clear();
             self.state = State::Finished;
@@ -382,7 +416,7 @@ impl<F: Framing> Decoder<F> {
                 let mut index = Index::expecting(1);
                 index.push(payload.start, payload.end);
                 let block = self.take_front(end);
-                Ok(Some(index.into_batch(block)))
+                Ok(Some(Batch::of(index, block)))
             }
             Ok(Scan::More { .. }) => {
                 self.state = State::Finished;
@@ -391,17 +425,17 @@ impl<F: Framing> Decoder<F> {
             Err(error) => match self.begin_passing(error)? {
                 Begun::Shortened(batch) => {
                     self.end_unterminated();
-                    self.passing = None;
+                    self.passage.end();
                     self.unread.clear();
                     Ok(Some(batch))
                 }
                 Begun::Passing => {
                     self.state = State::Finished;
-                    self.passing = None;
+                    self.passage.end();
                     self.unread.clear();
                     Ok(self.skipped_last())
                 }
-                Begun::Waiting => {
+                Begun::Waiting { .. } => {
                     self.state = State::Finished;
                     Ok(None)
                 }

@@ -184,7 +184,7 @@ impl<F: Framing> Encoder<F> {
             }
             at += len;
         }
-        (index.into_batch(bytes.freeze()), truncated)
+        (Batch::of(index, bytes.freeze()), truncated)
     }
 }
 

@@ -28,10 +28,10 @@ use crate::filesystem::Filesystem;
 use crate::health::{Bulletin, Health};
 use crate::hints::{Dirty, Hints};
 use crate::ledger::{Ledger, Poll, lock};
+use crate::missing::Missing;
 use crate::outbox::Outbox;
 use crate::pace::{Backoff, Pace};
 use crate::target::Target;
-use crate::watcher::Missing;
 
 /// Connections in a row, each of which takes some fifteen microseconds.
 const AT_ONCE: usize = 128;

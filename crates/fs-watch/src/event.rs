@@ -3,7 +3,6 @@
 use std::fmt;
 use std::io;
 
-use crate::roster::Change;
 use crate::socket::{Socket, SocketId};
 
 /// One item of the stream a [`Watcher`](crate::Watcher) is.
@@ -43,16 +42,6 @@ pub enum Event {
     /// look found. Ends a `Degraded`; comes alone where the kernel dropped hints and one look repaired
     /// that at once.
     Resynced,
-}
-
-impl From<Change> for Event {
-    fn from(change: Change) -> Self {
-        match change {
-            Change::Added(socket) => Self::Added(socket),
-            Change::Ready(socket) => Self::Ready(socket),
-            Change::Removed { id, reason } => Self::Removed { id, reason },
-        }
-    }
 }
 
 /// How a socket left its path, or its server left it.

@@ -20,6 +20,7 @@ use crate::event::Event;
 use crate::health::{Bulletin, Health};
 use crate::hints::Hints;
 use crate::ledger::Ledger;
+use crate::missing::Missing;
 use crate::outbox::Outbox;
 use crate::pace::Pace;
 use crate::roster::Roster;
@@ -62,22 +63,6 @@ const IN_PLACE: usize = 16;
 
 /// So many times in one poll.
 const TURNS: usize = 4;
-
-/// What to do about a directory that is not there when the watching starts.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Missing {
-    /// Refuse to start, with [`Error::Missing`].
-    #[default]
-    Refuse,
-    /// Start, say that the directory is [missing](crate::Why::Missing), and wait until somebody makes it.
-    Wait,
-    /// Make it, and the directories above it that are missing, with this mode less the process's umask.
-    /// If it is deleted later it is not made again, but waited for.
-    Create {
-        /// Permission bits: `0o700` and the like.
-        mode: u32,
-    },
-}
 
 impl Watcher {
     /// The time between complete looks that happen without any hint, unless

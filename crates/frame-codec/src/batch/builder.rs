@@ -53,7 +53,7 @@ impl BatchBuilder {
     /// The batch of what was pushed; the builder is empty afterwards.
     #[must_use]
     pub fn take(&mut self) -> Batch {
-        std::mem::replace(&mut self.index, Index::expecting(0)).into_batch(self.block.split().freeze())
+        Batch::of(std::mem::replace(&mut self.index, Index::expecting(0)), self.block.split().freeze())
     }
 }
 

@@ -1,9 +1,5 @@
 //! Where the frames lie in their block.
 
-use bytes::Bytes;
-
-use super::Batch;
-
 /// Where one frame's payload lies in its block.
 ///
 /// 32 bits suffice: a block holds at most one frame of [`Limits::LARGEST_MAX_FRAME`](crate::Limits::LARGEST_MAX_FRAME)
@@ -42,7 +38,7 @@ impl Index {
         if self.frames.len() == self.frames.capacity() {
             self.make_room();
         }
-        #[expect(clippy::cast_possible_truncation, reason = "a block is shorter than 4 GiB, see `into_batch`")]
+        #[expect(clippy::cast_possible_truncation, reason = "a block is shorter than 4 GiB, see `Batch::of`")]
         self.frames.push(Span { start: start as u32, end: end as u32 });
         self.byte_len += end - start;
     }
@@ -63,13 +59,12 @@ impl Index {
         self.frames.len() * size_of::<Span>()
     }
 
-    /// The batch of these frames over their block.
-    pub(crate) fn into_batch(mut self, block: Bytes) -> Batch {
+    /// The frames in order, and the bytes of all their payloads. Takes no more memory than they need for long.
+    pub(super) fn into_frames(mut self) -> (Vec<Span>, usize) {
         if self.frames.capacity() / 2 > self.frames.len() {
             // More were expected; a batch may be held for long.
             self.frames.shrink_to_fit();
         }
-        assert!(u32::try_from(block.len()).is_ok(), "a block is shorter than 4 GiB");
-        Batch { block, frames: self.frames, byte_len: self.byte_len, ..Batch::default() }
+        (self.frames, self.byte_len)
     }
 }

@@ -1,128 +1,149 @@
 //! Passing over a frame that is larger than the limit, without holding it.
 #![warn(clippy::indexing_slicing, clippy::arithmetic_side_effects)]
 
-use bytes::{Buf as _, Bytes};
+use std::mem;
 
-use super::{Decoder, Pending, State};
-use crate::{Batch, Error, Framing, Oversize, Scan, framing::Oversized};
+use bytes::{Buf as _, Bytes, BytesMut};
+
+use crate::{Batch, Error, Framing, Limits, Oversize, Scan, framing::Oversized};
+
+/// The frame over the limit that is being passed over, and how many were.
+#[derive(Debug, Default)]
+pub(super) struct Passage {
+    rest: Option<Rest>,
+    /// Frames over the limit that were left out since the last batch.
+    skipped: u32,
+}
 
 /// What is still to come of a frame that is passed over.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Rest {
+enum Rest {
     /// This many bytes of payload, then the tail.
     Counted { left: u64, tail: &'static [u8] },
-    /// What the framing finds the end of.
+    /// As much as the framing says.
     Open,
 }
 
-/// What came of a frame over the limit.
+/// What has been done about a frame over the limit.
 pub(super) enum Begun {
-    /// Its beginning, which stands for it. The rest is to be passed over.
+    /// Its beginning stands for it. The rest is to be passed over.
     Shortened(Batch),
     /// All of it is to be passed over.
     Passing,
-    /// More bytes are needed to say.
-    Waiting,
+    /// The buffer must hold this many bytes first.
+    Waiting { at_least: usize },
 }
 
-impl<F: Framing> Decoder<F> {
-    /// Begins to pass over the frame at the front, about which the framing gave this error.
+/// Whether the end of the frame has been reached.
+pub(super) enum Passed {
+    /// It has, and what follows is in the buffer.
+    All,
+    /// It has not: more is known when the buffer holds this many bytes.
+    Part { at_least: usize },
+}
+
+impl Passage {
+    #[inline]
+    pub(super) const fn is_under_way(&self) -> bool {
+        self.rest.is_some()
+    }
+
+    /// Forgets the frame: the stream has ended in it, or has failed. Answers whether there was one.
+    pub(super) fn end(&mut self) -> bool {
+        self.rest.take().is_some()
+    }
+
+    /// Frames that were left out since this was asked last.
+    #[inline]
+    pub(super) fn take_skipped(&mut self) -> u32 {
+        mem::take(&mut self.skipped)
+    }
+
+    /// Begins to pass over the frame at the front of `unread`, which the framing answered with `error`.
     ///
-    /// The error is final if the limits do not allow to pass over it or the framing does not know how.
-    pub(super) fn begin_passing(&mut self, error: Error) -> Result<Begun, Error> {
-        let policy = self.limits.oversize();
+    /// # Errors
+    ///
+    /// The limits do not allow to pass over it, or the framing does not know how.
+    pub(super) fn begin<F: Framing>(
+        &mut self,
+        framing: &F,
+        limits: &Limits,
+        unread: &mut BytesMut,
+        error: Error,
+    ) -> Result<Begun, Error> {
+        let policy = limits.oversize();
         if policy == Oversize::Disconnect || !matches!(error, Error::FrameTooLarge { .. }) {
-            return Err(self.broken(error));
+            return Err(error);
         }
-        let (start, len, rest) = match self.framing.oversized(&self.unread) {
-            Ok(Oversized::Declared { start, len, tail }) => (start, Some(len), Rest::Counted { left: len, tail }),
-            Ok(Oversized::Open { start }) => (start, None, Rest::Open),
-            Ok(Oversized::More) => return Ok(self.wait_for(self.unread.len().saturating_add(1))),
-            Ok(Oversized::Unknown) => return Err(self.broken(error)),
-            Err(error) => return Err(self.broken(error)),
+        let (start, len, rest) = match framing.oversized(unread)? {
+            Oversized::Declared { start, len, tail } => (start, Some(len), Rest::Counted { left: len, tail }),
+            Oversized::Open { start } => (start, None, Rest::Open),
+            Oversized::More => return Ok(Begun::Waiting { at_least: unread.len().saturating_add(1) }),
+            Oversized::Unknown => return Err(error),
         };
-        if self.unread.len() < start {
-            return Ok(self.wait_for(start));
+        if unread.len() < start {
+            return Ok(Begun::Waiting { at_least: start });
         }
         if policy == Oversize::Skip {
-            self.drop_front(start);
+            drop_front(unread, start);
             self.skipped = self.skipped.saturating_add(1);
-            self.passing = Some(rest);
+            self.rest = Some(rest);
             return Ok(Begun::Passing);
         }
-        let kept = self.limits.max_frame();
+        let kept = limits.max_frame();
         let end = start.saturating_add(kept);
-        if self.unread.len() < end {
-            return Ok(self.wait_for(end));
+        if unread.len() < end {
+            return Ok(Begun::Waiting { at_least: end });
         }
-        let payload = Bytes::copy_from_slice(self.unread.get(start..end).unwrap_or_default());
-        self.drop_front(end);
-        self.passing = Some(match rest {
+        let payload = Bytes::copy_from_slice(unread.get(start..end).unwrap_or_default());
+        drop_front(unread, end);
+        self.rest = Some(match rest {
             Rest::Counted { tail, .. } => {
                 Rest::Counted { left: len.unwrap_or_default().saturating_sub(kept as u64), tail }
             }
             Rest::Open => Rest::Open,
         });
-        // Whatever follows is passed over by the next call.
-        self.pending = Pending { at_least: 0, scanned: 0 };
-        Ok(Begun::Shortened(Batch::single(payload).marked_shortened().behind(std::mem::take(&mut self.skipped))))
+        Ok(Begun::Shortened(Batch::single(payload).marked_shortened().behind(self.take_skipped())))
     }
 
-    /// Drops what has arrived of the frame that is passed over. Answers whether that was the last of it.
-    pub(super) fn pass_over(&mut self) -> Result<bool, Error> {
-        match self.passing {
-            None => Ok(true),
+    /// Drops what has arrived of the frame that is passed over.
+    ///
+    /// # Errors
+    ///
+    /// The framing finds no end where one must be.
+    pub(super) fn pass_over<F: Framing>(&mut self, framing: &F, unread: &mut BytesMut) -> Result<Passed, Error> {
+        match self.rest {
+            None => Ok(Passed::All),
             Some(Rest::Counted { left, tail }) => {
-                let here = usize::try_from(left).unwrap_or(usize::MAX).min(self.unread.len());
-                self.drop_front(here);
+                let here = usize::try_from(left).unwrap_or(usize::MAX).min(unread.len());
+                drop_front(unread, here);
                 let left = left.saturating_sub(here as u64);
-                if left == 0 && self.unread.starts_with(tail) {
-                    self.drop_front(tail.len());
-                    return Ok(self.passed());
+                if left == 0 && unread.starts_with(tail) {
+                    drop_front(unread, tail.len());
+                    self.rest = None;
+                    return Ok(Passed::All);
                 }
-                if left == 0 && !tail.starts_with(&self.unread) {
-                    return Err(self.broken(Error::Malformed { what: "no terminator behind the payload" }));
+                if left == 0 && !tail.starts_with(unread) {
+                    return Err(Error::Malformed { what: "no terminator behind the payload" });
                 }
-                self.passing = Some(Rest::Counted { left, tail });
-                let at_least = if left == 0 { tail.len() } else { 1 };
-                self.pending = Pending { at_least, scanned: 0 };
-                Ok(false)
+                self.rest = Some(Rest::Counted { left, tail });
+                Ok(Passed::Part { at_least: if left == 0 { tail.len() } else { 1 } })
             }
-            Some(Rest::Open) => match self.framing.resume(&self.unread) {
-                Ok(Scan::Frame { end, .. }) => {
-                    self.drop_front(end);
-                    Ok(self.passed())
+            Some(Rest::Open) => match framing.resume(unread)? {
+                Scan::Frame { end, .. } => {
+                    drop_front(unread, end);
+                    self.rest = None;
+                    Ok(Passed::All)
                 }
-                Ok(Scan::More { scanned, .. }) => {
-                    self.drop_front(scanned);
-                    self.pending = Pending { at_least: self.unread.len().saturating_add(1), scanned: 0 };
-                    Ok(false)
+                Scan::More { scanned, .. } => {
+                    drop_front(unread, scanned);
+                    Ok(Passed::Part { at_least: unread.len().saturating_add(1) })
                 }
-                Err(error) => Err(self.broken(error)),
             },
         }
     }
+}
 
-    fn passed(&mut self) -> bool {
-        self.passing = None;
-        self.pending = Pending { at_least: 1, scanned: 0 };
-        true
-    }
-
-    fn wait_for(&mut self, at_least: usize) -> Begun {
-        self.pending = Pending { at_least, scanned: 0 };
-        Begun::Waiting
-    }
-
-    fn drop_front(&mut self, len: usize) {
-        let len = len.min(self.unread.len());
-        self.unread.advance(len);
-        self.fresh &= len == 0;
-    }
-
-    fn broken(&mut self, error: Error) -> Error {
-        self.passing = None;
-        self.state = State::Broken(error.clone());
-        error
-    }
+fn drop_front(unread: &mut BytesMut, len: usize) {
+    unread.advance(len.min(unread.len()));
 }

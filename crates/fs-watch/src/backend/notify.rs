@@ -9,13 +9,10 @@
 //!
 //! * the callback only puts names into a set ([`Hints`]) and wakes, which never waits;
 //! * creating, watching, unwatching and dropping happen on a thread of their own, and whoever ordered them
-//!   stops waiting after [`PATIENCE`].
+//!   stops waiting after [`PATIENCE`](hub::PATIENCE).
 //!
 //! A user of the system has 128 inotify instances. All watchers of a process therefore share one, the [`Hub`]'s,
 //! which begins with the first of them and ends with the last.
-
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
 use super::Backend;
 use crate::event::Why;
@@ -28,14 +25,7 @@ mod members;
 #[cfg(test)]
 mod tests;
 
-use hub::{Hub, Seat};
-
-/// How long a control call may take before the whole machinery is taken for stuck and left behind. An
-/// ordinary one takes a tenth of a millisecond.
-const PATIENCE: Duration = Duration::from_secs(1);
-
-/// The hub that watchers of this process join.
-static SHARED: Mutex<Option<Arc<Hub>>> = Mutex::new(None);
+use hub::{Hub, Seat, shared};
 
 /// Hints from the kernel, through the `notify` crate. All that are in use in a process share one source.
 #[derive(Debug, Default)]
@@ -90,10 +80,6 @@ impl Drop for Notify {
         // What is left then ends by itself, if it ever does.
         self.leave(|seat| drop(seat.leave()));
     }
-}
-
-fn shared() -> MutexGuard<'static, Option<Arc<Hub>>> {
-    SHARED.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Joins the hub of the process, which this may start.

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
-use crate::event::Reason;
+use crate::event::{Event, Reason};
 use crate::socket::{Generation, Socket, SocketId};
 
 /// A difference between what was announced and what is there.
@@ -21,6 +21,16 @@ pub enum Change {
         /// How it went.
         reason: Reason,
     },
+}
+
+impl From<Change> for Event {
+    fn from(change: Change) -> Self {
+        match change {
+            Change::Added(socket) => Self::Added(socket),
+            Change::Ready(socket) => Self::Ready(socket),
+            Change::Removed { id, reason } => Self::Removed { id, reason },
+        }
+    }
 }
 
 /// The changes of one directory that have not been told yet, in their order.

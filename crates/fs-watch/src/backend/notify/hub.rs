@@ -6,15 +6,22 @@ use std::sync::atomic::AtomicBool;
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
+use std::time::Duration;
 
 use ::notify::EventHandler;
 
 use super::control::{Guarded, Order, Sentinel, Watch, obey};
 use super::members::Members;
-use super::{PATIENCE, shared};
 use crate::event::Why;
 use crate::hints::Hints;
 use crate::target::Target;
+
+/// How long a control call may take before the whole machinery is taken for stuck and left behind. An
+/// ordinary one takes a tenth of a millisecond.
+pub(super) const PATIENCE: Duration = Duration::from_secs(1);
+
+/// The hub that watchers of this process join.
+static SHARED: Mutex<Option<Arc<Hub>>> = Mutex::new(None);
 
 /// So many times the patience at most while nothing but events is dealt with: a storm of them may have no end.
 const DURING_EVENTS: u32 = 4;
@@ -42,6 +49,10 @@ pub(super) struct Seat {
     hub: Arc<Hub>,
     number: u64,
     hints: Hints,
+}
+
+pub(super) fn shared() -> MutexGuard<'static, Option<Arc<Hub>>> {
+    SHARED.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Hub {

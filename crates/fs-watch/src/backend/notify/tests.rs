@@ -5,12 +5,13 @@ use std::ffi::OsStr;
 use std::os::unix::net::UnixListener;
 use std::path::PathBuf;
 use std::sync::mpsc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use ::notify::event::EventKind;
 use tempfile::TempDir;
 
 use super::control::{EMFILE, Guarded, explain};
+use super::hub::PATIENCE;
 use super::hub::Pending;
 use super::*;
 use crate::eyes;
