@@ -8,6 +8,7 @@ mod circles;
 mod code;
 mod manifests;
 mod names;
+mod problem;
 mod purity;
 mod text;
 mod tree;
@@ -22,10 +23,8 @@ use crate::{
     console::{complain, say},
     workspace::Workspace,
 };
+use problem::Problem;
 use tree::Tree;
-
-/// Something that breaks a rule, and where: `crates/a/src/lib.rs:7: a tab`.
-type Problem = String;
 
 pub(crate) fn run(workspace: &Workspace, ratchet: bool) -> Result<ExitCode> {
     let tree = Tree::read(&workspace.root)?;

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use anyhow::{Context, Result};
 use proc_macro2::{Delimiter, TokenStream, TokenTree};
 
-use super::{Problem, code, tree::Tree};
+use super::{code, problem::Problem, tree::Tree};
 
 /// `listener::queue`, as the segments below the crate. The crate's root has none.
 type Module = Vec<String>;

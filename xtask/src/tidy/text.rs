@@ -1,6 +1,6 @@
 //! Rules for the text of files: how it opens, how it ends, what is not left in it.
 
-use super::{Problem, tree::Tree};
+use super::{problem::Problem, tree::Tree};
 
 /// Longer files are worth a thought; they are named, not refused.
 const LONG: usize = 500;

@@ -2,7 +2,7 @@
 
 use anyhow::{Context, Result};
 
-use super::{Problem, code, tree::Tree};
+use super::{code, problem::Problem, tree::Tree};
 
 /// Where `unsafe` may be: paths, or what is below them.
 const PLACES: &[&str] = &["crates/uds-socket/src/sys", "crates/heap-kit/src/"];

@@ -9,7 +9,7 @@ use std::{collections::BTreeMap, fs, path::Path};
 use anyhow::{Context, Result};
 use toml::Table;
 
-use super::{Problem, tree::Tree};
+use super::{problem::Problem, tree::Tree};
 
 const FILE: &str = "xtask/words.toml";
 /// Where the words are named because they are forbidden there.
