@@ -23,7 +23,14 @@ const ZOOKEEPER: &str = "zookeeper";
 const ENVIRONMENTS: &str = "environments";
 
 /// Examples that do not end by themselves: they need a directory to watch, or a server.
-const NOT_ALONE: [(&str, &str); 3] = [("fs-watch", "watch"), ("packetizer", "redis"), ("zk-client", "quickstart")];
+const NOT_ALONE: [(&str, &str); 6] = [
+    ("fs-watch", "watch"),
+    ("packetizer", "redis"),
+    ("zk-client", "get"),
+    ("zk-client", "quickstart"),
+    ("zk-client", "sessions"),
+    ("zk-client", "watch_config"),
+];
 
 /// Cases of each property in `ci`; `cargo xtask prop` is for more.
 const CI_CASES: u32 = 128;

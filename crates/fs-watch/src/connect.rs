@@ -1,4 +1,4 @@
-//! Connects to exactly the socket that was announced, even if another file has its name by now.
+//! Connects to exactly the socket that was listed, even if another file has its name by now.
 
 use std::os::unix::net::UnixStream;
 
@@ -17,7 +17,7 @@ use crate::socket::Socket;
 ///
 /// # Errors
 ///
-/// [`ConnectError`]. If the socket is gone or replaced, its [`Removed`](crate::Event::Removed) will follow.
+/// Each of [`ConnectError`]. Of a socket that is gone or replaced the [`Removed`](crate::Event::Removed) will follow.
 ///
 /// ```
 /// use fs_watch::{Event, Watcher, connect_at};
