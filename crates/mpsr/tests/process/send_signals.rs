@@ -153,7 +153,8 @@ fn kill_under(path: &Path, sent: &str) -> (Running, ChildStdin) {
 
 /// Sockets with this name that are connected (`/proc/net/unix`).
 fn connections(path: &Path) -> usize {
-    let table = std::fs::read_to_string("/proc/net/unix").unwrap();
+    let table = std::fs::read("/proc/net/unix").unwrap();
+    let table = String::from_utf8_lossy(&table);
     let lines = table.lines().map(|line| line.split_whitespace().collect::<Vec<_>>());
     lines.filter(|fields| fields.get(5) == Some(&"03") && fields.get(7) == path.to_str().as_ref()).count()
 }
