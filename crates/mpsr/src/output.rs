@@ -3,7 +3,6 @@
 use std::{
     io::{self, IsTerminal as _},
     os::fd::BorrowedFd,
-    time::Duration,
 };
 
 use anyhow::Context as _;
@@ -18,7 +17,7 @@ pub(crate) use crate::notes::note;
 use crate::{
     json::{Line, Object},
     notes::{last_note, settle},
-    stream::Stream,
+    stream::{AGAIN, Stream},
     text::{escaped_json, wrapped},
     width::Width,
 };
@@ -42,7 +41,7 @@ pub(crate) struct Output {
 
 impl Output {
     pub(crate) fn new() -> Self {
-        let stream = Stream::new(stdout());
+        let stream = Stream::unblocked(stdout());
         let is_async = stream.may_wait() && Handle::try_current().is_ok();
         let readiness = if is_async { register(&stream) } else { None };
         let is_terminal = io::stdout().is_terminal();
@@ -146,9 +145,9 @@ impl Output {
     }
 
     async fn writable(&self) {
-        let Some(readiness) = &self.readiness else {
+        let Some(readiness) = self.readiness.as_ref().filter(|_| self.stream.is_announced()) else {
             // Nothing tells when: it is tried.
-            return sleep(Duration::from_millis(5)).await;
+            return sleep(AGAIN).await;
         };
         loop {
             let Ok(mut ready) = readiness.writable().await else { return };
