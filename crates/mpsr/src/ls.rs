@@ -57,8 +57,9 @@ fn print(args: &Ls, survey: &Survey) -> anyhow::Result<()> {
         let owners = names::users();
         let rows: Vec<_> = survey.sockets.iter().map(|found| row(found, survey, within, &owners)).collect();
         let heads = ["NAME", "STATE", "KIND", "PID", "COMMAND", "OWNER", "MODE", "AGE", "BACKLOG"];
-        for line in table::lines(heads, &rows, output.is_terminal()) {
-            output.line(line.as_bytes())?;
+        let width = output.is_terminal().then(|| output.width());
+        for line in table::lines(heads, &rows, width) {
+            output.line(&line)?;
         }
     }
     output.flush()

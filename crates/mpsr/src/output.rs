@@ -18,7 +18,7 @@ use crate::{
     json::{Line, Object},
     notes::{last_note, settle},
     stream::{AGAIN, Stream},
-    text::{escaped_json, wrapped},
+    text::{MARGIN, escaped_json, wrapped},
     width::Width,
 };
 
@@ -60,10 +60,14 @@ impl Output {
         self.is_terminal
     }
 
-    /// Adds these bytes and a newline. Blocks if a block is complete and there is no room for it; [`push`](Self::push)
-    /// does not.
-    pub(crate) fn line(&mut self, bytes: &[u8]) -> anyhow::Result<()> {
-        self.push(bytes, b"\n");
+    /// Adds a line for people, on a terminal in rows that fit. Blocks if a block is complete and there is no room for it;
+    /// [`push`](Self::push) does not.
+    pub(crate) fn line(&mut self, line: &str) -> anyhow::Result<()> {
+        if self.is_terminal {
+            self.push_rows(line)
+        } else {
+            self.push(line.as_bytes(), b"\n")
+        }
         if self.is_full() { self.flush() } else { Ok(()) }
     }
 
@@ -89,9 +93,15 @@ impl Output {
         }
     }
 
-    /// Adds a line for people, broken into rows that fit the terminal; `margin` begins each row after the first.
-    pub(crate) fn push_rows(&mut self, line: &str, margin: &str) {
-        self.push(wrapped(line, Width::of(self.stream.fd()), margin).as_bytes(), b"\n");
+    /// Adds a line for people, broken into rows that fit the terminal, and writes nothing. [`MARGIN`] begins each row after
+    /// the first.
+    pub(crate) fn push_rows(&mut self, line: &str) {
+        self.push(wrapped(line, self.width(), MARGIN).as_bytes(), b"\n");
+    }
+
+    /// Columns of the terminal.
+    pub(crate) fn width(&self) -> Width {
+        Width::of(self.stream.fd())
     }
 
     /// Whether a block is complete, and should be written before more is added.

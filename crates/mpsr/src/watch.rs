@@ -16,7 +16,7 @@ use crate::{
     ls::passed_over,
     output::{Output, last_word, note},
     signals::Signals,
-    text::escaped,
+    text::{escaped_cell, escaped_words},
 };
 
 /// How long the printing may take to end after a signal: a reader that has stopped to read keeps it for ever.
@@ -49,7 +49,7 @@ pub(crate) async fn run(args: Watch) -> anyhow::Result<()> {
         if args.json {
             object(event).map_or(Ok(()), |object| output.object(&object))?;
         } else {
-            line(&event).map_or(Ok(()), |line| output.line(line.as_bytes()))?;
+            line(&event).map_or(Ok(()), |line| output.line(&line))?;
         }
         is_written = false;
     }
@@ -146,7 +146,7 @@ fn socket(found: &Socket) -> json::Socket {
 
 /// For people: a sign, the path, and what else is known.
 fn line(event: &Event) -> Option<String> {
-    let path = |path: &std::path::Path| escaped(path.as_os_str().as_encoded_bytes());
+    let path = |path: &std::path::Path| escaped_cell(path.as_os_str().as_encoded_bytes());
     let describe = |sign: char, found: &Socket| {
         let facts = &found.facts;
         format!(
@@ -167,7 +167,7 @@ fn line(event: &Event) -> Option<String> {
             format!("! {}  {} socket, ready, generation {}", path(&found.path), found.kind, found.generation)
         }
         Event::Removed { id, reason } => format!("- {}  {reason}, generation {}", path(&id.path), id.generation),
-        Event::Degraded(why) => format!("?? {}", escaped(why.to_string().as_bytes())),
+        Event::Degraded(why) => format!("?? {}", escaped_words(&why.to_string())),
         Event::Resynced => "-- complete again".to_owned(),
         _ => return None,
     })

@@ -26,9 +26,6 @@ use crate::{
     text::{escaped, escaped_words},
 };
 
-/// Begins the rows of a message after the first.
-const MARGIN: &str = "     | ";
-
 /// For people, each line has its sign behind the producer's number: `|` a message, `+` joined, `-` left. A message cannot
 /// pass for anything else: control characters are escaped, and a long one is broken into rows that have the sign, too.
 #[derive(Debug)]
@@ -126,7 +123,7 @@ impl Printer {
             if self.print.json {
                 self.push_object(&Object::Message { producer, payload: Payload::new(message) });
             } else if self.output.is_terminal() {
-                self.output.push_rows(&format!("{front} | {}", escaped(message)), MARGIN);
+                self.output.push_rows(&format!("{front} | {}", escaped(message)));
             } else {
                 let ending: &[u8] = if self.print.no_newline { b"" } else { b"\n" };
                 self.output.push(front.as_bytes(), message);

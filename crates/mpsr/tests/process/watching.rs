@@ -147,7 +147,7 @@ fn names_cannot_command_the_terminal_nor_break_the_lines() {
     let lines = running.stdout();
     assert!(lines.next().expect("it runs").starts_with("-- watching"));
     for (name, shown) in
-        [(&b"a\n- b  gone"[..], r"a\n- b  gone"), (b"clear\x1b[2J", r"clear\u{1b}[2J"), (b"\xff", r"\xff")]
+        [(&b"a\n- b  gone"[..], r"a\n- b \u{20}gone"), (b"clear\x1b[2J", r"clear\u{1b}[2J"), (b"\xff", r"\xff")]
     {
         let _listener = UnixListener::bind(directory.path().join(OsStr::from_bytes(name))).unwrap();
         for sign in ["+ ", "! "] {
