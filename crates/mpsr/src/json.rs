@@ -114,6 +114,9 @@ pub(crate) enum Object<'a> {
         reason: String,
     },
     Degraded {
+        /// The directory.
+        #[serde(flatten)]
+        path: PathText,
         text: String,
     },
     Resynced,

@@ -202,3 +202,27 @@ fn what_is_passed_over_is_said_and_shown_if_so_wanted() {
     watch.running.signal(Signal::TERM);
     assert_eq!(watch.running.wait(), Some(0));
 }
+
+#[test]
+fn what_is_at_a_path_again_has_a_higher_generation_though_its_directory_is_new() {
+    let directory = directory();
+    let (below, path) = (directory.path().join("below"), directory.path().join("below/a.sock"));
+    let mut command = mpsr(["watch", "--recursive", "--json"]);
+    let mut running = Running::start(command.arg(directory.path()).stdin(Stdio::null()).stdout(Stdio::piped()));
+    let mut watch = Watch { events: running.stdout(), running };
+    assert_eq!([watch.next(), watch.next()].map(|event| event["event"].clone()), ["init", "init-done"]);
+    let mut before = 0;
+    for _ in 0..3 {
+        fs::create_dir(&below).unwrap();
+        let listener = UnixListener::bind(&path).unwrap();
+        let generation = watch.expect("added", &path);
+        assert!(generation > before, "{generation} after {before}");
+        assert_eq!(watch.expect("ready", &path), generation);
+        drop(listener);
+        fs::remove_dir_all(&below).unwrap();
+        assert_eq!(watch.expect("removed", &path), generation);
+        before = generation;
+    }
+    watch.running.signal(Signal::TERM);
+    assert_eq!(watch.running.wait(), Some(0));
+}
