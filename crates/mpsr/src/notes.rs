@@ -39,8 +39,13 @@ pub(crate) fn last_note(line: &str) {
     push(Line::Words(line), Bound::Ignored);
 }
 
-/// Queues an object as a line, which is not dropped either.
+/// Queues an object as a line, as [`note`] does.
 pub(crate) fn note_object(object: &Object<'_>) {
+    push(Line::Object(&object.to_line()), Bound::Kept);
+}
+
+/// Queues an object as a line that is not dropped: the report.
+pub(crate) fn last_object(object: &Object<'_>) {
     push(Line::Object(&object.to_line()), Bound::Ignored);
 }
 

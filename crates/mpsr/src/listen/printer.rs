@@ -21,7 +21,7 @@ use crate::{
     address::{exact, exact_place},
     args::{Listen, Print},
     json::{AddressText, Object, Payload, Timed, Totals},
-    notes::{self, keep_order, last_note, note, note_object},
+    notes::{self, keep_order, last_note, last_object, note, note_object},
     output::Output,
     text::{escaped, escaped_words},
 };
@@ -317,14 +317,14 @@ impl Printer {
             shortened: report.shortened,
             bytes,
             rejected: report.rejected,
-            shed: report.shed,
+            shed: Some(report.shed),
             unread: report.unread,
             failed_sources: report.failed_sources,
             seconds: report.elapsed.as_secs_f64(),
         };
         if self.print.json {
             let notes_dropped = notes::dropped();
-            note_object(&Object::Report { totals, notes_dropped, reason });
+            last_object(&Object::Report { totals, notes_dropped, reason });
         } else if !self.print.quiet {
             last_note(&totals.to_words());
         }
@@ -378,7 +378,8 @@ impl Reports {
             shortened: read(&self.tally.shortened),
             bytes,
             rejected: read(&self.tally.rejected),
-            shed: 0,
+            // The funnel counts them, and says how many at its end.
+            shed: None,
             unread: read(&self.tally.unread),
             failed_sources: read(&self.tally.failed_sources),
             seconds,
