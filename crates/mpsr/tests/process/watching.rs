@@ -3,9 +3,12 @@
 use std::{
     ffi::OsStr,
     fs,
+    io::{BufRead as _, BufReader},
     os::unix::{ffi::OsStrExt as _, net::UnixListener},
     path::Path,
     process::Stdio,
+    thread,
+    time::Duration,
 };
 
 use rustix::{io::ioctl_fionread, process::Signal};
@@ -119,6 +122,54 @@ fn it_ends_when_nobody_reads_any_longer() {
     let _one = UnixListener::bind(directory.path().join("one.sock")).unwrap();
     let _two = UnixListener::bind(directory.path().join("two.sock")).unwrap();
     assert_eq!(running.wait(), Some(1));
+}
+
+/// As by `| head -1`: what is asked to go on until it is told to end has not done so.
+#[test]
+fn a_reader_that_has_enough_ends_it_with_words_although_nothing_happens() {
+    let directory = directory();
+    let socket = format!("unix:{}", directory.path().join("in.sock").display());
+    let watched = directory.path().to_str().unwrap();
+    for arguments in [&["watch", "--json", watched][..], &["listen", "--json", &socket]] {
+        let mut command = mpsr(arguments);
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut running = Running::start(&mut command);
+        let (mut head, stderr) = (BufReader::new(running.child().stdout.take().unwrap()), running.stderr());
+        let mut line = String::new();
+        head.read_line(&mut line).unwrap();
+        assert!(line.starts_with('{'), "{line}");
+        drop(head);
+        assert_eq!(running.wait(), Some(1), "{arguments:?}");
+        let said = stderr.rest();
+        let words = "mpsr: cannot write to standard output: broken pipe";
+        let is_said = said.iter().any(|line| line.to_lowercase().starts_with(words));
+        assert!(is_said, "{arguments:?}: {said:?}");
+    }
+}
+
+#[test]
+fn signals_that_come_together_are_one_request_to_end() {
+    let directory = directory();
+    for number in 0..1000 {
+        drop(UnixListener::bind(directory.path().join(format!("{number:040}"))).unwrap());
+    }
+    for second in [Signal::TERM, Signal::HUP] {
+        let mut command = mpsr(["watch", "--json"]);
+        command.arg(directory.path()).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut running = Running::start(&mut command);
+        let errors = running.stderr();
+        let unread = running.child().stdout.take().expect("it is piped");
+        eventually("the pipe is full", || ioctl_fionread(&unread).unwrap() >= PIPE);
+        // It cannot end before its output is read, for which it has a second.
+        for signal in [Signal::TERM, second] {
+            running.signal(signal);
+            thread::sleep(Duration::from_millis(100));
+        }
+        let read = crate::running::all(Some(unread));
+        assert_eq!(running.wait(), Some(0), "{second:?}: {:?}", errors.rest());
+        let printed = String::from_utf8(read.join().unwrap()).unwrap();
+        assert!(printed.starts_with('{') && printed.ends_with("}\n"), "in whole lines");
+    }
 }
 
 #[test]
