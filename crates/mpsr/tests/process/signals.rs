@@ -3,7 +3,7 @@
 use std::{
     io::Write as _,
     os::unix::net::UnixStream,
-    process::Command,
+    process::{Command, Stdio},
     time::{Duration, Instant},
 };
 
