@@ -62,7 +62,8 @@ pub(crate) fn settle() -> bool {
     settled_queue().settle(LAST_NOTES)
 }
 
-/// The same before something is printed on a terminal that should come after the notes; not while nobody reads them.
+/// The same, before something is printed on a terminal that should come after the notes. Does not wait while they are not
+/// read.
 pub(crate) fn keep_order() {
     let queue = settled_queue();
     if queue.is_terminal {
