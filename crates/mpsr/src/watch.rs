@@ -69,7 +69,7 @@ async fn print(args: &Watch, mut events: Events, asked: &Notify) -> anyhow::Resu
 /// Where the events come from.
 enum Events {
     One(Watcher),
-    Tree(Tree),
+    Tree(Box<Tree>),
 }
 
 impl Events {
@@ -80,7 +80,7 @@ impl Events {
             move |directory: &std::path::Path| Watcher::builder(directory).dot_files(dot_files).probing(probing)
         };
         if args.recursive {
-            return Tree::start(args.directory.clone(), args.all, builder).await.map(Self::Tree);
+            return Tree::start(args.directory.clone(), args.all, builder).await.map(|tree| Self::Tree(Box::new(tree)));
         }
         builder(&args.directory).start().await.map(Self::One)
     }
