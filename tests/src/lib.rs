@@ -3,6 +3,7 @@
 //! Nothing here is published; the modules are what those tests and the `demo` program share.
 
 pub mod demo;
+pub mod proxy;
 pub mod zookeeper;
 
 /// The front page's example, compiled as a doctest.

@@ -56,10 +56,24 @@ pub struct ZooKeeper {
     port: u16,
     /// The process, by descriptor: it cannot come to mean another one.
     java: OwnedFd,
-    watchdog: Child,
-    /// Closing it stops the server.
-    leash: Option<ChildStdin>,
+    /// Those of the processes before this one, too: each removes the directory when it ends.
+    watchdogs: Vec<Watchdog>,
     directory: tempfile::TempDir,
+}
+
+/// Stops a server when its leash is closed.
+#[derive(Debug)]
+struct Watchdog {
+    process: Child,
+    leash: Option<ChildStdin>,
+}
+
+impl Drop for Watchdog {
+    fn drop(&mut self) {
+        drop(self.leash.take());
+        // The watchdog kills and ends; if it is gone already, so is the server.
+        drop(self.process.wait());
+    }
 }
 
 /// Why there is no server.
@@ -81,7 +95,7 @@ impl fmt::Display for Missing {
 }
 
 impl ZooKeeper {
-    /// A server with ticks of 200 ms: sessions last from 400 ms to 4 s.
+    /// A server with ticks of 200 ms: sessions last from 400 ms to 60 s.
     ///
     /// `None` where this machine has no Java or cannot get the packages; the test that asked says so, visibly, and passes.
     ///
@@ -127,34 +141,72 @@ impl ZooKeeper {
         let config = directory.path().join("zoo.cfg");
         let text = format!(
             "tickTime=200\ndataDir={}\nclientPort={port}\nclientPortAddress=127.0.0.1\nadmin.enableServer=false\n\
-             4lw.commands.whitelist=*\nmaxClientCnxns=0\n",
+             4lw.commands.whitelist=*\nmaxClientCnxns=0\nmaxSessionTimeout=60000\nextendedTypesEnabled=true\n",
             directory.path().join("data").display()
         );
         fs::write(&config, text).map_err(step("zoo.cfg"))?;
-        let log = fs::File::create(directory.path().join("log")).map_err(step("log"))?;
-        let mut watchdog = Command::new("sh")
+        let (java, watchdog) = Self::spawn(java, jars, directory.path())?;
+        let server = Self { port, java, watchdogs: vec![watchdog], directory };
+        server.wait_until_ready()?;
+        Ok(server)
+    }
+
+    /// Runs a server on what is in the directory.
+    fn spawn(java: &Path, jars: &Path, directory: &Path) -> Result<(OwnedFd, Watchdog), String> {
+        let step = |what: &'static str| move |error: io::Error| format!("{what}: {error}");
+        let log = fs::File::options().create(true).append(true).open(directory.join("log")).map_err(step("log"))?;
+        let mut process = Command::new("sh")
             .args(["-c", WATCHDOG, "sh"])
-            .arg(directory.path())
+            .arg(directory)
             .arg(java)
             .arg("-cp")
             .arg(jars.join("usr/share/java/*"))
             .args(["-Xmx256m", "org.apache.zookeeper.server.ZooKeeperServerMain"])
-            .arg(&config)
-            .current_dir(directory.path())
+            .arg(directory.join("zoo.cfg"))
+            .current_dir(directory)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(log)
             .spawn()
             .map_err(step("sh"))?;
-        let leash = watchdog.stdin.take();
+        let leash = process.stdin.take();
         let mut pid = String::new();
-        let said = watchdog.stdout.take().ok_or("no standard output")?;
+        let said = process.stdout.take().ok_or("no standard output")?;
         BufReader::new(said).read_line(&mut pid).map_err(step("the pid of the server"))?;
         let pid = pid.trim().parse().ok().and_then(Pid::from_raw).ok_or("no pid of the server")?;
         let java = pidfd_open(pid, PidfdFlags::empty()).map_err(|error| format!("pidfd of the server: {error}"))?;
-        let server = Self { port, java, watchdog, leash, directory };
-        server.wait_until_ready()?;
-        Ok(server)
+        Ok((java, Watchdog { process, leash }))
+    }
+
+    /// Starts the server again that was [killed](Self::kill), with what it has written.
+    ///
+    /// # Errors
+    ///
+    /// Why it does not start.
+    pub fn restart(&mut self) -> Result<(), String> {
+        let (java, jars) = (java().map_err(|error| error.to_string())?, packages().map_err(|error| error.to_string())?);
+        let (java, watchdog) = Self::spawn(&java, &jars, self.directory.path())?;
+        self.java = java;
+        self.watchdogs.push(watchdog);
+        self.wait_until_ready()
+    }
+
+    /// Stops the process where it is, as a long garbage collection would, until [`resume`](Self::resume).
+    ///
+    /// # Errors
+    ///
+    /// When there is no such process any more.
+    pub fn pause(&self) -> io::Result<()> {
+        Ok(pidfd_send_signal(&self.java, Signal::STOP)?)
+    }
+
+    /// Lets a process go on that was [paused](Self::pause).
+    ///
+    /// # Errors
+    ///
+    /// When there is no such process any more.
+    pub fn resume(&self) -> io::Result<()> {
+        Ok(pidfd_send_signal(&self.java, Signal::CONT)?)
     }
 
     /// Waits until the server says in which mode it serves: it listens, and says that it is well, long before that.
@@ -209,8 +261,8 @@ impl ZooKeeper {
         Ok(answer)
     }
 
-    /// Kills the server as a power cut would, and waits until nobody listens at its port any more. What it has written
-    /// stays until this is dropped.
+    /// Kills the server as a power cut would, and waits until no process listens at its port any more. What it has
+    /// written stays until this is dropped.
     ///
     /// # Errors
     ///
@@ -225,14 +277,6 @@ impl ZooKeeper {
         let patience = Timespec::try_from(patience).map_err(|_| io::ErrorKind::InvalidInput)?;
         let mut process = [PollFd::new(&self.java, PollFlags::IN)];
         Ok(poll(&mut process, Some(&patience))? > 0)
-    }
-}
-
-impl Drop for ZooKeeper {
-    fn drop(&mut self) {
-        drop(self.leash.take());
-        // The watchdog kills and ends; if it is gone already, so is the server.
-        drop(self.watchdog.wait());
     }
 }
 

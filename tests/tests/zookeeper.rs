@@ -1,9 +1,16 @@
 //! zk-client against a real Apache ZooKeeper.
 
+#[path = "zookeeper/operations.rs"]
+mod operations;
+#[path = "zookeeper/reconnects.rs"]
+mod reconnects;
+#[path = "zookeeper/sessions.rs"]
+mod sessions;
+
 use std::{future::Future, time::Duration};
 
 use tributary_tests::zookeeper::ZooKeeper;
-use zk_client::{Acl, Client, CreateMode, Ending, Error, ErrorCode, Options, Payload, SessionId, Version};
+use zk_client::{Acl, Client, CreateMode, Ending, Error, ErrorCode, Expiry, Payload, SessionId, Version};
 
 const PERSISTENT: CreateMode = CreateMode::Persistent;
 
@@ -13,7 +20,7 @@ async fn soon<T>(future: impl Future<Output = T>) -> T {
 }
 
 async fn connect(server: &ZooKeeper) -> Client {
-    let options = Options::default().with_session_timeout(Duration::from_secs(4));
+    let options = Client::builder().session_timeout(Duration::from_secs(4));
     soon(options.connect(&server.address())).await.expect("a session")
 }
 
@@ -30,7 +37,7 @@ async fn the_life_of_a_node() {
 
     // Created, found, read.
     assert_eq!(soon(zk.exists("/a")).await.unwrap(), None);
-    assert_eq!(soon(zk.create("/a", "one", PERSISTENT, Acl::OPEN)).await.unwrap(), "/a");
+    assert_eq!(soon(zk.create("/a", "one", PERSISTENT, Acl::OPEN)).await.unwrap().path, "/a");
     let stat = soon(zk.exists("/a")).await.unwrap().expect("it exists");
     assert_eq!((stat.version, stat.data_length, stat.num_children), (0, 3, 0));
     assert_eq!(stat.ephemeral_owner, SessionId::NONE);
@@ -64,13 +71,13 @@ async fn the_life_of_a_node() {
     assert_eq!(code(soon(zk.create("/no/parent", "", PERSISTENT, Acl::OPEN)).await), Some(ErrorCode::NoNode));
 
     // Ephemeral and sequential.
-    let first = soon(zk.create("/a/n-", "", CreateMode::EphemeralSequential, Acl::OPEN)).await.unwrap();
-    let second = soon(zk.create("/a/n-", "", CreateMode::EphemeralSequential, Acl::OPEN)).await.unwrap();
+    let first = soon(zk.create("/a/n-", "", CreateMode::EphemeralSequential, Acl::OPEN)).await.unwrap().path;
+    let second = soon(zk.create("/a/n-", "", CreateMode::EphemeralSequential, Acl::OPEN)).await.unwrap().path;
     assert_eq!((first.as_str(), second.as_str()), ("/a/n-0000000003", "/a/n-0000000004"));
     assert_eq!(soon(zk.exists(&first)).await.unwrap().expect("it exists").ephemeral_owner, zk.session());
     let below = soon(zk.create(&format!("{first}/child"), "", PERSISTENT, Acl::OPEN)).await;
     assert_eq!(code(below), Some(ErrorCode::NoChildrenForEphemerals));
-    let number = soon(zk.create("/a/", "", CreateMode::PersistentSequential, Acl::OPEN)).await.unwrap();
+    let number = soon(zk.create("/a/", "", CreateMode::PersistentSequential, Acl::OPEN)).await.unwrap().path;
     assert_eq!(number, "/a/0000000005");
     assert_eq!(code(soon(zk.create("/acl", "", PERSISTENT, &[])).await), Some(ErrorCode::InvalidAcl));
 
@@ -100,11 +107,12 @@ async fn a_node_may_be_as_large_as_a_request_and_not_larger() {
     assert_eq!(soon(zk.get("/big")).await.unwrap().bytes(), &data[..largest]);
 
     // A client that is told to send more learns why the limit is there: the server hangs up.
-    let careless = Options::default().with_max_request(2 << 20);
+    let careless = Client::builder().max_request(2 << 20);
     let careless = soon(careless.connect(&server.address())).await.unwrap();
     let error = soon(careless.set("/big", &data, Version::Any)).await.unwrap_err();
-    assert!(matches!(error, Error::ConnectionLost { .. }), "{error:?}");
-    assert!(matches!(soon(careless.closed()).await.ending, Ending::Lost(_)));
+    assert!(matches!(error, Error::ConnectionLost { maybe_executed: true, .. }), "{error:?}");
+    // And it comes back, with the same session.
+    assert_eq!(soon(careless.exists("/big")).await.unwrap().expect("it exists").version, 1);
     assert_eq!(soon(zk.exists("/big")).await.unwrap().expect("it exists").version, 1, "others are not disturbed");
 }
 
@@ -151,7 +159,7 @@ async fn a_session_ends_when_it_is_closed_and_not_when_it_is_idle() {
     };
     // Long enough that a server on a busy machine is not silent for two thirds of it.
     let timeout = Duration::from_secs(3);
-    let options = Options::default().with_session_timeout(timeout);
+    let options = Client::builder().session_timeout(timeout);
     let idle = soon(options.connect(&server.address())).await.unwrap();
     assert_eq!(idle.session_timeout(), timeout);
     let other = connect(&server).await;
@@ -185,9 +193,10 @@ async fn a_server_that_dies_is_noticed_and_one_that_is_not_there_is_named() {
     soon(zk.create("/kept", "", PERSISTENT, Acl::OPEN)).await.unwrap();
     let closed = zk.closed();
     server.kill().unwrap();
-    assert!(matches!(soon(closed).await.ending, Ending::Lost(_)));
+    let ending = soon(closed).await.ending;
+    assert!(matches!(ending, Ending::Expired(Expiry::Unreachable { .. })), "{ending:?}");
     let error = soon(zk.get("/kept")).await.unwrap_err();
-    assert!(matches!(error, Error::ConnectionLost { maybe_executed: false, .. }), "{error:?}");
+    assert!(matches!(error, Error::SessionExpired(Expiry::Unreachable { .. })), "{error:?}");
 
     let error = soon(Client::connect(&server.address())).await.unwrap_err();
     let text = error.to_string();

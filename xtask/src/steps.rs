@@ -23,7 +23,14 @@ const ZOOKEEPER: &str = "zookeeper";
 const ENVIRONMENTS: &str = "environments";
 
 /// Examples that do not end by themselves: they need a directory to watch, or a server.
-const NOT_ALONE: [(&str, &str); 3] = [("fs-watch", "watch"), ("packetizer", "redis"), ("zk-client", "quickstart")];
+const NOT_ALONE: [(&str, &str); 6] = [
+    ("fs-watch", "watch"),
+    ("packetizer", "redis"),
+    ("zk-client", "get"),
+    ("zk-client", "quickstart"),
+    ("zk-client", "sessions"),
+    ("zk-client", "watch_config"),
+];
 
 /// Cases of each property in `ci`; `cargo xtask prop` is for more.
 const CI_CASES: u32 = 128;
@@ -31,7 +38,7 @@ const CI_CASES: u32 = 128;
 /// Forced switches between threads that loom explores. Bugs of this kind need few.
 const PREEMPTIONS: u32 = 2;
 
-/// The crates whose code runs in the loom models.
+/// The crates with code that runs in the loom models.
 const LOOM_RUNS: &[&str] = &["loom", "generator", "bytes", "frame-codec", "uds-actor"];
 
 /// The compiler that sozu-command-lib requires.

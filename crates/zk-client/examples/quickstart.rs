@@ -10,7 +10,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     println!("session {} on {}, for {:?}", zk.session(), zk.server(), zk.session_timeout());
 
     // Ephemeral and sequential: everyone who runs this gets a separate node, which disappears with the session.
-    let mine = zk.create("/quickstart-", "hello", CreateMode::EphemeralSequential, Acl::OPEN).await?;
+    let mine = zk.create("/quickstart-", "hello", CreateMode::EphemeralSequential, Acl::OPEN).await?.path;
     println!("created {mine}");
 
     // Three requests, one round trip. They are executed in the order of the calls.

@@ -1,201 +1,177 @@
 //! The handle that programs hold.
 
-use std::{
-    fmt,
-    future::Future,
-    sync::{
-        Arc, OnceLock,
-        atomic::{AtomicBool, Ordering},
-    },
-    time::Duration,
-};
+use std::{fmt, future::Future, sync::Arc, time::Duration};
 
-use packetizer::{Call, Handle};
-use tokio::sync::{Notify, watch};
-use zk_proto::{
-    Acl, Create, CreateMode, Delete, ErrorCode, Exists, GetChildren, GetData, Grant, Names, Node, Session, SessionId,
-    SetData, Stat,
-};
+use packetizer::{Call, Handle, Options};
+use tokio::{sync::watch, time::Instant};
+use zk_proto::{ErrorCode, Resume, Session, SessionId, session::AddAuth};
 
 use crate::{
-    error::{Ending, Error, Report, Result},
-    options::Options,
-    payload::{Payload, Version},
-    pending::Pending,
+    builder::Builder,
+    chroot,
+    ending::{Ending, Report},
+    error::{Error, Result},
+    events::{SessionEvents, Subscriber},
+    link::Link,
+    pending::{About, Pending},
 };
+
+mod nodes;
+mod several;
+mod watching;
+
+pub use nodes::AclVersion;
+pub use several::{Read, ReadReply};
 
 /// A session with a ZooKeeper ensemble.
 ///
 /// Clones are cheap and share the session. Requests are queued when a method is called and go out in that order, all that
-/// is queued in one write; each method returns a future for the answer, which may be awaited later, elsewhere, or not at
+/// is queued in one write; each method returns a future for the reply, which may be awaited later, elsewhere, or not at
 /// all.
 ///
-/// [`close`](Self::close) ends the session and says what became of it. When the last clone is dropped, the session is
-/// closed too, as long as the runtime runs; nobody learns how that went.
+/// When the connection is lost, the client looks for another one, resumes the session, proves its identities and sets its
+/// watches again. Requests that were sent and not answered fail with [`Error::ConnectionLost`], which says that they may have been
+/// executed; they are never sent again. Requests that were not sent wait, unless the client
+/// [fails fast](Builder::fail_fast).
 ///
-/// When the connection is lost, every request that waits fails with [`Error::ConnectionLost`] and so does every later one:
-/// this client does not reconnect. Connect a new one; the old session and its ephemeral nodes last until the server's
-/// patience is over.
+/// A client is one session. It ends when the session has [expired](Ending::Expired), an authentication
+/// [failed](Ending::AuthFailed), or it is [closed](Self::close). [`close`](Self::close) says what became of it. When the last
+/// clone and the last watch are dropped, the session is closed too, as long as the runtime runs.
 #[derive(Clone)]
 pub struct Client {
-    inner: Arc<Inner>,
+    pub(crate) inner: Arc<Inner>,
+    pub(crate) chroot: Option<Arc<str>>,
 }
 
-struct Inner {
-    handle: Handle<Session>,
-    line: Arc<Line>,
+pub(crate) struct Inner {
+    pub(crate) handle: Handle<Session>,
+    pub(crate) link: Arc<Link>,
     report: watch::Receiver<Option<Report>>,
-    grant: Grant,
-    server: String,
+    session: SessionId,
     max_request: usize,
-}
-
-/// What a client, its task and its requests tell each other.
-#[derive(Debug, Default)]
-pub(crate) struct Line {
-    closed: AtomicBool,
-    close: Notify,
-    ending: OnceLock<Ending>,
-}
-
-impl Line {
-    /// Asks the task to close the session.
-    fn close(&self) {
-        self.closed.store(true, Ordering::Release);
-        self.close.notify_one();
-    }
-
-    /// Waits until the task is asked to close the session.
-    pub(crate) async fn closing(&self) {
-        self.close.notified().await;
-    }
-
-    /// Says how it ended; the task does, once, before it tells the requests that wait.
-    pub(crate) fn end(&self, ending: &Ending) {
-        self.ending.get_or_init(|| ending.clone());
-    }
-
-    pub(crate) fn ending(&self) -> Ending {
-        let stopped = || Ending::Lost("the client's task was stopped, with its runtime".into());
-        self.ending.get().cloned().unwrap_or_else(stopped)
-    }
+    max_events: usize,
+    request_timeout: Option<Duration>,
+    fail_fast: bool,
 }
 
 impl Client {
-    /// Connects over TCP to the first of `host:port,host:port` that grants a session, with default [`Options`].
+    /// Connects over TCP to the first of `host:port,host:port/chroot` that grants a session, with the settings of
+    /// [`builder`](Self::builder).
     ///
     /// # Errors
     ///
-    /// As [`Options::connect`].
+    /// As [`Builder::connect`].
     ///
     /// # Cancel safety
     ///
-    /// As [`Options::connect`].
+    /// As [`Builder::connect`].
     pub async fn connect(servers: &str) -> Result<Self> {
-        Options::default().connect(servers).await
+        Self::builder().connect(servers).await
+    }
+
+    /// Settings to connect with.
+    #[must_use]
+    pub fn builder() -> Builder {
+        Builder::default()
     }
 
     pub(crate) fn new(
         handle: Handle<Session>,
-        line: Arc<Line>,
+        link: Arc<Link>,
         report: watch::Receiver<Option<Report>>,
-        grant: Grant,
-        server: String,
-        max_request: usize,
+        session: SessionId,
+        settings: &crate::builder::Settings,
+        chroot: Option<Arc<str>>,
     ) -> Self {
-        Self { inner: Arc::new(Inner { handle, line, report, grant, server, max_request }) }
-    }
-
-    /// Creates a node and gives its path: for sequential modes that is `path` with ten digits appended.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Refused`], with `NodeExists`; `NoNode` where the parent is missing; `NoChildrenForEphemerals`; `NoAuth`;
-    /// `InvalidAcl` — or whatever keeps the request from being sent or answered.
-    pub fn create<'a>(
-        &self,
-        path: &str,
-        data: impl Into<Payload<'a>>,
-        mode: CreateMode,
-        acl: &[Acl<'_>],
-    ) -> Pending<String> {
-        let data = data.into();
-        let listed: usize = acl.iter().map(|entry| entry.scheme.len() + entry.id.len()).sum();
-        let request = Create { path: path.into(), data: data.0, acl: Some(acl.into()), flags: mode.flags() };
-        self.request("create", path, data.len() + listed, &request)
-    }
-
-    /// Reads a node.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Refused`], with `NoNode` or `NoAuth` — or whatever keeps the request from being sent or answered.
-    pub fn get(&self, path: &str) -> Pending<Node> {
-        self.request("get", path, 0, &GetData { path: path.into(), watch: false })
-    }
-
-    /// Writes a node's data.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Refused`], with `NoNode`, `BadVersion` or `NoAuth` — or whatever keeps the request from being sent or
-    /// answered.
-    pub fn set<'a>(&self, path: &str, data: impl Into<Payload<'a>>, version: Version) -> Pending<Stat> {
-        let data = data.into();
-        let version = match version.on_the_wire() {
-            Ok(version) => version,
-            Err(error) => return Pending::refused(Error::Invalid(error)),
+        let inner = Inner {
+            handle,
+            link,
+            report,
+            session,
+            max_request: settings.max_request,
+            max_events: settings.max_events,
+            request_timeout: settings.request_timeout,
+            fail_fast: settings.fail_fast,
         };
-        let request = SetData { path: path.into(), data: data.0, version };
-        self.request("set", path, data.len(), &request)
+        Self { inner: Arc::new(inner), chroot }
     }
 
-    /// Deletes a node that has no children.
+    /// A client of the same session for which `path` is the root. Paths it is given, and paths that it gives, are relative to
+    /// it. The node is not created.
     ///
     /// # Errors
     ///
-    /// [`Error::Refused`], with `NoNode`, `BadVersion`, `NotEmpty` or `NoAuth` — or whatever keeps the request from being
-    /// sent or answered.
-    pub fn delete(&self, path: &str, version: Version) -> Pending<()> {
-        match version.on_the_wire() {
-            Ok(version) => self.request("delete", path, 0, &Delete { path: path.into(), version }),
-            Err(error) => Pending::refused(Error::Invalid(error)),
-        }
+    /// [`Error::Invalid`], if no server would take the path.
+    pub fn chroot(&self, path: &str) -> Result<Self> {
+        zk_proto::path::validate(path).map_err(Error::Invalid)?;
+        let chroot = match &*self.path(path) {
+            "/" => None,
+            path => Some(path.into()),
+        };
+        Ok(Self { inner: Arc::clone(&self.inner), chroot })
     }
 
-    /// Asks for a node's history; `None` if it does not exist.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Refused`], with `NoAuth` by newer servers — or whatever keeps the request from being sent or answered.
-    pub fn exists(&self, path: &str) -> Pending<Option<Stat>> {
-        self.request("exists", path, 0, &Exists { path: path.into(), watch: false })
+    /// A path as the server has it.
+    pub(crate) fn path<'a>(&self, path: &'a str) -> std::borrow::Cow<'a, str> {
+        chroot::join(self.chroot.as_deref(), path)
     }
 
-    /// Lists the names of a node's children, in no particular order.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Refused`], with `NoNode` or `NoAuth` — or whatever keeps the request from being sent or answered.
-    pub fn children(&self, path: &str) -> Pending<Names> {
-        self.request("children", path, 0, &GetChildren { path: path.into(), watch: false })
+    /// Whether a read that was lost with its connection can be made again: it waits for the next connection.
+    pub(crate) fn can_reconnect(&self) -> bool {
+        !self.inner.fail_fast && self.inner.link.ending().is_none()
     }
 
-    /// Queues a request; `payload` is how many bytes there are in it besides the path.
-    fn request<T, C>(&self, operation: &'static str, path: &str, payload: usize, call: &C) -> Pending<T>
+    /// Queues a request about a path as the caller has it; `payload` is how many bytes there are in it besides the path.
+    pub(crate) fn request<T, C>(&self, operation: &'static str, path: &str, payload: usize, call: &C) -> Pending<T>
     where
         C: Call<Protocol = Session, Reply = std::result::Result<T, ErrorCode>>,
     {
-        let Inner { handle, line, max_request: max, .. } = &*self.inner;
-        if line.closed.load(Ordering::Acquire) {
-            return Pending::refused(Error::Closed);
+        let Inner { handle, link, max_request: max, .. } = &*self.inner;
+        if link.is_closing() {
+            return Pending::rejected(Error::Closed);
+        }
+        if self.inner.fail_fast && !link.is_live() && link.ending().is_none() {
+            return Pending::rejected(Error::ConnectionLost { maybe_executed: false, why: link.trouble() });
         }
         // Looked at here so that gigabytes are not copied first to see that they are too many.
         let len = path.len().saturating_add(payload);
         if len > *max {
-            return Pending::refused(Error::RequestTooLarge { len, max: *max });
+            return Pending::rejected(Error::RequestTooLarge { len, max: *max });
         }
-        Pending::queued(handle.call(call), operation, path, Arc::clone(line))
+        let deadline = self.inner.request_timeout.and_then(|timeout| Instant::now().into_std().checked_add(timeout));
+        let options = deadline.map_or_else(Options::new, |deadline| Options::new().with_deadline(deadline));
+        let about = About { operation, path: path.into(), link: Arc::clone(link), chroot: self.chroot.clone() };
+        Pending::queued(handle.call_with(call, options), about)
+    }
+
+    /// Adds an identity to the session: `digest` with `user:password`, or what the server has a plug-in for. Requests made after
+    /// this call have it, on this connection and on every later one. The future resolves when a server has taken it, after a
+    /// reconnect if need be.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::AuthFailed`], and the session is over for this client; or why it ended otherwise.
+    ///
+    /// # Cancel safety
+    ///
+    /// The identity is added whether the future is polled or not.
+    pub fn add_auth(&self, scheme: &str, proof: &[u8]) -> impl Future<Output = Result<()>> + Send + 'static + use<> {
+        let Inner { handle, link, .. } = &*self.inner;
+        let (id, taken) = link.add_auth();
+        let auth = AddAuth { id, scheme, secret: proof };
+        // The session tells whether it was taken. A request that cannot be sent now is remembered for the next connection.
+        drop(handle.call_with(&auth, Options::new().beyond_limits()));
+        handle.with_protocol_mut(|session| session.add_auth(&auth));
+        let link = Arc::clone(link);
+        async move { taken.await.map_err(|_| Error::ended(link.final_ending())) }
+    }
+
+    /// What happens to the session from now on.
+    #[must_use]
+    pub fn events(&self) -> SessionEvents {
+        let (subscriber, events) = Subscriber::new();
+        self.inner.link.subscribe(subscriber);
+        events
     }
 
     /// Ends the session: requests made before are answered first, then the server forgets the session and its ephemeral
@@ -208,52 +184,84 @@ impl Client {
     ///
     /// The session ends whether the future is polled or not; only the report is lost.
     pub fn close(&self) -> impl Future<Output = Report> + Send + 'static + use<> {
-        self.inner.line.close();
+        self.inner.link.close();
         self.closed()
     }
 
-    /// Waits for the end of the session, by [`close`](Self::close) or by the loss of the connection, and says what became
-    /// of it. Holds no claim on the session: the future does not keep it open. If the runtime was shut down under the
-    /// client, there was nothing left to count, and `requests` in the report is empty.
+    /// Leaves the session as it is, ephemeral nodes included, so that another client, of another process perhaps, can
+    /// [go on with it](Builder::resume) within its timeout. Requests that were not answered fail.
+    ///
+    /// # Errors
+    ///
+    /// Why the session ended before.
+    ///
+    /// # Cancel safety
+    ///
+    /// The client is over whether the future is polled or not; only the session's password is lost.
+    pub fn detach(&self) -> impl Future<Output = Result<Resume>> + Send + 'static + use<> {
+        self.inner.link.detach();
+        let closed = self.closed();
+        let handle = self.inner.handle.clone();
+        async move {
+            match closed.await.ending {
+                Ending::Detached => handle.with_protocol(Session::resumable).ok_or(Error::Closed),
+                other => Err(Error::ended(other)),
+            }
+        }
+    }
+
+    /// Waits for the end of the session, and says what became of it. The future does not keep the session open. If the runtime
+    /// was shut down under the client, there was nothing left to count, and `requests` in the report is empty.
     ///
     /// # Cancel safety
     ///
     /// Cancel safe.
     pub fn closed(&self) -> impl Future<Output = Report> + Send + 'static + use<> {
         let mut report = self.inner.report.clone();
-        let line = Arc::clone(&self.inner.line);
-        let session = self.inner.grant.session;
+        let link = Arc::clone(&self.inner.link);
+        let session = self.inner.session;
         async move {
             let told = report.wait_for(Option::is_some).await.ok().and_then(|report| report.clone());
             // No report: the runtime was shut down, and the task with it.
-            told.unwrap_or_else(|| Report { session, ending: line.ending(), requests: packetizer::Report::default() })
+            told.unwrap_or_else(|| Report {
+                session,
+                ending: link.final_ending(),
+                requests: packetizer::Report::default(),
+            })
         }
     }
 
     /// The session.
     #[must_use]
     pub fn session(&self) -> SessionId {
-        self.inner.grant.session
+        self.inner.session
     }
 
-    /// How long the server waits for a word from us, as granted.
+    /// How long the server waits for a word from us, as granted last.
     #[must_use]
     pub fn session_timeout(&self) -> Duration {
-        self.inner.grant.timeout
+        self.inner.link.status().timeout
     }
 
-    /// The server that granted the session.
+    /// The server of the present connection, or of the last one.
     #[must_use]
-    pub fn server(&self) -> &str {
-        &self.inner.server
+    pub fn server(&self) -> String {
+        self.inner.link.status().server.to_string()
+    }
+
+    /// Whether requests are answered at present. By the time it is known, it may have changed.
+    #[must_use]
+    pub fn is_connected(&self) -> bool {
+        self.inner.link.is_live()
     }
 }
 
 impl fmt::Debug for Client {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Client")
-            .field("session", &self.inner.grant.session)
-            .field("server", &self.inner.server)
+            .field("session", &self.inner.session)
+            .field("status", &self.inner.link.status())
+            .field("chroot", &self.chroot)
             .field("handle", &self.inner.handle)
             .finish_non_exhaustive()
     }

@@ -2,7 +2,9 @@
 
 use std::{fmt, io, sync::Arc, time::Duration};
 
-use zk_proto::{ErrorCode, SessionId};
+use zk_proto::{ErrorCode, session::Expiry};
+
+use crate::ending::Ending;
 
 /// What every fallible function here returns.
 pub type Result<T> = std::result::Result<T, Error>;
@@ -25,12 +27,15 @@ pub enum Error {
         /// What was tried, in order.
         attempts: Vec<Attempt>,
     },
-    /// The server says that there is no such session, or none any more.
-    #[error("the server says that the session is over; connect again for a new one")]
-    SessionExpired,
-    /// The server refused the request.
-    #[error("{operation} {path:?}: {code}")]
-    Refused {
+    /// The session is over, so the request was not sent. Connect again for a new session.
+    #[error("the session has expired: {0}; connect again for a new one")]
+    SessionExpired(Expiry),
+    /// A server did not accept an authentication. The session is over for this client, and the request was not sent.
+    #[error("a server did not accept the authentication")]
+    AuthFailed,
+    /// The server rejected the request.
+    #[error("{operation} {path:?}: {}", explained(.operation, *.code))]
+    Rejected {
         /// What was asked.
         operation: &'static str,
         /// Of which node.
@@ -38,9 +43,26 @@ pub enum Error {
         /// Why not.
         code: ErrorCode,
     },
-    /// The connection is gone. This client does not come back; connect a new one.
+    /// An operation of a transaction failed, so nothing of it was executed.
+    #[error("operation {index} of the transaction, on {path:?}: {code}")]
+    Transaction {
+        /// Which one, counted from 0.
+        index: usize,
+        /// On which node.
+        path: Box<str>,
+        /// Why not.
+        code: ErrorCode,
+    },
+    /// The node that this client takes for the root does not exist. `create("/")` makes it, or
+    /// [`Builder::create_chroot`](crate::Builder::create_chroot).
+    #[error("the chroot {path:?} does not exist")]
+    ChrootMissing {
+        /// Its path.
+        path: Box<str>,
+    },
+    /// The connection was lost. The client looks for another one, for the same session.
     #[error(
-        "the connection is lost ({why}) and the request {}; connect again",
+        "the connection is lost ({why}) and the request {}",
         if *.maybe_executed { "may have been executed: look before you repeat it" } else { "was not sent" }
     )]
     ConnectionLost {
@@ -49,7 +71,16 @@ pub enum Error {
         /// How the connection ended.
         why: Arc<str>,
     },
-    /// The client was closed; the request was not sent.
+    /// The request took longer than it may.
+    #[error(
+        "the request took longer than it may and {}",
+        if *.maybe_executed { "may have been executed: look before you repeat it" } else { "was not sent" }
+    )]
+    TimedOut {
+        /// Whether the server can have executed the request.
+        maybe_executed: bool,
+    },
+    /// The client was closed, or has left the session; the request was not sent.
     #[error("the client is closed")]
     Closed,
     /// The path is not one a server would take; the request was not sent.
@@ -60,7 +91,7 @@ pub enum Error {
     RequestTooLarge {
         /// Bytes of the request.
         len: usize,
-        /// The limit, [`Options::max_request`](crate::Options::max_request).
+        /// The limit, [`Options::max_request`](crate::Builder::max_request).
         max: usize,
     },
     /// Requests are made faster than the connection takes them; this one was not sent.
@@ -68,18 +99,18 @@ pub enum Error {
     OutboxFull {
         /// Bytes waiting.
         queued: usize,
-        /// The limit, [`Options::max_outbox`](crate::Options::max_outbox).
+        /// The limit, [`Options::max_outbox`](crate::Builder::max_outbox).
         max: usize,
     },
     /// Requests are made faster than the server answers them; this one was not sent.
     #[error("{max} requests wait for their answers, which is the limit; await earlier requests")]
     TooManyRequests {
-        /// The limit, [`Options::max_requests`](crate::Options::max_requests).
+        /// The limit, [`Options::max_requests`](crate::Builder::max_requests).
         max: usize,
     },
     /// The answer is larger than this client takes. It was skipped as it arrived; the request was executed, and other
     /// requests are not disturbed.
-    #[error("the answer to {operation} {path:?} has {len} bytes, and the limit is {max}; raise Options::max_reply")]
+    #[error("the answer to {operation} {path:?} has {len} bytes, and the limit is {max}; raise Builder::max_reply")]
     ReplyTooLarge {
         /// What was asked.
         operation: &'static str,
@@ -87,7 +118,7 @@ pub enum Error {
         path: Box<str>,
         /// Bytes of the answer.
         len: u64,
-        /// The limit, [`Options::max_reply`](crate::Options::max_reply).
+        /// The limit, [`Options::max_reply`](crate::Builder::max_reply).
         max: usize,
     },
     /// The server answered nonsense. Other requests are not disturbed.
@@ -103,15 +134,36 @@ pub enum Error {
     },
 }
 
+/// What a code means for an operation.
+fn explained(operation: &str, code: ErrorCode) -> String {
+    match code {
+        ErrorCode::NoNode if operation.starts_with("create") => "the parent node does not exist".to_owned(),
+        other => other.to_string(),
+    }
+}
+
 impl Error {
-    /// Why the server refused the request, if that is what happened.
+    /// Why no request can be made any more.
+    pub(crate) fn ended(ending: Ending) -> Self {
+        match ending {
+            Ending::Closed | Ending::Detached => Self::Closed,
+            Ending::Expired(expiry) => Self::SessionExpired(expiry),
+            Ending::AuthFailed => Self::AuthFailed,
+            Ending::Lost(why) => Self::ConnectionLost { maybe_executed: false, why },
+        }
+    }
+
+    /// Why the server rejected the request, if that is what happened.
     #[must_use]
     pub const fn code(&self) -> Option<ErrorCode> {
         match self {
-            Self::Refused { code, .. } => Some(*code),
+            Self::Rejected { code, .. } | Self::Transaction { code, .. } => Some(*code),
+            Self::ChrootMissing { .. } => Some(ErrorCode::NoNode),
             Self::ConnectString { .. }
             | Self::NoServer { .. }
-            | Self::SessionExpired
+            | Self::SessionExpired(_)
+            | Self::AuthFailed
+            | Self::TimedOut { .. }
             | Self::ConnectionLost { .. }
             | Self::Closed
             | Self::Invalid(_)
@@ -127,12 +179,15 @@ impl Error {
     #[must_use]
     pub const fn maybe_executed(&self) -> bool {
         match self {
-            Self::ConnectionLost { maybe_executed, .. } => *maybe_executed,
+            Self::ConnectionLost { maybe_executed, .. } | Self::TimedOut { maybe_executed } => *maybe_executed,
             Self::Malformed { .. } | Self::ReplyTooLarge { .. } => true,
             Self::ConnectString { .. }
             | Self::NoServer { .. }
-            | Self::SessionExpired
-            | Self::Refused { .. }
+            | Self::SessionExpired(_)
+            | Self::AuthFailed
+            | Self::Rejected { .. }
+            | Self::Transaction { .. }
+            | Self::ChrootMissing { .. }
             | Self::Closed
             | Self::Invalid(_)
             | Self::RequestTooLarge { .. }
@@ -147,13 +202,15 @@ impl Error {
     pub const fn is_retryable(&self) -> bool {
         match self {
             Self::NoServer { .. }
-            | Self::SessionExpired
+            | Self::SessionExpired(_)
             | Self::Closed
             | Self::OutboxFull { .. }
             | Self::TooManyRequests { .. } => true,
-            Self::ConnectionLost { maybe_executed, .. } => !*maybe_executed,
-            Self::Refused { code, .. } => code.is_retryable(),
+            Self::ConnectionLost { maybe_executed, .. } | Self::TimedOut { maybe_executed } => !*maybe_executed,
+            Self::Rejected { code, .. } | Self::Transaction { code, .. } => code.is_retryable(),
             Self::ConnectString { .. }
+            | Self::ChrootMissing { .. }
+            | Self::AuthFailed
             | Self::Invalid(_)
             | Self::RequestTooLarge { .. }
             | Self::ReplyTooLarge { .. }
@@ -168,8 +225,12 @@ impl Error {
             Self::Malformed { .. } => true,
             Self::ConnectString { .. }
             | Self::NoServer { .. }
-            | Self::SessionExpired
-            | Self::Refused { .. }
+            | Self::SessionExpired(_)
+            | Self::AuthFailed
+            | Self::TimedOut { .. }
+            | Self::Rejected { .. }
+            | Self::Transaction { .. }
+            | Self::ChrootMissing { .. }
             | Self::ConnectionLost { .. }
             | Self::Closed
             | Self::Invalid(_)
@@ -185,23 +246,23 @@ impl Error {
     pub const fn client_usable(&self) -> bool {
         match self {
             Self::Invalid(_)
+            | Self::ChrootMissing { .. }
+            | Self::ConnectionLost { .. }
+            | Self::TimedOut { .. }
             | Self::RequestTooLarge { .. }
             | Self::OutboxFull { .. }
             | Self::TooManyRequests { .. }
             | Self::ReplyTooLarge { .. }
             | Self::Malformed { .. } => true,
-            // After these the server closes the connection.
-            Self::Refused { code, .. } => !matches!(
+            // The session ends with these. After some other codes the server closes the connection, and there is another one.
+            Self::Rejected { code, .. } | Self::Transaction { code, .. } => !matches!(
                 code,
-                ErrorCode::SessionMoved
-                    | ErrorCode::SessionClosedRequireSaslAuth
-                    | ErrorCode::AuthFailed
-                    | ErrorCode::Unimplemented
+                ErrorCode::SessionClosedRequireSaslAuth | ErrorCode::AuthFailed | ErrorCode::SessionExpired
             ),
             Self::ConnectString { .. }
             | Self::NoServer { .. }
-            | Self::SessionExpired
-            | Self::ConnectionLost { .. }
+            | Self::SessionExpired(_)
+            | Self::AuthFailed
             | Self::Closed => false,
         }
     }
@@ -220,16 +281,22 @@ pub struct Attempt {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Failure {
+    /// The name could not be resolved.
+    #[error("the name cannot be resolved: {0}")]
+    Resolve(io::Error),
     /// No stream could be opened.
     #[error("{}{}", .0, hint(.0))]
     Connect(io::Error),
-    /// The time for one server, or for all of them, was up.
+    /// The server rejected the connection, with this code: it is read-only, say.
+    #[error("the server rejected the connection: {0}")]
+    Rejected(ErrorCode),
+    /// The time for one address, or for all of them, was up.
     #[error("no answer within {0:?}")]
     TimedOut(Duration),
     /// A stream was opened and broke before the session was granted.
     #[error("{0}")]
     Lost(String),
-    /// It was never its turn: the time for all servers was up.
+    /// The time for all servers was up before it was tried.
     #[error("not tried, the time was up")]
     NotTried,
 }
@@ -255,27 +322,4 @@ impl fmt::Display for Attempts<'_> {
         }
         Ok(())
     }
-}
-
-/// How a client's session ended.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Ending {
-    /// The server confirmed that it closed the session; its ephemeral nodes are gone.
-    Closed,
-    /// The connection was lost. The session lives on until the server's patience — the session timeout — is over, and its
-    /// ephemeral nodes with it.
-    Lost(Arc<str>),
-}
-
-/// What became of a client.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Report {
-    /// The session.
-    pub session: SessionId,
-    /// How it ended.
-    pub ending: Ending,
-    /// What became of the requests; handshake, pings and close are counted, too.
-    pub requests: packetizer::Report,
 }

@@ -1,82 +1,135 @@
-//! An async ZooKeeper client.
-//!
-//! ```text
-//!   clones of Client          one task                        server
-//!   ┌───────────┐      ┌──────────────────────┐
-//!   │ get("/a") ├─┐    │ Driver (packetizer)  │   one write   ┌────────┐
-//!   └───────────┘ ├───►│  Session  (zk-proto) ├──────────────►│        │
-//!   ┌───────────┐ │    │  Keepalive           │               │        │
-//!   │ set("/b") ├─┘    │                      │◄──────────────┤        │
-//!   └───────────┘      └──────────────────────┘   replies     └────────┘
-//!     order is fixed      reads while it writes
-//! ```
-//!
-//! - **Order at the call.** A request is queued when you call its method. It does not matter which future is polled first, or
-//!   whether it is polled at all. Dropping a future does not affect other requests.
-//! - **Pipelined.** No request waits for the reply to an earlier one. Everything queued goes out in one write.
-//! - **Guarded against a bad server.** Pings keep an idle session alive. The client gives up on a server that is silent for two
-//!   thirds of the session timeout. Replies that match no request, frames that are too long and bodies that make no sense are
-//!   errors with a name.
-//! - **Bounded.** [`Options`] limits the pending requests, the bytes that wait and the size of a reply.
+//! An async ZooKeeper client that keeps its session through everything short of expiry.
 //!
 //! ```no_run
-//! use zk_client::{Acl, Client, CreateMode, Version};
+//! use zk_client::{Acl, Client, CreateMode, Version, WatchEvent, WatchMode};
 //!
 //! # #[tokio::main(flavor = "current_thread")]
 //! # async fn main() -> zk_client::Result<()> {
-//! let zk = Client::connect("127.0.0.1:2181").await?;
+//! let zk = Client::connect("zk1:2181,zk2:2181,zk3:2181").await?;
 //!
-//! // Three requests, one round trip; the server executes them in this order.
-//! let created = zk.create("/greeting", "hello", CreateMode::Ephemeral, Acl::OPEN);
-//! let changed = zk.set("/greeting", "hello again", Version::Is(0));
+//! // Every change of the node from now on, whatever becomes of the connection.
+//! let mut watch = zk.watch("/greeting", WatchMode::Node).await?;
+//!
+//! // Five requests, one round trip; the server executes them in this order.
+//! let before = zk.exists("/greeting");
+//! let created = zk.create("/greeting", "hello", CreateMode::Persistent, Acl::OPEN);
 //! let read = zk.get("/greeting");
-//! created.await?;
-//! changed.await?;
-//! assert_eq!(read.await?.bytes(), b"hello again");
+//! let changed = zk.set("/greeting", "hello again", Version::Is(0));
+//! let deleted = zk.delete("/greeting", Version::Any);
+//! assert_eq!(before.await?, None);
+//! println!("created {}", created.await?);
+//! assert_eq!(read.await?.bytes(), b"hello");
+//! assert_eq!(changed.await?.version, 1);
+//! deleted.await?;
 //!
-//! let report = zk.close().await; // the ephemeral node goes with the session
-//! println!("{:?} after {} answers", report.ending, report.requests.answered);
+//! // The events came before the replies to the writes that caused them.
+//! while let Some(event) = watch.next().await {
+//!     match event {
+//!         WatchEvent::Node(event) => println!("{} was changed: {:?}", event.path, event.change),
+//!         WatchEvent::Resync => println!("there was no connection for a while: read again"),
+//!         _ => {}
+//!     }
+//! }
 //! # Ok(())
 //! # }
 //! ```
 //!
+//! # What happens when a connection is lost
+//!
+//! ```text
+//!   Connected ──► Suspended ──► Resumed ──► …  ──► Ended(Closed | Expired | AuthFailed)
+//!                  requests that were sent fail: they may have been executed, and are never sent again
+//!                  requests that were not sent wait, or fail if the client fails fast
+//!                                identities are proved and watches are set again, then requests go out
+//! ```
+//!
+//! - The client tries every address of every server, each for a time of its own, with a head start of 250 ms over the next; names
+//!   are resolved again in each round.
+//! - The session is over when the server says so, or when no server has granted it again for 4/3 of its timeout. A [`Client`] is
+//!   one session: connect again for the next one.
+//! - [`Client::events`] tells all of this in order. [`Client::detach`] leaves a session for another process to
+//!   [resume](Builder::resume).
+//!
+//! # Watches
+//!
+//! | you want | call | you get |
+//! |---|---|---|
+//! | the next change of what you read | [`get_and_watch`](Client::get_and_watch), [`exists_and_watch`](Client::exists_and_watch), [`children_and_watch`](Client::children_and_watch) | a [`Watch`]: a future of one event |
+//! | every change of a node or a tree | [`watch`](Client::watch) | [`Watches`]: a stream, which says [`Resync`](WatchEvent::Resync) where events may be missing |
+//! | how a node stands, always | [`watch_stat`](Client::watch_stat) | a [`StatStream`] of `Option<Stat>` |
+//!
+//! All of them outlive connections. When the reply to a request is ready, every event that the server sent before it is in its stream.
+//! The server has one watch for each path and kind, however many users it has here; dropping one ends it without touching the others.
+//!
 //! # When something fails
 //!
-//! | question | method |
+//! | question | asked by |
 //! |---|---|
-//! | which error did the server report? | [`Error::code`]: `Some(ErrorCode::NoNode)`, … |
-//! | may the request have been executed anyway? | [`Error::maybe_executed`] |
-//! | can I simply try again? | [`Error::is_retryable`] |
-//! | is this client still usable? | [`Error::client_usable`] |
+//! | what did the server say? | [`Error::code`]: `Some(ErrorCode::NoNode)`, … |
+//! | may it have been executed all the same? | [`Error::maybe_executed`] |
+//! | may I simply try again? | [`Error::is_retryable`] |
+//! | can I go on with this client? | [`Error::client_usable`] |
 //!
-//! A missing node is a normal reply to [`Client::exists`] and an error for every other operation.
+//! That a node does not exist is an answer to [`Client::exists`], and an error to everything else.
+//!
+//! # How it works
+//!
+//! ```text
+//!   clones of Client          one task                        servers
+//!   ┌───────────┐      ┌──────────────────────┐
+//!   │ get("/a") ├─┐    │ Driver (packetizer)  │   one write   ┌────────┐
+//!   └───────────┘ ├───►│  Session  (zk-proto) ├──────────────►│        │
+//!   ┌───────────┐ │    │                      │               │        │
+//!   │ set("/b") ├─┘    │                      │◄──────────────┤        │
+//!   └───────────┘      └──────────────────────┘    replies,   └────────┘
+//!     order is fixed     reads while it writes      events
+//! ```
+//!
+//! Requests are queued when their method is called; which future is polled first does not matter, nor whether it is polled. Nothing
+//! waits for the reply before it. Everything that waits is bounded: see [`Builder`].
 //!
 //! # What this crate is not
 //!
-//! It does not reconnect: when its connection is lost, every pending request fails and the client has ended
-//! ([`Client::closed`] returns the reason). Reconnecting within a session, watches, transactions, authentication, encryption, a chroot and recipes such as locks are
-//! not here yet. For the wire alone, see `zk-proto`.
+//! It has no TLS and no SASL yet ([`Connector`] is where encrypted streams come in), it does not connect to read-only servers, and it
+//! has no recipes such as locks. It makes no second session by itself. For the wire alone, see `zk-proto`. `docs/zookeeper.md` in the
+//! repository lists operations, guarantees, deviations and the versions that were tried.
 
 #![forbid(unsafe_code)]
 
-mod address;
+mod builder;
+mod chroot;
 mod client;
 mod connector;
+mod create;
+mod ending;
 mod error;
-mod handshake;
-mod options;
+mod events;
+mod link;
 mod payload;
 mod pending;
+mod queue;
+mod servers;
+mod stat_stream;
 mod task;
+mod transaction;
+mod watch;
 
 pub use packetizer::Report as Requests;
-pub use zk_proto::{Acl, CreateMode, ErrorCode, Names, Node, Permissions, SessionId, Stat, Zxid};
+pub use zk_proto::{
+    Acl, ClientInfo, ErrorCode, Names, Node, Permissions, Resume, SessionId, Stat, Zxid, session::Expiry,
+};
 
 pub use crate::{
-    client::Client,
+    builder::Builder,
+    client::{AclVersion, Client, Read, ReadReply},
     connector::{Connector, InMemory, Incoming, Tcp, Unix},
-    error::{Attempt, Ending, Error, Failure, Report, Result},
-    options::Options,
+    create::{CreateMode, Created, Sequence},
+    ending::{Ending, Report},
+    error::{Attempt, Error, Failure, Result},
+    events::{SessionEvent, SessionEvents},
     payload::{Payload, Version},
     pending::Pending,
+    stat_stream::StatStream,
+    transaction::{Done, Transaction},
+    watch::{Change, NodeEvent, Watch, WatchEvent, WatchMode, Watches},
 };

@@ -11,8 +11,8 @@ use std::{
 use zk_proto::{ErrorCode, Session};
 
 use crate::{
-    client::Line,
-    error::{Ending, Error, Result},
+    error::{Error, Result},
+    link::Link,
 };
 
 /// A request that was made; await it for the answer.
@@ -20,8 +20,9 @@ use crate::{
 /// The request was queued when the method was called: requests reach the server in the order of the calls, whichever
 /// future is polled first, or at all. The future borrows nothing and may be sent to another task.
 ///
-/// There is no time limit for a single request: a server that answers pings is alive, and how long an answer may take is for
-/// the caller to know. `tokio::time::timeout` around it does no harm.
+/// Without a [request timeout](crate::Builder::request_timeout) there is no time limit for a single request: a server that
+/// answers pings is alive, and how long a reply may take is for the caller to know. `tokio::time::timeout` around it does no
+/// harm.
 ///
 /// # Cancel safety
 ///
@@ -32,28 +33,42 @@ pub struct Pending<T> {
 }
 
 enum State<T> {
-    /// Refused before it was queued.
-    Refused(Option<Error>),
+    /// Rejected before it was queued.
+    Rejected(Option<Error>),
     Queued {
-        answer: packetizer::Pending<Session, std::result::Result<T, ErrorCode>>,
-        operation: &'static str,
-        path: Box<str>,
-        line: Arc<Line>,
+        reply: packetizer::Pending<Session, std::result::Result<T, ErrorCode>>,
+        about: About,
+        /// Puts the reply in the words of the caller: paths relative to its root, say.
+        localize: fn(&mut T, &About),
     },
 }
 
+/// What a request is about.
+pub(crate) struct About {
+    pub(crate) operation: &'static str,
+    pub(crate) path: Box<str>,
+    pub(crate) link: Arc<Link>,
+    pub(crate) chroot: Option<Arc<str>>,
+}
+
 impl<T> Pending<T> {
-    pub(crate) const fn refused(error: Error) -> Self {
-        Self { state: State::Refused(Some(error)) }
+    pub(crate) const fn rejected(error: Error) -> Self {
+        Self { state: State::Rejected(Some(error)) }
     }
 
-    pub(crate) fn queued(
-        answer: packetizer::Pending<Session, std::result::Result<T, ErrorCode>>,
-        operation: &'static str,
-        path: &str,
-        line: Arc<Line>,
+    pub(crate) const fn queued(
+        reply: packetizer::Pending<Session, std::result::Result<T, ErrorCode>>,
+        about: About,
     ) -> Self {
-        Self { state: State::Queued { answer, operation, path: path.into(), line } }
+        Self { state: State::Queued { reply, about, localize: |_, _| {} } }
+    }
+
+    /// Puts the reply in the words of the caller.
+    pub(crate) fn localized(mut self, how: fn(&mut T, &About)) -> Self {
+        if let State::Queued { localize, .. } = &mut self.state {
+            *localize = how;
+        }
+        self
     }
 }
 
@@ -65,44 +80,72 @@ impl<T> Future for Pending<T> {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<T>> {
         match &mut self.state {
-            State::Refused(error) => Poll::Ready(Err(error.take().expect("a request is not polled after its answer"))),
-            State::Queued { answer, operation, path, line } => {
-                let answer = ready!(Pin::new(answer).poll(cx));
-                Poll::Ready(match answer {
-                    Ok(Ok(reply)) => Ok(reply),
-                    Ok(Err(ErrorCode::SessionExpired)) => Err(Error::SessionExpired),
-                    Ok(Err(code)) => Err(Error::Refused { operation, path: path.clone(), code }),
-                    Err(error) => Err(failed(error, operation, path, line)),
+            State::Rejected(error) => Poll::Ready(Err(error.take().expect("a request is not polled after its reply"))),
+            State::Queued { reply, about, localize } => {
+                let reply = ready!(Pin::new(reply).poll(cx));
+                Poll::Ready(match reply {
+                    Ok(Ok(mut reply)) => {
+                        localize(&mut reply, about);
+                        Ok(reply)
+                    }
+                    Ok(Err(code)) => Err(about.rejected(code)),
+                    Err(error) => Err(about.failed(error)),
                 })
             }
         }
     }
 }
 
-/// What the multiplexer says, in the words of this crate.
-fn failed(error: packetizer::Error<zk_proto::Error>, operation: &'static str, path: &str, line: &Line) -> Error {
-    use packetizer::Error as Mux;
-    match error {
-        Mux::NeverSent | Mux::MaybeExecuted => match line.ending() {
-            Ending::Lost(why) => Error::ConnectionLost { maybe_executed: error.maybe_executed(), why },
-            Ending::Closed => Error::Closed,
-        },
-        Mux::Finished => Error::Closed,
-        Mux::OutboxFull { queued, max, .. } => Error::OutboxFull { queued, max },
-        Mux::TooManyCalls { max } => Error::TooManyRequests { max },
-        Mux::TooLarge { len, max } => Error::RequestTooLarge { len, max },
-        Mux::ReplyTooLarge { len, max } => Error::ReplyTooLarge { operation, path: path.into(), len, max },
-        Mux::Encode(source) => Error::Invalid(source),
-        Mux::Decode(source) => Error::Malformed { operation, path: path.into(), source },
-        other => Error::ConnectionLost { maybe_executed: other.maybe_executed(), why: other.to_string().into() },
+impl About {
+    /// A path as the caller has it.
+    pub(crate) fn localize<'a>(&self, path: &'a str) -> &'a str {
+        crate::chroot::strip(self.chroot.as_deref(), path)
+    }
+
+    /// Whether it is the chroot itself that a request needs: it is about that, or about a new child of it.
+    fn is_about_chroot(&self) -> bool {
+        let parent =
+            if self.operation.starts_with("create") { self.path.rfind('/') == Some(0) } else { *self.path == *"/" };
+        self.chroot.is_some() && parent
+    }
+
+    /// What the server says.
+    fn rejected(&self, code: ErrorCode) -> Error {
+        match code {
+            ErrorCode::NoNode if self.is_about_chroot() => {
+                Error::ChrootMissing { path: self.chroot.as_deref().unwrap_or_default().into() }
+            }
+            ErrorCode::SessionExpired => Error::SessionExpired(zk_proto::session::Expiry::Server),
+            code => Error::Rejected { operation: self.operation, path: self.path.clone(), code },
+        }
+    }
+
+    /// What the multiplexer says, in the words of this crate.
+    fn failed(&self, error: packetizer::Error<zk_proto::Error>) -> Error {
+        use packetizer::Error as Mux;
+        let Self { operation, path, link, .. } = self;
+        let lost = |maybe_executed| Error::ConnectionLost { maybe_executed, why: link.loss() };
+        match error {
+            Mux::MaybeExecuted => lost(true),
+            Mux::NeverSent => link.ending().map_or_else(|| lost(false), |ending| Error::ended(ending.clone())),
+            Mux::Finished => Error::Closed,
+            Mux::TimedOut { maybe_executed } => Error::TimedOut { maybe_executed },
+            Mux::OutboxFull { queued, max, .. } => Error::OutboxFull { queued, max },
+            Mux::TooManyCalls { max } => Error::TooManyRequests { max },
+            Mux::TooLarge { len, max } => Error::RequestTooLarge { len, max },
+            Mux::ReplyTooLarge { len, max } => Error::ReplyTooLarge { operation, path: path.clone(), len, max },
+            Mux::Encode(source) => Error::Invalid(source),
+            Mux::Decode(source) => Error::Malformed { operation, path: path.clone(), source },
+            other => Error::ConnectionLost { maybe_executed: other.maybe_executed(), why: other.to_string().into() },
+        }
     }
 }
 
 impl<T> fmt::Debug for Pending<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.state {
-            State::Refused(error) => f.debug_tuple("Pending").field(error).finish(),
-            State::Queued { operation, path, .. } => write!(f, "Pending({operation} {path:?})"),
+            State::Rejected(error) => f.debug_tuple("Pending").field(error).finish(),
+            State::Queued { about, .. } => write!(f, "Pending({} {:?})", about.operation, about.path),
         }
     }
 }

@@ -1,203 +1,309 @@
-//! The task that owns a connection: it moves bytes, keeps the session alive, and says how it ended.
+//! The task that owns the session: it finds a server, moves bytes, keeps the session alive, finds the next server, and says how
+//! the session ended.
+//!
+//! ```text
+//!   find ──stream──► serve ──lost──► find …
+//!     │                └──over──► end
+//!     └──expired, no server at first, closed without a connection──► end
+//! ```
 
 use std::{
+    collections::VecDeque,
     future::Future,
     pin::pin,
     sync::Arc,
     task::{Context, Poll, Waker},
+    time::Duration,
 };
 
-use packetizer::{Driver, Options, Step, Urgency};
+use frame_codec::LengthPrefixed;
+use packetizer::{Detached, Unsent};
 use tokio::{
-    io::{AsyncRead, AsyncWrite},
-    sync::watch,
+    sync::{oneshot, watch},
     task::unconstrained,
     time::{Instant, sleep_until},
 };
-use zk_proto::{CloseSession, Due, ErrorCode, Keepalive, Ping, Session, SessionId, WatcherEvent};
-
-use crate::{
-    client::{Client, Line},
-    error::{Ending, Report},
-    handshake::{Connection, whole},
+use zk_proto::{
+    ErrorCode, Session, SessionId,
+    session::{SessionEvent as Told, Verdict},
 };
 
-/// What is looked at before silence is believed: a server that says so much is not silent.
-const MOST_STEPS: usize = 64;
+use crate::{
+    builder::Settings,
+    client::Client,
+    connector::Connector,
+    ending::{Ending, Report},
+    error::{Error, Result},
+    link::Link,
+    servers::Servers,
+};
 
-/// An answer to a request of the task's own, if there is one under way.
-type Own = Option<packetizer::Pending<Session, Result<(), ErrorCode>>>;
+mod random;
+mod round;
+mod serve;
 
-/// What became of one.
-type Answer = Result<Result<(), ErrorCode>, packetizer::Error<zk_proto::Error>>;
+use random::Random;
+use round::Round;
+use serve::Outcome;
 
-/// Spawns the task for a session that was just granted.
-pub(crate) fn start<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
-    connection: Connection<S>,
-    server: String,
-    max_request: usize,
-) -> Client {
-    let Connection { driver, handle, grant } = connection;
-    let line = Arc::<Line>::default();
+/// The longest pause between two rounds of attempts; the first is a tenth of it.
+const LONGEST_PAUSE: Duration = Duration::from_secs(1);
+
+/// Starts the task, and waits until it has a session.
+pub(crate) async fn connect<C: Connector>(
+    settings: Settings,
+    connector: C,
+    servers: Servers,
+    session: Session,
+) -> Result<Client> {
+    let limits = packetizer::Limits::default()
+        .with_max_request(settings.max_request)
+        .with_max_outbox(settings.max_outbox)
+        .with_max_calls(settings.max_requests);
+    let (detached, handle) = Detached::new(LengthPrefixed::zookeeper(), session, limits);
+    let link = Arc::new(Link::new());
     let (ended, report) = watch::channel(None);
-    let keepalive = Keepalive::new(grant.timeout, Instant::now().into_std());
-    let task =
-        Task { driver, keepalive, line: Arc::clone(&line), pong: None, farewell: None, patience: None, bytes_read: 0 };
-    tokio::spawn(task.run(grant.session, ended));
-    Client::new(handle, line, report, grant, server, max_request)
+    let (ready, granted) = oneshot::channel();
+    let task = Task {
+        connector: Arc::new(connector),
+        servers: servers.names.into_iter().map(Arc::from).collect(),
+        settings: settings.clone(),
+        link: Arc::clone(&link),
+        ready: Some(ready),
+        connect_by: Instant::now().checked_add(settings.connect_timeout),
+        random: Random::default(),
+        round: None,
+        failed_rounds: 0,
+        own: VecDeque::new(),
+        farewell: None,
+        patience: None,
+    };
+    tokio::spawn(task.run(detached, ended));
+    let session = granted.await.map_err(|_| Error::ended(link.final_ending()))??;
+    Ok(Client::new(handle, link, report, session, &settings, servers.chroot.map(Arc::from)))
 }
 
-struct Task<S> {
-    driver: Driver<S, Session>,
-    keepalive: Keepalive,
-    line: Arc<Line>,
-    /// The answer to a ping.
-    pong: Own,
-    /// The answer to the request that ends the session.
-    farewell: Own,
-    /// Until when that answer is waited for.
+struct Task<C: Connector> {
+    connector: Arc<C>,
+    servers: Vec<Arc<str>>,
+    settings: Settings,
+    link: Arc<Link>,
+    /// Who waits for the session to be granted, until it is.
+    ready: Option<oneshot::Sender<Result<SessionId>>>,
+    /// Until when it is to be granted.
+    connect_by: Option<Instant>,
+    random: Random,
+    round: Option<Round<C>>,
+    failed_rounds: u32,
+    /// The session's own calls that wait for their replies, so that those are not counted as late.
+    own: VecDeque<packetizer::Pending<Session, ()>>,
+    /// The request that ends the session.
+    farewell: Option<packetizer::Pending<Session, std::result::Result<(), ErrorCode>>>,
+    /// Until when the end of the session is waited for.
     patience: Option<Instant>,
-    /// Bytes that had arrived when they were last counted.
-    bytes_read: u64,
 }
 
-impl<S: AsyncRead + AsyncWrite + Unpin> Task<S> {
-    async fn run(mut self, session: SessionId, ended: watch::Sender<Option<Report>>) {
-        let ending = self.serve().await;
-        // The reason must be known before the requests that wait are told to fail.
-        self.line.end(&ending);
-        self.driver.disconnect();
-        let report = Report { session, ending, requests: self.driver.report() };
+impl<C: Connector> Task<C> {
+    async fn run(mut self, mut detached: Detached<Session>, ended: watch::Sender<Option<Report>>) {
+        let ending = loop {
+            let (server, stream) = match self.find(&mut detached).await {
+                Ok(found) => found,
+                Err(ending) => break ending,
+            };
+            let frames = frame_codec::Limits::default().with_max_frame(self.settings.max_reply);
+            let mut driver = detached.attach(stream, frames).with_unsent(self.unsent());
+            let outcome = self.serve(&mut driver, &server).await;
+            // The reason must be known before the requests that wait are told to fail.
+            match outcome {
+                Outcome::Over(ending) => {
+                    self.link.end(&ending);
+                    detached = driver.detach(Unsent::Fail);
+                    break ending;
+                }
+                Outcome::Lost(failure) => {
+                    let why: Arc<str> = failure.to_string().into();
+                    self.link.note_loss(Arc::clone(&why));
+                    detached = driver.detach(self.unsent());
+                    if let Some(ending) = self.handle_lost(&detached, &why) {
+                        break ending;
+                    }
+                    if let Some(round) = &mut self.round {
+                        round.handle_failed(server, failure);
+                    }
+                }
+            }
+        };
+        self.link.end(&ending);
+        detached.set_unsent(Unsent::Fail);
+        let session = detached.with_protocol_mut(|session| session.grant().map(|grant| grant.session));
+        let report =
+            Report { session: session.unwrap_or(SessionId::NONE), ending: ending.clone(), requests: detached.report() };
         ended.send_replace(Some(report));
+        if let Some(ready) = self.ready.take() {
+            drop(ready.send(Err(Error::ended(ending))));
+        }
     }
 
-    async fn serve(&mut self) -> Ending {
+    /// What becomes of requests that were not sent when the connection is lost.
+    const fn unsent(&self) -> Unsent {
+        if self.settings.fail_fast { Unsent::Fail } else { Unsent::Keep }
+    }
+
+    /// The connection is over; `Some` if the session is, too.
+    fn handle_lost(&mut self, detached: &Detached<Session>, why: &Arc<str>) -> Option<Ending> {
+        let now = Instant::now().into_std();
+        detached.with_protocol_mut(|session| session.handle_lost(now));
+        self.own.clear();
+        if let Some(ending) = self.pass_on(detached) {
+            return Some(ending);
+        }
+        // The server may or may not have closed the session: it would have said so on this connection.
+        self.farewell.as_mut().and_then(arrived).map(|_| Ending::Lost(Arc::clone(why)))
+    }
+
+    /// Passes on what the session has to tell while there is no connection.
+    fn pass_on(&mut self, detached: &Detached<Session>) -> Option<Ending> {
+        let (events, verdict, ending) = detached.with_protocol_mut(|session| {
+            let events: Vec<_> = std::iter::from_fn(|| session.poll_event()).collect();
+            (events, session.verdict(), session.ending().cloned())
+        });
+        events.into_iter().for_each(|event| self.handle_event(event));
+        ending.filter(|_| verdict == Verdict::Over).map(Ending::from)
+    }
+
+    fn handle_event(&mut self, event: Told) {
+        let granted = match &event {
+            Told::Connected { session, .. } => Some(*session),
+            _ => None,
+        };
+        self.link.handle_event(event);
+        if let Some((session, ready)) = granted.and_then(|session| Some((session, self.ready.take()?))) {
+            // If it is not wanted any more, the last handle is gone, which the driver tells.
+            drop(ready.send(Ok(session)));
+        }
+    }
+
+    /// Looks for a server until there is a stream to one.
+    async fn find(&mut self, detached: &mut Detached<Session>) -> std::result::Result<(String, C::Stream), Ending> {
+        let mut pause = self.round.is_none().then(|| self.pause()).flatten();
         loop {
-            let wake = Instant::from_std(self.keepalive.poll_timeout());
-            let wake = self.patience.map_or(wake, |patience| patience.min(wake));
+            self.check(detached)?;
+            if pause.is_none() && self.round.is_none() {
+                self.round = Some(self.new_round(detached));
+            }
+            let wake = self.wake(detached);
             tokio::select! {
-                step = self.driver.next() => {
-                    if let Some(ending) = self.handle(step) {
-                        return ending;
+                biased;
+                found = next(&mut self.round) => match found {
+                    Some(found) => return Ok(found),
+                    None => {
+                        self.end_round(detached)?;
+                        pause = self.pause();
                     }
-                }
-                answer = own(&mut self.farewell) => match answer {
-                    Ok(Ok(())) => return Ending::Closed,
-                    Ok(Err(code)) => return Ending::Lost(format!("the server would not close the session: {code}").into()),
-                    Err(error) => return Ending::Lost(whole(&error).into()),
                 },
-                answer = own(&mut self.pong) => {
-                    self.keepalive.handle_pong();
-                    if answer.is_err() {
-                        // Refused: writing has failed, and reading will end soon. Asking again at once would not help.
-                        self.keepalive.handle_sent(Instant::now().into_std());
-                    }
-                }
-                () = self.line.closing() => self.say_farewell(),
+                () = sleep_until(pause.unwrap_or(wake)), if pause.is_some() => pause = None,
+                () = self.link.woken() => {}
+                () = detached.woken() => {}
                 () = sleep_until(wake) => {}
             }
-            self.note_bytes();
-            // Looked at in every round: a connection that is always busy must not keep a ping from its time.
-            let now = Instant::now();
-            if self.patience.is_some_and(|patience| patience <= now) {
-                return Ending::Lost("the server did not confirm the end of the session in time".into());
-            }
-            match self.keepalive.handle_timeout(now.into_std()) {
-                None => {}
-                // Behind a farewell a ping says nothing: the server does not read on.
-                Some(Due::Ping) if self.farewell.is_some() => {}
-                Some(Due::Ping) => {
-                    // It must not wait behind megabytes of requests.
-                    self.pong = Some(self.driver.call_with(&Ping, Options::new().with_urgency(Urgency::Ahead)));
-                    // Nothing was sent for a while: buffers are not needed now.
-                    self.driver.release();
-                }
-                Some(Due::GiveUp(_)) => {
-                    if let Some(ending) = self.look_once_more().await {
-                        return ending;
-                    }
-                }
-            }
         }
     }
 
-    /// Takes note of what the driver has to tell; `Some` when that is the end.
-    fn handle(&mut self, step: Step<WatcherEvent<'static>, zk_proto::Error>) -> Option<Ending> {
-        match step {
-            Step::Progress(progress) => {
-                let now = Instant::now().into_std();
-                if progress.sent {
-                    self.keepalive.handle_sent(now);
-                }
-                if progress.received {
-                    self.keepalive.handle_received(now);
-                }
-            }
-            Step::HungUp => self.say_farewell(),
-            // A server that confirms the end of the session hangs up right behind it.
-            Step::End(end) => {
-                return Some(match self.farewell.as_mut().and_then(arrived) {
-                    Some(Ok(Ok(()))) => Ending::Closed,
-                    _ => Ending::Lost(whole(&end).into()),
-                });
-            }
-            // No watch was set, so there is none to tell of an event.
-            _ => {}
+    /// Does what is due while there is no connection; fails when the session, or the attempt to get one, is over.
+    fn check(&mut self, detached: &mut Detached<Session>) -> std::result::Result<(), Ending> {
+        let now = Instant::now();
+        detached.handle_timeout(now.into_std());
+        detached.with_protocol_mut(|session| session.handle_timeout(now.into_std()));
+        if let Some(ending) = self.pass_on(detached) {
+            return Err(ending);
         }
-        None
+        if self.link.is_detaching() {
+            return Err(Ending::Detached);
+        }
+        if self.link.is_closing() || detached.is_hung_up() {
+            if self.ready.is_some() {
+                return Err(Ending::Lost("connecting was given up".into()));
+            }
+            self.be_patient(detached.with_protocol_mut(|session| timeout_of(session)));
+        }
+        if self.patience.is_some_and(|patience| patience <= now) {
+            return Err(Ending::Lost("no server could be reached to close the session".into()));
+        }
+        if self.ready.is_some() && self.connect_by.is_some_and(|by| by <= now) {
+            self.end_round(detached)?;
+        }
+        Ok(())
     }
 
-    /// Counts the bytes that have arrived, those of incomplete frames included.
-    fn note_bytes(&mut self) {
-        let total = self.driver.bytes_read();
-        let more = total.saturating_sub(self.bytes_read);
-        self.bytes_read = total;
-        self.keepalive.handle_bytes(more, Instant::now().into_std());
+    /// Every address was tried, or the time for connecting is up.
+    fn end_round(&mut self, detached: &Detached<Session>) -> std::result::Result<(), Ending> {
+        let Some(round) = self.round.take() else { return Ok(()) };
+        self.failed_rounds = self.failed_rounds.saturating_add(1);
+        if round.unreachable() > 0 {
+            detached.with_protocol_mut(Session::handle_unreachable);
+        }
+        let attempts = round.into_attempts();
+        if let Some(ready) = self.ready.take() {
+            drop(ready.send(Err(Error::NoServer { attempts })));
+            return Err(Ending::Lost("no server granted a session".into()));
+        }
+        self.link.note_trouble(format!("no server could be reached: {}", Error::NoServer { attempts }).into());
+        Ok(())
     }
 
-    /// The server seems silent; but if this process was suspended, or its runtime blocked, what the server said lies in the
-    /// socket. `Some` when it does not, or when the connection is over.
-    async fn look_once_more(&mut self) -> Option<Ending> {
-        // The runtime asks the kernel which sockets are readable before this task goes on.
-        tokio::task::yield_now().await;
-        for _ in 0..MOST_STEPS {
-            let Some(step) = arrived(&mut pin!(self.driver.next())) else { break };
-            if let Some(ending) = self.handle(step) {
-                return Some(ending);
-            }
-        }
-        self.note_bytes();
-        match self.keepalive.handle_timeout(Instant::now().into_std()) {
-            Some(Due::GiveUp(silence)) => {
-                Some(Ending::Lost(format!("the server has been silent for {silence:?}").into()))
-            }
-            Some(Due::Ping) => {
-                self.pong = Some(self.driver.call_with(&Ping, Options::new().with_urgency(Urgency::Ahead)));
-                None
-            }
-            None => None,
-        }
+    /// Until when to pause before the next round; `None` before the first.
+    fn pause(&mut self) -> Option<Instant> {
+        let doubled = 2_u32.saturating_pow(self.failed_rounds.checked_sub(1)?.min(8));
+        let longest = LONGEST_PAUSE.div_f32(10.0).saturating_mul(doubled).min(LONGEST_PAUSE);
+        // Between a half and the whole, so that clients do not come all at once.
+        Instant::now().checked_add(longest.div_f32(2.0).saturating_add(self.random.below(longest.div_f32(2.0))))
     }
 
-    /// Asks for the end of the session, after everything that was asked before.
-    fn say_farewell(&mut self) {
-        if self.farewell.is_none() {
-            self.farewell = Some(self.driver.call_last(&CloseSession));
-            self.patience = Instant::now().checked_add(self.keepalive.timeout());
+    /// When something is due, at the latest.
+    fn wake(&self, detached: &Detached<Session>) -> Instant {
+        let session = detached.with_protocol_mut(|session| session.poll_timeout());
+        let due = [session, detached.poll_timeout()].into_iter().flatten().map(Instant::from_std);
+        let connect_by = self.connect_by.filter(|_| self.ready.is_some());
+        let far = Instant::now() + Duration::from_secs(24 * 3600);
+        due.chain(connect_by).chain(self.patience).min().unwrap_or(far)
+    }
+
+    fn new_round(&mut self, detached: &Detached<Session>) -> Round<C> {
+        let mut servers = self.servers.clone();
+        if !self.settings.in_order {
+            self.random.shuffle(&mut servers);
+        }
+        let longest = self.settings.server_timeout;
+        let at_stake = detached.with_protocol_mut(|session| session.grant().map(|grant| grant.timeout));
+        Round::new(&self.connector, servers, move |addresses| {
+            let addresses = u32::try_from(addresses).unwrap_or(u32::MAX);
+            at_stake.map_or(longest, |timeout| longest.min(timeout / 2 / addresses.max(1)))
+        })
+    }
+
+    /// From now on the end of the session is waited for, so long.
+    fn be_patient(&mut self, timeout: Duration) {
+        if self.patience.is_none() {
+            self.patience = Instant::now().checked_add(timeout);
         }
     }
 }
 
-/// Waits for the answer, if one is under way; then none is any more.
-async fn own(pending: &mut Own) -> Answer {
-    let Some(answer) = pending else { return std::future::pending().await };
-    let answer = answer.await;
-    *pending = None;
-    answer
+/// The next stream of a round, if there is one.
+async fn next<C: Connector>(round: &mut Option<Round<C>>) -> Option<(String, C::Stream)> {
+    match round {
+        Some(round) => round.next().await,
+        None => std::future::pending().await,
+    }
 }
 
-/// What a future has to say now, however much the task has done in its turn already.
-pub(crate) fn arrived<F: Future + Unpin>(future: &mut F) -> Option<F::Output> {
+/// The timeout as granted; a moment where there is no session.
+fn timeout_of(session: &Session) -> Duration {
+    session.grant().map_or(Duration::from_secs(1), |grant| grant.timeout)
+}
+
+/// What a future has to say now, however much the task has done since it was polled.
+fn arrived<F: Future + Unpin>(future: &mut F) -> Option<F::Output> {
     let mut cx = Context::from_waker(Waker::noop());
     match pin!(unconstrained(future)).poll(&mut cx) {
         Poll::Ready(output) => Some(output),

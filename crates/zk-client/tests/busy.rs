@@ -15,7 +15,7 @@ use std::{
 
 use server::{connect, reply, response, soon};
 use tokio::time::Instant;
-use zk_client::{Options, Unix};
+use zk_client::{Client, Unix};
 use zk_proto::{Data, Record as _, Stat};
 
 const TIMEOUT_MS: i32 = 1200;
@@ -52,7 +52,7 @@ async fn an_answer_that_lies_in_the_socket_is_found_however_late() {
     let listener = UnixListener::bind(&path).unwrap();
     let ((asked, was_asked), (answer, go)) = (mpsc::channel(), mpsc::channel());
     let server = thread::spawn(move || serve(listener.accept().unwrap().0, &asked, &go));
-    let zk = Options::default().connect_with(&Unix, [path.to_str().unwrap()]).await.unwrap();
+    let zk = Client::builder().connect_with(Unix, [path.to_str().unwrap()]).await.unwrap();
     for round in 0..6 {
         let pending = zk.exists("/a");
         while was_asked.try_recv().is_err() {
@@ -72,7 +72,7 @@ async fn an_answer_that_lies_in_the_socket_is_found_however_late() {
 /// 1 MiB at 100 kB/s, within a session of 9 s: it takes longer than the read timeout, and is answered.
 #[tokio::test(start_paused = true)]
 async fn a_large_answer_on_a_slow_line_is_waited_for() {
-    let (zk, mut server) = connect(Options::default(), 9000).await;
+    let (zk, mut server) = connect(Client::builder(), 9000).await;
     let start = Instant::now();
     let pending = zk.get("/large");
     let (xid, ..) = server.request().await;

@@ -12,7 +12,7 @@ use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     task::JoinHandle,
 };
-use zk_client::{Client, Connector as _, InMemory, Options};
+use zk_client::{Client, Connector as _, InMemory};
 use zk_proto::{Data, Record as _, Stat};
 
 const HANG: Duration = Duration::from_secs(20);
@@ -25,7 +25,7 @@ fn passes<O: Debug>(survey: Result<Survey, Error<O>>) {
 
 /// A client over a stream that holds three bytes, and a server that answers each read with the path that was read.
 async fn session() -> (Client, JoinHandle<usize>) {
-    let (client, mut server) = connect_through(Options::default(), 9000, 3).await;
+    let (client, mut server) = connect_through(Client::builder(), 9000, 3).await;
     let serving = tokio::spawn(async move {
         for answered in 0.. {
             let (xid, op, body) = server.request().await;
@@ -101,8 +101,7 @@ fn connecting_dropped_half_way_does_not_disturb_the_next_attempt() {
                 granted.push(server);
             }
         });
-        let options = Options::default();
-        let client = drops.drive(async || options.connect_with(&connector, ["in memory"]).await).await;
+        let client = drops.drive(async || Client::builder().connect_with(connector.clone(), ["in memory"]).await).await;
         let session = client.expect("it is granted").session();
         granting.abort();
         session
@@ -115,7 +114,7 @@ fn accepting_in_memory_loses_no_stream() {
         let (connector, mut incoming) = InMemory::new(8);
         let connecting = tokio::spawn(async move {
             for number in 0..5 {
-                let mut stream = connector.connect("in memory").await.expect("it is accepted");
+                let mut stream = connector.connect("in memory", &"in memory".to_owned()).await.expect("it is accepted");
                 stream.write_u8(number).await.expect("room");
                 tokio::task::yield_now().await;
             }

@@ -4,13 +4,13 @@
 mod server;
 
 use server::{connect, soon};
-use zk_client::{Error, Options};
+use zk_client::{Client, Error};
 use zk_proto::{Children, Record as _};
 
 /// 70,000 children of 60 characters each: 4,480,020 bytes at the default limit of 4 MiB.
 #[tokio::test(start_paused = true)]
 async fn a_list_over_the_limit_fails_alone() {
-    let (client, mut server) = connect(Options::default(), 9000).await;
+    let (client, mut server) = connect(Client::builder(), 9000).await;
     let before = client.exists("/before");
     let list = client.children("/many");
     let behind = client.exists("/behind");

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use server::{SESSION, Server, connect, connect_through, reply, response, soon};
 use tokio::time::Instant;
-use zk_client::{Client, Ending, Error, Failure, InMemory, Options, Unix};
+use zk_client::{Client, Ending, Error, Expiry, Failure, InMemory, Unix};
 use zk_proto::{Data, Record, WatcherEvent};
 
 const PING: (i32, i32) = (-2, 11);
@@ -22,8 +22,8 @@ fn data() -> Vec<u8> {
 async fn connecting(server: impl AsyncFnOnce(Server)) -> zk_client::Result<Client> {
     let (connector, mut incoming) = InMemory::new(1024);
     let serve = async { server(Server { stream: incoming.accept().await.unwrap() }).await };
-    let options = Options::default();
-    soon(async { tokio::join!(options.connect_with(&connector, ["in memory"]), serve) }).await.0
+    let options = Client::builder();
+    soon(async { tokio::join!(options.connect_with(connector.clone(), ["in memory"]), serve) }).await.0
 }
 
 fn failures(result: zk_client::Result<Client>) -> Vec<Failure> {
@@ -35,7 +35,7 @@ fn failures(result: zk_client::Result<Client>) -> Vec<Failure> {
 
 #[tokio::test(start_paused = true)]
 async fn the_server_decides_how_long_a_session_lasts() {
-    let (zk, _server) = connect(Options::default(), 4321).await;
+    let (zk, _server) = connect(Client::builder(), 4321).await;
     assert_eq!((zk.session(), zk.session_timeout()), (SESSION, Duration::from_millis(4321)));
     assert_eq!(zk.server(), "in memory");
 }
@@ -47,7 +47,7 @@ async fn a_timeout_of_zero_says_that_the_session_is_over() {
         server.send(&response(0)).await;
     });
     let error = refused.await.unwrap_err();
-    assert!(matches!(error, Error::SessionExpired) && error.is_retryable());
+    assert!(matches!(error, Error::SessionExpired(_)) && error.is_retryable());
 }
 
 #[tokio::test(start_paused = true)]
@@ -81,8 +81,7 @@ async fn a_handshake_cut_at_any_byte_fails_and_does_not_hang() {
 
 #[tokio::test(start_paused = true)]
 async fn a_silent_server_is_left_for_the_next_and_all_of_them_within_the_deadline() {
-    let options =
-        Options::default().with_server_timeout(Duration::from_secs(3)).with_connect_timeout(Duration::from_secs(7));
+    let options = Client::builder().server_timeout(Duration::from_secs(3)).connect_timeout(Duration::from_secs(7));
     let (connector, mut incoming) = InMemory::new(1024);
     let silent = tokio::spawn(async move {
         let mut held = Vec::new();
@@ -92,7 +91,7 @@ async fn a_silent_server_is_left_for_the_next_and_all_of_them_within_the_deadlin
         held.len()
     });
     let start = Instant::now();
-    let failed = failures(options.connect_with(&connector, ["a", "b", "c", "d"]).await);
+    let failed = failures(options.connect_with(connector.clone(), ["a", "b", "c", "d"]).await);
     assert_eq!(start.elapsed().as_secs(), 7);
     let text: Vec<_> = failed.iter().map(ToString::to_string).collect();
     assert_eq!(
@@ -114,7 +113,7 @@ async fn the_second_server_serves_when_the_first_does_not() {
         server.grant(4000).await;
         server
     });
-    let zk = soon(Options::default().connect_with(&connector, ["first", "second"])).await.unwrap();
+    let zk = soon(Client::builder().in_order().connect_with(connector.clone(), ["first", "second"])).await.unwrap();
     assert_eq!(zk.server(), "second");
     drop(serve);
 }
@@ -124,14 +123,14 @@ async fn with_nothing_to_connect_to_there_is_no_server() {
     let (connector, incoming) = InMemory::new(1024);
     drop(incoming);
     let nobody: [&str; 0] = [];
-    assert!(failures(Options::default().connect_with(&connector, nobody).await).is_empty());
-    let error = Options::default().connect_with(&connector, ["gone"]).await.unwrap_err();
+    assert!(failures(Client::builder().connect_with(connector.clone(), nobody).await).is_empty());
+    let error = Client::builder().connect_with(connector.clone(), ["gone"]).await.unwrap_err();
     assert!(error.to_string().contains("gone: connection refused (is a server running there?)"), "{error}");
 }
 
 #[tokio::test(start_paused = true)]
 async fn pings_keep_an_idle_session_alive() {
-    let (zk, mut server) = connect(Options::default(), 9000).await;
+    let (zk, mut server) = connect(Client::builder(), 9000).await;
     let mut last = Instant::now();
     for _ in 0..20 {
         let (xid, op, body) = server.request().await;
@@ -148,7 +147,7 @@ async fn pings_keep_an_idle_session_alive() {
 
 #[tokio::test(start_paused = true)]
 async fn a_pong_may_overtake_and_a_slow_answer_still_arrives() {
-    let (zk, mut server) = connect(Options::default(), 9000).await;
+    let (zk, mut server) = connect(Client::builder(), 9000).await;
     let slow = zk.get("/slow");
     assert_eq!(server.request().await.0, 1);
     let (xid, op, _) = server.request().await; // comes after three seconds in which the server was busy
@@ -160,7 +159,7 @@ async fn a_pong_may_overtake_and_a_slow_answer_still_arrives() {
 
 #[tokio::test(start_paused = true)]
 async fn a_silent_server_is_given_up_after_two_thirds_of_the_timeout() {
-    let (zk, mut server) = connect(Options::default(), 9000).await;
+    let (zk, mut server) = connect(Client::builder(), 9000).await;
     let start = Instant::now();
     let pending = zk.get("/a");
     let error = soon(pending).await.unwrap_err();
@@ -170,13 +169,15 @@ async fn a_silent_server_is_given_up_after_two_thirds_of_the_timeout() {
     assert_eq!(server.request().await.0, -2, "one ping, not two");
     assert!(soon(server.try_frame()).await.is_none(), "the connection is closed");
     let report = soon(zk.closed()).await;
-    assert!(matches!(report.ending, Ending::Lost(_)));
+    // No server is there to resume the session: 4/3 of the timeout after the last word it counts as expired.
+    assert!(matches!(report.ending, Ending::Expired(Expiry::Unreachable { .. })), "{report:?}");
+    assert!(start.elapsed().abs_diff(Duration::from_secs(12)) < Duration::from_millis(10), "{:?}", start.elapsed());
     assert_eq!((report.requests.unanswered, report.session), (2, SESSION));
 }
 
 #[tokio::test(start_paused = true)]
 async fn half_a_frame_now_and_then_is_not_a_sign_of_life() {
-    let (zk, mut server) = connect(Options::default(), 9000).await;
+    let (zk, mut server) = connect(Client::builder(), 9000).await;
     let start = Instant::now();
     let drip = tokio::spawn(async move {
         server.send_raw(&1000_u32.to_be_bytes()).await;
@@ -194,12 +195,14 @@ async fn half_a_frame_now_and_then_is_not_a_sign_of_life() {
 
 #[tokio::test(start_paused = true)]
 async fn a_server_that_does_not_read_is_given_up_too() {
-    let (zk, server) = connect_through(Options::default(), 9000, 64).await;
+    let (zk, server) = connect_through(Client::builder(), 9000, 64).await;
     let pending: Vec<_> = (0..100).map(|_| zk.get("/a")).collect();
     let mut sent = 0;
     for pending in pending {
         match soon(pending).await {
-            Err(Error::ConnectionLost { maybe_executed, .. }) => sent += usize::from(maybe_executed),
+            Err(Error::ConnectionLost { maybe_executed: true, .. }) => sent += 1,
+            // They wait for another connection, and there is none.
+            Err(Error::SessionExpired(Expiry::Unreachable { .. })) => {}
             other => panic!("lost, not {other:?}"),
         }
     }
@@ -209,7 +212,7 @@ async fn a_server_that_does_not_read_is_given_up_too() {
 
 #[tokio::test(start_paused = true)]
 async fn closing_answers_what_was_asked_and_reports() {
-    let (zk, mut server) = connect(Options::default(), 9000).await;
+    let (zk, mut server) = connect(Client::builder(), 9000).await;
     let before = zk.get("/a");
     let report = zk.close();
     let after = zk.clone().get("/a");
@@ -230,7 +233,7 @@ async fn closing_answers_what_was_asked_and_reports() {
 async fn a_server_that_hangs_up_behind_its_last_answer_has_given_it() {
     // The client's task looks at answers and at the stream in no fixed order, so once is not enough.
     for _ in 0..64 {
-        let (zk, mut server) = connect(Options::default(), 9000).await;
+        let (zk, mut server) = connect(Client::builder(), 9000).await;
         let report = zk.close();
         let (xid, ..) = server.request().await;
         server.reply(xid, 0, b"").await;
@@ -241,14 +244,14 @@ async fn a_server_that_hangs_up_behind_its_last_answer_has_given_it() {
 
 #[tokio::test(start_paused = true)]
 async fn closing_is_done_whether_or_not_anybody_waits_for_it() {
-    let (zk, mut server) = connect(Options::default(), 9000).await;
+    let (zk, mut server) = connect(Client::builder(), 9000).await;
     drop(zk.close());
     assert_eq!(server.request().await.1, CLOSE);
 }
 
 #[tokio::test(start_paused = true)]
 async fn closing_a_server_that_does_not_answer_ends_in_time_and_says_so() {
-    let (zk, _server) = connect(Options::default(), 9000).await;
+    let (zk, _server) = connect(Client::builder(), 9000).await;
     let start = Instant::now();
     let report = soon(zk.close()).await;
     assert!(matches!(&report.ending, Ending::Lost(why) if why.contains("silent")), "{report:?}");
@@ -257,7 +260,7 @@ async fn closing_a_server_that_does_not_answer_ends_in_time_and_says_so() {
 
 #[tokio::test(start_paused = true)]
 async fn closing_a_server_that_talks_of_other_things_ends_in_time_too() {
-    let (zk, mut server) = connect(Options::default(), 9000).await;
+    let (zk, mut server) = connect(Client::builder(), 9000).await;
     let never = zk.get("/never");
     let start = Instant::now();
     let report = zk.close();
@@ -277,7 +280,7 @@ async fn closing_a_server_that_talks_of_other_things_ends_in_time_too() {
 
 #[tokio::test(start_paused = true)]
 async fn the_last_clone_closes_the_session() {
-    let (zk, mut server) = connect(Options::default(), 9000).await;
+    let (zk, mut server) = connect(Client::builder(), 9000).await;
     let clone = zk.clone();
     drop(zk);
     let pending = clone.get("/a");
@@ -294,7 +297,7 @@ async fn the_last_clone_closes_the_session() {
 
 #[tokio::test(start_paused = true)]
 async fn pings_and_the_farewell_go_out_when_the_limits_are_reached() {
-    let (zk, mut server) = connect(Options::default().with_max_requests(1), 9000).await;
+    let (zk, mut server) = connect(Client::builder().max_requests(1), 9000).await;
     let slow = zk.get("/slow");
     assert_eq!(server.request().await.0, 1);
     assert!(matches!(soon(zk.get("/b")).await, Err(Error::TooManyRequests { max: 1 })));
@@ -314,7 +317,7 @@ async fn pings_and_the_farewell_go_out_when_the_limits_are_reached() {
 fn a_runtime_that_is_shut_down_leaves_nobody_hanging() {
     let build = || tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap();
     let runtime = build();
-    let (zk, server) = runtime.block_on(connect(Options::default(), 9000));
+    let (zk, server) = runtime.block_on(connect(Client::builder(), 9000));
     let pending = zk.get("/a");
     drop(runtime);
     build().block_on(async {
@@ -352,10 +355,10 @@ async fn a_session_may_run_over_a_unix_socket() {
         tokio::io::AsyncWriteExt::write_all(&mut stream, &whole).await.unwrap();
         stream
     };
-    let options = Options::default();
+    let options = Client::builder();
     let path = path.to_str().unwrap().to_owned();
-    let (zk, _stream) = soon(async { tokio::join!(options.connect_with(&Unix, [path]), serve) }).await;
+    let (zk, _stream) = soon(async { tokio::join!(options.connect_with(Unix, [path]), serve) }).await;
     assert_eq!(zk.unwrap().session(), SESSION);
-    let error = options.connect_with(&Unix, [directory.path().join("none").to_str().unwrap()]).await.unwrap_err();
+    let error = options.connect_with(Unix, [directory.path().join("none").to_str().unwrap()]).await.unwrap_err();
     assert!(error.to_string().contains("(is the path right?)"), "{error}");
 }

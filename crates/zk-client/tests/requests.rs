@@ -4,7 +4,7 @@
 mod server;
 
 use server::{Server, connect, connect_through, reply, soon};
-use zk_client::{Acl, Client, CreateMode, Error, ErrorCode, Options, Payload, Stat, Version};
+use zk_client::{Acl, Client, CreateMode, Error, ErrorCode, Payload, Sequence, Stat, Version};
 use zk_proto::{Children, Create, Created, Data, Record, WatcherEvent};
 
 fn stat(version: i32) -> Stat {
@@ -16,7 +16,7 @@ fn data(text: &str) -> Vec<u8> {
 }
 
 async fn ready() -> (Client, Server) {
-    connect(Options::default(), 9000).await
+    connect(Client::builder(), 9000).await
 }
 
 #[tokio::test(start_paused = true)]
@@ -50,7 +50,8 @@ async fn each_method_sends_its_request_and_reads_its_answer() {
         assert_eq!((xid, op), (number, operation));
         server.reply(xid, err, &body).await;
     }
-    assert_eq!(soon(created).await.unwrap(), "/a0000000000");
+    let created = soon(created).await.unwrap();
+    assert_eq!((created.as_ref(), created.sequence), ("/a0000000000", Some(Sequence(0))));
     assert_eq!(soon(stat_of).await.unwrap(), Some(stat(3)));
     assert_eq!(soon(missing).await.unwrap(), None);
     assert_eq!(soon(node).await.unwrap().bytes(), b"text");
@@ -95,7 +96,7 @@ async fn a_dropped_request_is_sent_and_its_late_answer_disturbs_nobody() {
 
 #[tokio::test(start_paused = true)]
 async fn answers_may_drip_in_byte_by_byte() {
-    let (zk, mut server) = connect_through(Options::default(), 9000, 1).await;
+    let (zk, mut server) = connect_through(Client::builder(), 9000, 1).await;
     let client = tokio::spawn(async move {
         let first = zk.get("/first");
         let second = zk.get("/second");
@@ -110,15 +111,15 @@ async fn answers_may_drip_in_byte_by_byte() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_refusal_says_what_and_where_and_unknown_codes_are_kept() {
+async fn a_rejection_says_what_and_where_and_unknown_codes_are_kept() {
     let (zk, mut server) = ready().await;
     let refused = zk.delete("/full", Version::Any);
     let strange = zk.get("/a");
-    server.reply(1, -111, b"").await;
-    server.reply(2, -9999, b"").await;
     for _ in 0..2 {
         server.request().await;
     }
+    server.reply(1, -111, b"").await;
+    server.reply(2, -9999, b"").await;
     let error = soon(refused).await.unwrap_err();
     assert_eq!(error.to_string(), r#"delete "/full": the node has children"#);
     assert_eq!(error.code(), Some(ErrorCode::NotEmpty));
@@ -173,14 +174,14 @@ async fn a_connection_cut_at_any_byte_of_an_answer_says_that_the_request_may_hav
     let answer = reply(1, 0, &data("text"));
     let whole = [&u32::try_from(answer.len()).unwrap().to_be_bytes()[..], &answer].concat();
     for cut in 0..whole.len() {
-        let (zk, mut server) = ready().await;
+        let (zk, mut server) = connect(Client::builder().fail_fast(), 9000).await;
         let pending = zk.set("/a", "text", Version::Any);
         server.request().await;
         server.send_raw(&whole[..cut]).await;
         drop(server);
         let error = soon(pending).await.unwrap_err();
         assert!(matches!(error, Error::ConnectionLost { maybe_executed: true, .. }), "{cut}: {error:?}");
-        assert!(error.maybe_executed() && !error.is_retryable() && !error.client_usable());
+        assert!(error.maybe_executed() && !error.is_retryable() && error.client_usable());
         let later = soon(zk.get("/a")).await.unwrap_err();
         assert!(matches!(later, Error::ConnectionLost { maybe_executed: false, .. }), "{cut}: {later:?}");
         assert!(later.is_retryable());
@@ -238,7 +239,7 @@ async fn what_no_server_would_take_is_refused_here() {
 #[tokio::test(start_paused = true)]
 async fn requests_beyond_the_limits_fail_at_once_and_the_others_are_answered() {
     // The stream holds 64 bytes, so most requests stay in the outbox.
-    let options = Options::default().with_max_outbox(200).with_max_requests(100);
+    let options = Client::builder().max_outbox(200).max_requests(100);
     let (zk, mut server) = connect_through(options, 9000, 64).await;
     let mut pending: Vec<_> = (0..50).map(|_| zk.get("/a")).collect();
     tokio::task::yield_now().await;
@@ -254,7 +255,7 @@ async fn requests_beyond_the_limits_fail_at_once_and_the_others_are_answered() {
         soon(pending).await.unwrap();
     }
 
-    let (zk, mut server) = connect(Options::default().with_max_requests(3), 9000).await;
+    let (zk, mut server) = connect(Client::builder().max_requests(3), 9000).await;
     let pending: Vec<_> = (0..3).map(|_| zk.get("/a")).collect();
     assert!(matches!(soon(zk.get("/a")).await, Err(Error::TooManyRequests { max: 3 })));
     for _ in 0..3 {

@@ -1,7 +1,5 @@
 //! What can be wrong with bytes that claim to be ZooKeeper's, and with a request that cannot be made into such bytes.
 
-use crate::path::PathError;
-
 /// A record that cannot be read, or a request that cannot be written.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
@@ -54,12 +52,15 @@ pub enum Error {
         /// Its number.
         code: i32,
     },
-    /// Something came after the server had said that there is no such session.
+    /// Something came after the server had said that there is no such session, or had rejected the connection.
     #[error("a frame of {len} bytes came after the session had been rejected")]
     AfterRefusal {
         /// Bytes of the frame.
         len: usize,
     },
+    /// A request that would change nothing, so it is not sent: no watch of this connection has to be removed.
+    #[error("there is nothing to ask of the server")]
+    NothingToSend,
     /// Version −1 was asked for as if it were one: on the wire it matches any. Versions do come to it, by wrapping.
     #[error("version -1 matches any version, so a request cannot ask for that one alone")]
     AnyVersion,
@@ -85,7 +86,31 @@ impl Error {
             | Self::Text { .. }
             | Self::Operation { .. }
             | Self::AfterRefusal { .. } => true,
-            Self::AnyVersion | Self::Path { .. } => false,
+            Self::NothingToSend | Self::AnyVersion | Self::Path { .. } => false,
         }
     }
+}
+
+/// What is wrong with a path.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum PathError {
+    /// Nothing at all.
+    #[error("it is empty")]
+    Empty,
+    /// Not absolute.
+    #[error("it does not begin with '/'")]
+    Relative,
+    /// A slash at the end of anything but the root.
+    #[error("it ends with '/'")]
+    TrailingSlash,
+    /// Two slashes in a row.
+    #[error("it has an empty component")]
+    EmptyComponent,
+    /// `.` or `..`
+    #[error("it has a component '.' or '..'")]
+    RelativeComponent,
+    /// A control character, a surrogate, a private-use character, or one above U+FFFF.
+    #[error("it has the character {0:?}")]
+    Character(char),
 }

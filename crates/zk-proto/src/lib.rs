@@ -70,15 +70,16 @@ mod keepalive;
 mod multi;
 mod names;
 mod node;
+mod numbers;
 mod op;
 pub mod path;
 mod reply;
 mod request;
-mod session;
+pub mod session;
 mod stat;
 #[cfg(feature = "proptest")]
 pub mod testing;
-mod watch;
+pub mod watches;
 
 pub use crate::{
     acl::{Acl, Permissions},
@@ -93,6 +94,7 @@ pub use crate::{
     multi::{Multi, MultiOp, MultiRead, MultiReply, MultiResult},
     names::Names,
     node::Node,
+    numbers::{AddWatchMode, EventType, KeeperState, WatcherType},
     op::{OpCode, Operation, Release, Request, Response, XidRule},
     reply::{
         AclStat, Children, ChildrenStat, ClientInfo, Created, CreatedStat, Data, ErrorResponse, Identities, SaslToken,
@@ -104,7 +106,7 @@ pub use crate::{
         GetEphemerals, Nothing, Paths, Ping, Reconfig, RemoveWatches, Sasl, SetAcl, SetData, SetWatches, SetWatches2,
         Sync, WhoAmI,
     },
-    session::{Context, Lane, Session},
+    session::{Ending, Notification, Resume, Session, SessionEvent},
     stat::Stat,
-    watch::{AddWatchMode, EventType, KeeperState, WatcherType},
+    watches::{WatchId, WatchKind},
 };

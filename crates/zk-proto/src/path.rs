@@ -4,31 +4,9 @@
 //! that Java regards as odd. That check works on UTF-16 units, so everything above U+FFFF (emoji, for example) is refused
 //! as well. There is no limit on the length but that of a frame.
 
-use crate::error::Error;
+pub use crate::error::PathError;
 
-/// What is wrong with a path.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum PathError {
-    /// Nothing at all.
-    #[error("it is empty")]
-    Empty,
-    /// Not absolute.
-    #[error("it does not begin with '/'")]
-    Relative,
-    /// A slash at the end of anything but the root.
-    #[error("it ends with '/'")]
-    TrailingSlash,
-    /// Two slashes in a row.
-    #[error("it has an empty component")]
-    EmptyComponent,
-    /// `.` or `..`
-    #[error("it has a component '.' or '..'")]
-    RelativeComponent,
-    /// A control character, a surrogate, a private-use character, or one above U+FFFF.
-    #[error("it has the character {0:?}")]
-    Character(char),
-}
+use crate::error::Error;
 
 /// Checks a path.
 ///

@@ -1,74 +1,104 @@
-//! A client session's side of a connection: what is sent, whom an answer is for, what it says.
+//! A client's session, over all of its connections.
 //!
 //! ```text
-//!   Connecting ──answer with a timeout──► Established
-//!        └───────answer without one─────► Refused       nothing may follow
+//!                          ┌──────────────── handle_lost ─────────────┬────────────┐
+//!                          ▼                                          │            │
+//!   new, resume ───────► Idle ──handle_open──► Connecting ─granted─► Priming ──► Live
+//!                          │                     │      │  last reply to what the
+//!        4/3 of the timeout│        it is over, or      │  connection needs first
+//!        without a session │        another was granted │                 │
+//!                          ▼                     │      ▼ 16 bytes        │ −112, −115, −124,
+//!                        Over ◄──────────────────┤   Rejected             │ or the reply to the close
+//!                          ▲                     ▼      │ handle_lost     ▼
+//!                          └─ handle_lost ── Replaced   └──► Idle       Over
 //! ```
+//!
+//! [`Session`] is a [`Protocol`](packetizer::Protocol): it lives in a [`Mux`](packetizer::Mux), whose connections come and
+//! go, and settles every reply and every event in the order of their arrival. It decides and does nothing: the owner of the
+//! connection moves bytes, tells it the time, and makes the calls that it asks for.
+//!
+//! | tell it | when |
+//! |---|---|
+//! | [`handle_open`](Session::handle_open), [`handle_lost`](Session::handle_lost) | a stream was opened; it ended |
+//! | [`handle_received`](Session::handle_received), [`handle_sent`](Session::handle_sent), [`handle_bytes`](Session::handle_bytes) | frames were handled, bytes were written, bytes arrived |
+//! | [`handle_timeout`](Session::handle_timeout) | at [`poll_timeout`](Session::poll_timeout) |
+//!
+//! | ask it | for |
+//! |---|---|
+//! | [`poll_call`](Session::poll_call) | calls to make on the mux: before anything else is written, after each of the above |
+//! | [`poll_event`](Session::poll_event) | what to tell the user of the session |
+//! | [`verdict`](Session::verdict) | whether to keep the connection |
 
-use bytes::{Bytes, BytesMut};
-use packetizer::{Call, Class, ClassOf, Matched, Protocol, Route, Skip, Ticket, TicketOf};
+use std::{collections::VecDeque, time::Duration};
 
 use crate::{
-    connect::{ConnectRequest, ConnectResponse, Grant},
-    error::Error,
-    header::{ReplyHeader, RequestHeader},
-    ids::{Xid, Xids, Zxid},
-    jute::{Reader, Record},
-    op::{OpCode, XidRule},
-    reply::WatcherEvent,
+    connect::{ConnectRequest, Grant, Password},
+    ids::{SessionId, Xids, Zxid},
+    watches::{WatchId, Watches},
 };
 
-/// The protocol of a client session, for a [`Mux`](packetizer::Mux). One value serves one connection.
+mod auth;
+mod calls;
+mod event;
+mod lifecycle;
+mod protocol;
+mod timers;
+
+pub use auth::{AddAuth, AuthId};
+pub use calls::{LeavesWatch, OwnCall, Watching};
+pub use event::{Ending, Expiry, Notification, Resume, SessionEvent, Verdict};
+pub use protocol::{Context, Lane};
+pub use timers::GiveUp;
+
+use auth::Auths;
+use calls::Own;
+use event::Announced;
+use timers::Timers;
+
+/// A client's session. See the [module](self) page for what it is told and what it is asked.
 ///
-/// The first call must be a [`ConnectRequest`]; others may follow at once, without waiting for its answer.
+/// It can also be used by hand for a single connection: then make a [`ConnectRequest`] the first call, and the others behind
+/// it without waiting for its answer.
 #[derive(Debug)]
 pub struct Session {
-    phase: Phase,
+    state: State,
     xids: Xids,
     last_zxid: Zxid,
+    /// The timeout to ask for at each connection.
+    timeout: Duration,
+    grant: Option<Grant>,
+    auths: Auths,
+    watches: Watches,
+    /// Servers do not know the removing of watches before 3.5.
+    keeps_watches: bool,
+    timers: Timers,
+    /// Replies without which the connection is not ready.
+    priming: usize,
+    own: VecDeque<Own>,
+    announced: Announced,
+    events: VecDeque<SessionEvent>,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Phase {
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum State {
+    /// There is no connection.
+    Idle,
+    /// The connect request was made, and is not answered.
     Connecting,
-    Established,
-    Refused,
+    /// The server rejected the connection with this code, not the session.
+    Rejected(i32),
+    /// The session is granted, and authentications and watches are not all confirmed.
+    Priming,
+    /// Requests are answered.
+    Live,
+    /// Another session was granted than the one asked for: the other one is being closed.
+    Replaced(Ending),
+    /// The session has ended.
+    Over(Ending),
 }
 
-/// The queues in which a server answers.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Lane {
-    /// The answer to the connect request, which has no header.
-    Handshake,
-    /// Answers to numbered requests, in order.
-    Ordered,
-    /// Answers to pings. Some servers answer them ahead of what they still have to do.
-    Ping,
-    /// Answers to authentications, which overtake what was asked before.
-    Auth,
-    /// Answers to the restoring of watches.
-    SetWatches,
-}
-
-impl Lane {
-    const fn of(xid: Xid) -> Self {
-        match xid {
-            Xid::PING => Self::Ping,
-            Xid::AUTH => Self::Auth,
-            Xid::SET_WATCHES => Self::SetWatches,
-            _ => Self::Ordered,
-        }
-    }
-}
-
-/// What must be remembered of a request.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Context {
-    /// It was the connect request.
-    Connect,
-    /// It was this operation.
-    Operation(OpCode),
-}
+/// The timeout asked for where none is set: as in the examples of Apache's documentation.
+const TIMEOUT: Duration = Duration::from_secs(10);
 
 impl Default for Session {
     fn default() -> Self {
@@ -77,10 +107,58 @@ impl Default for Session {
 }
 
 impl Session {
-    /// A connection of a session that has seen transactions up to `last_zxid` on earlier ones; 0 if there were none.
+    /// A session that is to be asked for, of a client that has seen transactions up to `last_zxid`; 0 if there were none.
     #[must_use]
-    pub const fn new(xids: Xids, last_zxid: Zxid) -> Self {
-        Self { phase: Phase::Connecting, xids, last_zxid }
+    pub fn new(xids: Xids, last_zxid: Zxid) -> Self {
+        Self {
+            state: State::Idle,
+            xids,
+            last_zxid,
+            timeout: TIMEOUT,
+            grant: None,
+            auths: Auths::default(),
+            watches: Watches::default(),
+            keeps_watches: false,
+            timers: Timers::default(),
+            priming: 0,
+            own: VecDeque::new(),
+            announced: Announced::Nothing,
+            events: VecDeque::new(),
+        }
+    }
+
+    /// A session that exists already: this client, or another process, has [left](Self::resumable) it.
+    #[must_use]
+    pub fn resume(resume: Resume) -> Self {
+        let grant =
+            Grant { session: resume.session, password: resume.password, timeout: resume.timeout, read_only: false };
+        Self { grant: Some(grant), timeout: resume.timeout, ..Self::new(Xids::default(), resume.last_zxid) }
+    }
+
+    /// Sets the timeout to ask for, at every connection anew; 10 s by default. The server grants what it thinks fit:
+    /// [`grant`](Self::grant).
+    #[must_use]
+    pub const fn with_timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = timeout;
+        self
+    }
+
+    /// The session as granted last; `None` before the first time.
+    #[must_use]
+    pub const fn grant(&self) -> Option<&Grant> {
+        self.grant.as_ref()
+    }
+
+    /// What to resume the session with, in this process or in another one; `None` where there is none, or none any more.
+    #[must_use]
+    pub fn resumable(&self) -> Option<Resume> {
+        let grant = self.grant.as_ref().filter(|_| self.ending().is_none())?;
+        Some(Resume {
+            session: grant.session,
+            password: grant.password.clone(),
+            timeout: self.timeout,
+            last_zxid: self.last_zxid,
+        })
     }
 
     /// The highest transaction that a *reply* told of. Notifications do not count: one transaction may cause several,
@@ -90,68 +168,47 @@ impl Session {
         self.last_zxid
     }
 
-    /// Appends a header and a record. The number is taken last: nothing can fail any more.
-    pub(crate) fn encode<'a>(&mut self, op: OpCode, record: &impl Record<'a>, frame: &mut BytesMut) -> TicketOf<Self> {
-        let xid = match op.xid() {
-            XidRule::Fixed(xid) => xid,
-            XidRule::Next => self.xids.take(),
+    /// How the session ended; `None` while it has not.
+    #[must_use]
+    pub const fn ending(&self) -> Option<&Ending> {
+        match &self.state {
+            State::Over(ending) | State::Replaced(ending) => Some(ending),
+            State::Idle | State::Connecting | State::Rejected(_) | State::Priming | State::Live => None,
+        }
+    }
+
+    /// Whether requests are answered at present.
+    #[must_use]
+    pub const fn is_live(&self) -> bool {
+        matches!(self.state, State::Live)
+    }
+
+    /// The watches.
+    #[must_use]
+    pub const fn watches(&self) -> &Watches {
+        &self.watches
+    }
+
+    /// Removes a user's watch. The server's is removed, by a call that [`poll_call`](Self::poll_call) gives, once no user of
+    /// its path is left; `true` if there is such a call.
+    pub fn unwatch(&mut self, user: WatchId) -> bool {
+        let orphan = self.watches.forget(user);
+        let has_call = orphan.is_some();
+        self.remove_watches(orphan);
+        has_call
+    }
+
+    /// The connect request of the next connection.
+    fn connect_request(&self) -> ConnectRequest<'static> {
+        let (session, password) = match &self.grant {
+            Some(grant) => (grant.session, grant.password.clone()),
+            None => (SessionId::NONE, Password::NONE),
         };
-        RequestHeader { xid, op: op.code() }.encode(frame);
-        record.encode(frame);
-        Ticket { route: Route::Lane { lane: Lane::of(xid), tag: Some(xid) }, context: Context::Operation(op) }
-    }
-}
-
-impl Protocol for Session {
-    type Lane = Lane;
-    /// The answer to the connect request carries no number.
-    type Tag = Option<Xid>;
-    type Context = Context;
-    type Event = WatcherEvent<'static>;
-    type Error = Error;
-
-    /// Some servers allow nodes of 256 MiB.
-    const SKIP: Option<Skip> = Some(Skip { head: ReplyHeader::LEN, max: 256 << 20 });
-
-    fn classify(&mut self, frame: &[u8]) -> Result<ClassOf<Self>, Error> {
-        match self.phase {
-            Phase::Connecting => return Ok(Class::Reply(Route::Lane { lane: Lane::Handshake, tag: None })),
-            Phase::Established => {}
-            Phase::Refused => return Err(Error::AfterRefusal { len: frame.len() }),
+        ConnectRequest {
+            last_zxid_seen: self.last_zxid,
+            session,
+            password,
+            ..ConnectRequest::new_session(self.timeout)
         }
-        let mut reader = Reader::new(frame);
-        let header = ReplyHeader::decode(&mut reader)?;
-        if header.xid == Xid::NOTIFICATION {
-            return Ok(Class::Event(WatcherEvent::decode(&mut reader)?.into_owned()));
-        }
-        Ok(Class::Reply(Route::Lane { lane: Lane::of(header.xid), tag: Some(header.xid) }))
-    }
-
-    fn settle(&mut self, context: &mut Context, reply: Matched<'_>) -> Result<(), Error> {
-        match context {
-            Context::Connect => {
-                let granted = ConnectResponse::from_bytes(reply.bytes())?.grant().is_some();
-                self.phase = if granted { Phase::Established } else { Phase::Refused };
-            }
-            Context::Operation(_) => {
-                self.last_zxid = self.last_zxid.max(ReplyHeader::from_bytes(reply.bytes())?.zxid);
-            }
-        }
-        Ok(())
-    }
-}
-
-impl Call for ConnectRequest<'_> {
-    type Protocol = Session;
-    /// `None`: there is no such session any more.
-    type Reply = Option<Grant>;
-
-    fn encode(&self, _session: &mut Session, frame: &mut BytesMut) -> Result<TicketOf<Session>, Error> {
-        Record::encode(self, frame);
-        Ok(Ticket { route: Route::Lane { lane: Lane::Handshake, tag: None }, context: Context::Connect })
-    }
-
-    fn decode(_context: Context, frame: Bytes) -> Result<Option<Grant>, Error> {
-        Ok(ConnectResponse::from_bytes(&frame)?.grant())
     }
 }

@@ -170,11 +170,11 @@ proptest! {
             answers += 1;
             // Whatever the call was, whatever the reply is read as.
             let Ok(Reply { context, frame }) = result else { continue };
-            let _ = <ConnectRequest<'_> as Call>::decode(context, frame.clone());
-            let _ = <GetChildren<'_> as Call>::decode(context, frame.clone());
-            let _ = <GetData<'_> as Call>::decode(context, frame.clone());
-            let _ = <Exists<'_> as Call>::decode(context, frame.clone());
-            let _ = <Create<'_> as Call>::decode(context, frame);
+            let _ = <ConnectRequest<'_> as Call>::decode(context.clone(), frame.clone());
+            let _ = <GetChildren<'_> as Call>::decode(context.clone(), frame.clone());
+            let _ = <GetData<'_> as Call>::decode(context.clone(), frame.clone());
+            let _ = <Exists<'_> as Call>::decode(context.clone(), frame.clone());
+            let _ = <Create<'_> as Call>::decode(context.clone(), frame);
         }
         prop_assert_eq!(answers, 5, "each call is answered once");
     }

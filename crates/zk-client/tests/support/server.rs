@@ -3,7 +3,7 @@
 use std::{future::Future, time::Duration};
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream};
-use zk_client::{Client, InMemory, Options, SessionId};
+use zk_client::{Builder, Client, InMemory, SessionId};
 use zk_proto::{ConnectRequest, ConnectResponse, Password, Record, ReplyHeader, RequestHeader, Xid, Zxid};
 
 pub(crate) const SESSION: SessionId = SessionId(0x1_0000_2345);
@@ -18,19 +18,20 @@ pub(crate) async fn soon<T>(future: impl Future<Output = T>) -> T {
 }
 
 /// A client and its server, with a session of `timeout_ms`.
-pub(crate) async fn connect(options: Options, timeout_ms: i32) -> (Client, Server) {
+pub(crate) async fn connect(options: Builder, timeout_ms: i32) -> (Client, Server) {
     connect_through(options, timeout_ms, 1 << 16).await
 }
 
 /// The same over a stream that holds `buffer` bytes.
-pub(crate) async fn connect_through(options: Options, timeout_ms: i32, buffer: usize) -> (Client, Server) {
+pub(crate) async fn connect_through(options: Builder, timeout_ms: i32, buffer: usize) -> (Client, Server) {
     let (connector, mut incoming) = InMemory::new(buffer);
     let serve = async {
         let mut server = Server { stream: incoming.accept().await.expect("the client connects") };
         server.grant(timeout_ms).await;
         server
     };
-    let (client, server) = soon(async { tokio::join!(options.connect_with(&connector, ["in memory"]), serve) }).await;
+    let (client, server) =
+        soon(async { tokio::join!(options.connect_with(connector.clone(), ["in memory"]), serve) }).await;
     (client.expect("the session is granted"), server)
 }
 

@@ -1,19 +1,37 @@
-//! The connect string: which servers there are.
+//! The connect string: which servers there are, and below which node the client works.
 
 use crate::error::Error;
 
 /// The port of a server that names none.
 const DEFAULT_PORT: u16 = 2181;
 
-/// Splits `host:port,host:port` into addresses, each with a port.
+/// What a connect string says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Servers {
+    /// Each with a port.
+    pub(crate) names: Vec<String>,
+    /// A valid path that is not the root.
+    pub(crate) chroot: Option<Box<str>>,
+}
+
+/// Splits `host:port,host:port/chroot`.
 ///
 /// A host may be a name, an IPv4 address, or an IPv6 address in brackets.
-pub(crate) fn parse(given: &str) -> Result<Vec<String>, Error> {
+pub(crate) fn parse(given: &str) -> Result<Servers, Error> {
     let wrong = |reason| Error::ConnectString { given: given.into(), reason };
-    if given.contains('/') {
-        return Err(wrong("a path after the servers (chroot) is not supported; put it in front of your paths"));
-    }
-    given.split(',').map(|server| parse_one(server.trim()).map_err(wrong)).collect()
+    let (servers, chroot) = match given.find('/') {
+        Some(slash) => given.split_at(slash),
+        None => (given, ""),
+    };
+    let chroot = match chroot {
+        "" | "/" => None,
+        path => {
+            zk_proto::path::validate(path).map_err(|_| wrong("what follows the servers is not a valid path"))?;
+            Some(path.into())
+        }
+    };
+    let names = servers.split(',').map(|server| parse_one(server.trim()).map_err(wrong)).collect::<Result<_, _>>()?;
+    Ok(Servers { names, chroot })
 }
 
 fn parse_one(server: &str) -> Result<String, &'static str> {
@@ -51,31 +69,24 @@ mod tests {
 
     #[test]
     fn servers_are_told_apart_and_get_the_usual_port() {
-        assert_eq!(parse("zk1:2182, zk2 ,10.0.0.3").unwrap(), ["zk1:2182", "zk2:2181", "10.0.0.3:2181"]);
-        assert_eq!(parse("[::1]:99,[fe80::1]").unwrap(), ["[::1]:99", "[fe80::1]:2181"]);
+        let names = |given| parse(given).unwrap().names;
+        assert_eq!(names("zk1:2182, zk2 ,10.0.0.3"), ["zk1:2182", "zk2:2181", "10.0.0.3:2181"]);
+        assert_eq!(names("[::1]:99,[fe80::1]"), ["[::1]:99", "[fe80::1]:2181"]);
     }
 
     #[test]
-    fn nonsense_is_refused_with_a_reason() {
+    fn a_path_behind_the_servers_is_the_chroot() {
+        let chroot = |given| parse(given).unwrap().chroot;
+        assert_eq!(chroot("a:1,b:2/app/x").as_deref(), Some("/app/x"));
+        assert_eq!((chroot("a"), chroot("a/")), (None, None));
+        assert_eq!(parse("a:1,b:2/app").unwrap().names, ["a:1", "b:2"]);
+    }
+
+    #[test]
+    fn nonsense_is_rejected_with_a_reason() {
         for given in [
-            "",
-            ",",
-            "a,",
-            "a:",
-            "a:0",
-            "a:65536",
-            "a:b",
-            ":1",
-            "a b:1",
-            "::1",
-            "[::1",
-            "[a]:1",
-            "[::1]x",
-            "a/b",
-            "/",
-            "a:1,b:2/app",
-            "a:-1",
-            "a\u{1b}b",
+            "", ",", "a,", "a:", "a:0", "a:65536", "a:b", ":1", "a b:1", "::1", "[::1", "[a]:1", "[::1]x", "a/b/",
+            "a//", "a/./b", "/", "/app", "a:-1", "a\u{1b}b",
         ] {
             let error = parse(given).unwrap_err();
             assert!(matches!(&error, Error::ConnectString { given: g, .. } if g == given), "{given}: {error}");
