@@ -15,8 +15,8 @@ pub(crate) struct Payload<'a> {
 pub(crate) enum Besides<'a> {
     /// The memory of the bytes, to be written from where it lies if that pays.
     Shared(&'a Bytes),
-    /// Something that travels with the first byte. A thin pointer, so that a payload fits where it did without it.
-    Attached(&'a &'a dyn Attached),
+    /// Something that travels with the first byte.
+    Attached(&'a dyn Attached),
 }
 
 /// What travels beside a frame. The outbox asks for room and tells where the frame begins.
@@ -50,7 +50,7 @@ impl<'a> Payload<'a> {
         Self { bytes, besides: Some(Besides::Shared(bytes)) }
     }
 
-    pub(crate) fn attached(bytes: &'a [u8], attached: &'a &'a dyn Attached) -> Self {
+    pub(crate) fn attached(bytes: &'a [u8], attached: &'a dyn Attached) -> Self {
         Self { bytes, besides: Some(Besides::Attached(attached)) }
     }
 

@@ -27,7 +27,7 @@ impl<'a> Descriptors<'a> {
         let descriptors = mem::take(self.theirs);
         let attachment =
             Attachment { transit: self.transit, count: descriptors.len(), descriptors: Mutex::new(descriptors) };
-        let outcome = push(Payload::attached(self.frame, &(&attachment as &dyn Attached)));
+        let outcome = push(Payload::attached(self.frame, &attachment));
         *self.theirs = attachment.descriptors.into_inner().unwrap_or_else(PoisonError::into_inner);
         outcome
     }
