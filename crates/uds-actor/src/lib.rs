@@ -59,8 +59,9 @@
 //! # What this crate is not
 //!
 //! It does not bind or connect itself: [`Bind`], [`Connect`], [`Listener`] and [`Peer`] are re-exported from `uds-socket`, and the
-//! framings from `frame-codec`, so that your `Cargo.toml` needs this crate and tokio. It needs tokio; without a runtime, use `uds-channel`. For sockets that appear in a directory see `fs-watch`, for many producers
-//! `mpsr-server`, for requests and replies `packetizer`. It does not interpret frames. Linux only.
+//! framings from `frame-codec`, so that your `Cargo.toml` needs only this crate and tokio. Without a runtime, use `uds-channel`. For
+//! sockets that appear in a directory see `fs-watch`, for many producers `mpsr-server`, for requests and replies `packetizer`. It does
+//! not interpret frames. Linux only.
 #![forbid(unsafe_code)]
 
 /// The README's code, compiled as it is printed.

@@ -46,8 +46,8 @@
 //! # What this crate is not
 //!
 //! It opens no connection, reads no clock, and retries nothing. The frames' length prefix is
-//! `frame_codec::LengthPrefixed::u32_be()`. Reconnecting, and what happens to watches then, is not here yet. The operations that
-//! servers send each other (−10, 20) are left out.
+//! `frame_codec::LengthPrefixed::u32_be()`. [`Session`] decides what a new connection needs; connecting is up to you. The operations
+//! that servers send each other (−10, 20) are left out.
 //!
 //! # Features
 //!
