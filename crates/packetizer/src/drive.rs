@@ -34,14 +34,15 @@ mod handle;
 mod pending;
 #[cfg(feature = "tower")]
 mod service;
+mod shared;
 mod wire;
 
 pub use detached::Detached;
 pub use handle::Handle;
-use handle::Shared;
 pub use pending::Pending;
 #[cfg(feature = "tower")]
 pub use service::Service;
+use shared::Shared;
 use wire::{Piece, Wire};
 
 /// Bytes that may be taken from the multiplexer and not written yet. Bytes that are taken go before everything else,

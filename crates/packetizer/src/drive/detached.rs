@@ -7,7 +7,8 @@ use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::{
     Driver,
-    handle::{Answers, Handle, Shared},
+    handle::Handle,
+    shared::{Answers, Shared},
 };
 use crate::{
     limits::Limits,

@@ -11,7 +11,7 @@ use std::{
 use bytes::Bytes;
 use tokio::sync::oneshot;
 
-use super::handle::Shared;
+use super::shared::Shared;
 use crate::{
     error::Error,
     mux::{CallId, ReplyResult},

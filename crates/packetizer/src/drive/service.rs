@@ -5,10 +5,7 @@ use std::{
     task::{Context, Poll},
 };
 
-use super::{
-    handle::{Handle, Shared},
-    pending::Pending,
-};
+use super::{handle::Handle, pending::Pending, shared::Shared};
 use crate::{
     error::Error,
     options::Options,
