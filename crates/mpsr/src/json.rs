@@ -114,6 +114,9 @@ pub(crate) enum Object<'a> {
         reason: String,
     },
     Degraded {
+        /// The directory.
+        #[serde(flatten)]
+        path: PathText,
         text: String,
     },
     Resynced,
@@ -182,7 +185,9 @@ pub(crate) struct Totals {
     pub(crate) shortened: u64,
     pub(crate) bytes: u64,
     pub(crate) rejected: u64,
-    pub(crate) shed: u64,
+    /// `None` if it is not known yet.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) shed: Option<u64>,
     pub(crate) unread: u64,
     pub(crate) failed_sources: u64,
     pub(crate) seconds: f64,
@@ -207,7 +212,7 @@ impl Totals {
                 words += &format!(", {what} {number}");
             }
         }
-        for (number, what) in [(self.rejected, "rejected"), (self.shed, "shed")] {
+        for (number, what) in [(self.rejected, "rejected"), (self.shed.unwrap_or(0), "shed")] {
             if number > 0 {
                 words += &format!(", {what} {}", count(number, "connection"));
             }

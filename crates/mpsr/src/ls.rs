@@ -18,7 +18,7 @@ use crate::{
     names,
     output::{Output, note},
     table,
-    text::escaped_cell,
+    text::{escaped_cell, escaped_words},
     words,
 };
 
@@ -28,14 +28,22 @@ pub(crate) fn run(args: &Ls) -> anyhow::Result<()> {
         .dot_files(if args.all { DotFiles::Reported } else { DotFiles::Ignored })
         .links(args.all)
         .recursive(args.recursive);
-    let survey = inspection.run(&args.paths).map_err(|error| words::directory("cannot list", error))?;
+    let (survey, errors) = inspection.run_each(&args.paths);
+    let has_listed = errors.len() < args.paths.len();
+    let mut errors: Vec<_> = errors.into_iter().map(|error| words::directory("cannot list", error)).collect();
+    // The last one becomes the error of the whole, which is told at the end.
+    let failed = errors.pop().map_or(Ok(()), Err);
+    errors.iter().for_each(|error| note(&format!("mpsr: {}", escaped_words(&format!("{error:#}")))));
+    if !has_listed {
+        return failed;
+    }
     match print(args, &survey) {
         // As with `| head`: there is no one left to tell.
-        Err(error) if is_broken_pipe(&error) => return Ok(()),
+        Err(error) if is_broken_pipe(&error) => return failed,
         printed => printed?,
     }
     remarks(args, &survey).iter().for_each(|remark| note(&format!("mpsr: {remark}")));
-    Ok(())
+    failed
 }
 
 fn print(args: &Ls, survey: &Survey) -> anyhow::Result<()> {
@@ -57,8 +65,9 @@ fn print(args: &Ls, survey: &Survey) -> anyhow::Result<()> {
         let owners = names::users();
         let rows: Vec<_> = survey.sockets.iter().map(|found| row(found, survey, within, &owners)).collect();
         let heads = ["NAME", "STATE", "KIND", "PID", "COMMAND", "OWNER", "MODE", "AGE", "BACKLOG"];
-        for line in table::lines(heads, &rows, output.is_terminal()) {
-            output.line(line.as_bytes())?;
+        let width = output.is_terminal().then(|| output.width());
+        for line in table::lines(heads, &rows, width) {
+            output.line(&line)?;
         }
     }
     output.flush()

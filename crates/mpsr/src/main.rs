@@ -11,6 +11,7 @@ mod memory;
 mod names;
 mod notes;
 mod output;
+mod relay;
 mod runtime;
 mod send;
 mod signals;

@@ -31,38 +31,62 @@ const LAST_NOTES: Duration = Duration::from_millis(200);
 
 /// Queues a line for standard error. Never blocks.
 pub(crate) fn note(line: &str) {
-    queue().push(Line::Words(line), Bound::Kept);
+    push(Line::Words(line), Bound::Kept);
 }
 
 /// Queues a line that is not dropped, however many wait: the report, and why the process ends.
 pub(crate) fn last_note(line: &str) {
-    queue().push(Line::Words(line), Bound::Ignored);
+    push(Line::Words(line), Bound::Ignored);
 }
 
-/// Queues an object as a line, which is not dropped either.
+/// Queues an object as a line, as [`note`] does.
 pub(crate) fn note_object(object: &Object<'_>) {
-    queue().push(Line::Object(&object.to_line()), Bound::Ignored);
+    push(Line::Object(&object.to_line()), Bound::Kept);
+}
+
+/// Queues an object as a line that is not dropped: the report.
+pub(crate) fn last_object(object: &Object<'_>) {
+    push(Line::Object(&object.to_line()), Bound::Ignored);
+}
+
+fn push(line: Line<'_>, bound: Bound) {
+    let (queue, has_thread) = queue();
+    queue.push(line, bound);
+    if !has_thread {
+        queue.write_what_fits();
+    }
 }
 
 /// Waits until every note is written, for 200 ms at most. Returns whether they are.
 pub(crate) fn settle() -> bool {
-    queue().settle(LAST_NOTES)
+    settled_queue().settle(LAST_NOTES)
 }
 
 /// The same, before something is printed on a terminal that should come after the notes. Does not wait while they are not
 /// read.
 pub(crate) fn keep_order() {
-    if queue().is_terminal {
-        queue().settle_unless_stuck();
+    let queue = settled_queue();
+    if queue.is_terminal {
+        queue.settle_unless_stuck();
     }
 }
 
 /// How many notes were dropped because standard error was not read.
 pub(crate) fn dropped() -> u64 {
-    queue().lock().dropped
+    queue().0.lock().dropped
 }
 
-fn queue() -> &'static Queue {
+/// The queue, after an attempt to write what is left in it where there is no thread that does.
+fn settled_queue() -> &'static Queue {
+    let (queue, has_thread) = queue();
+    if !has_thread {
+        queue.write_what_fits();
+    }
+    queue
+}
+
+/// The queue, and whether a thread writes what is pushed.
+fn queue() -> (&'static Queue, bool) {
     static QUEUE: OnceLock<Queue> = OnceLock::new();
     static THREAD: OnceLock<bool> = OnceLock::new();
     let queue = QUEUE.get_or_init(Queue::new);
@@ -70,15 +94,14 @@ fn queue() -> &'static Queue {
         let started = thread::Builder::new().name("notes".to_owned()).spawn(move || queue.write_out());
         started.is_ok()
     });
-    if !has_thread {
-        queue.write_what_fits();
-    }
-    queue
+    (queue, has_thread)
 }
 
 #[derive(Debug)]
 struct Queue {
     state: Mutex<State>,
+    /// In place of the thread.
+    stream: OnceLock<Mutex<Stream>>,
     changed: Condvar,
     is_terminal: bool,
 }
@@ -114,7 +137,12 @@ enum Bound {
 impl Queue {
     fn new() -> Self {
         let state = State { lines: VecDeque::new(), bytes: 0, dropped: 0, told: 0, is_writing: false, is_stuck: false };
-        Self { state: Mutex::new(state), changed: Condvar::new(), is_terminal: std::io::stderr().is_terminal() }
+        Self {
+            state: Mutex::new(state),
+            stream: OnceLock::new(),
+            changed: Condvar::new(),
+            is_terminal: std::io::stderr().is_terminal(),
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -161,7 +189,8 @@ impl Queue {
 
     /// In place of the thread, where none is to be had. A line that does not fit is lost in part.
     fn write_what_fits(&self) {
-        let mut stream = Stream::new(stderr());
+        let stream = self.stream.get_or_init(|| Mutex::new(Stream::new(stderr())));
+        let mut stream = stream.lock().unwrap_or_else(PoisonError::into_inner);
         let mut state = self.lock();
         while stream.has_room() {
             let Some(line) = state.next() else { break };

@@ -3,7 +3,6 @@
 use std::{
     io::{self, IsTerminal as _},
     os::fd::BorrowedFd,
-    time::Duration,
 };
 
 use anyhow::Context as _;
@@ -18,8 +17,8 @@ pub(crate) use crate::notes::note;
 use crate::{
     json::{Line, Object},
     notes::{last_note, settle},
-    stream::Stream,
-    text::{escaped_json, wrapped},
+    stream::{AGAIN, Stream},
+    text::{MARGIN, escaped_json, wrapped},
     width::Width,
 };
 
@@ -42,7 +41,7 @@ pub(crate) struct Output {
 
 impl Output {
     pub(crate) fn new() -> Self {
-        let stream = Stream::new(stdout());
+        let stream = Stream::unblocked(stdout());
         let is_async = stream.may_wait() && Handle::try_current().is_ok();
         let readiness = if is_async { register(&stream) } else { None };
         let is_terminal = io::stdout().is_terminal();
@@ -61,10 +60,14 @@ impl Output {
         self.is_terminal
     }
 
-    /// Adds these bytes and a newline. Blocks if a block is complete and there is no room for it; [`push`](Self::push)
-    /// does not.
-    pub(crate) fn line(&mut self, bytes: &[u8]) -> anyhow::Result<()> {
-        self.push(bytes, b"\n");
+    /// Adds a line for people, on a terminal in rows that fit. Blocks if a block is complete and there is no room for it;
+    /// [`push`](Self::push) does not.
+    pub(crate) fn line(&mut self, line: &str) -> anyhow::Result<()> {
+        if self.is_terminal {
+            self.push_rows(line)
+        } else {
+            self.push(line.as_bytes(), b"\n")
+        }
         if self.is_full() { self.flush() } else { Ok(()) }
     }
 
@@ -90,9 +93,15 @@ impl Output {
         }
     }
 
-    /// Adds a line for people, broken into rows that fit the terminal; `margin` begins each row after the first.
-    pub(crate) fn push_rows(&mut self, line: &str, margin: &str) {
-        self.push(wrapped(line, Width::of(self.stream.fd()), margin).as_bytes(), b"\n");
+    /// Adds a line for people, broken into rows that fit the terminal, and writes nothing. [`MARGIN`] begins each row after
+    /// the first.
+    pub(crate) fn push_rows(&mut self, line: &str) {
+        self.push(wrapped(line, self.width(), MARGIN).as_bytes(), b"\n");
+    }
+
+    /// Columns of the terminal.
+    pub(crate) fn width(&self) -> Width {
+        Width::of(self.stream.fd())
     }
 
     /// Whether a block is complete, and should be written before more is added.
@@ -146,9 +155,9 @@ impl Output {
     }
 
     async fn writable(&self) {
-        let Some(readiness) = &self.readiness else {
+        let Some(readiness) = self.readiness.as_ref().filter(|_| self.stream.is_announced()) else {
             // Nothing tells when: it is tried.
-            return sleep(Duration::from_millis(5)).await;
+            return sleep(AGAIN).await;
         };
         loop {
             let Ok(mut ready) = readiness.writable().await else { return };

@@ -3,43 +3,77 @@
 //! A standard stream is shared with other processes, so its `O_NONBLOCK` flag is not ours to set or to clear, and may be
 //! either. This writes what fits and returns `WouldBlock` for the rest, whatever the flag says.
 
-use std::{io, os::fd::BorrowedFd};
+use std::{
+    io,
+    os::fd::{AsFd as _, AsRawFd as _, BorrowedFd, OwnedFd},
+    thread::sleep,
+    time::Duration,
+};
 
 use rustix::{
     event::{PollFd, PollFlags, Timespec, poll},
-    fs::{FileType, fstat},
+    fs::{FileType, Mode, OFlags, fstat, open},
     io::{Errno, ReadWriteFlags, pwritev2, retry_on_intr, write},
+    termios::isatty,
 };
+
+use crate::relay::Relay;
 
 /// `PIPE_BUF`: a pipe that `poll` calls writable takes this many bytes without blocking.
 const ATOMIC: usize = 4096;
+
+/// When to try again what `poll` says should work and does not.
+pub(crate) const AGAIN: Duration = Duration::from_millis(5);
 
 /// One standard stream.
 #[derive(Debug)]
 pub(crate) struct Stream {
     fd: BorrowedFd<'static>,
     way: Way,
+    /// There is room, and not enough for the next byte.
+    is_short_of_room: bool,
 }
 
 /// How to write without blocking.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Debug)]
 enum Way {
     /// A file: a write waits for no other process.
     Plain,
     /// `RWF_NOWAIT`: pipes (Linux 6.4) and sockets.
     NoWait,
-    /// Terminals, devices, and older kernels: ask with `poll`, then write a little.
+    /// Devices, and pipes of older kernels: ask with `poll`, then write a little.
     Polled,
+    /// A terminal. It counts as writable when a single byte fits, so asking is not enough. It was opened once more, as a file
+    /// description of our own with `O_NONBLOCK`.
+    Reopened,
+    /// A terminal that may not be opened again, as after `su`.
+    Relayed(Relay),
 }
 
 impl Stream {
     pub(crate) fn new(fd: BorrowedFd<'static>) -> Self {
         let kind = fstat(fd).map(|stat| FileType::from_raw_mode(stat.st_mode));
-        let way = match kind {
-            Ok(FileType::RegularFile | FileType::BlockDevice | FileType::Directory) => Way::Plain,
-            _ => Way::NoWait,
+        let (fd, way) = match kind {
+            Ok(FileType::RegularFile | FileType::BlockDevice | FileType::Directory) => (fd, Way::Plain),
+            Ok(FileType::CharacterDevice) if isatty(fd) => match reopen(fd) {
+                Ok(own) => (own, Way::Reopened),
+                Err(_) => (fd, Way::Polled),
+            },
+            _ => (fd, Way::NoWait),
         };
-        Self { fd, way }
+        Self { fd, way, is_short_of_room: false }
+    }
+
+    /// The same for a thread that must not block: a terminal that cannot be opened again is written to by another thread.
+    /// Without one, a terminal that is stuck stops the caller.
+    pub(crate) fn unblocked(fd: BorrowedFd<'static>) -> Self {
+        let mut stream = Self::new(fd);
+        if matches!(stream.way, Way::Polled)
+            && let Ok(relay) = Relay::start(stream.fd)
+        {
+            stream.way = Way::Relayed(relay);
+        }
+        stream
     }
 
     pub(crate) const fn fd(&self) -> BorrowedFd<'static> {
@@ -47,19 +81,32 @@ impl Stream {
     }
 
     /// Whether a write may have to wait for another process.
-    pub(crate) fn may_wait(&self) -> bool {
-        self.way != Way::Plain
+    pub(crate) const fn may_wait(&self) -> bool {
+        !matches!(self.way, Way::Plain)
+    }
+
+    /// Whether `poll` and `epoll` say when to try again. If not, try after [`AGAIN`].
+    pub(crate) const fn is_announced(&self) -> bool {
+        !self.is_short_of_room && !matches!(self.way, Way::Relayed(_))
     }
 
     /// Writes as much as can be written now, and returns how much it was.
     ///
     /// # Errors
     ///
-    /// `WouldBlock` if nothing can; else what the system says.
+    /// `WouldBlock` if nothing can, and then the next call must have bytes that begin in the same way; else what the system
+    /// says.
     pub(crate) fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let written = match self.way {
+        let written = match &self.way {
             Way::Plain => retry_on_intr(|| write(self.fd, bytes)),
             Way::Polled => self.write_polled(bytes),
+            Way::Relayed(relay) => relay.write(bytes),
+            Way::Reopened => {
+                let written = retry_on_intr(|| write(self.fd, bytes));
+                // A newline needs two columns' room, and another process may be in the middle of a write.
+                self.is_short_of_room = written == Err(Errno::AGAIN) && self.has_room();
+                written
+            }
             Way::NoWait => {
                 // At the position where the file is, as by `write`.
                 let slices = [io::IoSlice::new(bytes)];
@@ -89,12 +136,19 @@ impl Stream {
 
     /// Whether a write would not block, be it because it would fail.
     pub(crate) fn has_room(&self) -> bool {
-        self.poll(Some(&Timespec { tv_sec: 0, tv_nsec: 0 }))
+        match &self.way {
+            Way::Relayed(relay) => relay.has_room(),
+            _ => self.poll(Some(&Timespec { tv_sec: 0, tv_nsec: 0 })),
+        }
     }
 
     /// Blocks until there is room.
     pub(crate) fn wait(&self) {
-        self.poll(None);
+        match &self.way {
+            Way::Relayed(relay) => relay.wait(),
+            _ if self.is_short_of_room => sleep(AGAIN),
+            _ => drop(self.poll(None)),
+        }
     }
 
     fn poll(&self, limit: Option<&Timespec>) -> bool {
@@ -102,4 +156,14 @@ impl Stream {
         // What cannot be asked is tried.
         ready.is_err() || ready == Ok(1)
     }
+}
+
+/// The same terminal, without the flags that other processes share.
+fn reopen(terminal: BorrowedFd<'_>) -> rustix::io::Result<BorrowedFd<'static>> {
+    let path = format!("/proc/self/fd/{}", terminal.as_raw_fd());
+    let flags = OFlags::WRONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
+    let own = open(path, flags, Mode::empty())?;
+    // A standard stream is open until the process ends, and so is this.
+    let own: &'static OwnedFd = Box::leak(Box::new(own));
+    Ok(own.as_fd())
 }

@@ -24,14 +24,14 @@ pub(crate) fn run(args: &Sweep) -> anyhow::Result<()> {
         if args.json {
             output.object(&object(finding))?;
         } else {
-            output.line(line(finding).as_bytes())?;
+            output.line(&line(finding))?;
         }
     }
     for finding in &swept.locks {
         if args.json {
             output.object(&lock_object(finding))?;
         } else if let Some(line) = lock_line(finding) {
-            output.line(line.as_bytes())?;
+            output.line(&line)?;
         }
     }
     output.flush()?;

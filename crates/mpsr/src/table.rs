@@ -1,7 +1,7 @@
 //! Rows of text as a table, the first column as wide as the rest of the line leaves it.
 
-/// As wide as a terminal is at least.
-const WIDTH: usize = 80;
+use crate::width::Width;
+
 /// Between columns.
 const GAP: usize = 2;
 /// The first column is not made narrower than this.
@@ -9,10 +9,10 @@ const NARROW: usize = 12;
 
 /// Lines of the table: the heads, then the rows.
 ///
-/// Columns are as wide as what is in them. Where that is too much for a terminal, long cells of the first column have a line
-/// of their own, with the rest of the row below: nothing is cut off. Elsewhere each row is one line, whatever its length, for
-/// programs that read it.
-pub(crate) fn lines<const N: usize>(heads: [&str; N], rows: &[[String; N]], is_terminal: bool) -> Vec<String> {
+/// Columns are as wide as what is in them. Where that is too much for a terminal of this width, long cells of the first
+/// column have a line of their own, with the rest of the row below: nothing is cut off. Elsewhere each row is one line,
+/// whatever its length, for programs that read it.
+pub(crate) fn lines<const N: usize>(heads: [&str; N], rows: &[[String; N]], terminal: Option<Width>) -> Vec<String> {
     let width = |column: usize| {
         let cells = rows.iter().map(|row| row[column].chars().count());
         cells.chain([heads[column].chars().count()]).max().unwrap_or(0)
@@ -20,12 +20,13 @@ pub(crate) fn lines<const N: usize>(heads: [&str; N], rows: &[[String; N]], is_t
     let mut widths: Vec<usize> = (0..N).map(width).collect();
     let others: usize = widths.iter().skip(1).map(|width| width + GAP).sum();
     if let Some(first) = widths.first_mut()
-        && is_terminal
+        && let Some(Width(columns)) = terminal
     {
-        *first = (*first).min(WIDTH.saturating_sub(others).max(NARROW));
+        *first = (*first).min(columns.saturating_sub(others).max(NARROW));
     }
     let head = line(heads.map(str::to_owned), &widths);
-    [head].into_iter().chain(rows.iter().map(|row| line(row.clone(), &widths))).collect()
+    let lines = [head].into_iter().chain(rows.iter().map(|row| line(row.clone(), &widths)));
+    lines.flat_map(|line| line.split('\n').map(str::to_owned).collect::<Vec<_>>()).collect()
 }
 
 fn line<const N: usize>(cells: [String; N], widths: &[usize]) -> String {
@@ -52,12 +53,12 @@ mod tests {
     use super::*;
 
     fn table(rows: &[[&str; 3]]) -> String {
-        table_for(rows, true)
+        table_for(rows, Some(Width(80)))
     }
 
-    fn table_for(rows: &[[&str; 3]], is_terminal: bool) -> String {
+    fn table_for(rows: &[[&str; 3]], terminal: Option<Width>) -> String {
         let rows: Vec<_> = rows.iter().map(|row| row.map(str::to_owned)).collect();
-        lines(["NAME", "PID", "WHAT"], &rows, is_terminal).join("\n")
+        lines(["NAME", "PID", "WHAT"], &rows, terminal).join("\n")
     }
 
     #[test]
@@ -79,13 +80,13 @@ mod tests {
         assert_eq!(lines[1], long);
         assert_eq!(lines[2].find('1'), lines[0].find("PID"), "{shown}");
         assert_eq!(lines[3].find('2'), lines[0].find("PID"), "{shown}");
-        assert!(lines.iter().all(|line| line.len() <= WIDTH || **line == long), "{shown}");
+        assert!(lines.iter().all(|line| line.len() <= 80 || **line == long), "{shown}");
     }
 
     #[test]
     fn a_program_that_reads_it_has_one_line_for_each_row() {
         let long = "n".repeat(100);
-        let shown = table_for(&[[&long, "1", "x"], ["a", "2", "y"]], false);
+        let shown = table_for(&[[&long, "1", "x"], ["a", "2", "y"]], None);
         let rows: Vec<Vec<_>> = shown.lines().map(|line| line.split_whitespace().collect()).collect();
         assert_eq!(rows, [["NAME", "PID", "WHAT"], [&long, "1", "x"], ["a", "2", "y"]]);
     }

@@ -4,6 +4,9 @@ use std::fmt::Write as _;
 
 use crate::width::Width;
 
+/// Begins the rows of a line after the first, on standard output. No line of ours begins with it.
+pub(crate) const MARGIN: &str = "     | ";
+
 /// The text with everything escaped that a terminal would obey or hide: control characters except the tab, characters that
 /// reorder text or are invisible, and bytes that are not UTF-8. The backslash is escaped too, so that an escape here is
 /// never a text that merely looks like one.
@@ -26,9 +29,25 @@ pub(crate) fn escaped(bytes: &[u8]) -> String {
     text
 }
 
-/// The same for a cell of a table, where a tab has no place either.
+/// The same for a cell of a table, or another text among words of ours. Two spaces separate those, so a space at either end
+/// and one behind another are escaped, and so are tabs: no name can pass for the words that follow it.
 pub(crate) fn escaped_cell(bytes: &[u8]) -> String {
-    escaped(bytes).replace('\t', "\\t")
+    let text = escaped(bytes);
+    let mut cell = String::with_capacity(text.len());
+    let mut characters = text.chars().peekable();
+    let mut is_behind_space = true;
+    while let Some(c) = characters.next() {
+        let is_space = c.is_whitespace();
+        if c == '\t' {
+            cell.push_str("\\t");
+        } else if is_space && (is_behind_space || characters.peek().is_none()) {
+            cell.extend(c.escape_unicode());
+        } else {
+            cell.push(c);
+        }
+        is_behind_space = is_space;
+    }
+    cell
 }
 
 /// The same for words of ours in which escaped text of others already stands: the backslash stays as it is.
@@ -145,6 +164,20 @@ mod tests {
         assert_eq!(escaped(br"\u{1b}"), r"\\u{1b}");
         assert_eq!(escaped_words(r"\\u{1b}"), r"\\u{1b}");
         assert_eq!(escaped_words("\x1b"), r"\u{1b}");
+    }
+
+    #[test]
+    fn a_cell_does_not_look_like_two() {
+        for (text, cell) in [
+            ("a b", "a b"),
+            ("a.sock  live  stream", r"a.sock \u{20}live \u{20}stream"),
+            ("   a ", r"\u{20}\u{20}\u{20}a\u{20}"),
+            ("a\u{3000}\u{a0}b\tc", "a\u{3000}\\u{a0}b\\tc"),
+            (" ", r"\u{20}"),
+            ("", ""),
+        ] {
+            assert_eq!(escaped_cell(text.as_bytes()), cell);
+        }
     }
 
     #[test]

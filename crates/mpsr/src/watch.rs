@@ -2,21 +2,22 @@
 
 use std::{future::ready, sync::Arc, time::Duration};
 
-use anyhow::Context as _;
-use fs_watch::{DotFiles, Event, Probing, Socket, Watcher, directory::Inspection};
+use anyhow::{Context as _, bail};
+use fs_watch::{DotFiles, Probing, Watcher, directory::Inspection};
 use tokio::{sync::Notify, time::timeout};
 
+mod branch;
+mod told;
 mod tree;
 
+use told::Told;
 use tree::Tree;
 
 use crate::{
     args::Watch,
-    json::{self, Object, PathText},
     ls::passed_over,
     output::{Output, last_word, note},
     signals::Signals,
-    text::escaped,
 };
 
 /// How long the printing may take to end after a signal: a reader that has stopped reading would delay it without end.
@@ -24,10 +25,15 @@ const PATIENCE: Duration = Duration::from_secs(1);
 
 pub(crate) async fn run(args: Watch) -> anyhow::Result<()> {
     let signals = Signals::catch()?;
-    let mut events = Events::of(&args).await.context("cannot watch")?;
-    let mut output = Output::new();
+    let events = Events::of(&args).await.context("cannot watch")?;
     let asked = Arc::new(Notify::new());
     tokio::spawn(end_on_signal(signals, Arc::clone(&asked)));
+    print(&args, events, &asked).await
+}
+
+/// Until a request to end.
+async fn print(args: &Watch, mut events: Events, asked: &Notify) -> anyhow::Result<()> {
+    let mut output = Output::new();
     let mut is_written = true;
     loop {
         let event = tokio::select! {
@@ -42,14 +48,17 @@ pub(crate) async fn run(args: Watch) -> anyhow::Result<()> {
                 continue;
             }
         };
-        let Some(event) = event else { break };
-        if event == Event::InitDone {
-            note_passed_over(&args);
+        let Some(told) = event else {
+            output.flush()?;
+            bail!("the thread that watched {:?} has ended by itself: nothing more is seen", args.directory);
+        };
+        if matches!(told, Told::InitDone) {
+            note_passed_over(args);
         }
         if args.json {
-            object(event).map_or(Ok(()), |object| output.object(&object))?;
-        } else {
-            line(&event).map_or(Ok(()), |line| output.line(line.as_bytes()))?;
+            output.object(&told.to_object())?;
+        } else if let Some(line) = told.to_line() {
+            output.line(&line)?;
         }
         is_written = false;
     }
@@ -60,7 +69,7 @@ pub(crate) async fn run(args: Watch) -> anyhow::Result<()> {
 /// Where the events come from.
 enum Events {
     One(Watcher),
-    Tree(Tree),
+    Tree(Box<Tree>),
 }
 
 impl Events {
@@ -71,15 +80,20 @@ impl Events {
             move |directory: &std::path::Path| Watcher::builder(directory).dot_files(dot_files).probing(probing)
         };
         if args.recursive {
-            return Tree::start(args.directory.clone(), args.all, builder).await.map(Self::Tree);
+            return Tree::start(args.directory.clone(), args.all, builder).await.map(|tree| Self::Tree(Box::new(tree)));
         }
         builder(&args.directory).start().await.map(Self::One)
     }
 
     /// Cancel safe.
-    async fn next(&mut self) -> Option<Event> {
+    async fn next(&mut self) -> Option<Told> {
         match self {
-            Self::One(watcher) => watcher.next().await,
+            Self::One(watcher) => loop {
+                let event = watcher.next().await?;
+                if let Some(told) = Told::new(event, watcher.dir(), 0) {
+                    return Some(told);
+                }
+            },
             Self::Tree(tree) => tree.next().await,
         }
     }
@@ -116,59 +130,33 @@ async fn end_on_signal(mut signals: Signals, asked: Arc<Notify>) {
     std::process::exit(1);
 }
 
-fn object(event: Event) -> Option<Object<'static>> {
-    Some(match event {
-        Event::Init => Object::Init,
-        Event::InitApply(found) => Object::Present { socket: socket(&found) },
-        Event::InitDone => Object::InitDone,
-        Event::Added(found) => Object::Added { socket: socket(&found) },
-        Event::Ready(found) => Object::Ready { socket: socket(&found), kind: found.kind.to_string() },
-        Event::Removed { id, reason } => Object::Removed {
-            path: PathText::new(&id.path),
-            generation: id.generation.value(),
-            reason: reason.to_string(),
-        },
-        Event::Degraded(why) => Object::Degraded { text: why.to_string() },
-        Event::Resynced => Object::Resynced,
-        _ => return None,
-    })
-}
+#[cfg(test)]
+mod tests {
+    use fs_watch::{Backend, Hints, Target, Why};
 
-fn socket(found: &Socket) -> json::Socket {
-    json::Socket {
-        path: PathText::new(&found.path),
-        generation: found.generation.value(),
-        mode: format!("{:o}", found.facts.mode),
-        uid: found.facts.uid,
-        gid: found.facts.gid,
-    }
-}
+    use super::*;
 
-/// For people: a sign, the path, and what else is known.
-fn line(event: &Event) -> Option<String> {
-    let path = |path: &std::path::Path| escaped(path.as_os_str().as_encoded_bytes());
-    let describe = |sign: char, found: &Socket| {
-        let facts = &found.facts;
-        format!(
-            "{sign} {}  mode {:03o}, uid {}, gid {}, generation {}",
-            path(&found.path),
-            facts.mode,
-            facts.uid,
-            facts.gid,
-            found.generation
-        )
-    };
-    Some(match event {
-        Event::Init => return None,
-        Event::InitApply(found) => describe('=', found),
-        Event::InitDone => "-- watching; from here on changes".to_owned(),
-        Event::Added(found) => describe('+', found),
-        Event::Ready(found) => {
-            format!("! {}  {} socket, ready, generation {}", path(&found.path), found.kind, found.generation)
+    /// Ends the thread that watches with its second call.
+    struct Panics(bool);
+
+    impl Backend for Panics {
+        fn arm(&mut self, _: &Target, hints: &Hints) -> Result<(), Why> {
+            hints.lost();
+            assert!(!std::mem::replace(&mut self.0, true), "planted");
+            Ok(())
         }
-        Event::Removed { id, reason } => format!("- {}  {reason}, generation {}", path(&id.path), id.generation),
-        Event::Degraded(why) => format!("?? {}", escaped(why.to_string().as_bytes())),
-        Event::Resynced => "-- complete again".to_owned(),
-        _ => return None,
-    })
+
+        fn disarm(&mut self) {}
+    }
+
+    #[tokio::test]
+    async fn it_fails_when_the_thread_that_watches_has_ended() {
+        let directory = tempfile::tempdir().unwrap();
+        let args =
+            Watch { directory: directory.path().to_owned(), all: false, recursive: false, connect: false, json: false };
+        let watcher = Watcher::builder(directory.path()).backend(Panics(false)).start().await.unwrap();
+        let ended = timeout(Duration::from_secs(30), print(&args, Events::One(watcher), &Notify::new())).await;
+        let error = ended.expect("it ends").expect_err("it has failed").to_string();
+        assert!(error.contains("has ended by itself") && error.contains(directory.path().to_str().unwrap()), "{error}");
+    }
 }

@@ -1,8 +1,9 @@
 //! ZooKeeper on the wire, and the rules of a client session.
 //!
 //! This crate has everything in a ZooKeeper client that is not a socket, a clock or a task: the records and their encoding
-//! ([`jute`]), the handshake, which reply answers which request ([`Session`], for [`packetizer`]), when to ping and when to give
-//! up ([`Keepalive`]), and which paths are valid ([`path`]). `zk-client` runs it over a stream.
+//! ([`jute`]), the handshake, the state machine of a [`session`] over its connections (a protocol for [`packetizer`]), who watches what
+//! ([`watches`]), when to ping and when to give up ([`Keepalive`]), and which paths are valid ([`path`]). `zk-client` runs it over
+//! streams.
 //!
 //! | on the wire | here |
 //! |---|---|
@@ -46,8 +47,7 @@
 //! # What this crate is not
 //!
 //! It opens no connection, reads no clock, and retries nothing. The frames' length prefix is
-//! `frame_codec::LengthPrefixed::u32_be()`. [`Session`] decides what a new connection needs; connecting is up to you. The operations
-//! that servers send each other (−10, 20) are left out.
+//! `frame_codec::LengthPrefixed::u32_be()`. The operations that servers send each other (−10, 20) are left out.
 //!
 //! # Features
 //!

@@ -146,10 +146,22 @@ impl Inspection {
     /// One of them cannot be opened or listed: [`Error::Missing`], [`Error::NeitherSocketNorDirectory`],
     /// [`Error::Unreadable`].
     pub fn run<P: AsRef<Path>>(&self, paths: impl IntoIterator<Item = P>) -> Result<Survey, Error> {
-        let mut listing = Listing { how: *self, seen: Vec::new(), passed_over: PassedOver::default(), peeked: 0 };
+        let mut listing = Listing::new(*self);
         for path in paths {
             listing.add(path.as_ref())?;
         }
+        Ok(self.judge_all(listing))
+    }
+
+    /// Surveys those of these directories and sockets that can be surveyed, and returns the errors of the others, in their
+    /// order. Otherwise as [`run`](Self::run).
+    pub fn run_each<P: AsRef<Path>>(&self, paths: impl IntoIterator<Item = P>) -> (Survey, Vec<Error>) {
+        let mut listing = Listing::new(*self);
+        let errors = paths.into_iter().filter_map(|path| listing.add(path.as_ref()).err()).collect();
+        (self.judge_all(listing), errors)
+    }
+
+    fn judge_all(&self, listing: Listing) -> Survey {
         let Listing { seen, passed_over, .. } = listing;
         // After the listing: a table that is older than a socket does not have it.
         let mut cost = Cost::default();
@@ -172,7 +184,7 @@ impl Inspection {
             socket.processes =
                 socket.number().and_then(|number| holders.by_socket.get(&number).cloned()).unwrap_or_default();
         }
-        Ok(Survey { sockets: found, passed_over, hidden: holders.hidden, no_table, cost })
+        Survey { sockets: found, passed_over, hidden: holders.hidden, no_table, cost }
     }
 
     fn judge(&self, seen: Seen, table: Option<&Table>) -> Found {
@@ -272,11 +284,19 @@ struct Listing {
 }
 
 impl Listing {
+    fn new(how: Inspection) -> Self {
+        Self { how, seen: Vec::new(), passed_over: PassedOver::default(), peeked: 0 }
+    }
+
     fn add(&mut self, path: &Path) -> Result<(), Error> {
         match Handle::open(path) {
             Ok(handle) => {
                 let from = self.seen.len();
-                self.list(&handle, 0)?;
+                if let Err(error) = self.list(&handle, 0) {
+                    // Half of a directory is not shown as if it were all of it.
+                    self.seen.truncate(from);
+                    return Err(error);
+                }
                 self.seen[from..].sort_by(|left, right| left.path.cmp(&right.path));
                 // A file that is renamed during a listing may be in it twice.
                 let mut named = HashSet::new();

@@ -21,13 +21,10 @@ use crate::{
     address::{exact, exact_place},
     args::{Listen, Print},
     json::{AddressText, Object, Payload, Timed, Totals},
-    notes::{self, keep_order, last_note, note, note_object},
+    notes::{self, keep_order, last_note, last_object, note, note_object},
     output::Output,
     text::{escaped, escaped_words},
 };
-
-/// Begins the rows of a message after the first.
-const MARGIN: &str = "     | ";
 
 /// For people, each line has its sign behind the producer's number: `|` a message, `+` joined, `-` left. A message cannot
 /// pass for anything else: control characters are escaped, and a long one is broken into rows that have the sign, too.
@@ -126,7 +123,7 @@ impl Printer {
             if self.print.json {
                 self.push_object(&Object::Message { producer, payload: Payload::new(message) });
             } else if self.output.is_terminal() {
-                self.output.push_rows(&format!("{front} | {}", escaped(message)), MARGIN);
+                self.output.push_rows(&format!("{front} | {}", escaped(message)));
             } else {
                 let ending: &[u8] = if self.print.no_newline { b"" } else { b"\n" };
                 self.output.push(front.as_bytes(), message);
@@ -320,14 +317,14 @@ impl Printer {
             shortened: report.shortened,
             bytes,
             rejected: report.rejected,
-            shed: report.shed,
+            shed: Some(report.shed),
             unread: report.unread,
             failed_sources: report.failed_sources,
             seconds: report.elapsed.as_secs_f64(),
         };
         if self.print.json {
             let notes_dropped = notes::dropped();
-            note_object(&Object::Report { totals, notes_dropped, reason });
+            last_object(&Object::Report { totals, notes_dropped, reason });
         } else if !self.print.quiet {
             last_note(&totals.to_words());
         }
@@ -381,7 +378,8 @@ impl Reports {
             shortened: read(&self.tally.shortened),
             bytes,
             rejected: read(&self.tally.rejected),
-            shed: 0,
+            // The funnel counts them, and says how many at its end.
+            shed: None,
             unread: read(&self.tally.unread),
             failed_sources: read(&self.tally.failed_sources),
             seconds,

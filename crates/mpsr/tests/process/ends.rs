@@ -99,7 +99,8 @@ fn once_fails_if_the_connection_ends_before_the_count_is_reached() {
 
 /// A second descriptor of the socket on which this process listens, as a supervisor that passed it has.
 fn listening_socket(listen: &Running, path: &Path) -> OwnedFd {
-    let table = fs::read_to_string("/proc/net/unix").unwrap();
+    let table = fs::read("/proc/net/unix").unwrap();
+    let table = String::from_utf8_lossy(&table);
     let lines = table.lines().map(|line| line.split_whitespace().collect::<Vec<_>>());
     let inodes: Vec<_> = lines
         .filter(|fields| fields.get(3) == Some(&"00010000") && fields.get(7) == path.to_str().as_ref())

@@ -308,3 +308,27 @@ fn ten_thousand_sockets_are_listed_and_swept() {
     assert_eq!((swept.code, &*swept.stderr), (Some(0), "removed 10000 of 10001\n"));
     assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 1);
 }
+
+#[test]
+fn what_cannot_be_listed_keeps_nothing_else_from_being_shown() {
+    let directory = directory();
+    let at = |name: &str| directory.path().join(name).to_str().unwrap().to_owned();
+    fs::create_dir(at("sockets")).unwrap();
+    fs::write(at("file"), "").unwrap();
+    let _listeners = ["sockets/a.sock", "b.sock"].map(|name| UnixListener::bind(at(name)).unwrap());
+    let (none, file) = (at("none"), at("file"));
+    let errors = [
+        format!("mpsr: cannot list: there is no {none:?}"),
+        format!("mpsr: cannot list: {file:?} is neither a socket nor a directory"),
+    ];
+    let ended = finish(&mut mpsr(["ls", "--json", &none, &at("sockets"), &file, &at("b.sock")]), b"");
+    assert_eq!(ended.stderr.lines().collect::<Vec<_>>(), errors);
+    assert_eq!(ended.code, Some(1));
+    let shown = objects(&Ended { code: Some(0), ..ended });
+    let states: Vec<_> = shown.iter().map(|(name, object)| (name.as_str(), object["state"].as_str())).collect();
+    assert_eq!(states, [("a.sock", Some("live")), ("b.sock", Some("live"))]);
+    // With nothing to list, there is no table either.
+    let ended = finish(&mut mpsr(["ls", &none, &file]), b"");
+    assert_eq!((ended.code, &ended.stdout[..]), (Some(1), &b""[..]));
+    assert_eq!(ended.stderr.lines().collect::<Vec<_>>(), errors);
+}

@@ -27,6 +27,7 @@ mod send_options;
 mod send_signals;
 mod sending;
 mod signals;
+mod stalled;
 mod streams;
 mod terminal;
 mod threads;

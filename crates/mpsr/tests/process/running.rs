@@ -169,7 +169,9 @@ pub(crate) fn listened_on(path: &Path) {
 
 /// Whether a process listens there, by `/proc/net/unix`: `__SO_ACCEPTCON` among the flags in the fourth column.
 pub(crate) fn is_listened_on(path: &Path) -> bool {
-    let table = std::fs::read_to_string("/proc/net/unix").expect("the kernel has its table of sockets");
+    let table = std::fs::read("/proc/net/unix").expect("the kernel has its table of sockets");
+    // Other processes' names need not be UTF-8.
+    let table = String::from_utf8_lossy(&table);
     let path = path.to_str().expect("temporary directories have plain names");
     let mut sockets = table.lines().map(|line| line.split_whitespace().collect::<Vec<_>>());
     sockets.any(|fields| fields.get(3) == Some(&"00010000") && fields.get(7) == Some(&path))

@@ -1,13 +1,18 @@
 //! Which signals are requests to end, which belong together, and what the others do.
 
-use std::{io::Write as _, os::unix::net::UnixStream, process::Command, time::Instant};
+use std::{
+    io::Write as _,
+    os::unix::net::UnixStream,
+    process::{Command, Stdio},
+    time::{Duration, Instant},
+};
 
 use rustix::process::Signal;
 use serde_json::json;
 
 use crate::{
     listen::{Listen, directory, of_kind, unix},
-    running::{LIMIT, mpsr},
+    running::{LIMIT, Running, listened_on, mpsr},
 };
 
 #[test]
@@ -28,6 +33,31 @@ fn signals_that_come_together_are_one_request_to_end() {
         flooding.join().unwrap();
         assert_eq!((end.code, &end.report["reason"]), (Some(0), &json!("signal")), "{signals:?}: {:?}", end.report);
         assert_eq!(end.report["received"], end.report["delivered"]);
+    }
+}
+
+/// The kernel merges two signals of a kind of which none was handled yet; these are two.
+#[test]
+fn a_signal_that_comes_a_moment_later_belongs_to_the_same_request() {
+    for second in [Signal::TERM, Signal::HUP] {
+        let directory = directory();
+        let path = directory.path().join("in.sock");
+        let mut command = mpsr(["listen", &unix(&path), "--drain", "1s"]);
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
+        let mut listen = Running::start(&mut command);
+        let stderr = listen.stderr();
+        listened_on(&path);
+        let mut flood = UnixStream::connect(&path).unwrap();
+        let flooding = std::thread::spawn(move || while flood.write_all(&b"more and more\n".repeat(100)).is_ok() {});
+        while !stderr.next().unwrap().starts_with("   1 + ") {}
+        listen.signal(Signal::TERM);
+        std::thread::sleep(Duration::from_millis(250));
+        assert!(!listen.has_ended(), "it has still something to take in");
+        listen.signal(second);
+        let said = stderr.rest().join("\n");
+        assert_eq!(listen.wait(), Some(0), "{second:?}: {said}");
+        assert!(said.contains("received ") && !said.contains("second signal"), "{second:?}: {said}");
+        flooding.join().unwrap();
     }
 }
 

@@ -230,3 +230,36 @@ fn standard_streams_that_are_closed_do_no_harm_whatever_the_address() {
         assert_eq!(stderr.contains(report), !closed.contains("2>&-"), "{closed}: {stderr}");
     }
 }
+
+#[test]
+fn reports_so_far_that_nobody_reads_are_dropped_and_counted() {
+    let directory = directory();
+    let path = directory.path().join("in.sock");
+    let (errors, writer) = full_pipe();
+    let mut command = mpsr(["listen", "--json", &unix(&path)]);
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(writer);
+    let mut listen = Running::start(&mut command);
+    drop(command);
+    let stdout = listen.stdout();
+    listened_on(&path);
+    let mut producer = UnixStream::connect(&path).unwrap();
+    // Each is a quarter of a KiB, and 64 KiB may wait. A signal may be one with the next.
+    for line in 0..3000 {
+        listen.signal(Signal::USR1);
+        writeln!(producer, "{line}").unwrap();
+        while !stdout.next().unwrap().contains(&format!(r#""text":"{line}""#)) {}
+    }
+    drop(producer);
+    listen.signal(Signal::TERM);
+    let said = String::from_utf8(all(Some(errors)).join().unwrap()).unwrap();
+    assert_eq!(listen.wait(), Some(0), "{said}");
+    let objects: Vec<Value> = said.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
+    let so_far: Vec<_> = objects.iter().filter(|object| object["event"] == "report-so-far").collect();
+    let bytes: usize = so_far.iter().map(|object| object.to_string().len()).sum();
+    assert!(bytes <= 66 << 10, "{bytes}");
+    // What is not known yet is not told as a number.
+    assert!(so_far.iter().all(|object| object.get("shed").is_none()), "{:?}", so_far.first());
+    let report =
+        objects.iter().find(|object| object["event"] == "report").unwrap_or_else(|| panic!("no report: {said}"));
+    assert!(report["notes_dropped"].as_u64() > Some(100) && report["shed"] == 0, "{report}");
+}

@@ -1,6 +1,14 @@
 //! What is shown to people, and that what others sent cannot command their terminal.
 
-use std::{fs::File, io::Read as _, os::fd::OwnedFd, process::Stdio, thread};
+use std::{
+    fs::{self, File},
+    io::Read as _,
+    os::{fd::OwnedFd, unix::net::UnixListener},
+    path::Path,
+    process::Stdio,
+    sync::{Arc, Mutex},
+    thread,
+};
 
 use rustix::{
     fs::{Mode, OFlags, open},
@@ -11,7 +19,7 @@ use rustix::{
 
 use crate::{
     listen::{directory, unix},
-    running::{Running, finish, listened_on, mpsr},
+    running::{Running, eventually, finish, listened_on, mpsr},
 };
 
 /// Obeyed, it would clear the screen, rename the window, hide text and turn it round.
@@ -20,7 +28,8 @@ const HOSTILE: &str = "\x1b[2J\x1b]0;owned\x07 \u{9b}31m \u{202e}txt.exe\r and \
 /// A terminal of our own, and what a program writes to it.
 struct Terminal {
     slave: OwnedFd,
-    screen: thread::JoinHandle<String>,
+    reading: thread::JoinHandle<()>,
+    written: Arc<Mutex<Vec<u8>>>,
 }
 
 impl Terminal {
@@ -34,26 +43,34 @@ impl Terminal {
         let mut modes = tcgetattr(&slave).unwrap();
         modes.output_modes.remove(OutputModes::OPOST);
         tcsetattr(&slave, OptionalActions::Now, &modes).unwrap();
-        let screen = thread::spawn(move || {
-            let (mut master, mut screen) = (File::from(master), Vec::new());
+        let written = Arc::new(Mutex::new(Vec::new()));
+        let screen = Arc::clone(&written);
+        let reading = thread::spawn(move || {
             // A terminal that everybody has closed ends with an error, after all that was written.
-            let mut piece = [0; 4096];
+            let (mut master, mut piece) = (File::from(master), [0; 4096]);
             while let Ok(read @ 1..) = master.read(&mut piece) {
-                screen.extend_from_slice(&piece[..read]);
+                screen.lock().unwrap().extend_from_slice(&piece[..read]);
             }
-            String::from_utf8(screen).expect("what is shown is text")
         });
-        Self { slave, screen }
+        Self { slave, reading, written }
     }
 
     fn stdio(&self) -> Stdio {
         self.slave.try_clone().unwrap().into()
     }
 
+    /// Waits until a row begins with these words.
+    fn shows(&self, words: &str) {
+        let shows = |screen: &[u8]| String::from_utf8_lossy(screen).lines().any(|row| row.starts_with(words));
+        eventually("a row begins as it should", || shows(&self.written.lock().unwrap()));
+    }
+
     /// All that was written, once nobody has it open any more.
     fn screen(self) -> String {
         drop(self.slave);
-        self.screen.join().unwrap()
+        self.reading.join().unwrap();
+        let written = std::mem::take(&mut *self.written.lock().unwrap());
+        String::from_utf8(written).expect("what is shown is text")
     }
 }
 
@@ -125,6 +142,83 @@ fn a_message_cannot_wrap_into_a_line_that_looks_like_ours() {
         let others: Vec<&str> = rows.take_while(|row| !row.starts_with("   1 - ")).collect();
         assert!(!others.is_empty() && others.iter().all(|row| row.starts_with("     | ")), "{screen}");
         assert!(!screen.lines().any(|row| row.starts_with("   2 ")), "{screen}");
+    }
+}
+
+/// A name with which a terminal of 80 columns would begin a row with these words, behind what stands in front of the name.
+fn forged(in_front: &str, words: &str) -> String {
+    format!("{}{words}", "x".repeat(80 - in_front.len()))
+}
+
+/// A socket of this name, which may be longer than an address.
+fn bind(directory: &Path, name: &str) -> UnixListener {
+    let listener = UnixListener::bind(directory.join(".short")).unwrap();
+    fs::rename(directory.join(".short"), directory.join(name)).unwrap();
+    listener
+}
+
+#[test]
+fn a_name_cannot_wrap_into_a_line_that_looks_like_one_of_watch() {
+    let directory = directory();
+    let name = forged(&format!("+ {}/", directory.path().display()), "-  vital.sock  gone, generation 1");
+    let terminal = Terminal::open();
+    let mut command = mpsr(["watch"]);
+    command.arg(directory.path()).stdin(Stdio::null()).stdout(terminal.stdio()).stderr(Stdio::null());
+    let mut watch = Running::start(&mut command);
+    drop(command);
+    terminal.shows("-- watching");
+    let _listener = bind(directory.path(), &name);
+    terminal.shows("! /");
+    fs::remove_file(directory.path().join(&name)).unwrap();
+    terminal.shows("- /");
+    watch.signal(Signal::TERM);
+    assert_eq!(watch.wait(), Some(0));
+    let screen = terminal.screen();
+    assert_harmless(&screen);
+    assert!(screen.lines().all(|row| row.chars().count() <= 80), "{screen}");
+    // Of what came, was ready and went.
+    let continued = screen.lines().filter(|row| row.starts_with(r"     | -")).count();
+    assert_eq!(continued, 3, "{screen}");
+    assert!(screen.contains(r"     | - \u{20}vital.sock \u{20}gone, generation 1"), "{screen}");
+    assert_eq!(screen.lines().filter(|row| row.starts_with('-')).count(), 2, "{screen}");
+}
+
+#[test]
+fn a_name_cannot_wrap_into_a_line_that_looks_like_one_of_ls_or_sweep() {
+    let pid = std::process::id().to_string();
+    let row = "vital.sock  live   stream  1  systemd  root  666  2d";
+    for (arguments, names) in [
+        // One begins a row, one looks like a row as it is, and one continues that of another name.
+        (&["ls"][..], [forged("", row), row.to_owned(), forged("", "            live   stream  1")]),
+        (
+            &["sweep", "--dry-run"],
+            [
+                forged("kept          ", "removed       vital.sock"),
+                forged("kept          ", "would remove  a"),
+                "a: not".into(),
+            ],
+        ),
+    ] {
+        let directory = directory();
+        let _listeners = names.each_ref().map(|name| bind(directory.path(), name));
+        let terminal = Terminal::open();
+        let mut command = mpsr(arguments);
+        command.arg(directory.path()).stdin(Stdio::null()).stdout(terminal.stdio()).stderr(Stdio::null());
+        let mut running = Running::start(&mut command);
+        drop(command);
+        assert_eq!(running.wait(), Some(0));
+        let screen = terminal.screen();
+        assert_harmless(&screen);
+        assert!(screen.lines().all(|row| row.chars().count() <= 80), "{screen}");
+        for row in screen.lines() {
+            let is_of_name =
+                row.starts_with("     | ") || row.starts_with('x') || row.starts_with(r"vital.sock \u{20}");
+            let is_ours = ["NAME ", "kept          x", "kept          a: "].iter().any(|start| row.starts_with(start));
+            // The rest of a row whose name has its own line: its columns are those of the head.
+            let is_rest = row.starts_with("            ") && row.split_whitespace().nth(2) == Some(&pid);
+            assert!(is_of_name || is_ours || is_rest, "{row:?} in {screen}");
+        }
+        assert!(screen.lines().filter(|row| row.starts_with("     | ")).count() >= 2, "{screen}");
     }
 }
 

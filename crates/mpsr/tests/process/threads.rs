@@ -48,10 +48,16 @@ fn without_threads_it_works_or_fails_with_words() {
             limited(limit, "listen unix:in.sock").stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()),
         );
         let (stdout, stderr) = (listen.stdout(), listen.stderr());
+        // A supervisor waits for this.
+        assert_eq!(stderr.next().as_deref(), Some("listening on unix:in.sock"), "{limit}");
         eventually("it listens", || is_listened_on(&own.join("in.sock")) || listen.has_ended());
         let sent = finish(Command::new(&program).args(["send", "unix:in.sock", "hello"]).current_dir(&own), b"");
         assert_eq!(sent.code, Some(0), "{limit}: {} {:?}", sent.stderr, stderr.rest());
         assert_eq!(stdout.next().as_deref(), Some("hello"));
+        for note in ["   1 + pid ", "   1 - "] {
+            let said = stderr.next();
+            assert!(said.as_ref().is_some_and(|said| said.starts_with(note)), "{limit}: {said:?}");
+        }
         listen.signal(Signal::TERM);
         assert_eq!(listen.wait(), Some(0));
         let said = stderr.rest().join("\n");

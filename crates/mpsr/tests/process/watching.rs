@@ -3,9 +3,12 @@
 use std::{
     ffi::OsStr,
     fs,
+    io::{BufRead as _, BufReader},
     os::unix::{ffi::OsStrExt as _, net::UnixListener},
     path::Path,
     process::Stdio,
+    thread,
+    time::Duration,
 };
 
 use rustix::{io::ioctl_fionread, process::Signal};
@@ -121,6 +124,54 @@ fn it_ends_when_nobody_reads_any_longer() {
     assert_eq!(running.wait(), Some(1));
 }
 
+/// As by `| head -1`: what is asked to go on until it is told to end has not done so.
+#[test]
+fn a_reader_that_has_enough_ends_it_with_words_although_nothing_happens() {
+    let directory = directory();
+    let socket = format!("unix:{}", directory.path().join("in.sock").display());
+    let watched = directory.path().to_str().unwrap();
+    for arguments in [&["watch", "--json", watched][..], &["listen", "--json", &socket]] {
+        let mut command = mpsr(arguments);
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut running = Running::start(&mut command);
+        let (mut head, stderr) = (BufReader::new(running.child().stdout.take().unwrap()), running.stderr());
+        let mut line = String::new();
+        head.read_line(&mut line).unwrap();
+        assert!(line.starts_with('{'), "{line}");
+        drop(head);
+        assert_eq!(running.wait(), Some(1), "{arguments:?}");
+        let said = stderr.rest();
+        let words = "mpsr: cannot write to standard output: broken pipe";
+        let is_said = said.iter().any(|line| line.to_lowercase().starts_with(words));
+        assert!(is_said, "{arguments:?}: {said:?}");
+    }
+}
+
+#[test]
+fn signals_that_come_together_are_one_request_to_end() {
+    let directory = directory();
+    for number in 0..1000 {
+        drop(UnixListener::bind(directory.path().join(format!("{number:040}"))).unwrap());
+    }
+    for second in [Signal::TERM, Signal::HUP] {
+        let mut command = mpsr(["watch", "--json"]);
+        command.arg(directory.path()).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut running = Running::start(&mut command);
+        let errors = running.stderr();
+        let unread = running.child().stdout.take().expect("it is piped");
+        eventually("the pipe is full", || ioctl_fionread(&unread).unwrap() >= PIPE);
+        // It cannot end before its output is read, for which it has a second.
+        for signal in [Signal::TERM, second] {
+            running.signal(signal);
+            thread::sleep(Duration::from_millis(100));
+        }
+        let read = crate::running::all(Some(unread));
+        assert_eq!(running.wait(), Some(0), "{second:?}: {:?}", errors.rest());
+        let printed = String::from_utf8(read.join().unwrap()).unwrap();
+        assert!(printed.starts_with('{') && printed.ends_with("}\n"), "in whole lines");
+    }
+}
+
 #[test]
 fn a_signal_ends_it_although_nobody_reads_what_it_prints() {
     let directory = directory();
@@ -147,7 +198,7 @@ fn names_cannot_command_the_terminal_nor_break_the_lines() {
     let lines = running.stdout();
     assert!(lines.next().expect("it runs").starts_with("-- watching"));
     for (name, shown) in
-        [(&b"a\n- b  gone"[..], r"a\n- b  gone"), (b"clear\x1b[2J", r"clear\u{1b}[2J"), (b"\xff", r"\xff")]
+        [(&b"a\n- b  gone"[..], r"a\n- b \u{20}gone"), (b"clear\x1b[2J", r"clear\u{1b}[2J"), (b"\xff", r"\xff")]
     {
         let _listener = UnixListener::bind(directory.path().join(OsStr::from_bytes(name))).unwrap();
         for sign in ["+ ", "! "] {
@@ -199,6 +250,30 @@ fn what_is_passed_over_is_said_and_shown_if_so_wanted() {
     fs::create_dir_all(at("new/deep")).unwrap();
     let _again = UnixListener::bind(at("new/deep/b.sock")).unwrap();
     watch.expect("added", &at("new/deep/b.sock"));
+    watch.running.signal(Signal::TERM);
+    assert_eq!(watch.running.wait(), Some(0));
+}
+
+#[test]
+fn what_is_at_a_path_again_has_a_higher_generation_though_its_directory_is_new() {
+    let directory = directory();
+    let (below, path) = (directory.path().join("below"), directory.path().join("below/a.sock"));
+    let mut command = mpsr(["watch", "--recursive", "--json"]);
+    let mut running = Running::start(command.arg(directory.path()).stdin(Stdio::null()).stdout(Stdio::piped()));
+    let mut watch = Watch { events: running.stdout(), running };
+    assert_eq!([watch.next(), watch.next()].map(|event| event["event"].clone()), ["init", "init-done"]);
+    let mut before = 0;
+    for _ in 0..3 {
+        fs::create_dir(&below).unwrap();
+        let listener = UnixListener::bind(&path).unwrap();
+        let generation = watch.expect("added", &path);
+        assert!(generation > before, "{generation} after {before}");
+        assert_eq!(watch.expect("ready", &path), generation);
+        drop(listener);
+        fs::remove_dir_all(&below).unwrap();
+        assert_eq!(watch.expect("removed", &path), generation);
+        before = generation;
+    }
     watch.running.signal(Signal::TERM);
     assert_eq!(watch.running.wait(), Some(0));
 }

@@ -1,0 +1,133 @@
+//! What `watch` tells, of one directory or of a tree.
+
+use std::path::{Path, PathBuf};
+
+use fs_watch::{Event, Socket};
+
+use crate::{
+    json::{self, Object, PathText},
+    text::{escaped_cell, escaped_words},
+};
+
+/// A socket, under the generation with which it is told.
+#[derive(Debug)]
+pub(super) struct Known {
+    socket: Socket,
+    generation: u64,
+}
+
+#[derive(Debug)]
+pub(super) enum Told {
+    Init,
+    InitApply(Known),
+    InitDone,
+    Added(Known),
+    Ready(Known),
+    Removed {
+        path: PathBuf,
+        generation: u64,
+        reason: String,
+    },
+    Degraded {
+        directory: PathBuf,
+        text: String,
+    },
+    /// This directory has been scanned completely.
+    Synced {
+        directory: PathBuf,
+    },
+    /// And so has everything.
+    Resynced,
+}
+
+impl Told {
+    /// What the watcher of this directory tells, its generations above `base`. `None` if we do not know the event.
+    pub(super) fn new(event: Event, directory: &Path, base: u64) -> Option<Self> {
+        let known = |socket: Socket| Known { generation: base + socket.generation.value(), socket };
+        Some(match event {
+            Event::Init => Self::Init,
+            Event::InitApply(socket) => Self::InitApply(known(socket)),
+            Event::InitDone => Self::InitDone,
+            Event::Added(socket) => Self::Added(known(socket)),
+            Event::Ready(socket) => Self::Ready(known(socket)),
+            Event::Removed { id, reason } => {
+                Self::Removed { generation: base + id.generation.value(), path: id.path, reason: reason.to_string() }
+            }
+            Event::Degraded(why) => Self::Degraded { directory: directory.to_owned(), text: why.to_string() },
+            Event::Resynced => Self::Synced { directory: directory.to_owned() },
+            _ => return None,
+        })
+    }
+
+    /// Of the socket that this is about.
+    pub(super) const fn generation(&self) -> Option<u64> {
+        match self {
+            Self::InitApply(known) | Self::Added(known) | Self::Ready(known) => Some(known.generation),
+            Self::Removed { generation, .. } => Some(*generation),
+            Self::Init | Self::InitDone | Self::Degraded { .. } | Self::Synced { .. } | Self::Resynced => None,
+        }
+    }
+
+    pub(super) fn to_object(&self) -> Object<'static> {
+        match self {
+            Self::Init => Object::Init,
+            Self::InitApply(known) => Object::Present { socket: known.to_json() },
+            Self::InitDone => Object::InitDone,
+            Self::Added(known) => Object::Added { socket: known.to_json() },
+            Self::Ready(known) => Object::Ready { socket: known.to_json(), kind: known.socket.kind.to_string() },
+            Self::Removed { path, generation, reason } => {
+                Object::Removed { path: PathText::new(path), generation: *generation, reason: reason.clone() }
+            }
+            Self::Degraded { directory, text } => {
+                Object::Degraded { path: PathText::new(directory), text: text.clone() }
+            }
+            Self::Synced { .. } | Self::Resynced => Object::Resynced,
+        }
+    }
+
+    /// For people: a sign, the path, and what else is known.
+    pub(super) fn to_line(&self) -> Option<String> {
+        Some(match self {
+            Self::Init => return None,
+            Self::InitApply(known) => known.to_line('='),
+            Self::InitDone => "-- watching; from here on changes".to_owned(),
+            Self::Added(known) => known.to_line('+'),
+            Self::Ready(Known { socket, generation }) => {
+                format!("! {}  {} socket, ready, generation {generation}", shown(&socket.path), socket.kind)
+            }
+            Self::Removed { path, generation, reason } => {
+                format!("- {}  {reason}, generation {generation}", shown(path))
+            }
+            Self::Degraded { directory, text } => format!("?? {}  {}", shown(directory), escaped_words(text)),
+            Self::Synced { .. } | Self::Resynced => "-- complete again".to_owned(),
+        })
+    }
+}
+
+impl Known {
+    fn to_line(&self, sign: char) -> String {
+        let Self { socket, generation } = self;
+        let facts = &socket.facts;
+        format!(
+            "{sign} {}  mode {:03o}, uid {}, gid {}, generation {generation}",
+            shown(&socket.path),
+            facts.mode,
+            facts.uid,
+            facts.gid,
+        )
+    }
+
+    fn to_json(&self) -> json::Socket {
+        json::Socket {
+            path: PathText::new(&self.socket.path),
+            generation: self.generation,
+            mode: format!("{:o}", self.socket.facts.mode),
+            uid: self.socket.facts.uid,
+            gid: self.socket.facts.gid,
+        }
+    }
+}
+
+fn shown(path: &Path) -> String {
+    escaped_cell(path.as_os_str().as_encoded_bytes())
+}
