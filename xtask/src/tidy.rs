@@ -7,6 +7,7 @@ mod arrows;
 mod circles;
 mod code;
 mod manifests;
+mod map;
 mod names;
 mod problem;
 mod purity;
@@ -49,6 +50,7 @@ pub(crate) fn run(workspace: &Workspace, ratchet: bool) -> Result<ExitCode> {
 fn problems(workspace: &Workspace, tree: &Tree) -> Result<Vec<Problem>> {
     let mut problems = text::check(tree);
     problems.extend(names::check(workspace, tree));
+    problems.extend(map::check(tree));
     problems.extend(manifests::check(workspace, tree));
     problems.extend(arrows::check(&workspace.packages));
     problems.extend(words::check(tree)?);

@@ -51,6 +51,9 @@ fn passes(flags: &[&str], role: &str) {
         let output = command.output().unwrap();
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         assert!(String::from_utf8_lossy(&output.stdout).contains("1 passed"), "there is no role {role}");
+        // A role may find out that it cannot be played.
+        let said = String::from_utf8_lossy(&output.stderr);
+        said.lines().filter(|line| line.starts_with("SKIPPED")).for_each(|line| eprintln!("{line}"));
     }
 }
 
@@ -389,6 +392,57 @@ fn role_sweeps_an_overlay() {
     drop(live);
     run("umount", &[], &merged);
     run("umount", &["-l"], root.path());
+}
+
+#[test]
+fn through_fuse_and_behind_it_no_server_is_swept() {
+    let is_there = Command::new("bindfs").arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status();
+    if !is_there.is_ok_and(|status| status.success()) || !Path::new("/dev/fuse").exists() {
+        eprintln!("SKIPPED: it takes bindfs and /dev/fuse");
+        return;
+    }
+    passes(&["-m"], "role_sweeps_fuse");
+}
+
+#[test]
+#[ignore = "a role, for a mount namespace of its own"]
+fn role_sweeps_fuse() {
+    let root = tempfile::tempdir().unwrap();
+    let [below, above] = ["below", "above"].map(|name| root.path().join(name));
+    for dir in [&below, &above] {
+        fs::create_dir(dir).unwrap();
+    }
+    let mounted = Command::new("bindfs").args([&below, &above]).output().unwrap();
+    if !mounted.status.success() {
+        eprintln!("SKIPPED: bindfs: {}", String::from_utf8_lossy(&mounted.stderr));
+        return;
+    }
+    // A live server and a dead one on each side, all of which both sides see.
+    let live = [&below, &above].map(|dir| UnixListener::bind(dir.join(dir.file_name().unwrap())).unwrap());
+    for dir in [&below, &above] {
+        drop(UnixListener::bind(dir.join(format!("dead.{}", dir.file_name().unwrap().display()))).unwrap());
+    }
+    let sweep = || Sweep::default().min_age(Duration::ZERO).without_grace();
+    for dir in [&below, &above] {
+        let swept = sweep().run(dir).unwrap();
+        assert_eq!((swept.removed(), swept.findings.len()), (0, 4), "{swept:?}");
+    }
+    let fate = |dir: &Path, name: &str| {
+        let swept = sweep().dry_run(true).run(dir).unwrap();
+        format!("{:?}", swept.findings.into_iter().find(|found| found.path.ends_with(name)).unwrap().fate)
+    };
+    let [seen, behind] = [fate(&above, "dead.above"), fate(&below, "dead.below")];
+    assert!(seen.contains("HiddenServers(\"FUSE or virtiofs\")"), "{seen}");
+    assert!(behind.contains("BackingSide"), "{behind}");
+    for dir in [&below, &above] {
+        for name in ["below", "above"] {
+            assert!(dir.join(name).exists());
+        }
+        // Each server's clients find it on its own side.
+        drop(std::os::unix::net::UnixStream::connect(dir.join(dir.file_name().unwrap())).unwrap());
+    }
+    drop(live);
+    unmount(&above);
 }
 
 #[test]

@@ -1,13 +1,17 @@
 //! Real processes that are killed: producers, and the receiver.
 //!
-//! The processes are this test program, in the roles of its ignored tests. What was delivered is taken from what the receiver
-//! wrote out, not from its report. `FUNNEL_SEED` replays a run.
+//! The processes are this test program, in the roles of its ignored tests. What was sent is taken from what each producer said
+//! that it had written, and what was delivered from what the receiver wrote out, not from its report. `FUNNEL_SEED` replays a
+//! run.
 
 use std::{
     collections::BTreeMap,
     io::{BufRead as _, BufReader, Write as _},
-    os::{fd::OwnedFd, unix::net::UnixListener},
-    path::Path,
+    os::{
+        fd::OwnedFd,
+        unix::net::{UnixListener, UnixStream},
+    },
+    path::{Path, PathBuf},
     process::{Child, ChildStdout, Command, Stdio},
 };
 
@@ -15,9 +19,12 @@ use mpsr_server::{Event, Funnel};
 use uds_actor::Bind;
 
 use crate::{
-    framings::{self, named},
+    framings::{self, Choice, named},
     rig::LONG,
 };
+
+/// The bytes after which a producer whose framing has one message pauses: the message must stay within the limit.
+const ONE_MESSAGE: usize = 200_000;
 
 /// Pseudo-random numbers (xorshift).
 struct Dice(u64);
@@ -57,11 +64,68 @@ fn role(name: &str) -> Command {
     command
 }
 
-/// Sends numbered messages until it is killed.
-fn producer(path: &Path, framing: &str, number: u64) -> Role {
-    let mut command = role("play_a_producer");
-    command.env("FUNNEL_PATH", path).env("FUNNEL_FRAMING", framing).env("FUNNEL_NUMBER", number.to_string());
-    Role(command.stdout(Stdio::null()).spawn().unwrap())
+/// A process that sends numbered messages until it is killed.
+struct Producer {
+    role: Role,
+    lines: BufReader<ChildStdout>,
+    /// How many messages it has written whole, by what it said after each write.
+    written: u64,
+}
+
+impl Producer {
+    fn start(source: Source, path: &Path, framing: &str, number: u64) -> Self {
+        let mut command = role("play_a_producer");
+        command.env("FUNNEL_FRAMING", framing).env("FUNNEL_NUMBER", number.to_string());
+        command.env(source.variable(), path);
+        let mut child = command.spawn().unwrap();
+        let lines = BufReader::new(child.stdout.take().unwrap());
+        Self { role: Role(child), lines, written: 0 }
+    }
+
+    /// Reads what it says until it has written so many, or it ends. A line that the kill truncated does not count: the
+    /// messages of that block are written, but nothing says so.
+    fn read_until(&mut self, written: u64) {
+        let mut line = String::new();
+        while self.written < written && self.lines.read_line(&mut line).unwrap() > 0 {
+            if let Some(number) = line.strip_prefix("written ").and_then(|number| number.strip_suffix('\n')) {
+                self.written = number.parse().unwrap();
+            }
+            line.clear();
+        }
+    }
+
+    /// How many messages it had written when it was killed, at the least.
+    fn kill(mut self) -> u64 {
+        self.role.0.kill().unwrap();
+        self.read_until(u64::MAX);
+        self.written
+    }
+}
+
+/// How the processes find each other.
+#[derive(Clone, Copy, Debug)]
+enum Source {
+    /// Producers connect to the funnel's socket.
+    Path,
+    /// The funnel connects to the sockets that producers bind in a directory.
+    Directory,
+}
+
+impl Source {
+    /// Tells a role where.
+    fn variable(self) -> &'static str {
+        match self {
+            Self::Path => "FUNNEL_PATH",
+            Self::Directory => "FUNNEL_DIRECTORY",
+        }
+    }
+
+    fn place(self, directory: &Path) -> PathBuf {
+        match self {
+            Self::Path => directory.join("in.sock"),
+            Self::Directory => directory.to_owned(),
+        }
+    }
 }
 
 /// A funnel that writes out what it delivers, and each producer's end.
@@ -82,9 +146,9 @@ impl Receiver {
         receiver
     }
 
-    fn bound(path: &Path, framing: &str) -> Self {
+    fn at(source: Source, path: &Path, framing: &str) -> Self {
         let mut command = role("play_the_receiver");
-        command.env("FUNNEL_PATH", path).env("FUNNEL_FRAMING", framing);
+        command.env(source.variable(), path).env("FUNNEL_FRAMING", framing);
         Self::start(command)
     }
 
@@ -108,9 +172,9 @@ impl Receiver {
         Some(line.strip_suffix('\n')?.to_owned())
     }
 
-    /// Reads its output until so many messages have arrived in total, or it ends.
-    fn read_until(&mut self, messages: usize) {
-        while self.messages.values().map(Vec::len).sum::<usize>() < messages {
+    /// Reads its output until it has told this, or it ends.
+    fn read_until(&mut self, is_told: impl Fn(&Self) -> bool) {
+        while !is_told(self) {
             let Some(line) = self.line() else { return };
             match line.split_once(' ').unwrap_or_default() {
                 ("message", rest) => {
@@ -126,63 +190,130 @@ impl Receiver {
         }
     }
 
+    fn read_to_the_end(&mut self) {
+        self.read_until(|_| false);
+    }
+
+    fn count(&self) -> usize {
+        self.messages.values().map(Vec::len).sum()
+    }
+
     fn stop(&mut self) {
         let pid = rustix::process::Pid::from_child(&self.role.0);
         rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
-        self.read_until(usize::MAX);
+        self.read_to_the_end();
         assert!(self.role.0.wait().unwrap().success());
     }
 
     /// Law: each producer's messages are the first of those it sent, in order, once. The last may be part of one, where the
-    /// framing delivers that, and then it is marked.
-    fn check(&self, framing: &str) {
+    /// framing delivers that, and then it is marked. Gives how many whole messages of each sender were delivered.
+    fn check(&self, choice: &Choice) -> BTreeMap<String, u64> {
+        let mut delivered = BTreeMap::new();
         for (producer, texts) in &self.messages {
             let sender = texts[0].split('-').next().unwrap();
             let is_marked = self.left.get(producer).is_some_and(|left| left.contains("unterminated: true"));
-            for (number, text) in texts.iter().enumerate() {
-                let whole = message(sender, number as u64);
-                let is_last = number + 1 == texts.len();
-                if *text != whole {
-                    assert!(is_last && whole.starts_with(text.as_str()), "{framing}: {text:?} instead of {whole:?}");
-                    assert!(is_marked, "{framing}: {text:?} passes for a whole message");
-                }
-            }
+            let whole = if is_divided_anew(choice) {
+                whole_in_bytes(choice, sender, &texts.concat())
+            } else {
+                whole_messages(choice, sender, texts, is_marked)
+            };
+            assert_eq!(delivered.insert(sender.to_owned(), whole), None, "{}: {sender} joined twice", choice.name);
         }
+        delivered
     }
 }
 
-fn message(sender: &str, number: u64) -> String {
+/// Whether what one write had as many messages arrives in other pieces, or in one.
+fn is_divided_anew(choice: &Choice) -> bool {
+    !choice.keeps_messages() || choice.is_one_message()
+}
+
+fn whole_messages(choice: &Choice, sender: &str, texts: &[String], is_marked: bool) -> u64 {
+    for (number, text) in texts.iter().enumerate() {
+        let whole = message(choice, sender, number as u64);
+        if *text != whole {
+            let is_last = number + 1 == texts.len();
+            // The kill may have left part of what ends a message.
+            let wire = frame_codec::testing::encode(&choice.framing, &[whole.clone().into_bytes()]).unwrap();
+            let is_part = whole.starts_with(text.as_str()) || wire.starts_with(text.as_bytes());
+            assert!(is_last && is_part, "{}: {text:?} instead of {whole:?}", choice.name);
+            assert!(is_marked, "{}: {text:?} passes for a whole message", choice.name);
+            return number as u64;
+        }
+    }
+    texts.len() as u64
+}
+
+/// Where the framing does not keep what a producer wrote apart.
+fn whole_in_bytes(choice: &Choice, sender: &str, mut rest: &str) -> u64 {
+    for number in 0.. {
+        let whole = message(choice, sender, number);
+        let Some(behind) = rest.strip_prefix(&whole) else {
+            assert!(whole.starts_with(rest), "{}: {rest:?} instead of {whole:?}", choice.name);
+            return number;
+        };
+        rest = behind;
+    }
+    unreachable!("the bytes end");
+}
+
+/// Each sender's messages have different lengths and contents, where the framing permits.
+fn message(choice: &Choice, sender: &str, number: u64) -> String {
+    if choice.name == "fixed" {
+        return format!("{sender}-{:06}", number % 1_000_000);
+    }
     format!("{sender}-{number}-{}", "x".repeat((number % 97) as usize))
 }
 
-/// How a framing can be written into a pipe of lines.
-fn in_kills() -> [&'static str; 5] {
-    ["lines", "lines-strict", "u32be", "syslog", "netstring"]
-}
-
-#[test]
-fn producers_that_are_killed_lose_nothing_that_they_had_written_whole() {
+/// Three producers that are killed one after the other, each at some moment while it writes.
+fn producers_are_killed(source: Source, choices: &[Choice]) {
     let mut dice = Dice::new();
-    let dir = tempfile::tempdir().unwrap();
-    for (round, framing) in in_kills().into_iter().cycle().take(10).enumerate() {
-        let path = dir.path().join(format!("{round}.sock"));
-        let mut receiver = Receiver::bound(&path, framing);
-        let producers: Vec<_> = (0..3).map(|number| producer(&path, framing, number)).collect();
+    for choice in choices {
+        let framing = choice.name;
+        let dir = tempfile::tempdir().unwrap();
+        let place = source.place(dir.path());
+        let mut receiver = Receiver::at(source, &place, framing);
+        let start = |number| Producer::start(source, &place, framing, number);
+        let mut producers: Vec<_> = (0..3).map(start).collect();
+        if choice.is_one_message() {
+            // Nothing is delivered before its end, and then a line that is longer than a pipe holds.
+            producers.iter_mut().for_each(|producer| producer.read_until(1 + dice.roll(3000)));
+        }
         let mut messages = 0;
-        for producer in producers {
-            messages += 1 + dice.roll(3000) as usize;
-            receiver.read_until(messages);
-            drop(producer);
+        let mut written = BTreeMap::new();
+        for (number, producer) in producers.into_iter().enumerate() {
+            if !choice.is_one_message() {
+                messages += 1 + dice.roll(if choice.keeps_messages() { 3000 } else { 3 }) as usize;
+                receiver.read_until(|receiver| receiver.count() >= messages);
+            }
+            written.insert(number.to_string(), producer.kill());
         }
         receiver.stop();
-        receiver.check(framing);
+        let delivered = receiver.check(choice);
+        for (sender, written) in &written {
+            let delivered = delivered.get(sender).copied().unwrap_or(0);
+            assert!(delivered >= *written, "{framing}, {source:?}: of {written} that {sender} wrote, {delivered}");
+        }
+        assert!(written.values().sum::<u64>() > 0, "{framing}, {source:?}: a producer has written");
         assert!(receiver.left.len() <= 3 && receiver.left.keys().all(|id| *id <= 3), "{:?}", receiver.left);
         for (producer, left) in &receiver.left {
             let delivered = receiver.messages.get(producer).map_or(0, Vec::len);
             assert!(left.starts_with(&format!("received {delivered} delivered {delivered} lost 0 ")), "{left}");
         }
-        assert!(!path.exists(), "the name is withdrawn");
+        if let Source::Path = source {
+            assert!(!place.exists(), "the name is withdrawn");
+        }
     }
+}
+
+#[test]
+fn producers_that_are_killed_lose_nothing_that_they_had_written_whole() {
+    producers_are_killed(Source::Path, &framings::all());
+}
+
+#[test]
+fn producers_that_are_killed_in_a_directory_lose_nothing_that_they_had_written_whole() {
+    producers_are_killed(Source::Directory, &framings::all());
 }
 
 #[test]
@@ -190,36 +321,65 @@ fn a_receiver_that_is_killed_has_written_out_the_beginning_and_the_next_takes_it
     let mut dice = Dice::new();
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("in.sock");
-    for framing in in_kills().into_iter().cycle().take(10) {
+    for choice in framings::all().iter().filter(|choice| !choice.is_one_message()) {
         // The stale socket of the one before is in the way.
-        let mut receiver = Receiver::bound(&path, framing);
-        let producers: Vec<_> = (0..3).map(|number| producer(&path, framing, number)).collect();
-        receiver.read_until(1 + dice.roll(5000) as usize);
+        let mut receiver = Receiver::at(Source::Path, &path, choice.name);
+        let producers: Vec<_> =
+            (0..3).map(|number| Producer::start(Source::Path, &path, choice.name, number)).collect();
+        let messages = 1 + dice.roll(if is_divided_anew(choice) { 5 } else { 5000 }) as usize;
+        receiver.read_until(|receiver| receiver.count() >= messages);
         receiver.role.0.kill().unwrap();
-        receiver.read_until(usize::MAX);
-        receiver.check(framing);
+        receiver.read_to_the_end();
+        receiver.check(choice);
         drop(producers);
         assert!(path.exists(), "a killed process leaves its name behind");
+    }
+}
+
+/// The producers keep their sockets, and each begins again with the next receiver.
+#[test]
+fn a_receiver_of_a_directory_that_is_killed_has_written_out_the_beginning_and_the_next_takes_its_place() {
+    let mut dice = Dice::new();
+    for name in ["lines", "u32be", "raw"] {
+        let dir = tempfile::tempdir().unwrap();
+        let choice = named(name);
+        let _producers: Vec<_> =
+            (0..3).map(|number| Producer::start(Source::Directory, dir.path(), name, number)).collect();
+        for _ in 0..3 {
+            let mut receiver = Receiver::at(Source::Directory, dir.path(), name);
+            let messages = 1 + dice.roll(if is_divided_anew(&choice) { 5 } else { 2000 }) as usize;
+            receiver.read_until(|receiver| receiver.messages.len() == 3 && receiver.count() >= messages);
+            receiver.role.0.kill().unwrap();
+            receiver.read_to_the_end();
+            let delivered = receiver.check(&choice);
+            assert_eq!(delivered.keys().collect::<Vec<_>>(), ["0", "1", "2"], "{name}: each receiver has all of them");
+        }
     }
 }
 
 #[test]
 fn every_framing_arrives_through_passed_sockets_although_two_have_one_name() {
     let dir = tempfile::tempdir().unwrap();
-    for choice in framings::all().into_iter().filter(|choice| choice.keeps_messages() && !choice.is_one_message()) {
+    for choice in framings::all() {
         let paths = ["first", "second"].map(|name| dir.path().join(format!("{}.{name}", choice.name)));
         let sockets = paths.each_ref().map(|path| UnixListener::bind(path).unwrap());
         let mut receiver = Receiver::activated(sockets, choice.name);
-        let texts: Vec<_> = (0..5).map(|number| format!("<{number}> text")).collect();
+        let count = if choice.is_one_message() { 1 } else { 5 };
+        let texts: Vec<_> = (0..count).map(|number| format!("<{number}> text")).collect();
         let payloads: Vec<_> = texts.iter().map(|text| text.clone().into_bytes()).collect();
         let wire = frame_codec::testing::encode(&choice.framing, &payloads).unwrap();
         for path in &paths {
-            std::os::unix::net::UnixStream::connect(path).unwrap().write_all(&wire).unwrap();
+            UnixStream::connect(path).unwrap().write_all(&wire).unwrap();
         }
-        receiver.read_until(2 * texts.len());
+        receiver.read_until(|receiver| receiver.left.len() == 2);
         receiver.stop();
         let messages = std::mem::take(&mut receiver.messages);
-        assert_eq!(messages.into_values().collect::<Vec<_>>(), [texts.clone(), texts], "{}", choice.name);
+        if choice.keeps_messages() {
+            assert_eq!(messages.into_values().collect::<Vec<_>>(), [texts.clone(), texts], "{}", choice.name);
+        } else {
+            let bytes: Vec<_> = messages.into_values().map(|pieces| pieces.concat()).collect();
+            assert_eq!(bytes, [texts.concat(), texts.concat()], "{}", choice.name);
+        }
         assert!(paths.iter().all(|path| path.exists()), "a passed socket keeps its name");
     }
 }
@@ -227,17 +387,38 @@ fn every_framing_arrives_through_passed_sockets_although_two_have_one_name() {
 #[test]
 #[ignore = "a role, played in a process of its own"]
 fn play_a_producer() {
-    let [path, framing, number] =
-        ["FUNNEL_PATH", "FUNNEL_FRAMING", "FUNNEL_NUMBER"].map(|name| std::env::var(name).unwrap());
-    let framing = named(&framing).framing;
-    let mut stream = std::os::unix::net::UnixStream::connect(path).unwrap();
+    let [framing, number] = ["FUNNEL_FRAMING", "FUNNEL_NUMBER"].map(|name| std::env::var(name).unwrap());
+    let choice = named(&framing);
+    if let Ok(path) = std::env::var("FUNNEL_PATH") {
+        write_numbered(UnixStream::connect(path).unwrap(), &choice, &number);
+        return;
+    }
+    let directory = PathBuf::from(std::env::var("FUNNEL_DIRECTORY").unwrap());
+    let listener = UnixListener::bind(directory.join(format!("{number}.sock"))).unwrap();
+    for stream in listener.incoming() {
+        write_numbered(stream.unwrap(), &choice, &number);
+    }
+}
+
+/// Writes messages until the receiver is gone, and says after each block how many there are.
+fn write_numbered(mut stream: UnixStream, choice: &Choice, sender: &str) {
+    let mut out = std::io::stdout().lock();
+    let mut bytes = 0;
     for block in 0.. {
-        let payloads: Vec<_> = (block * 50..(block + 1) * 50)
-            .map(|message_number| message(&number, message_number).into_bytes())
-            .collect();
-        let wire = frame_codec::testing::encode(&framing, &payloads).unwrap();
+        let payloads = (block * 50..(block + 1) * 50).map(|number| message(choice, sender, number).into_bytes());
+        let wire = if choice.is_one_message() {
+            payloads.collect::<Vec<_>>().concat()
+        } else {
+            frame_codec::testing::encode(&choice.framing, &payloads.collect::<Vec<_>>()).unwrap()
+        };
         if stream.write_all(&wire).is_err() {
             return;
+        }
+        // In one write, so that no part of a number passes for a number.
+        out.write_all(format!("written {}\n", (block + 1) * 50).as_bytes()).unwrap();
+        bytes += wire.len();
+        while choice.is_one_message() && bytes > ONE_MESSAGE {
+            std::thread::park();
         }
     }
 }
@@ -246,8 +427,13 @@ fn play_a_producer() {
 #[ignore = "a role, played in a process of its own"]
 async fn play_the_receiver() {
     let framing = named(&std::env::var("FUNNEL_FRAMING").unwrap()).framing;
-    let bind = std::env::var("FUNNEL_PATH").map_or_else(|_| Bind::systemd("in"), Bind::path);
-    let mut funnel = Funnel::builder(framing).listen(bind).start().await.unwrap();
+    let builder = Funnel::builder(framing);
+    let builder = match (std::env::var("FUNNEL_PATH"), std::env::var("FUNNEL_DIRECTORY")) {
+        (Ok(path), _) => builder.listen(Bind::path(path)),
+        (_, Ok(directory)) => builder.directory(directory),
+        _ => builder.listen(Bind::systemd("in")),
+    };
+    let mut funnel = builder.start().await.unwrap();
     let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()).unwrap();
     let mut out = std::io::stdout().lock();
     writeln!(out, "listening").unwrap();

@@ -5,6 +5,7 @@
 mod framings;
 mod kills;
 mod matrix;
+mod namespaces;
 mod property;
 mod rig;
 mod scenarios;

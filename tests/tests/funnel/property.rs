@@ -2,20 +2,26 @@
 //! the reports add up.
 //!
 //! What a producer sent is what the pure decoder makes of its bytes. Bytes are messages with some garbage in between, written
-//! in any pieces, at any pace; the end is a close, at any byte, or there is none before the funnel is shut down. The receiver
-//! takes everything, or stops early. `PROPTEST_RNG_SEED` replays a run.
+//! in any pieces, at any pace. The end is a close, at any byte, or half of one, or a reset before anything is written, or there
+//! is none before the funnel is shut down. A producer may come late, stop reading, lose its name while it writes, or lose it to
+//! one that comes later. The funnel has one source or two. The receiver takes everything, or stops early.
+//! `PROPTEST_RNG_SEED` replays a run.
+
+use std::collections::BTreeMap;
 
 use frame_codec::{Limits as FrameLimits, Oversize, testing};
 use mpsr_server::{Limits, Parting};
 use proptest::{prelude::*, sample::select, test_runner::TestCaseError};
 use tokio::{
     io::AsyncWriteExt as _,
+    net::{UnixListener, UnixStream},
+    sync::oneshot,
     task::{JoinSet, yield_now},
 };
 
 use crate::{
     framings::{self, Choice},
-    rig::{Everything, LONG, Rig, Source, soon},
+    rig::{Door, Everything, LONG, Rig, Source, Told, soon},
 };
 
 /// What one producer does.
@@ -30,24 +36,55 @@ struct Behaviour {
     pieces: Vec<usize>,
     /// How often others may run between two writes.
     pauses: usize,
-    /// Whether it closes before the funnel is shut down.
-    closes: bool,
+    end: End,
+    /// Whether it shuts its reading side down before it writes. The funnel sends nothing, so nothing changes.
+    stops_reading: bool,
+    /// Whether its name is removed once it is connected, if it has one.
+    vanishes: bool,
+    /// Which of the sources it uses.
+    source: usize,
+}
+
+/// What a producer does when it has written everything.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum End {
+    Close,
+    /// It shuts its writing side down, and stays.
+    HalfClose,
+    /// It stays until the funnel is shut down.
+    Stay,
+    /// It ends its socket before it accepts the funnel's connection. One that connects by itself closes.
+    Reset,
 }
 
 fn behaviour() -> impl Strategy<Value = Behaviour> {
     let garbage = prop_oneof![4 => Just(Vec::new()), 1 => testing::garbage()];
     let unwritten = prop_oneof![2 => Just(0_usize), 1 => 1..40_usize];
-    (testing::payloads(), garbage, unwritten, testing::cuts(), 0..4_usize, prop::bool::weighted(0.7)).prop_map(
-        |(payloads, garbage, unwritten, pieces, pauses, closes)| Behaviour {
+    let end = prop_oneof![
+        8 => Just(End::Close),
+        2 => Just(End::HalfClose),
+        4 => Just(End::Stay),
+        1 => Just(End::Reset),
+    ];
+    let bytes = (testing::payloads(), garbage, unwritten, testing::cuts());
+    let manners = (0..4_usize, end, prop::bool::weighted(0.2), prop::bool::weighted(0.2), 0..2_usize);
+    (bytes, manners).prop_map(
+        |((payloads, garbage, unwritten, pieces), (pauses, end, stops_reading, vanishes, source))| Behaviour {
             payloads,
             garbage,
             unwritten,
             pieces,
             pauses,
-            closes,
+            end,
+            stops_reading,
+            vanishes,
+            source,
         },
     )
 }
+
+/// What a producer keeps until the funnel has ended: its connection, and its socket.
+type Kept = (UnixStream, Option<UnixListener>);
 
 impl Behaviour {
     fn wire(&self, choice: &Choice) -> Vec<u8> {
@@ -60,6 +97,67 @@ impl Behaviour {
         wire.extend(&self.garbage);
         wire.truncate(wire.len().saturating_sub(self.unwritten));
         wire
+    }
+
+    /// Whether the funnel sees an end.
+    fn ends(&self) -> bool {
+        self.end != End::Stay
+    }
+
+    /// Gives what must stay until the funnel has ended.
+    async fn play(self, door: Door, wire: Vec<u8>, connected: oneshot::Sender<()>) -> std::io::Result<Option<Kept>> {
+        let name = match &door {
+            Door::Own(path, _) => Some(path.clone()),
+            Door::Theirs(_) => None,
+        };
+        if self.resets(name.is_some()) {
+            door.reset().await?;
+            return Ok(None);
+        }
+        let (stream, listener) = door.open().await?;
+        let _ = connected.send(());
+        if let Some(name) = name.filter(|_| self.vanishes) {
+            std::fs::remove_file(name)?;
+        }
+        Ok(self.write(stream, &wire).await.map(|stream| (stream, listener)))
+    }
+
+    fn resets(&self, has_name: bool) -> bool {
+        self.end == End::Reset && has_name
+    }
+
+    async fn write(&self, stream: UnixStream, wire: &[u8]) -> Option<UnixStream> {
+        let stream = stream.into_std().unwrap();
+        if self.stops_reading {
+            stream.shutdown(std::net::Shutdown::Read).unwrap();
+        }
+        let mut stream = UnixStream::from_std(stream).unwrap();
+        let mut rest = wire;
+        for piece in self.pieces.iter().cycle() {
+            if rest.is_empty() {
+                break;
+            }
+            // A thousand pieces are enough of one producer.
+            let piece = (*piece).max(wire.len() / 1000);
+            let (now, later) = rest.split_at(piece.min(rest.len()));
+            // The funnel hangs up on a producer that breaks the framing, and when it quits.
+            if stream.write_all(now).await.is_err() {
+                break;
+            }
+            rest = later;
+            for _ in 0..self.pauses {
+                yield_now().await;
+            }
+        }
+        match self.end {
+            End::Close | End::Reset => None,
+            End::Stay => Some(stream),
+            End::HalfClose => {
+                // Fails if the funnel has hung up.
+                let _ = stream.shutdown().await;
+                Some(stream)
+            }
+        }
     }
 }
 
@@ -75,7 +173,7 @@ impl Expected {
         let frame_limits = FrameLimits::default().with_max_frame(limits.max_frame).with_oversize(limits.oversize);
         let wire = behaviour.wire(choice);
         let mut reading = testing::read(&choice.framing, frame_limits, &wire, &[]);
-        if !behaviour.closes && choice.is_one_message() && reading.error.is_none() && reading.skipped.is_empty() {
+        if !behaviour.ends() && choice.is_one_message() && reading.error.is_none() && reading.skipped.is_empty() {
             // Its end never comes. A message that is shortened is there as soon as its beginning is.
             if reading.shortened == 0 {
                 reading.truncated += reading.frames.drain(..).map(|frame| frame.len()).sum::<usize>();
@@ -87,9 +185,13 @@ impl Expected {
 
 #[derive(Clone, Debug)]
 struct Case {
-    source: Source,
+    sources: Vec<Source>,
     choice: Choice,
     behaviours: Vec<Behaviour>,
+    /// How many of them come when the others have begun to write, one after the other, and after how many turns of the others.
+    late: (usize, usize),
+    /// Whether the first that is late takes the name of the first of all, where both have one.
+    replaces: bool,
     max_frame: usize,
     oversize: Oversize,
     inbox: usize,
@@ -98,57 +200,67 @@ struct Case {
 }
 
 fn case() -> impl Strategy<Value = Case> {
+    let sources = prop_oneof![
+        2 => select(&Source::ALL[..]).prop_map(|source| vec![source]),
+        1 => prop::sample::subsequence(Source::ALL.to_vec(), 2),
+    ];
+    let late = prop_oneof![1 => Just((0, 0)), 1 => (1..4_usize, 0..40_usize)];
     (
-        select(&Source::ALL[..]),
-        select(framings::all()),
-        prop::collection::vec(behaviour(), 1..6),
+        (sources, select(framings::all()), prop::collection::vec(behaviour(), 1..6)),
+        (late, any::<bool>()),
         prop_oneof![2 => Just(1_usize << 20), 1 => 1..200_usize],
         select(vec![Oversize::Disconnect, Oversize::Skip, Oversize::Shorten]),
         prop_oneof![Just(1_usize), Just(4096), Just(256 << 10)],
         prop_oneof![3 => Just(None), 1 => (0..30_usize).prop_map(Some)],
     )
-        .prop_map(|(source, choice, behaviours, max_frame, oversize, inbox, quits_after)| Case {
-            source,
-            choice,
-            behaviours,
-            max_frame,
-            oversize,
-            inbox,
-            quits_after,
+        .prop_map(|((sources, choice, behaviours), (late, replaces), max_frame, oversize, inbox, quits_after)| {
+            Case { sources, choice, behaviours, late, replaces, max_frame, oversize, inbox, quits_after }
         })
 }
 
 async fn play(case: Case) -> Result<(), TestCaseError> {
-    let Case { source, choice, behaviours, max_frame, oversize, inbox, quits_after } = case;
+    let Case { sources, choice, behaviours, late, replaces, max_frame, oversize, inbox, quits_after } = case;
     let mut limits = Limits::default();
     (limits.max_frame, limits.oversize, limits.per_connection_bytes) = (max_frame, oversize, inbox);
+    // Whoever vanishes is received from to its end, on a slow machine too.
+    limits.vanished_grace = LONG;
     let expected: Vec<_> = behaviours.iter().map(|behaviour| Expected::of(behaviour, &choice, &limits)).collect();
-    let mut rig = Rig::start(source, choice.framing.clone(), limits).await;
+    let mut rig = Rig::with(sources.clone(), choice.framing.clone(), limits).await;
+    let source = |behaviour: &Behaviour| sources[behaviour.source % sources.len()];
+    let early = behaviours.len().saturating_sub(late.0);
     let mut writing = JoinSet::new();
-    for (behaviour, expected) in behaviours.iter().zip(&expected) {
-        let mut stream = rig.producer().await;
-        let (Behaviour { pieces, pauses, closes, .. }, wire) = (behaviour.clone(), expected.wire.clone());
-        writing.spawn(async move {
-            let mut rest = &wire[..];
-            for piece in pieces.iter().cycle() {
-                if rest.is_empty() {
-                    break;
-                }
-                // A thousand pieces are enough of one producer.
-                let piece = (*piece).max(wire.len() / 1000);
-                let (now, later) = rest.split_at(piece.min(rest.len()));
-                // The funnel hangs up on a producer that breaks the framing, and when it quits.
-                if stream.write_all(now).await.is_err() {
-                    break;
-                }
-                rest = later;
-                for _ in 0..pauses {
-                    yield_now().await;
-                }
-            }
-            (!closes).then_some(stream)
+    let mut later = Vec::new();
+    for (number, (behaviour, expected)) in behaviours.iter().zip(&expected).enumerate() {
+        let source = source(behaviour);
+        // After an early quit, which of two with one name was told could not be said.
+        let replaces = replaces && number == early && number > 0 && quits_after.is_none();
+        let replaced = replaces.then_some(0).filter(|first| {
+            let [first, second] = [&behaviours[*first], behaviour].map(|behaviour| behaviour.source % sources.len());
+            first == second
         });
+        let door = rig.door(source, replaced);
+        let (behaviour, wire) = (behaviour.clone(), expected.wire.clone());
+        if number >= early {
+            later.push((behaviour, door, wire));
+            continue;
+        }
+        // One after the other, so that they join in this order.
+        let (connected, is_connected) = oneshot::channel();
+        writing.spawn(async move { vec![behaviour.play(door, wire, connected).await] });
+        let _ = soon("a connection", is_connected).await;
     }
+    writing.spawn(async move {
+        for _ in 0..late.1 {
+            yield_now().await;
+        }
+        let mut open = JoinSet::new();
+        for (behaviour, door, wire) in later {
+            let (connected, is_connected) = oneshot::channel();
+            open.spawn(behaviour.play(door, wire, connected));
+            let _ = is_connected.await;
+        }
+        open.join_all().await
+    });
     let mut told = Everything::default();
     let mut events = 0;
     let mut open = Vec::new();
@@ -158,14 +270,14 @@ async fn play(case: Case) -> Result<(), TestCaseError> {
         }
         tokio::select! {
             Some(ended) = writing.join_next() => {
-                open.push(ended.unwrap());
+                open.extend(ended.unwrap());
                 if open.len() == behaviours.len() {
                     rig.funnel.handle().shutdown(LONG);
                 }
             }
             event = soon("an event", rig.funnel.next()) => match event {
                 Some(event) => {
-                    told.note(event, source);
+                    told.note(event);
                     events += 1;
                 }
                 None => break soon("the report", rig.funnel.finished()).await,
@@ -173,45 +285,74 @@ async fn play(case: Case) -> Result<(), TestCaseError> {
         }
     };
     prop_assert_eq!(report.received.frames, report.delivered.frames + report.lost.frames, "{}", report);
+    prop_assert_eq!(report.received.bytes, report.delivered.bytes + report.lost.bytes, "{}", report);
     prop_assert_eq!(report.delivered.frames, told.messages() as u64, "{}", report);
-    let complete = quits_after.is_none() || told.left() == behaviours.len();
-    if complete {
+    let is_complete = quits_after.is_none() || told.left() == behaviours.len();
+    if is_complete {
         told.check(&report);
         prop_assert_eq!(report.lost.frames, 0, "{}", report);
-        prop_assert_eq!(told.in_order().len(), behaviours.len());
+        prop_assert_eq!(told.in_order().len(), behaviours.len(), "{:?}", told.trouble);
+        for ended in &open {
+            prop_assert!(ended.is_ok(), "{ended:?}");
+        }
     }
-    for (number, told) in told.in_order().into_iter().enumerate() {
-        // Those that did not join before the receiver quit are not among them, in the order of paths.
-        let Some(Expected { reading, .. }) = expected.get(number).filter(|_| complete || told.joined) else { break };
-        let Some(left) = told.left.as_ref() else {
-            if complete || matches!(source, Source::Path | Source::Abstract) {
-                check_prefix(&told.messages, reading, &choice)?;
-            }
+    // Nothing is counted that was not sent, whenever the receiver quits.
+    let sent: usize = expected.iter().flat_map(|expected| &expected.reading.frames).map(Vec::len).sum();
+    prop_assert!(report.received.bytes <= sent as u64, "{report}: {sent} bytes were sent");
+    prop_assert!(report.producers <= behaviours.len() as u64, "{report}");
+    // Those that are told are the first of their place.
+    let mut next: BTreeMap<String, usize> = BTreeMap::new();
+    for ((place, behaviour), expected) in rig.places.iter().zip(&behaviours).zip(&expected) {
+        let nth = next.entry(place.to_string()).or_default();
+        let told = told.at(place).get(*nth).copied();
+        *nth += 1;
+        let Some(told) = told else {
+            prop_assert!(!is_complete, "nothing was told of {place}");
             continue;
         };
-        if !complete {
-            continue;
-        }
-        if choice.keeps_messages() {
-            prop_assert_eq!(&told.messages, &reading.frames, "producer {}", number);
-        } else {
-            prop_assert_eq!(told.messages.concat(), reading.frames.concat(), "producer {}", number);
-        }
-        let missing: Vec<_> = reading.skipped.iter().map(|(behind, count)| (*behind, u64::from(*count))).collect();
-        prop_assert_eq!(&told.missing, &missing, "producer {}", number);
-        prop_assert_eq!(left.shortened, u64::from(reading.shortened), "producer {}", number);
-        match (&reading.error, &left.parting) {
-            (Some(_), Parting::Malformed(_)) => {}
-            // Only the end would have shown that the rest is too large.
-            (Some(_), Parting::Shutdown) if !behaviours[number].closes && left.truncated_bytes > 0 => {}
-            (None, Parting::Closed | Parting::Shutdown) => {
-                prop_assert_eq!(left.truncated_bytes, reading.truncated, "producer {}: {}", number, left);
-                prop_assert_eq!(left.unterminated, reading.unterminated, "producer {}: {}", number, left);
-            }
-            (error, _) => prop_assert!(false, "producer {number}: {left}, expected {error:?}"),
-        }
+        let has_name = matches!(source(behaviour), Source::Directory | Source::Members);
+        check(told, behaviour, expected, &choice, has_name)?;
     }
     drop(open);
+    Ok(())
+}
+
+/// Whether what was told of a producer is what it did.
+fn check(
+    told: &Told,
+    behaviour: &Behaviour,
+    Expected { reading, .. }: &Expected,
+    choice: &Choice,
+    has_name: bool,
+) -> Result<(), TestCaseError> {
+    prop_assert!(told.joined);
+    if behaviour.resets(has_name) {
+        prop_assert_eq!((told.messages.len(), &told.missing[..]), (0, &[][..]));
+        if let Some(left) = &told.left {
+            prop_assert_eq!(left.truncated_bytes, 0, "{}", left);
+            prop_assert!(matches!(left.parting, Parting::Failed(_)), "a reset is no orderly end: {left}");
+        }
+        return Ok(());
+    }
+    let Some(left) = &told.left else { return check_prefix(&told.messages, reading, choice) };
+    if choice.keeps_messages() {
+        prop_assert_eq!(&told.messages, &reading.frames, "{}", left);
+    } else {
+        prop_assert_eq!(told.messages.concat(), reading.frames.concat(), "{}", left);
+    }
+    let missing: Vec<_> = reading.skipped.iter().map(|(behind, count)| (*behind, u64::from(*count))).collect();
+    prop_assert_eq!(&told.missing, &missing, "{}", left);
+    prop_assert_eq!(left.shortened, u64::from(reading.shortened), "{}", left);
+    match (&reading.error, &left.parting) {
+        (Some(_), Parting::Malformed(_)) => {}
+        // Only the end would have shown that the rest is too large.
+        (Some(_), Parting::Shutdown) if !behaviour.ends() && left.truncated_bytes > 0 => {}
+        (None, Parting::Closed | Parting::Shutdown) => {
+            prop_assert_eq!(left.truncated_bytes, reading.truncated, "{}", left);
+            prop_assert_eq!(left.unterminated, reading.unterminated, "{}", left);
+        }
+        (error, _) => prop_assert!(false, "{left}, expected {error:?}"),
+    }
     Ok(())
 }
 

@@ -1,6 +1,6 @@
 //! Sockets that come and go, and funnels that are restarted.
 
-use frame_codec::{Delimited, LengthPrefixed};
+use frame_codec::{Delimited, LengthPrefixed, testing};
 use mpsr_server::{Event, Funnel, Limits, Parting};
 use tokio::{
     io::AsyncWriteExt as _,
@@ -9,27 +9,45 @@ use tokio::{
 };
 use uds_actor::{Actor, Bind, Connect};
 
-use crate::rig::{Everything, LONG, Rig, Source, soon};
+use crate::{
+    framings::{self, Choice},
+    rig::{Everything, LONG, Rig, Source, soon},
+};
 
 #[tokio::test]
 async fn sockets_that_come_and_go_under_the_same_names_deliver_everything_they_were_sent() {
+    churn(&framings::named("lines"), 12).await;
+}
+
+#[tokio::test]
+async fn in_every_framing_sockets_that_come_and_go_deliver_everything_they_were_sent() {
+    for choice in framings::all() {
+        churn(&choice, 2).await;
+    }
+}
+
+async fn churn(choice: &Choice, rounds: usize) {
     const NAMES: usize = 4;
-    const ROUNDS: usize = 12;
-    const LINES: usize = 50;
-    let mut rig = Rig::start(Source::Directory, std::sync::Arc::new(Delimited::lines()), Limits::default()).await;
+    // Eight bytes each, which is what the framing of fixed length carries.
+    let lines = if choice.is_one_message() { 1 } else { 50 };
+    let messages = move |name: usize, round: usize| -> Vec<Vec<u8>> {
+        (0..lines).map(|line| format!("{name} {round:02} {line:03}").into_bytes()).collect()
+    };
+    let mut rig = Rig::start(Source::Directory, choice.framing.clone(), Limits::default()).await;
     let mut serving = JoinSet::new();
     for name in 0..NAMES {
         let path = rig.dir.path().join(format!("{name}.sock"));
+        let framing = choice.framing.clone();
         serving.spawn(async move {
-            for round in 0..ROUNDS {
+            for round in 0..rounds {
                 let server = UnixListener::bind(&path).unwrap();
                 let (mut client, _) = soon("the funnel", server.accept()).await.unwrap();
                 // Some vanish while they are still sending, some when they are through.
                 if round % 2 == 0 {
                     std::fs::remove_file(&path).unwrap();
                 }
-                for line in 0..LINES {
-                    client.write_all(format!("{name} {round} {line}\n").as_bytes()).await.unwrap();
+                for message in messages(name, round) {
+                    client.write_all(&testing::encode(&framing, &[message]).unwrap()).await.unwrap();
                 }
                 drop(client);
                 if round % 2 == 1 {
@@ -39,18 +57,18 @@ async fn sockets_that_come_and_go_under_the_same_names_deliver_everything_they_w
         });
     }
     let mut told = Everything::default();
-    told.until_left(&mut rig, NAMES * ROUNDS).await;
+    told.until_left(&mut rig, NAMES * rounds).await;
     soon("the producers", serving.join_all()).await;
-    let mut seen = Vec::new();
-    for producer in told.in_order() {
-        let lines: Vec<_> = producer.messages.iter().map(|line| String::from_utf8_lossy(line).into_owned()).collect();
-        let (round, _) = lines[0].rsplit_once(' ').unwrap();
-        assert_eq!(lines, (0..LINES).map(|line| format!("{round} {line}")).collect::<Vec<_>>());
-        seen.push(round.to_owned());
+    let mut seen: Vec<_> = told.in_order().into_iter().map(|producer| producer.messages.concat()).collect();
+    let each = (0..NAMES).flat_map(|name| (0..rounds).map(move |round| (name, round)));
+    let sent: Vec<_> = each.map(|(name, round)| messages(name, round)).collect();
+    if choice.keeps_messages() {
+        let mut messages: Vec<_> = told.in_order().into_iter().map(|producer| producer.messages.clone()).collect();
+        messages.sort();
+        assert_eq!(messages, sent, "{}", choice.name);
     }
     seen.sort();
-    seen.dedup();
-    assert_eq!(seen.len(), NAMES * ROUNDS, "every generation is one producer");
+    assert_eq!(seen, sent.iter().map(|messages| messages.concat()).collect::<Vec<_>>(), "{}", choice.name);
     rig.funnel.handle().shutdown(LONG);
     let report = told.until_end(rig).await;
     told.check(&report);

@@ -20,7 +20,6 @@ everywhere![
     a_server_that_dies_is_stale_and_its_successor_is_added,
     a_server_there_at_the_start_is_ready_and_a_dead_one_is_stale,
     nobody_is_connected_to_whom_the_table_has,
-    a_server_that_listens_late_and_ends_with_a_chmod_is_ready,
     without_connecting_a_vanished_server_is_stale_all_the_same,
     who_is_not_to_be_asked_is_not,
     trap_06_each_condition_has_its_verdict,
@@ -166,20 +165,6 @@ async fn nobody_is_connected_to_whom_the_table_has(rig: Rig) {
     }
     let accepted = listener.accept();
     assert_eq!(accepted.unwrap_err().kind(), std::io::ErrorKind::WouldBlock);
-}
-
-async fn a_server_that_listens_late_and_ends_with_a_chmod_is_ready(rig: Rig) {
-    let server = rig.bind_only("a", SocketType::STREAM);
-    let mut mirror = Mirror::start(rig.judged()).await;
-    // Longer than a new socket is waited for.
-    tokio::time::sleep(Duration::from_millis(400)).await;
-    listen(&server, 1).unwrap();
-    // What a server does last is often this.
-    fs::set_permissions(rig.path("a"), fs::Permissions::from_mode(0o600)).unwrap();
-    if rig.is_polled() {
-        mirror.sync().await;
-    }
-    mirror.until("it is ready", |mirror| mirror.is_ready(&rig.path("a"))).await;
 }
 
 async fn without_connecting_a_vanished_server_is_stale_all_the_same(rig: Rig) {

@@ -132,6 +132,36 @@ fn role_on_an_overlay() {
     assert!(!path.exists());
 }
 
+/// On FUSE a socket has one file on each side, and the kernel knows the server by one of them.
+#[test]
+fn on_fuse_a_server_on_the_other_side_keeps_its_name() {
+    let place = Place::new();
+    let at = place.directory.path().display().to_string();
+    let mount = format!("test -c /dev/fuse && cd {at} && mkdir below m && bindfs below m");
+    run("-m", &mount, Some(place.directory.path()), "environments::role_beside_a_server_on_fuse");
+}
+
+#[test]
+#[ignore = "a role"]
+fn role_beside_a_server_on_fuse() {
+    let place = Place::new();
+    let [path, other] = ["m", "below"].map(|side| directory().join(side).join("x.sock"));
+    let server = StdListener::bind(&other).unwrap();
+    let before = inode(&other);
+    // Older than a file may be that is too young to be called stale.
+    let age = || other.metadata().unwrap().modified().unwrap().elapsed().unwrap_or_default();
+    while age() < std::time::Duration::from_millis(2_500) {
+        std::thread::sleep(std::time::Duration::from_millis(50));
+    }
+    let error = place.listen(Bind::path(&path)).unwrap_err();
+    assert!(matches!(&error, Error::ForeignFilesystem { path: named, .. } if *named == path), "{error}");
+    assert_eq!(inode(&other), before, "{error}");
+    // Its clients find it as before.
+    let _client = StdStream::connect(&other).unwrap();
+    server.accept().unwrap();
+    assert_eq!(fs::read_dir(directory().join("below")).unwrap().count(), 1, "nothing is left beside it");
+}
+
 /// What a crash between moving a socket aside and removing it leaves.
 #[test]
 fn what_is_aside_where_nothing_may_be_removed_blocks_no_start() {
@@ -414,6 +444,65 @@ fn role_as_overflow_uid() {
         match place.runtime.block_on(listener.next()).unwrap() {
             Accepted::Connection(_, peer) => say(format!("admitted {}", peer.uid())),
             Accepted::Rejected(Some(peer)) => say(format!("rejected {}", peer.uid())),
+            other => panic!("{other:?}"),
+        }
+        held = Some(listener);
+    }
+}
+
+/// The user is mapped here, and is not the peer's: only the group is in question.
+#[test]
+fn the_overflow_gid_alone_identifies_no_group() {
+    if !rustix::process::geteuid().is_root() {
+        return skipped("takes root, to give a directory another group and be a member of it");
+    }
+    let flags = ["-U", "--map-user=1000", "--map-group=1000"];
+    let is_allowed = Command::new("unshare").args(flags).arg("true").stderr(Stdio::null()).status();
+    if !is_allowed.is_ok_and(|status| status.success()) {
+        return skipped("no user namespace");
+    }
+    let public = public_directory();
+    let directory = public.path().join("s");
+    fs::create_dir(&directory).unwrap();
+    // The socket gets this group, which is 65534 inside, as that of every stranger is.
+    let group = as_somebody(|| rustix::process::getegid().as_raw());
+    std::os::unix::fs::chown(&directory, None, Some(group)).unwrap();
+    fs::set_permissions(&directory, fs::Permissions::from_mode(0o2755)).unwrap();
+    let path = directory.join("x.sock");
+    let mut command = Command::new("unshare");
+    command.args(flags).arg(std::env::current_exe().unwrap()).env(DIRECTORY, &directory);
+    let mut role = Actor::with(&mut command, "environments::role_with_the_overflow_gid");
+    for is_named in [false, true] {
+        assert_eq!(role.ask(if is_named { "named" } else { "default" }), "listening");
+        assert_eq!((path.metadata().unwrap().gid(), path.metadata().unwrap().mode() & 0o777), (group, 0o660));
+        let came = as_somebody(|| StdStream::connect(&path).unwrap());
+        assert_eq!(role.hear(), if is_named { "admitted 65534" } else { "rejected 65534" });
+        drop(came);
+        assert_eq!(role.ask("end"), "ended");
+    }
+    role.passes();
+}
+
+#[test]
+#[ignore = "a role"]
+fn role_with_the_overflow_gid() {
+    let place = Place::new();
+    let path = directory().join("x.sock");
+    assert_eq!(rustix::process::geteuid().as_raw(), 1000);
+    let mut held = None;
+    for line in std::io::stdin().lines().map_while(Result::ok) {
+        if line == "end" {
+            drop(held.take());
+            say("ended");
+            continue;
+        }
+        let bind = Bind::path(&path).mode(Mode::GROUP);
+        let bind = if line == "named" { bind.admit(Admit::own().gid(NOBODY)) } else { bind };
+        let mut listener = place.listen(bind).unwrap();
+        say("listening");
+        match place.runtime.block_on(listener.next()).unwrap() {
+            Accepted::Connection(_, peer) => say(format!("admitted {}", peer.gid())),
+            Accepted::Rejected(Some(peer)) => say(format!("rejected {}", peer.gid())),
             other => panic!("{other:?}"),
         }
         held = Some(listener);
