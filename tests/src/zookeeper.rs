@@ -261,8 +261,8 @@ impl ZooKeeper {
         Ok(answer)
     }
 
-    /// Kills the server as a power cut would, and waits until nobody listens at its port any more. What it has written
-    /// stays until this is dropped.
+    /// Kills the server as a power cut would, and waits until no process listens at its port any more. What it has
+    /// written stays until this is dropped.
     ///
     /// # Errors
     ///

@@ -145,7 +145,7 @@ mod tests {
 
     #[test]
     fn an_overrun_stops_children_in_other_groups_and_sessions_too() {
-        // The grandchild is a session leader whose parent is gone, and it ignores SIGTERM.
+        // The grandchild is a session leader without a parent, and it ignores SIGTERM.
         let script = "(setsid sh -c 'trap \"\" TERM; echo ready; while :; do sleep 1; done' &); exec sleep 600";
         // On a busy machine they may need more than a second to get this far.
         let mut limits = [1, 5, 25].map(Duration::from_secs).into_iter();

@@ -38,7 +38,7 @@ const CI_CASES: u32 = 128;
 /// Forced switches between threads that loom explores. Bugs of this kind need few.
 const PREEMPTIONS: u32 = 2;
 
-/// The crates whose code runs in the loom models.
+/// The crates with code that runs in the loom models.
 const LOOM_RUNS: &[&str] = &["loom", "generator", "bytes", "frame-codec", "uds-actor"];
 
 /// The compiler that sozu-command-lib requires.

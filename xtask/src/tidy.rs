@@ -4,12 +4,15 @@
 //! the rule works. The same rules run as a test of this package.
 
 mod arrows;
+mod circles;
 mod code;
 mod manifests;
 mod names;
+mod problem;
 mod purity;
 mod text;
 mod tree;
+mod unsafety;
 mod words;
 
 use std::process::ExitCode;
@@ -20,10 +23,8 @@ use crate::{
     console::{complain, say},
     workspace::Workspace,
 };
+use problem::Problem;
 use tree::Tree;
-
-/// A violation of a rule and its place: `crates/a/src/lib.rs:7: a tab`.
-type Problem = String;
 
 pub(crate) fn run(workspace: &Workspace, ratchet: bool) -> Result<ExitCode> {
     let tree = Tree::read(&workspace.root)?;
@@ -51,7 +52,9 @@ fn problems(workspace: &Workspace, tree: &Tree) -> Result<Vec<Problem>> {
     problems.extend(manifests::check(workspace, tree));
     problems.extend(arrows::check(&workspace.packages));
     problems.extend(words::check(tree)?);
+    problems.extend(circles::check(tree)?);
     problems.extend(purity::check_code(tree)?);
+    problems.extend(unsafety::check(tree)?);
     problems.extend(purity::check_builds(workspace)?);
     Ok(problems)
 }

@@ -15,7 +15,7 @@
 //!   after every 2nd, 3rd, … poll   ──×──×──●                 until no future lives long enough to be dropped
 //! ```
 //!
-//! Here is the classic mistake: a write whose offset lives in the future. It passes every ordinary test.
+//! Here is the classic mistake: a write that keeps its offset in the future. It passes every ordinary test.
 //!
 //! ```
 //! use std::future::poll_fn;

@@ -2,8 +2,8 @@
 //!
 //! `cargo bench -p frame-codec` prints medians of seven rounds. Compare rows of one run, not runs of different
 //! machines. If one thread does all the work, the time is CPU time, so that a busy machine disturbs it less. The socket
-//! section measures wall time and needs an idle machine. With a word after `--`, only the sections whose name contains
-//! it run.
+//! section measures wall time and needs an idle machine. With a word after `--`, only the sections with a name that
+//! contains it run.
 #![expect(clippy::print_stdout, reason = "a table is what it makes")]
 
 use std::{

@@ -199,9 +199,16 @@ impl Batch {
         self.get(index).map(Bytes::copy_from_slice)
     }
 
-    /// The batch without its first `count` frames.
-    #[cfg(feature = "io")]
-    pub(crate) fn without_first(mut self, count: usize) -> Self {
+    /// The frame at this position, sharing the block and keeping all of it alive.
+    #[must_use]
+    pub fn share_frame(&self, index: usize) -> Option<Bytes> {
+        self.frames.get(index).map(|span| self.block.slice(span.start as usize..span.end as usize))
+    }
+
+    /// The batch without its first `count` frames; empty if it has no more than that.
+    #[must_use]
+    pub fn without_first(mut self, count: usize) -> Self {
+        let count = count.min(self.frames.len());
         let gone = self.frames.drain(..count).map(|span| (span.end - span.start) as usize).sum::<usize>();
         self.byte_len -= gone;
         self
@@ -296,6 +303,18 @@ mod tests {
             (detached.byte_len(), detached.memory_len(), frame.as_deref()),
             (2, OVERHEAD + 2 + 2 * 8, Some(&b"ab"[..]))
         );
+    }
+
+    #[test]
+    fn what_is_left_of_a_batch_has_the_frames_behind_those_taken_away() {
+        let batch =
+            Batch::concat(["a", "bcd", "", "ef"].map(|text| Batch::single(Bytes::from_static(text.as_bytes()))));
+        let shared = batch.share_frame(1).unwrap();
+        assert!(batch.block.as_ptr_range().contains(&shared.as_ptr()), "the frame lies in the block");
+        assert_eq!((&shared[..], batch.share_frame(4)), (&b"bcd"[..], None));
+        let left = batch.clone().without_first(2);
+        assert_eq!((left.iter().collect::<Vec<_>>(), left.byte_len()), (vec![&b""[..], b"ef"], 2));
+        assert_eq!((batch.clone().without_first(4).len(), batch.without_first(9).byte_len()), (0, 0));
     }
 
     #[test]

@@ -34,7 +34,7 @@ const SLICES: usize = 64;
 pub struct FrameReader<R, F> {
     reader: R,
     decoder: Decoder<F>,
-    /// The batch whose frames [`next_frame`](Self::next_frame) returns one by one.
+    /// [`next_frame`](Self::next_frame) returns the frames of this batch one by one.
     current: Batch,
     given: usize,
     ended: bool,

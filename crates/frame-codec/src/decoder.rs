@@ -59,7 +59,7 @@ pub struct Decoder<F> {
     framing: F,
     limits: Limits,
     unread: BytesMut,
-    /// The size of the allocation whose free end is `unread`.
+    /// The size of the allocation; `unread` is its free end.
     block: usize,
     /// Whether no frame was taken from that allocation yet. Then `unread` is all of it and can grow in place.
     fresh: bool,
@@ -447,7 +447,7 @@ impl<F: Framing> Decoder<F> {
 
     /// Like [`finish`](Self::finish), for a stream that has not ended but that you stop reading. A rest that becomes a
     /// frame at a normal end becomes one here, too, because the peer may have written no more. The exception is a
-    /// framing whose frames [end only with the stream](Framing::ends_at_eof): that end has not come.
+    /// framing with frames that [end only with the stream](Framing::ends_at_eof): that end has not come.
     ///
     /// # Errors
     ///
@@ -462,7 +462,7 @@ impl<F: Framing> Decoder<F> {
     }
 
     /// Whether the end of the stream, and not a terminator, ended the last frame. The frame may be the beginning of a
-    /// longer one whose sender was interrupted.
+    /// longer one, if its sender was interrupted.
     #[must_use]
     pub const fn is_unterminated(&self) -> bool {
         self.is_unterminated

@@ -1,11 +1,11 @@
-//! What can be wrong with a frame, and whose fault it is.
+//! What can be wrong with a frame, and which side is at fault.
 
 use std::io;
 
 /// A frame that cannot be decoded or encoded.
 ///
-/// While decoding, every error is final. A stream whose framing is broken cannot be resumed, because the bytes that
-/// follow may be payload.
+/// While decoding, every error is final. A stream with broken framing cannot be resumed, because the bytes that follow
+/// may be payload.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {

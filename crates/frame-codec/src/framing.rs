@@ -46,7 +46,7 @@ pub trait Framing: fmt::Debug {
     /// Looks for the first frame in `unread`.
     ///
     /// `scanned` comes from the previous [`Scan::More`] for the same bytes, or is 0: that many bytes need not be
-    /// searched again. A frame whose payload is longer than `max_payload` is an error as soon as that is known.
+    /// searched again. A frame with a payload longer than `max_payload` is an error as soon as that is known.
     ///
     /// # Errors
     ///
@@ -90,7 +90,7 @@ pub trait Framing: fmt::Debug {
         Ok(Oversized::Unknown)
     }
 
-    /// Where a frame ends whose beginning was dropped, if [`oversized`](Self::oversized) returned
+    /// Where a frame ends after its beginning was dropped, if [`oversized`](Self::oversized) returned
     /// [`Open`](Oversized::Open). `rest` is a later part of its payload and what follows. Bytes that `More` reports as
     /// scanned are dropped.
     ///

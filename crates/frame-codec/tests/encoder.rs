@@ -159,7 +159,7 @@ proptest! {
         prop_assert!(pending(&encoder).is_empty() && !encoder.has_pending());
     }
 
-    /// Counted by the allocator, including sealed slabs whose front is gone and memory that `memory_len` does not know.
+    /// Counted by the allocator, including sealed slabs without their front and memory that `memory_len` does not know.
     #[test]
     fn memory_is_at_most_a_few_times_what_waited(
         framing in framings(), steps in steps(), rounds in 1_usize..8, is_ever_empty in any::<bool>(),

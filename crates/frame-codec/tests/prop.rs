@@ -59,7 +59,7 @@ fn any_framing() -> impl Strategy<Value = Arc<dyn Framing>> {
     ]
 }
 
-/// Messages of a protocol whose length field lies inside its header.
+/// Messages of a protocol with a length field inside its header.
 fn messages() -> impl Strategy<Value = (LengthPrefixed, Vec<Vec<u8>>)> {
     let orders = prop_oneof![Just(ByteOrder::BigEndian), Just(ByteOrder::LittleEndian)];
     let bodies = prop::collection::vec(prop::collection::vec(any::<u8>(), 0..200), 0..8);

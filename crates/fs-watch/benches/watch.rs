@@ -1,7 +1,7 @@
 //! How soon a socket is noticed, and what a burst, a resync and memory cost, compared with code written by hand.
 //!
 //! `cargo bench -p fs-watch` prints medians; contenders alternate, round by round, in new directories. Figures are for
-//! comparing rows of one run. With a word after `--` only the sections whose name contains it run.
+//! comparing rows of one run. With a word after `--` only the sections with that word in their names run.
 #![expect(clippy::print_stdout, reason = "a table is what it makes")]
 #![expect(clippy::unwrap_used, reason = "a bench may")]
 
@@ -165,7 +165,7 @@ fn ours(dir: PathBuf, heard: mpsc::Sender<Instant>, started: mpsc::Sender<()>) {
     });
 }
 
-// ---- burst: sockets whose events are not taken, and one scan that finds them all
+// ---- burst: many sockets while no event is taken, and one scan that finds them all
 
 fn burst() {
     let limit = getrlimit(Resource::Nofile);

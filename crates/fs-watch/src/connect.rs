@@ -1,4 +1,4 @@
-//! Connects to exactly the socket that was announced, even if another file has its name by now.
+//! Connects to exactly the socket that was listed, even if another file has its name by now.
 
 use std::os::unix::net::UnixStream;
 
@@ -42,7 +42,7 @@ pub fn connect_at(socket: &Socket) -> Result<UnixStream, ConnectError> {
     connect_at_owned_by(socket, Owner::Trusted)
 }
 
-/// Like [`connect_at`], for a socket whose file has another owner.
+/// Like [`connect_at`], for a socket file with another owner.
 ///
 /// # Errors
 ///

@@ -1,13 +1,14 @@
-//! Housekeeping of a directory of sockets: whose it is, who is in it, and what nobody needs any more.
+//! Housekeeping of a directory of sockets: who manages it, which processes use its sockets, and which sockets are
+//! stale.
 //!
-//! | question | |
+//! | to | use |
 //! |---|---|
-//! | Am I the only manager of this directory? | [`Lock`] |
-//! | Which processes listen on what in there? | [`survey`], [`Inspection`] |
-//! | Which sockets and lock files are left over? Remove them | [`Sweep`] |
+//! | be the only manager of a directory | [`Lock`] |
+//! | find out which processes have which sockets | [`survey`], [`Inspection`] |
+//! | remove stale sockets and unused lock files | [`Sweep`] |
 //!
-//! None of this needs a [`Watcher`](crate::Watcher), and all of it blocks for as long as the filesystem and `/proc` take:
-//! in a runtime, use its threads for blocking work.
+//! None of this needs a [`Watcher`](crate::Watcher), and all of it blocks for as long as the filesystem and `/proc`
+//! take. In a runtime, use its threads for blocking work.
 
 use std::ffi::{OsStr, OsString};
 use std::io;
@@ -35,7 +36,7 @@ pub use processes::Process;
 pub use survey::{Cost, Found, Inspection, PassedOver, Survey, survey};
 pub use sweep::{Doubt, Fate, Finding, Kept, LockFate, LockFinding, Sweep, Swept};
 
-/// A directory to look after, held open.
+/// A directory to manage, held open.
 #[derive(Debug)]
 struct Handle(Directory);
 
@@ -74,7 +75,7 @@ impl Handle {
         Filesystem::of_file(self).hides_servers()
     }
 
-    /// The names of all sockets in it that are admitted, and what `lstat` says of them, in the order of the names.
+    /// The names of all admitted sockets in it and what `lstat` returned for them, ordered by name.
     fn sockets(&self, admits: impl Fn(&OsStr) -> bool) -> Result<Vec<(OsString, Facts)>, Error> {
         let mut sockets = Vec::new();
         for entry in Dir::read_from(self).map_err(|errno| self.unreadable(errno))? {
@@ -95,7 +96,7 @@ impl Handle {
         Ok(sockets)
     }
 
-    /// A way to `name` that is short enough for a socket's address, whatever the directory's path.
+    /// A path to `name` that is short enough for a socket's address, whatever the directory's path.
     fn short_path_of(&self, name: &OsStr) -> PathBuf {
         Path::new("/proc/self/fd").join(self.as_fd().as_raw_fd().to_string()).join(name)
     }

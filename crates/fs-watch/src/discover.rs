@@ -15,9 +15,9 @@ use crate::watcher::Watcher;
 
 /// A `tower::discover::Discover`: from [`Watcher::into_discover`].
 ///
-/// A stream of `Change::Insert` for each socket whose server [listens](crate::Event::Ready), and of `Change::Remove`
-/// when the socket or its server is gone. The key is the [`SocketId`], so no key is ever reused, and the `Remove` of a
-/// socket comes before the `Insert` of the one that replaced it.
+/// A stream of `Change::Insert` for each socket with a server that [listens](crate::Event::Ready), and of
+/// `Change::Remove` when the socket or its server is gone. The key is the [`SocketId`], so no key is ever reused, and
+/// the `Remove` of a socket comes before the `Insert` of the one that replaced it.
 ///
 /// It ends, after an [`Error::Stopped`], only if the watching thread has ended by itself (see [`Watcher::next`]). The
 /// watcher's reports of trouble are not passed on: endpoints that cannot be seen for a while stay. Dropping it stops

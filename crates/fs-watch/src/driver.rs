@@ -177,7 +177,7 @@ impl Driver {
         }
     }
 
-    /// A periodic scan of a directory whose change time proves that nothing has come or gone since the last one.
+    /// A periodic scan of a directory, if its change time proves that nothing has come or gone since the last one.
     /// Listing it would show the same, and opening it would wake every process that watches it, including ours.
     fn glance(&mut self, asked: bool) -> Option<Trouble> {
         let began = Instant::now();

@@ -160,7 +160,7 @@ pub(crate) fn look_at(dir: &Path, name: &OsStr) -> Sighting {
     }
 }
 
-/// The same for a path that is too long for a system call, in a directory whose own path is not.
+/// The same for a path that is too long for a system call, in a directory with a path that is not.
 fn look_in(dir: &Path, name: &OsStr) -> io::Result<Sighting> {
     let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
     let directory = rustix::fs::open(dir, flags, Mode::empty())?;

@@ -3,7 +3,7 @@
 /// What to do if the directory does not exist when watching starts.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Missing {
-    /// Fail to start, with [`Error::Missing`].
+    /// Fail to start, with [`Error::Missing`](crate::Error::Missing).
     #[default]
     Refuse,
     /// Start, report that the directory is [missing](crate::Why::Missing), and wait until it is created.

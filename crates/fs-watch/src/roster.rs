@@ -248,7 +248,8 @@ impl Roster {
         }
     }
 
-    /// The next name whose absence from a complete listing must be confirmed. An unanswered doubt removes nothing.
+    /// The next name that a complete listing lacks and that a lookup must confirm as absent. An unanswered doubt
+    /// removes nothing.
     pub fn poll_doubt(&mut self) -> Option<OsString> {
         self.doubts.pop_front()
     }

@@ -227,7 +227,7 @@ impl Builder {
         self
     }
 
-    /// Whether to report sockets whose names begin with a dot. By default they are not reported.
+    /// Whether to report sockets with names that begin with a dot. By default they are not reported.
     pub fn dot_files(mut self, dot_files: DotFiles) -> Self {
         self.dot_files = dot_files;
         self

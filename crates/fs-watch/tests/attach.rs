@@ -27,7 +27,7 @@ async fn bounded(test: impl Future<Output = ()>) {
 #[derive(Clone, Default)]
 struct Census {
     live: Arc<Mutex<HashMap<PathBuf, usize>>>,
-    /// The inode of the socket whose handler was started last.
+    /// The inode of the socket for which the last handler was started.
     served: Arc<AtomicU64>,
     runs: Arc<AtomicUsize>,
 }

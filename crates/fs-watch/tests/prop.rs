@@ -25,7 +25,7 @@ const NAMES: u8 = 6;
 #[derive(Clone, Debug)]
 enum Step {
     Bind(u8),
-    /// A new socket whose inode number is one that was used before.
+    /// A new socket with an inode number that was used before.
     Rebind(u8),
     Unlink(u8),
     Rename(u8, u8),
@@ -35,19 +35,19 @@ enum Step {
     /// A regular file takes the name.
     WriteFile(u8),
     DeleteDirectory,
-    /// A pass that is complete but misses the names whose bits are set.
+    /// A pass that is complete but misses the names with these bits.
     List {
         missed: u8,
     },
-    /// A pass that breaks off before the names whose bits are set.
+    /// A pass that breaks off before the names with these bits.
     ListBrokenOff {
         unseen: u8,
     },
-    /// A pass whose doubts are not answered.
+    /// A pass after which the doubts are not answered.
     ListAndForget {
         missed: u8,
     },
-    /// A pass whose doubts cannot be answered.
+    /// A pass after which the doubts cannot be answered.
     ListAndFail {
         missed: u8,
     },

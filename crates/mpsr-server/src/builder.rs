@@ -17,6 +17,7 @@ use crate::{
     admission::Admission,
     connections::Connections,
     members::{self, Policy},
+    message::Current,
     site::Site,
     stop::Stop,
 };
@@ -159,6 +160,7 @@ impl<F: Framing + Clone + Send + Sync + 'static> Builder<F> {
             listening,
             arrivals: Some(received),
             connections: Connections::new(),
+            current: Current::default(),
             told_arrival: false,
             sources,
             admission: Arc::clone(&admission),

@@ -1,18 +1,18 @@
-//! What can go wrong with where messages come from.
+//! What can go wrong with the sources of messages.
 
-/// A source of producers that cannot be had, or not any longer.
+/// A source of producers that does not work, or no longer works.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// A listener could not be bound, or broke; or a socket in a directory could not be reached.
+    /// A listener could not be bound, or broke; or a socket in a directory cannot be connected to.
     #[error(transparent)]
     Socket(uds_actor::Error),
     /// A directory cannot be watched.
     #[cfg(feature = "dir")]
     #[error(transparent)]
     Watch(fs_watch::Error),
-    /// A connection cannot be accepted for want of descriptors or memory. It waits, and accepting goes on after a pause.
-    /// Told once for each shortage.
+    /// A connection cannot be accepted for want of descriptors or memory. It waits, and the listener tries again after a pause.
+    /// Reported once for each shortage.
     #[error("cannot accept on {address} for now")]
     Shortage {
         /// The listener.
@@ -38,13 +38,13 @@ pub enum Error {
         /// What is missing, and what that means.
         why: String,
     },
-    /// There is nowhere for messages to come from.
+    /// The builder has no listener, directory or stream of members.
     #[error("a funnel needs at least one listener or directory")]
     NoSource,
-    /// What is there may not be known at the moment; connections that exist are not touched.
+    /// The list of sockets may be out of date for now. Existing connections are not affected.
     #[error("cannot see who is there: {why}")]
     Degraded {
-        /// The watcher's word for it.
+        /// What the watcher said.
         why: String,
     },
 }

@@ -1,4 +1,4 @@
-//! What a funnel has to say.
+//! What a funnel returns.
 
 use std::{fmt, path::PathBuf, sync::Arc};
 
@@ -15,7 +15,7 @@ pub struct Delivery {
 }
 
 impl Delivery {
-    /// Who sent them.
+    /// Their producer.
     #[must_use]
     pub const fn producer(&self) -> &Arc<Producer> {
         &self.producer
@@ -52,7 +52,7 @@ impl IntoIterator for Delivery {
     }
 }
 
-/// What [`Funnel::next`](crate::Funnel::next) tells.
+/// What [`Funnel::next`](crate::Funnel::next) returns.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Event {
@@ -63,34 +63,35 @@ pub enum Event {
     /// Messages of a producer are missing here: they were larger than the limit and left out
     /// ([`Oversize::Skip`](frame_codec::Oversize::Skip)). Its next delivery is what it sent behind them.
     Missing {
-        /// Whose.
+        /// Their producer.
         producer: Arc<Producer>,
         /// How many messages, at least 1.
         count: u64,
     },
     /// A producer's connection has ended. Comes after its last delivery.
     Left(ProducerReport),
-    /// Everybody who was in this place at the start has been found.
+    /// Every socket that was in this place at the start has been found.
     Synced(Place),
-    /// A peer that is not admitted: its connection was closed, nothing of it was received. Told at once for every one.
+    /// A peer that is not admitted. Its connection was closed, and nothing was received from it. There is one event for each
+    /// such peer, at once.
     Rejected {
         /// The listener that it connected to, or its socket that the funnel connected to.
         place: Place,
-        /// Its identity; `None` if the kernel does not tell.
+        /// Its identity; `None` if the kernel does not provide it.
         peer: Option<Peer>,
     },
-    /// The user of a peer has as many connections as [`Limits::per_uid`](crate::Limits::per_uid) allows: this one was closed,
-    /// nothing of it was received.
+    /// The user of a peer has as many connections as [`Limits::per_uid`](crate::Limits::per_uid) allows. This one was closed,
+    /// and nothing was received from it.
     OverLimit {
         /// The listener.
         place: Place,
         /// The peer's identity.
         peer: Peer,
     },
-    /// Connections of admitted peers that were waiting when a listener ended were closed, and nothing of them was received:
+    /// Connections of admitted peers were waiting when a listener ended. They were closed, and nothing was received from them:
     /// time ran out in a shutdown, or the funnel had as many producers as
-    /// [`Limits::admissions`](crate::Limits::admissions) allows. A connection that hung up without having sent anything is
-    /// not counted. Told once for each listener, if at all.
+    /// [`Limits::admissions`](crate::Limits::admissions) allows. A connection that hung up without sending anything is not
+    /// counted. There is at most one such event for each listener.
     Unread {
         /// The listener.
         place: Place,

@@ -14,8 +14,8 @@ use tokio_util::sync::{DropGuard, WaitForCancellationFutureOwned};
 use uds_actor::{Address, Count};
 
 use crate::{
-    Delivery, Event, Handle, ProducerId, Report, admission::Admission, connections::Connections, report::Asked,
-    site::Arrival, stop::Stop,
+    Delivery, Event, Handle, Message, ProducerId, Report, admission::Admission, connections::Connections,
+    message::Current, report::Asked, site::Arrival, stop::Stop,
 };
 
 /// Receives from many producers.
@@ -32,6 +32,8 @@ pub struct Funnel {
     /// `None` once every source has ended.
     pub(crate) arrivals: Option<mpsc::Receiver<Arrival>>,
     pub(crate) connections: Connections,
+    /// What `recv_message` takes from.
+    pub(crate) current: Current,
     /// Whether an arrival was told last, so that deliveries come next if there are any.
     pub(crate) told_arrival: bool,
     pub(crate) sources: JoinSet<()>,
@@ -62,6 +64,50 @@ impl Funnel {
         }
     }
 
+    /// Waits for the next message and lends it; `None` as for [`recv`](Self::recv).
+    ///
+    /// For code that decides after each message: it needs one loop, where batches need two. You may mix this with
+    /// [`recv`](Self::recv) and [`next`](Self::next), which first return the rest of the batch that a message was taken from.
+    /// Messages that are not taken before [`finished`](Self::finished) are lost, and reported as lost.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use mpsr_server::{Bind, Connect, Delimited, Funnel};
+    /// # use tokio::io::AsyncWriteExt as _;
+    ///
+    /// # let directory = tempfile::tempdir()?;
+    /// # let path = directory.path().join("in.sock");
+    /// let mut funnel = Funnel::builder(Delimited::lines()).listen(Bind::path(&path)).start().await?;
+    /// # let mut client = Connect::path(&path).connect().await?;
+    /// # client.write_all(b"add 2\nquit\nadd 3\n").await?;
+    /// let mut added = 0;
+    /// while let Some(message) = funnel.recv_message().await {
+    ///     match message.payload() {
+    ///         b"quit" => break,
+    ///         _ => added += 1,
+    ///     }
+    /// }
+    /// assert_eq!(added, 1);
+    /// let report = funnel.finished().await;
+    /// assert_eq!((report.delivered.frames, report.lost.frames), (2, 1));
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Cancel safety
+    ///
+    /// Cancel safe: a dropped future has taken no message.
+    pub async fn recv_message(&mut self) -> Option<Message<'_>> {
+        while self.current.is_empty() {
+            // Its memory is free before more is waited for.
+            self.current = Current::default();
+            let delivery = self.recv().await?;
+            self.current = Current::new(delivery);
+        }
+        self.current.next()
+    }
+
     /// The same with everything else that happens: who joins, who leaves with which report, what is missing or rejected, and trouble.
     ///
     /// # Cancel safety
@@ -72,6 +118,9 @@ impl Funnel {
     }
 
     fn poll_event(&mut self, cx: &mut Context<'_>) -> Poll<Option<Event>> {
+        if let Some(rest) = self.current.take_rest() {
+            return Poll::Ready(Some(Event::Delivery(rest)));
+        }
         if let Some(stopping) = &mut self.stopping
             && stopping.as_mut().poll(cx).is_ready()
         {
@@ -157,6 +206,10 @@ impl Funnel {
     /// connections end where they stand.
     pub async fn finished(mut self) -> Report {
         self.stop.ask(Duration::ZERO);
+        if let Some((producer, left)) = self.current.left() {
+            self.mark_lost(producer, left);
+        }
+        self.current = Current::default();
         if let Some(mut arrivals) = self.arrivals.take() {
             arrivals.close();
             while let Some(arrival) = arrivals.recv().await {

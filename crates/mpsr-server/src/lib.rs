@@ -16,18 +16,15 @@
 //! # #[tokio::main(flavor = "current_thread")]
 //! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! # use std::time::Duration;
-//! use frame_codec::Delimited;
-//! use mpsr_server::Funnel;
-//! use uds_actor::{Actor, Bind, Connect};
+//! use mpsr_server::{Bind, Connect, Delimited, Funnel};
 //!
 //! let directory = tempfile::tempdir()?;
 //! let path = directory.path().join("in.sock");
 //! let mut funnel = Funnel::builder(Delimited::lines()).listen(Bind::path(&path)).start().await?;
 //!
-//! let stream = Connect::path(&path).connect().await?;
-//! let (sender, _receiver, _control) = Actor::new(stream, Delimited::lines()).spawn();
-//! sender.send(b"hello").await?;
-//! sender.finish().await?;
+//! # use tokio::io::AsyncWriteExt as _;
+//! let mut producer = Connect::path(&path).connect().await?;
+//! producer.write_all(b"hello\n").await?;
 //!
 //! let delivery = funnel.recv().await.expect("a producer sent something");
 //! assert_eq!(delivery.batch().get(0), Some(&b"hello"[..]));
@@ -74,6 +71,7 @@ mod funnel;
 mod limits;
 mod members;
 mod membership;
+mod message;
 mod producer;
 mod report;
 mod schedule;
@@ -87,7 +85,15 @@ pub use crate::{
     funnel::Funnel,
     limits::Limits,
     membership::{Endpoint, Membership},
+    message::Message,
     producer::{Producer, ProducerId, Via},
     report::{Parting, ProducerReport, Report},
     stop::Handle,
 };
+#[doc(inline)]
+pub use frame_codec::{
+    Batch, ByteOrder, Delimited, Fixed, Framing, LengthPrefixed, Netstring, OctetCount, Oversize, Raw, Syslog,
+    Unterminated, UntilEof, Varint, Whole,
+};
+#[doc(inline)]
+pub use uds_actor::{Address, Admit, Bind, Connect, Count, Mode, NameLoss, Peer};

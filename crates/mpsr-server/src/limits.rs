@@ -12,11 +12,11 @@ use frame_codec::Oversize;
 pub struct Limits {
     /// The largest message, in bytes. At the limit: as [`oversize`](Self::oversize) says.
     pub max_frame: usize,
-    /// What becomes of a message over the limit: its connection ends as malformed (the default), or the message is left out,
-    /// which the funnel [tells](crate::Event::Missing), or shortened. Both are counted in the report.
+    /// What to do with a message over the limit: end its connection as malformed (the default), leave the message out
+    /// ([`Event::Missing`](crate::Event::Missing)), or shorten it. The report counts both.
     pub oversize: Oversize,
     /// Memory of messages of one connection that were read and not yet dropped, in bytes. At the limit: its socket is not
-    /// read, and the kernel holds the producer back.
+    /// read, and the kernel makes the producer wait.
     pub per_connection_bytes: usize,
     /// Connections at one time. At the limit: each listener accepts one more and does not read from it, further ones wait in
     /// the kernel's accept queue, sockets in directories are not connected to, and each comes in as another leaves.

@@ -1,4 +1,4 @@
-//! Producers that offer a socket: we connect to each that joins and release each that leaves.
+//! Producers that offer a socket. The funnel connects to each socket that appears, and ends the connection when it vanishes.
 
 use std::{
     collections::{HashMap, hash_map::Entry},

@@ -17,9 +17,9 @@ pub enum Membership<A> {
     Joined(A),
     /// It is gone.
     Left(A),
-    /// Everybody who was there at the start has been announced; or, after `Degraded`, the picture is whole again.
+    /// Every member that was there at the start has been announced; or, after `Degraded`, the list is complete again.
     Synced,
-    /// The picture may be out of date, and why. Nobody is taken for gone because of it.
+    /// The list may be out of date, and why. No member counts as gone because of it.
     Degraded(String),
 }
 

@@ -185,7 +185,7 @@ mod tests {
     }
 
     #[test]
-    fn a_debt_outlives_a_pause_and_keeps_nobody_waiting_when_there_is_nobody_else() {
+    fn a_debt_outlives_a_pause_and_delays_no_producer_that_is_alone() {
         let mut play = Play::new(vec![vec![16 * QUANTUM], vec![QUANTUM; 100]]);
         assert_eq!(play.take(), Some((0, 16 * QUANTUM)));
         // Nothing is left, then something comes again: the debt is still there.
@@ -238,7 +238,7 @@ mod tests {
                     prop_assert!(wait[producer] <= QUANTUM + largest, "{} bytes of one producer", wait[producer]);
                 }
             }
-            prop_assert_eq!(taken, sent, "nobody starves");
+            prop_assert_eq!(taken, sent, "a producer starves");
             prop_assert!(play.schedule.rotation.len() <= count);
         }
     }

@@ -39,6 +39,8 @@ impl<F: Framing + Clone + Send + 'static> Site<F> {
     /// it is full or gone.
     pub(crate) async fn in_time<T>(&self, future: impl Future<Output = T>) -> Option<T> {
         tokio::select! {
+            // When time runs out, connections end and their slots come back: no other is let in then.
+            biased;
             () = self.stop.is_over() => None,
             () = self.arrivals.closed() => None,
             () = self.admission.full() => None,

@@ -8,7 +8,7 @@ use std::{
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::{CancellationToken, DropGuard, WaitForCancellationFutureOwned};
 
-/// Asked for once, heard by everybody who belongs to the funnel.
+/// A request to stop, made once and seen by every task of the funnel.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Stop {
     token: CancellationToken,
@@ -18,12 +18,12 @@ pub(crate) struct Stop {
 
 impl Stop {
     pub(crate) fn ask(&self, within: Duration) {
-        // The first word counts.
+        // The first request counts.
         let _ = self.deadline.set(Instant::now().checked_add(within));
         self.token.cancel();
     }
 
-    /// The time that is left; none if nobody asked, because then the funnel was dropped.
+    /// The time that is left. None if no stop was asked for, because then the funnel was dropped.
     pub(crate) fn left(&self) -> Duration {
         match self.deadline.get() {
             Some(Some(deadline)) => deadline.saturating_duration_since(Instant::now()),
@@ -35,7 +35,11 @@ impl Stop {
     /// Waits until a stop was asked for and time has run out.
     pub(crate) async fn is_over(&self) {
         self.asked().await;
-        sleep(self.left()).await;
+        let left = self.left();
+        // A timer would take up to a millisecond more.
+        if !left.is_zero() {
+            sleep(left).await;
+        }
     }
 
     pub(crate) async fn asked(&self) {

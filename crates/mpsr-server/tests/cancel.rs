@@ -31,15 +31,17 @@ async fn produce(path: &Path) {
 }
 
 fn note(received: &mut Received, delivery: &Delivery) {
-    for message in delivery {
-        let text = String::from_utf8_lossy(message);
-        let (producer, message) = text.split_once(':').expect("a message says who sent it");
-        received.entry(producer.into()).or_default().push(message.into());
-    }
+    delivery.into_iter().for_each(|message| note_message(received, message));
 }
 
-/// Runs a funnel with its producers; `take` takes one delivery, or `None` at the end.
-fn check(take: impl AsyncFn(&Drops, &mut Funnel) -> Option<Delivery>) {
+fn note_message(received: &mut Received, message: &[u8]) {
+    let text = String::from_utf8_lossy(message);
+    let (producer, message) = text.split_once(':').expect("a message says who sent it");
+    received.entry(producer.into()).or_default().push(message.into());
+}
+
+/// Runs a funnel with its producers; `take` takes messages and notes them, and returns `false` at the end.
+fn check(take: impl AsyncFn(&Drops, &mut Funnel, &mut Received) -> bool) {
     let survey = Check::new().run_in_tokio(HANG, async |drops: Drops| {
         let directory = tempfile::tempdir().expect("a directory");
         let path = directory.path().join("in.sock");
@@ -51,9 +53,7 @@ fn check(take: impl AsyncFn(&Drops, &mut Funnel) -> Option<Delivery>) {
             handle.shutdown(HANG);
         });
         let mut received = Received::new();
-        while let Some(delivery) = take(&drops, &mut funnel).await {
-            note(&mut received, &delivery);
-        }
+        while take(&drops, &mut funnel, &mut received).await {}
         producing.await.expect("no panic");
         let Report { producers, delivered, lost, .. } = funnel.finished().await;
         (received, producers, delivered.frames, lost.frames)
@@ -66,16 +66,37 @@ fn check(take: impl AsyncFn(&Drops, &mut Funnel) -> Option<Delivery>) {
 
 #[test]
 fn recv_takes_messages_only_when_it_gives_them() {
-    check(async |drops, funnel| drops.drive(async || funnel.recv().await).await);
+    check(async |drops, funnel, received| match drops.drive(async || funnel.recv().await).await {
+        Some(delivery) => {
+            note(received, &delivery);
+            true
+        }
+        None => false,
+    });
 }
 
 #[test]
 fn next_takes_events_only_when_it_gives_them() {
-    check(async |drops, funnel| {
-        loop {
-            if let Event::Delivery(delivery) = drops.drive(async || funnel.next().await).await? {
-                return Some(delivery);
+    check(async |drops, funnel, received| match drops.drive(async || funnel.next().await).await {
+        Some(Event::Delivery(delivery)) => {
+            note(received, &delivery);
+            true
+        }
+        Some(_) => true,
+        None => false,
+    });
+}
+
+#[test]
+fn recv_message_takes_a_message_only_when_it_gives_it() {
+    check(async |drops, funnel, received| {
+        let next = async || funnel.recv_message().await.map(|message| message.payload().to_vec());
+        match drops.drive(next).await {
+            Some(message) => {
+                note_message(received, &message);
+                true
             }
+            None => false,
         }
     });
 }

@@ -13,12 +13,12 @@ const SLACK: usize = 3;
 
 /// Raises the limit as far as it may be raised, and returns for how many connections it suffices, at least one.
 ///
-/// Whoever comes when that many are there waits in the accept queue, where nothing is lost; without descriptors to accept
-/// with, connections would have to be closed in the end.
+/// Further connections wait in the accept queue, where nothing is lost. Without descriptors to accept with, connections would
+/// have to be closed in the end.
 pub(crate) fn connections(sockets: usize, directories: usize) -> usize {
     let limit = getrlimit(Resource::Nofile);
     let raised = rustix::process::Rlimit { current: limit.maximum, ..limit };
-    // Raising it to the maximum is everybody's right, but a sandbox may know better.
+    // Every process may raise it to the maximum, unless a sandbox forbids it.
     let limit = if setrlimit(Resource::Nofile, raised).is_ok() { raised } else { limit };
     let Some(limit) = limit.current else { return usize::MAX };
     let open = fs::read_dir("/proc/self/fd").map_or(16, Iterator::count);

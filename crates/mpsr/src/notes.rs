@@ -49,7 +49,8 @@ pub(crate) fn settle() -> bool {
     queue().settle(LAST_NOTES)
 }
 
-/// The same before something is printed on a terminal that should come after the notes; not while nobody reads them.
+/// The same, before something is printed on a terminal that should come after the notes. Does not wait while they are not
+/// read.
 pub(crate) fn keep_order() {
     if queue().is_terminal {
         queue().settle_unless_stuck();

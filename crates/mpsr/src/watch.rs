@@ -19,7 +19,7 @@ use crate::{
     text::escaped,
 };
 
-/// How long the printing may take to end after a signal: a reader that has stopped to read keeps it for ever.
+/// How long the printing may take to end after a signal: a reader that has stopped reading would delay it without end.
 const PATIENCE: Duration = Duration::from_secs(1);
 
 pub(crate) async fn run(args: Watch) -> anyhow::Result<()> {
@@ -112,7 +112,7 @@ async fn end_on_signal(mut signals: Signals, asked: Arc<Notify>) {
     signals.next().await;
     asked.notify_one();
     let _ = timeout(PATIENCE, signals.next()).await;
-    last_word("mpsr: ended by a signal while nobody read its output").await;
+    last_word("mpsr: ended by a signal while its output was not read").await;
     std::process::exit(1);
 }
 

@@ -45,9 +45,9 @@ pub(crate) fn connect(error: Error, has_waited: bool) -> anyhow::Error {
 }
 
 /// A directory, or a path in it, cannot be looked at by a command that does not wait for it to come into being.
-pub(crate) fn directory(doing: &str, error: fs_watch::Error) -> anyhow::Error {
+pub(crate) fn directory(doing: &str, error: fs_watch::directory::Error) -> anyhow::Error {
     match error {
-        fs_watch::Error::Missing { dir } => anyhow!("{doing}: there is no {dir:?}"),
+        fs_watch::directory::Error::Missing { dir } => anyhow!("{doing}: there is no {dir:?}"),
         error => anyhow::Error::new(error).context(doing.to_owned()),
     }
 }

@@ -1,4 +1,4 @@
-//! A protocol whose replies come in any order, on one page: every request has a number, which its reply repeats.
+//! A protocol with replies in any order, on one page: every request has a number, which its reply repeats.
 //!
 //! ```text
 //!   request   u32 number, u8 operation, argument          reply   u32 number, u8 status, result

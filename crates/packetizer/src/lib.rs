@@ -1,9 +1,9 @@
 //! Which reply answers which request, for any protocol.
 //!
-//! A connection carries many requests at once, and something has to know which reply is whose. It is easy to get this almost
-//! right. Then a caller gives up and its late reply goes to the next caller, or a ping is answered out of turn, or the
-//! connection drops and half of the callers wait forever while the other half repeat requests that were already executed. This
-//! crate gets it right once, for any protocol:
+//! A connection carries many requests at once, and something has to know which reply belongs to which request. It is
+//! easy to get this almost right. Then a caller gives up and its late reply goes to the next caller, or a ping is
+//! answered out of turn, or the connection drops and half of the callers wait forever while the other half repeat
+//! requests that were already executed. This crate gets it right once, for any protocol:
 //!
 //! | item | what it handles | what it leaves to you |
 //! |---|---|---|
@@ -20,7 +20,7 @@
 //!   the connection ends.
 //! - Every matched reply is settled: it updates the state of the session even if its call was cancelled. Decoding happens in the
 //!   caller's own future and holds no lock.
-//! - A call whose deadline passes before any byte of it was written is withdrawn and never sent.
+//! - A call that reaches its deadline before any byte of it was written is withdrawn and never sent.
 //! - Every call ends exactly once. If the connection ends first, the error says whether the peer can have executed the request:
 //!   [`Error::NeverSent`] or [`Error::MaybeExecuted`].
 //! - Everything that waits is bounded ([`Limits`]), and memory depends on the number of pending calls, not on the number made.

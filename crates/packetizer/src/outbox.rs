@@ -251,7 +251,7 @@ impl Outbox {
         self.taken.written = self.taken.written.saturating_add(bytes).min(self.taken.len);
     }
 
-    /// The call whose request was sent to its last byte, oldest first.
+    /// The oldest call with a request that was sent to its last byte.
     pub(crate) fn pop_sent(&mut self) -> Option<u32> {
         loop {
             let frame = self.taken.pop_written()?;

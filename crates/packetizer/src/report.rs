@@ -7,21 +7,21 @@
 pub struct Report {
     /// Calls admitted.
     pub made: u64,
-    /// Calls whose reply was handed to their waiter.
+    /// Calls that handed a reply to their waiter.
     pub answered: u64,
-    /// Calls whose reply was handed to their waiter, which could not decode it.
+    /// Calls that handed a reply to their waiter, which could not decode it.
     pub undecodable: u64,
-    /// Calls whose reply was skipped because it is over the limit.
+    /// Calls with a reply that was skipped because it is over the limit.
     pub too_large: u64,
-    /// Calls whose reply came after they had been cancelled, or after their deadline.
+    /// Calls with a reply that came after they had been cancelled, or after their deadline.
     pub late: u64,
-    /// Calls whose deadline passed before they were sent. They are never sent.
+    /// Calls that reached their deadline before they were sent. They are never sent.
     pub withdrawn: u64,
     /// Calls that were not sent and had no reply when the connection ended.
     pub never_sent: u64,
     /// Calls that were sent and had no reply when the connection ended.
     pub unanswered: u64,
-    /// Calls whose deadline passed. Each also counts above, once its reply comes or the connection ends.
+    /// Calls that reached their deadline. Each also counts above, once its reply comes or the connection ends.
     pub timed_out: u64,
     /// Frames that answer no request and that the protocol allows.
     pub events: u64,

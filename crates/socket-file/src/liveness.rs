@@ -54,9 +54,9 @@ pub enum Evidence {
         uid: Option<u32>,
     },
     /// The table does not have it, or could not be read, and this is what the kernel said of its file. Whether a connection
-    /// was made follows from the [`Answer`] and from [`Probing`].
+    /// was made follows from the [`Answer`] and from [`Probing`](crate::Probing).
     Connect(Answer),
-    /// The table had it and has it no more. Nothing else was asked, because of [`Probing::TableOnly`].
+    /// The table had it and has it no more. Nothing else was asked, because of [`Probing::TableOnly`](crate::Probing::TableOnly).
     Vanished,
 }
 

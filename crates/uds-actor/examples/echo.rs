@@ -84,7 +84,8 @@ async fn talk(number: usize, path: impl AsRef<Path>) -> Result<()> {
         for line in 0..LINES {
             sender.send(format!("client {number}, line {line}").as_bytes()).await?;
         }
-        sender.finish().await
+        sender.finish().await?;
+        Ok::<_, uds_actor::SendError>(())
     });
     let mut heard = 0;
     while let Some(batch) = receiver.recv_batch().await {

@@ -1,24 +1,22 @@
-//! How an actor is set up.
+//! An actor over a stream, before it is spawned.
 
-use std::{fmt, sync::Arc, time::Duration};
+use std::{fmt, time::Duration};
 
 use bytes::Bytes;
-use frame_codec::{Framing, Limits, Oversize, Pump};
-use tokio::{net::UnixStream, sync::watch, task::unconstrained};
+use frame_codec::{Framing, Limits};
 
 use crate::{
-    Control, Overflow, Receiver, Sender, Transport,
-    control::{Desk, Lease},
-    fds::{self, Passing},
-    inbox::Inbox,
-    outbox::{Outbox, frames::Frames},
-    outlet::Outlet,
-    quiet::{Farewell, Rest},
+    control::Control,
+    outlet::Overflow,
+    receiver::Receiver,
+    sender::Sender,
     settings::{Settings, Sign},
-    task::{Task, Verdict},
+    setup,
+    stream::{ancillary::Ancillary, driver::StreamDriver, frames::Frames},
+    transport::Transport,
 };
 
-/// A connection to be owned by a task: set its bounds, then [`spawn`](Self::spawn) it.
+/// A connection that a task will own: set its bounds, then [`spawn`](Self::spawn) it.
 ///
 /// ```
 /// # #[tokio::main(flavor = "current_thread")]
@@ -95,73 +93,52 @@ impl<T: Transport, F: Framing + Clone + Send + 'static> Actor<T, F> {
         self
     }
 
-    /// Ends the connection when the peer has sent no byte for so long. Without it a silent peer is left in peace; so is,
-    /// with it, one that is not listened to because the inbox is full or the receiver gone.
+    /// Ends the connection when the peer has sent no byte for this long. Time in which we do not listen, because the inbox is full
+    /// or the receiver is gone, does not count. Without a timeout, a silent peer may stay.
     pub fn idle_timeout(mut self, time: Duration) -> Self {
         self.settings.idle_timeout = Some(time);
         self
     }
 
-    /// Sends what `frame` gives when nothing else has been sent for so long, so that the peer's idle timeout, or a
-    /// middlebox's, does not end the connection. It is called in the actor's task and must not block.
+    /// Sends what `frame` returns when nothing else has been sent for this long, so that the peer's idle timeout does not end the
+    /// connection. It is called in the actor's task and must not block.
     pub fn keep_alive(mut self, every: Duration, frame: impl Fn() -> Bytes + Send + 'static) -> Self {
         self.settings.keep_alive = Some((every, Box::new(frame)));
         self
     }
 
-    /// Hands the stream to a task of the current runtime and gives out the handles.
+    /// Gives the stream to a task of the current runtime and returns the handles.
     ///
     /// The task ends by [`Control::close`] or [`Control::abort`], by a broken connection, when both directions have
     /// ended, or when every handle is dropped.
-    /// A peer from which nothing is read any longer and that is gone is noticed within 5 seconds, also when nothing is sent.
+    /// A peer that we no longer read from and that is gone is noticed within 5 seconds, also when nothing is sent.
     ///
     /// # Panics
     ///
     /// Outside a tokio runtime with time enabled.
-    pub fn spawn(mut self) -> (Sender, Receiver, Control) {
-        let stream = self.stream.into_stream();
-        let peer = T::peer(&stream);
-        let desk = Arc::new(Desk::default());
-        let lease = Arc::new(Lease(Arc::clone(&desk)));
-        let frames = Frames::new(self.framing.clone(), self.limits, self.settings.outbox_bytes, T::writer(&stream));
-        let outbox = Arc::new(Outbox::new(frames, self.settings.overflow, Arc::clone(&desk)));
-        let inbox = Arc::new(Inbox::new(self.settings.inbox_bytes));
-        let (ending, told) = watch::channel(None);
-        let task = Task::<T, F> {
-            pump: Pump::new(stream, self.framing, self.limits),
-            outbox: Arc::clone(&outbox),
-            inbox: Arc::clone(&inbox),
-            desk: Arc::clone(&desk),
-            linger: self.settings.linger,
-            deadline: None,
-            draining: false,
-            drained: false,
-            in_flight: 0,
-            rest: Rest::default(),
-            farewell: Farewell::default(),
-            idle: self.settings.idle(),
-            keep_alive: self.settings.keep_alive(),
-            write_failed: None,
-            verdict: Verdict { inbox: Arc::clone(&inbox), told: ending, ending: None },
-        };
-        // The task has a budget of its own, in bytes; tokio's would make it take "your turn is over" for "nothing left".
-        tokio::spawn(unconstrained(task.run()));
-        let sender = Sender::new(outbox as Arc<dyn Outlet>, Arc::clone(&lease));
-        let receiver = Receiver::new(Arc::clone(&inbox), Arc::clone(&lease));
-        (sender, receiver, Control::new(desk, inbox, told, peer, lease))
+    pub fn spawn(self) -> (Sender, Receiver, Control) {
+        self.spawn_with(())
     }
-}
 
-impl<F: Framing + Clone + Send + 'static> Actor<UnixStream, F> {
-    /// Has frames carry descriptors: see [`fds`]. Both ends must, because each frame says how many come with it.
-    pub fn pass_descriptors(self, limits: fds::Limits) -> Passing<F> {
-        Passing::new(self, limits)
+    /// Spawns it with what travels beside the bytes.
+    pub(crate) fn spawn_with(self, ancillary: impl Ancillary) -> (Sender, Receiver, Control) {
+        let Self { stream, framing, limits, settings } = self;
+        let stream = stream.into_stream();
+        let peer = T::peer(&stream);
+        let frames = Frames::new(framing.clone(), limits, settings.outbox_bytes, T::writer(&stream));
+        let driver = StreamDriver::<T, F, _>::new(stream, framing, limits, ancillary);
+        setup::spawn(driver, frames, peer, settings)
     }
 }
 
 impl<T, F> Actor<T, F> {
-    /// The same actor over what `carry` makes of its stream, sending what `mark` makes of its signs of life.
-    pub(crate) fn over<U>(self, carry: impl FnOnce(T) -> U, mark: fn(&[u8]) -> Bytes) -> Actor<U, F> {
+    /// The same actor over another stream, with these limits, and with `mark` applied to its signs of life.
+    pub(crate) fn over<U>(
+        self,
+        carry: impl FnOnce(T) -> U,
+        limits: impl FnOnce(Limits) -> Limits,
+        mark: fn(&[u8]) -> Bytes,
+    ) -> Actor<U, F> {
         let keep_alive = self.settings.keep_alive.map(|(every, sign)| {
             let marked: Sign = Box::new(move || mark(&sign()));
             (every, marked)
@@ -169,8 +146,7 @@ impl<T, F> Actor<T, F> {
         Actor {
             stream: carry(self.stream),
             framing: self.framing,
-            // Each frame says what comes with it, so none can be left out.
-            limits: self.limits.with_oversize(Oversize::Disconnect),
+            limits: limits(self.limits),
             settings: Settings { keep_alive, ..self.settings },
         }
     }

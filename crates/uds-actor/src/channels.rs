@@ -1,20 +1,22 @@
-//! The plainest face of an actor: two channels of messages.
+//! An actor without handles: two channels of messages.
 
 use bytes::Bytes;
 use frame_codec::{Batch, Framing};
 use tokio::sync::{mpsc, watch};
 
-use crate::{Actor, Control, Count, Receiver, SendError, Sender, Transport};
+use crate::{
+    actor::Actor, control::Control, count::Count, error::SendError, receiver::Receiver, sender::Sender,
+    transport::Transport,
+};
 
-/// Gives the stream to an actor that needs no handles: what arrives goes to `inbound`, what comes on `outbound` goes out,
-/// and everything is torn down in order.
+/// Spawns an actor that you use through two channels: what arrives goes to `inbound`, and what comes on `outbound` goes out.
 ///
 /// | when | then |
 /// |---|---|
 /// | every sender of `outbound` is dropped | what is queued is written, and our direction is closed |
 /// | the peer closes | `inbound` is closed behind the last message |
 /// | the receiver of `inbound` is dropped | nothing more is read; what was not in the channel yet is lost |
-/// | all of it, or a failure | the connection ends; [`Control::finished`] gives the account |
+/// | all of it, or a failure | the connection ends; [`Control::finished`] returns the report |
 /// | it ends while messages wait in `outbound` | they are the last of [`Report::unsent`](crate::Report::unsent) |
 ///
 /// Both directions run on their own: a full `inbound` holds the peer back and never stops `outbound`.
@@ -22,13 +24,13 @@ use crate::{Actor, Control, Count, Receiver, SendError, Sender, Transport};
 /// ```
 /// # #[tokio::main(flavor = "current_thread")]
 /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-/// use frame_codec::Delimited;
 /// use tokio::{io::AsyncReadExt, net::UnixStream, sync::mpsc};
+/// use uds_actor::{Delimited, spawn_with_channels};
 ///
 /// let (here, mut there) = UnixStream::pair()?;
 /// let (inbound, _messages) = mpsc::channel(16);
 /// let (replies, outbound) = mpsc::channel(16);
-/// let control = uds_actor::spawn_with_channels(here, Delimited::lines(), inbound, outbound);
+/// let control = spawn_with_channels(here, Delimited::lines(), inbound, outbound);
 ///
 /// replies.send("hello".into()).await?;
 /// drop(replies);
@@ -50,56 +52,105 @@ pub fn spawn_with_channels<T: Transport, F: Framing + Clone + Send + 'static>(
     inbound: mpsc::Sender<Bytes>,
     outbound: mpsc::Receiver<Bytes>,
 ) -> Control {
+    spawn(stream, framing, inbound, outbound, |message| message)
+}
+
+/// As [`spawn_with_channels`], with a tag beside each message that arrives: many connections can share one `inbound`, and the
+/// program that reads it knows where each message comes from.
+///
+/// The tag may be anything you can clone: a number, the [`Peer`](crate::Peer) that the listener named, or both.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use tokio::{io::AsyncWriteExt, net::UnixStream, sync::mpsc};
+/// use uds_actor::{Delimited, spawn_with_tagged_channels};
+///
+/// let (inbound, mut messages) = mpsc::channel(16);
+/// for connection in 0..2 {
+///     let (here, mut there) = UnixStream::pair()?;
+///     let (_replies, outbound) = mpsc::channel(16);
+///     spawn_with_tagged_channels(here, Delimited::lines(), connection, inbound.clone(), outbound);
+///     there.write_all(b"hello\n").await?;
+/// }
+/// drop(inbound);
+/// let mut said = Vec::new();
+/// while let Some((connection, message)) = messages.recv().await {
+///     assert_eq!(message, "hello");
+///     said.push(connection);
+/// }
+/// said.sort_unstable();
+/// assert_eq!(said, [0, 1]);
+/// # Ok(())
+/// # }
+/// ```
+///
+/// # Panics
+///
+/// Outside a tokio runtime with time enabled.
+pub fn spawn_with_tagged_channels<T: Transport, F: Framing + Clone + Send + 'static, K: Clone + Send + 'static>(
+    stream: T,
+    framing: F,
+    tag: K,
+    inbound: mpsc::Sender<(K, Bytes)>,
+    outbound: mpsc::Receiver<Bytes>,
+) -> Control {
+    spawn(stream, framing, inbound, outbound, move |message| (tag.clone(), message))
+}
+
+fn spawn<T: Transport, F: Framing + Clone + Send + 'static, M: Send + 'static>(
+    stream: T,
+    framing: F,
+    inbound: mpsc::Sender<M>,
+    outbound: mpsc::Receiver<Bytes>,
+    label: impl FnMut(Bytes) -> M + Send + 'static,
+) -> Control {
     let (sender, receiver, control) = Actor::new(stream, framing).spawn();
     let (left, left_outside) = watch::channel(None);
     tokio::spawn(carry_out(outbound, sender, control.clone(), left));
-    tokio::spawn(carry_in(receiver, inbound));
+    tokio::spawn(carry_in(receiver, inbound, label));
     control.awaiting(left_outside)
 }
 
-/// Ends when the channel does, or with the connection: a queue that nobody fills must not keep a dead one alive. What it could
-/// not carry it leaves to the report.
+/// Ends when the channel does, or with the connection: a channel that stays empty must not keep a dead connection alive. What
+/// was not sent goes to the report.
 async fn carry_out(
     mut outbound: mpsc::Receiver<Bytes>,
     sender: Sender,
     control: Control,
     left: watch::Sender<Option<Batch>>,
 ) {
-    let refused = loop {
+    let unsent = loop {
         let message = tokio::select! {
             message = outbound.recv() => message,
             () = control.ended() => break None,
         };
         let Some(message) = message else { return };
-        // One that the framing refuses is counted in the report; its sender cannot hear of it here.
-        if let Err(unsent) = sender.send_shared(message).await
-            && unsent.reason == SendError::Closed
+        // One that the framing rejects is counted in the report; its sender cannot learn of it here.
+        if let Err(refusal) = sender.send_shared(message).await
+            && refusal.reason == SendError::Closed
         {
-            break Some(unsent.message);
+            break Some(refusal.message);
         }
     };
     outbound.close();
     let waiting = std::iter::from_fn(|| outbound.try_recv().ok());
-    let messages = refused.into_iter().chain(waiting).map(Batch::single);
+    let messages = unsent.into_iter().chain(waiting).map(Batch::single);
     left.send_replace(Some(Batch::concat(messages)));
 }
 
-async fn carry_in(mut receiver: Receiver, inbound: mpsc::Sender<Bytes>) {
+async fn carry_in<M>(mut receiver: Receiver, inbound: mpsc::Sender<M>, mut label: impl FnMut(Bytes) -> M) {
     loop {
-        let batch = tokio::select! {
-            batch = receiver.recv_batch() => batch,
+        let message = tokio::select! {
+            message = receiver.recv_shared() => message,
             () = inbound.closed() => return,
         };
-        let Some(batch) = batch else { return };
-        let mut left = Count::of(&batch);
-        for message in batch {
-            let taken = Count { frames: 1, bytes: message.len() as u64 };
-            if inbound.send(message).await.is_err() {
-                // The batch was taken, but these nobody will have.
-                receiver.retract(left);
-                return;
-            }
-            left = left - taken;
+        let Some(message) = message else { return };
+        let taken = Count { frames: 1, bytes: message.len() as u64 };
+        if inbound.send(label(message)).await.is_err() {
+            // It was taken, and its channel is gone.
+            receiver.retract(taken);
+            return;
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Frames that carry descriptors: which belong to which is counted, and none is lost or mixed up.
+//! Frames that carry descriptors: each frame arrives with exactly its own, and none is lost or mixed up.
 //!
 //! A connection takes no descriptors unless it is told to, on both ends, with [`Actor::pass_descriptors`]. Then its frames
 //! come and go with the descriptors that were sent with them: open files, sockets, memory, whatever the sender had.
@@ -44,17 +44,17 @@
 //!
 //! What the framing carries is one byte, the number of descriptors, and then the payload, so that the largest payload is
 //! one byte less than [`Limits::max_frame`](frame_codec::Limits::max_frame), and the report counts one byte more for each frame
-//! that was read or is cut.
+//! that was read or is truncated.
 //!
 //! A frame without descriptors has a count of 0 and may be written in any pieces, together with others. A frame with
 //! descriptors begins a `sendmsg` of its own: they are attached to its first byte. The same `sendmsg` may go on with more, up to
-//! the next frame that has descriptors. Whoever speaks this from another language keeps to that, and reads with `recvmsg` and
+//! the next frame that has descriptors. An implementation in another language does the same, and reads with `recvmsg` and
 //! `MSG_CMSG_CLOEXEC` into a control buffer for 253 descriptors: the kernel ends each read behind the bytes that descriptors
 //! came with.
 //!
 //! Take a framing that keeps frames apart and carries any byte: by length, varint, netstring, octet count. With lines, a
-//! frame with 10 descriptors is refused, because its count is a line feed; with a delimiter of NUL, every frame without
-//! any.
+//! frame with 10 descriptors is rejected, because its count is a line feed; with a delimiter of NUL, every frame without
+//! descriptors.
 //!
 //! # What is checked
 //!
@@ -67,18 +67,19 @@
 //! | too many in flight for this user ([`Fault::InFlight`]) | tried again with growing pauses for 5 seconds, then as above |
 //! | more wait for the receiver than [`Limits::held`] | nothing more is read until it takes some |
 //!
-//! Frames that came before are delivered. A peer that announces what it does not send can at most have a frame taken for the owner
-//! of descriptors that it sent with the next: whose they are only it knows, and it might as well have attached them so.
+//! Frames that came before are delivered. A peer that announces descriptors and does not send them can at most make us assign the
+//! descriptors of its next frame to this one. It could as well have attached them so.
 //!
-//! What is received is closed on exec from the beginning, owned, and closed when it is
-//! dropped, by whomever. The report has the [`Report`].
+//! Received descriptors are closed on exec from the beginning, and closed when you drop them. The [`Report`] counts all of them.
 //!
-//! A descriptor is a right given away: what a peer sends may be anything, a file that blocks on reading or on closing, a socket
-//! somebody else reads from too. Look at what it is (`fstat`) before using it.
+//! A descriptor can be anything: a file that blocks when you read or close it, or a socket that another process reads from, too.
+//! Check what it is (`fstat`) before you use it.
 
+mod attachment;
 mod batch;
-mod books;
 mod carrier;
+mod control;
+mod error;
 mod fault;
 mod incoming;
 mod limits;
@@ -88,27 +89,20 @@ mod receiver;
 mod report;
 mod sender;
 mod socket;
+mod transit;
+mod wire;
 
-pub(crate) use self::outgoing::{Attachment, Descriptors};
-pub use self::{
-    batch::{Batch, Given, Lent, Message},
-    fault::Fault,
-    limits::Limits,
-    passing::Passing,
-    receiver::Receiver,
-    report::Report,
-    sender::Sender,
-};
 #[cfg(doc)]
 use crate::Actor;
 
-/// The most descriptors that one control message can have (`SCM_MAX_FD`, `unix(7)`).
-pub const MAX_PER_FRAME: usize = 253;
-
-/// A payload behind the number of its descriptors.
-fn counted(count: u8, payload: &[u8]) -> Vec<u8> {
-    let mut frame = Vec::with_capacity(payload.len() + 1);
-    frame.push(count);
-    frame.extend_from_slice(payload);
-    frame
-}
+pub use self::{
+    batch::{Batch, Given, Lent, Message},
+    control::Control,
+    error::{SendError, TrySendError},
+    fault::Fault,
+    limits::{Limits, MAX_PER_FRAME},
+    passing::Passing,
+    receiver::Receiver,
+    report::{Descriptors, Report},
+    sender::Sender,
+};

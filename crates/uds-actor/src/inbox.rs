@@ -1,15 +1,19 @@
-//! What the actor has read and the receiver has not taken yet: bounded in bytes by credits that live with the memory.
+//! The queue between the actor and the receiver: bounded in bytes by credits that live as long as the memory.
 
 use std::{
     collections::VecDeque,
-    sync::{Arc, PoisonError},
+    sync::{
+        Arc, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
     task::{Context, Poll},
 };
 
 use frame_codec::{Batch, Intake};
 
 use crate::{
-    report::Count,
+    count::Count,
+    report::Arrived,
     sync::{Mutex, MutexGuard},
     waiters::Parked,
 };
@@ -22,12 +26,21 @@ const KEEP: usize = 32;
 pub(crate) struct Inbox {
     state: Mutex<State>,
     bytes: usize,
+    at_hand: AtHand,
+}
+
+/// What the receiver has taken and not given out yet, which is not delivered. Only the receiver writes it, for each message, so
+/// it must cost no lock.
+#[derive(Debug, Default)]
+struct AtHand {
+    frames: AtomicU64,
+    bytes: AtomicU64,
 }
 
 #[derive(Debug)]
 struct State {
     queue: VecDeque<Batch>,
-    /// Memory of all batches handed out or waiting whose frames are still alive.
+    /// The memory of all batches that wait, or that were taken and have frames that are still alive.
     held: usize,
     ended: bool,
     receiver: Parked,
@@ -59,6 +72,7 @@ impl Inbox {
             }),
             // Without a byte of room nothing would ever be read, not even the end.
             bytes: bytes.max(1),
+            at_hand: AtHand::default(),
         }
     }
 
@@ -122,16 +136,26 @@ impl Inbox {
         Poll::Pending
     }
 
-    /// Counts as not delivered what was taken and then could not be passed on.
+    /// Counts as not delivered what was taken and could not be passed on.
     pub(crate) fn retract(&self, count: Count) {
         let mut state = self.lock();
         state.delivered = state.delivered - count;
     }
 
-    /// Says that nobody will take what waits.
-    pub(crate) fn drop_receiver(&self) {
+    /// Says how much of what was taken the receiver has not given out yet.
+    #[inline]
+    pub(crate) fn set_at_hand(&self, count: Count) {
+        // A report asked for meanwhile is as of some moment, whichever it sees first.
+        self.at_hand.frames.store(count.frames, Ordering::Relaxed);
+        self.at_hand.bytes.store(count.bytes, Ordering::Relaxed);
+    }
+
+    /// Says that what waits, and what is still at hand, will not be taken.
+    pub(crate) fn drop_receiver(&self, at_hand: Count) {
         let mut state = self.lock();
         state.receiver_gone = true;
+        state.delivered = state.delivered - at_hand;
+        self.set_at_hand(Count::default());
         let waiting = std::mem::take(&mut state.queue);
         drop(state);
         // Their credits lock the inbox again.
@@ -142,23 +166,23 @@ impl Inbox {
         self.lock().receiver_gone
     }
 
-    /// Whether nothing can be read because the receiver has not taken, or not let go of, what was.
+    /// Whether nothing can be read because the receiver has not taken what was read, or still keeps it.
     pub(crate) fn is_full(&self) -> bool {
         let state = self.lock();
         !state.receiver_gone && state.held >= self.bytes
     }
 
-    /// Received and delivered so far, and what is lost because nobody is left to take it.
-    pub(crate) fn counts(&self) -> (Count, Count, Count) {
+    /// What became of the frames so far.
+    pub(crate) fn counts(&self) -> Arrived {
         let state = self.lock();
-        let lost = if state.receiver_gone { state.received - state.delivered } else { Count::default() };
-        (state.received, state.delivered, lost)
-    }
-
-    /// Frames over the limit that were left out, and those that were shortened.
-    pub(crate) fn oversized(&self) -> (u64, u64) {
-        let state = self.lock();
-        (state.skipped, state.shortened)
+        let State { received, skipped, shortened, receiver_gone, .. } = *state;
+        let delivered = Count {
+            frames: state.delivered.frames.saturating_sub(self.at_hand.frames.load(Ordering::Relaxed)),
+            bytes: state.delivered.bytes.saturating_sub(self.at_hand.bytes.load(Ordering::Relaxed)),
+        };
+        drop(state);
+        let lost = if receiver_gone { received - delivered } else { Count::default() };
+        Arrived { received, delivered, lost, skipped, shortened }
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {

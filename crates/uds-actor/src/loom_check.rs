@@ -20,20 +20,19 @@ use frame_codec::{Batch, Delimited, Encoder, Intake, Limits};
 use loom::{future::block_on, model::Builder, thread};
 
 use crate::{
-    Overflow, SendError,
-    control::Desk,
+    FlushError, Overflow, SendError,
+    count::Count,
     inbox::Inbox,
-    outbox::{
-        Outbox, Taken,
-        frames::{BLOCK, Frames},
-    },
+    outbox::{Outbox, Taken},
     outlet::Outlet,
     packet::{Semantics, packets::Packets},
     payload::Payload,
-    report::Count,
+    report::Arrived,
+    requests::Requests,
+    stream::frames::{BLOCK, Frames},
     sync::Mutex,
-    transport::WriteShared,
     waiters::Ticket,
+    write_shared::WriteShared,
 };
 
 /// Explores with at most two forced switches, unless `LOOM_MAX_PREEMPTIONS` says otherwise: bugs of this kind need few.
@@ -87,7 +86,7 @@ impl WriteShared for Wire {
 
 fn outbox(bytes: usize, writer: Option<Arc<dyn WriteShared>>) -> Arc<Outbox<Frames<Delimited>>> {
     let frames = Frames::new(Delimited::lines(), Limits::default(), bytes, writer);
-    Arc::new(Outbox::new(frames, Overflow::Wait, Arc::new(Desk::default())))
+    Arc::new(Outbox::new(frames, Overflow::Wait, Arc::new(Requests::default())))
 }
 
 /// The actor, in a thread of its own.
@@ -129,7 +128,7 @@ fn try_send(outbox: &impl Outlet, line: &str) -> Result<(), Box<SendError>> {
     block_on(poll_fn(|cx| outbox.poll_push(cx, &mut ticket, Payload::lent(line.as_bytes()))))
 }
 
-fn flush(outbox: &impl Outlet) -> Result<(), SendError> {
+fn flush(outbox: &impl Outlet) -> Result<(), FlushError> {
     let (mark, mut ticket) = (outbox.mark(), Ticket::new());
     block_on(poll_fn(|cx| outbox.poll_written(cx, &mut ticket, mark)))
 }
@@ -137,7 +136,7 @@ fn flush(outbox: &impl Outlet) -> Result<(), SendError> {
 /// Room for one packet, until it is sent.
 fn packets() -> Arc<Outbox<Packets>> {
     let packets = Packets::new(1, 1 << 10, Semantics::Connection);
-    Arc::new(Outbox::new(packets, Overflow::Wait, Arc::new(Desk::default())))
+    Arc::new(Outbox::new(packets, Overflow::Wait, Arc::new(Requests::default())))
 }
 
 /// What the task does with an outbox of packets, until that is finished and empty, or the peer is gone after so many. Answers
@@ -373,7 +372,7 @@ fn an_actor_without_credit_is_woken_when_memory_comes_back() {
         drop(kept);
         actor.join().unwrap();
         assert_eq!(words, ["one", "two"]);
-        let (received, delivered, lost) = inbox.counts();
+        let Arrived { received, delivered, lost, .. } = inbox.counts();
         assert_eq!((received.frames, delivered.frames, lost.frames), (2, 2, 0));
     });
 }
@@ -392,9 +391,9 @@ fn what_a_dropped_receiver_leaves_is_counted_whenever_it_goes() {
         });
         let taken = inbox.poll_take(&Context::from_waker(Waker::noop()));
         let taken = matches!(&taken, Poll::Ready(Some(_))) as u64;
-        inbox.drop_receiver();
+        inbox.drop_receiver(Count::default());
         actor.join().unwrap();
-        let (received, delivered, lost) = inbox.counts();
+        let Arrived { received, delivered, lost, .. } = inbox.counts();
         assert_eq!((received.frames, delivered.frames, lost.frames), (2, taken, 2 - taken));
     });
 }

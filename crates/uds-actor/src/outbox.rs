@@ -1,7 +1,7 @@
-//! What senders hand over and the actor writes: bounded in bytes, one short lock per message.
+//! The queue between senders and the actor: bounded in bytes, one short lock for each message.
 //!
-//! What waits is a [`Queue`]: the [frames] of a stream, or packets. Who waits for room or for a flush, who is told when
-//! it ends, and what is counted, is the same for both, and here.
+//! What waits is a [`Queue`]: the frames of a stream, or packets. Waiting for room or for a flush, the end, and what is
+//! counted are the same for both, and here.
 
 use std::{
     fmt,
@@ -10,15 +10,13 @@ use std::{
 };
 
 use crate::{
-    Overflow, SendError,
-    control::{Desk, Request},
-    outlet::Outlet,
+    error::{FlushError, SendError, TrySendError},
+    outlet::{Outlet, Overflow},
     payload::Payload,
+    requests::{Request, Requests},
     sync::{Mutex, MutexGuard},
     waiters::{Parked, Ticket, Waiters, Woken},
 };
-
-pub(crate) mod frames;
 
 /// Messages in the order in which they go out.
 pub(crate) trait Queue {
@@ -35,10 +33,10 @@ pub(crate) trait Queue {
     /// Appends a message, which begins at `mark`. Answers how far that moves the mark.
     fn push(&mut self, payload: Payload<'_>, mark: u64) -> Result<u64, frame_codec::Error>;
 
-    /// Swaps the actor's empty hand for what waits, if anything does.
+    /// Swaps the actor's empty buffer for what waits, if anything does.
     fn take(&mut self, hand: &mut Self::Hand) -> bool;
 
-    /// The actor has nothing in hand, and found nothing to take.
+    /// The actor has written all it took, and found nothing more to take.
     fn rest(&mut self, hand: &mut Self::Hand);
 
     /// Nothing will be appended.
@@ -47,7 +45,7 @@ pub(crate) trait Queue {
     /// Gives back what was not taken by the actor.
     fn unsent(&mut self) -> Self::Unsent;
 
-    /// Whether whoever appended the last message is to write what waits.
+    /// Whether the sender that appended the last message writes what waits.
     fn is_due(&self) -> bool {
         false
     }
@@ -57,16 +55,16 @@ pub(crate) trait Queue {
         Direct::default()
     }
 
-    /// Whether a sender has written so much that it is to give way to the other tasks of its thread.
+    /// Whether a sender has written so much that it yields to the other tasks of its thread.
     fn is_turn_over(&self) -> bool {
         false
     }
 
-    /// It has given way.
+    /// It has yielded.
     fn begin_turn(&mut self) {}
 }
 
-/// How far a sender came that wrote by itself.
+/// How much a sender wrote itself.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Direct {
     /// How far the mark of what is written moves.
@@ -79,7 +77,7 @@ pub(crate) struct Direct {
 pub(crate) struct Outbox<Q> {
     state: Mutex<State<Q>>,
     overflow: Overflow,
-    desk: Arc<Desk>,
+    requests: Arc<Requests>,
 }
 
 struct State<Q> {
@@ -130,7 +128,7 @@ pub(crate) struct Leftovers<T> {
 }
 
 impl<Q: Queue> Outbox<Q> {
-    pub(crate) fn new(queue: Q, overflow: Overflow, desk: Arc<Desk>) -> Self {
+    pub(crate) fn new(queue: Q, overflow: Overflow, requests: Arc<Requests>) -> Self {
         let state = State {
             queue,
             phase: Phase::Open,
@@ -142,10 +140,10 @@ impl<Q: Queue> Outbox<Q> {
             rejected: 0,
             dropped: 0,
         };
-        Self { state: Mutex::new(state), overflow, desk }
+        Self { state: Mutex::new(state), overflow, requests }
     }
 
-    /// Gives the actor, whose hand is empty, what was queued meanwhile.
+    /// Gives the actor, which has written all it took, what was queued meanwhile.
     pub(crate) fn take(&self, hand: &mut Q::Hand, cx: &Context<'_>) -> Taken {
         let mut state = self.lock();
         if state.queue.take(hand) {
@@ -171,7 +169,7 @@ impl<Q: Queue> Outbox<Q> {
         state.push(payload).map_err(SendError::Unsendable)
     }
 
-    /// Says that so much more of what the actor took is off our hands, and lets the queue know.
+    /// Says that so much more of what the actor took is written, and tells the queue.
     pub(crate) fn note_written(&self, more: u64, tell: impl FnOnce(&mut Q)) {
         let mut state = self.lock();
         state.written += more;
@@ -183,7 +181,7 @@ impl<Q: Queue> Outbox<Q> {
 
     /// Takes nothing more, but keeps what is there: nothing more can be written, and the report gives the rest back.
     ///
-    /// Returns whether that cuts senders short: one of them could still send, or something that was queued is not written.
+    /// Returns whether it ended senders before their time: one of them could still send, or something queued is not written.
     pub(crate) fn refuse(&self) -> bool {
         let mut state = self.lock();
         let is_cut_short = state.phase == Phase::Open || state.pushed != state.written;
@@ -227,7 +225,7 @@ impl<Q: Queue> Outbox<Q> {
             Overflow::Disconnect => {
                 state.phase = Phase::Closed;
                 drop(state);
-                self.desk.ask(Request::Overflow);
+                self.requests.ask(Request::Overflow);
                 Poll::Ready(Err(Box::new(SendError::Closed)))
             }
             Overflow::DropNewest => {
@@ -246,7 +244,7 @@ impl<Q: Queue> State<Q> {
     }
 }
 
-/// Queues what there is room for, and sees to it that it is written: by us, or by the actor.
+/// Queues a message that there is room for, and has it written: by this sender or by the actor.
 #[inline(always)]
 fn accept<Q: Queue>(mut state: MutexGuard<'_, State<Q>>, payload: Payload<'_>) -> Result<(), Box<SendError>> {
     if let Err(error) = state.push(payload) {
@@ -263,13 +261,13 @@ fn accept<Q: Queue>(mut state: MutexGuard<'_, State<Q>>, payload: Payload<'_>) -
     Ok(())
 }
 
-/// Writes from the sender's side; the actor sees to what the kernel does not take, and to any error.
+/// Writes from the sender's side. The actor writes what the kernel does not take now, and meets any error.
 #[inline(never)]
 fn write<Q: Queue>(mut state: MutexGuard<'_, State<Q>>) {
     let Direct { written, wakes_actor } = state.queue.write();
     state.written += written;
     let actor = if wakes_actor { state.actor.take() } else { None };
-    // Those who wait for a flush.
+    // Flushes wait for this.
     let waiting = if written > 0 { state.waiting.take() } else { Woken::default() };
     drop(state);
     waiting.wake();
@@ -277,6 +275,13 @@ fn write<Q: Queue>(mut state: MutexGuard<'_, State<Q>>) {
 }
 
 impl<Q> Outbox<Q> {
+    /// Lets the queue be looked at and changed, with the bytes or packets ever pushed and ever written, added up.
+    pub(crate) fn with_queue<R>(&self, look: impl FnOnce(&mut Q, u64) -> R) -> R {
+        let mut state = self.lock();
+        let moved = state.pushed.wrapping_add(state.written);
+        look(&mut state.queue, moved)
+    }
+
     fn lock(&self) -> MutexGuard<'_, State<Q>> {
         // Nothing that runs under this lock leaves the state half changed, so a panic elsewhere does not spoil it.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
@@ -297,28 +302,28 @@ impl<Q: Queue + Send> Outlet for Outbox<Q> {
         self.poll_wait(state, cx, ticket)
     }
 
-    fn try_push(&self, payload: Payload<'_>) -> Result<(), Box<SendError>> {
+    fn try_push(&self, payload: Payload<'_>) -> Result<(), Box<TrySendError>> {
         let state = self.lock();
         if state.phase != Phase::Open {
-            return Err(Box::new(SendError::Closed));
+            return Err(Box::new(TrySendError::Closed));
         }
         if !state.queue.has_room(payload) {
-            return Err(Box::new(SendError::Full));
+            return Err(Box::new(TrySendError::Full));
         }
-        accept(state, payload)
+        accept(state, payload).map_err(|error| Box::new((*error).into()))
     }
 
     fn mark(&self) -> u64 {
         self.lock().pushed
     }
 
-    fn poll_written(&self, cx: &Context<'_>, ticket: &mut Ticket, mark: u64) -> Poll<Result<(), SendError>> {
+    fn poll_written(&self, cx: &Context<'_>, ticket: &mut Ticket, mark: u64) -> Poll<Result<(), FlushError>> {
         let mut state = self.lock();
         if state.written >= mark {
             return Poll::Ready(Ok(()));
         }
         if state.phase == Phase::Closed {
-            return Poll::Ready(Err(SendError::Closed));
+            return Poll::Ready(Err(FlushError));
         }
         state.waiting.register(ticket, cx);
         Poll::Pending

@@ -1,11 +1,15 @@
-//! What a sender needs of an outbox, and how that may answer.
+//! An outbox as senders see it.
 
 use std::{
     fmt,
     task::{Context, Poll},
 };
 
-use crate::{payload::Payload, waiters::Ticket};
+use crate::{
+    error::{FlushError, SendError, TrySendError},
+    payload::Payload,
+    waiters::Ticket,
+};
 
 /// The senders' side of an outbox, whatever its framing.
 pub(crate) trait Outlet: Send + Sync + fmt::Debug {
@@ -18,15 +22,15 @@ pub(crate) trait Outlet: Send + Sync + fmt::Debug {
     ) -> Poll<Result<(), Box<SendError>>>;
 
     /// Queues a frame now or not at all.
-    fn try_push(&self, payload: Payload<'_>) -> Result<(), Box<SendError>>;
+    fn try_push(&self, payload: Payload<'_>) -> Result<(), Box<TrySendError>>;
 
     /// Where the queue ends now, to wait for with [`poll_written`](Self::poll_written).
     fn mark(&self) -> u64;
 
     /// Whether everything up to `mark` is handed to the kernel; an error if it never will be.
-    fn poll_written(&self, cx: &Context<'_>, ticket: &mut Ticket, mark: u64) -> Poll<Result<(), SendError>>;
+    fn poll_written(&self, cx: &Context<'_>, ticket: &mut Ticket, mark: u64) -> Poll<Result<(), FlushError>>;
 
-    /// Nobody waits with this ticket any longer.
+    /// Has the future with this ticket wait no longer.
     fn forget(&self, ticket: &Ticket);
 
     /// Takes no more frames; what is queued is still written, then our direction is closed.
@@ -35,40 +39,6 @@ pub(crate) trait Outlet: Send + Sync + fmt::Debug {
     fn add_sender(&self);
 
     fn drop_sender(&self);
-}
-
-/// Why a frame was not queued.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum SendError {
-    /// The outbox has no room now.
-    #[error("the outbox is full")]
-    Full,
-    /// The actor takes nothing more: it was told to finish or close, or the peer is gone.
-    #[error("the connection is closed for sending")]
-    Closed,
-    /// The framing cannot carry this payload.
-    #[error(transparent)]
-    Unsendable(frame_codec::Error),
-    /// No frame can carry so many descriptors.
-    #[error("a frame carries at most {max} descriptors, not {count}")]
-    TooManyDescriptors {
-        /// How many were given.
-        count: usize,
-        /// The most there can be, `SCM_MAX_FD`.
-        max: usize,
-    },
-}
-
-impl SendError {
-    /// Whether the same frame may be accepted later.
-    #[must_use]
-    pub const fn is_retryable(&self) -> bool {
-        match self {
-            Self::Full => true,
-            Self::Closed | Self::Unsendable(_) | Self::TooManyDescriptors { .. } => false,
-        }
-    }
 }
 
 /// What [`Sender::send`](crate::Sender::send) does when the outbox is full.

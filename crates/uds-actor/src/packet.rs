@@ -10,15 +10,15 @@
 //! | | [`Seqpacket`] | tokio's [`UnixDatagram`](tokio::net::UnixDatagram), connected | [`BoundDatagram`] |
 //! |---|---|---|---|
 //! | made by | [`Connect::connect_seqpacket`](crate::Connect::connect_seqpacket), [`Bind::listen_seqpacket`](crate::Bind::listen_seqpacket) | [`Connect::connect_datagram`](crate::Connect::connect_datagram) | [`Bind::bind_datagram`](crate::Bind::bind_datagram) |
-//! | handles | all three | all three | [`Receiver`](crate::Receiver) and [`Control`](crate::Control) |
-//! | who is there | [`Control::peer`](crate::Control::peer), from the kernel | nobody knows | each datagram's sender is [admitted](crate::Bind::admit) or turned away; the receiver is not told which of the admitted it was |
-//! | a packet over the limit arrives | ends the connection: [`Reason::Malformed`](crate::Reason::Malformed) | is turned away and counted: [`Control::turned_away`](crate::Control::turned_away) | the same: a stranger must not end it for everyone |
+//! | handles | all three | all three | [`Receiver`](crate::Receiver) and [`Control`] |
+//! | who is there | [`Control::peer`], from the kernel | not known | each datagram's sender is [admitted](crate::Bind::admit) or turned away; the receiver is not told which of the admitted it was |
+//! | a packet over the limit arrives | ends the connection: [`Reason::Malformed`](crate::Reason::Malformed) | is turned away and counted: [`Control::turned_away`] | the same: a stranger must not end it for everyone |
 //! | a packet too large to send | [`SendError::Unsendable`](crate::SendError::Unsendable), that packet only | the same | – |
 //! | an empty packet | cannot be sent: a reader takes it for the end | is a packet | is a packet |
 //! | the peer ends | end of the stream | noticed by the next packet sent: [`Reason::ReceiverGone`](crate::Reason::ReceiverGone) | not noticed |
 //! | the peer is slow | the socket's send buffer fills | its queue of `net.unix.max_dgram_qlen` packets fills | – |
-//! | [`Control::close`](crate::Control::close) | waits for the peer's end | reads what has arrived, as [`Control::drain`](crate::Control::drain) does: there is no end to wait for | the same, and the name is taken back first |
-//! | descriptors | are refused (`SO_PASSRIGHTS`, Linux 6.16) or, by older kernels and on sockets made elsewhere, closed unseen | the same | the same |
+//! | [`Control::close`] | waits for the peer's end | reads what has arrived, as [`Control::drain`] does: there is no end to wait for | the same, and the name is taken back first |
+//! | descriptors | are rejected (`SO_PASSRIGHTS`, Linux 6.16) or, by older kernels and on sockets made elsewhere, closed unseen | the same | the same |
 //!
 //! A received empty packet is a frame of no bytes. On a seqpacket connection it is told from the end by asking the kernel
 //! whether the peer has closed; empty packets right before the peer's end are indistinguishable from it, and taken for it.
@@ -26,8 +26,8 @@
 //! # When the receiver of datagrams was restarted
 //!
 //! A connected datagram socket stays connected to the socket that is gone. The connection ends with
-//! [`Reason::ReceiverGone`](crate::Reason::ReceiverGone), and the report returns what was not handed over. To go on: connect
-//! again, and send that first.
+//! [`Reason::ReceiverGone`](crate::Reason::ReceiverGone), and the report gives back what was not handed over. To go on, connect
+//! again and send that first.
 //!
 //! ```
 //! # #[tokio::main(flavor = "current_thread")]
@@ -61,16 +61,22 @@
 //!
 //! # Speed
 //!
-//! Each packet is a system call on either side, which the kernel offers no good way around. Packets are for
-//! records that must stay whole and for many writers of one socket; who wants speed takes a stream.
+//! Each packet costs a system call at either end, and the kernel offers no good way around that. Packets are for
+//! records that must stay whole and for many writers of one socket. For speed, take a stream.
 
 mod actor;
+mod budget;
+mod control;
+mod driver;
 mod incoming;
 mod outgoing;
 pub(crate) mod packets;
-mod task;
 mod turned_away;
 
-pub use self::{actor::Actor, turned_away::TurnedAway};
+pub use self::{
+    actor::Actor,
+    control::{Control, Report},
+    turned_away::TurnedAway,
+};
 #[doc(inline)]
 pub use uds_socket::packet::{BoundDatagram, Received, Semantics, Seqpacket, Socket, TwoWay};

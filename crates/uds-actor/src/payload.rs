@@ -1,10 +1,10 @@
-//! What a sender hands over to be queued.
+//! What a sender queues.
+
+use std::fmt;
 
 use bytes::Bytes;
 
-use crate::fds::Attachment;
-
-/// A payload, and what there is besides its bytes. Most have nothing, and take the short way.
+/// A payload, and what there is besides its bytes. Most payloads have nothing besides, and take the shorter path.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Payload<'a> {
     pub(crate) bytes: &'a [u8],
@@ -15,8 +15,17 @@ pub(crate) struct Payload<'a> {
 pub(crate) enum Besides<'a> {
     /// The memory of the bytes, to be written from where it lies if that pays.
     Shared(&'a Bytes),
-    /// Descriptors that travel with the first byte.
-    Attached(&'a Attachment<'a>),
+    /// Something that travels with the first byte.
+    Attached(&'a dyn Attached),
+}
+
+/// What travels beside a frame. The outbox asks for room and tells where the frame begins.
+pub(crate) trait Attached: Sync + fmt::Debug {
+    /// Whether there is room for it, besides the bytes.
+    fn has_room(&self) -> bool;
+
+    /// The frame is queued, and no byte of it can have been written yet: it begins at this offset of the stream.
+    fn begin_at(&self, offset: u64);
 }
 
 impl Besides<'_> {
@@ -41,8 +50,8 @@ impl<'a> Payload<'a> {
         Self { bytes, besides: Some(Besides::Shared(bytes)) }
     }
 
-    pub(crate) fn attached(attachment: &'a Attachment<'a>) -> Self {
-        Self { bytes: attachment.payload(), besides: Some(Besides::Attached(attachment)) }
+    pub(crate) fn attached(bytes: &'a [u8], attached: &'a dyn Attached) -> Self {
+        Self { bytes, besides: Some(Besides::Attached(attached)) }
     }
 
     /// The bytes to keep: shared if they are, else copied.

@@ -43,11 +43,10 @@ impl Quiet {
     }
 }
 
-/// How often it is asked whether a peer that is not read from any longer is still there.
+/// How often we ask whether a peer that we no longer read from is still there.
 const FAREWELL: Duration = Duration::from_secs(5);
 
-/// Notices that a peer is gone from which nothing is read any longer: no event tells of that, and the write that would may
-/// never come.
+/// Notices that a peer is gone that we no longer read from. No event says so, and a write that would find out may never come.
 #[derive(Default)]
 pub(crate) struct Farewell {
     timer: Option<Pin<Box<Sleep>>>,
@@ -75,7 +74,7 @@ pub(crate) const LITTLE: usize = 2 << 10;
 
 /// Notices that a connection has come to rest with memory to give back.
 ///
-/// A busy connection pays for it by one look at a timer in a turn; one at rest has no timer.
+/// A busy connection polls one timer each time; one at rest has no timer.
 #[derive(Default)]
 pub(crate) struct Rest {
     timer: Option<Pin<Box<Sleep>>>,

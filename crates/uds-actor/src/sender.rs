@@ -11,11 +11,10 @@ use bytes::Bytes;
 use frame_codec::Batch;
 
 use crate::{
-    SendSink,
-    control::Lease,
-    fds::Descriptors,
-    outlet::{Outlet, SendError},
+    error::{FlushError, SendError, TrySendError, Unsent},
+    outlet::Outlet,
     payload::{Message, Payload},
+    requests::Handles,
     waiters::Ticket,
 };
 
@@ -26,24 +25,24 @@ use crate::{
 /// # Limits
 ///
 /// What waits to be written is bounded in bytes ([`Actor::outbox_bytes`](crate::Actor::outbox_bytes)). At the bound
-/// `try_send` refuses, and `send` does what [`Actor::on_full`](crate::Actor::on_full) says: it waits, unless told otherwise.
+/// `try_send` fails, and `send` does what [`Actor::on_full`](crate::Actor::on_full) says: it waits, unless told otherwise.
 /// A single frame larger than the bound goes alone.
 #[derive(Debug)]
 pub struct Sender {
     outlet: Arc<dyn Outlet>,
-    _lease: Arc<Lease>,
+    _handles: Arc<Handles>,
 }
 
 impl Sender {
-    pub(crate) fn new(outlet: Arc<dyn Outlet>, lease: Arc<Lease>) -> Self {
-        Self { outlet, _lease: lease }
+    pub(crate) fn new(outlet: Arc<dyn Outlet>, handles: Arc<Handles>) -> Self {
+        Self { outlet, _handles: handles }
     }
 
     /// Queues a frame by copying the payload, as soon as there is room.
     ///
-    /// That it is queued does not mean that it is written: [`flush`](Self::flush) waits for that. While the actor has nothing
-    /// in hand, a lone frame, and what fills a block of 128 KiB, is written within this call; after four such blocks it gives
-    /// the other tasks of its thread a turn.
+    /// A queued frame is not written yet: [`flush`](Self::flush) waits for that. While the actor has nothing to write, this call
+    /// itself writes a lone frame, and each block of 128 KiB that fills up; after four such blocks it yields to the other tasks
+    /// of its thread.
     ///
     /// # Errors
     ///
@@ -79,7 +78,7 @@ impl Sender {
     ///
     /// # Errors
     ///
-    /// The number of frames that were queued before one was refused, with the reason.
+    /// The number of frames that were queued before one was not, with the reason.
     ///
     /// # Cancel safety
     ///
@@ -93,20 +92,13 @@ impl Sender {
 
     /// Queues a frame now, or not at all.
     ///
-    /// It gives no other task a turn, neither the actor nor the peer, if they share this thread: whoever calls it in a loop
-    /// sees to that.
+    /// It never yields. If the actor or the peer run on this thread and you call it in a loop, yield between the calls.
     ///
     /// # Errors
     ///
-    /// [`SendError::Full`] if there is no room now, and as for [`send`](Self::send).
-    pub fn try_send(&self, payload: &[u8]) -> Result<(), SendError> {
+    /// [`TrySendError::Full`] if there is no room now, and as for [`send`](Self::send).
+    pub fn try_send(&self, payload: &[u8]) -> Result<(), TrySendError> {
         self.outlet.try_push(Payload::lent(payload)).map_err(|refusal| *refusal)
-    }
-
-    /// The same handle with the face of a `Sink`.
-    #[must_use]
-    pub const fn into_sink(self) -> SendSink {
-        SendSink::new(self)
     }
 
     pub(crate) fn poll_send_shared(
@@ -122,7 +114,12 @@ impl Sender {
         self.outlet.mark()
     }
 
-    pub(crate) fn poll_written(&self, cx: &Context<'_>, ticket: &mut Ticket, mark: u64) -> Poll<Result<(), SendError>> {
+    pub(crate) fn poll_written(
+        &self,
+        cx: &Context<'_>,
+        ticket: &mut Ticket,
+        mark: u64,
+    ) -> Poll<Result<(), FlushError>> {
         self.outlet.poll_written(cx, ticket, mark)
     }
 
@@ -134,40 +131,28 @@ impl Sender {
         self.outlet.finish();
     }
 
-    /// Waits until everything queued before this call, by whatever clone, is handed to the kernel.
+    /// Waits until everything that any clone queued before this call is handed to the kernel.
     ///
     /// # Errors
     ///
-    /// [`SendError::Closed`] if the connection ended before; the report says what is returned.
+    /// [`FlushError`] if the connection ended before.
     ///
     /// # Cancel safety
     ///
     /// Cancel safe.
-    pub async fn flush(&self) -> Result<(), SendError> {
+    pub async fn flush(&self) -> Result<(), FlushError> {
         let mark = self.outlet.mark();
         let mut waiting = self.waiting();
         poll_fn(|cx| self.outlet.poll_written(cx, &mut waiting.ticket, mark)).await
     }
 
-    /// Queues a frame with the descriptors that go with it, as soon as there is room for all of it.
-    pub(crate) async fn send_attached(&self, descriptors: &mut Descriptors<'_>) -> Result<(), SendError> {
-        let mut waiting = self.waiting();
-        poll_fn(|cx| {
-            descriptors.attach(|attachment| {
-                self.outlet
-                    .poll_push(cx, &mut waiting.ticket, Payload::attached(attachment))
-                    .map_err(|refusal| *refusal)
-            })
-        })
-        .await
+    /// Where the outbox is, for handles that queue more than bytes.
+    pub(crate) fn outlet(&self) -> &dyn Outlet {
+        &*self.outlet
     }
 
-    /// The same, now or not at all.
-    pub(crate) fn try_send_attached(&self, descriptors: &mut Descriptors<'_>) -> Result<(), SendError> {
-        descriptors.attach(|attachment| self.outlet.try_push(Payload::attached(attachment)).map_err(|refusal| *refusal))
-    }
-
-    fn waiting(&self) -> Waiting<'_> {
+    /// Registers one more future that may wait for room or for a flush.
+    pub(crate) fn waiting(&self) -> Waiting<'_> {
         Waiting { outlet: &*self.outlet, ticket: Ticket::default() }
     }
 
@@ -181,7 +166,7 @@ impl Sender {
     /// # Cancel safety
     ///
     /// Cancel safe; once polled, the connection finishes whether the future is kept or not.
-    pub async fn finish(self) -> Result<(), SendError> {
+    pub async fn finish(self) -> Result<(), FlushError> {
         self.outlet.finish();
         self.flush().await
     }
@@ -190,7 +175,7 @@ impl Sender {
 impl Clone for Sender {
     fn clone(&self) -> Self {
         self.outlet.add_sender();
-        Self { outlet: Arc::clone(&self.outlet), _lease: Arc::clone(&self._lease) }
+        Self { outlet: Arc::clone(&self.outlet), _handles: Arc::clone(&self._handles) }
     }
 }
 
@@ -200,9 +185,8 @@ impl Drop for Sender {
     }
 }
 
-/// A frame that waits for room; dropped, it waits no more. Not an `async fn`, because every message goes through it.
-///
-/// It is small, and what comes back fits registers, so that a message that need not wait costs no copies of either.
+/// A frame that waits for room; dropped, it waits no more. It is not an `async fn`, because every message goes through it:
+/// the future is small and its result fits registers, so that a message that need not wait copies neither.
 struct Push<'a, M> {
     outlet: &'a dyn Outlet,
     message: M,
@@ -229,9 +213,9 @@ impl<M> Drop for Push<'_, M> {
 }
 
 /// A future that may wait; dropped, it waits no more.
-struct Waiting<'a> {
+pub(crate) struct Waiting<'a> {
     outlet: &'a dyn Outlet,
-    ticket: Ticket,
+    pub(crate) ticket: Ticket,
 }
 
 impl Drop for Waiting<'_> {
@@ -240,15 +224,4 @@ impl Drop for Waiting<'_> {
             self.outlet.forget(&self.ticket);
         }
     }
-}
-
-/// What was not sent, given back.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("not sent")]
-pub struct Unsent<T> {
-    /// What comes back.
-    pub message: T,
-    /// Why.
-    #[source]
-    pub reason: SendError,
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use crate::{Overflow, quiet::Quiet, task::KeepAlive};
+use crate::{outlet::Overflow, quiet::Quiet};
 
 /// The bounds and times of an actor that is not spawned yet.
 pub(crate) struct Settings {
@@ -16,8 +16,14 @@ pub(crate) struct Settings {
     pub(crate) keep_alive: Option<(Duration, Sign)>,
 }
 
-/// What is sent as a sign of life.
+/// Makes what is sent as a sign of life.
 pub(crate) type Sign = Box<dyn Fn() -> Bytes + Send>;
+
+/// What to send when nothing else has been sent for a while.
+pub(crate) struct KeepAlive {
+    pub(crate) quiet: Quiet,
+    pub(crate) frame: Sign,
+}
 
 impl Settings {
     pub(crate) const OUTBOX_BYTES: usize = 1 << 20;

@@ -8,9 +8,13 @@ use std::{
 use bytes::Bytes;
 use futures_sink::Sink;
 
-use crate::{SendError, Sender, waiters::Ticket};
+use crate::{
+    error::{SendError, TrySendError},
+    sender::Sender,
+    waiters::Ticket,
+};
 
-/// A [`Sender`] with the face of a [`Sink`], for combinators that want one.
+/// A [`Sender`] as a [`Sink`], for combinators that need one.
 ///
 /// It holds at most one message that is accepted and not queued yet; [`into_unqueued`](Self::into_unqueued) gives it back,
 /// also when the connection is [closed](SendError::Closed). One that the framing cannot carry is dropped with that error, and
@@ -24,11 +28,15 @@ pub struct SendSink {
     ticket: Ticket,
 }
 
-impl SendSink {
-    pub(crate) const fn new(sender: Sender) -> Self {
-        Self { sender, accepted: None, mark: None, ticket: Ticket::new() }
+impl Sender {
+    /// The same handle as a `Sink`.
+    #[must_use]
+    pub const fn into_sink(self) -> SendSink {
+        SendSink { sender: self, accepted: None, mark: None, ticket: Ticket::new() }
     }
+}
 
+impl SendSink {
     /// Takes the message back that was accepted and not queued, if there is one.
     #[must_use]
     pub fn into_unqueued(mut self) -> Option<Bytes> {
@@ -46,31 +54,31 @@ impl SendSink {
 }
 
 impl Sink<Bytes> for SendSink {
-    type Error = SendError;
+    type Error = TrySendError;
 
-    fn poll_ready(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), SendError>> {
-        self.poll_queue(cx)
+    fn poll_ready(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), TrySendError>> {
+        self.poll_queue(cx).map_err(Into::into)
     }
 
-    fn start_send(mut self: Pin<&mut Self>, message: Bytes) -> Result<(), SendError> {
+    fn start_send(mut self: Pin<&mut Self>, message: Bytes) -> Result<(), TrySendError> {
         if self.accepted.is_some() {
-            return Err(SendError::Full);
+            return Err(TrySendError::Full);
         }
         self.accepted = Some(message);
         Ok(())
     }
 
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), SendError>> {
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), TrySendError>> {
         ready!(self.poll_queue(cx))?;
         let end = self.sender.mark();
         let mark = *self.mark.get_or_insert(end);
         let Self { sender, ticket, .. } = &mut *self;
         let written = ready!(sender.poll_written(cx, ticket, mark));
         self.mark = None;
-        Poll::Ready(written)
+        Poll::Ready(written.map_err(Into::into))
     }
 
-    fn poll_close(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), SendError>> {
+    fn poll_close(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), TrySendError>> {
         ready!(self.poll_queue(cx))?;
         self.sender.begin_finish();
         self.poll_flush(cx)

@@ -1,4 +1,4 @@
-//! The lock of the actor's hand-written synchronisation, so that loom can take its place.
+//! The lock of the actor's hand-written synchronisation, which loom can replace.
 //!
 //! `cargo xtask loom` builds this crate's unit tests with `--cfg loom_check`. The name is our own, because `--cfg loom` means
 //! something to the crates below us as well.

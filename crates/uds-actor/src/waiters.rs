@@ -1,19 +1,19 @@
-//! Tasks that wait for a condition guarded by somebody else's lock.
+//! Wakers of tasks that wait. The lock around them belongs to the file that uses them.
 
 use std::{
     num::NonZeroU64,
     task::{Context, Waker},
 };
 
-/// Wakers of those who wait, oldest ticket first. One who gives up takes its waker back, so that there are never more than
-/// wait.
+/// The wakers of waiting tasks, oldest ticket first. A task that stops waiting takes its waker back, so there are never more
+/// wakers than waiting tasks.
 #[derive(Debug, Default)]
 pub(crate) struct Waiters {
     last: u64,
     waiting: Vec<(u64, Waker)>,
 }
 
-/// Held by one who may come to wait.
+/// What a future that may have to wait holds.
 #[derive(Debug, Default)]
 pub(crate) struct Ticket(Option<NonZeroU64>);
 
@@ -50,15 +50,15 @@ impl Waiters {
         self.waiting.binary_search_by_key(&number, |(number, _)| *number).ok()
     }
 
-    /// Takes everybody who waits, to be woken once the lock is released.
+    /// Takes all wakers, to be woken when the lock is released.
     pub(crate) fn take(&mut self) -> Woken {
         Woken(std::mem::take(&mut self.waiting))
     }
 }
 
-/// Those who waited.
+/// The wakers that were taken.
 #[derive(Debug, Default)]
-#[must_use = "whoever is not woken waits for ever"]
+#[must_use = "a task that is not woken waits forever"]
 pub(crate) struct Woken(Vec<(u64, Waker)>);
 
 impl Woken {

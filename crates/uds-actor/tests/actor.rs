@@ -18,7 +18,7 @@ use tokio::{
     sync::mpsc,
     time::timeout,
 };
-use uds_actor::{Actor, Owned, Reason, Receiver, SendError, spawn_with_channels};
+use uds_actor::{Actor, FlushError, Owned, Reason, Receiver, SendError, TrySendError, spawn_with_channels};
 
 use self::soon::{LONG, soon};
 
@@ -138,7 +138,7 @@ async fn a_full_outbox_refuses_and_waits_and_loses_nothing() {
         match sender.try_send(&line) {
             Ok(()) => queued += 1,
             Err(refusal) => {
-                assert_eq!(refusal, SendError::Full);
+                assert_eq!(refusal, TrySendError::Full);
                 let waits = timeout(Duration::from_millis(50), sender.send(&line)).await;
                 match waits {
                     Ok(sent) => {
@@ -258,7 +258,7 @@ async fn abort_ends_at_once_and_later_handles_say_so() {
     let (sender, mut receiver, control) = Actor::new(here, Delimited::lines()).spawn();
     let report = soon("the report", control.abort()).await;
     assert!(matches!(report.reason, Reason::Aborted));
-    assert_eq!(sender.try_send(b"late"), Err(SendError::Closed));
+    assert_eq!(sender.try_send(b"late"), Err(TrySendError::Closed));
     assert!(soon("the end", receiver.recv_batch()).await.is_none());
     assert_eq!(soon("the peer's end", there.read(&mut [0; 8])).await.unwrap(), 0);
 }
@@ -312,7 +312,7 @@ async fn a_waiting_flush_hears_when_the_connection_breaks() {
     let flushing = tokio::spawn(async move { sender.flush().await });
     tokio::task::yield_now().await;
     drop(there);
-    assert_eq!(soon("the flush", flushing).await.unwrap(), Err(SendError::Closed));
+    assert_eq!(soon("the flush", flushing).await.unwrap(), Err(FlushError));
 }
 
 #[tokio::test]
@@ -322,7 +322,7 @@ async fn those_who_wait_for_the_report_get_one_when_the_runtime_is_shut_down() {
         runtime.block_on(async {
             let (here, there) = UnixStream::pair().unwrap();
             let (sender, _receiver, control) = Actor::new(there, Delimited::lines()).spawn();
-            std::mem::forget(sender); // somebody still wants the connection
+            std::mem::forget(sender); // a handle still holds the connection
             (control, here.into_std().unwrap())
         })
     })
@@ -425,5 +425,5 @@ async fn a_peer_that_is_gone_in_both_directions_ends_an_idle_connection() {
     assert!(soon("the end", receiver.recv_batch()).await.is_none());
     // Nobody wrote and the sender still lives: the connection ends all the same, and its descriptor with it.
     assert!(matches!(soon("the report", control.finished()).await.reason, Reason::HungUp));
-    assert_eq!(sender.try_send(b"late"), Err(SendError::Closed));
+    assert_eq!(sender.try_send(b"late"), Err(TrySendError::Closed));
 }

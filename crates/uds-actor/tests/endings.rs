@@ -1,4 +1,4 @@
-//! How connections end, and that the account is right whatever was half done: on a stream that does what it is told.
+//! How connections end, and that the report is right whatever was half done: on a stream that does what it is told.
 
 #[path = "support/soon.rs"]
 mod soon;
@@ -23,11 +23,11 @@ use tokio::{
     net::UnixStream,
     sync::mpsc,
 };
-use uds_actor::{Actor, Control, Owned, Reason, SendError, Sender, spawn_with_channels};
+use uds_actor::{Actor, Control, FlushError, Owned, Reason, SendError, Sender, spawn_with_channels};
 
 use self::soon::{LONG, soon};
 
-/// A stream whose reads and writes are two functions. Whoever answers `Pending` wakes nobody.
+/// A stream whose reads and writes are two functions. A function that returns `Pending` wakes no task.
 struct Puppet<R, W> {
     read: R,
     write: W,
@@ -117,17 +117,17 @@ async fn a_flush_waits_for_what_was_taken_up_while_something_else_was_told() {
     tokio::task::yield_now().await;
     let report = soon("the report", control.abort()).await;
     assert_eq!((report.handed_to_kernel.frames, report.unsent.len()), (2, 1));
-    assert_eq!(soon("the flush", flushing).await.unwrap(), Err(SendError::Closed), "one frame came back");
+    assert_eq!(soon("the flush", flushing).await.unwrap(), Err(FlushError), "one frame came back");
 }
 
 #[tokio::test]
 async fn a_flush_does_not_wait_for_what_was_taken_up_behind_it() {
-    type Flush = Pin<Box<dyn Future<Output = Result<(), SendError>> + Send>>;
+    type Flush = Pin<Box<dyn Future<Output = Result<(), FlushError>> + Send>>;
     let slot: Arc<Mutex<Option<Sender>>> = Arc::default();
     let flushing: Arc<Mutex<Option<Flush>>> = Arc::default();
     let (senders, flushes) = (Arc::clone(&slot), Arc::clone(&flushing));
     let mut writes = 0;
-    // As above; while the second frame is written, somebody waits for that and then another queues the third.
+    // As above; while the second frame is written, one task waits for that, and then another queues the third.
     let write = move |bytes: &[u8]| {
         writes += 1;
         if writes > 2 {
@@ -316,7 +316,7 @@ async fn a_frame_that_does_not_end_does_not_keep_the_actor_from_hearing() {
     let controls = Arc::clone(&slot);
     let reads = Arc::new(AtomicUsize::new(0));
     let counter = Arc::clone(&reads);
-    // There is always more of the line, and during the first read somebody aborts.
+    // There is always more of the line, and during the first read a handle aborts.
     let read = move |buf: &mut ReadBuf<'_>| {
         counter.fetch_add(1, Ordering::Relaxed);
         if let Some(control) = controls.lock().unwrap().take() {
@@ -417,7 +417,7 @@ async fn those_who_wait_hear_of_a_failed_write_although_the_peer_goes_on_writing
     let large = vec![0; 900_000];
     sender.send(&large).await.unwrap();
     let (flushed, sent) = soon("bad news", async { tokio::join!(sender.flush(), sender.send(&large)) }).await;
-    assert_eq!((flushed, sent), (Err(SendError::Closed), Err(SendError::Closed)));
+    assert_eq!((flushed, sent), (Err(FlushError), Err(SendError::Closed)));
     (&there).write_all(b"\0\0\0\x02ok").unwrap();
     assert_eq!(soon("the frame", receiver.recv_batch()).await.unwrap().len(), 1);
     drop(there);
@@ -458,7 +458,7 @@ async fn messages_that_a_connection_ended_ahead_of_are_returned_behind_those_of_
             sent += 1;
         }
         if !closes {
-            // The peer goes, with what nobody has read.
+            // The peer goes, with what was not read.
             drop(there);
             let report = soon("the report", control.finished()).await;
             let cut = u64::from(report.truncated_sending > 0);

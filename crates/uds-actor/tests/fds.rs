@@ -1,4 +1,4 @@
-//! Descriptors go with their frames: none lost, none mixed up, none left open, and none taken by those who want none.
+//! Descriptors go with their frames: none lost, none mixed up, none left open, and none taken by an actor that passes none.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
@@ -38,8 +38,8 @@ use tokio::{
     net::UnixStream,
 };
 use uds_actor::{
-    Actor, Bind, Connect, Control, Overflow, Reason, Report, SendError,
-    fds::{Fault, Limits, MAX_PER_FRAME, Receiver, Sender},
+    Actor, Bind, Connect, FlushError, Overflow, Reason,
+    fds::{Control, Fault, Limits, MAX_PER_FRAME, Receiver, Report, SendError, Sender, TrySendError},
 };
 
 use self::{
@@ -76,16 +76,13 @@ fn message(payload: &str, texts: &[&str]) -> (String, Vec<String>) {
 
 /// Sent, returned, received, delivered, closed.
 fn account(report: &Report) -> (u64, u64, u64, u64, u64) {
-    let account = report.descriptors.as_ref().unwrap();
+    let account = &report.descriptors;
     (account.sent(), account.unsent(), account.received(), account.delivered(), account.closed())
 }
 
 #[track_caller]
 fn fault(report: &Report) -> &Fault {
-    match &report.reason {
-        Reason::Descriptors(fault) => fault,
-        other => panic!("{other}"),
-    }
+    report.fault().unwrap_or_else(|| panic!("{report}"))
 }
 
 /// Whether bare messages are all there before any is read, or each is read before the next is sent.

@@ -47,7 +47,7 @@ async fn the_same_holds_for_packets() {
         }
         drop(there);
         assert!(soon("the end", receiver.recv_batch()).await.is_none());
-        assert_told_apart(&soon("the report", control.finished()).await, finishes);
+        assert_told_apart(&soon("the report", control.finished()).await.connection, finishes);
         drop(sender);
     }
 }

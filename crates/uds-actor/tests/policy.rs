@@ -11,7 +11,7 @@ use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::UnixStream,
 };
-use uds_actor::{Actor, Control, Overflow, Reason, Receiver, SendError};
+use uds_actor::{Actor, Control, Overflow, Reason, Receiver, TrySendError};
 
 use self::soon::soon;
 
@@ -114,7 +114,7 @@ async fn a_sink_that_is_refused_for_good_still_has_the_message() {
     sink.feed(Bytes::from_static(b"accepted")).await.unwrap();
     soon("the end", control.abort()).await;
     for _ in 0..2 {
-        assert_eq!(soon("the refusal", sink.flush()).await, Err(SendError::Closed));
+        assert_eq!(soon("the refusal", sink.flush()).await, Err(TrySendError::Closed));
     }
     assert_eq!(sink.into_unqueued().as_deref(), Some(&b"accepted"[..]));
 }
@@ -126,7 +126,7 @@ async fn a_sink_goes_on_behind_a_message_that_the_framing_refuses() {
     let (sender, _receiver, _control) = Actor::new(here, Delimited::lines()).spawn();
     let mut sink = sender.into_sink();
     sink.feed(Bytes::from_static(b"two\nlines")).await.unwrap();
-    assert!(matches!(sink.flush().await, Err(SendError::Unsendable(_))));
+    assert!(matches!(sink.flush().await, Err(TrySendError::Unsendable(_))));
     sink.send(Bytes::from_static(b"one line")).await.unwrap();
     soon("the close", sink.close()).await.unwrap();
     let mut text = String::new();
@@ -134,7 +134,7 @@ async fn a_sink_goes_on_behind_a_message_that_the_framing_refuses() {
     assert_eq!(text, "one line\n");
 }
 
-/// A peer whose direction ended, or to which nobody listens, and which then is gone altogether, does not leave a connection
+/// A peer whose direction ended, or that we do not listen to, and that then is gone altogether, does not leave a connection
 /// behind that ends with the next frame sent, which may never be.
 #[tokio::test(start_paused = true)]
 async fn a_peer_that_leaves_later_than_its_last_word_is_noticed_though_nothing_is_sent() {
@@ -191,7 +191,7 @@ async fn more_time_than_the_clock_can_count_is_for_ever() {
     }
 }
 
-/// As little time as there is: nothing panics, and nobody is kept from a turn.
+/// As little time as there is: nothing panics, and every task still runs.
 #[tokio::test(start_paused = true)]
 async fn no_time_at_all_is_a_time_too() {
     let (here, mut there) = UnixStream::pair().unwrap();
@@ -248,7 +248,7 @@ async fn a_missed_deadline_is_the_peers_fault_only_if_we_listened() {
         assert!(matches!(report.reason, Reason::InboxFull), "{report}");
         assert!(!report.reason.is_peer_fault());
 
-        // Taken, but not let go of: the memory is still ours.
+        // Taken and still kept: the memory is in use.
         let (here, mut there) = UnixStream::pair().unwrap();
         there.write_all(b"a line\n").await.unwrap();
         let (_sender, mut receiver, control) = Actor::new(here, Delimited::lines()).inbox_bytes(1).spawn();

@@ -13,8 +13,8 @@ use proptest::prelude::*;
 use rustix::net::sockopt::set_socket_send_buffer_size;
 use tokio::{net::UnixStream, time::timeout};
 use uds_actor::{
-    Actor, Control, Reason,
-    fds::{Limits, Receiver, Sender},
+    Actor, Reason,
+    fds::{Control, Limits, Receiver, Sender},
 };
 
 use self::descriptors::{file, frame, send, texts};
@@ -107,7 +107,7 @@ proptest! {
             });
             let received = drain(&mut receiver).await;
             sending.await.unwrap();
-            let (sent, taken) = (control.abort().await.descriptors.unwrap(), there.abort().await.descriptors.unwrap());
+            let (sent, taken) = (control.abort().await.descriptors, there.abort().await.descriptors);
             (received, sent.sent(), taken.delivered())
         });
         let total: usize = expected.iter().map(|(_, own)| own.len()).sum();
@@ -207,11 +207,11 @@ proptest! {
         let mut rest = attached.iter();
         prop_assert!(received.iter().flat_map(|(_, own)| own).all(|text| rest.any(|attached| attached == text)));
         match report.reason {
-            Reason::Descriptors(_) => prop_assert!(honest < frames.len(), "{report}"),
-            // An account that comes out even: what one frame lacks, another has too many.
+            Reason::Ancillary(_) => prop_assert!(honest < frames.len(), "{report}"),
+            // Counts that come out even: what one frame lacks, another has too many.
             _ => prop_assert_eq!(received.len(), frames.len(), "{}", report),
         }
-        let account = report.descriptors.unwrap();
+        let account = report.descriptors;
         prop_assert_eq!(account.received(), account.delivered() + account.closed());
     }
 }

@@ -4,7 +4,7 @@
 //! blocks; the server has its own loop over epoll. Both end by themselves.
 //!
 //! ```sh
-//! cargo run -p uds-actor --example sozu_channel
+//! cargo run -p uds-channel --all-features --example sozu_channel
 //! ```
 #![expect(clippy::print_stdout, reason = "an example shows what it does")]
 

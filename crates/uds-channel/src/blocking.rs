@@ -1,6 +1,9 @@
 //! The channel that waits.
 
-use std::time::{Duration, Instant};
+use std::{
+    os::fd::OwnedFd,
+    time::{Duration, Instant},
+};
 
 use super::{
     Blocking, Channel, Codec, Error, Flush, Readiness,
@@ -11,14 +14,14 @@ use super::{
 #[derive(Clone, Copy, Debug)]
 struct Patience {
     given: Duration,
-    /// `None` is for ever.
+    /// `None` is without end.
     deadline: Option<Instant>,
 }
 
 impl Patience {
     const ENDLESS: Self = Self { given: Duration::MAX, deadline: None };
 
-    /// From now on; a time beyond what the clock can count is for ever.
+    /// From now on; a time beyond what the clock can count has no end.
     fn of(given: Duration) -> Self {
         Self { given, deadline: Instant::now().checked_add(given) }
     }
@@ -27,9 +30,9 @@ impl Patience {
 impl<Tx: ?Sized, Rx, C: Codec<Tx, Rx>> Channel<Tx, Rx, Blocking, C> {
     /// Sends a message: returns when the kernel has all of it.
     ///
-    /// While it waits for room it goes on receiving, up to the bound of the receiving buffer, so that a peer that sends
-    /// much before it reads does not make both wait for ever. A peer that sends more than that and never reads does:
-    /// [`send_timeout`](Self::send_timeout).
+    /// While it waits for room it goes on receiving, up to the bound of the receiving buffer, so that two ends that both send a
+    /// lot before they receive do not block each other. A peer that sends more than that and never receives blocks this call:
+    /// use [`send_timeout`](Self::send_timeout).
     ///
     /// # Errors
     ///
@@ -51,23 +54,23 @@ impl<Tx: ?Sized, Rx, C: Codec<Tx, Rx>> Channel<Tx, Rx, Blocking, C> {
     }
 
     fn send_until(&mut self, message: &Tx, patience: Patience) -> Result<(), Error> {
-        self.encode(message)?;
+        self.coded.encode(message)?;
         let sent = loop {
-            match self.framed.push(&self.scratch) {
+            match self.coded.framed.push(&self.coded.scratch) {
                 Ok(()) => {
-                    let flushed = self.framed.flush_until(patience);
+                    let flushed = self.coded.framed.flush_until(patience);
                     break flushed.map_err(|error| error.once_queued(self.unsent_bytes()));
                 }
                 // What an earlier timeout left in the queue has to make room first.
                 Err(Error::Full { .. }) => {
-                    if let Err(error) = self.framed.write_some_until(patience) {
+                    if let Err(error) = self.coded.framed.write_some_until(patience) {
                         break Err(error);
                     }
                 }
                 Err(error) => break Err(error),
             }
         };
-        self.done_encoding();
+        self.coded.done_encoding();
         sent
     }
 
@@ -78,7 +81,7 @@ impl<Tx: ?Sized, Rx, C: Codec<Tx, Rx>> Channel<Tx, Rx, Blocking, C> {
     ///
     /// [`Error::Send`].
     pub fn flush(&mut self) -> Result<(), Error> {
-        self.framed.flush_until(Patience::ENDLESS)
+        self.coded.framed.flush_until(Patience::ENDLESS)
     }
 
     /// Writes what is queued and closes our direction (`shutdown(2)`). The peer sees the end of the stream; what it sends
@@ -88,7 +91,7 @@ impl<Tx: ?Sized, Rx, C: Codec<Tx, Rx>> Channel<Tx, Rx, Blocking, C> {
     ///
     /// [`Error::Send`].
     pub fn finish(&mut self) -> Result<(), Error> {
-        self.framed.finish();
+        self.coded.framed.finish();
         self.flush()
     }
 
@@ -117,19 +120,19 @@ impl<Tx: ?Sized, Rx, C: Codec<Tx, Rx>> Channel<Tx, Rx, Blocking, C> {
 
     fn recv_until(&mut self, patience: Patience) -> Result<Rx, Error> {
         loop {
-            if let Some(message) = self.decode_next()? {
+            if let Some(message) = self.coded.decode_next()? {
                 return Ok(message);
             }
-            match self.framed.fill()? {
+            match self.coded.framed.fill()? {
                 Filled::Bytes | Filled::Over => {}
-                Filled::WouldBlock => self.framed.wait_for_message(patience)?,
+                Filled::WouldBlock => self.coded.framed.wait_for_message(patience)?,
                 Filled::Full => unreachable!("a buffer has room for a message that its limit allows"),
             }
         }
     }
 }
 
-impl Framed {
+impl Framed<OwnedFd> {
     /// Waits until there may be something to read. What is queued goes out meanwhile: the peer may be waiting for it.
     fn wait_for_message(&mut self, patience: Patience) -> Result<(), Error> {
         loop {
@@ -138,7 +141,7 @@ impl Framed {
                 return Err(Error::TimedOut { after: patience.given });
             };
             if interest.writable && ready.writable {
-                // If it fails, whoever sends next is told. What the peer sent can be received all the same.
+                // If it fails, the next call that sends returns the error. What the peer sent can still be received.
                 let _ = self.write();
             }
             if ready.readable {

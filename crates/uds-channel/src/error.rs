@@ -1,4 +1,4 @@
-//! What can go wrong on a channel, whose fault it is and what is left of the channel.
+//! What can go wrong on a channel, which side caused it, and what still works.
 
 use std::{io, time::Duration};
 
@@ -73,7 +73,7 @@ pub enum Error {
         /// Bytes that it has at least.
         need: usize,
     },
-    /// The length in front of a message is impossible or over the limit: where the next message begins, nobody knows.
+    /// The length in front of a message is impossible or over the limit, so it is not known where the next message begins.
     #[error("the stream cannot be read on")]
     Malformed {
         /// What is wrong with it.
@@ -129,7 +129,7 @@ impl Error {
         self.disposition().retryable
     }
 
-    /// The same for a call whose message is among the `left` bytes that are queued: to call again would send it twice.
+    /// The same error for a call whose message is among the `left` bytes that are queued: another call would send it twice.
     pub(super) fn once_queued(self, left: usize) -> Self {
         if !self.is_retryable() {
             return self;

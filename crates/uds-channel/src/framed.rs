@@ -2,7 +2,7 @@
 
 use std::{
     fmt, io,
-    os::fd::{AsFd as _, BorrowedFd, OwnedFd},
+    os::fd::{AsFd, BorrowedFd},
     time::Instant,
 };
 
@@ -23,8 +23,8 @@ use super::{
 /// The bytes of the length in front of each message.
 const HEAD: usize = 8;
 
-pub(super) struct Framed {
-    socket: OwnedFd,
+pub(super) struct Framed<S> {
+    socket: S,
     framing: LengthPrefixed,
     inbox: Buffer,
     outbox: Buffer,
@@ -83,8 +83,8 @@ pub(super) enum Filled {
     Over,
 }
 
-impl Framed {
-    pub(super) fn new(socket: OwnedFd, buffers: Buffers) -> Self {
+impl<S: AsFd> Framed<S> {
+    pub(super) fn new(socket: S, buffers: Buffers) -> Self {
         uds_socket::set_rights(socket.as_fd(), Rights::Refused);
         Self {
             socket,
@@ -104,7 +104,7 @@ impl Framed {
         self.socket.as_fd()
     }
 
-    pub(super) fn into_socket(self) -> OwnedFd {
+    pub(super) fn into_socket(self) -> S {
         self.socket
     }
 
@@ -128,8 +128,7 @@ impl Framed {
 
     // Receiving.
 
-    /// Gives the next whole message to `read`; `None` if it has not arrived. The message is done with then, whatever
-    /// `read` makes of it.
+    /// Passes the next whole message to `read`; `None` if it has not arrived. The message is consumed, whatever `read` returns.
     pub(super) fn next<T>(&mut self, read: impl FnOnce(&[u8]) -> T) -> Result<Option<T>, Error> {
         if let Reading::Broken(error) = &self.reading {
             return Err(Error::Malformed { source: error.clone() });
@@ -184,7 +183,7 @@ impl Framed {
         }
     }
 
-    /// Whether more may be read. There is always room for the rest of a message of which nobody could take anything yet.
+    /// Whether more may be read. There is always room for the rest of an incomplete message.
     fn has_room(&self) -> bool {
         let room = match self.scan() {
             Ok(Scan::More { .. }) => Room::Needed,
@@ -291,7 +290,7 @@ impl Framed {
             if left.is_some_and(|left| left.is_zero()) {
                 return Ok(None);
             }
-            // More than the kernel can count is for ever.
+            // A time that the kernel cannot count has no end.
             let timeout = left.and_then(|left| Timespec::try_from(left).ok());
             let mut sockets = [PollFd::new(&self.socket, flags)];
             #[cfg(test)]
@@ -320,7 +319,7 @@ impl Framed {
     }
 }
 
-impl fmt::Debug for Framed {
+impl<S: fmt::Debug> fmt::Debug for Framed<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Framed")
             .field("socket", &self.socket)

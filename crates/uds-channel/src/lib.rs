@@ -1,4 +1,4 @@
-//! A typed channel over one Unix socket, without a runtime.
+//! A typed channel over one Unix socket, without a runtime or under tokio.
 //!
 //! Two programs exchange messages, each in its own way: one may block, the other may have an event loop. The wire format is
 //! that of the Sōzu proxy's channel: eight bytes, little-endian, with the length of the whole frame including themselves, and
@@ -43,6 +43,9 @@
 //! so it does not matter where the stream came from or which other process shares it, and
 //! [`into_nonblocking`](Channel::into_nonblocking) cannot fail.
 //!
+//! With the feature `tokio` there is `AsyncChannel`, too: `send`, `feed`, `flush` and `recv` as `async` calls on a tokio
+//! `UnixStream`, with the same codecs, bounds and errors. All but `send` are cancel safe.
+//!
 //! # Limits
 //!
 //! Each direction has its own buffer with its own bound, see [`Buffers`]. A message and its length together must fit. A length
@@ -55,17 +58,20 @@
 //!
 //! # What this crate is not
 //!
-//! It does not match replies to requests (`packetizer` does) and passes no descriptors. With tokio, use `uds-actor`. Linux only.
+//! It does not match replies to requests (`packetizer` does) and passes no descriptors. For frames instead of
+//! typed messages under tokio, use `uds-actor`. Linux only.
 //!
 //! # Features
 //!
 //! - `json`: `Json`, messages as JSON, with serde.
 //! - `prost`: `Prost`, messages as Protocol Buffers.
+//! - `tokio`: `AsyncChannel`, the same channel for programs with tokio.
 #![forbid(unsafe_code)]
 
 mod blocking;
 mod buffer;
 mod codec;
+mod coded;
 mod error;
 mod framed;
 mod limits;
@@ -73,12 +79,14 @@ mod nonblocking;
 mod readiness;
 #[cfg(test)]
 mod tests;
+#[cfg(feature = "tokio")]
+mod tokio;
 
 use std::{
     fmt,
     marker::PhantomData,
     os::{
-        fd::{AsFd, BorrowedFd},
+        fd::{AsFd, BorrowedFd, OwnedFd},
         unix::net::UnixStream,
     },
     path::PathBuf,
@@ -90,7 +98,9 @@ use uds_socket::{BlockingListener, Connect, Peer};
 pub use self::codec::Json;
 #[cfg(feature = "prost")]
 pub use self::codec::Prost;
-use self::framed::Framed;
+use self::coded::Coded;
+#[cfg(feature = "tokio")]
+pub use self::tokio::{AsyncChannel, AsyncParts};
 pub use self::{
     codec::{BoxError, Codec, Verbatim},
     error::Error,
@@ -111,10 +121,7 @@ pub enum NonBlocking {}
 /// Dropping it closes the socket. What was received and not taken, and what was queued and not written, is gone then:
 /// [`into_parts`](Self::into_parts) has both.
 pub struct Channel<Tx: ?Sized, Rx, Mode, C> {
-    framed: Framed,
-    codec: C,
-    /// Where a message becomes bytes before it is known to fit.
-    scratch: Vec<u8>,
+    coded: Coded<OwnedFd, C>,
     types: PhantomData<Types<Tx, Rx, Mode>>,
 }
 
@@ -137,7 +144,7 @@ impl<Tx: ?Sized, Rx, C> Channel<Tx, Rx, Blocking, C> {
     /// A channel over this stream, which refuses descriptors from now on (`SO_PASSRIGHTS`): messages alone are taken.
     #[must_use]
     pub fn new(stream: UnixStream, codec: C, buffers: Buffers) -> Self {
-        Self { framed: Framed::new(stream.into(), buffers), codec, scratch: Vec::new(), types: PhantomData }
+        Self { coded: Coded::new(stream.into(), codec, buffers), types: PhantomData }
     }
 
     /// The same channel for an event loop. What is buffered stays buffered.
@@ -218,55 +225,26 @@ impl<Tx: ?Sized, Rx, C> Channel<Tx, Rx, NonBlocking, C> {
 
 impl<Tx: ?Sized, Rx, Mode, C> Channel<Tx, Rx, Mode, C> {
     fn into_mode<Other>(self) -> Channel<Tx, Rx, Other, C> {
-        let Self { framed, codec, scratch, .. } = self;
-        Channel { framed, codec, scratch, types: PhantomData }
+        Channel { coded: self.coded, types: PhantomData }
     }
 
     /// Bytes that were queued and are not written yet, with their lengths.
     #[must_use]
     pub fn unsent_bytes(&self) -> usize {
-        self.framed.unsent().len()
+        self.coded.framed.unsent().len()
     }
 
     /// Bytes that were received and are not taken yet, with their lengths.
     #[must_use]
     pub fn unread_bytes(&self) -> usize {
-        self.framed.unread().len()
+        self.coded.framed.unread().len()
     }
 
     /// Takes the channel apart without losing a byte.
     #[must_use]
     pub fn into_parts(self) -> Parts<C> {
-        let (unread, unsent) = (self.framed.unread().to_vec(), self.framed.unsent().to_vec());
-        Parts { stream: self.framed.into_socket().into(), codec: self.codec, unread, unsent }
-    }
-}
-
-impl<Tx: ?Sized, Rx, Mode, C: Codec<Tx, Rx>> Channel<Tx, Rx, Mode, C> {
-    /// Puts the message's bytes into the scratch buffer.
-    fn encode(&mut self, message: &Tx) -> Result<(), Error> {
-        self.framed.check_sendable()?;
-        self.scratch.clear();
-        let encoded = self.codec.encode(message, &mut self.scratch).map_err(|source| Error::Encode { source });
-        let sendable = encoded.and_then(|()| self.framed.check_len(self.scratch.len()));
-        if sendable.is_err() {
-            self.done_encoding();
-        }
-        sendable
-    }
-
-    /// Gives the memory of an unusually large message back.
-    fn done_encoding(&mut self) {
-        self.scratch.clear();
-        self.scratch.shrink_to(self.framed.scratch_size());
-    }
-
-    /// The next message that is complete, if there is one.
-    fn decode_next(&mut self) -> Result<Option<Rx>, Error> {
-        let decoded = self
-            .framed
-            .next(|payload| self.codec.decode(payload).map_err(|source| Error::Decode { len: payload.len(), source }));
-        decoded?.transpose()
+        let (socket, codec, unread, unsent) = self.coded.into_parts();
+        Parts { stream: socket.into(), codec, unread, unsent }
     }
 }
 
@@ -274,12 +252,12 @@ impl<Tx: ?Sized, Rx, Mode, C> AsFd for Channel<Tx, Rx, Mode, C> {
     /// The socket, to be polled, or asked who is at the other end ([`Peer::of`](uds_socket::Peer::of)). Reading from it or
     /// writing to it would tear messages apart.
     fn as_fd(&self) -> BorrowedFd<'_> {
-        self.framed.socket()
+        self.coded.framed.socket()
     }
 }
 
 impl<Tx: ?Sized, Rx, Mode, C> fmt::Debug for Channel<Tx, Rx, Mode, C> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Channel").field("framed", &self.framed).finish_non_exhaustive()
+        f.debug_struct("Channel").field("framed", &self.coded.framed).finish_non_exhaustive()
     }
 }

@@ -14,10 +14,7 @@ impl<Tx: ?Sized, Rx, C: Codec<Tx, Rx>> Channel<Tx, Rx, NonBlocking, C> {
     ///
     /// [`Error::Encode`], [`Error::TooLarge`], [`Error::Full`], [`Error::Finished`], [`Error::Send`]; nothing is queued.
     pub fn queue(&mut self, message: &Tx) -> Result<(), Error> {
-        self.encode(message)?;
-        let queued = self.framed.push(&self.scratch);
-        self.done_encoding();
-        queued
+        self.coded.queue(message)
     }
 
     /// Queues a message and writes what the socket takes, and says what is left.
@@ -29,12 +26,12 @@ impl<Tx: ?Sized, Rx, C: Codec<Tx, Rx>> Channel<Tx, Rx, NonBlocking, C> {
     pub fn try_send(&mut self, message: &Tx) -> Result<Flush, Error> {
         match self.queue(message) {
             Err(Error::Full { .. }) => {
-                let _ = self.framed.write()?;
+                let _ = self.coded.framed.write()?;
                 self.queue(message)?;
             }
             queued => queued?,
         }
-        self.framed.write().map_err(|error| error.once_queued(self.unsent_bytes()))
+        self.coded.framed.write().map_err(|error| error.once_queued(self.unsent_bytes()))
     }
 
     /// Closes our direction (`shutdown(2)`) as soon as what is queued is written; says what is left. Receiving goes on.
@@ -43,8 +40,8 @@ impl<Tx: ?Sized, Rx, C: Codec<Tx, Rx>> Channel<Tx, Rx, NonBlocking, C> {
     ///
     /// [`Error::Send`].
     pub fn finish(&mut self) -> Result<Flush, Error> {
-        self.framed.finish();
-        self.framed.write()
+        self.coded.framed.finish();
+        self.coded.framed.write()
     }
 
     /// Takes the next message, from the buffer or else from the socket; `None` if none has arrived completely.
@@ -58,10 +55,10 @@ impl<Tx: ?Sized, Rx, C: Codec<Tx, Rx>> Channel<Tx, Rx, NonBlocking, C> {
     /// it says the same.
     pub fn try_recv(&mut self) -> Result<Option<Rx>, Error> {
         loop {
-            if let Some(message) = self.decode_next()? {
+            if let Some(message) = self.coded.decode_next()? {
                 return Ok(Some(message));
             }
-            match self.framed.fill()? {
+            match self.coded.framed.fill()? {
                 Filled::Bytes | Filled::Over => {}
                 Filled::WouldBlock => return Ok(None),
                 Filled::Full => unreachable!("a buffer has room for a message that its limit allows"),
@@ -82,9 +79,9 @@ impl<Tx: ?Sized, Rx, C: Codec<Tx, Rx>> Channel<Tx, Rx, NonBlocking, C> {
     pub fn on_readiness(&mut self, ready: Readiness) -> Result<Flush, Error> {
         let mut filled = Ok(Filled::Bytes);
         while ready.readable && matches!(filled, Ok(Filled::Bytes)) {
-            filled = self.framed.fill();
+            filled = self.coded.framed.fill();
         }
-        let flush = if ready.writable { self.framed.write()? } else { self.left() };
+        let flush = if ready.writable { self.coded.framed.write()? } else { self.left() };
         filled?;
         Ok(flush)
     }
@@ -102,11 +99,11 @@ impl<Tx: ?Sized, Rx, C: Codec<Tx, Rx>> Channel<Tx, Rx, NonBlocking, C> {
     /// call that moved something.
     #[must_use]
     pub fn interest(&self) -> Readiness {
-        self.framed.interest()
+        self.coded.framed.interest()
     }
 
     fn left(&self) -> Flush {
-        match self.framed.unsent().len() {
+        match self.coded.framed.unsent().len() {
             0 => Flush::Done,
             bytes => Flush::Pending { bytes },
         }

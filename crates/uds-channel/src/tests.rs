@@ -1,4 +1,4 @@
-//! What the inside of a channel does, counted and cut in ways that nobody outside can.
+//! The inside of a channel: what only a test within the crate can count and interrupt.
 
 use std::{
     io::{Read as _, Write as _},
@@ -28,7 +28,7 @@ fn an_idle_wait_is_one_poll_and_lasts_as_long_as_it_should() {
     let error = channel.recv_timeout(Duration::from_millis(30)).unwrap_err();
     assert!(matches!(error, Error::TimedOut { after } if after == Duration::from_millis(30)), "{error:?}");
     assert!(begun.elapsed() >= Duration::from_millis(30));
-    assert_eq!(channel.framed.polls.get(), 1);
+    assert_eq!(channel.coded.framed.polls.get(), 1);
 }
 
 #[test]
@@ -37,7 +37,7 @@ fn no_time_means_what_is_there_and_no_poll() {
     assert!(matches!(channel.recv_timeout(Duration::ZERO), Err(Error::TimedOut { .. })));
     there.write_all(&frame(b"here")).unwrap();
     assert_eq!(channel.recv_timeout(Duration::ZERO).unwrap(), b"here");
-    assert_eq!(channel.framed.polls.get(), 0);
+    assert_eq!(channel.coded.framed.polls.get(), 0);
 }
 
 #[test]
@@ -151,7 +151,7 @@ fn a_message_that_is_queued_is_not_to_be_sent_again_whatever_the_kernel_lacks() 
     for call in [Call::Send, Call::Poll] {
         let (mut channel, there) = over_socket(buffers);
         let large = vec![b'l'; 1 << 20]; // more than the socket takes, so that it has to be waited
-        channel.framed.shortage.set(Some(call));
+        channel.coded.framed.shortage.set(Some(call));
         let stalled = channel.send(&large).unwrap_err();
         assert!(matches!(stalled, Error::Stalled { left, .. } if left > 0), "{call:?}: {stalled:?}");
         assert!(!stalled.is_retryable() && stalled.peer_usable() && !stalled.is_peer_fault(), "{call:?}");
@@ -159,7 +159,7 @@ fn a_message_that_is_queued_is_not_to_be_sent_again_whatever_the_kernel_lacks() 
 
         // Before there is room for it, it is not queued, and may be sent again.
         let before = channel.unsent_bytes();
-        channel.framed.shortage.set(Some(call));
+        channel.coded.framed.shortage.set(Some(call));
         let error = channel.send(&vec![b'n'; 2_000_000]).unwrap_err();
         assert!(error.is_retryable() && channel.unsent_bytes() <= before, "{call:?}: {error:?}");
 
@@ -171,7 +171,7 @@ fn a_message_that_is_queued_is_not_to_be_sent_again_whatever_the_kernel_lacks() 
 
     let (channel, there) = over_socket(buffers);
     let mut channel = channel.into_nonblocking();
-    channel.framed.shortage.set(Some(Call::Send));
+    channel.coded.framed.shortage.set(Some(Call::Send));
     let stalled = channel.try_send(b"once").unwrap_err();
     assert!(matches!(stalled, Error::Stalled { left: 12, .. }) && !stalled.is_retryable(), "{stalled:?}");
     assert_eq!(channel.run().unwrap(), Flush::Done);
@@ -217,12 +217,12 @@ fn the_memory_of_an_unusual_message_is_given_back() {
     });
     channel.send(&large).unwrap();
     assert_eq!(channel.recv().unwrap().len(), large.len());
-    assert!(channel.scratch.capacity() <= 128);
+    assert!(channel.coded.scratch.capacity() <= 128);
     for _ in 0..40 {
         channel.send(b"small").unwrap();
         channel.recv().unwrap();
     }
-    assert!(channel.framed.memory() <= 256, "{} bytes", channel.framed.memory());
+    assert!(channel.coded.framed.memory() <= 256, "{} bytes", channel.coded.framed.memory());
     echoing.join().unwrap().unwrap();
 }
 
@@ -230,8 +230,8 @@ fn the_memory_of_an_unusual_message_is_given_back() {
 fn a_message_that_is_refused_keeps_no_memory() {
     let (mut channel, _there) = over_socket(Buffers::both(Capacity::growable(64, 1000)));
     assert!(matches!(channel.send(&[0; 100_000]), Err(Error::TooLarge { len: 100_000, max: 992 })));
-    assert!(channel.scratch.capacity() <= 1000, "{} bytes", channel.scratch.capacity());
+    assert!(channel.coded.scratch.capacity() <= 1000, "{} bytes", channel.coded.scratch.capacity());
     let mut channel = channel.into_nonblocking();
     assert!(matches!(channel.queue(&[0; 100_000]), Err(Error::TooLarge { .. })));
-    assert!(channel.scratch.capacity() <= 1000, "{} bytes", channel.scratch.capacity());
+    assert!(channel.coded.scratch.capacity() <= 1000, "{} bytes", channel.coded.scratch.capacity());
 }

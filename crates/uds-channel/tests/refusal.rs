@@ -17,7 +17,7 @@ use self::{
     process::Watchdog,
 };
 
-/// Sends a line with a descriptor to somebody who wants none.
+/// Sends a line with a descriptor to a channel that takes none.
 #[track_caller]
 fn try_to_pass(socket: impl std::os::fd::AsFd, line: &[u8]) -> descriptors::Watch {
     let (descriptor, watch) = watched();

@@ -3,7 +3,6 @@
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream;
-use std::thread;
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -135,6 +134,12 @@ impl<S: Acceptable> BlockingListener<S> {
         }
     }
 
+    /// How long the listener still pauses because of a shortage of descriptors or memory; zero if it does not. Until then
+    /// [`accept_timeout`](Self::accept_timeout) accepts nothing.
+    pub fn pause_left(&mut self) -> Duration {
+        self.queue.pause_left()
+    }
+
     /// Waits for what happens next: a connection, a peer that was rejected, or a shortage. The loss of the name is not noticed
     /// here: ask [`name_loss`](Self::name_loss).
     ///
@@ -151,9 +156,8 @@ impl<S: Acceptable> BlockingListener<S> {
     /// What happens next, `None` at the deadline.
     fn next_until(&mut self, deadline: Option<Instant>) -> Result<Option<Accepted<S>>> {
         loop {
-            if let Some(pause) = self.queue.take_pause() {
-                let left = deadline.map_or(pause, |at| at.saturating_duration_since(Instant::now()));
-                thread::sleep(pause.min(left));
+            if !self.queue.sleep_out(deadline) {
+                return Ok(None);
             }
             let error = match self.queue.accept_now() {
                 Ok(socket) => return self.queue.taken(socket).map(Some),
@@ -217,6 +221,9 @@ impl<S: Acceptable> BlockingListener<S> {
 
 impl<S> AsFd for BlockingListener<S> {
     /// The listening socket. It is non-blocking: poll it, and call [`accept_timeout`](Self::accept_timeout) with zero.
+    ///
+    /// In a shortage the socket stays readable while that returns `None`. Do not poll it again before
+    /// [`pause_left`](Self::pause_left) is over.
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.queue.socket.as_fd()
     }
@@ -250,9 +257,7 @@ impl<S: Acceptable> Iterator for BlockingDraining<S> {
     /// The next connection of an admitted peer. Through a shortage it pauses; an error is the last item.
     fn next(&mut self) -> Option<Self::Item> {
         while self.has_more {
-            if let Some(pause) = self.queue.take_pause() {
-                thread::sleep(pause);
-            }
+            self.queue.sleep_out(None);
             let outcome = match self.queue.accept_now() {
                 Ok(socket) => self.queue.taken(socket),
                 Err(Errno::AGAIN) => {

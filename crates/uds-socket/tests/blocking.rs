@@ -5,17 +5,18 @@
 #[path = "support/process.rs"]
 mod process;
 
-use std::fs;
+use std::fs::{self, File};
 use std::io::{Read as _, Write as _};
-use std::os::fd::AsFd as _;
+use std::os::fd::{AsFd as _, AsRawFd as _};
 use std::os::unix::net::UnixStream;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use rustix::net::{Shutdown, shutdown};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use uds_socket::{Accepted, Admit, Bind, Connect, Error, Mode, NameLoss, Verdict, probe};
 
-use self::process::{NOBODY, Watchdog, as_nobody, public_directory};
+use self::process::{Actor, NOBODY, Watchdog, as_nobody, public_directory};
 
 const MS: Duration = Duration::from_millis(1);
 
@@ -152,4 +153,54 @@ fn one_address_has_one_listener() {
     let path = directory.path().join("x.sock");
     assert_eq!(Bind::path(&path).listen_all_blocking().unwrap().len(), 1);
     assert!(matches!(Bind::systemd("none").listen_all_blocking(), Err(Error::NotPassed { .. })));
+}
+
+// --- shortage -----------------------------------------------------------------------------------------------------
+
+#[test]
+fn a_poll_loop_survives_a_shortage_without_closing_who_waits() {
+    let _watchdog = Watchdog::start();
+    // In a process of its own: the limit belongs to the whole process.
+    Actor::start("child_that_polls_without_descriptors").passes();
+}
+
+#[test]
+#[ignore = "a process that another test starts"]
+fn child_that_polls_without_descriptors() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("x.sock");
+    let mut listener = Bind::path(&path).listen_blocking().unwrap();
+    let mut clients: Vec<_> = (0..3).map(|_| UnixStream::connect(&path).unwrap()).collect();
+    let before = getrlimit(Resource::Nofile);
+    let current = Some(File::open("/dev/null").unwrap().as_raw_fd().unsigned_abs().into());
+    setrlimit(Resource::Nofile, Rlimit { current, maximum: before.maximum }).unwrap();
+
+    // As often as a loop may call it.
+    let start = Instant::now();
+    let mut calls = 0;
+    while start.elapsed() < 100 * MS {
+        assert!(listener.accept_timeout(Duration::ZERO).unwrap().is_none());
+        calls += 1;
+    }
+    // Between the failures lie pauses of 10, 20, 40 ms and so on, however often a call interrupts them.
+    let failures = u32::try_from(listener.stats().failures).unwrap();
+    let pauses = 10 * MS * (2_u32.pow(failures.min(10) - 1) - 1);
+    assert!(
+        calls > failures && pauses <= start.elapsed(),
+        "{failures} failures in {calls} calls, {:?}",
+        start.elapsed()
+    );
+    assert!(listener.pause_left() <= 2 * start.elapsed());
+    let start = Instant::now();
+    assert!(listener.accept_timeout(5 * MS).unwrap().is_none());
+    assert!(start.elapsed() >= 5 * MS, "{:?}", start.elapsed());
+    assert_eq!(listener.stats().shed, 0);
+
+    setrlimit(Resource::Nofile, before).unwrap();
+    for client in &mut clients {
+        let (mut stream, _) = listener.accept().unwrap();
+        stream.write_all(b"a").unwrap();
+        client.read_exact(&mut [0]).unwrap();
+    }
+    assert_eq!(listener.pause_left(), Duration::ZERO);
 }

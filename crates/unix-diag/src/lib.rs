@@ -34,12 +34,12 @@
 //! | the server is gone | nothing |
 //! | the server is in another network namespace | nothing |
 //!
-//! So an entry is a proof, but a missing entry is not. There is a second reason for that. A table that does not fit into one
-//! answer of 32 KiB (some 500 sockets) comes in several, and sockets that close in between can hide one that does not: of four
-//! thousand sockets, each reading misses about two while ten thousand others close every second. If a socket is missing, read a
-//! second time ([`Table::read_again`]), or query it by the number that an earlier table gave it ([`find`]). Before you call a
-//! file stale, try to connect. On a filesystem whose `st_dev` differs from its superblock's (btrfs, some overlays), the table
-//! finds nothing at all.
+//! So an entry is a proof, but a missing entry is not. There is a second reason for that. A table that does not fit
+//! into one answer of 32 KiB (some 500 sockets) comes in several, and sockets that close in between can hide one that
+//! does not: of four thousand sockets, each reading misses about two while ten thousand others close every second. If a
+//! socket is missing, read a second time ([`Table::read_again`]), or query it by the number that an earlier table gave
+//! it ([`find`]). Before you call a file stale, try to connect. On a filesystem with a `st_dev` that differs from its
+//! superblock's (btrfs, some overlays), the table finds nothing at all.
 //!
 //! # What this crate is not
 //!

@@ -3,20 +3,21 @@
 //! Included by the fuzz targets and by the test that replays their corpora without a fuzzer.
 
 use frame_codec::{
-    ByteOrder, Delimited, Fixed, LengthPrefixed, Netstring, OctetCount, Overlong, Raw, Unterminated, UntilEof, Varint,
-    Whole, testing,
+    ByteOrder, Delimited, Fixed, LengthPrefixed, Netstring, OctetCount, Overlong, Raw, Syslog, Unterminated, UntilEof,
+    Varint, Whole, testing,
 };
 
 /// What a target does to one input.
 pub type Check = fn(&[u8]);
 
 /// The fuzz targets by name.
-pub const TARGETS: [(&str, Check); 7] = [
+pub const TARGETS: [(&str, Check); 8] = [
     ("length_prefixed", length_prefixed),
     ("varint", varint),
     ("delimited", delimited),
     ("octet_count", octet_count),
     ("netstring", netstring),
+    ("syslog", syslog),
     ("fixed", fixed),
     ("unframed", unframed),
 ];
@@ -67,6 +68,10 @@ fn octet_count(data: &[u8]) {
 
 fn netstring(data: &[u8]) {
     testing::strict(&Netstring, data);
+}
+
+fn syslog(data: &[u8]) {
+    testing::hostile(&Syslog, data);
 }
 
 fn fixed(data: &[u8]) {

@@ -57,7 +57,7 @@ pub enum Transport {
 enum Program {
     /// `mpsr send`, its input from the file.
     Mpsr,
-    /// `mpsr send`, whose input we write slowly and in odd pieces.
+    /// `mpsr send`, with input that we write slowly and in odd pieces.
     MpsrFed,
     Socat,
     Netcat,

@@ -5,7 +5,7 @@
 
 use cargo_metadata::{DependencyKind, Package};
 
-use super::Problem;
+use super::problem::Problem;
 
 struct Crate {
     name: &'static str,

@@ -1,5 +1,4 @@
-//! The code of the plain build: Rust source without comments, strings, and items behind `#[cfg(feature ...)]` or
-//! `#[cfg(test)]`.
+//! Rust source without comments and texts, and without the items that some builds leave out.
 
 use anyhow::{Result, anyhow};
 use proc_macro2::{Delimiter, Group, TokenStream, TokenTree};
@@ -29,19 +28,29 @@ pub(super) fn parse(source: &str) -> Result<TokenStream> {
     source.parse().map_err(|error| anyhow!("not Rust: {error}"))
 }
 
-/// Everything that is compiled without features and outside tests.
+/// The code that is compiled with no feature and outside tests.
 pub(super) fn plain(code: TokenStream) -> TokenStream {
+    without(code, &["feature", "test"])
+}
+
+/// The code that is compiled outside tests, with any features.
+pub(super) fn without_tests(code: TokenStream) -> TokenStream {
+    without(code, &["test"])
+}
+
+/// Leaves out the items behind `#[cfg(...)]` with one of `gates` in it.
+fn without(code: TokenStream, gates: &[&str]) -> TokenStream {
     let tokens: Vec<TokenTree> = code.into_iter().collect();
     let mut kept = Vec::new();
     let mut rest = tokens.as_slice();
     while let Some((first, after)) = rest.split_first() {
         match attribute(rest) {
-            // `#![cfg(feature ...)]` puts the enclosing item behind the gate.
-            Some((true, group, _)) if is_gate(group) => return TokenStream::new(),
-            Some((false, group, after)) if is_gate(group) => rest = after_item(after),
+            // `#![cfg(feature ...)]` puts everything around it behind the gate.
+            Some((true, group, _)) if is_gate(group, gates) => return TokenStream::new(),
+            Some((false, group, after)) if is_gate(group, gates) => rest = after_item(after),
             _ => {
                 kept.push(match first {
-                    TokenTree::Group(group) => Group::new(group.delimiter(), plain(group.stream())).into(),
+                    TokenTree::Group(group) => Group::new(group.delimiter(), without(group.stream(), gates)).into(),
                     other => other.clone(),
                 });
                 rest = after;
@@ -87,10 +96,10 @@ fn attribute(tokens: &[TokenTree]) -> Option<(bool, &Group, &[TokenTree])> {
     }
 }
 
-fn is_gate(attribute: &Group) -> bool {
+fn is_gate(attribute: &Group, gates: &[&str]) -> bool {
     let words = flat(&attribute.stream());
-    let names = |name| words.iter().any(|(word, _)| word == name);
-    words.first().is_some_and(|(word, _)| word == "cfg") && (names("feature") || names("test")) && !names("not")
+    let names = |name: &str| words.iter().any(|(word, _)| word == name);
+    words.first().is_some_and(|(word, _)| word == "cfg") && gates.iter().any(|gate| names(gate)) && !names("not")
 }
 
 /// What follows the item at the start. An item ends with its body, a semicolon or, for a field, an arm or a variant, a

@@ -2,7 +2,7 @@
 
 use toml::{Table, Value};
 
-use super::{Problem, tree::Tree};
+use super::{problem::Problem, tree::Tree};
 use crate::workspace::Workspace;
 
 /// What every member inherits.

@@ -2,7 +2,7 @@
 
 use cargo_metadata::TargetKind;
 
-use super::{Problem, manifests, tree::Tree};
+use super::{manifests, problem::Problem, tree::Tree};
 use crate::workspace::{Workspace, targets};
 
 pub(super) fn check(workspace: &Workspace, tree: &Tree) -> Vec<Problem> {

@@ -6,7 +6,7 @@ use anyhow::{Context, Result};
 use proc_macro2::{TokenStream, TokenTree};
 use xshell::{Shell, cmd};
 
-use super::{Problem, code, tree::Tree};
+use super::{code, problem::Problem, tree::Tree};
 use crate::workspace::{self, Workspace};
 
 /// Crates that are pure when built without features.

@@ -1,6 +1,6 @@
 //! Rules for the text of files: how it begins and ends, and what must not be in it.
 
-use super::{Problem, tree::Tree};
+use super::{problem::Problem, tree::Tree};
 
 /// Longer files deserve a second thought. They are named, not rejected.
 const LONG: usize = 500;

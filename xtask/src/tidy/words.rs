@@ -11,7 +11,7 @@ use std::{collections::BTreeMap, fs, path::Path};
 use anyhow::{Context, Result};
 use toml::Table;
 
-use super::{Problem, tree::Tree};
+use super::{problem::Problem, tree::Tree};
 
 const FILE: &str = "xtask/words.toml";
 /// Files that may name the words because they forbid them.

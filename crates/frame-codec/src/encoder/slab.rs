@@ -19,7 +19,7 @@ pub(super) struct Slab {
     memory: BytesMut,
     begin: usize,
     end: usize,
-    /// Whether it is the rest of a larger slab, whose front is or was sealed.
+    /// Whether it is the rest of a larger slab, with a front that is or was sealed.
     is_rest: bool,
 }
 

@@ -128,7 +128,7 @@ impl LengthPrefixed {
         self.worked_out()
     }
 
-    /// Writes the length of `message` into its length field, for framings whose length field is [not in
+    /// Writes the length of `message` into its length field, for framings with a length field that is [not in
     /// front](Self::at).
     ///
     /// # Errors

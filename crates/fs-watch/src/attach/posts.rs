@@ -11,7 +11,7 @@
 //!                               ▲─────────────────────────────────────────────────────┘
 //! ```
 //!
-//! Each path has at most one handler, whose end is always awaited. Two handlers for the same path therefore never run
+//! Each path has at most one handler, and its end is always awaited. Two handlers for the same path therefore never run
 //! at the same time, whatever the order of events.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};

@@ -43,7 +43,7 @@ static SHARED: Mutex<Option<Arc<Hub>>> = Mutex::new(None);
 /// As soon as a directory's watch includes one of the latter ([`ON_CHILDREN`]), the kernel looks up the parent on every
 /// write to a file in it. This costs a writer of short lines about a fifth of its rate, even if the event itself is not
 /// included. The price of leaving `ATTRIB` out is small: a `chmod` of the directory is noticed with the next event in
-/// it or by the next safety scan, and a socket whose server prepares it with a `chmod` and then listens is on the
+/// it or by the next safety scan, and a socket that its server prepares with a `chmod` before it listens is on the
 /// schedule of new sockets anyway.
 const MASK: WatchFlags = WatchFlags::CREATE
     .union(WatchFlags::DELETE)

@@ -10,12 +10,13 @@ use super::{Error, Handle};
 /// The lock's name in the directory: a dot-file, which no watcher reports.
 const NAME: &str = ".fs-watch.lock";
 
-/// The exclusive right to manage a directory, among those who ask for it; from [`Lock::take`].
+/// The exclusive right to manage a directory, among processes that ask for it; from [`Lock::take`].
 ///
-/// It is an advisory lock (`flock(2)`) on a file in the directory, `.fs-watch.lock`, with the holder's pid in it. The kernel
-/// lets go of it when the process ends, however it ends. It keeps nobody from making and removing sockets in there.
+/// It is an advisory lock (`flock(2)`) on the file `.fs-watch.lock` in the directory, which contains the holder's pid.
+/// The kernel releases it when the process ends, however it ends. It does not stop other processes from creating and
+/// removing sockets in the directory.
 ///
-/// Dropping it lets go. The file stays: were it removed, two managers could hold two files of that name.
+/// Dropping it releases the lock. The file stays: if it were removed, two managers could hold two files of that name.
 #[derive(Debug)]
 #[must_use = "the lock is let go when this is dropped"]
 pub struct Lock {
@@ -24,12 +25,12 @@ pub struct Lock {
 }
 
 impl Lock {
-    /// Takes the lock of `dir`, or says who has it. Does not wait.
+    /// Takes the lock of `dir`, or returns an error that names the holder. Does not wait.
     ///
     /// # Errors
     ///
-    /// [`Error::Locked`]; [`Error::ForeignLock`] if something else has the name of the lock; [`Error::SharedDirectory`] if
-    /// others may rename the lock away; and what keeps the directory from being opened or written to.
+    /// [`Error::Locked`]; [`Error::ForeignLock`] if another file has the name of the lock; [`Error::SharedDirectory`]
+    /// if other users may rename the lock; and errors from opening the directory or writing to it.
     pub fn take(dir: impl AsRef<Path>) -> Result<Self, Error> {
         let handle = Handle::open(dir.as_ref())?;
         let mode = fstat(&handle).map_err(|errno| handle.failed("look at", OsStr::new("."), errno))?.st_mode;
@@ -43,7 +44,7 @@ impl Lock {
         }
     }
 
-    /// The directory, as it was given.
+    /// The directory, as you gave it.
     pub fn dir(&self) -> &Path {
         &self.dir
     }
@@ -54,7 +55,7 @@ fn refused(handle: &Handle, error: lock_file::Error) -> Error {
     let (dir, lock) = (handle.path().to_owned(), handle.path_of(name));
     match error {
         lock_file::Error::Held { pid } => Error::Locked { dir, lock, pid },
-        // Somebody replaces it all the time, so somebody has one.
+        // Another process examines or replaces the file all the time, so treat it as locked.
         lock_file::Error::Examined | lock_file::Error::Contended { .. } => Error::Locked { dir, lock, pid: None },
         lock_file::Error::Foreign { fault } => Error::ForeignLock { lock, fault },
         error => handle.failed("take the lock", name, error),

@@ -18,36 +18,36 @@ use super::{Error, Handle};
 /// Directories below directories are not followed any deeper.
 const DEPTH: usize = 32;
 
-/// A descriptor that is good for nothing but asking about the file.
+/// A descriptor that allows nothing but queries about the file.
 const PLACE: OFlags = OFlags::PATH.union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
 
-/// So many directories at most are opened only to count what is in them.
+/// At most so many directories are opened only to count their sockets.
 const PEEKED: usize = 1024;
 
-/// What a survey has found.
+/// The result of a survey.
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct Survey {
-    /// The sockets, in the order of their directories as given, then of their paths.
+    /// The sockets, in the order of their directories as you gave them, and then of their paths.
     pub sockets: Vec<Found>,
     /// How many sockets were left out, and why.
     pub passed_over: PassedOver,
-    /// How many processes would not show their descriptors to this user, so that a socket without
-    /// [processes](Found::processes) may be held by one of them; `None` if `/proc` shows no processes at all.
+    /// How many processes hide their descriptors from this user. One of them may hold a socket without
+    /// [processes](Found::processes). `None` if `/proc` shows no processes at all.
     pub hidden: Option<usize>,
     /// Why the kernel's table of sockets could not be read, if so.
     pub no_table: Option<unix_diag::Error>,
-    /// What the kernel was asked.
+    /// What it cost the kernel.
     pub cost: Cost,
 }
 
-/// What the kernel was asked for a [`Survey`].
+/// What a [`Survey`] cost the kernel.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Cost {
     /// How often its table of sockets was read: at most three times.
     pub tables: usize,
-    /// How many files it was asked about one by one: those that the table does not have.
+    /// How many files were queried one by one: those that the table does not have.
     pub questions: usize,
 }
 
@@ -55,7 +55,7 @@ pub struct Cost {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct PassedOver {
-    /// Sockets whose names begin with a dot: see [`Inspection::dot_files`].
+    /// Sockets with names that begin with a dot: see [`Inspection::dot_files`].
     pub dot_names: usize,
     /// Symbolic links to sockets: see [`Inspection::links`].
     pub links: usize,
@@ -69,28 +69,29 @@ pub struct PassedOver {
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Found {
-    /// The directory as it was given, joined with the socket's name; or the socket's path as it was given.
+    /// The directory as you gave it, joined with the socket's name; or the socket's path as you gave it.
     pub path: PathBuf,
-    /// What `lstat` says of it; of a link, what `stat` says.
+    /// What `lstat` returned; for a link, what `stat` returned.
     pub facts: Facts,
-    /// What kind of socket it is, if that is known.
+    /// The kind of socket, if known.
     pub kind: Kind,
     /// Whether a server listens, and how that is known.
     pub liveness: Liveness,
     /// Whether the path is a symbolic link to the socket.
     pub is_link: bool,
-    /// The processes that have it open, as far as they are to be seen. A listener that was inherited or handed on is held
-    /// by several.
+    /// The processes that have it open, as far as we can see. Several processes hold a listener that was inherited or
+    /// passed on.
     pub processes: Vec<Process>,
 }
 
-/// How to make a survey.
+/// Options of a survey.
 ///
-/// It asks the kernel's table of sockets (`sock_diag(7)`), which shows one network namespace, looks through the descriptors
-/// of all processes, of which a user without privileges sees only their own, and asks the kernel what is bound to the files
-/// that the table does not have. Nothing is connected to unless [`Probing::TableAndConnect`] says so.
+/// A survey reads the kernel's table of sockets (`sock_diag(7)`), which shows one network namespace. It searches the
+/// descriptors of all processes, of which a user without privileges sees only their own. For files that the table does
+/// not have, it asks the kernel what is bound to them. It connects to nothing unless [`Probing::TableAndConnect`]
+/// allows it.
 ///
-/// However many sockets there are, the table is read at most three times and each process is looked at once.
+/// However many sockets there are, the table is read at most three times and each process is examined once.
 ///
 /// ```
 /// use fs_watch::directory::Inspection;
@@ -116,23 +117,23 @@ pub struct Inspection {
 }
 
 impl Inspection {
-    /// How much to do in order to know whether a server listens: [`Probing::Kernel`] unless set.
+    /// How to find out whether a server listens: [`Probing::Kernel`] by default.
     pub fn probing(self, probing: Probing) -> Self {
         Self { probing, ..self }
     }
 
-    /// Whether sockets whose names begin with a dot are listed. They are not unless this is set.
+    /// Whether to list sockets with names that begin with a dot. By default they are not listed.
     pub fn dot_files(self, dot_files: DotFiles) -> Self {
         Self { dot_files, ..self }
     }
 
-    /// Whether symbolic links to sockets are listed. They are not unless this is set.
+    /// Whether to list symbolic links to sockets. By default they are not listed.
     pub fn links(self, links: bool) -> Self {
         Self { links, ..self }
     }
 
-    /// Whether the sockets of the directories below are listed. They are not unless this is set. Links to directories are
-    /// not followed.
+    /// Whether to list the sockets of subdirectories. By default they are not listed. Links to directories are not
+    /// followed.
     pub fn recursive(self, recursive: bool) -> Self {
         Self { recursive, ..self }
     }
@@ -150,7 +151,7 @@ impl Inspection {
             listing.add(path.as_ref())?;
         }
         let Listing { seen, passed_over, .. } = listing;
-        // After the listing: a table that is older than a socket does not tell of it.
+        // After the listing: a table that is older than a socket does not have it.
         let mut cost = Cost::default();
         let (table, no_table) = match self.probing {
             Probing::Off => (None, None),
@@ -183,8 +184,8 @@ impl Inspection {
                 Some(question) => {
                     let (answer, kind) = probe::ask(behind_link.as_ref().unwrap_or(&path), &facts, question);
                     let mut liveness = Liveness::of_answer(answer, false, facts.age());
-                    // Unbound on this side says nothing of the other one. If you want to know whether you can connect, a
-                    // connection tells.
+                    // Unbound on this side says nothing about the other side. If you want to know whether you can
+                    // connect, use a connection.
                     if question == Question::Lookup && hides_servers && liveness.verdict == Verdict::Stale {
                         liveness.verdict = Verdict::Unknown;
                     }
@@ -207,20 +208,21 @@ pub fn survey(dir: impl AsRef<Path>, probing: Probing) -> Result<Survey, Error> 
     Inspection::default().probing(probing).run([dir])
 }
 
-/// A second time if the first lacks any: what one reading in pieces has missed is not asked about.
+/// Reads a second time if the first reading lacks a socket: a reading in pieces may have missed it, and need not be
+/// queried for it.
 fn read_table(seen: &[Seen], cost: &mut Cost) -> Result<Table, unix_diag::Error> {
     cost.tables += 1;
     let mut table = Table::read()?;
     if seen.iter().any(|seen| table.get(seen.facts.file()).is_none()) {
         cost.tables += 1;
-        // If there is no second table, the first one has said what it has.
+        // If there is no second table, the first one still counts.
         let _ = table.read_again();
     }
     Ok(table)
 }
 
-/// A client with a name of its own is in the table as one end of a connection. So is what a listener has accepted, under
-/// the listener's name; but only what a lookup has found bound comes here.
+/// A client with a name of its own is in the table as one end of a connection. So is a connection that a listener
+/// accepted, under the listener's name; but this sees only files that a lookup has found bound.
 fn find_connected(found: &mut [Found], cost: &mut Cost) {
     let is_wanted = |found: &Found| found.liveness.evidence == Evidence::Connect(Answer::Bound);
     if !found.iter().any(is_wanted) {
@@ -232,7 +234,7 @@ fn find_connected(found: &mut [Found], cost: &mut Cost) {
     for found in found.iter_mut().filter(|found| is_wanted(found)) {
         let file: FileId = found.facts.file();
         let mut matching = entries.iter().filter(|entry| entry.file == Some(file));
-        // Several may be connections that a listener of another namespace has given away.
+        // Several may be connections that a listener of another namespace has passed on.
         if let (Some(entry), None) = (matching.next(), matching.next()) {
             found.liveness = Liveness::of_entry(entry);
             found.kind = entry.kind.into();
@@ -240,7 +242,7 @@ fn find_connected(found: &mut [Found], cost: &mut Cost) {
     }
 }
 
-/// What is served through an overlay or a FUSE mount is unbound in the directory behind it.
+/// A socket that is served through an overlay or a FUSE mount is unbound in the directory behind it.
 fn doubt_behind_mounts(found: &mut [Found]) {
     let mut is_backing = HashMap::new();
     for found in found.iter_mut().filter(|found| found.liveness.verdict == Verdict::Stale) {
@@ -255,7 +257,7 @@ fn doubt_behind_mounts(found: &mut [Found]) {
 /// A socket that was listed. It is not held open: there may be more of them than descriptors.
 struct Seen {
     path: PathBuf,
-    /// Of a link: where it leads.
+    /// For a link: where it leads.
     behind_link: Option<PathBuf>,
     facts: Facts,
     /// Whether its filesystem may hide a server from our kernel.
@@ -293,7 +295,7 @@ impl Listing {
         }
     }
 
-    /// One that was named: also behind a link.
+    /// Adds a socket that you named, possibly through a link.
     fn add_socket(&mut self, path: PathBuf) -> Result<(), Error> {
         let unreadable = |source| Error::Unreadable { dir: path.clone(), source };
         let is_link = path.symlink_metadata().is_ok_and(|metadata| metadata.is_symlink());
@@ -337,11 +339,11 @@ impl Listing {
             self.passed_over.links += 1;
             return;
         }
-        // What has gone since is not there.
+        // A socket that is gone by now is left out.
         drop(self.add_socket(path));
     }
 
-    /// Into a directory below; or, if it is not wanted, only a look at how many sockets are there.
+    /// Descends into a subdirectory; or, if you do not want that, only counts its sockets.
     fn descend(&mut self, above: &Handle, name: &OsStr, depth: usize) {
         if !self.how.dot_files.admit(name) || depth >= DEPTH {
             return;
@@ -375,7 +377,7 @@ fn sockets_in(handle: &Handle) -> usize {
     names.filter(|(name, kind)| DotFiles::Ignored.admit(name) && is_socket(name, *kind)).count()
 }
 
-/// What the listing says it is, or `lstat` where the listing does not say.
+/// The type from the listing, or from `lstat` if the listing does not have it.
 fn type_of(handle: &Handle, name: &OsStr, listed: FileType) -> FileType {
     match listed {
         FileType::Unknown => statat(handle, name, AtFlags::SYMLINK_NOFOLLOW)

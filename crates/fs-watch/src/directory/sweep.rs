@@ -1,7 +1,7 @@
-//! What is left over goes; everything else stays, with the reason.
+//! Removes what is stale, and gives a reason for everything that stays.
 //!
 //! ```text
-//!   listed ─► in the kernel's table? ─► may the filesystem hide a server? ─► young? ─► whose? ─► lock held?
+//!   listed ─► in the kernel's table? ─► may the filesystem hide a server? ─► young? ─► owner? ─► lock held?
 //!                │ kept                      │ kept                            │ kept    │ kept     │ kept
 //!     ─► is a socket bound to it? ─► does the table know this filesystem? ─► connect: not possible? ─► stale
 //!          │ kept                      │ kept                                  │ kept                  │
@@ -33,28 +33,29 @@ mod tests;
 
 pub use finding::{Doubt, Fate, Finding, Kept, LockFate, LockFinding, Swept};
 
-/// Under ten thousand closes in a second one reading lacks one in two thousand sockets.
+/// If ten thousand sockets close every second, one reading lacks one in two thousand.
 const READINGS: usize = 3;
 
-/// How to sweep a directory.
+/// Options of a sweep.
 ///
 /// Only what is *proven* stale is removed:
 ///
-/// * the kernel's table of sockets, which demonstrably knows this filesystem, does not have it;
-/// * the filesystem is not one that may hide a server: FUSE, 9p, virtiofs, NFS, overlay and the like, unless
-///   [told otherwise](Self::any_filesystem);
-/// * its file is [old enough](Self::min_age), and two seconds at least, and [ours](Self::owner);
-/// * the lock that `uds-socket` keeps beside a socket (`.NAME.lock`) is not held;
-/// * no socket is bound to it, in any network namespace. The kernel says so without a server noticing;
-/// * and, last, a connection is not possible either.
+/// * The kernel's table of sockets, which demonstrably covers this filesystem, does not have it.
+/// * The filesystem is not one that may hide a server: FUSE, 9p, virtiofs, NFS, overlay and similar, unless [you allow
+///   these](Self::any_filesystem).
+/// * Its file is [old enough](Self::min_age), at least two seconds, and [ours](Self::owner).
+/// * The lock that `uds-socket` keeps beside a socket (`.NAME.lock`) is not held.
+/// * No socket is bound to it, in any network namespace. The kernel can tell without a server noticing.
+/// * Finally, it is impossible to connect to it.
 ///
-/// What is removed is the very file that was examined, and never what has its name by then. Lock files beside sockets that
-/// no process holds are removed, too, and so is what a crash of a sweep or of a server that started has left under a name
-/// aside (`.fs-watch.swept-…`, `.NAME.old`), by the same proof. Other dot-files are left alone.
+/// A sweep removes exactly the file that it examined, never another file that has its name by then. It also removes
+/// lock files beside sockets that no process holds, and files that a crash of a sweep or of a starting server has left
+/// under a temporary name (`.fs-watch.swept-…`, `.NAME.old`), by the same proof. It leaves other dot-files alone.
 ///
-/// The *backing side* of such a filesystem, the directory that a mount elsewhere shows, is recognised only where the mount is
-/// in a mount table that this process may read. In particular, what a virtual machine or another machine mounts cannot be
-/// detected. Sockets that are served there are unbound to our kernel, and look stale. Do not sweep such a directory.
+/// The *backing side* of such a filesystem, the directory that a mount elsewhere shows, is recognised only if the mount
+/// is in a mount table that this process may read. In particular, mounts of a virtual machine or another machine cannot
+/// be detected. For our kernel, sockets that are served there are unbound and look stale. Do not sweep such a
+/// directory.
 ///
 /// ```
 /// use std::time::Duration;
@@ -66,7 +67,7 @@ const READINGS: usize = 3;
 /// let _live = UnixListener::bind(dir.path().join("live.sock"))?;
 /// drop(UnixListener::bind(dir.path().join("stale.sock"))?);
 ///
-/// // Both are too young by default, and for two seconds whatever you say.
+/// // Both are too young by default, and in any case for two seconds.
 /// let swept = Sweep::default().min_age(Duration::from_secs(10)).run(dir.path())?;
 /// for finding in &swept.findings {
 ///     println!("{:?}: {}", finding.path, finding.fate);
@@ -110,25 +111,25 @@ impl Sweep {
         Self { grace: Duration::ZERO, ..self }
     }
 
-    /// Leave alone what was made or changed less than this ago. A minute unless set; less than two seconds counts as two.
+    /// Keep what was created or changed less than this ago. A minute by default; less than two seconds counts as two.
     pub fn min_age(self, min_age: Duration) -> Self {
         Self { min_age, ..self }
     }
 
-    /// Whose sockets to remove: our own and root's unless set.
+    /// Which owner's sockets to remove: by default our own and root's.
     pub fn owner(self, owner: Owner) -> Self {
         Self { owner, ..self }
     }
 
-    /// Only say what would be removed. To see whether the kernel's table knows the filesystem, a socket may all the same be
-    /// bound in the directory, under a dot-name, for a moment.
+    /// Only report what would be removed. To find out whether the kernel's table covers the filesystem, this may still
+    /// bind a socket in the directory for a moment, under a dot-name.
     pub fn dry_run(self, dry_run: bool) -> Self {
         Self { dry_run, ..self }
     }
 
-    /// Remove also on filesystems on which a server may be hidden from our kernel: FUSE, 9p, virtiofs, NFS and other
-    /// network filesystems, overlay. Not unless set. Say so only if you know that no server on the other side, in a
-    /// container, a virtual machine or on another machine, has its sockets there.
+    /// Also remove sockets on filesystems where a server may be hidden from our kernel: FUSE, 9p, virtiofs, NFS and
+    /// other network filesystems, overlay. Off by default. Enable it only if you know that no server on the other side
+    /// (in a container, a virtual machine or on another machine) has its sockets there.
     pub fn any_filesystem(self, any_filesystem: bool) -> Self {
         Self { any_filesystem, ..self }
     }
@@ -137,12 +138,12 @@ impl Sweep {
     ///
     /// # Errors
     ///
-    /// The directory cannot be opened or listed: [`Error::Missing`], [`Error::NotADirectory`], [`Error::Unreadable`]. What
-    /// goes wrong with a single socket is its [`Fate`].
+    /// The directory cannot be opened or listed: [`Error::Missing`], [`Error::NotADirectory`], [`Error::Unreadable`].
+    /// Trouble with a single socket is its [`Fate`].
     pub fn run(&self, dir: impl AsRef<Path>) -> Result<Swept, Error> {
         let handle = Handle::open(dir.as_ref())?;
         let sockets = handle.sockets(|name| DotFiles::Ignored.admit(name) || is_left_aside(name))?;
-        // After the listing, so that it tells of all that was listed.
+        // After the listing, so that the table has everything that was listed.
         let table = read_table().ok();
         let hidden = match handle.hides_servers() {
             _ if self.any_filesystem => None,
@@ -151,13 +152,13 @@ impl Sweep {
         };
         let mut examination = Examination { sweep: self, handle: &handle, table, hidden, is_known_filesystem: None };
         let findings = sockets.into_iter().map(|(name, facts)| examination.of(&name, facts)).collect();
-        // Locks do not cross such filesystems either.
+        // Locks do not work across such filesystems either.
         let locks = if hidden.is_some() { Vec::new() } else { locks::sweep(self, &handle)? };
         Ok(Swept { findings, locks })
     }
 }
 
-/// What any of several readings has: one that comes in several pieces may lack a socket whose neighbour was closed in between.
+/// The union of several readings: one that comes in pieces may lack a socket while its neighbour closes.
 fn read_table() -> Result<Table, unix_diag::Error> {
     let mut table = Table::read()?;
     for _ in 1..READINGS {
@@ -175,7 +176,7 @@ fn is_free(liveness: &Liveness) -> Result<(), Kept> {
     }
 }
 
-/// What is known of a socket that the table does not have.
+/// What is known about a socket that the table does not have.
 fn ask(held: &SocketFile, path: &Path, question: Question) -> Liveness {
     Liveness::of_answer(held.ask(path, question).0, false, held.facts().age())
 }
@@ -186,7 +187,7 @@ struct Examination<'a> {
     table: Option<Table>,
     /// Why a server may be hidden here, if so.
     hidden: Option<Doubt>,
-    /// Whether the table names files on this filesystem as `lstat` does, once that is known.
+    /// Whether the table identifies files on this filesystem as `lstat` does, once that is known.
     is_known_filesystem: Option<bool>,
 }
 
@@ -208,7 +209,7 @@ impl Examination<'_> {
             return Err(Kept::Unproven(doubt));
         }
         let age = facts.age();
-        // What a sweep has left aside has been old enough; but another sweep may be examining it just now.
+        // A file that a sweep has left aside was old enough; but another sweep may be examining it at this moment.
         let least = if names::is_spare_name(name) { self.sweep.grace } else { self.sweep.least_age() };
         if age < least {
             return Err(Kept::Young(age));
@@ -216,7 +217,7 @@ impl Examination<'_> {
         if !self.sweep.owner.admits(facts.uid) {
             return Err(Kept::Foreign(facts.uid));
         }
-        // From here on the socket's file is held: its number means this file and no other.
+        // From here on the socket's file is held open, so its number means this file and no other.
         let held = match self.handle.find_socket(name) {
             Ok(Some(held)) if held.facts().is_same_file(facts) => held,
             Ok(_) => return Err(Kept::Changed),
@@ -227,7 +228,7 @@ impl Examination<'_> {
         *liveness = ask(&held, &path, Question::Lookup);
         is_free(liveness)?;
         self.prove_filesystem()?;
-        // Every other test calls it stale. Where the kernel does what Linux does, nothing is there that could notice.
+        // Every other test says stale. If the kernel behaves like Linux, there is no server that could notice.
         *liveness = ask(&held, &path, Question::Connect);
         is_free(liveness)?;
         liveness.verdict = Verdict::Stale;
@@ -239,7 +240,7 @@ impl Examination<'_> {
         remove(self.handle, name, &held)
     }
 
-    /// That the table does not have a socket says nothing unless it would have it. One of our own shows.
+    /// That the table lacks a socket proves nothing unless it would have it. A socket of our own shows that.
     fn prove_filesystem(&mut self) -> Result<(), Kept> {
         let is_known = match self.is_known_filesystem {
             Some(is_known) => is_known,
@@ -255,9 +256,9 @@ fn is_told_of(handle: &Handle) -> io::Result<bool> {
     let socket = socket_with(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None)?;
     let number = u32::try_from(fstat(&socket)?.st_ino).map_err(|_| Errno::OVERFLOW)?;
     bind(&socket, &SocketAddrUnix::new(handle.short_path_of(&name))?)?;
-    // Asked for by the number, it is not hidden as it may be in a table.
+    // Queried by number, because a table may miss it.
     let entry = unix_diag::find(number).ok().flatten();
-    // As long as the socket is open, the number of its file is its own.
+    // While the socket is open, the number of its file is not reused.
     let found = handle.find_socket(&name);
     let is_told = found.as_ref().is_ok_and(|held| {
         let file = held.as_ref().map(|held| held.facts().file());
@@ -283,21 +284,22 @@ fn remove(handle: &Handle, name: &OsStr, held: &SocketFile) -> Result<Fate, Kept
     }
 }
 
-/// Whether a crash has left it there: of a sweep, or of a server that started. A name from which it was moved has none of these.
+/// Whether a crash of a sweep or of a starting server has left it there. The names from which files are moved do not
+/// look like this.
 fn is_left_aside(name: &OsStr) -> bool {
     names::is_spare_name(name) || names::is_aside_name(name)
 }
 
-/// Takes the lock that `uds-socket` keeps beside a socket, so that no process that heeds it starts there meanwhile. The holder of
-/// the lock works with the name aside as well.
+/// Takes the lock that `uds-socket` keeps beside a socket, so that no process that respects it starts there meanwhile.
+/// The holder of the lock also uses the temporary name.
 ///
-/// Where there is none, none is made: it would stay.
+/// If there is no lock file, none is created, because it would stay.
 fn guards(handle: &Handle, name: &OsStr) -> Result<Vec<Lock>, Kept> {
     let mut locks = vec![names::lock_name(name)];
     if let Some(name) = names::name_of_aside(name) {
         locks.push(names::lock_name(name));
     } else if names::is_aside_name(name) {
-        // Of a long name, which the name aside does not tell.
+        // For a long name, which the temporary name does not contain.
         let all = locks::names(handle).map_err(|_| Kept::Unproven(Doubt::Lock))?;
         let is_its = |lock: &OsString| names::locked_name(lock).is_some_and(|of| names::aside_name(of) == name);
         locks.extend(all.into_iter().filter(is_its));

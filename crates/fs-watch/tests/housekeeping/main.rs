@@ -49,7 +49,7 @@ impl Scene {
     fn wait_until_all_left<P: AsRef<Path>>(&self, names: impl IntoIterator<Item = P>) {
         let metadata = |name: P| std::fs::symlink_metadata(self.path(name)).unwrap();
         let files: Vec<_> = names.into_iter().map(|name| FileId::of(&metadata(name))).collect();
-        // Two tables, because one may lack a socket whose neighbour is being closed.
+        // Two tables, because one may lack a socket while its neighbour is being closed.
         while (0..2).any(|_| {
             let table = Table::read().unwrap();
             files.iter().any(|file| table.get(*file).is_some())

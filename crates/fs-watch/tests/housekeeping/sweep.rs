@@ -56,7 +56,7 @@ fn the_stale_go_and_everything_else_stays() {
     let _mine = scene.listen("mine");
     let _bound = of(SocketType::STREAM, &scene.path("bound"));
     let _datagrams = of(SocketType::DGRAM, &scene.path("datagrams"));
-    // Whom somebody has connected to is a connected one in the kernel's table.
+    // A datagram socket to which a client has connected is a connected one in the kernel's table.
     let _receiver = of(SocketType::DGRAM, &scene.path("receiver"));
     let sender = UnixDatagram::bind(scene.path("sender")).unwrap();
     sender.connect(scene.path("receiver")).unwrap();
@@ -232,7 +232,7 @@ fn what_a_killed_sweep_left_goes_with_the_next() {
     for name in &names {
         scene.leave(name);
     }
-    // Somebody may be looking at it just now.
+    // Another sweep may be examining it at this moment.
     let swept = Sweep::default().run(scene.dir()).unwrap();
     assert!(names.iter().all(|name| matches!(fate(&swept, name), Fate::Kept(Kept::Young(_)))), "{swept:?}");
     let swept = sweep().run(scene.dir()).unwrap();

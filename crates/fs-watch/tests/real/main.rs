@@ -10,7 +10,7 @@
 //! | 3 a dead backend | `faults::trap_03_…` (around either source, for polling has no thread of its own that could die), `backend/notify/tests.rs` `a_callback_that_panics_is_survived`, `the_death_of_notifys_thread_is_noticed_and_harms_nobody`; `scripted::a_lost_backend_is_replaced_and_the_gap_is_mended` |
 //! | 4 overflow | `overflow::trap_04_…` (polling has no queue: the end state alone), `backend/notify/tests.rs` `trap_04_…`, `scripted::an_overflow_is_one_look_at_everything_and_one_resync` |
 //! | 5 `bind` before `listen` | `liveness::trap_05_…` |
-//! | 6 stale, live or unknown | `liveness::trap_06_…`, `src/probe.rs` `every_condition_has_its_answer`, `liveness`, `permissions.rs` and `namespaces.rs` `trap_06_…`, `deaths.rs` |
+//! | 6 stale, live or unknown | `liveness::trap_06_…`, `socket-file/src/knock.rs` `every_condition_has_its_answer`, `liveness`, `permissions.rs` and `namespaces.rs` `trap_06_…`, `deaths.rs` |
 //! | 7 replacement without removal | `cycles::trap_07_…`, `sockets::a_socket_renamed_over_another_replaces_it` |
 //! | 8 the directory deleted while sockets live | `cycles::trap_08_…` |
 //! | 9 the path leads elsewhere | `directory`, `namespaces.rs` `trap_09_…` |
@@ -19,9 +19,9 @@
 //! | 12 events of our own making | `idle.rs` `trap_12_…`, `backend/inotify/tests.rs` and `backend/notify/tests.rs` `a_bind_is_hinted_at_and_our_own_listing_is_not` |
 //! | 13 failure taken for emptiness | `permissions.rs` `trap_13_…`, `exhausted.rs`, `directory::a_path_that_cannot_be_followed_removes_nothing` |
 //! | 14 handlers' lives | `handlers::trap_14_…`, `attach.rs`, `src/attach/posts/tests.rs`, `cancel.rs` `next_tells_all_news_once`; `flow::a_watcher_can_be_dropped_at_any_time`, `shutdown.rs` |
-//! | 15 filesystems that lie, limits | every test here by polling, `faults::trap_15_…`, `src/filesystem.rs`, `scripted::a_backend_that_cannot_arm_leaves_a_watcher_that_looks_often`, `permissions.rs` `trap_15_…`, `shutdown.rs` |
+//! | 15 filesystems that lie, limits | every test here by polling, `faults::trap_15_…`, `socket-file/src/filesystem.rs`, `scripted::a_backend_that_cannot_arm_leaves_a_watcher_that_looks_often`, `permissions.rs` `trap_15_…`, `shutdown.rs` |
 //!
-//! Each test here runs in all four settings, except `scripted`, whose source of hints is the test itself, and the
+//! Each test here runs in all four settings, except `scripted`, where the test itself is the source of hints, and the
 //! simple interface in `flow`. The tests named above of `permissions.rs`, `namespaces.rs`, `exhausted.rs` and `idle.rs`
 //! go through the four by themselves: what they need (root, a mount, all descriptors, all threads of the process) a
 //! program has once. `backend/notify/tests.rs` is about the kernel's events, of which polling has none.

@@ -75,7 +75,7 @@ pub(super) async fn serve(args: &Send, source: &mut Source, stream: UnixStream, 
     let (how, report) = match fed {
         Fed::All => {
             answers.await_end(signals).await;
-            // If the receiver has not closed, this ends the connection: nobody reads any longer, and all is written.
+            // If the receiver has not closed, this ends the connection: nothing more is read, and everything is written.
             answers.stop().await;
             let report = control.finished().await;
             (if matches!(report.reason, Reason::Closed) { How::Complete } else { How::Lost }, report)

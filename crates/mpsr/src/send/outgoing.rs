@@ -1,4 +1,4 @@
-//! The framing of a connection whose answers nobody wants.
+//! The framing of a connection whose answers are discarded.
 
 use frame_codec::{Envelope, Error, Framing, Raw, Scan};
 

@@ -141,8 +141,11 @@ fn those_for_whom_there_is_no_time_at_the_end_are_counted_and_told_and_make_it_a
     let number = reset.len();
     let told = format!("mpsr: {}: {number} connections were closed unread: they were waiting when", unix(&path));
     assert!(said.iter().any(|line| line.starts_with(&told)), "{told}: {said:?}");
-    let report =
-        format!("received {0} messages from {0} producers, delivered {0}, truncated 0, lost 0, closed", heard.len());
+    let s = if heard.len() == 1 { "" } else { "s" };
+    let report = format!(
+        "received {0} message{s} from {0} producer{s}, delivered {0}, truncated 0, lost 0, closed",
+        heard.len()
+    );
     assert!(said.iter().any(|line| line.starts_with(&format!("{report} {number} connections unread"))), "{said:?}");
     assert_eq!(said.last(), Some(&format!("mpsr: {number} connections were closed unread")));
 }

@@ -49,7 +49,7 @@ impl Queued {
         eventually("no more is queued, and the pipe behind it is full", || {
             sender.signal(Signal::USR1);
             let said = stderr.next().expect("it runs");
-            let number = said.strip_prefix("so far: queued ").and_then(|rest| rest.split_once(" messages for "));
+            let number = said.strip_prefix("so far: queued ").and_then(|rest| rest.split_once(" message"));
             lines = number.and_then(|(number, _)| number.parse().ok()).unwrap_or_else(|| panic!("{said}"));
             let now = Timespec { tv_sec: 0, tv_nsec: 0 };
             let is_full = poll(&mut [PollFd::new(&pipe, PollFlags::OUT)], Some(&now)).unwrap() == 0;

@@ -59,7 +59,7 @@ impl<P: Protocol> Detached<P> {
         self.shared.lock().poll_timeout()
     }
 
-    /// Fails the calls whose deadline has passed. Without a connection, you must do this yourself.
+    /// Fails the calls that have passed their deadline. Without a connection, you must do this yourself.
     pub fn handle_timeout(&mut self, now: std::time::Instant) {
         {
             let mut mux = self.shared.lock();
@@ -104,7 +104,7 @@ impl<P: Protocol> Detached<P> {
         None
     }
 
-    /// Ends the connection, if there is one, and tells every caller whose call is over.
+    /// Ends the connection, if there is one, and tells every caller with a call that has ended.
     pub(super) fn end(&mut self, unsent: Unsent) {
         {
             let mut mux = self.shared.lock();

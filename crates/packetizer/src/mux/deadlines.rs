@@ -36,7 +36,7 @@ impl Deadlines {
         self.heap.peek().map(|Reverse((deadline, ..))| *deadline)
     }
 
-    /// The next call whose deadline is not after `now`.
+    /// The next call with a deadline that is not after `now`.
     pub(super) fn pop_due(&mut self, now: Instant) -> Option<CallId> {
         let Reverse((deadline, ..)) = self.heap.peek()?;
         if *deadline > now {

@@ -21,8 +21,8 @@ impl<P: Protocol, W> Mux<P, W> {
         self.deadlines.next()
     }
 
-    /// Fails the calls whose deadline is not after `now`. If no byte of a request was written, it is withdrawn: see
-    /// [`recall`](Self::recall).
+    /// Fails the calls with a deadline that is not after `now`. If no byte of a request was written, it is withdrawn:
+    /// see [`recall`](Self::recall).
     pub fn handle_timeout(&mut self, now: Instant) {
         while let Some(call) = self.deadlines.pop_due(now) {
             let Some(slot) = self.slots.find(call).filter(|slot| slot.deadline.is_some()) else { continue };

@@ -10,7 +10,7 @@ pub(super) type Map<K, V> = std::collections::HashMap<K, V, BuildHasherDefault<M
 #[derive(Default)]
 pub(super) struct Mix(u64);
 
-/// An odd number whose bits are well spread: 2⁶⁴ divided by the golden ratio.
+/// An odd number with well spread bits: 2⁶⁴ divided by the golden ratio.
 const SPREAD: u64 = 0x9e37_79b9_7f4a_7c15;
 
 impl Mix {

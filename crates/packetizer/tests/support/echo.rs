@@ -1,8 +1,8 @@
 //! A protocol for tests: requests in two lanes and by tag alone, numbered in one byte, answered with their own text.
 //!
-//! A request is `lane, number, text`; so is a reply; `lane` is `o` (ordered), `u` (urgent, may overtake) or `t`
-//! (found by its tag, in any order). A frame that begins with `!` is an event. The context is the text's length, and a reply
-//! of another length cannot be decoded. A reply whose text begins with `#` cannot be settled.
+//! A request is `lane, number, text`; so is a reply; `lane` is `o` (ordered), `u` (urgent, may overtake) or `t` (found
+//! by its tag, in any order). A frame that begins with `!` is an event. The context is the text's length, and a reply
+//! of another length cannot be decoded. A reply with a text that begins with `#` cannot be settled.
 
 use bytes::{Bytes, BytesMut};
 use packetizer::{Call, Class, Matched, Protocol, Route, Skip, Ticket};

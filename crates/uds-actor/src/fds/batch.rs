@@ -10,7 +10,7 @@ use std::{
 use bytes::Bytes;
 use frame_codec::{Frames, IntoFrames};
 
-use super::Fault;
+use super::fault::Fault;
 
 /// Many frames, and for each the descriptors that came with it.
 ///
@@ -20,7 +20,7 @@ use super::Fault;
 pub struct Batch {
     frames: frame_codec::Batch,
     /// One entry for each frame that has any, in order.
-    lots: VecDeque<Vec<OwnedFd>>,
+    sets: VecDeque<Vec<OwnedFd>>,
 }
 
 /// A frame given away.
@@ -34,8 +34,8 @@ pub struct Message {
 }
 
 impl Batch {
-    pub(super) const fn new(frames: frame_codec::Batch, lots: VecDeque<Vec<OwnedFd>>) -> Self {
-        Self { frames, lots }
+    pub(super) const fn new(frames: frame_codec::Batch, sets: VecDeque<Vec<OwnedFd>>) -> Self {
+        Self { frames, sets }
     }
 
     /// The number of frames.
@@ -53,7 +53,7 @@ impl Batch {
     /// Lends the frames one by one.
     #[must_use]
     pub fn iter(&self) -> Lent<'_> {
-        Lent { frames: self.frames.iter(), lots: self.lots.iter() }
+        Lent { frames: self.frames.iter(), sets: self.sets.iter() }
     }
 }
 
@@ -64,7 +64,7 @@ fn has_any(frame: &[u8]) -> bool {
 
 impl fmt::Debug for Batch {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let descriptors: usize = self.lots.iter().map(Vec::len).sum();
+        let descriptors: usize = self.sets.iter().map(Vec::len).sum();
         f.debug_struct("Batch").field("frames", &self.len()).field("descriptors", &descriptors).finish()
     }
 }
@@ -83,7 +83,7 @@ impl IntoIterator for Batch {
     type IntoIter = Given;
 
     fn into_iter(self) -> Given {
-        Given { frames: self.frames.into_frames(), lots: self.lots }
+        Given { frames: self.frames.into_frames(), sets: self.sets }
     }
 }
 
@@ -91,7 +91,7 @@ impl IntoIterator for Batch {
 #[derive(Clone, Debug)]
 pub struct Lent<'a> {
     frames: Frames<'a>,
-    lots: vec_deque::Iter<'a, Vec<OwnedFd>>,
+    sets: vec_deque::Iter<'a, Vec<OwnedFd>>,
 }
 
 impl<'a> Iterator for Lent<'a> {
@@ -99,7 +99,7 @@ impl<'a> Iterator for Lent<'a> {
 
     fn next(&mut self) -> Option<Self::Item> {
         let frame = self.frames.next()?;
-        let descriptors = if has_any(frame) { self.lots.next().map_or(&[][..], Vec::as_slice) } else { &[] };
+        let descriptors = if has_any(frame) { self.sets.next().map_or(&[][..], Vec::as_slice) } else { &[] };
         Some((frame.get(1..).unwrap_or_default(), descriptors))
     }
 
@@ -115,7 +115,7 @@ impl FusedIterator for Lent<'_> {}
 #[derive(Debug)]
 pub struct Given {
     frames: IntoFrames,
-    lots: VecDeque<Vec<OwnedFd>>,
+    sets: VecDeque<Vec<OwnedFd>>,
 }
 
 impl Iterator for Given {
@@ -123,7 +123,7 @@ impl Iterator for Given {
 
     fn next(&mut self) -> Option<Message> {
         let mut frame = self.frames.next()?;
-        let descriptors = if has_any(&frame) { self.lots.pop_front().unwrap_or_default() } else { Vec::new() };
+        let descriptors = if has_any(&frame) { self.sets.pop_front().unwrap_or_default() } else { Vec::new() };
         Some(Message { payload: frame.split_off(1.min(frame.len())), descriptors })
     }
 

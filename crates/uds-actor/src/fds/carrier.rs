@@ -1,28 +1,25 @@
 //! The transport whose frames carry descriptors.
 
-use std::sync::Arc;
+use std::{io, sync::Arc};
 
 use frame_codec::Batch;
 use tokio::net::UnixStream;
 
-use super::{Report, books::Books, socket::FdSocket};
-use crate::{
-    Peer, Reason,
-    transport::{Transport, WriteShared},
-};
+use super::{fault::Fault, socket::FdSocket, transit::Transit};
+use crate::{Peer, reason::Reason, stream::ancillary::Ancillary, transport::Transport, write_shared::WriteShared};
 
-/// A stream and the books of what it carries. Not for users: an actor over it needs the handles that count.
+/// A stream with the descriptors that it carries. Private, because an actor over it needs the handles that count them.
 #[derive(Debug)]
 pub(super) struct Carrier {
     pub(super) stream: UnixStream,
-    pub(super) books: Arc<Books>,
+    pub(super) transit: Arc<Transit>,
 }
 
 impl Transport for Carrier {
     type Stream = FdSocket;
 
     fn into_stream(self) -> FdSocket {
-        FdSocket::new(self.stream, self.books)
+        FdSocket::new(self.stream, self.transit)
     }
 
     fn peer(stream: &FdSocket) -> Option<Peer> {
@@ -37,23 +34,23 @@ impl Transport for Carrier {
         stream.plain().is_hung_up()
     }
 
-    fn is_full(stream: &FdSocket) -> bool {
-        stream.books().incoming().is_full()
-    }
-
-    fn sort(stream: &FdSocket, batch: Batch, end: u64) -> (Batch, Option<Reason>) {
-        let (batch, fault) = stream.books().incoming().sort(batch, end);
-        (batch, fault.map(Reason::Descriptors))
-    }
-
-    fn report(stream: &FdSocket, unsent: Batch) -> (Batch, Option<Report>) {
-        let books = stream.books();
-        books.incoming().end();
-        let unsent = books.outgoing().give_back(unsent);
-        (unsent, Some(Report::new(Arc::clone(books))))
-    }
-
     fn writer(stream: &FdSocket) -> Option<Arc<dyn WriteShared>> {
         Some(stream.writer())
+    }
+}
+
+impl Ancillary for Arc<Transit> {
+    fn is_full(&self) -> bool {
+        self.incoming().is_full()
+    }
+
+    fn sort(&self, batch: Batch, end: u64) -> (Batch, Option<Reason>) {
+        let (batch, fault) = self.incoming().sort(batch, end);
+        (batch, fault.map(Fault::into_reason))
+    }
+
+    /// The socket's own faults come in an `io::Error`, as everything from a stream does.
+    fn fault(&self, error: &io::Error) -> Option<Reason> {
+        error.get_ref()?.downcast_ref::<Fault>().cloned().map(Fault::into_reason)
     }
 }

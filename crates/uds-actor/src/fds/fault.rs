@@ -1,6 +1,7 @@
 //! What can go wrong with descriptors.
 
-use super::MAX_PER_FRAME;
+use super::limits::MAX_PER_FRAME;
+use crate::reason::{AncillaryFault, Reason};
 
 /// Why a connection that passes descriptors could not go on.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -51,6 +52,11 @@ impl Fault {
             Self::Missing { .. } | Self::Unannounced { .. } | Self::NoCount | Self::Refused => true,
             Self::CutOff { .. } | Self::InFlight => false,
         }
+    }
+
+    pub(super) fn into_reason(self) -> Reason {
+        let is_peer_fault = self.is_peer_fault();
+        Reason::Ancillary(AncillaryFault::new("descriptors", self, is_peer_fault))
     }
 
     /// The count at the front of a frame.

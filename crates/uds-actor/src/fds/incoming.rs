@@ -10,17 +10,17 @@ use std::{
 
 use frame_codec::Batch;
 
-use super::Fault;
+use super::fault::Fault;
 use crate::waiters::Parked;
 
 /// Two queues: what was read and belongs to a frame that is not complete yet, and what belongs to frames on their way to
 /// the receiver.
 ///
-/// A read ends behind the bytes that descriptors came with (`unix(7)`), so it brings one lot at most; but it may begin with
+/// A read ends behind the bytes that descriptors came with (`unix(7)`), so it brings one set at most; but it may begin with
 /// bytes sent before them. Where in the read their frame begins is therefore not known to the byte, only that it does.
 #[derive(Debug)]
 pub(super) struct Incoming {
-    unmatched: VecDeque<Lot>,
+    unmatched: VecDeque<Arrival>,
     matched: VecDeque<Vec<OwnedFd>>,
     /// Descriptors that are matched and not taken, and how many there may be for another read.
     waiting: usize,
@@ -39,7 +39,7 @@ pub(super) struct Incoming {
 
 /// What one read brought.
 #[derive(Debug)]
-struct Lot {
+struct Arrival {
     /// The read, as offsets of the stream.
     from: u64,
     to: u64,
@@ -84,13 +84,13 @@ impl Incoming {
     pub(super) fn intake(&mut self, cx: &Context<'_>) -> Intake {
         // All complete frames were looked at since the last read, so what is unmatched came with an incomplete one, which
         // has one first byte.
-        if let Some(lot) = self.unmatched.get(1) {
-            return Intake::Broken(Fault::Unannounced { count: lot.len() });
+        if let Some(arrival) = self.unmatched.get(1) {
+            return Intake::Broken(Fault::Unannounced { count: arrival.len() });
         }
-        if let Some(lot) = self.unmatched.front()
-            && lot.cut_off
+        if let Some(arrival) = self.unmatched.front()
+            && arrival.cut_off
         {
-            return Intake::Broken(Fault::CutOff { arrived: lot.len() });
+            return Intake::Broken(Fault::CutOff { arrived: arrival.len() });
         }
         if self.is_full() {
             self.actor.park(cx);
@@ -108,7 +108,7 @@ impl Incoming {
     pub(super) fn arrived(&mut self, from: u64, to: u64, descriptors: Vec<OwnedFd>, cut_off: bool) {
         self.received = self.received.saturating_add(descriptors.len() as u64);
         if !descriptors.is_empty() || cut_off {
-            self.unmatched.push_back(Lot { from, to, descriptors, cut_off });
+            self.unmatched.push_back(Arrival { from, to, descriptors, cut_off });
         }
     }
 
@@ -132,7 +132,7 @@ impl Incoming {
                     if let (Fault::Missing { arrived: 0, .. }, Some(claim)) = (&fault, last)
                         && behind < claim.read_to
                     {
-                        // Both begin in the same read, which brought one lot: whose it is cannot be known.
+                        // Both begin in the same read, which brought one set: we cannot know which of them it belongs to.
                         whole = claim.frame;
                         self.unclaim();
                     }
@@ -142,10 +142,10 @@ impl Incoming {
             behind = payload.saturating_add(frame.len() as u64);
         }
         if self.fault.is_none()
-            && let Some(lot) = self.unmatched.front()
-            && lot.to <= end
+            && let Some(arrival) = self.unmatched.front()
+            && arrival.to <= end
         {
-            self.fault = Some(Fault::Unannounced { count: lot.len() });
+            self.fault = Some(Fault::Unannounced { count: arrival.len() });
         }
         if self.fault.is_none() {
             return (batch, None);
@@ -160,21 +160,21 @@ impl Incoming {
     /// Matches one frame. It begins between these two offsets: behind the payload before it, and in front of its own. Answers
     /// where the read ended that brought its descriptors, if it has any.
     fn claim(&mut self, frame: &[u8], behind: u64, payload: u64) -> Result<Option<u64>, Fault> {
-        if let Some(lot) = self.unmatched.front()
-            && lot.to <= behind
+        if let Some(arrival) = self.unmatched.front()
+            && arrival.to <= behind
         {
-            return Err(Fault::Unannounced { count: lot.len() });
+            return Err(Fault::Unannounced { count: arrival.len() });
         }
         let announced = Fault::count_of(frame)?;
         if announced == 0 {
             return Ok(None);
         }
-        let begun = self.unmatched.front().is_some_and(|lot| lot.from <= payload);
-        let Some(lot) = (if begun { self.unmatched.pop_front() } else { None }) else {
+        let begun = self.unmatched.front().is_some_and(|arrival| arrival.from <= payload);
+        let Some(arrival) = (if begun { self.unmatched.pop_front() } else { None }) else {
             return Err(Fault::Missing { announced, arrived: 0 });
         };
-        let arrived = lot.len();
-        if lot.cut_off {
+        let arrived = arrival.len();
+        if arrival.cut_off {
             return Err(Fault::CutOff { arrived });
         }
         if arrived != announced {
@@ -182,9 +182,9 @@ impl Incoming {
         }
         if !self.receiver_gone {
             self.waiting = self.waiting.saturating_add(arrived);
-            self.matched.push_back(lot.descriptors);
+            self.matched.push_back(arrival.descriptors);
         }
-        Ok(Some(lot.to))
+        Ok(Some(arrival.to))
     }
 
     /// Closes what was matched last: the frame is not delivered.
@@ -196,9 +196,12 @@ impl Incoming {
 
     /// Takes the descriptors of frames that the receiver takes, which come in the order in which they were sorted. Gives the
     /// actor's waker if it can go on.
-    pub(super) fn deliver(&mut self, frames: &Batch) -> (VecDeque<Vec<OwnedFd>>, Option<Waker>) {
-        let lots = frames.iter().filter(|frame| matches!(Fault::count_of(frame), Ok(1..))).count();
-        let rest = self.matched.split_off(lots.min(self.matched.len()));
+    pub(super) fn deliver<'a>(
+        &mut self,
+        frames: impl Iterator<Item = &'a [u8]>,
+    ) -> (VecDeque<Vec<OwnedFd>>, Option<Waker>) {
+        let sets = frames.filter(|frame| matches!(Fault::count_of(frame), Ok(1..))).count();
+        let rest = self.matched.split_off(sets.min(self.matched.len()));
         let taken = mem::replace(&mut self.matched, rest);
         let count: usize = taken.iter().map(Vec::len).sum();
         self.waiting = self.waiting.saturating_sub(count);
@@ -207,7 +210,7 @@ impl Incoming {
         (taken, actor)
     }
 
-    /// Nobody will take what waits. It is given back to be closed.
+    /// The receiver is gone. Returns what waits, to be closed.
     pub(super) fn abandon(&mut self) -> VecDeque<Vec<OwnedFd>> {
         self.receiver_gone = true;
         self.waiting = 0;
@@ -221,12 +224,12 @@ impl Incoming {
 
     /// Those that were received and are closed.
     pub(super) fn closed(&self) -> u64 {
-        let open = self.unmatched.iter().map(Lot::len).sum::<usize>().saturating_add(self.waiting);
+        let open = self.unmatched.iter().map(Arrival::len).sum::<usize>().saturating_add(self.waiting);
         self.received.saturating_sub(self.delivered).saturating_sub(open as u64)
     }
 }
 
-impl Lot {
+impl Arrival {
     const fn len(&self) -> usize {
         self.descriptors.len()
     }
@@ -265,7 +268,7 @@ mod tests {
     }
 
     fn frame(count: usize, payload: &str) -> Vec<u8> {
-        let payload = super::super::counted(u8::try_from(count).unwrap(), payload.as_bytes());
+        let payload = super::super::wire::counted(u8::try_from(count).unwrap(), payload.as_bytes());
         [&u32::try_from(payload.len()).unwrap().to_be_bytes()[..], &payload].concat()
     }
 
@@ -299,7 +302,7 @@ mod tests {
                 while let Some(batch) = decoder.next_batch().unwrap() {
                     let (batch, fault) = incoming.sort(batch, read - decoder.truncated_len() as u64);
                     assert_eq!(fault, None, "{joined} {room}");
-                    let (lots, _) = incoming.deliver(&batch);
+                    let (lots, _) = incoming.deliver(batch.iter());
                     let mut lots = lots.iter().map(Vec::len);
                     found.extend(batch.iter().map(|frame| if frame[0] == 0 { 0 } else { lots.next().unwrap() }));
                 }

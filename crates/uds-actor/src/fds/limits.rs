@@ -1,5 +1,8 @@
 //! How many descriptors may wait.
 
+/// The most that one frame can carry (`SCM_MAX_FD`, `unix(7)`).
+pub const MAX_PER_FRAME: usize = 253;
+
 /// How many descriptors a connection may hold that are on their way, in either direction.
 ///
 /// Those that were delivered are the application's, and not counted.
@@ -11,7 +14,7 @@ pub struct Limits {
 
 impl Limits {
     /// Both limits unless others are set: 253, which is one frame with as many as there can be.
-    pub const DEFAULT: usize = super::MAX_PER_FRAME;
+    pub const DEFAULT: usize = MAX_PER_FRAME;
 
     /// Sets how many received descriptors may wait for the receiver; at least 1.
     ///

@@ -1,15 +1,10 @@
-//! Descriptors that wait to be sent, each lot with the offset of the frame it belongs to.
+//! Descriptors that wait to be sent, with the offset of the frame they belong to.
 
-use std::{
-    collections::VecDeque,
-    fmt, mem,
-    os::fd::OwnedFd,
-    sync::{Mutex, PoisonError},
-};
+use std::{collections::VecDeque, mem, os::fd::OwnedFd};
 
 use frame_codec::Batch;
 
-use super::{Fault, books::Books};
+use super::fault::Fault;
 
 /// The queue, in the order of the stream.
 ///
@@ -26,8 +21,8 @@ pub(super) struct Outgoing {
     pub(super) sent: u64,
     pub(super) dropped: u64,
     pub(super) unsent: u64,
-    /// Those of frames that were given back, one entry for each frame.
-    given_back: Vec<Vec<OwnedFd>>,
+    /// Those of frames that were given back, one entry for each frame; `None` before the end.
+    given_back: Option<Vec<Vec<OwnedFd>>>,
 }
 
 /// The descriptors of one frame.
@@ -48,23 +43,14 @@ pub(super) struct Portion {
 
 impl Outgoing {
     pub(super) fn new(limit: usize) -> Self {
-        Self {
-            queue: VecDeque::new(),
-            queued: 0,
-            limit,
-            written: 0,
-            sent: 0,
-            dropped: 0,
-            unsent: 0,
-            given_back: Vec::new(),
-        }
+        Self { queue: VecDeque::new(), queued: 0, limit, written: 0, sent: 0, dropped: 0, unsent: 0, given_back: None }
     }
 
-    fn has_room(&self, count: usize) -> bool {
+    pub(super) fn has_room(&self, count: usize) -> bool {
         self.queued == 0 || self.queued + count <= self.limit
     }
 
-    fn push(&mut self, at: u64, descriptors: Vec<OwnedFd>) {
+    pub(super) fn push(&mut self, at: u64, descriptors: Vec<OwnedFd>) {
         debug_assert!(self.queue.back().is_none_or(|last| last.at < at), "frames begin one after another");
         self.queued += descriptors.len();
         self.queue.push_back(Parcel { at, descriptors });
@@ -101,90 +87,28 @@ impl Outgoing {
         descriptors
     }
 
-    /// The stream has ended: what is left in the queue belongs to these frames, of which no byte was written. They lose the
-    /// count in front.
+    /// The stream has ended, and no byte of these frames was written: what is left in the queue belongs to them. Returns the
+    /// frames without the count in front. Every report asks with the same frames.
     pub(super) fn give_back(&mut self, unsent: Batch) -> Batch {
-        let mut left = mem::take(&mut self.queue).into_iter();
-        self.queued = 0;
-        let mut payloads = Vec::with_capacity(unsent.len());
-        for mut frame in unsent {
-            let descriptors = match Fault::count_of(&frame) {
-                Ok(1..) => left.next().map(|parcel| parcel.descriptors).unwrap_or_default(),
-                Ok(0) | Err(_) => Vec::new(),
-            };
-            self.unsent += descriptors.len() as u64;
-            self.given_back.push(descriptors);
-            payloads.push(Batch::single(frame.split_off(1.min(frame.len()))));
+        if self.given_back.is_none() {
+            let given_back: Vec<_> = unsent.iter().map(|frame| self.parcel_of(frame)).collect();
+            self.unsent = given_back.iter().map(Vec::len).sum::<usize>() as u64;
+            self.queued = 0;
+            self.queue.clear();
+            self.given_back = Some(given_back);
         }
-        Batch::concat(payloads)
+        Batch::concat(unsent.into_frames().map(|mut frame| Batch::single(frame.split_off(1.min(frame.len())))))
+    }
+
+    /// The descriptors of the next frame that was not written.
+    fn parcel_of(&mut self, frame: &[u8]) -> Vec<OwnedFd> {
+        match Fault::count_of(frame) {
+            Ok(1..) => self.queue.pop_front().map(|parcel| parcel.descriptors).unwrap_or_default(),
+            Ok(0) | Err(_) => Vec::new(),
+        }
     }
 
     pub(super) fn take_given_back(&mut self) -> Vec<Vec<OwnedFd>> {
-        mem::take(&mut self.given_back)
-    }
-}
-
-/// The sender's descriptors, lent for as long as it waits: they stay the caller's until the frame is queued.
-#[derive(Debug)]
-pub(crate) struct Descriptors<'a> {
-    books: &'a Books,
-    frame: &'a [u8],
-    theirs: &'a mut Vec<OwnedFd>,
-}
-
-impl<'a> Descriptors<'a> {
-    pub(super) const fn new(books: &'a Books, frame: &'a [u8], theirs: &'a mut Vec<OwnedFd>) -> Self {
-        Self { books, frame, theirs }
-    }
-
-    /// Tries to have them queued; what is not taken goes back to the caller.
-    pub(crate) fn attach<R>(&mut self, push: impl FnOnce(&Attachment<'_>) -> R) -> R {
-        let descriptors = mem::take(self.theirs);
-        let attachment = Attachment {
-            books: self.books,
-            frame: self.frame,
-            count: descriptors.len(),
-            descriptors: Mutex::new(descriptors),
-        };
-        let outcome = push(&attachment);
-        *self.theirs = attachment.descriptors.into_inner().unwrap_or_else(PoisonError::into_inner);
-        outcome
-    }
-
-    /// Closes what is left, because its frame was dropped for want of room.
-    pub(super) fn drop_rest(&mut self) {
-        self.books.outgoing().dropped += self.theirs.len() as u64;
-        self.theirs.clear();
-    }
-}
-
-/// What the outbox asks and tells about descriptors while it queues their frame.
-pub(crate) struct Attachment<'a> {
-    books: &'a Books,
-    frame: &'a [u8],
-    count: usize,
-    /// There until the frame is queued.
-    descriptors: Mutex<Vec<OwnedFd>>,
-}
-
-impl Attachment<'_> {
-    pub(crate) const fn payload(&self) -> &[u8] {
-        self.frame
-    }
-
-    pub(crate) fn has_room(&self) -> bool {
-        self.books.outgoing().has_room(self.count)
-    }
-
-    /// The frame is queued, and no byte of it can have been written yet: this is where it begins in the stream.
-    pub(crate) fn begin_at(&self, offset: u64) {
-        let descriptors = mem::take(&mut *self.descriptors.lock().unwrap_or_else(PoisonError::into_inner));
-        self.books.outgoing().push(offset, descriptors);
-    }
-}
-
-impl fmt::Debug for Attachment<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Attachment").field("count", &self.count).finish_non_exhaustive()
+        self.given_back.as_mut().map(mem::take).unwrap_or_default()
     }
 }

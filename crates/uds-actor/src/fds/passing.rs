@@ -3,38 +3,48 @@
 use std::{fmt, sync::Arc};
 
 use bytes::Bytes;
-use frame_codec::Framing;
+use frame_codec::{Framing, Oversize};
 use tokio::net::UnixStream;
 
-use super::{Limits, Receiver, Sender, books::Books, carrier::Carrier, counted};
-use crate::{Actor, Control};
+use super::{
+    carrier::Carrier, control::Control, limits::Limits, receiver::Receiver, sender::Sender, transit::Transit,
+    wire::counted,
+};
+use crate::actor::Actor;
+
+impl<F: Framing + Clone + Send + 'static> Actor<UnixStream, F> {
+    /// Has frames carry descriptors: see [`fds`](crate::fds). Both ends must, because each frame says how many come with it.
+    pub fn pass_descriptors(self, limits: Limits) -> Passing<F> {
+        let transit = Arc::new(Transit::new(limits));
+        let carry = |stream| Carrier { stream, transit: Arc::clone(&transit) };
+        // Each frame says what comes with it, so none can be left out.
+        let whole = |limits: frame_codec::Limits| limits.with_oversize(Oversize::Disconnect);
+        Passing { actor: self.over(carry, whole, |payload| Bytes::from(counted(0, payload))), transit }
+    }
+}
 
 /// A connection whose frames carry descriptors, from [`Actor::pass_descriptors`].
 #[must_use = "an actor does nothing until it is spawned"]
 pub struct Passing<F> {
     actor: Actor<Carrier, F>,
-    books: Arc<Books>,
+    transit: Arc<Transit>,
 }
 
 impl<F: Framing + Clone + Send + 'static> Passing<F> {
-    pub(crate) fn new(actor: Actor<UnixStream, F>, limits: Limits) -> Self {
-        let books = Arc::new(Books::new(limits));
-        let carry = |stream| Carrier { stream, books: Arc::clone(&books) };
-        Self { actor: actor.over(carry, |payload| Bytes::from(counted(0, payload))), books }
-    }
-
-    /// Hands the stream to a task of the current runtime and gives out the handles.
+    /// Gives the stream to a task of the current runtime and returns the handles.
     ///
-    /// From here on the kernel lets the peer send descriptors. Where that was refused before — on what
-    /// [`Bind`](crate::Bind) and [`Connect`](crate::Connect) make, unless they are told otherwise — a peer that was faster was
-    /// told `EPERM`.
+    /// From now on the kernel lets the peer send descriptors. Sockets of [`Bind`](crate::Bind) and [`Connect`](crate::Connect)
+    /// reject them until then, unless told otherwise: a peer that sends one earlier gets `EPERM`.
     ///
     /// # Panics
     ///
     /// Outside a tokio runtime with time enabled.
     pub fn spawn(self) -> (Sender, Receiver, Control) {
-        let (sender, receiver, control) = self.actor.spawn();
-        (Sender::new(sender, Arc::clone(&self.books)), Receiver::new(receiver, self.books), control)
+        let Self { actor, transit } = self;
+        let (sender, receiver, control) = actor.spawn_with(Arc::clone(&transit));
+        let sender = Sender::new(sender, Arc::clone(&transit));
+        let receiver = Receiver::new(receiver, Arc::clone(&transit));
+        (sender, receiver, Control::new(control, transit))
     }
 }
 

@@ -1,72 +1,108 @@
-//! What became of descriptors.
+//! What closing a connection that passes descriptors returns.
 
-use std::{fmt, os::fd::OwnedFd, sync::Arc};
+use std::{fmt, ops::Deref, os::fd::OwnedFd, sync::Arc};
 
-use super::books::Books;
+use super::{fault::Fault, transit::Transit};
+use crate::{reason::Reason, report};
 
-/// What became of every descriptor that went through a connection, in [`Report::descriptors`](crate::Report::descriptors).
-///
-/// As long as the receiver lives, what was delivered and what is closed is as of the moment it is asked for.
+/// What became of every frame and every descriptor that went through a connection. Display is one line.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct Report {
-    books: Arc<Books>,
+    /// What became of the frames.
+    pub connection: report::Report,
+    /// What became of the descriptors.
+    pub descriptors: Descriptors,
 }
 
 impl Report {
-    pub(super) const fn new(books: Arc<Books>) -> Self {
-        Self { books }
+    /// The stream has ended as `connection` says: gives back to its frames the descriptors that were never sent.
+    pub(super) fn new(mut connection: report::Report, transit: Arc<Transit>) -> Self {
+        connection.unsent = transit.outgoing().give_back(connection.unsent);
+        connection.truncated_receiving += transit.incoming().rejected_bytes;
+        Self { connection, descriptors: Descriptors { transit } }
     }
 
+    /// What was wrong with descriptors, if that ended the connection.
+    #[must_use]
+    pub fn fault(&self) -> Option<&Fault> {
+        match &self.connection.reason {
+            Reason::Ancillary(fault) => fault.downcast_ref(),
+            _ => None,
+        }
+    }
+}
+
+/// The counts of the frames are read as those of a plain report.
+impl Deref for Report {
+    type Target = report::Report;
+
+    fn deref(&self) -> &report::Report {
+        &self.connection
+    }
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}; descriptors: {}", self.connection, self.descriptors)
+    }
+}
+
+/// What became of every descriptor that went through a connection. Display is one line.
+///
+/// As long as the receiver lives, what was delivered and what is closed is as of the moment you ask.
+#[derive(Clone, Debug)]
+pub struct Descriptors {
+    transit: Arc<Transit>,
+}
+
+impl Descriptors {
     /// Handed to the kernel with the first byte of their frame, and closed here.
     #[must_use]
     pub fn sent(&self) -> u64 {
-        self.books.outgoing().sent
+        self.transit.outgoing().sent
     }
 
-    /// Never sent: those of the frames in [`Report::unsent`](crate::Report::unsent).
+    /// Never sent: those of the frames in [`Report::unsent`](report::Report::unsent).
     #[must_use]
     pub fn unsent(&self) -> u64 {
-        self.books.outgoing().unsent
+        self.transit.outgoing().unsent
     }
 
     /// Closed with frames dropped by [`Overflow::DropNewest`](crate::Overflow::DropNewest).
     #[must_use]
     pub fn dropped(&self) -> u64 {
-        self.books.outgoing().dropped
+        self.transit.outgoing().dropped
     }
 
     /// Received into this process.
     #[must_use]
     pub fn received(&self) -> u64 {
-        self.books.incoming().received
+        self.transit.incoming().received
     }
 
     /// Returned by [`Receiver::recv_batch`](super::Receiver::recv_batch).
     #[must_use]
     pub fn delivered(&self) -> u64 {
-        self.books.incoming().delivered
+        self.transit.incoming().delivered
     }
 
-    /// Received and closed: their frame was cut, did not fit them, or nobody was left to take it.
+    /// Received and closed: their frame was truncated or did not fit them, or the receiver was dropped.
     #[must_use]
     pub fn closed(&self) -> u64 {
-        self.books.incoming().closed()
+        self.transit.incoming().closed()
     }
 
     /// Takes back the descriptors that were never sent: one entry for each frame of
-    /// [`Report::unsent`](crate::Report::unsent), in that order. Who asks first has them; what nobody takes is closed
-    /// with the last handle and report.
+    /// [`Report::unsent`](report::Report::unsent), in that order. The first call takes them; what is never taken is closed with
+    /// the last handle and report.
     #[must_use]
     pub fn take_returned(&self) -> Vec<Vec<OwnedFd>> {
-        self.books.outgoing().take_given_back()
-    }
-
-    pub(crate) fn rejected_bytes(&self) -> usize {
-        self.books.incoming().rejected_bytes
+        self.transit.outgoing().take_given_back()
     }
 }
 
-impl fmt::Display for Report {
+impl fmt::Display for Descriptors {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "handed over {}, unsent {}", self.sent(), self.unsent())?;
         write!(f, ", received {}, delivered {}, closed {}", self.received(), self.delivered(), self.closed())

@@ -1,9 +1,18 @@
 //! The handle that sends frames with descriptors.
 
-use std::{os::fd::OwnedFd, sync::Arc};
+use std::{future::poll_fn, os::fd::OwnedFd, sync::Arc};
 
-use super::{MAX_PER_FRAME, books::Books, counted, outgoing::Descriptors};
-use crate::SendError;
+use super::{
+    attachment::Descriptors,
+    error::{SendError, TrySendError},
+    limits::MAX_PER_FRAME,
+    transit::Transit,
+    wire::counted,
+};
+use crate::{
+    error::{self, FlushError},
+    sender,
+};
 
 /// Puts frames on a connection, with descriptors or without. Clone it for more producers: frames of one clone keep their
 /// order.
@@ -13,36 +22,36 @@ use crate::SendError;
 /// # Limits
 ///
 /// What waits to be written is bounded in bytes ([`Actor::outbox_bytes`](crate::Actor::outbox_bytes)) and in descriptors
-/// ([`Limits::queued`](super::Limits::queued)). At either bound `try_send` refuses, and `send` does what
+/// ([`Limits::queued`](super::Limits::queued)). At either bound `try_send` fails, and `send` does what
 /// [`Actor::on_full`](crate::Actor::on_full) says.
 #[derive(Clone, Debug)]
 pub struct Sender {
-    sender: crate::Sender,
-    books: Arc<Books>,
+    sender: sender::Sender,
+    transit: Arc<Transit>,
 }
 
 impl Sender {
-    pub(super) const fn new(sender: crate::Sender, books: Arc<Books>) -> Self {
-        Self { sender, books }
+    pub(super) const fn new(sender: sender::Sender, transit: Arc<Transit>) -> Self {
+        Self { sender, transit }
     }
 
     /// Queues a frame without descriptors by copying the payload, as soon as there is room.
     ///
     /// # Errors
     ///
-    /// [`SendError::Closed`] or [`SendError::Unsendable`]; nothing is queued.
+    /// [`Closed`](error::SendError::Closed) or [`Unsendable`](error::SendError::Unsendable); nothing is queued.
     ///
     /// # Cancel safety
     ///
     /// Cancel safe: a dropped future has queued nothing, and the payload is still the caller's.
-    pub async fn send(&self, payload: &[u8]) -> Result<(), SendError> {
+    pub async fn send(&self, payload: &[u8]) -> Result<(), error::SendError> {
         self.sender.send(&counted(0, payload)).await
     }
 
     /// Queues a frame with these descriptors, as soon as there is room for both.
     ///
     /// When it is queued, `descriptors` is empty: they are the connection's, which sends them with the first byte of the frame
-    /// and then closes them. Whoever needs one of them afterwards gives a duplicate
+    /// and then closes them. If you need one of them afterwards, give a duplicate
     /// ([`OwnedFd::try_clone`](std::os::fd::OwnedFd::try_clone)).
     ///
     /// # Errors
@@ -56,10 +65,14 @@ impl Sender {
     pub async fn send_with(&self, payload: &[u8], descriptors: &mut Vec<OwnedFd>) -> Result<(), SendError> {
         let frame = counted(count(descriptors)?, payload);
         if descriptors.is_empty() {
-            return self.sender.send(&frame).await;
+            return Ok(self.sender.send(&frame).await?);
         }
-        let mut descriptors = Descriptors::new(&self.books, &frame, descriptors);
-        self.sender.send_attached(&mut descriptors).await?;
+        let mut descriptors = Descriptors::new(&self.transit, &frame, descriptors);
+        let mut waiting = self.sender.waiting();
+        let outlet = self.sender.outlet();
+        poll_fn(|cx| descriptors.attach(|payload| outlet.poll_push(cx, &mut waiting.ticket, payload)))
+            .await
+            .map_err(|refusal| SendError::from(*refusal))?;
         descriptors.drop_rest();
         Ok(())
     }
@@ -68,8 +81,8 @@ impl Sender {
     ///
     /// # Errors
     ///
-    /// [`SendError::Full`] if there is no room now, and as for [`send`](Self::send).
-    pub fn try_send(&self, payload: &[u8]) -> Result<(), SendError> {
+    /// [`Full`](error::TrySendError::Full) if there is no room now, and as for [`send`](Self::send).
+    pub fn try_send(&self, payload: &[u8]) -> Result<(), error::TrySendError> {
         self.sender.try_send(&counted(0, payload))
     }
 
@@ -77,25 +90,28 @@ impl Sender {
     ///
     /// # Errors
     ///
-    /// [`SendError::Full`] if there is no room now, and as for [`send_with`](Self::send_with).
-    pub fn try_send_with(&self, payload: &[u8], descriptors: &mut Vec<OwnedFd>) -> Result<(), SendError> {
+    /// [`TrySendError::Full`] if there is no room now, and as for [`send_with`](Self::send_with).
+    pub fn try_send_with(&self, payload: &[u8], descriptors: &mut Vec<OwnedFd>) -> Result<(), TrySendError> {
         let frame = counted(count(descriptors)?, payload);
         if descriptors.is_empty() {
-            return self.sender.try_send(&frame);
+            return Ok(self.sender.try_send(&frame)?);
         }
-        self.sender.try_send_attached(&mut Descriptors::new(&self.books, &frame, descriptors))
+        let outlet = self.sender.outlet();
+        Descriptors::new(&self.transit, &frame, descriptors)
+            .attach(|payload| outlet.try_push(payload))
+            .map_err(|refusal| (*refusal).into())
     }
 
-    /// Waits until everything queued before this call, by whatever clone, is handed to the kernel.
+    /// Waits until everything that any clone queued before this call is handed to the kernel.
     ///
     /// # Errors
     ///
-    /// [`SendError::Closed`] if the connection ended before; the report says what is returned.
+    /// [`FlushError`] if the connection ended before.
     ///
     /// # Cancel safety
     ///
     /// Cancel safe.
-    pub async fn flush(&self) -> Result<(), SendError> {
+    pub async fn flush(&self) -> Result<(), FlushError> {
         self.sender.flush().await
     }
 
@@ -109,7 +125,7 @@ impl Sender {
     /// # Cancel safety
     ///
     /// Cancel safe; once polled, the connection finishes whether the future is kept or not.
-    pub async fn finish(self) -> Result<(), SendError> {
+    pub async fn finish(self) -> Result<(), FlushError> {
         self.sender.finish().await
     }
 }

@@ -1,4 +1,4 @@
-//! A Unix stream that moves descriptors along with the bytes.
+//! A Unix stream that moves descriptors beside the bytes.
 
 use std::{
     fmt,
@@ -27,16 +27,16 @@ use tokio::{
 };
 use uds_socket::{Backoff, Rights, chance};
 
-use super::{Fault, MAX_PER_FRAME, books::Books, incoming::Intake};
+use super::{fault::Fault, incoming::Intake, limits::MAX_PER_FRAME, transit::Transit};
 use crate::{
-    socket::{Shared, Socket},
-    transport::WriteShared,
+    stream::socket::{Shared, Socket},
+    write_shared::WriteShared,
 };
 
 /// The most read at once: the room is filled with zeros first, which must not cost more than the reading.
 const READ: usize = 64 << 10;
 
-/// How long it is tried again while too many descriptors of this user are in flight. It is for others to receive theirs.
+/// How long we try again while too many descriptors of this user are in flight. Other processes must receive theirs.
 const PATIENCE: Duration = Duration::from_secs(5);
 const FIRST_PAUSE: Duration = Duration::from_millis(2);
 const LAST_PAUSE: Duration = Duration::from_millis(200);
@@ -45,24 +45,24 @@ const LAST_PAUSE: Duration = Duration::from_millis(200);
 pub(super) struct FdSocket {
     socket: Socket,
     writer: Arc<Writer>,
-    books: Arc<Books>,
+    transit: Arc<Transit>,
     /// Bytes of the stream read so far.
     read: u64,
-    crowd: Option<Crowd>,
+    congestion: Option<Congestion>,
 }
 
 /// Descriptors of this user fill what may be in flight: no event tells when that is over.
-struct Crowd {
+struct Congestion {
     since: Instant,
     backoff: Backoff,
     pause: Option<Pin<Box<Sleep>>>,
 }
 
 impl FdSocket {
-    pub(super) fn new(stream: UnixStream, books: Arc<Books>) -> Self {
+    pub(super) fn new(stream: UnixStream, transit: Arc<Transit>) -> Self {
         let socket = Socket::with_rights(stream, Rights::Accepted);
-        let writer = Arc::new(Writer { socket: Arc::clone(socket.shared()), books: Arc::clone(&books) });
-        Self { socket, writer, books, read: 0, crowd: None }
+        let writer = Arc::new(Writer { socket: Arc::clone(socket.shared()), transit: Arc::clone(&transit) });
+        Self { socket, writer, transit, read: 0, congestion: None }
     }
 
     pub(super) const fn plain(&self) -> &Socket {
@@ -73,15 +73,11 @@ impl FdSocket {
         Arc::clone(&self.writer) as Arc<dyn WriteShared>
     }
 
-    pub(super) const fn books(&self) -> &Arc<Books> {
-        &self.books
-    }
-
     fn stream(&self) -> &UnixStream {
         &self.socket.shared().0
     }
 
-    /// One `recvmsg`: bytes to the buffer, descriptors to the books.
+    /// One `recvmsg`: the bytes go to the buffer, the descriptors to `transit`.
     fn receive(&mut self, buf: &mut ReadBuf<'_>) -> io::Result<()> {
         let mut space = [MaybeUninit::uninit(); cmsg_space!(ScmRights(MAX_PER_FRAME))];
         let mut control = RecvAncillaryBuffer::new(&mut space);
@@ -101,16 +97,22 @@ impl FdSocket {
         self.read += message.bytes as u64;
         let cut_off = message.flags.contains(ReturnFlags::CTRUNC);
         if cut_off || !descriptors.is_empty() {
-            self.books.incoming().arrived(from, self.read, descriptors, cut_off);
+            self.transit.incoming().arrived(from, self.read, descriptors, cut_off);
         }
         Ok(())
+    }
+}
+
+impl Drop for FdSocket {
+    fn drop(&mut self) {
+        self.transit.incoming().end();
     }
 }
 
 impl AsyncRead for FdSocket {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
-        let intake = this.books.incoming().intake(cx);
+        let intake = this.transit.incoming().intake(cx);
         match intake {
             Intake::Open => {}
             Intake::Full => return Poll::Pending,
@@ -138,21 +140,21 @@ impl AsyncWrite for FdSocket {
     ) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
         loop {
-            if let Some(crowd) = &mut this.crowd {
-                ready!(crowd.poll_pause(cx));
+            if let Some(congestion) = &mut this.congestion {
+                ready!(congestion.poll_pause(cx));
             }
             ready!(this.stream().poll_write_ready(cx))?;
             match this.writer.try_write_vectored(slices) {
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => this.crowd = None,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => this.congestion = None,
                 Err(error) if is(&error, Errno::TOOMANYREFS) => {
-                    let crowd = this.crowd.get_or_insert_with(Crowd::new);
-                    if crowd.since.elapsed() >= PATIENCE {
+                    let congestion = this.congestion.get_or_insert_with(Congestion::new);
+                    if congestion.since.elapsed() >= PATIENCE {
                         return Poll::Ready(Err(io::Error::other(Fault::InFlight)));
                     }
-                    crowd.wait();
+                    congestion.wait();
                 }
                 outcome => {
-                    this.crowd = None;
+                    this.congestion = None;
                     return Poll::Ready(outcome);
                 }
             }
@@ -179,7 +181,7 @@ impl fmt::Debug for FdSocket {
     }
 }
 
-impl Crowd {
+impl Congestion {
     fn new() -> Self {
         Self { since: Instant::now(), backoff: Backoff::new(FIRST_PAUSE, LAST_PAUSE), pause: None }
     }
@@ -197,20 +199,20 @@ impl Crowd {
     }
 }
 
-/// The writing half that senders share with the actor. One of them writes at a time: who has the outbox's token.
+/// The writing half that senders share with the actor. One of them writes at a time: the one with the outbox's token.
 #[derive(Debug)]
 struct Writer {
     socket: Arc<Shared>,
-    books: Arc<Books>,
+    transit: Arc<Transit>,
 }
 
 impl WriteShared for Writer {
     fn try_write_vectored(&self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
-        let portion = self.books.outgoing().portion();
+        let portion = self.transit.outgoing().portion();
         let outcome = self.send(&up_to(slices, portion.bytes), &portion.descriptors);
         let passed = !portion.descriptors.is_empty();
         let written = outcome.as_ref().map_or(0, |&count| count);
-        let sent = self.books.outgoing().settle(portion, written);
+        let sent = self.transit.outgoing().settle(portion, written);
         // Closing may take its time, and the lock is not needed for it.
         drop(sent);
         outcome

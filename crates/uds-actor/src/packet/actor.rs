@@ -1,23 +1,14 @@
-//! How an actor of a packet socket is set up.
+//! An actor over a packet socket, before it is spawned.
 
 use std::{fmt, sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use tokio::{sync::watch, task::unconstrained};
+use uds_socket::packet::{Socket, TwoWay};
 
-use super::{Socket, TwoWay, incoming::Incoming, outgoing::Outgoing, packets::Packets, task::Task};
-use crate::{
-    Control, Overflow, Receiver, Sender,
-    control::{Desk, Lease},
-    inbox::Inbox,
-    outbox::Outbox,
-    outlet::Outlet,
-    quiet::Farewell,
-    settings::Settings,
-    task::Verdict,
-};
+use super::{control::Control, driver::PacketDriver, packets::Packets, turned_away::TurnedAwayLog};
+use crate::{outlet::Overflow, receiver::Receiver, sender::Sender, settings::Settings, setup};
 
-/// A packet socket to be owned by a task: set its bounds, then [`spawn`](Self::spawn) it.
+/// A packet socket that a task will own: set its bounds, then [`spawn`](Self::spawn) it.
 ///
 /// ```
 /// # #[tokio::main(flavor = "current_thread")]
@@ -80,15 +71,15 @@ impl<S: Socket> Actor<S> {
         self
     }
 
-    /// Ends the connection when nothing has arrived for so long. Without it a silent peer is left in peace; so is, with it,
-    /// one that is not listened to because the inbox is full or the receiver gone.
+    /// Ends the connection when nothing has arrived for this long. Time in which we do not listen, because the inbox is full or the
+    /// receiver is gone, does not count. Without a timeout, a silent peer may stay.
     pub fn idle_timeout(mut self, time: Duration) -> Self {
         self.settings.idle_timeout = Some(time);
         self
     }
 
-    /// Hands the socket to a task of the current runtime, only to receive. Of a socket that could send as well, that
-    /// direction is closed.
+    /// Gives the socket to a task of the current runtime, only to receive. If the socket could send as well, that direction is
+    /// closed.
     ///
     /// # Panics
     ///
@@ -98,36 +89,15 @@ impl<S: Socket> Actor<S> {
         (receiver, control)
     }
 
-    fn start(mut self) -> (Sender, Receiver, Control) {
-        self.socket.refuse_descriptors();
-        let peer = self.socket.peer();
-        let desk = Arc::new(Desk::default());
-        let lease = Arc::new(Lease(Arc::clone(&desk)));
-        let largest = self.max_packet.min(self.socket.largest());
-        let packets = Packets::new(self.settings.outbox_bytes, largest, S::SEMANTICS);
-        let outbox = Arc::new(Outbox::new(packets, self.settings.overflow, Arc::clone(&desk)));
-        let inbox = Arc::new(Inbox::new(self.settings.inbox_bytes));
-        let (ending, told) = watch::channel(None);
-        let task = Task {
-            socket: self.socket,
-            outbox: Arc::clone(&outbox),
-            inbox: Arc::clone(&inbox),
-            desk: Arc::clone(&desk),
-            linger: self.settings.linger,
-            deadline: None,
-            draining: false,
-            outgoing: Outgoing::default(),
-            incoming: Incoming::new(self.max_packet, self.settings.inbox_bytes),
-            farewell: Farewell::default(),
-            idle: self.settings.idle(),
-            keep_alive: self.settings.keep_alive(),
-            verdict: Verdict { inbox: Arc::clone(&inbox), told: ending, ending: None },
-        };
-        // The task has a budget of its own, in bytes; tokio's would make it take "your turn is over" for "nothing left".
-        tokio::spawn(unconstrained(task.run()));
-        let sender = Sender::new(outbox as Arc<dyn Outlet>, Arc::clone(&lease));
-        let receiver = Receiver::new(Arc::clone(&inbox), Arc::clone(&lease));
-        (sender, receiver, Control::new(desk, inbox, told, peer, lease))
+    fn start(self) -> (Sender, Receiver, Control) {
+        let Self { socket, max_packet, settings } = self;
+        socket.refuse_descriptors();
+        let peer = socket.peer();
+        let turned_away = Arc::new(TurnedAwayLog::default());
+        let packets = Packets::new(settings.outbox_bytes, max_packet.min(socket.largest()), S::SEMANTICS);
+        let driver = PacketDriver::new(socket, max_packet, settings.inbox_bytes, Arc::clone(&turned_away));
+        let (sender, receiver, control) = setup::spawn(driver, packets, peer, settings);
+        (sender, receiver, Control::new(control, turned_away))
     }
 }
 
@@ -152,18 +122,18 @@ impl<S: TwoWay> Actor<S> {
         self
     }
 
-    /// Sends what `packet` gives when nothing else has been sent for so long, so that the peer's idle timeout does not end
+    /// Sends what `packet` returns when nothing else has been sent for this long, so that the peer's idle timeout does not end
     /// the connection. It is called in the actor's task and must not block.
     pub fn keep_alive(mut self, every: Duration, packet: impl Fn() -> Bytes + Send + 'static) -> Self {
         self.settings.keep_alive = Some((every, Box::new(packet)));
         self
     }
 
-    /// Hands the socket to a task of the current runtime and gives out the handles.
+    /// Gives the socket to a task of the current runtime and returns the handles.
     ///
     /// The task ends by [`Control::close`] or [`Control::abort`], by a broken connection, when both directions have
     /// ended, or when every handle is dropped.
-    /// A peer from which nothing is read any longer and that is gone is noticed within 5 seconds, also when nothing is sent.
+    /// A peer that we no longer read from and that is gone is noticed within 5 seconds, also when nothing is sent.
     ///
     /// # Panics
     ///

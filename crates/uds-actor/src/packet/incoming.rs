@@ -8,11 +8,13 @@ use std::{
 
 use frame_codec::BatchBuilder;
 
+use uds_socket::packet::{Received, Semantics, Socket};
+
 use super::{
-    Received, Semantics, Socket,
-    task::{BUDGET, LEAST_COST, Turn},
+    budget::{BUDGET, Budget},
+    turned_away::TurnedAwayLog,
 };
-use crate::{control::Desk, report::Reason};
+use crate::{driver::Moved, reason::Reason};
 
 /// What comes from the kernel, and how far that has got.
 pub(super) struct Incoming {
@@ -36,15 +38,15 @@ impl Incoming {
     pub(super) fn fill<S: Socket>(
         &mut self,
         socket: &S,
-        desk: &Desk,
+        turned_away: &TurnedAwayLog,
         cx: &mut Context<'_>,
         batch: &mut BatchBuilder,
-    ) -> Result<Turn, Reason> {
+    ) -> Result<Moved, Reason> {
         let mut room = Room::borrow(self.max_packet);
         let room = &mut *room.0;
-        let mut budget = BUDGET;
+        let mut budget = Budget::default();
         while batch.memory_len() < self.batch_bytes {
-            let Poll::Ready(outcome) = socket.poll_recv(cx, room) else { return Ok(Turn::Waiting) };
+            let Poll::Ready(outcome) = socket.poll_recv(cx, room) else { return Ok(Moved::All) };
             self.stirrings += 1;
             let mut len = 0;
             match outcome {
@@ -52,30 +54,30 @@ impl Incoming {
                     len = packet;
                     batch.push(room.get(..len).expect("a packet lies in the room it was received into"));
                 }
-                Ok(Received::Oversized(len)) => match S::SEMANTICS {
-                    Semantics::Connection => {
+                Ok(Received::Oversized(len)) => {
+                    turned_away.note(|turned_away| turned_away.note_oversized(len));
+                    if S::SEMANTICS == Semantics::Connection {
                         let max = self.max_packet;
                         return Err(Reason::Malformed(frame_codec::Error::FrameTooLarge { len: len as u64, max }));
                     }
-                    Semantics::Datagrams => desk.turn_away(|turned_away| turned_away.note_oversized(len)),
-                },
-                Ok(Received::Uninvited(peer)) => desk.turn_away(|turned_away| turned_away.note_uninvited(peer)),
+                }
+                Ok(Received::Uninvited(peer)) => turned_away.note(|turned_away| turned_away.note_uninvited(peer)),
                 Ok(Received::End) => {
                     self.ended = true;
-                    return Ok(Turn::Waiting);
+                    return Ok(Moved::All);
                 }
                 Err(error) if self.failure.is_none() => self.failure = Some(error),
                 Err(_) => {
                     self.ended = true;
-                    return Ok(Turn::Waiting);
+                    return Ok(Moved::All);
                 }
             }
-            budget = budget.saturating_sub(len.max(LEAST_COST));
-            if budget == 0 {
+            budget.spend(len);
+            if budget.is_spent() {
                 break;
             }
         }
-        Ok(Turn::Spent)
+        Ok(Moved::Spent)
     }
 }
 

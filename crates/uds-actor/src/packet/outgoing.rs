@@ -12,16 +12,17 @@ use std::{
 use bytes::Bytes;
 use rustix::io::Errno;
 use tokio::time::{Sleep, sleep};
-use uds_socket::Backoff;
-
-use super::{
-    Semantics, Socket,
-    packets::Packets,
-    task::{BUDGET, LEAST_COST, Turn},
+use uds_socket::{
+    Backoff,
+    packet::{Semantics, Socket},
 };
+
+use super::{budget::Budget, packets::Packets};
 use crate::{
+    count::Count,
+    driver::Moved,
     outbox::{Outbox, Taken},
-    report::{Count, Reason},
+    reason::Reason,
 };
 
 /// The pauses after the kernel had no memory for a packet, which it does not tell the end of.
@@ -59,27 +60,27 @@ impl Outgoing {
         }
     }
 
-    /// Hands packets to the kernel, as far as it goes, and adds up those that are off our hands.
+    /// Hands packets to the kernel, as far as it goes, and adds up those that are done with.
     pub(super) fn hand_over<S: Socket>(
         &mut self,
         socket: &S,
         outbox: &Outbox<Packets>,
         cx: &mut Context<'_>,
         settled: &mut Count,
-    ) -> Turn {
-        let mut budget = BUDGET;
-        while budget > 0 {
+    ) -> Moved {
+        let mut budget = Budget::default();
+        while !budget.is_spent() {
             if let Some(shortage) = &mut self.shortage
                 && shortage.pause.as_mut().poll(cx).is_pending()
             {
-                return Turn::Waiting;
+                return Moved::All;
             }
             let Some(packet) = self.refill(socket, outbox, cx).then(|| self.taken.front()).flatten() else {
-                return Turn::Waiting;
+                return Moved::All;
             };
             let len = packet.len();
             match socket.poll_send(cx, packet) {
-                Poll::Pending => return Turn::Waiting,
+                Poll::Pending => return Moved::All,
                 Poll::Ready(Ok(())) => {
                     self.handed_to_kernel += Count { frames: 1, bytes: len as u64 };
                     self.shortage = None;
@@ -104,15 +105,15 @@ impl Outgoing {
                         });
                         outbox.refuse();
                         self.closed = true;
-                        return Turn::Waiting;
+                        return Moved::All;
                     }
                 },
             }
             self.taken.pop_front();
             *settled += Count { frames: 1, bytes: len as u64 };
-            budget = budget.saturating_sub(len.max(LEAST_COST));
+            budget.spend(len);
         }
-        Turn::Spent
+        Moved::Spent
     }
 }
 

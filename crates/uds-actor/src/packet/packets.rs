@@ -5,8 +5,8 @@ use std::{collections::VecDeque, mem};
 use bytes::Bytes;
 use frame_codec::{Batch, Error};
 
-use super::Semantics;
-use crate::{outbox::Queue, payload::Payload, report::Count};
+use crate::{count::Count, outbox::Queue, payload::Payload};
+use uds_socket::packet::Semantics;
 
 /// What a queued packet costs besides its bytes: its place in the queue, and what the allocator adds.
 const OVERHEAD: usize = 64;

@@ -1,19 +1,23 @@
-//! What a receiver of datagrams did not take in.
+//! Packets that were read and not received.
 
-use std::fmt;
+use std::{
+    fmt,
+    sync::{Mutex, MutexGuard, PoisonError},
+};
 
 use crate::Peer;
 
-/// Packets that were read and not received, because of what they were or who sent them: on datagram sockets, where that is
-/// no reason to end. Display is one line.
+/// Packets that were read and not received, because of their size or their sender. Display is one line.
+///
+/// On a datagram socket that is no reason to end. A connection ends with the first packet over the limit.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct TurnedAway {
-    /// Packets longer than [`max_packet`](super::Actor::max_packet).
+    /// Packets longer than [`max_packet`](crate::packet::Actor::max_packet).
     pub oversized: u64,
     /// The length of the last of them in bytes.
     pub last_oversized: usize,
-    /// Packets from processes that are not [admitted](crate::Bind::admit).
+    /// Datagrams from processes that are not [admitted](crate::Bind::admit).
     pub uninvited: u64,
     /// Who sent the last of them.
     pub last_uninvited: Option<Peer>,
@@ -34,6 +38,25 @@ impl TurnedAway {
     pub(super) fn note_uninvited(&mut self, peer: Peer) {
         self.uninvited += 1;
         self.last_uninvited = Some(peer);
+    }
+}
+
+/// What the actor counts and its handles read.
+#[derive(Debug, Default)]
+pub(super) struct TurnedAwayLog(Mutex<TurnedAway>);
+
+impl TurnedAwayLog {
+    pub(super) fn note(&self, note: impl FnOnce(&mut TurnedAway)) {
+        note(&mut self.lock());
+    }
+
+    pub(super) fn get(&self) -> TurnedAway {
+        self.lock().clone()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, TurnedAway> {
+        // Nothing that runs under this lock leaves the counts half changed, so a panic elsewhere does not spoil them.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

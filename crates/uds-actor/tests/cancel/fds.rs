@@ -4,8 +4,8 @@ use cancel_kit::{Check, Drops};
 use frame_codec::LengthPrefixed;
 use tokio::net::UnixStream;
 use uds_actor::{
-    Actor, Control,
-    fds::{Batch, Limits, Receiver, Sender},
+    Actor,
+    fds::{Batch, Control, Limits, Receiver, Sender},
 };
 
 use super::{
@@ -52,7 +52,7 @@ fn send_with_queues_a_frame_and_its_descriptors_once() {
         sender.finish().await.expect("nobody closes before");
         let received = receiving.await.expect("no panic");
         assert_every_word_with_its_own(&received);
-        let account = control.abort().await.descriptors.expect("it passes descriptors");
+        let account = control.abort().await.descriptors;
         (received.len(), account.sent(), account.unsent())
     });
     passes(survey, 10);
@@ -74,7 +74,7 @@ fn a_batch_with_descriptors_is_taken_only_when_it_is_given() {
         }
         sending.await.expect("no panic");
         assert_every_word_with_its_own(&received);
-        let account = there.abort().await.descriptors.expect("it passes descriptors");
+        let account = there.abort().await.descriptors;
         (received.len(), account.received(), account.delivered(), account.closed())
     });
     passes(survey, 5);

@@ -104,7 +104,7 @@ fn an_actor_delivers_each_packet_once() {
         }
         sending.await.expect("no panic");
         drop(control.close(HANG));
-        (received, account(&control.finished().await))
+        (received, account(&control.finished().await.connection))
     });
     passes(survey, 10);
 }

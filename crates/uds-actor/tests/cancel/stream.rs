@@ -12,7 +12,7 @@ fn spawn(wire: Wire) -> (Sender, Receiver, Control) {
     Actor::new(Owned(wire), Delimited::lines()).outbox_bytes(2).inbox_bytes(64).spawn()
 }
 
-/// Checks a way of sending: what arrives must be every word once, and the account must say so.
+/// Checks a way of sending: every word must arrive once, and the report must say so.
 fn check_sending(send: impl AsyncFn(&Drops, &Sender, String)) {
     let survey = Check::new().run_in_tokio(HANG, async |drops: Drops| {
         let wire = Wire::new("", Pace::eager()).held_open().writing(Pace::bytes(3));
@@ -83,7 +83,34 @@ fn recv_batch_takes_a_frame_only_when_it_gives_it() {
     passes(survey, 5);
 }
 
-/// Checks a way of ending a connection that has something queued: the account must be the same.
+/// Checks a way of receiving one message at a time: every word comes once.
+fn check_receiving(receive: impl AsyncFn(&Drops, &mut Receiver) -> Option<Vec<u8>>) {
+    let text: String = words().map(|word| word + "\n").collect();
+    let survey = Check::new().run_in_tokio(HANG, async |drops: Drops| {
+        let (_sender, mut receiver, control) = spawn(Wire::new(text.clone(), Pace::bytes(5)));
+        let mut received = Vec::new();
+        while let Some(message) = receive(&drops, &mut receiver).await {
+            received.push(message);
+        }
+        assert_eq!(received, words().map(String::into_bytes).collect::<Vec<_>>());
+        account(&control.abort().await)
+    });
+    passes(survey, 5);
+}
+
+#[test]
+fn recv_takes_a_message_only_when_it_gives_it() {
+    check_receiving(async |drops, receiver| drops.drive(async || receiver.recv().await.map(<[u8]>::to_vec)).await);
+}
+
+#[test]
+fn recv_shared_takes_a_message_only_when_it_gives_it() {
+    check_receiving(async |drops, receiver| {
+        drops.drive(async || receiver.recv_shared().await).await.map(|message| message.to_vec())
+    });
+}
+
+/// Checks a way of ending a connection that has something queued: the report must be the same.
 fn check_ending(end: impl AsyncFn(&Drops, &Control) -> Report) {
     let survey = Check::new().run_in_tokio(HANG, async |drops: Drops| {
         let wire = Wire::new("question\n", Pace::eager()).writing(Pace::bytes(3));

@@ -15,7 +15,7 @@ async fn no_more_are_read_than_may_wait_and_all_arrive_in_the_end() {
         sender.finish().await.unwrap();
     });
     while !sending.is_finished() {
-        tokio::task::yield_now().await; // everybody has done what there was to do
+        tokio::task::yield_now().await; // every task has done what there was to do
     }
     let first = soon("a batch", receiver.recv_batch()).await.unwrap();
     let so_far = first.iter().map(|(_, descriptors)| descriptors.len()).sum::<usize>();
@@ -62,7 +62,7 @@ async fn a_full_outbox_leaves_descriptors_with_their_owner_or_does_what_was_chos
     let (sender, _receiver, _control, _there) = stuffed(Overflow::Wait);
     let (descriptor, watch) = watched();
     let mut mine = vec![descriptor];
-    assert_eq!(sender.try_send_with(b"second", &mut mine), Err(SendError::Full));
+    assert_eq!(sender.try_send_with(b"second", &mut mine), Err(TrySendError::Full));
     sender.try_send(b"without any there is room").unwrap();
     assert_eq!((mine.len(), watch.is_closed()), (1, false));
     soon("room", sender.send_with(b"second", &mut mine)).await.unwrap();
@@ -72,7 +72,7 @@ async fn a_full_outbox_leaves_descriptors_with_their_owner_or_does_what_was_chos
     sender.send_with(b"second", &mut vec![descriptor]).await.unwrap();
     assert!(watch.is_closed());
     let report = soon("the report", control.abort()).await;
-    assert_eq!((report.dropped, report.descriptors.unwrap().dropped()), (1, 1));
+    assert_eq!((report.dropped, report.descriptors.dropped()), (1, 1));
 
     let (sender, _receiver, control, _there) = stuffed(Overflow::Disconnect);
     let mut mine = vec![file("mine")];

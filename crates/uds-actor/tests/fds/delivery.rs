@@ -1,4 +1,4 @@
-//! Frames and descriptors between two ends of ours, and as they are on the wire.
+//! Frames and descriptors between two actors, and as they are on the wire.
 
 use super::*;
 
@@ -37,7 +37,7 @@ async fn a_frame_carries_as_many_as_the_kernel_takes_and_more_are_given_back() {
     let mut many: Vec<OwnedFd> = (0..=MAX_PER_FRAME).map(|number| file(&number.to_string())).collect();
     let refusal = sender.send_with(b"254", &mut many).await.unwrap_err();
     assert_eq!(refusal, SendError::TooManyDescriptors { count: 254, max: 253 });
-    assert_eq!((many.len(), refusal.is_retryable()), (254, false));
+    assert_eq!(many.len(), 254, "they are still the caller's");
     assert_eq!(text(many.pop().unwrap()), "253");
 
     sender.send_with(b"253", &mut many).await.unwrap();
@@ -55,8 +55,39 @@ async fn a_payload_that_the_framing_refuses_leaves_the_descriptors_with_their_ow
     let mut one = vec![file("mine")];
     assert!(matches!(sender.send_with(b"two\nlines", &mut one).await, Err(SendError::Unsendable(_))));
     let mut ten: Vec<OwnedFd> = (0..10).map(|_| file("count is a line feed")).collect();
-    assert!(matches!(sender.try_send_with(b"line", &mut ten), Err(SendError::Unsendable(_))));
+    assert!(matches!(sender.try_send_with(b"line", &mut ten), Err(TrySendError::Never(SendError::Unsendable(_)))));
     assert_eq!((texts(&one), ten.len()), (vec!["mine".to_owned()], 10));
+}
+
+#[tokio::test]
+async fn frames_taken_one_by_one_have_their_own_descriptors_and_are_counted_as_they_are_taken() {
+    let (here, there) = UnixStream::pair().unwrap();
+    let (sender, _receiver, _control) = spawn(here);
+    let (_sender, mut receiver, control) = spawn(there);
+    for (payload, texts) in [("two", &["1", "2"][..]), ("none", &[]), ("one", &["3"]), ("last", &["4"])] {
+        let mut own = texts.iter().map(|text| file(text)).collect();
+        soon("room", sender.send_with(payload.as_bytes(), &mut own)).await.unwrap();
+    }
+    soon("the end", sender.finish()).await.unwrap();
+    for (payload, expected) in [("two", &["1", "2"][..]), ("none", &[]), ("one", &["3"])] {
+        let message = soon("a frame", receiver.recv()).await.unwrap();
+        assert_eq!(
+            (&message.payload[..], texts(&message.descriptors)),
+            (payload.as_bytes(), expected.iter().map(|&text| text.to_owned()).collect())
+        );
+    }
+    assert_eq!(
+        account(&soon("the report", control.drain(soon::LONG)).await),
+        (0, 0, 4, 3, 0),
+        "the last one was not taken"
+    );
+    let batch = soon("the rest", receiver.recv_batch()).await.unwrap();
+    assert_eq!(
+        batch.iter().map(|(payload, own)| (payload.to_vec(), texts(own))).collect::<Vec<_>>(),
+        [(b"last".to_vec(), vec!["4".to_owned()])]
+    );
+    assert!(soon("the end", receiver.recv()).await.is_none());
+    assert_eq!(account(&control.finished().await), (0, 0, 4, 4, 0));
 }
 
 #[tokio::test]

@@ -17,10 +17,10 @@ async fn what_was_never_sent_comes_back_with_its_frames() {
     assert_eq!(report.unsent.iter().collect::<Vec<_>>(), [&b"one"[..], b"two", b"three"]);
     assert!(report.truncated_sending > 0);
     assert_eq!(account(&report), (1, 3, 0, 0, 0));
-    let returned = report.descriptors.as_ref().unwrap().take_returned();
+    let returned = report.descriptors.take_returned();
     let returned: Vec<_> = returned.iter().map(|descriptors| texts(descriptors)).collect();
     assert_eq!(returned, [&["a", "b"][..], &[], &["c"]]);
-    assert!(control.finished().await.descriptors.unwrap().take_returned().is_empty(), "they have one owner");
+    assert!(control.finished().await.descriptors.take_returned().is_empty(), "they have one owner");
     drop(there);
     let mut late = vec![file("late")];
     assert_eq!(sender.send_with(b"late", &mut late).await, Err(SendError::Closed));
@@ -61,7 +61,7 @@ async fn what_waits_for_a_receiver_is_closed_with_it() {
 #[test]
 fn nothing_is_left_open_when_connections_end_in_any_way() {
     let _watchdog = Watchdog::start();
-    // In a process of its own, in which nobody else opens anything.
+    // In a process of its own, in which nothing else opens a descriptor.
     process::Actor::start("endings::child_counts_its_descriptors").passes();
 }
 

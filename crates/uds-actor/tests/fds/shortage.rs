@@ -55,12 +55,12 @@ fn too_many_in_flight_are_waited_for_and_then_named() {
 #[test]
 #[ignore = "a process that another test starts"]
 fn child_has_too_many_in_flight() {
-    // Not root, who may have any number in flight.
+    // Not root, which may have any number in flight.
     process::as_somebody(|| {
         limit_open_files(64);
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         runtime.block_on(async {
-            // So many as nobody receives: the kernel lets one message over the limit through.
+            // So many that are not received: the kernel lets one message over the limit through.
             let (hoard, hoarder) = UnixStream::pair().unwrap();
             let files: Vec<OwnedFd> = (0..33).map(|_| file("hoarded")).collect();
             while send(&hoarder, b"x", &files) != Err(Errno::TOOMANYREFS) {}
@@ -80,13 +80,13 @@ fn child_has_too_many_in_flight() {
             let files: Vec<OwnedFd> = (0..33).map(|_| file("hoarded")).collect();
             while send(&hoarder, b"x", &files) != Err(Errno::TOOMANYREFS) {}
             drop(files);
-            // The pauses between the attempts pass at once: nobody else has anything to do.
+            // The pauses between the attempts pass at once, because no other task has anything to do.
             tokio::time::pause();
             sender.send_with(b"gives up", &mut vec![file("comes back")]).await.unwrap();
-            assert_eq!(soon("the flush", sender.flush()).await, Err(SendError::Closed));
+            assert_eq!(soon("the flush", sender.flush()).await, Err(FlushError));
             let report = soon("the report", control.finished()).await;
             assert_eq!(fault(&report), &Fault::InFlight);
-            assert_eq!(texts(&report.descriptors.unwrap().take_returned()[0]), ["comes back"]);
+            assert_eq!(texts(&report.descriptors.take_returned()[0]), ["comes back"]);
         });
     });
 }

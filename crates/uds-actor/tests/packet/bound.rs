@@ -1,4 +1,4 @@
-//! Datagram sockets with a name: many senders, of whom only those are heard who are admitted; and an end that loses nothing.
+//! Datagram sockets with a name: only admitted senders are received, and the end loses nothing.
 
 use std::{
     io::{self, IoSlice},
@@ -54,7 +54,7 @@ async fn many_senders_reach_one_receiver() {
 async fn who_is_not_admitted_is_turned_away_and_named() {
     let directory = tempfile::tempdir().unwrap();
     let own = rustix::process::geteuid().as_raw();
-    // Nobody has no way into a directory of ours, but an abstract name is there for everyone.
+    // The user `nobody` cannot enter our directory, but every process can reach an abstract name.
     let name = format!("uds-actor-uninvited-{}", directory.path().file_name().unwrap().display());
     let bound = Bind::abstract_name(&*name).admit(Admit::none().uid(own)).bind_datagram().unwrap();
     let (mut receiver, control) = Actor::new(bound).spawn_receiver();

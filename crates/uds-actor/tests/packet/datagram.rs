@@ -131,7 +131,7 @@ async fn an_oversized_datagram_is_turned_away_and_told_at_once() {
     assert_eq!((turned_away.oversized, turned_away.last_oversized), (1, 21));
     let report = soon("the report", control.close(LONG)).await;
     assert!(matches!(report.reason, Reason::Closed), "{report}");
-    assert_eq!((report.turned_away, report.received.frames), (turned_away, 2));
+    assert_eq!((&report.turned_away, report.received.frames), (&turned_away, 2));
 }
 
 #[tokio::test]

@@ -1,9 +1,12 @@
-//! The law: packets arrive whole, once, in order, with the boundaries they were sent with, and the account adds up —
+//! The law: packets arrive whole, once, in order, with the boundaries they were sent with, and the report adds up —
 //! whatever the sizes, whatever the bounds.
 
 use proptest::prelude::*;
 use tokio::net::UnixDatagram;
-use uds_actor::{Control, Count, Receiver, Report, Sender, Seqpacket, packet::Actor};
+use uds_actor::{
+    Count, Receiver, Sender, Seqpacket,
+    packet::{Actor, Control, Report},
+};
 
 use super::{
     drain,

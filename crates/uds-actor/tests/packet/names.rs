@@ -1,4 +1,4 @@
-//! Packet sockets take their names as streams do: nobody else's file is touched, one starter wins, a crash blocks nothing.
+//! Packet sockets take their names as streams do: no other process's file is touched, one starter wins, a crash blocks nothing.
 
 use std::{
     fs,
@@ -69,7 +69,7 @@ async fn a_name_is_taken_whole_and_given_back() {
         assert_eq!(metadata.permissions().mode() & 0o7777, 0o620);
         assert_eq!(names(directory.path()), [".x.sock.lock", "x.sock"]);
         assert_eq!(probe(&path).unwrap().verdict, Verdict::Listening);
-        // The kernel calls a receiver connected once somebody has connected to it.
+        // The kernel calls a receiver connected once a process has connected to it.
         let _sender = match kind {
             SocketKind::Datagram => Some(Connect::path(&path).connect_datagram().await.unwrap()),
             _ => None,

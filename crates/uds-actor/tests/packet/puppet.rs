@@ -12,13 +12,13 @@ use std::{
 
 use rustix::io::Errno;
 use uds_actor::{
-    Control, Peer, Reason, SendError,
-    packet::{Actor, Received, Semantics, Socket, TwoWay},
+    FlushError, Peer, Reason, SendError,
+    packet::{Actor, Control, Received, Semantics, Socket, TwoWay},
 };
 
 use super::{drain, soon::soon};
 
-/// A socket whose receiving and sending are two functions. Whoever answers `Pending` wakes nobody.
+/// A socket whose receiving and sending are two functions. A function that returns `Pending` wakes no task.
 struct Puppet<R, W> {
     receive: R,
     send: W,
@@ -108,7 +108,7 @@ async fn each_way_a_receiver_can_be_gone_is_named_so_and_other_failures_are_not(
     for errno in [Errno::CONNREFUSED, Errno::NOTCONN, Errno::CONNRESET, Errno::PIPE] {
         let (sender, _receiver, control) = Actor::new(Puppet { receive: silent, send: failing(&[errno]) }).spawn();
         sender.send(b"lost?").await.unwrap();
-        assert_eq!(sender.flush().await, Err(SendError::Closed));
+        assert_eq!(sender.flush().await, Err(FlushError));
         let report = soon("the report", control.finished()).await;
         assert!(matches!(report.reason, Reason::ReceiverGone), "{errno}: {report}");
         assert_eq!(report.unsent.len(), 1);

@@ -8,7 +8,7 @@ use std::{
 
 use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg};
 use uds_actor::{
-    Overflow, Reason, SendError, Seqpacket,
+    FlushError, Overflow, Reason, SendError, Seqpacket, TrySendError,
     packet::{Actor, Received},
 };
 
@@ -156,7 +156,7 @@ async fn a_sender_hears_that_the_peer_is_gone_and_gets_back_what_was_not_sent() 
     assert_eq!(report.handed_to_kernel.frames + report.unsent.len() as u64, sent);
     assert!(!report.unsent.is_empty() && report.unsent.iter().all(|packet| packet == [7; 50_000]));
     assert_eq!(sender.send(b"late").await, Err(SendError::Closed));
-    assert_eq!(sender.flush().await, Err(SendError::Closed));
+    assert_eq!(sender.flush().await, Err(FlushError));
 }
 
 #[tokio::test]
@@ -204,7 +204,7 @@ async fn a_full_outbox_does_what_was_chosen() {
     assert!(matches!(report.reason, Reason::Overflow), "{report}");
 
     let (sender, _receiver, _control, _there) = fill(Overflow::Wait);
-    assert_eq!(sender.try_send(&[2; 400]), Err(SendError::Full));
+    assert_eq!(sender.try_send(&[2; 400]), Err(TrySendError::Full));
     soon("room", sender.send(&[2; 400])).await.unwrap();
 }
 
@@ -272,7 +272,7 @@ async fn signs_of_life_are_sent_when_nothing_else_is() {
     }
 }
 
-/// Two connected sockets that nobody has told to refuse descriptors.
+/// Two connected sockets that were not told to reject descriptors.
 fn permissive_pair() -> (Seqpacket, Seqpacket) {
     let flags = rustix::net::SocketFlags::CLOEXEC;
     let kind = rustix::net::SocketType::SEQPACKET;

@@ -57,7 +57,7 @@ pub(crate) fn watched() -> (OwnedFd, Watch) {
 pub(crate) struct Watch(OwnedFd);
 
 impl Watch {
-    /// Whether nobody has it open any longer (`poll(2)` on the other end of a pipe).
+    /// Whether no process has it open any longer (`poll(2)` on the other end of a pipe).
     pub(crate) fn is_closed(&self) -> bool {
         let mut ends = [PollFd::new(&self.0, PollFlags::empty())];
         poll(&mut ends, Some(&Timespec::default())).unwrap();

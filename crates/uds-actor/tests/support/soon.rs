@@ -7,7 +7,7 @@ use tokio::time::timeout;
 /// Longer than anything takes here.
 pub(crate) const LONG: Duration = Duration::from_secs(30);
 
-/// What the future gives, if that does not take for ever.
+/// What the future gives, if it comes to an end.
 pub(crate) async fn soon<T>(what: &str, future: impl Future<Output = T>) -> T {
     match timeout(LONG, future).await {
         Ok(value) => value,

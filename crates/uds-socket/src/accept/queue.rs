@@ -3,6 +3,7 @@
 use std::io;
 use std::marker::PhantomData;
 use std::os::fd::{AsFd, OwnedFd};
+use std::thread;
 use std::time::Duration;
 
 use rustix::io::Errno;
@@ -39,9 +40,11 @@ pub(crate) struct Queue<S, W> {
     backoff: Backoff,
     /// The pause to be made before the next attempt.
     pause: Option<Duration>,
-    /// The end of the pause that is being made.
+    /// The end of the pause that is being made: several calls may make it.
     #[cfg(feature = "tokio")]
     resume_at: Option<Instant>,
+    /// The same without a runtime, whose clock may be another.
+    sleeps_until: Option<std::time::Instant>,
     pub(crate) stats: AcceptStats,
 }
 
@@ -58,6 +61,7 @@ impl<S: Acceptable, W: AsFd> Queue<S, W> {
             pause: None,
             #[cfg(feature = "tokio")]
             resume_at: None,
+            sleeps_until: None,
             stats: AcceptStats::default(),
         }
     }
@@ -145,9 +149,29 @@ impl<S: Acceptable, W: AsFd> Queue<S, W> {
         Ok((shortage != Shortage::Nothing).then_some(Accepted::Trouble(error)))
     }
 
-    /// The pause to make before the next attempt, told once.
-    pub(crate) fn take_pause(&mut self) -> Option<Duration> {
-        self.pause.take()
+    /// How long to pause before the next attempt, without a runtime.
+    pub(crate) fn pause_left(&mut self) -> Duration {
+        if let Some(pause) = self.pause.take() {
+            self.sleeps_until = Some(std::time::Instant::now() + pause);
+        }
+        self.sleeps_until.map_or(Duration::ZERO, |end| end.saturating_duration_since(std::time::Instant::now()))
+    }
+
+    /// Sleeps until the pause is over. Answers false if the deadline comes first: the next call makes the rest of it.
+    pub(crate) fn sleep_out(&mut self, deadline: Option<std::time::Instant>) -> bool {
+        let pause = self.pause_left();
+        let left = deadline.map(|deadline| deadline.saturating_duration_since(std::time::Instant::now()));
+        match left {
+            Some(left) if left < pause => {
+                thread::sleep(left);
+                false
+            }
+            _ => {
+                thread::sleep(pause);
+                self.sleeps_until = None;
+                true
+            }
+        }
     }
 
     fn broken(&self, error: &io::Error) -> Error {

@@ -25,7 +25,7 @@ fn left(producer: u64, delivered: u64) -> Event {
     Event::Left { producer, counts, reason: "closed".into() }
 }
 
-/// Two producers whose messages alternate. The second one joins first.
+/// Two producers with alternating messages. The second one joins first.
 fn perfect() -> Vec<Event> {
     let mut events = vec![joined(7, Via::Dir, 999, "/t/b.sock"), joined(4, Via::Listen, 10, "/t/in.sock")];
     for line in LINES {

@@ -25,7 +25,7 @@ fn wait_until(hints: &Hints, wanted: impl Fn(&Dirty) -> bool) {
     }
 }
 
-/// A directory whose parent is quiet, unlike that of temporary files.
+/// A directory with a quiet parent, unlike that of temporary files.
 struct Quiet {
     root: TempDir,
     dir: PathBuf,
@@ -48,7 +48,7 @@ impl Quiet {
     }
 }
 
-/// A subscriber at a hub of its own, whose events belong to no other test.
+/// A subscriber at a hub of its own, with events that belong to no other test.
 fn alone(quiet: &Quiet) -> (Seat, Hints) {
     let hints = Hints::default();
     let seat = Seat::at(&Hub::start().unwrap(), &hints);

@@ -212,8 +212,8 @@ impl<F: FnMut(::notify::Result<::notify::Event>) + Send + 'static> EventHandler 
     }
 }
 
-/// Lives as long as notify's thread, whose handle is not available, and reports an unexpected end. If that thread
-/// cannot start, nothing ends: the answer to the order says why, and need not be reported twice.
+/// Lives as long as notify's thread (there is no handle for it), and reports an unexpected end. If that thread cannot
+/// start, nothing ends: the answer to the order says why, and need not be reported twice.
 pub(super) struct Sentinel {
     pub(super) members: Members,
     pub(super) runs: Arc<AtomicBool>,

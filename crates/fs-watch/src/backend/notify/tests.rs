@@ -28,7 +28,7 @@ fn wait_until(hints: &Hints, wanted: impl Fn(&Dirty) -> bool) {
     }
 }
 
-/// A directory whose parent is quiet, unlike that of temporary files.
+/// A directory with a quiet parent, unlike that of temporary files.
 struct Quiet {
     _root: TempDir,
     dir: PathBuf,

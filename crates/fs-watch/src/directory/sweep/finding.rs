@@ -46,7 +46,7 @@ pub enum LockFate {
     Held(Option<u32>),
     /// It is younger than the minimal age.
     Young(Duration),
-    /// It belongs to this user, whose files must not be swept.
+    /// It belongs to this user, and files of that user must not be swept.
     Foreign(u32),
     /// It could not be removed.
     Failed(io::Error),
@@ -86,7 +86,7 @@ pub enum Kept {
     InUse,
     /// It is younger than the minimal age.
     Young(Duration),
-    /// It belongs to this user, whose sockets must not be swept.
+    /// It belongs to this user, and sockets of that user must not be swept.
     Foreign(u32),
     /// A process holds the lock beside it: a server that starts, runs or ends there; with the pid, if known.
     Locked(Option<u32>),
@@ -108,7 +108,7 @@ pub enum Doubt {
     NoTable,
     /// The table does not identify files on this filesystem by the numbers that `lstat` returns (btrfs, some overlays).
     UnknownFilesystem,
-    /// The directory is on this filesystem, on whose other side there may be a server that our kernel cannot find. See
+    /// The directory is on this filesystem. On its other side there may be a server that our kernel cannot find. See
     /// [`Sweep::any_filesystem`](super::Sweep::any_filesystem).
     HiddenServers(&'static str),
     /// The directory is behind an overlay or a FUSE mount, and servers that use the mount are bound to other inodes.

@@ -1,8 +1,8 @@
 //! Lock files beside sockets that no process holds.
 //!
-//! `uds-socket` keeps a lock beside each socket, `.NAME.lock`, and removes it at an orderly end. After a crash it stays, and
-//! where every producer has a name of its own such files would accumulate. To remove one is safe while it is locked: every
-//! starter looks, once it has the lock, whether the file still has its name, and begins again if not.
+//! `uds-socket` keeps a lock beside each socket, `.NAME.lock`, and removes it at a normal end. After a crash it stays,
+//! and if every producer has its own name, such files would accumulate. Removing one is safe while it is locked: every
+//! starter that gets the lock checks whether the file still has its name, and starts again if not.
 
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
@@ -43,7 +43,7 @@ pub(super) fn names(handle: &Handle) -> Result<Vec<OsString>, Error> {
     Ok(names)
 }
 
-/// `None` of what is not a lock file of `uds-socket`, or gone by now.
+/// `None` if it is not a lock file of `uds-socket`, or gone by now.
 fn examine(sweep: &Sweep, handle: &Handle, name: OsString) -> Option<LockFinding> {
     let stat = statat(handle, &name, AtFlags::SYMLINK_NOFOLLOW).ok()?;
     if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile
@@ -56,7 +56,7 @@ fn examine(sweep: &Sweep, handle: &Handle, name: OsString) -> Option<LockFinding
     let fate = if !sweep.owner.admits(stat.st_uid) {
         LockFate::Foreign(stat.st_uid)
     } else if age < sweep.min_age {
-        // Its maker may not have got to locking it, and would find it locked by us.
+        // The process that created it may not have locked it yet, and would find it locked by us.
         LockFate::Young(age)
     } else {
         remove(sweep, handle, &name)?
@@ -84,8 +84,8 @@ fn remove(sweep: &Sweep, handle: &Handle, name: &OsStr) -> Option<LockFate> {
     }
 }
 
-/// Whether it has in it what a lock file has: nothing, or a pid and a newline. Other programs have lock files of such names
-/// whose mere existence means something.
+/// Whether it has the contents of a lock file: nothing, or a pid and a newline. Other programs use the mere existence
+/// of files with such names.
 fn is_content(handle: &Handle, name: &OsStr) -> bool {
     let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
     let Ok(file) = openat(handle, name, flags, Mode::empty()) else { return false };
@@ -95,7 +95,7 @@ fn is_content(handle: &Handle, name: &OsStr) -> bool {
     len == 0 || pid.is_some_and(|pid| !pid.is_empty() && pid.iter().all(u8::is_ascii_digit))
 }
 
-/// Since it was last taken; one from the future is old, as with sockets.
+/// Since it was last locked. One from the future is old, as with sockets.
 fn age(handle: &Handle, name: &OsStr) -> Option<Duration> {
     let file = openat(handle, name, OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty()).ok()?;
     let changed = File::from(file).metadata().ok()?.modified().ok()?;

@@ -1,52 +1,52 @@
 //! The frames of a stream that wait to be written, as bytes.
 //!
-//! While the actor has nothing in hand, senders may write themselves, in two cases:
+//! While the actor has nothing to write, senders may write themselves, in two cases:
 //!
-//! A *lone* message is written by its sender, which saves a turn of the actor. Only who holds the *token* may: the actor
-//! lays it down when it parks with nothing to write, a sender takes it, and it is not laid down again before the actor has
-//! been idle again. "The queue is empty" would not do: in a loop of sends it always is, and each message would be a system
-//! call of its own.
+//! A *lone* message is written by its sender, which saves waking the actor. A sender may do so only with the *token*: the
+//! actor lays it down when it parks with nothing to write, a sender takes it, and the actor lays it down again only when it has
+//! been idle again. "The queue is empty" would not do: in a loop of sends it always is, and each message would cost a system
+//! call.
 //!
-//! A full *block* is written by the sender who filled it. It is still in that processor's cache, and memory stays at one
+//! A full *block* is written by the sender that filled it. It is still in that processor's cache, and memory stays at one
 //! block as long as the kernel takes what comes.
 
 use std::{io::IoSlice, sync::Arc};
 
 use frame_codec::{Batch, Encoder, Error, Framing, Limits, Written};
 
-use super::{Direct, Outbox, Queue};
 use crate::{
+    outbox::{Direct, Outbox, Queue},
     payload::{Besides, Payload},
     quiet::LITTLE,
-    transport::WriteShared,
+    write_shared::WriteShared,
 };
 
 /// Entries of one vectored write from the sender's side.
 const SLICES: usize = 32;
 
-/// So much is written by whoever completed it: enough that the system call does not count, and within the nearest caches.
+/// The size of a block in bytes: large enough that the system call hardly counts, and within the nearest caches.
 /// In loom's models two short lines are a block.
 pub(crate) const BLOCK: usize = if cfg!(all(test, loom_check)) { 6 } else { 128 << 10 };
 
-/// After so many bytes that senders wrote themselves one of them gives the other tasks of its thread a turn. In loom's models
+/// After this many bytes that senders wrote themselves, one of them yields to the other tasks of its thread. In loom's models
 /// each block is one too many.
 const TURN: usize = if cfg!(all(test, loom_check)) { BLOCK } else { 4 * BLOCK };
 
 /// Both halves and a frame that goes alone come back in one batch, which is shorter than 4 GiB.
 const LARGEST_HALF: usize = 1 << 30;
 
-/// Two encoders take turns: senders fill this one while the actor writes the other.
+/// There are two encoders: senders fill this one while the actor writes the other.
 pub(crate) struct Frames<F> {
     filling: Encoder<F>,
     /// The most that waits here. The twin holds as much again.
     half: usize,
-    /// Whether the actor has nothing in hand, and the kernel took everything that senders have written since.
+    /// Whether the actor has nothing to write, and the kernel took everything that senders have written since.
     open: bool,
     /// The token for a lone message.
     token: bool,
     /// How senders write, if the stream can be written to by others.
     writer: Option<Arc<dyn WriteShared>>,
-    /// Bytes written by senders since one of them gave way.
+    /// Bytes written by senders since one of them yielded.
     run: usize,
     /// Whether the actor knows of memory that it is to give back when the connection has come to rest.
     heavy: bool,
@@ -153,7 +153,7 @@ impl<F: Framing> Queue for Frames<F> {
         }
         self.run += count;
         self.open = !self.filling.has_pending();
-        // Memory that only senders have seen would never be given back: the actor notices rest in a turn of its own.
+        // The actor gives memory back when the connection is at rest, and it must know of memory that only senders have used.
         let is_news = !self.heavy && self.filling.memory_len() > LITTLE;
         self.heavy |= is_news;
         Direct { written: count as u64, wakes_actor: !self.open || is_news }
@@ -172,18 +172,20 @@ impl<F: Framing> Queue for Frames<F> {
 impl<F: Framing> Outbox<Frames<F>> {
     /// The bytes ever pushed and the bytes ever written, added up, and the memory the senders' side takes.
     pub(crate) fn usage(&self) -> (u64, usize) {
-        let mut state = self.lock();
-        let memory = state.queue.filling.memory_len();
-        if memory <= LITTLE {
-            state.queue.heavy = false;
-        }
-        (state.pushed.wrapping_add(state.written), memory)
+        self.with_queue(|queue, moved| {
+            let memory = queue.filling.memory_len();
+            if memory <= LITTLE {
+                queue.heavy = false;
+            }
+            (moved, memory)
+        })
     }
 
     /// Gives back memory that nothing waits in.
     pub(crate) fn release(&self) {
-        let mut state = self.lock();
-        state.queue.filling.release();
-        state.queue.heavy = false;
+        self.with_queue(|queue, _| {
+            queue.filling.release();
+            queue.heavy = false;
+        });
     }
 }

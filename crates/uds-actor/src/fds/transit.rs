@@ -5,15 +5,15 @@ use std::{
     sync::{MutexGuard, PoisonError},
 };
 
-use super::{Limits, incoming::Incoming, outgoing::Outgoing};
+use super::{incoming::Incoming, limits::Limits, outgoing::Outgoing};
 
 /// Outlives the socket, because a report does; so it must not hold it.
-pub(super) struct Books {
+pub(super) struct Transit {
     outgoing: std::sync::Mutex<Outgoing>,
     incoming: std::sync::Mutex<Incoming>,
 }
 
-impl Books {
+impl Transit {
     pub(super) fn new(limits: Limits) -> Self {
         Self {
             outgoing: std::sync::Mutex::new(Outgoing::new(limits.queued())),
@@ -31,8 +31,8 @@ impl Books {
     }
 }
 
-impl fmt::Debug for Books {
+impl fmt::Debug for Transit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Books").finish_non_exhaustive()
+        f.debug_struct("Transit").finish_non_exhaustive()
     }
 }

@@ -1,4 +1,4 @@
-//! A Unix stream that the actor reads and that others may write to.
+//! A Unix stream that the actor reads and that senders may write to.
 
 use std::{
     fmt,
@@ -23,13 +23,13 @@ use tokio::{
 };
 use uds_socket::Rights;
 
-use crate::{Peer, transport::WriteShared};
+use crate::{Peer, write_shared::WriteShared};
 
 /// A connected Unix stream socket in the hands of an actor.
 ///
 /// It never raises `SIGPIPE`, whatever the program that it runs in has done to that signal: every write is a `sendmsg(2)`
-/// with `MSG_NOSIGNAL`. It refuses descriptors (`SO_PASSRIGHTS`, Linux 6.16), because nobody would take them; what a kernel
-/// without that option lets through is closed when the bytes are read.
+/// with `MSG_NOSIGNAL`. It rejects descriptors (`SO_PASSRIGHTS`, Linux 6.16), because there is no receiver for them. What a
+/// kernel without that option lets through is closed when the bytes are read.
 pub struct Socket {
     shared: Arc<Shared>,
     short_read: ShortRead,
@@ -70,7 +70,7 @@ impl Socket {
     }
 
     pub(crate) fn with_rights(stream: UnixStream, rights: Rights) -> Self {
-        // With them each read ends where another process has written; who the peer is, is asked for in other ways.
+        // With identities, each read would end where another process has written. We ask for the peer in other ways.
         uds_socket::want_no_identities(stream.as_fd());
         let is_set = uds_socket::set_rights(stream.as_fd(), rights);
         let short_read = if is_set && rights == Rights::Refused { ShortRead::NothingYet } else { ShortRead::Nothing };
@@ -97,7 +97,7 @@ impl Socket {
         Arc::clone(&self.shared) as Arc<dyn WriteShared>
     }
 
-    /// Looks behind the last short read, if it is time, while no event says that there is anything.
+    /// Reads behind the last short read, if it is time, while no event says that there is anything.
     fn poll_behind(&mut self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         if !self.is_behind {
             let Some(doubt) = &mut self.doubt else { return Poll::Pending };
@@ -130,8 +130,8 @@ impl Socket {
 }
 
 impl Shared {
-    /// Reads once. If a read that did not fill its room says that the socket is empty, it is not asked again before the kernel
-    /// says that there is more: a lone message costs one system call, not two. Returns whether that is so.
+    /// Reads once. If a short read says that the socket is empty, the next read waits until the kernel reports more: a lone
+    /// message costs one system call, not two. Returns whether that is so.
     fn read(&self, buf: &mut ReadBuf<'_>, short_read: ShortRead) -> io::Result<bool> {
         let room = buf.remaining();
         let mut emptied = false;
@@ -210,7 +210,7 @@ impl AsyncWrite for Socket {
     /// Closes the writing direction.
     fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
         match rustix::net::shutdown(&self.shared.0, rustix::net::Shutdown::Write) {
-            // The peer was faster; what we wanted to say to it, it knows.
+            // The peer closed first and need not be told.
             Ok(()) | Err(Errno::NOTCONN) => Poll::Ready(Ok(())),
             Err(error) => Poll::Ready(Err(error.into())),
         }

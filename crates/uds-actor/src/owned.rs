@@ -4,8 +4,7 @@ use std::sync::Arc;
 
 use tokio::io::{AsyncRead, AsyncWrite};
 
-use super::{Transport, WriteShared};
-use crate::Peer;
+use crate::{Peer, transport::Transport, write_shared::WriteShared};
 
 /// Any `AsyncRead + AsyncWrite` as a [`Transport`]: a TLS stream, a pipe pair, a test double. It names no peer.
 ///

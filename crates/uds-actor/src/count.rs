@@ -1,0 +1,47 @@
+//! How many frames, and how many bytes in them.
+
+use std::{
+    fmt,
+    ops::{AddAssign, Sub},
+};
+
+use frame_codec::Batch;
+
+/// A number of frames and of their payload bytes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Count {
+    /// Frames.
+    pub frames: u64,
+    /// Payload bytes in them.
+    pub bytes: u64,
+}
+
+impl Count {
+    /// What a batch holds.
+    #[must_use]
+    pub const fn of(batch: &Batch) -> Self {
+        Self { frames: batch.len() as u64, bytes: batch.byte_len() as u64 }
+    }
+}
+
+impl AddAssign for Count {
+    fn add_assign(&mut self, other: Self) {
+        self.frames += other.frames;
+        self.bytes += other.bytes;
+    }
+}
+
+impl Sub for Count {
+    type Output = Self;
+
+    fn sub(self, other: Self) -> Self {
+        Self { frames: self.frames - other.frames, bytes: self.bytes - other.bytes }
+    }
+}
+
+impl fmt::Display for Count {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let s = if self.frames == 1 { "" } else { "s" };
+        write!(f, "{} frame{s} ({} bytes)", self.frames, self.bytes)
+    }
+}

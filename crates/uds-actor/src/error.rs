@@ -1,0 +1,76 @@
+//! Why something was not sent.
+
+/// Why a frame was not sent.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum SendError {
+    /// The actor takes nothing more: it was told to finish or close, or the peer is gone.
+    #[error("the connection is closed for sending")]
+    Closed,
+    /// The framing cannot carry this payload.
+    #[error(transparent)]
+    Unsendable(frame_codec::Error),
+}
+
+/// Why a frame was not queued at once.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum TrySendError {
+    /// The outbox has no room now. The same frame may be accepted later.
+    #[error("the outbox is full")]
+    Full,
+    /// The actor takes nothing more: it was told to finish or close, or the peer is gone.
+    #[error("the connection is closed for sending")]
+    Closed,
+    /// The framing cannot carry this payload.
+    #[error(transparent)]
+    Unsendable(frame_codec::Error),
+}
+
+impl TrySendError {
+    /// Whether the same frame may be accepted later.
+    #[must_use]
+    pub const fn is_retryable(&self) -> bool {
+        match self {
+            Self::Full => true,
+            Self::Closed | Self::Unsendable(_) => false,
+        }
+    }
+}
+
+impl From<SendError> for TrySendError {
+    fn from(error: SendError) -> Self {
+        match error {
+            SendError::Closed => Self::Closed,
+            SendError::Unsendable(error) => Self::Unsendable(error),
+        }
+    }
+}
+
+/// The connection ended before everything that was queued was handed to the kernel. The report gives back what was not.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the connection ended before everything was sent")]
+pub struct FlushError;
+
+impl From<FlushError> for SendError {
+    fn from(_: FlushError) -> Self {
+        Self::Closed
+    }
+}
+
+impl From<FlushError> for TrySendError {
+    fn from(_: FlushError) -> Self {
+        Self::Closed
+    }
+}
+
+/// What was not sent, given back.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("not sent")]
+pub struct Unsent<T> {
+    /// What comes back.
+    pub message: T,
+    /// Why.
+    #[source]
+    pub reason: SendError,
+}

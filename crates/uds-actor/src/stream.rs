@@ -1,0 +1,6 @@
+//! The actor of byte streams: frames go through a pump.
+
+pub(crate) mod ancillary;
+pub(crate) mod driver;
+pub(crate) mod frames;
+pub(crate) mod socket;
