@@ -33,7 +33,7 @@ use crate::{
 /// # Ok(())
 /// # }
 /// ```
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct Builder {
     pub(crate) settings: Settings,
     auths: Vec<Secret>,
@@ -51,12 +51,6 @@ struct Secret {
 impl std::fmt::Debug for Secret {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Secret").field("scheme", &self.scheme).finish_non_exhaustive()
-    }
-}
-
-impl Default for Builder {
-    fn default() -> Self {
-        Self { settings: Settings::default(), auths: Vec::new(), resume: None, create_chroot: None }
     }
 }
 
