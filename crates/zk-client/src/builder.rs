@@ -12,6 +12,7 @@ use crate::{
     connector::{Connector, Tcp},
     error::Result,
     servers::{self, Servers},
+    settings::Settings,
     task,
 };
 
@@ -32,27 +33,12 @@ use crate::{
 /// # Ok(())
 /// # }
 /// ```
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct Builder {
     pub(crate) settings: Settings,
     auths: Vec<Secret>,
     resume: Option<Resume>,
     create_chroot: Option<Vec<Acl<'static>>>,
-}
-
-#[derive(Debug, Clone)]
-pub(crate) struct Settings {
-    pub(crate) session_timeout: Duration,
-    pub(crate) connect_timeout: Duration,
-    pub(crate) server_timeout: Duration,
-    pub(crate) request_timeout: Option<Duration>,
-    pub(crate) max_request: usize,
-    pub(crate) max_reply: usize,
-    pub(crate) max_outbox: usize,
-    pub(crate) max_requests: usize,
-    pub(crate) max_events: usize,
-    pub(crate) fail_fast: bool,
-    pub(crate) in_order: bool,
 }
 
 /// An authentication; never printed.
@@ -68,22 +54,25 @@ impl std::fmt::Debug for Secret {
     }
 }
 
-impl Default for Builder {
-    fn default() -> Self {
-        let settings = Settings {
-            session_timeout: Duration::from_secs(10),
-            connect_timeout: Duration::from_secs(10),
-            server_timeout: Duration::from_secs(3),
-            request_timeout: None,
-            max_request: 0xf_ffff,
-            max_reply: 4 << 20,
-            max_outbox: 16 << 20,
-            max_requests: 1 << 16,
-            max_events: 1 << 12,
-            fail_fast: false,
-            in_order: false,
-        };
-        Self { settings, auths: Vec::new(), resume: None, create_chroot: None }
+impl Client {
+    /// Settings to connect with.
+    #[must_use]
+    pub fn builder() -> Builder {
+        Builder::default()
+    }
+
+    /// Connects over TCP to the first of `host:port,host:port/chroot` that grants a session, with the settings of
+    /// [`builder`](Self::builder).
+    ///
+    /// # Errors
+    ///
+    /// As [`Builder::connect`].
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`Builder::connect`].
+    pub async fn connect(servers: &str) -> Result<Self> {
+        Self::builder().connect(servers).await
     }
 }
 

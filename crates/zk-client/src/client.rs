@@ -7,13 +7,13 @@ use tokio::{sync::watch, time::Instant};
 use zk_proto::{ErrorCode, Resume, Session, SessionId, session::AddAuth};
 
 use crate::{
-    builder::Builder,
     chroot,
     ending::{Ending, Report},
     error::{Error, Result},
     events::{SessionEvents, Subscriber},
     link::Link,
     pending::{About, Pending},
+    settings::Settings,
 };
 
 mod nodes;
@@ -32,7 +32,7 @@ pub use several::{Read, ReadReply};
 /// When the connection is lost, the client looks for another one, resumes the session, proves its identities and sets its
 /// watches again. Requests that were sent and not answered fail with [`Error::ConnectionLost`], which says that they may have been
 /// executed; they are never sent again. Requests that were not sent wait, unless the client
-/// [fails fast](Builder::fail_fast).
+/// [fails fast](crate::Builder::fail_fast).
 ///
 /// A client is one session. It ends when the session has [expired](Ending::Expired), an authentication
 /// [failed](Ending::AuthFailed), or it is [closed](Self::close). [`close`](Self::close) says what became of it. When the last
@@ -55,32 +55,12 @@ pub(crate) struct Inner {
 }
 
 impl Client {
-    /// Connects over TCP to the first of `host:port,host:port/chroot` that grants a session, with the settings of
-    /// [`builder`](Self::builder).
-    ///
-    /// # Errors
-    ///
-    /// As [`Builder::connect`].
-    ///
-    /// # Cancel safety
-    ///
-    /// As [`Builder::connect`].
-    pub async fn connect(servers: &str) -> Result<Self> {
-        Self::builder().connect(servers).await
-    }
-
-    /// Settings to connect with.
-    #[must_use]
-    pub fn builder() -> Builder {
-        Builder::default()
-    }
-
     pub(crate) fn new(
         handle: Handle<Session>,
         link: Arc<Link>,
         report: watch::Receiver<Option<Report>>,
         session: SessionId,
-        settings: &crate::builder::Settings,
+        settings: &Settings,
         chroot: Option<Arc<str>>,
     ) -> Self {
         let inner = Inner {
@@ -189,7 +169,7 @@ impl Client {
     }
 
     /// Leaves the session as it is, ephemeral nodes included, so that another client, of another process perhaps, can
-    /// [go on with it](Builder::resume) within its timeout. Requests that were not answered fail.
+    /// [go on with it](crate::Builder::resume) within its timeout. Requests that were not answered fail.
     ///
     /// # Errors
     ///

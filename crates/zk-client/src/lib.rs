@@ -109,6 +109,8 @@ mod payload;
 mod pending;
 mod queue;
 mod servers;
+mod settings;
+mod sink;
 mod stat_stream;
 mod task;
 mod transaction;
@@ -129,7 +131,8 @@ pub use crate::{
     events::{SessionEvent, SessionEvents},
     payload::{Payload, Version},
     pending::Pending,
+    sink::{Change, NodeEvent, WatchEvent},
     stat_stream::StatStream,
     transaction::{Done, Transaction},
-    watch::{Change, NodeEvent, Watch, WatchEvent, WatchMode, Watches},
+    watch::{Watch, WatchMode, Watches},
 };

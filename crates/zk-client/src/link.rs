@@ -18,7 +18,7 @@ use zk_proto::{
 use crate::{
     ending::Ending,
     events::{SessionEvent, Subscriber},
-    watch::Sink,
+    sink::Sink,
 };
 
 /// The first number of an authentication that a handle adds; those before it are the builder's.

@@ -16,6 +16,14 @@ use crate::{
     watch::Watch,
 };
 
+impl Client {
+    /// Follows whether a node exists, and its history: a stream that begins with how things stand, and goes on with each change
+    /// as it is when it is read. Changes that follow each other quickly may be seen as one; the last one is always seen.
+    pub fn watch_stat(&self, path: &str) -> StatStream {
+        StatStream::new(self.clone(), path)
+    }
+}
+
 /// What a node's existence and history are, now and whenever they change: see [`Client::watch_stat`].
 ///
 /// It outlives connections. It ends when the session does, or when the server does not allow the node to be read;

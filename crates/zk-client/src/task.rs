@@ -29,13 +29,13 @@ use zk_proto::{
 };
 
 use crate::{
-    builder::Settings,
     client::Client,
     connector::Connector,
     ending::{Ending, Report},
     error::{Error, Result},
     link::Link,
     servers::Servers,
+    settings::Settings,
 };
 
 mod random;

@@ -17,6 +17,13 @@ use crate::{
     pending::Pending,
 };
 
+impl Client {
+    /// Begins a transaction: operations that are all executed, in their order and at once, or none of them.
+    pub fn transaction(&self) -> Transaction<'_> {
+        Transaction::new(self)
+    }
+}
+
 /// What became of one operation of a transaction that was executed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]

@@ -93,6 +93,15 @@ struct Group {
     users: Vec<WatchId>,
     /// Whether the present connection has it.
     on_server: bool,
+    /// Whether nothing can have taken its place since: requests made while it was registered relied on it.
+    covers: bool,
+}
+
+impl Group {
+    const fn set_gone(&mut self) {
+        self.on_server = false;
+        self.covers = false;
+    }
 }
 
 /// What is watched at one path.
@@ -156,15 +165,15 @@ impl Entry {
     /// that is made now.
     fn will_cover(&self, asked: Asked) -> Option<WatchKind> {
         let [.., node, tree] = &self.groups;
-        let node = node.on_server || self.asked_node > 0 || self.needs(WatchKind::Persistent);
-        let tree = tree.on_server || self.asked_tree > 0 || self.needs(WatchKind::PersistentRecursive);
+        let node = node.covers || self.asked_node > 0 || self.needs(WatchKind::Persistent);
+        let tree = tree.covers || self.asked_tree > 0 || self.needs(WatchKind::PersistentRecursive);
         Self::covering(asked, node, tree)
     }
 
     /// Whether it does so now.
     fn is_covering(&self, asked: Asked) -> bool {
         let [.., node, tree] = &self.groups;
-        Self::covering(asked, node.on_server, tree.on_server).is_some()
+        Self::covering(asked, node.covers, tree.covers).is_some()
     }
 
     const fn covering(asked: Asked, node: bool, tree: bool) -> Option<WatchKind> {
@@ -263,6 +272,8 @@ impl Watches {
         if let Some(place) = self.users.get_mut(&user).filter(|place| place.kind.is_none()) {
             place.kind = Some(kind);
             group.users.push(user);
+            // Without its user, a request for another watch may have been made in the meantime that did not count on it.
+            group.covers |= on_server && kind.is_persistent();
             let (asked, covering) = (place.asked, place.covering);
             entry.count_asked(asked, covering, false);
         }
@@ -298,7 +309,7 @@ impl Watches {
     /// count on them.
     pub fn handle_removed(&mut self, path: &str) {
         let Some(entry) = self.paths.get_mut(path) else { return };
-        entry.groups.iter_mut().for_each(|group| group.on_server = false);
+        entry.groups.iter_mut().for_each(Group::set_gone);
         self.tidy(path);
     }
 
@@ -353,7 +364,7 @@ impl Watches {
 
     /// Takes note that the connection ended, and the server's watches with it.
     pub fn handle_lost(&mut self) {
-        self.paths.values_mut().flat_map(|entry| &mut entry.groups).for_each(|group| group.on_server = false);
+        self.paths.values_mut().flat_map(|entry| &mut entry.groups).for_each(Group::set_gone);
         self.paths.retain(|_, entry| entry.has_users());
     }
 

@@ -10,8 +10,6 @@ use crate::{
     error::{Error, Result},
     payload::{Payload, Version},
     pending::Pending,
-    stat_stream::StatStream,
-    transaction::Transaction,
 };
 
 /// How often a tree is listed again that turns out not to be empty.
@@ -42,11 +40,6 @@ pub enum ReadReply {
 }
 
 impl Client {
-    /// Begins a transaction: operations that are all executed, in their order and at once, or none of them.
-    pub fn transaction(&self) -> Transaction<'_> {
-        Transaction::new(self)
-    }
-
     /// Reads several nodes in one request; each read fails for itself (3.6).
     ///
     /// # Errors
@@ -102,12 +95,6 @@ impl Client {
     /// `NoNode` by servers before 3.5.
     pub fn config(&self) -> Pending<Node> {
         self.request("config", CONFIG, 0, &GetData { path: CONFIG.into(), watch: false })
-    }
-
-    /// Follows whether a node exists, and its history: a stream that begins with how things stand, and goes on with each change
-    /// as it is when it is read. Changes that follow each other quickly may be seen as one; the last one is always seen.
-    pub fn watch_stat(&self, path: &str) -> StatStream {
-        StatStream::new(self.clone(), path)
     }
 
     /// Creates a node, and the nodes above it, where they do not exist.

@@ -12,7 +12,8 @@ use super::Client;
 use crate::{
     error::Result,
     pending::Pending,
-    watch::{Claim, Sink, Watch, WatchMode, Watches},
+    sink::Sink,
+    watch::{Claim, Watch, WatchMode, Watches},
 };
 
 /// The request is made when the method is called, like all others; the watch comes with its reply. If the future is dropped,
@@ -61,7 +62,7 @@ impl Client {
     /// `Unimplemented` by servers before 3.6, which then close the connection.
     pub fn watch(&self, path: &str, mode: WatchMode) -> impl Future<Output = Result<Watches>> + Send + 'static + use<> {
         let (sink, events) = Sink::stream(self.inner.max_events, self.chroot.clone());
-        let claim = Claim::new(&self.inner, sink);
+        let claim = Claim::new(&self.inner.handle, &self.inner.link, sink);
         let mode = match mode {
             WatchMode::Node => AddWatchMode::Persistent,
             WatchMode::Tree => AddWatchMode::PersistentRecursive,
@@ -80,7 +81,7 @@ impl Client {
         C: LeavesWatch + Call<Protocol = Session, Reply = std::result::Result<T, ErrorCode>>,
     {
         let (sink, event) = Sink::once(self.chroot.clone());
-        let claim = Claim::new(&self.inner, sink);
+        let claim = Claim::new(&self.inner.handle, &self.inner.link, sink);
         let reply = self.request(operation, path, 0, &Watching { call, user: claim.id() });
         Once { reply, watch: Watch::new(event, claim) }
     }

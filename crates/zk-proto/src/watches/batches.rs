@@ -86,7 +86,9 @@ impl Watches {
                 if !entry.needs(kind) {
                     continue;
                 }
-                entry.group(kind).on_server = true;
+                let group = entry.group(kind);
+                group.on_server = true;
+                group.covers = kind.is_persistent();
                 let more = path.len().saturating_add(4);
                 if len > 0 && len.saturating_add(more) > LIMIT {
                     batches.push(std::mem::take(&mut batch));

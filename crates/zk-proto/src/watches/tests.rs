@@ -162,6 +162,21 @@ fn a_watch_for_one_event_is_covered_by_a_persistent_one_that_then_stays_until_it
 }
 
 #[test]
+fn a_persistent_watch_whose_user_left_before_the_reply_covers_nothing() {
+    let mut watches = Watches::default();
+    watches.ask(A, "/a", Asked::Persistent, None);
+    watches.forget(A);
+    // This request does not count on the watch that is under way, and takes its place on a server before 3.9.
+    assert_eq!(watches.covering("/a", Asked::Data), None);
+    watches.ask(B, "/a", Asked::Data, None);
+    assert_eq!(watches.handle_registered(A, "/a", WatchKind::Persistent), None);
+    assert_eq!(watches.covering("/a", Asked::Data), None, "so the next one must not count on it either");
+    // Once it has a user again, it does.
+    registered(&mut watches, C, "/a", WatchKind::Persistent);
+    assert_eq!(watches.covering("/a", Asked::Data), Some(WatchKind::Persistent));
+}
+
+#[test]
 fn a_user_who_leaves_before_the_watches_are_confirmed_leaves_an_orphan() {
     let mut watches = Watches::default();
     registered(&mut watches, A, "/a", WatchKind::Child);

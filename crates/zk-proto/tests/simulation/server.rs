@@ -355,7 +355,7 @@ impl Server {
             connection.tell(event, path, zxid);
         }
         if event == EventType::Deleted {
-            let child = connection.once_child.remove(path);
+            let child = connection.once_child.remove(path) | connection.persistent_child.contains(path);
             if child && !data {
                 connection.tell(event, path, zxid);
             }
