@@ -17,7 +17,7 @@ pub enum Error {
     /// A process examines it for a moment, without holding it: try again.
     #[error("another process is examining it")]
     Examined,
-    /// What has the name is no lock of ours. It was left as it is.
+    /// The file with this name is not one of our locks. It was left as it is.
     #[error("it is not used as a lock, because {fault}")]
     Foreign {
         /// What is wrong with it.

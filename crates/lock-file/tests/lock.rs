@@ -1,4 +1,4 @@
-//! One holder at a time, and what is no lock of ours is left alone.
+//! One holder at a time, and files that are not our locks are left alone.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 

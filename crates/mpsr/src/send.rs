@@ -25,6 +25,7 @@ use crate::{
     notes::note,
     signals::{ReportRequests, Signals},
     text::escaped_words,
+    words::count,
 };
 
 /// A receiver that does not admit us hangs up at once.
@@ -169,10 +170,6 @@ impl Sent {
             count(unsent, "was", "were")
         )
     }
-}
-
-fn count(number: u64, one: &str, many: &str) -> String {
-    format!("{number} {}", if number == 1 { one } else { many })
 }
 
 fn is_reset(reason: &Reason) -> bool {

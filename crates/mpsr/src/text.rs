@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use crate::width::Width;
 
-/// Begins the rows of a line after the first, on standard output. No line of ours begins with it.
+/// Begins the rows of a line after the first, on standard output. None of our lines begins with it.
 pub(crate) const MARGIN: &str = "     | ";
 
 /// The text with everything escaped that a terminal would obey or hide: control characters except the tab, characters that
@@ -29,7 +29,7 @@ pub(crate) fn escaped(bytes: &[u8]) -> String {
     text
 }
 
-/// The same for a cell of a table, or another text among words of ours. Two spaces separate those, so a space at either end
+/// The same for a cell of a table, or another text among our words. Two spaces separate those, so a space at either end
 /// and one behind another are escaped, and so are tabs: no name can pass for the words that follow it.
 pub(crate) fn escaped_cell(bytes: &[u8]) -> String {
     let text = escaped(bytes);
@@ -50,7 +50,7 @@ pub(crate) fn escaped_cell(bytes: &[u8]) -> String {
     cell
 }
 
-/// The same for words of ours in which escaped text of others already stands: the backslash stays as it is.
+/// The same for our words in which escaped text of others already stands: the backslash stays as it is.
 pub(crate) fn escaped_words(words: &str) -> String {
     words.chars().fold(String::with_capacity(words.len()), |mut text, c| {
         if is_plain(c) {

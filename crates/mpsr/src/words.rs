@@ -51,3 +51,8 @@ pub(crate) fn directory(doing: &str, error: fs_watch::directory::Error) -> anyho
         error => anyhow::Error::new(error).context(doing.to_owned()),
     }
 }
+
+/// `1 message`, `2 messages`.
+pub(crate) fn count(number: u64, one: &str, many: &str) -> String {
+    format!("{number} {}", if number == 1 { one } else { many })
+}

@@ -45,7 +45,7 @@ pub enum Error {
         /// The pid of the holder, in its own pid namespace; unknown if it has only just locked the file.
         pid: Option<u32>,
     },
-    /// The file with the name of the lock is not a lock of ours.
+    /// The file with the name of the lock is not one of our locks.
     #[error("{lock:?} is not used as a lock, because {fault}: remove it, or take a directory of your own")]
     ForeignLock {
         /// The file that is in the way.

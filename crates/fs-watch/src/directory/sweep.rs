@@ -153,7 +153,8 @@ impl Sweep {
         let mut examination = Examination { sweep: self, handle: &handle, table, hidden, is_known_filesystem: None };
         let findings = sockets.into_iter().map(|(name, facts)| examination.of(&name, facts)).collect();
         // Locks do not work across such filesystems either.
-        let locks = if hidden.is_some() { Vec::new() } else { locks::sweep(self, &handle)? };
+        let rules = locks::Rules { owner: self.owner, min_age: self.min_age, dry_run: self.dry_run };
+        let locks = if hidden.is_some() { Vec::new() } else { locks::sweep(rules, &handle)? };
         Ok(Swept { findings, locks })
     }
 }

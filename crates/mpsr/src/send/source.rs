@@ -13,10 +13,10 @@ use std::{
 use anyhow::Context as _;
 use frame_codec::{Batch, BatchBuilder, Decoder, Delimited, Fixed, Framing, Raw};
 
-use super::count;
 use crate::{
     args::{Division, Send},
     input::Input,
+    words::count,
 };
 
 /// Messages with a cursor, which can go back to what was queued and not sent.

@@ -88,7 +88,7 @@ impl Tree {
             ready: VecDeque::new(),
             is_full: false,
         };
-        tree.look();
+        tree.find_directories();
         let mut branches = vec![top];
         while let Some(directory) = tree.waiting.pop_front() {
             match Branch::start(&tree.build, directory.clone(), false, 0).await {
@@ -145,7 +145,7 @@ impl Tree {
                         }
                     }
                 },
-                _ = self.scan.tick() => self.look(),
+                _ = self.scan.tick() => self.find_directories(),
             }
         }
     }
@@ -164,7 +164,7 @@ impl Tree {
     }
 
     /// Finds directories that are not known yet, and those that are due to be tried again.
-    fn look(&mut self) {
+    fn find_directories(&mut self) {
         self.retry();
         let mut pending = vec![(self.root.clone(), 0)];
         while let Some((directory, depth)) = pending.pop() {

@@ -40,7 +40,7 @@ fn full_pipe() -> (PipeReader, PipeWriter) {
     (reader, writer)
 }
 
-/// A process of ours sends these bytes and closes.
+/// Our process sends these bytes and closes.
 fn feed(path: &std::path::Path, bytes: Vec<u8>) -> thread::JoinHandle<()> {
     let mut stream = UnixStream::connect(path).unwrap();
     thread::spawn(move || drop(stream.write_all(&bytes)))

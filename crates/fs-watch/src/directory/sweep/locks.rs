@@ -12,20 +12,27 @@ use std::time::{Duration, SystemTime};
 use lock_file::Lock;
 use rustix::fs::{Access, AtFlags, Dir, FileType, Mode, OFlags, accessat, openat, statat};
 use rustix::io::pread;
-use socket_file::names::locked_name;
+use socket_file::{Owner, names::locked_name};
 
 use super::super::Error;
 use super::super::Handle;
-use super::Sweep;
 use super::finding::{LockFate, LockFinding};
 
 /// Longer than a pid and a newline.
 const CONTENT: usize = 16;
 
+/// Which lock files a sweep removes.
+#[derive(Clone, Copy)]
+pub(super) struct Rules {
+    pub(super) owner: Owner,
+    pub(super) min_age: Duration,
+    pub(super) dry_run: bool,
+}
+
 /// Examines all lock files of the directory, and removes those that no process holds.
-pub(super) fn sweep(sweep: &Sweep, handle: &Handle) -> Result<Vec<LockFinding>, Error> {
+pub(super) fn sweep(rules: Rules, handle: &Handle) -> Result<Vec<LockFinding>, Error> {
     let names = names(handle)?;
-    Ok(names.into_iter().filter_map(|name| examine(sweep, handle, name)).collect())
+    Ok(names.into_iter().filter_map(|name| examine(rules, handle, name)).collect())
 }
 
 /// The names of all lock files, in their order.
@@ -44,7 +51,7 @@ pub(super) fn names(handle: &Handle) -> Result<Vec<OsString>, Error> {
 }
 
 /// `None` if it is not a lock file of `uds-socket`, or gone by now.
-fn examine(sweep: &Sweep, handle: &Handle, name: OsString) -> Option<LockFinding> {
+fn examine(rules: Rules, handle: &Handle, name: OsString) -> Option<LockFinding> {
     let stat = statat(handle, &name, AtFlags::SYMLINK_NOFOLLOW).ok()?;
     if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile
         || stat.st_nlink != 1
@@ -53,18 +60,18 @@ fn examine(sweep: &Sweep, handle: &Handle, name: OsString) -> Option<LockFinding
         return None;
     }
     let age = age(handle, &name)?;
-    let fate = if !sweep.owner.admits(stat.st_uid) {
+    let fate = if !rules.owner.admits(stat.st_uid) {
         LockFate::Foreign(stat.st_uid)
-    } else if age < sweep.min_age {
+    } else if age < rules.min_age {
         // The process that created it may not have locked it yet, and would find it locked by us.
         LockFate::Young(age)
     } else {
-        remove(sweep, handle, &name)?
+        remove(rules, handle, &name)?
     };
     Some(LockFinding { path: handle.path_of(&name), fate })
 }
 
-fn remove(sweep: &Sweep, handle: &Handle, name: &OsStr) -> Option<LockFate> {
+fn remove(rules: Rules, handle: &Handle, name: &OsStr) -> Option<LockFate> {
     let lock = match Lock::examine(handle, name) {
         Ok(Some(lock)) => lock,
         Ok(None) => return None,
@@ -72,7 +79,7 @@ fn remove(sweep: &Sweep, handle: &Handle, name: &OsStr) -> Option<LockFate> {
         Err(lock_file::Error::Contended { .. }) => return Some(LockFate::Held(None)),
         Err(error) => return Some(LockFate::Failed(std::io::Error::other(error))),
     };
-    if sweep.dry_run {
+    if rules.dry_run {
         let may = accessat(handle, c".", Access::WRITE_OK | Access::EXEC_OK, AtFlags::EACCESS);
         return Some(may.map_or_else(|errno| LockFate::Failed(errno.into()), |()| LockFate::WouldBeRemoved));
     }
