@@ -267,8 +267,15 @@ impl Watches {
             self.paths.insert(path.into(), Entry::default());
         }
         let entry = self.paths.get_mut(path)?;
+        // Requests that rely on it keep others from taking its place.
+        let relied_on = match kind {
+            WatchKind::Persistent => entry.riding_node > 0,
+            WatchKind::PersistentRecursive => entry.riding_tree > 0,
+            WatchKind::Data | WatchKind::Exist | WatchKind::Child => false,
+        };
         let group = entry.group(kind);
         group.on_server |= on_server;
+        group.covers |= on_server && relied_on;
         if let Some(place) = self.users.get_mut(&user).filter(|place| place.kind.is_none()) {
             place.kind = Some(kind);
             group.users.push(user);
