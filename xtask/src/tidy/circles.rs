@@ -10,7 +10,7 @@ use proc_macro2::{Delimiter, TokenStream, TokenTree};
 
 use super::{code, problem::Problem, tree::Tree};
 
-/// Circles that are left, by their first file. None may join them, and one that is gone must leave this list.
+/// Circles that are left, by their first file. A circle that is gone must leave this list.
 const LEFT: &[&str] =
     &["crates/zk-client/src/task.rs", "crates/zk-proto/src/multi.rs", "crates/zk-proto/src/session.rs"];
 
