@@ -54,7 +54,7 @@ impl Drop for OneShot {
     }
 }
 
-/// Whichever starts first: one that connected only to find out whether somebody listens would take the one connection.
+/// Whichever starts first. A probe that connected would use up the one connection.
 #[tokio::test]
 async fn a_producer_in_another_network_namespace_that_serves_one_connection_is_received_from() {
     let Some(flags) = unshare() else {
@@ -108,7 +108,7 @@ fn play_a_one_shot_producer() {
     let listener = UnixListener::bind(&path).unwrap();
     println!("listening");
     let (mut stream, _) = listener.accept().unwrap();
-    // Whoever comes now comes too late.
+    // A later connection must be refused.
     drop(listener);
     std::fs::remove_file(&path).unwrap();
     for number in 0..LINES {

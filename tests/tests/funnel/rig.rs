@@ -128,7 +128,7 @@ impl Rig {
 pub(crate) enum Door {
     /// It connects to the funnel.
     Theirs(Address),
-    /// It binds this name, is announced where nobody watches, and the funnel connects.
+    /// It binds this name, is announced if no watcher would find it, and the funnel connects.
     Own(PathBuf, Option<(mpsc::UnboundedSender<Membership<Endpoint>>, Endpoint)>),
 }
 
