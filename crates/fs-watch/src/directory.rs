@@ -21,7 +21,6 @@ use rustix::fs::{Dir, Mode, OFlags, open};
 use rustix::io::Errno;
 use socket_file::{Directory, Facts, Filesystem};
 
-mod backing;
 mod error;
 mod lock;
 mod processes;

@@ -11,6 +11,7 @@
 //! | take its name away, and that of no other file | [`Directory::remove`] |
 //! | know the names beside a socket's: of its lock, and of where it is moved before it is removed | [`names`] |
 //! | know whether a filesystem may hide a server from this kernel | [`Filesystem`] |
+//! | know whether a mount shows a directory elsewhere | [`is_backing_side`] |
 //! | decide whether a name that begins with a dot counts | [`DotFiles`] |
 //!
 //! ```
@@ -36,6 +37,7 @@
 
 #![forbid(unsafe_code)]
 
+mod backing;
 mod connect;
 mod directory;
 mod dot_files;
@@ -49,6 +51,7 @@ mod question;
 mod remove;
 
 pub use crate::{
+    backing::is_backing_side,
     connect::{ConnectError, Owner, connect},
     directory::{Directory, Found},
     dot_files::DotFiles,

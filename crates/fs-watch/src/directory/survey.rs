@@ -260,7 +260,7 @@ fn doubt_behind_mounts(found: &mut [Found]) {
     for found in found.iter_mut().filter(|found| found.liveness.verdict == Verdict::Stale) {
         let dir = found.path.parent().unwrap_or(&found.path);
         let dir = if dir.as_os_str().is_empty() { Path::new(".") } else { dir };
-        if *is_backing.entry(dir.to_owned()).or_insert_with(|| super::backing::is_backing(dir)) {
+        if *is_backing.entry(dir.to_owned()).or_insert_with(|| socket_file::is_backing_side(dir)) {
             found.liveness.verdict = Verdict::Unknown;
         }
     }

@@ -148,7 +148,7 @@ impl Sweep {
         let hidden = match handle.hides_servers() {
             _ if self.any_filesystem => None,
             Some(filesystem) => Some(Doubt::HiddenServers(filesystem)),
-            None => super::backing::is_backing(dir.as_ref()).then_some(Doubt::BackingSide),
+            None => socket_file::is_backing_side(dir.as_ref()).then_some(Doubt::BackingSide),
         };
         let mut examination = Examination { sweep: self, handle: &handle, table, hidden, is_known_filesystem: None };
         let findings = sockets.into_iter().map(|(name, facts)| examination.of(&name, facts)).collect();

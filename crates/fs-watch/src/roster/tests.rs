@@ -458,3 +458,39 @@ fn a_suspect_that_the_table_has_after_all_is_not_gone() {
     roster.handle_entry("b".as_ref(), &Entry::new(unix_diag::Kind::Stream, State::Listening, 7));
     assert_eq!(changes(&mut roster), [""; 0]);
 }
+
+#[test]
+fn a_hint_about_a_live_server_asks_nothing() {
+    let (mut roster, now) = (with_a(), Instant::now());
+    assert!(roster.handle_stir("a".as_ref()), "it may listen now");
+    roster.handle_table(table(1, State::Listening), 1, now);
+    assert!(!roster.handle_stir("a".as_ref()));
+    assert!(!roster.handle_stir("b".as_ref()), "it is not known");
+}
+
+#[test]
+fn only_announced_sockets_count() {
+    let (mut roster, now) = (roster(), Instant::now());
+    assert!(roster.is_empty());
+    roster.handle_listing(complete(&[("a", born(1, 1)), ("b", born(2, 1))]));
+    assert_eq!((roster.len(), roster.is_empty()), (2, false));
+    roster.handle_table(table(2, State::Listening), 2, now);
+    roster.handle_answer("a".as_ref(), Some((Answer::Unbound, Kind::Unknown)), now + OLD);
+    assert_eq!((roster.len(), roster.is_empty()), (1, false), "one is stale");
+}
+
+#[test]
+fn a_replacement_is_an_arrival() {
+    let (mut roster, now) = (with_a(), Instant::now());
+    assert_eq!(roster.arrivals(), 1);
+    roster.handle_sighting("a".into(), Sighting::Socket(born(2, 2)));
+    assert_eq!(roster.arrivals(), 2);
+    roster.handle_sighting("a".into(), Sighting::Socket(born(3, 3)));
+    assert_eq!(roster.arrivals(), 3);
+    // One whose file looks the same counts as well.
+    roster.handle_table(table(3, State::Listening), 3, now);
+    let other = Entry::new(unix_diag::Kind::Stream, State::Listening, 100);
+    roster.handle_entry("a".as_ref(), &other);
+    roster.handle_sighting("a".into(), Sighting::Socket(born(3, 3)));
+    assert_eq!(roster.arrivals(), 4);
+}

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use lock_file::FileKind;
 use rustix::fs::{AtFlags, CWD, Mode, OFlags, Stat, chmodat, fstat, open, statat, unlinkat};
 use rustix::io::Errno;
-use socket_file::{Filesystem, Found, GRACE, Identity, Liveness, Removal, SocketFile, Verdict, names};
+use socket_file::{Filesystem, Found, GRACE, Identity, Liveness, Removal, SocketFile, Verdict, is_backing_side, names};
 
 use crate::address::Address;
 use crate::denied::denied;
@@ -18,6 +18,8 @@ use crate::path::{SocketPath, descriptor_path};
 /// Writable by group or others.
 const SHARED: u32 = 0o022;
 const STICKY: u32 = 0o1000;
+/// What [`Error::ForeignFilesystem`] says of a directory that a mount shows elsewhere.
+const BACKING_SIDE: &str = "the backing side of an overlay or FUSE mount";
 /// How often to start again when the name changes hands while it is being taken.
 pub(crate) const ATTEMPTS: u32 = 16;
 
@@ -164,6 +166,9 @@ impl Directory {
         }
         if liveness.verdict != Verdict::Stale || (hides_servers.is_some() && found.facts().age() < GRACE) {
             return Err(Error::InUse { path, liveness: Liveness { verdict: Verdict::Unknown, ..liveness } });
+        }
+        if !self.exceptions.any_filesystem && is_backing_side(self.path.directory()) {
+            return Err(Error::ForeignFilesystem { path, filesystem: BACKING_SIDE });
         }
         Ok(Some(found))
     }

@@ -145,21 +145,27 @@ fn on_fuse_a_server_on_the_other_side_keeps_its_name() {
 #[ignore = "a role"]
 fn role_beside_a_server_on_fuse() {
     let place = Place::new();
-    let [path, other] = ["m", "below"].map(|side| directory().join(side).join("x.sock"));
-    let server = StdListener::bind(&other).unwrap();
-    let before = inode(&other);
+    // The kernel knows the server by the file of the side on which it has bound.
+    let sides = [("m", "below"), ("below", "m")];
+    let servers = sides.map(|(ours, theirs)| {
+        let [path, other] = [ours, theirs].map(|side| directory().join(side).join(format!("{theirs}.sock")));
+        (path, StdListener::bind(&other).unwrap(), other)
+    });
     // Older than a file may be that is too young to be called stale.
-    let age = || other.metadata().unwrap().modified().unwrap().elapsed().unwrap_or_default();
+    let age = || servers[1].2.metadata().unwrap().modified().unwrap().elapsed().unwrap_or_default();
     while age() < std::time::Duration::from_millis(2_500) {
         std::thread::sleep(std::time::Duration::from_millis(50));
     }
-    let error = place.listen(Bind::path(&path)).unwrap_err();
-    assert!(matches!(&error, Error::ForeignFilesystem { path: named, .. } if *named == path), "{error}");
-    assert_eq!(inode(&other), before, "{error}");
-    // Its clients find it as before.
-    let _client = StdStream::connect(&other).unwrap();
-    server.accept().unwrap();
-    assert_eq!(fs::read_dir(directory().join("below")).unwrap().count(), 1, "nothing is left beside it");
+    for (path, server, other) in &servers {
+        let before = inode(other);
+        let error = place.listen(Bind::path(path)).unwrap_err();
+        assert!(matches!(&error, Error::ForeignFilesystem { path: named, .. } if named == path), "{error}");
+        assert_eq!(inode(other), before, "{error}");
+        // Its clients find it as before.
+        let _client = StdStream::connect(other).unwrap();
+        server.accept().unwrap();
+    }
+    assert_eq!(fs::read_dir(directory().join("below")).unwrap().count(), 2, "nothing is left beside them");
 }
 
 /// What a crash between moving a socket aside and removing it leaves.

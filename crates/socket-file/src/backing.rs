@@ -14,8 +14,12 @@ use std::path::{Path, PathBuf};
 /// At most so many mount namespaces are examined.
 const NAMESPACES: usize = 1000;
 
-/// Whether the directory is behind a mount, or below such a directory.
-pub(super) fn is_backing(dir: &Path) -> bool {
+/// Whether the directory, or one above it, is shown elsewhere by an overlay or FUSE mount: its backing side. A server that binds
+/// through that mount looks unbound here.
+///
+/// A match is a proof. No match proves nothing: mounts in a virtual machine, and tables that we may not read, are unknown.
+/// Reads the mount table of each mount namespace that a process we can see is in, at most 1,000.
+pub fn is_backing_side(dir: &Path) -> bool {
     let Ok(dir) = dir.canonicalize() else { return false };
     let behind = tables().into_iter().flat_map(|table| behind_mounts(&table));
     let behind: HashSet<_> = behind.filter_map(|path| identity(&path)).collect();
@@ -104,8 +108,8 @@ mod tests {
     #[test]
     fn an_ordinary_directory_is_behind_no_mount() {
         let dir = tempfile::tempdir().unwrap();
-        assert!(!is_backing(dir.path()));
-        assert!(!is_backing(&dir.path().join("none")));
+        assert!(!is_backing_side(dir.path()));
+        assert!(!is_backing_side(&dir.path().join("none")));
     }
 
     #[test]
