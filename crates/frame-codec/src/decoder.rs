@@ -365,7 +365,13 @@ impl<F: Framing> Decoder<F> {
                 }
                 // The frames before the broken one are returned first; the next call finds the error again.
                 Err(_) if index.len() > 0 => break Pending { at_least: 1, scanned: 0 },
-                Err(error) => return Err(error),
+                Err(error) => {
+                    // The bytes between frames belong to none, however they arrived: a split drops them, so an error does.
+                    let padding = self.framing.padding(rest).min(rest.len());
+                    self.unread.advance(padding);
+                    self.fresh &= padding == 0;
+                    return Err(error);
+                }
             }
         };
         if index.len() == 0 {

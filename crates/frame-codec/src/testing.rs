@@ -299,7 +299,12 @@ pub fn scans_are_bounded(framing: &impl Framing, max_payload: usize, bytes: &[u8
                     (begin, at_least, scanned) = (begin + end, 1, 0);
                     frames += 1;
                 }
-                Ok(Scan::More { at_least: more, scanned: seen }) => (at_least, scanned) = (more, seen),
+                Ok(Scan::More { at_least: more, scanned: seen }) => {
+                    // A decoder drops what lies between frames.
+                    let padding = framing.padding(unread).min(unread.len());
+                    begin += padding;
+                    (at_least, scanned) = (more.saturating_sub(padding).max(1), seen.saturating_sub(padding));
+                }
                 Err(_) => return Ok(()),
             }
         }
