@@ -87,7 +87,7 @@ pub(crate) fn ci(workspace: &Workspace, machine: Machine, seed: u64) -> Vec<Step
     steps.extend(workspace.crates().map(|package| features(machine, package)));
     steps.push(bench(workspace));
     steps.push(msrv(workspace));
-    steps.push(package(workspace));
+    steps.extend(package(workspace));
     steps.push(loom(workspace, None));
     steps.push(interop(workspace).heavy());
     let deny = ["deny", "--locked", "--all-features", "check", "bans", "licenses", "sources"];
@@ -179,13 +179,18 @@ fn msrv(workspace: &Workspace) -> Step {
     Step::new("msrv", Group::Lint, 30 * MINUTE, vec![command]).idle_because(is_missing.then_some(install))
 }
 
-/// Every crate as it would be published, and a build of that.
-fn package(workspace: &Workspace) -> Step {
+/// What would be published of each crate: that it can be packed, and, which takes minutes, that it builds alone.
+fn package(workspace: &Workspace) -> [Step; 2] {
     let excluded = workspace.packages.iter().filter(|package| package.publish.is_some());
-    let excluded = excluded.flat_map(|package| ["--exclude", package.name.as_str()]);
-    // This must also check uncommitted work.
-    let command = cargo(&["package", "--workspace", "--allow-dirty"]).with_arguments(excluded);
-    Step::new("package", Group::Supply, 40 * MINUTE, vec![command])
+    let excluded: Vec<_> = excluded.flat_map(|package| ["--exclude", package.name.as_str()]).collect();
+    let command = |more: &[&str]| {
+        // This must also check uncommitted work.
+        cargo(&["package", "--workspace", "--allow-dirty"]).with_arguments(more.iter().chain(&excluded).copied())
+    };
+    [
+        Step::new("package", Group::Supply, 10 * MINUTE, vec![command(&["--no-verify"])]),
+        Step::new("published", Group::Supply, 40 * MINUTE, vec![command(&[])]).heavy(),
+    ]
 }
 
 /// Every example that needs no input, run to its end.

@@ -182,14 +182,14 @@ mod tests {
     #[test]
     fn what_separates_messages_is_no_part_of_one_that_is_too_long() {
         let limits = Limits::default().with_max_frame(3);
-        for cut in 0..3 {
+        for at in 0..3 {
             let mut decoder = Decoder::new(Syslog, limits);
-            let (first, second) = b"\0\n<15>\n".split_at(cut);
+            let (first, second) = b"\0\n<15>\n".split_at(at);
             decoder.feed(first);
             assert!(decoder.next_batch().unwrap().is_none());
             decoder.feed(second);
             assert!(matches!(decoder.next_batch(), Err(Error::FrameTooLarge { len: 4, max: 3 })));
-            assert_eq!(decoder.truncated_len(), 5, "cut at {cut}");
+            assert_eq!(decoder.truncated_len(), 5, "split at {at}");
         }
     }
 }
