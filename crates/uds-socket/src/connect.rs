@@ -94,7 +94,7 @@ impl Connect {
     /// Waited out up to the deadline: [`Error::NotThere`], [`Error::NobodyListening`], [`Error::QueueFull`], and
     /// [`Error::Connect`] for a shortage of descriptors or memory. At once: [`Error::InvalidPath`],
     /// [`Error::PathTooLong`], [`Error::InvalidAbstractName`], [`Error::NotASocket`], [`Error::WrongType`],
-    /// [`Error::Denied`], other [`Error::Connect`].
+    /// [`Error::Denied`], [`Error::NoProc`], other [`Error::Connect`].
     pub fn connect_blocking(&self) -> Result<StdStream> {
         let mut attempts = Attempts::new(self.deadline);
         loop {
@@ -150,6 +150,10 @@ impl Connect {
 pub(crate) fn diagnose(path: &Path, wanted: SocketKind, errno: Errno) -> Error {
     let other = |errno| from_errno(Address::Path(path.to_owned()), wanted, errno);
     match errno {
+        // The file is there, so it is the way to it that is missing.
+        Errno::NOENT if !fits(path) && statat(CWD, path, AtFlags::empty()).is_ok() => {
+            Error::NoProc { path: path.to_owned() }
+        }
         Errno::NOENT => {
             let missing = missing(path).unwrap_or_else(|| path.to_owned());
             Error::NotThere { path: path.to_owned(), missing, waited: Duration::ZERO }

@@ -211,6 +211,14 @@ pub enum Error {
         waited: Duration,
     },
 
+    /// The path is longer than a socket's address may be (107 bytes, `unix(7)`), and `/proc`, through which such a file is
+    /// reached, is not mounted.
+    #[error("{path:?} is too long for a socket's address and cannot be reached by its descriptor: mount /proc")]
+    NoProc {
+        /// The socket asked for.
+        path: PathBuf,
+    },
+
     /// There is a socket, and nobody listens on it.
     #[error("nobody is listening on {address}{}; start its server, or wait for it", after(*.waited))]
     NobodyListening {
@@ -316,6 +324,7 @@ impl Error {
             | Self::NoRuntime
             | Self::Denied { .. }
             | Self::WrongType { .. }
+            | Self::NoProc { .. }
             | Self::Accept { .. } => FINAL,
             Self::Locked { .. }
             | Self::InUse { .. }

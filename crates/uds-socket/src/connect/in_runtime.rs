@@ -22,7 +22,7 @@ impl Connect {
     /// Waited out up to the deadline: [`Error::NotThere`], [`Error::NobodyListening`], [`Error::QueueFull`], and
     /// [`Error::Connect`] for a shortage of descriptors or memory. At once: [`Error::InvalidPath`],
     /// [`Error::PathTooLong`], [`Error::InvalidAbstractName`], [`Error::NotASocket`], [`Error::WrongType`],
-    /// [`Error::Denied`], other [`Error::Connect`], [`Error::NoRuntime`] outside a tokio runtime.
+    /// [`Error::Denied`], [`Error::NoProc`], other [`Error::Connect`], [`Error::NoRuntime`] outside a tokio runtime.
     ///
     /// # Cancel safety
     /// Dropping the future stops trying. No connection is made behind its back: if one was made, it is returned by

@@ -336,6 +336,16 @@ fn role_without_proc() {
     let error = place.refusal(&long);
     assert!(error.to_string().contains("/proc"), "{error}");
     assert!(!long.exists());
+
+    // One that is there cannot be reached, which waiting does not change.
+    let short = place.beside("short");
+    let _live = StdListener::bind(&short).unwrap();
+    fs::rename(&short, &long).unwrap();
+    let error = Connect::path(&long).deadline(std::time::Duration::from_secs(600)).connect_blocking().unwrap_err();
+    assert!(matches!(&error, Error::NoProc { path } if *path == long), "{error}");
+    assert!(!error.is_retryable());
+    let gone = place.beside(&"g".repeat(110));
+    assert!(matches!(Connect::path(&gone).connect_blocking(), Err(Error::NotThere { .. })));
 }
 
 // --- namespaces ---------------------------------------------------------------------------------------------------
