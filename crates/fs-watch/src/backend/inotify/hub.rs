@@ -167,7 +167,7 @@ impl Shared {
     fn sort(&self, watch: i32, events: ReadFlags, name: Option<&OsStr>) {
         if events.contains(ReadFlags::QUEUE_OVERFLOW) {
             // Events have been dropped, and it is unknown which.
-            let all = self.registry().all();
+            let all = self.registry().overflow();
             return all.iter().for_each(|hints| hints.overflow());
         }
         let news = match name {

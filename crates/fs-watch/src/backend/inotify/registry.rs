@@ -110,6 +110,12 @@ impl Registry {
         concerned
     }
 
+    /// Events were dropped, among them perhaps the end of a watch. All subscribers must scan everything and arm again.
+    pub(super) fn overflow(&mut self) -> Vec<Hints> {
+        self.epoch += 1;
+        self.all()
+    }
+
     pub(super) fn all(&self) -> Vec<Hints> {
         self.members.values().map(|member| member.hints.clone()).collect()
     }
