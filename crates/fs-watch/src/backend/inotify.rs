@@ -51,7 +51,10 @@ const MASK: WatchFlags = WatchFlags::CREATE
     .union(WatchFlags::MOVED_TO)
     .union(WatchFlags::DELETE_SELF)
     .union(WatchFlags::MOVE_SELF)
-    .union(WatchFlags::ONLYDIR);
+    .union(WatchFlags::ONLYDIR)
+    // All watches are alike, so this adds nothing. Without it the kernel clears the mask of a watch that exists, for a moment in
+    // which another watcher's events of the same directory are dropped.
+    .union(WatchFlags::MASK_ADD);
 
 /// What the kernel calls `FS_EVENTS_POSS_ON_CHILD`.
 const ON_CHILDREN: WatchFlags = WatchFlags::ACCESS
