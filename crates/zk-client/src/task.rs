@@ -7,20 +7,12 @@
 //!     └──expired, no server at first, closed without a connection──► end
 //! ```
 
-use std::{
-    collections::VecDeque,
-    future::Future,
-    pin::pin,
-    sync::Arc,
-    task::{Context, Poll, Waker},
-    time::Duration,
-};
+use std::{collections::VecDeque, sync::Arc, time::Duration};
 
 use frame_codec::LengthPrefixed;
 use packetizer::{Detached, Unsent};
 use tokio::{
     sync::{oneshot, watch},
-    task::unconstrained,
     time::{Instant, sleep_until},
 };
 use zk_proto::{
@@ -38,13 +30,14 @@ use crate::{
     settings::Settings,
 };
 
+mod outcome;
 mod random;
 mod round;
 mod serve;
 
+use outcome::{Outcome, arrived};
 use random::Random;
 use round::Round;
-use serve::Outcome;
 
 /// The longest pause between two rounds of attempts; the first is a tenth of it.
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
@@ -300,13 +293,4 @@ async fn next<C: Connector>(round: &mut Option<Round<C>>) -> Option<(String, C::
 /// The timeout as granted; a moment where there is no session.
 fn timeout_of(session: &Session) -> Duration {
     session.grant().map_or(Duration::from_secs(1), |grant| grant.timeout)
-}
-
-/// What a future has to say now, however much the task has done since it was polled.
-fn arrived<F: Future + Unpin>(future: &mut F) -> Option<F::Output> {
-    let mut cx = Context::from_waker(Waker::noop());
-    match pin!(unconstrained(future)).poll(&mut cx) {
-        Poll::Ready(output) => Some(output),
-        Poll::Pending => None,
-    }
 }

@@ -14,7 +14,7 @@ use crate::{
     multi::{Multi, MultiRead, MultiReply, MultiResult},
     names::Names,
     node::{Node, payload},
-    op::OpCode,
+    opcode::OpCode,
     path,
     reply::{
         AclStat, Children, ChildrenStat, ClientInfo, Created, CreatedStat, Data, ErrorResponse, Identities, SaslToken,

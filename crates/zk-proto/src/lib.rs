@@ -72,11 +72,13 @@ mod names;
 mod node;
 mod numbers;
 mod op;
+mod opcode;
 pub mod path;
 mod reply;
 mod request;
 pub mod session;
 mod stat;
+mod table;
 #[cfg(feature = "proptest")]
 pub mod testing;
 pub mod watches;
@@ -95,7 +97,8 @@ pub use crate::{
     names::Names,
     node::Node,
     numbers::{AddWatchMode, EventType, KeeperState, WatcherType},
-    op::{OpCode, Operation, Release, Request, Response, XidRule},
+    op::{Operation, Request, Response},
+    opcode::{OpCode, Release, XidRule},
     reply::{
         AclStat, Children, ChildrenStat, ClientInfo, Created, CreatedStat, Data, ErrorResponse, Identities, SaslToken,
         Synced, TotalNumber, WatcherEvent,

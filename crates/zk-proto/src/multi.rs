@@ -10,7 +10,7 @@ use bytes::BufMut;
 use crate::{
     error::Error,
     jute::{Reader, Record, put_boolean, put_int},
-    op::OpCode,
+    opcode::OpCode,
     reply::{Children, Created, CreatedStat, Data, ErrorResponse},
     request::{Check, Create, Create2, CreateContainer, CreateTtl, Delete, GetChildren, GetData, SetData},
     stat::Stat,

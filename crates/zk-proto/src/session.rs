@@ -37,22 +37,30 @@ use crate::{
     watches::{WatchId, Watches},
 };
 
+// What a session is made of; none of these knows it.
 mod auth;
-mod calls;
+mod context;
 mod event;
-mod lifecycle;
-mod protocol;
+mod own;
 mod timers;
 
+// What a session does.
+mod calls;
+mod clock;
+mod lifecycle;
+mod protocol;
+mod watching;
+
 pub use auth::{AddAuth, AuthId};
-pub use calls::{LeavesWatch, OwnCall, Watching};
+pub use context::{Context, Lane};
 pub use event::{Ending, Expiry, Notification, Resume, SessionEvent, Verdict};
-pub use protocol::{Context, Lane};
+pub use own::OwnCall;
 pub use timers::GiveUp;
+pub use watching::{LeavesWatch, Watching};
 
 use auth::Auths;
-use calls::Own;
 use event::Announced;
+use own::Own;
 use timers::Timers;
 
 /// A client's session. See the [module](self) page for what it is told and what it is asked.

@@ -18,177 +18,16 @@ use std::{
     sync::Arc,
 };
 
-use crate::{code::ErrorCode, numbers::EventType};
+use crate::numbers::EventType;
 
 mod batches;
+mod entry;
+mod kind;
 
 pub use batches::Batch;
+pub use kind::{Asked, WatchId, WatchKind};
 
-/// Names a user's watch; the user chooses the number, and does not use it twice.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct WatchId(pub u64);
-
-/// The five kinds of watch that a server keeps for a path.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum WatchKind {
-    /// One event about the node's data or its deletion.
-    Data,
-    /// One event about the creation of a node that does not exist.
-    Exist,
-    /// One event about the node's list of children or its deletion.
-    Child,
-    /// Every event about the node and its list of children.
-    Persistent,
-    /// Every event about the node and the nodes below it.
-    PersistentRecursive,
-}
-
-impl WatchKind {
-    /// All of them, in the order of [`SetWatches2`](crate::SetWatches2).
-    pub const ALL: [Self; 5] = [Self::Data, Self::Exist, Self::Child, Self::Persistent, Self::PersistentRecursive];
-
-    /// Whether it lasts after an event.
-    #[must_use]
-    pub const fn is_persistent(self) -> bool {
-        match self {
-            Self::Persistent | Self::PersistentRecursive => true,
-            Self::Data | Self::Exist | Self::Child => false,
-        }
-    }
-}
-
-/// Which watch a request leaves.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Asked {
-    /// One event about the node's data.
-    Data,
-    /// One event about the node's data, or about its creation where there is none.
-    Exists,
-    /// One event about the node's list of children.
-    Child,
-    /// Every event about the node and its list of children.
-    Persistent,
-    /// Every event about the node and the nodes below it.
-    PersistentRecursive,
-}
-
-impl Asked {
-    /// The kind of watch that the server has registered, by what it replied; `None` if it has not.
-    #[must_use]
-    pub const fn registered(self, code: Option<ErrorCode>) -> Option<WatchKind> {
-        match (self, code) {
-            (Self::Data | Self::Exists, None) => Some(WatchKind::Data),
-            (Self::Exists, Some(ErrorCode::NoNode)) => Some(WatchKind::Exist),
-            (Self::Child, None) => Some(WatchKind::Child),
-            (Self::Persistent, None) => Some(WatchKind::Persistent),
-            (Self::PersistentRecursive, None) => Some(WatchKind::PersistentRecursive),
-            _ => None,
-        }
-    }
-}
-
-/// The users of one watch of the server.
-#[derive(Debug, Default)]
-struct Group {
-    users: Vec<WatchId>,
-    /// Whether the present connection has it.
-    on_server: bool,
-    /// Whether nothing can have taken its place since: requests made while it was registered relied on it.
-    covers: bool,
-}
-
-impl Group {
-    const fn set_gone(&mut self) {
-        self.on_server = false;
-        self.covers = false;
-    }
-}
-
-/// What is watched at one path.
-#[derive(Debug, Default)]
-struct Entry {
-    groups: [Group; 5],
-    /// Users whose request has no reply yet.
-    asked: usize,
-    /// Those of them who asked for a persistent watch of each kind.
-    asked_node: usize,
-    asked_tree: usize,
-    /// Those of them who asked for none of their own, because of a persistent watch of each kind: it is needed until they have
-    /// their replies, whether it has users or not.
-    riding_node: usize,
-    riding_tree: usize,
-}
-
-impl Entry {
-    fn group(&mut self, kind: WatchKind) -> &mut Group {
-        let [data, exist, child, persistent, recursive] = &mut self.groups;
-        match kind {
-            WatchKind::Data => data,
-            WatchKind::Exist => exist,
-            WatchKind::Child => child,
-            WatchKind::Persistent => persistent,
-            WatchKind::PersistentRecursive => recursive,
-        }
-    }
-
-    /// Counts a request that has no reply yet, or has one now.
-    fn count_asked(&mut self, asked: Asked, rides: Option<WatchKind>, more: bool) {
-        let count = |count: &mut usize| *count = if more { count.saturating_add(1) } else { count.saturating_sub(1) };
-        count(&mut self.asked);
-        match asked {
-            Asked::Persistent => count(&mut self.asked_node),
-            Asked::PersistentRecursive => count(&mut self.asked_tree),
-            Asked::Data | Asked::Exists | Asked::Child => {}
-        }
-        match rides {
-            Some(WatchKind::Persistent) => count(&mut self.riding_node),
-            Some(WatchKind::PersistentRecursive) => count(&mut self.riding_tree),
-            _ => {}
-        }
-    }
-
-    /// Whether a connection needs this watch.
-    fn needs(&self, kind: WatchKind) -> bool {
-        let riding = match kind {
-            WatchKind::Persistent => self.riding_node,
-            WatchKind::PersistentRecursive => self.riding_tree,
-            WatchKind::Data | WatchKind::Exist | WatchKind::Child => 0,
-        };
-        riding > 0 || self.groups.get(kind as usize).is_some_and(|group| !group.users.is_empty())
-    }
-
-    fn has_users(&self) -> bool {
-        self.asked > 0 || self.groups.iter().any(|group| !group.users.is_empty())
-    }
-
-    /// The persistent watch that tells of everything a one-shot watch is about, and that the server has when it comes to a request
-    /// that is made now.
-    fn will_cover(&self, asked: Asked) -> Option<WatchKind> {
-        let [.., node, tree] = &self.groups;
-        let node = node.covers || self.asked_node > 0 || self.needs(WatchKind::Persistent);
-        let tree = tree.covers || self.asked_tree > 0 || self.needs(WatchKind::PersistentRecursive);
-        Self::covering(asked, node, tree)
-    }
-
-    /// Whether it does so now.
-    fn is_covering(&self, asked: Asked) -> bool {
-        let [.., node, tree] = &self.groups;
-        Self::covering(asked, node.covers, tree.covers).is_some()
-    }
-
-    const fn covering(asked: Asked, node: bool, tree: bool) -> Option<WatchKind> {
-        match asked {
-            Asked::Data | Asked::Exists | Asked::Child if node => Some(WatchKind::Persistent),
-            Asked::Data | Asked::Exists if tree => Some(WatchKind::PersistentRecursive),
-            // A tree is not told of lists of children.
-            Asked::Data | Asked::Exists | Asked::Child | Asked::Persistent | Asked::PersistentRecursive => None,
-        }
-    }
-
-    fn is_on_server(&self) -> bool {
-        self.groups.iter().any(|group| group.on_server)
-    }
-}
+use entry::{Entry, Group};
 
 /// Where a user's watch is.
 #[derive(Debug)]
@@ -268,11 +107,7 @@ impl Watches {
         }
         let entry = self.paths.get_mut(path)?;
         // Requests that rely on it keep others from taking its place.
-        let relied_on = match kind {
-            WatchKind::Persistent => entry.riding_node > 0,
-            WatchKind::PersistentRecursive => entry.riding_tree > 0,
-            WatchKind::Data | WatchKind::Exist | WatchKind::Child => false,
-        };
+        let relied_on = entry.is_relied_on(kind);
         let group = entry.group(kind);
         group.on_server |= on_server;
         group.covers |= on_server && relied_on;

@@ -10,10 +10,6 @@ use proc_macro2::{Delimiter, TokenStream, TokenTree};
 
 use super::{code, problem::Problem, tree::Tree};
 
-/// Circles that are left, by their first file. A circle that is gone must leave this list.
-const LEFT: &[&str] =
-    &["crates/zk-client/src/task.rs", "crates/zk-proto/src/multi.rs", "crates/zk-proto/src/session.rs"];
-
 /// `listener::queue`, as the segments below the crate. The crate's root has none.
 type Module = Vec<String>;
 
@@ -29,21 +25,6 @@ struct Crate {
 }
 
 pub(super) fn check(tree: &Tree) -> Result<Vec<Problem>> {
-    let mut found = all(tree)?;
-    let mut problems = Vec::new();
-    for left in LEFT.iter().filter(|left| tree.get(left).is_some()) {
-        let before = found.len();
-        found.retain(|problem| !problem.starts_with(&format!("{left}: ")));
-        if found.len() == before {
-            problems.push(format!("xtask/src/tidy/circles.rs: {left} is in no circle any more: take it from the list"));
-        }
-    }
-    problems.extend(found);
-    Ok(problems)
-}
-
-/// Every circle in the tree.
-fn all(tree: &Tree) -> Result<Vec<Problem>> {
     let roots = tree.iter().map(|(path, _)| path).filter(|path| is_root(path));
     let mut problems = Vec::new();
     for root in roots {

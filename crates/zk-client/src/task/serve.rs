@@ -12,19 +12,16 @@ use zk_proto::{
     session::{GiveUp, OwnCall, SessionEvent as Told, Verdict},
 };
 
-use super::{Task, arrived, timeout_of};
+use super::{
+    Task,
+    outcome::{Outcome, arrived},
+    round::Round,
+    timeout_of,
+};
 use crate::{connector::Connector, ending::Ending, error::Failure};
 
 /// What is looked at before silence is believed: a server that says so much is not silent.
 const MOST_STEPS: usize = 64;
-
-/// What comes after a connection.
-pub(super) enum Outcome {
-    /// The next one: this one is lost.
-    Lost(Failure),
-    /// Nothing: the session is over.
-    Over(Ending),
-}
 
 /// What is known of one connection beside the session's state.
 struct Connection<'a> {
@@ -56,7 +53,7 @@ impl<C: Connector> Task<C> {
         server: &str,
     ) -> Outcome {
         let now = Instant::now();
-        let limit = self.round.as_ref().map_or(self.settings.server_timeout, super::Round::limit);
+        let limit = self.round.as_ref().map_or(self.settings.server_timeout, Round::limit);
         let left = self.connect_by.filter(|_| self.ready.is_some()).map(|by| by.saturating_duration_since(now));
         let allowed = left.map_or(limit, |left| left.min(limit));
         let deadline = now.checked_add(allowed).unwrap_or(now);

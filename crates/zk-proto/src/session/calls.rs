@@ -1,59 +1,93 @@
-//! The calls of a session: its own, and those that leave a watch.
-
-use std::sync::Arc;
+//! How the calls of a session are written: those of its users, and its own.
 
 use bytes::{Bytes, BytesMut};
-use packetizer::{Call, Options, Ticket, TicketOf, Urgency};
+use packetizer::{Call, Route, Ticket, TicketOf};
 
-use super::{AuthId, Context, Session};
-use crate::{
-    error::Error,
-    ids::Zxid,
-    numbers::{AddWatchMode, WatcherType},
-    op::OpCode,
-    request::{AddWatch, CloseSession, Exists, GetChildren, GetChildren2, GetData, Ping, RemoveWatches},
-    watches::{Asked, Batch, WatchId},
+use super::{
+    Session, State,
+    auth::{AddAuth, AuthId},
+    context::{Context, Lane},
+    own::{Own, OwnCall},
 };
-
-/// A call that the session needs, whatever its users call. Make it with the [options](Self::options) that it asks for, and
-/// admit it whatever the limits.
-#[derive(Debug)]
-pub struct OwnCall(Own);
-
-#[derive(Debug)]
-pub(super) enum Own {
-    Connect,
-    Auth {
-        id: AuthId,
-    },
-    SetWatches(Batch),
-    Unwatch(Arc<str>),
-    /// Asks for the watch of a user whose request did not, because it was covered then.
-    Rewatch {
-        batch: Batch,
-        since: Zxid,
-    },
-    Ping,
-    CloseOther,
-}
-
-impl OwnCall {
-    /// Its place among the calls.
-    #[must_use]
-    pub const fn options(&self) -> Options {
-        let urgency = match self.0 {
-            Own::Connect | Own::Auth { .. } | Own::SetWatches(_) | Own::CloseOther => Urgency::Priming,
-            // They belong to this connection: the next one begins without watches that have no user.
-            Own::Ping | Own::Unwatch(_) | Own::Rewatch { .. } => Urgency::Ahead,
-        };
-        Options::new().with_urgency(urgency).beyond_limits()
-    }
-}
+use crate::{
+    connect::{ConnectRequest, ConnectResponse, Grant},
+    error::Error,
+    header::{ReplyHeader, RequestHeader},
+    jute::Record,
+    numbers::WatcherType,
+    opcode::{OpCode, XidRule},
+    request::{CloseSession, Ping, RemoveWatches},
+};
 
 impl Session {
     /// The next call to make. Ask until there is none, before the mux is asked for bytes to write.
     pub fn poll_call(&mut self) -> Option<OwnCall> {
         self.own.pop_front().map(OwnCall)
+    }
+
+    /// Remembers an authentication for the next connection, without sending it now. Twice the same is once.
+    pub fn add_auth(&mut self, auth: &AddAuth<'_>) {
+        self.auths.add(auth);
+    }
+
+    /// Appends a header and a record. The number is taken last: nothing can fail any more.
+    pub(crate) fn encode<'a>(&mut self, op: OpCode, record: &impl Record<'a>, frame: &mut BytesMut) -> TicketOf<Self> {
+        self.encode_with(op, record, Context::Operation(op), frame)
+    }
+
+    pub(super) fn encode_with<'a>(
+        &mut self,
+        op: OpCode,
+        record: &impl Record<'a>,
+        context: Context,
+        frame: &mut BytesMut,
+    ) -> TicketOf<Self> {
+        let xid = match op.xid() {
+            XidRule::Fixed(xid) => xid,
+            XidRule::Next => self.xids.take(),
+        };
+        RequestHeader { xid, op: op.code() }.encode(frame);
+        record.encode(frame);
+        Ticket { route: Route::Lane { lane: Lane::of(xid), tag: Some(xid) }, context }
+    }
+
+    fn encode_auth(&mut self, id: AuthId, priming: bool, frame: &mut BytesMut) -> Result<TicketOf<Self>, Error> {
+        // Taken out for the time of encoding, which needs the session as a whole.
+        let auths = std::mem::take(&mut self.auths);
+        let context = Context::Auth { id, priming };
+        let ticket = auths.request(id).map(|record| self.encode_with(OpCode::Auth, &record, context, frame));
+        self.auths = auths;
+        ticket.ok_or(Error::NothingToSend)
+    }
+}
+
+impl Call for ConnectRequest<'_> {
+    type Protocol = Session;
+    /// `None`: there is no such session any more.
+    type Reply = Option<Grant>;
+
+    fn encode(&self, session: &mut Session, frame: &mut BytesMut) -> Result<TicketOf<Session>, Error> {
+        Record::encode(self, frame);
+        session.state = State::Connecting;
+        Ok(Ticket { route: Route::Lane { lane: Lane::Handshake, tag: None }, context: Context::Connect })
+    }
+
+    fn decode(_context: Context, frame: Bytes) -> Result<Option<Grant>, Error> {
+        Ok(ConnectResponse::from_bytes(&frame)?.grant())
+    }
+}
+
+impl Call for AddAuth<'_> {
+    type Protocol = Session;
+    type Reply = ();
+
+    fn encode(&self, session: &mut Session, frame: &mut BytesMut) -> Result<TicketOf<Session>, Error> {
+        session.add_auth(self);
+        session.encode_auth(self.id, false, frame)
+    }
+
+    fn decode(_context: Context, frame: Bytes) -> Result<(), Error> {
+        ReplyHeader::from_bytes(&frame).map(drop)
     }
 }
 
@@ -65,7 +99,7 @@ impl Call for OwnCall {
     fn encode(&self, session: &mut Session, frame: &mut BytesMut) -> Result<TicketOf<Session>, Error> {
         match &self.0 {
             Own::Connect => Call::encode(&session.connect_request(), session, frame),
-            Own::Auth { id } => session.encode_auth(*id, true, frame).ok_or(Error::NothingToSend),
+            Own::Auth { id } => session.encode_auth(*id, true, frame),
             Own::SetWatches(batch) => {
                 let (zxid, context) = (session.last_zxid, Context::Watches);
                 Ok(if batch.is_persistent() {
@@ -94,84 +128,4 @@ impl Call for OwnCall {
     fn decode(_context: Context, _frame: Bytes) -> Result<(), Error> {
         Ok(())
     }
-}
-
-/// A request that leaves a watch, with the user it is for. The record must ask for the watch.
-///
-/// If the call fails without a reply, [`unwatch`](Session::unwatch) the user.
-#[derive(Debug, Clone, Copy)]
-pub struct Watching<C> {
-    /// The request.
-    pub call: C,
-    /// Names the user's watch.
-    pub user: WatchId,
-}
-
-/// A request that can leave a watch: which one, and where.
-pub trait LeavesWatch: Call<Protocol = Session> {
-    /// Which node is watched.
-    fn path(&self) -> &str;
-
-    /// What is asked for.
-    fn asks(&self) -> Asked;
-
-    /// As [`Call::encode`], without asking for the watch.
-    ///
-    /// # Errors
-    ///
-    /// As [`Call::encode`].
-    fn encode_unwatched(&self, session: &mut Session, frame: &mut BytesMut) -> Result<TicketOf<Session>, Error>;
-}
-
-impl<C: LeavesWatch> Call for Watching<C> {
-    type Protocol = Session;
-    type Reply = C::Reply;
-
-    fn encode(&self, session: &mut Session, frame: &mut BytesMut) -> Result<TicketOf<Session>, Error> {
-        let (path, asked) = (self.call.path(), self.call.asks());
-        let covering = session.watches.covering(path, asked);
-        let covered = covering.is_some();
-        let ticket =
-            if covered { self.call.encode_unwatched(session, frame)? } else { self.call.encode(session, frame)? };
-        session.watches.ask(self.user, path, asked, covering);
-        let context = Context::Watch { asked, path: path.into(), user: self.user, covered };
-        Ok(Ticket { route: ticket.route, context })
-    }
-
-    fn decode(context: Context, frame: Bytes) -> Result<C::Reply, Error> {
-        C::decode(context, frame)
-    }
-}
-
-/// Ties records to the watch that they leave.
-macro_rules! leave_watches {
-    ($($record:ident { $($field:ident: $value:expr),* }, |$this:ident| $asked:expr;)+) => {$(
-        impl LeavesWatch for $record<'_> {
-            fn path(&self) -> &str {
-                &self.path
-            }
-
-            fn asks(&self) -> Asked {
-                let $this = self;
-                $asked
-            }
-
-            fn encode_unwatched(&self, session: &mut Session, frame: &mut BytesMut) -> Result<TicketOf<Session>, Error> {
-                let $this = self;
-                let record = $record { path: (&*$this.path).into(), $($field: $value),* };
-                record.encode(session, frame)
-            }
-        }
-    )+};
-}
-
-leave_watches! {
-    GetData { watch: false }, |_this| Asked::Data;
-    Exists { watch: false }, |_this| Asked::Exists;
-    GetChildren { watch: false }, |_this| Asked::Child;
-    GetChildren2 { watch: false }, |_this| Asked::Child;
-    AddWatch { mode: this.mode }, |this| match AddWatchMode::from_number(this.mode) {
-        AddWatchMode::PersistentRecursive => Asked::PersistentRecursive,
-        _ => Asked::Persistent,
-    };
 }

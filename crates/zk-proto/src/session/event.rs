@@ -2,11 +2,11 @@
 
 use std::{fmt, time::Duration};
 
+use super::auth::AuthId;
 use crate::{
     connect::Password,
     ids::{SessionId, Zxid},
     reply::WatcherEvent,
-    session::{AuthId, GiveUp},
     watches::WatchId,
 };
 
@@ -134,13 +134,4 @@ pub(super) enum Announced {
     Nothing,
     Connected,
     Suspended,
-}
-
-impl fmt::Display for GiveUp {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Handshake(waited) => write!(f, "the server did not grant a session within {waited:?}"),
-            Self::Silence(silence) => write!(f, "the server has been silent for {silence:?}"),
-        }
-    }
 }

@@ -2,7 +2,12 @@
 
 use std::{sync::Arc, time::Instant};
 
-use super::{Ending, Expiry, Session, SessionEvent, State, Verdict, calls::Own, event::Announced};
+use super::{
+    Session, State,
+    event::{Announced, Ending, Expiry, SessionEvent, Verdict},
+    own::Own,
+    timers::Timers,
+};
 use crate::{connect::ConnectResponse, error::Error, header::ReplyHeader, ids::Zxid, jute::Record};
 
 impl Session {
@@ -123,7 +128,7 @@ impl Session {
         self.state = State::Over(ending.clone());
         self.own.clear();
         self.watches.clear();
-        self.timers = super::Timers::default();
+        self.timers = Timers::default();
         // A session that comes after this one begins at the beginning.
         self.last_zxid = Zxid(0);
         self.events.push_back(SessionEvent::Ended(ending));

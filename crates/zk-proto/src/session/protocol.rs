@@ -1,104 +1,26 @@
 //! How replies and events find their requests, and what each does to the session.
 
-use bytes::{Bytes, BytesMut};
-use packetizer::{Call, Class, ClassOf, Matched, Protocol, Route, Skip, Ticket, TicketOf};
+use packetizer::{Class, ClassOf, Matched, Protocol, Route, Skip};
 
-use super::{AuthId, Ending, Expiry, Notification, Session, State, calls::Own};
+use super::{
+    Session, State,
+    context::{Context, Lane},
+    event::{Ending, Expiry, Notification, SessionEvent},
+    own::Own,
+};
 use crate::{
     code::ErrorCode,
-    connect::{ConnectRequest, ConnectResponse, Grant},
     error::Error,
-    header::{ReplyHeader, RequestHeader},
+    header::ReplyHeader,
     ids::Xid,
     jute::{Reader, Record},
     numbers::EventType,
-    op::{OpCode, XidRule},
+    opcode::OpCode,
     reply::WatcherEvent,
-    watches::{Asked, Batch, WatchId},
+    watches::Batch,
 };
 
-/// The queues in which a server answers.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Lane {
-    /// The answer to the connect request, which has no header.
-    Handshake,
-    /// Answers to numbered requests, in order.
-    Ordered,
-    /// Answers to pings. Some servers answer them ahead of what they still have to do.
-    Ping,
-    /// Answers to authentications, which overtake what was asked before.
-    Auth,
-    /// Answers to the restoring of watches.
-    SetWatches,
-}
-
-impl Lane {
-    const fn of(xid: Xid) -> Self {
-        match xid {
-            Xid::PING => Self::Ping,
-            Xid::AUTH => Self::Auth,
-            Xid::SET_WATCHES => Self::SetWatches,
-            _ => Self::Ordered,
-        }
-    }
-}
-
-/// What must be remembered of a request.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Context {
-    /// It was the connect request.
-    Connect,
-    /// It was this operation.
-    Operation(OpCode),
-    /// It leaves a watch.
-    Watch {
-        /// Which one.
-        asked: Asked,
-        /// Of which node.
-        path: Box<str>,
-        /// For which user.
-        user: WatchId,
-        /// Whether it asked the server for none, because there is a persistent one.
-        covered: bool,
-    },
-    /// It was an authentication that the session remembers.
-    Auth {
-        /// Which one.
-        id: AuthId,
-        /// Whether the connection is not ready without it.
-        priming: bool,
-    },
-    /// It asked for the watches of earlier connections.
-    Watches,
-    /// It removed all watches at a path.
-    Unwatch,
-    /// It closes another session that was granted instead of this one.
-    CloseOther,
-}
-
 impl Session {
-    /// Appends a header and a record. The number is taken last: nothing can fail any more.
-    pub(crate) fn encode<'a>(&mut self, op: OpCode, record: &impl Record<'a>, frame: &mut BytesMut) -> TicketOf<Self> {
-        self.encode_with(op, record, Context::Operation(op), frame)
-    }
-
-    pub(super) fn encode_with<'a>(
-        &mut self,
-        op: OpCode,
-        record: &impl Record<'a>,
-        context: Context,
-        frame: &mut BytesMut,
-    ) -> TicketOf<Self> {
-        let xid = match op.xid() {
-            XidRule::Fixed(xid) => xid,
-            XidRule::Next => self.xids.take(),
-        };
-        RequestHeader { xid, op: op.code() }.encode(frame);
-        record.encode(frame);
-        Ticket { route: Route::Lane { lane: Lane::of(xid), tag: Some(xid) }, context }
-    }
-
     /// Takes note of one reply.
     fn handle_reply(&mut self, context: &mut Context, header: ReplyHeader) {
         self.last_zxid = self.last_zxid.max(header.zxid);
@@ -128,7 +50,8 @@ impl Session {
             Context::Auth { id, priming } => {
                 let (id, priming) = (*id, *priming);
                 match code {
-                    None => self.handle_authenticated(id),
+                    None if self.auths.is_news(id) => self.events.push_back(SessionEvent::Authenticated(id)),
+                    None => {}
                     Some(ErrorCode::AuthFailed) => self.end(Ending::AuthFailed),
                     Some(_) => {}
                 }
@@ -185,21 +108,5 @@ impl Protocol for Session {
                 Ok(())
             }
         }
-    }
-}
-
-impl Call for ConnectRequest<'_> {
-    type Protocol = Session;
-    /// `None`: there is no such session any more.
-    type Reply = Option<Grant>;
-
-    fn encode(&self, session: &mut Session, frame: &mut BytesMut) -> Result<TicketOf<Session>, Error> {
-        Record::encode(self, frame);
-        session.state = State::Connecting;
-        Ok(Ticket { route: Route::Lane { lane: Lane::Handshake, tag: None }, context: Context::Connect })
-    }
-
-    fn decode(_context: Context, frame: Bytes) -> Result<Option<Grant>, Error> {
-        Ok(ConnectResponse::from_bytes(&frame)?.grant())
     }
 }

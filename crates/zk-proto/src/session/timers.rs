@@ -1,9 +1,15 @@
 //! What is due when: the handshake, pings, the end of patience with a silent server, and the end of the session itself.
 
-use std::time::{Duration, Instant};
+use std::{
+    fmt,
+    time::{Duration, Instant},
+};
 
-use super::{Ending, Expiry, Session, State, calls::Own};
-use crate::keepalive::{Due, Keepalive};
+use super::event::Expiry;
+use crate::{
+    ids::Zxid,
+    keepalive::{Due, Keepalive},
+};
 
 /// Why a connection is to be given up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -12,6 +18,23 @@ pub enum GiveUp {
     Handshake(Duration),
     /// Nothing has arrived for this long.
     Silence(Duration),
+}
+
+impl fmt::Display for GiveUp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Handshake(waited) => write!(f, "the server did not grant a session within {waited:?}"),
+            Self::Silence(silence) => write!(f, "the server has been silent for {silence:?}"),
+        }
+    }
+}
+
+/// What is due.
+pub(super) enum Alarm {
+    Ping,
+    GiveUp(GiveUp),
+    /// No server has granted the session again in time.
+    Expired,
 }
 
 /// The timers of a session.
@@ -71,87 +94,69 @@ impl Timers {
     pub(super) const fn note_other_failure(&mut self) {
         self.others = self.others.saturating_add(1);
     }
-}
 
-impl Session {
-    /// Frames were handled.
-    pub const fn handle_received(&mut self, now: Instant) {
-        self.timers.now = Some(now);
-        if let Some(keepalive) = &mut self.timers.keepalive {
+    pub(super) const fn handle_received(&mut self, now: Instant) {
+        self.now = Some(now);
+        if let Some(keepalive) = &mut self.keepalive {
             keepalive.handle_received(now);
-            self.timers.contact = Some(now);
+            self.contact = Some(now);
         }
     }
 
-    /// Bytes were handed to the connection.
-    pub const fn handle_sent(&mut self, now: Instant) {
-        self.timers.now = Some(now);
-        if let Some(keepalive) = &mut self.timers.keepalive {
+    pub(super) const fn handle_sent(&mut self, now: Instant) {
+        self.now = Some(now);
+        if let Some(keepalive) = &mut self.keepalive {
             keepalive.handle_sent(now);
         }
     }
 
-    /// So many more bytes arrived, of whole frames or not.
-    pub const fn handle_bytes(&mut self, bytes: u64, now: Instant) {
-        self.timers.now = Some(now);
-        if let Some(keepalive) = &mut self.timers.keepalive {
+    pub(super) const fn handle_bytes(&mut self, bytes: u64, now: Instant) {
+        self.now = Some(now);
+        if let Some(keepalive) = &mut self.keepalive {
             keepalive.handle_bytes(bytes, now);
         }
     }
 
-    /// When to call [`handle_timeout`](Self::handle_timeout), at the latest; `None` if nothing is due ever.
-    #[must_use]
-    pub fn poll_timeout(&self) -> Option<Instant> {
-        match (&self.state, &self.timers.keepalive, self.timers.handshake) {
-            (State::Over(_), ..) => None,
-            (State::Idle, None, None) => self.expires_at(),
-            (_, Some(keepalive), _) => Some(keepalive.poll_timeout()),
-            (_, None, Some((_, deadline))) => Some(self.expires_at().map_or(deadline, |at| at.min(deadline))),
-            (_, None, None) => None,
+    /// When something is due, at the latest; `expires_at` is when the session ends by itself.
+    pub(super) fn poll_timeout(&self, expires_at: Option<Instant>) -> Option<Instant> {
+        match (&self.keepalive, self.handshake) {
+            (Some(keepalive), _) => Some(keepalive.poll_timeout()),
+            (None, Some((_, deadline))) => Some(expires_at.map_or(deadline, |at| at.min(deadline))),
+            (None, None) => expires_at,
         }
     }
 
-    /// Does what is due: asks for a ping by [`poll_call`](Self::poll_call), ends a session that no server has granted again
-    /// in time, or says that the connection is to be given up.
-    ///
-    /// Before you give it up, look into the stream once more and ask again: if this process was suspended, what says
-    /// otherwise may lie there.
-    pub fn handle_timeout(&mut self, now: Instant) -> Option<GiveUp> {
-        self.timers.now = Some(now);
-        if self.timers.keepalive.is_none() && self.expires_at().is_some_and(|at| at <= now) {
-            self.end(Ending::Expired(self.expiry(now)));
-            return None;
+    /// What is due now.
+    pub(super) fn handle_timeout(&mut self, expires_at: Option<Instant>, now: Instant) -> Option<Alarm> {
+        self.now = Some(now);
+        if let Some(keepalive) = &mut self.keepalive {
+            return Some(match keepalive.handle_timeout(now)? {
+                Due::Ping => Alarm::Ping,
+                Due::GiveUp(silence) => Alarm::GiveUp(GiveUp::Silence(silence)),
+            });
         }
-        if let Some(keepalive) = &mut self.timers.keepalive {
-            return match keepalive.handle_timeout(now)? {
-                Due::Ping => {
-                    self.own.push_back(Own::Ping);
-                    None
-                }
-                Due::GiveUp(silence) => Some(GiveUp::Silence(silence)),
-            };
+        if expires_at.is_some_and(|at| at <= now) {
+            return Some(Alarm::Expired);
         }
-        let (opened, deadline) = self.timers.handshake?;
-        (deadline <= now).then(|| GiveUp::Handshake(now.saturating_duration_since(opened)))
+        let (opened, deadline) = self.handshake?;
+        (deadline <= now).then(|| Alarm::GiveUp(GiveUp::Handshake(now.saturating_duration_since(opened))))
     }
 
-    /// When the session counts as expired, although no server has said so: 4/3 of its timeout after a server was last heard
-    /// from. Where the loss was noticed late, because this process was suspended, there are 2/3 to find a server.
-    #[must_use]
-    pub fn expires_at(&self) -> Option<Instant> {
-        let timeout = self.grant.as_ref()?.timeout;
-        let lost = self.timers.lost?;
-        let contact = self.timers.contact.unwrap_or(lost);
+    /// When a session with this timeout counts as expired.
+    pub(super) fn expires_at(&self, timeout: Duration) -> Option<Instant> {
+        let lost = self.lost?;
+        let contact = self.contact.unwrap_or(lost);
         let third = timeout.checked_div(3)?;
         let by_contact = contact.checked_add(third.checked_mul(4)?)?;
         let by_loss = lost.checked_add(third.checked_mul(2)?)?;
         Some(by_contact.max(by_loss))
     }
 
-    fn expiry(&self, now: Instant) -> Expiry {
-        let silence = self.timers.contact.map_or(Duration::ZERO, |at| now.saturating_duration_since(at));
-        if self.timers.unanswered > 0 && self.timers.others == 0 {
-            Expiry::Unanswered { silence, last_zxid: self.last_zxid }
+    /// Why a session that has seen `last_zxid` counts as expired now.
+    pub(super) fn expiry(&self, last_zxid: Zxid, now: Instant) -> Expiry {
+        let silence = self.contact.map_or(Duration::ZERO, |at| now.saturating_duration_since(at));
+        if self.unanswered > 0 && self.others == 0 {
+            Expiry::Unanswered { silence, last_zxid }
         } else {
             Expiry::Unreachable { silence }
         }

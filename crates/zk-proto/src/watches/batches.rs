@@ -2,7 +2,7 @@
 
 use std::{borrow::Cow, sync::Arc};
 
-use super::{WatchKind, Watches};
+use super::{Watches, kind::WatchKind};
 use crate::{
     ids::Zxid,
     request::{SetWatches, SetWatches2},

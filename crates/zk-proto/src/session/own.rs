@@ -1,0 +1,43 @@
+//! The calls that a session needs by itself.
+
+use std::sync::Arc;
+
+use packetizer::{Options, Urgency};
+
+use super::auth::AuthId;
+use crate::{ids::Zxid, watches::Batch};
+
+/// A call that the session needs, whatever its users call. Make it with the [options](Self::options) that it asks for, and
+/// admit it whatever the limits.
+#[derive(Debug)]
+pub struct OwnCall(pub(super) Own);
+
+#[derive(Debug)]
+pub(super) enum Own {
+    Connect,
+    Auth {
+        id: AuthId,
+    },
+    SetWatches(Batch),
+    Unwatch(Arc<str>),
+    /// Asks for the watch of a user whose request did not, because it was covered then.
+    Rewatch {
+        batch: Batch,
+        since: Zxid,
+    },
+    Ping,
+    CloseOther,
+}
+
+impl OwnCall {
+    /// Its place among the calls.
+    #[must_use]
+    pub const fn options(&self) -> Options {
+        let urgency = match self.0 {
+            Own::Connect | Own::Auth { .. } | Own::SetWatches(_) | Own::CloseOther => Urgency::Priming,
+            // They belong to this connection: the next one begins without watches that have no user.
+            Own::Ping | Own::Unwatch(_) | Own::Rewatch { .. } => Urgency::Ahead,
+        };
+        Options::new().with_urgency(urgency).beyond_limits()
+    }
+}
