@@ -1,4 +1,4 @@
-//! One quiet producer beside many loud ones: how much of theirs comes before each message of its own.
+//! One quiet producer beside many loud ones: how many of the others' messages come before each of its own.
 
 use std::{
     io::Write as _,

@@ -142,7 +142,7 @@ fn a_live_server_that_a_crash_has_left_aside_gets_its_name_from_whatever_state()
             let place = Place::new();
             let server = StdListener::bind(place.beside(alive)).unwrap();
             stale.iter().for_each(|name| leave_stale(&place.beside(name)));
-            let error = place.refusal(place.path());
+            let error = place.listen(Bind::path(place.path())).expect_err("it is alive");
             assert!(
                 matches!(&error, Error::InUse { path, .. } if *path == place.path()),
                 "{alive}, {stale:?}: {error}"
@@ -155,7 +155,7 @@ fn a_live_server_that_a_crash_has_left_aside_gets_its_name_from_whatever_state()
     // Two of them, and one name: both stay, and the one with the name keeps it.
     let place = Place::new();
     let _servers = ["x.sock", ".x.sock.old"].map(|name| StdListener::bind(place.beside(name)).unwrap());
-    let error = place.refusal(place.path());
+    let error = place.listen(Bind::path(place.path())).expect_err("it is alive");
     assert!(matches!(&error, Error::InUse { path, .. } if *path == place.path()), "{error}");
     assert_eq!(place.names(), [".x.sock.old", "x.sock"]);
 }
