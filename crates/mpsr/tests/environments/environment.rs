@@ -229,7 +229,7 @@ impl Environment {
         ))
     }
 
-    /// `LD_PRELOAD` for a process whose wall clock is an hour behind, its other clocks being as they are.
+    /// `LD_PRELOAD` that sets a process's wall clock back by an hour and leaves its other clocks.
     fn clock_shim(&self) -> Result<String, String> {
         present("cc")?;
         let scratch = self.play.directory.parent().unwrap();
