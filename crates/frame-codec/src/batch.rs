@@ -205,10 +205,15 @@ impl Batch {
         self.frames.get(index).map(|span| self.block.slice(span.start as usize..span.end as usize))
     }
 
-    /// The batch without its first `count` frames; empty if it has no more than that.
+    /// The batch without its first `count` frames; empty if it has no more than that. It shares the block and the
+    /// [permit](Self::holding). What was [skipped](Self::skipped) before a frame that is taken away is not told again.
     #[must_use]
     pub fn without_first(mut self, count: usize) -> Self {
         let count = count.min(self.frames.len());
+        if count > 0 {
+            let left = u32::try_from(self.frames.len() - count).unwrap_or(u32::MAX);
+            self.oversized = Oversized { skipped: 0, shortened: self.oversized.shortened.min(left) };
+        }
         let gone = self.frames.drain(..count).map(|span| (span.end - span.start) as usize).sum::<usize>();
         self.byte_len -= gone;
         self
@@ -336,6 +341,17 @@ mod tests {
         let left = batch.clone().without_first(2);
         assert_eq!((left.iter().collect::<Vec<_>>(), left.byte_len()), (vec![&b""[..], b"ef"], 2));
         assert_eq!((batch.clone().without_first(4).len(), batch.without_first(9).byte_len()), (0, 0));
+    }
+
+    #[test]
+    fn what_is_known_of_frames_that_are_taken_away_goes_with_them() {
+        let single = |text: &'static str| Batch::single(Bytes::from_static(text.as_bytes()));
+        let batch = Batch::concat([single("a").behind(3), single("b").marked_shortened(), single("c")]);
+        let known = |batch: Batch| (batch.skipped(), batch.shortened());
+        assert_eq!(known(batch.clone().without_first(0)), (3, 1));
+        assert_eq!(known(batch.clone().without_first(1)), (0, 1));
+        assert_eq!(known(batch.without_first(3)), (0, 0));
+        assert_eq!(known(single("b").marked_shortened().without_first(1)), (0, 0));
     }
 
     #[test]

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use frame_codec::{Batch, BatchBuilder};
 use uds_actor::Count;
 
 use crate::{Delivery, Producer, ProducerId};
@@ -59,11 +58,11 @@ impl Current {
         Some(Message { producer, payload })
     }
 
-    /// The messages that were not taken, as a delivery of their own. They are copied, unless none was taken.
+    /// The messages that were not taken, as a delivery of their own, in the memory and with the credit of the whole.
     pub(crate) fn take_rest(&mut self) -> Option<Delivery> {
         let Self { delivery, next } = std::mem::take(self);
         let Delivery { producer, batch } = delivery?;
-        let batch = if next == 0 { batch } else { without_first(&batch, next) };
+        let batch = batch.without_first(next);
         (!batch.is_empty()).then_some(Delivery { producer, batch })
     }
 
@@ -76,8 +75,59 @@ impl Current {
     }
 }
 
-fn without_first(batch: &Batch, number: usize) -> Batch {
-    let mut rest = BatchBuilder::default();
-    batch.iter().skip(number).for_each(|message| rest.push(message));
-    rest.take()
+#[cfg(test)]
+mod tests {
+    use frame_codec::{Batch, BatchBuilder, Decoder, Delimited, Limits, Oversize};
+    use uds_actor::{Address, Peer};
+
+    use super::*;
+    use crate::Via;
+
+    fn batch(messages: &[&[u8]]) -> Batch {
+        let mut builder = BatchBuilder::default();
+        messages.iter().for_each(|message| builder.push(message));
+        builder.take()
+    }
+
+    fn current(batch: Batch) -> Current {
+        let peer = Peer::new(0, 0, None, []);
+        let address = Address::Abstract(b"a".to_vec());
+        let producer = Producer { id: ProducerId(1), address, via: Via::Listener, peer };
+        Current::new(Delivery { producer: Arc::new(producer), batch })
+    }
+
+    #[test]
+    fn what_was_not_taken_keeps_its_credit_until_it_is_gone() {
+        for taken in 0..3 {
+            let credit = Arc::new(());
+            let messages = [&b"a"[..], b"bc", b"def"];
+            let batch = batch(&messages);
+            let block = batch.get(2).unwrap().as_ptr();
+            let mut current = current(batch.holding(Arc::clone(&credit)));
+            for _ in 0..taken {
+                current.next().unwrap();
+            }
+            let rest = current.take_rest().unwrap();
+            assert_eq!(rest.batch().iter().collect::<Vec<_>>(), messages[taken..]);
+            assert_eq!(rest.batch().iter().next_back().unwrap().as_ptr(), block, "it is not copied");
+            assert_eq!(Arc::strong_count(&credit), 2, "the memory is still in use");
+            drop(rest);
+            assert_eq!(Arc::strong_count(&credit), 1, "{taken}");
+        }
+        // Nothing is left, so nothing is kept.
+        let credit = Arc::new(());
+        let mut current = current(batch(&[b"a"]).holding(Arc::clone(&credit)));
+        current.next().unwrap();
+        assert!(current.take_rest().is_none());
+        assert_eq!(Arc::strong_count(&credit), 1);
+    }
+
+    #[test]
+    fn a_rest_that_begins_with_the_first_message_keeps_what_is_known_of_it() {
+        let limits = Limits::default().with_max_frame(2).with_oversize(Oversize::Shorten);
+        let mut decoder = Decoder::new(Delimited::lines(), limits);
+        decoder.feed(b"long\n");
+        let batch = decoder.next_batch().unwrap().unwrap();
+        assert_eq!(current(batch).take_rest().unwrap().batch().shortened(), 1);
+    }
 }

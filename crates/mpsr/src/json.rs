@@ -1,6 +1,9 @@
 //! The objects of `--json`, one per line. Their field names are documented in the README and are kept.
 
-use std::path::Path;
+use std::{
+    ffi::{OsStr, OsString},
+    path::Path,
+};
 
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use serde::Serialize;
@@ -307,17 +310,54 @@ pub(crate) struct Backlog {
     pub(crate) limit: u32,
 }
 
-/// A process that has a socket open. What is not UTF-8 in its names is replaced.
+/// A process that has a socket open.
 #[derive(Debug, Serialize)]
 pub(crate) struct Process {
     pub(crate) pid: u32,
     pub(crate) uid: u32,
-    pub(crate) name: String,
-    pub(crate) command: Vec<String>,
+    #[serde(flatten)]
+    pub(crate) name: NameText,
+    #[serde(flatten)]
+    pub(crate) command: CommandText,
+}
+
+/// A process's name: its text, or its bytes where they are not UTF-8.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum NameText {
+    Name(String),
+    NameBase64(String),
+}
+
+impl NameText {
+    pub(crate) fn new(name: &OsStr) -> Self {
+        match name.to_str() {
+            Some(text) => Self::Name(text.to_owned()),
+            None => Self::NameBase64(BASE64_STANDARD.encode(name.as_encoded_bytes())),
+        }
+    }
+}
+
+/// A process's arguments: their texts, or the bytes of all of them where one is not UTF-8.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum CommandText {
+    Command(Vec<String>),
+    CommandBase64(Vec<String>),
+}
+
+impl CommandText {
+    pub(crate) fn new(arguments: &[OsString]) -> Self {
+        let texts: Option<Vec<_>> = arguments.iter().map(|argument| argument.to_str().map(str::to_owned)).collect();
+        let encoded = || arguments.iter().map(|argument| BASE64_STANDARD.encode(argument.as_encoded_bytes())).collect();
+        texts.map_or_else(|| Self::CommandBase64(encoded()), Self::Command)
+    }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::ffi::OsStrExt as _;
+
     use super::*;
 
     #[test]
@@ -325,6 +365,18 @@ mod tests {
         let line = |bytes| Object::Message { producer: 1, payload: Payload::new(bytes) }.to_line();
         assert_eq!(line(b"a\"b\n"), r#"{"event":"message","producer":1,"text":"a\"b\n"}"#);
         assert_eq!(line(b"\xff"), r#"{"event":"message","producer":1,"base64":"/w=="}"#);
+    }
+
+    #[test]
+    fn names_of_processes_are_exact() {
+        let process = |name: &[u8], arguments: &[&[u8]]| {
+            let arguments: Vec<_> = arguments.iter().map(|bytes| OsStr::from_bytes(bytes).to_owned()).collect();
+            let (name, command) = (NameText::new(OsStr::from_bytes(name)), CommandText::new(&arguments));
+            serde_json::to_string(&Process { pid: 1, uid: 0, name, command }).unwrap()
+        };
+        assert_eq!(process(b"a", &[b"a", b""]), r#"{"pid":1,"uid":0,"name":"a","command":["a",""]}"#);
+        let exact = r#"{"pid":1,"uid":0,"name_base64":"/w==","command_base64":["YQ==","/w=="]}"#;
+        assert_eq!(process(b"\xff", &[b"a", b"\xff"]), exact);
     }
 
     #[test]

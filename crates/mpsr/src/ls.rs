@@ -14,7 +14,7 @@ use fs_watch::{
 
 use crate::{
     args::Ls,
-    json::{self, Object, PathText},
+    json::{self, CommandText, NameText, Object, PathText},
     names,
     output::{Output, note},
     table,
@@ -105,7 +105,8 @@ fn remarks(args: &Ls, survey: &Survey) -> Vec<String> {
 /// Whether a connection would tell more: of what is bound elsewhere, was not asked about, or is on a filesystem on whose
 /// other side there may be a server.
 fn is_for_connect(found: &Found) -> bool {
-    let is_old = age(found) >= Duration::from_secs(2);
+    // A file from the future counts as old: the clock was set back since.
+    let is_old = found.facts.age() >= Duration::from_secs(2);
     match (found.liveness.verdict, found.liveness.evidence) {
         (Verdict::Unknown, Evidence::None | Evidence::Connect(Answer::Bound)) => true,
         (Verdict::Unknown, Evidence::Connect(Answer::Unbound)) => is_old,
@@ -206,12 +207,11 @@ fn short(age: Duration) -> String {
 }
 
 fn object(found: &Found) -> Object<'static> {
-    let text = |bytes: &std::ffi::OsStr| bytes.to_string_lossy().into_owned();
     let processes = found.processes.iter().map(|process| json::Process {
         pid: process.pid,
         uid: process.uid,
-        name: text(&process.name),
-        command: process.command.iter().map(|argument| text(argument)).collect(),
+        name: NameText::new(&process.name),
+        command: CommandText::new(&process.command),
     });
     Object::Socket {
         path: PathText::new(&found.path),

@@ -6,6 +6,7 @@
 //! |---|---|
 //! | `.NAME.lock` | the lock: its holder may remove and replace the name |
 //! | `.NAME.old` | where the holder moves a stale socket before it removes it. It follows from the name, so a restart finds what a crash left |
+//! | `.NAME.older` | the same, while `.NAME.old` is another socket, which may be alive |
 //! | `.fs-watch.swept-…` | the same for those who hold no lock: no other process has the same name |
 
 use std::ffi::{OsStr, OsString};
@@ -37,6 +38,14 @@ pub fn aside_name(name: &OsStr) -> OsString {
     }
 }
 
+/// `.NAME.older`, shortened in the same way: where a stale socket is moved while another socket has the
+/// [first name aside](aside_name).
+pub fn second_aside_name(name: &OsStr) -> OsString {
+    let mut second = aside_name(name);
+    second.push("er");
+    second
+}
+
 /// A name aside that nothing has: not by the pid, which in a container is the same with every start.
 pub fn spare_name() -> OsString {
     format!("{SPARE}{}-{:016x}", std::process::id(), RandomState::new().build_hasher().finish()).into()
@@ -52,14 +61,23 @@ pub fn locked_name(lock: &OsStr) -> Option<&OsStr> {
     undotted(lock, b".lock")
 }
 
-/// Whether [`aside_name`] gives names like this one.
+/// Whether [`aside_name`] or [`second_aside_name`] gives names like this one.
 pub fn is_aside_name(name: &OsStr) -> bool {
-    undotted(name, b".old").is_some_and(|name| name.len() <= READABLE || is_shortened(name))
+    undotted_aside(name).is_some_and(|name| name.len() <= READABLE || is_shortened(name))
 }
 
-/// The socket's name, if this is its name aside and tells it. Of long names it does not: compare [`aside_name`].
+/// Whether `aside` is the first or the second name aside of `name`.
+pub fn is_aside_of(aside: &OsStr, name: &OsStr) -> bool {
+    aside == aside_name(name) || aside == second_aside_name(name)
+}
+
+/// The socket's name, if this is one of its names aside and tells it. Of long names it does not: see [`is_aside_of`].
 pub fn name_of_aside(aside: &OsStr) -> Option<&OsStr> {
-    undotted(aside, b".old").filter(|name| name.len() <= READABLE)
+    undotted_aside(aside).filter(|name| name.len() <= READABLE)
+}
+
+fn undotted_aside(aside: &OsStr) -> Option<&OsStr> {
+    undotted(aside, b".old").or_else(|| undotted(aside, b".older"))
 }
 
 fn is_shortened(name: &OsStr) -> bool {
@@ -115,11 +133,15 @@ mod tests {
     #[test]
     fn names_are_recognised_and_others_are_not() {
         for name in ["a", "x.sock", &"n".repeat(40), &"n".repeat(41), &"n".repeat(249)].map(OsStr::new) {
-            let (lock, aside) = (lock_name(name), aside_name(name));
+            let lock = lock_name(name);
             assert_eq!(locked_name(&lock), Some(name));
-            assert!(is_aside_name(&aside), "{aside:?}");
-            assert_eq!(name_of_aside(&aside), (name.len() <= 40).then_some(name));
-            assert!(!is_spare_name(&lock) && !is_spare_name(&aside) && !is_aside_name(&lock));
+            for aside in [aside_name(name), second_aside_name(name)] {
+                assert!(is_aside_name(&aside) && is_aside_of(&aside, name), "{aside:?}");
+                assert!(!is_aside_of(&aside, OsStr::new("other")), "{aside:?}");
+                assert_eq!(name_of_aside(&aside), (name.len() <= 40).then_some(name));
+                assert!(!is_spare_name(&lock) && !is_spare_name(&aside) && !is_aside_name(&lock));
+            }
+            assert_ne!(aside_name(name), second_aside_name(name));
         }
         for other in ["", ".old", "..old", "a.old", ".a.lck", &format!(".{}.old", "n".repeat(41))].map(OsStr::new) {
             assert!(!is_aside_name(other) && locked_name(other).is_none(), "{other:?}");

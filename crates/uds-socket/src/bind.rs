@@ -38,8 +38,9 @@ const BACKLOG: u32 = 1024;
 /// ```text
 ///  .x.sock.lock   locked while the listener lives, then removed         → Error::Locked names the holder
 ///  x.sock         examined: not a socket? served? left alone            → Error::NotASocket, Error::InUse
-///  .x.sock.old    given its name back if a crash has left it; a stale x.sock is moved here, examined again, and removed,
-///                 or put back if it is not what it was
+///  .x.sock.old    given its name back if a crash has left it, or removed if it is stale and the name is taken; a stale
+///                 x.sock is moved here, examined again, and removed, or put back if it is not what it was
+///  .x.sock.older  the same where .x.sock.old is a live socket
 ///  x.sock         bound, with a mode no wider than asked; listening; then owner and mode as asked
 /// ```
 ///
@@ -47,8 +48,9 @@ const BACKLOG: u32 = 1024;
 /// absolute path. Of a path that is longer than 107 bytes, the kernel's name is one through a descriptor of the directory
 /// (`/proc/self/fd/N/x.sock`), or a shortened one if the file's own name does not fit. Such a path takes `/proc`.
 ///
-/// Between binding and listening, a client that comes is refused, as during any restart; [`Connect`](crate::Connect) with a
-/// deadline waits for that. No client ever reaches a socket whose mode is wider than asked.
+/// Between `bind(2)`, which makes the name, and `listen(2)`, the very next system call, lie 10 to 50 µs in which a client is
+/// refused (`ECONNREFUSED`), and no system call closes that gap. If a name has just appeared, a client should therefore try again
+/// for a moment after `ECONNREFUSED`; [`Connect`](crate::Connect) does. No client ever reaches a socket whose mode is wider than asked.
 ///
 /// A socket is stale if the kernel finds nothing bound to its file, in any network namespace: asking is a lookup that no
 /// server notices. It is left alone where a server may be hidden from this kernel, as on FUSE, overlay and network

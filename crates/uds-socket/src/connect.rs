@@ -2,6 +2,7 @@
 
 #[cfg(feature = "tokio")]
 mod in_runtime;
+mod starting;
 
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream as StdStream;
@@ -22,13 +23,18 @@ use crate::error::{Error, Result};
 use crate::path::{check, descriptor_path, fits};
 use crate::sys::{self, Rights};
 
+use self::starting::{START, is_starting};
+
 /// The pauses between attempts: short enough that a restart is hardly noticed, long enough not to be a load.
 const FIRST_PAUSE: Duration = Duration::from_millis(5);
 const LAST_PAUSE: Duration = Duration::from_millis(200);
 
 /// How to reach a server's socket.
 ///
-/// Without a deadline there is one attempt, and a clear error. With one, what a restart looks like from outside — no
+/// Without a deadline there is one attempt, and a clear error. One case is different: a server that has just bound its
+/// socket, and whose name you can therefore see, does not listen before its next system call. You cannot tell that moment from
+/// a failure, so a socket that is bound, does not listen, and whose file is younger than two seconds is tried again for up to
+/// 200 ms. (Not an abstract name, of which the kernel does not tell this.) With a deadline, what a restart looks like from outside — no
 /// file, nobody listening, a full accept queue — is waited out with growing, jittered pauses; all else still fails at once.
 ///
 /// Each attempt is non-blocking: a server that is stuck with a full queue (on which a plain `connect` waits for ever)
@@ -104,7 +110,7 @@ impl Connect {
                     stream.set_nonblocking(false).map_err(|source| self.failed(source))?;
                     return Ok(stream);
                 }
-                Err(error) => thread::sleep(attempts.pause_after(error)?),
+                Err(error) => thread::sleep(attempts.pause_after(error, &self.address)?),
             }
         }
     }
@@ -192,9 +198,13 @@ impl Attempts {
 
     /// How long to pause after this error, or the error if there is no time left or no point in it. The last
     /// attempt is made when the deadline has come.
-    fn pause_after(&mut self, mut error: Error) -> Result<Duration> {
+    fn pause_after(&mut self, mut error: Error, address: &Address) -> Result<Duration> {
         let passed = self.began.elapsed();
-        let left = self.deadline.saturating_sub(passed);
+        let is_starting = self.deadline.is_zero()
+            && passed < START
+            && matches!(error, Error::NobodyListening { .. })
+            && is_starting(address);
+        let left = if is_starting { START } else { self.deadline }.saturating_sub(passed);
         if error.is_retryable() && !left.is_zero() {
             return Ok(self.backoff.jittered(chance()).min(left));
         }

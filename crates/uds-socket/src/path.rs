@@ -78,6 +78,11 @@ impl SocketPath {
         names::aside_name(&self.name)
     }
 
+    /// `.NAME.older`, the same while `.NAME.old` is taken.
+    pub(crate) fn second_aside_name(&self) -> OsString {
+        names::second_aside_name(&self.name)
+    }
+
     /// The address to bind to, and so the name that the kernel shows for the socket (`getsockname`, `/proc/net/unix`).
     ///
     /// It is the absolute path where that fits and leads to `directory`, which is this directory, held open; else the path

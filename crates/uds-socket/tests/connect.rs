@@ -64,6 +64,79 @@ async fn without_a_deadline_a_failure_is_immediate_and_says_what_to_do() {
     assert!(error.is_retryable() && !error.peer_usable());
 }
 
+/// A socket that is bound and does not listen.
+fn bound(address: &SocketAddrUnix) -> std::os::fd::OwnedFd {
+    let socket = socket_with(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None).unwrap();
+    bind(&socket, address).unwrap();
+    socket
+}
+
+/// One of each: a path, a link to one, a path that is too long for an address.
+fn bound_everywhere(directory: &Path) -> Vec<(Connect, std::os::fd::OwnedFd)> {
+    let at = |name: &str| directory.join(name);
+    let path = bound(&SocketAddrUnix::new(at("path")).unwrap());
+    symlink(at("target"), at("link")).unwrap();
+    let target = bound(&SocketAddrUnix::new(at("target")).unwrap());
+    let deep = at(&"d".repeat(120));
+    fs::create_dir(&deep).unwrap();
+    let long = bound(&SocketAddrUnix::new(at("s")).unwrap());
+    fs::rename(at("s"), deep.join("s")).unwrap();
+    vec![(Connect::path(at("path")), path), (Connect::path(at("link")), target), (Connect::path(deep.join("s")), long)]
+}
+
+/// A server needs a moment between `bind` and `listen`. The name is there by then.
+#[tokio::test]
+async fn a_server_that_is_just_starting_is_waited_for_without_a_deadline() {
+    let _watchdog = Watchdog::start();
+    for slow in [0, 5, 50] {
+        let directory = tempfile::tempdir().unwrap();
+        for (connect, server) in bound_everywhere(directory.path()) {
+            let starting = std::thread::spawn(move || {
+                // What a server may take that is preempted there.
+                std::thread::sleep(Duration::from_millis(slow));
+                listen(&server, 8).unwrap();
+                server
+            });
+            let connected =
+                if slow == 5 { connect.connect_blocking().map(drop) } else { connect.connect().await.map(drop) };
+            connected.unwrap_or_else(|error| panic!("{connect:?}, {slow} ms: {error}"));
+            drop(starting.join().unwrap());
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_server_that_never_listens_is_waited_for_as_long_as_it_may_be_starting() {
+    let _watchdog = Watchdog::start();
+    let start = Duration::from_millis(200);
+    let directory = tempfile::tempdir().unwrap();
+    let servers = bound_everywhere(directory.path());
+    for (connect, _) in &servers {
+        let began = Instant::now();
+        let error = connect.connect().await.unwrap_err();
+        assert!(matches!(error, Error::NobodyListening { .. }) && began.elapsed() >= start, "{connect:?}: {error:?}");
+    }
+    // Nothing is bound to this one, however young it is.
+    let dead = directory.path().join("dead");
+    leave(UnixListener::bind(&dead).unwrap());
+    loop {
+        // A process that another test is starting may have it too for a moment.
+        let began = Instant::now();
+        let error = Connect::path(&dead).connect().await.unwrap_err();
+        assert!(matches!(error, Error::NobodyListening { .. }), "{error:?}");
+        if began.elapsed() < start {
+            break;
+        }
+    }
+    // The age is part of the rule: after two seconds, a server that does not listen is not starting.
+    std::thread::sleep(Duration::from_millis(2100));
+    for (connect, _) in &servers {
+        let began = Instant::now();
+        let error = connect.connect().await.unwrap_err();
+        assert!(matches!(error, Error::NobodyListening { .. }) && began.elapsed() < start, "{connect:?}: {error:?}");
+    }
+}
+
 #[tokio::test]
 async fn what_will_not_change_is_not_waited_for() {
     let _watchdog = Watchdog::start();

@@ -8,9 +8,9 @@ use crate::{
     args,
     conduct::{self, Sample},
     contender::{Contender, Produce, Receive},
-    idle, machine, musts, report,
+    fairness, idle, machine, musts, report,
     results::{Results, Row, Skipped, Table},
-    round_trip, socket,
+    round_trip, socket, writes,
 };
 
 /// One producer, one receiver.
@@ -21,6 +21,12 @@ const FUNNEL: &str = "funnel";
 const NAIVE: &str = "naive";
 const ROUND_TRIP: &str = "round-trip";
 const IDLE: &str = "idle";
+/// One quiet producer beside many loud ones.
+const FAIRNESS: &str = "fairness";
+/// Writers of other files in a watched directory, or beside it.
+const WRITES: &str = "writes";
+/// The experiments that have their own figures.
+const OTHERS: [&str; 4] = [ROUND_TRIP, IDLE, FAIRNESS, WRITES];
 
 /// The contenders of one experiment, and what they are tried with.
 struct Experiment {
@@ -87,14 +93,18 @@ struct Effort {
     pairs: usize,
     trips: usize,
     connections: usize,
+    /// Messages of the quiet producer.
+    quiet: usize,
+    /// Pairs of stretches with a watcher and without.
+    stretches: usize,
 }
 
 impl Effort {
     fn new(options: &args::Run) -> Self {
         let mut effort = if options.quick {
-            Self { rounds: 3, seconds: 0.15, pairs: 5, trips: 2_000, connections: 1_000 }
+            Self { rounds: 3, seconds: 0.15, pairs: 5, trips: 2_000, connections: 1_000, quiet: 50, stretches: 10 }
         } else {
-            Self { rounds: 7, seconds: 0.5, pairs: 15, trips: 10_000, connections: 10_000 }
+            Self { rounds: 7, seconds: 0.5, pairs: 15, trips: 10_000, connections: 10_000, quiet: 1_000, stretches: 60 }
         };
         if let Some(rounds) = options.rounds {
             effort.rounds = rounds.max(1);
@@ -117,14 +127,15 @@ impl Choice {
             let known = |name: &str| EXPERIMENTS.iter().any(|experiment| experiment.name == name);
             if let Ok(payload) = word.parse() {
                 choice.payloads.push(payload);
-            } else if known(word) || word == ROUND_TRIP || word == IDLE {
+            } else if known(word) || OTHERS.contains(&word) {
                 choice.experiments.push(word.to_owned());
             } else {
                 let contenders = || EXPERIMENTS.iter().flat_map(|experiment| experiment.contenders);
                 ensure!(
                     contenders().any(|contender| contender.name == word),
-                    "`--only {word}` names no experiment ({STREAM}, {FUNNEL}, {NAIVE}, {ROUND_TRIP}, {IDLE}), no \
-                     contender and no payload size"
+                    "`--only {word}` names no experiment ({STREAM}, {FUNNEL}, {NAIVE}, {}), no contender and no \
+                     payload size",
+                    OTHERS.join(", ")
                 );
                 choice.contenders.push(word.to_owned());
             }
@@ -158,6 +169,8 @@ pub(crate) fn run(options: &args::Run) -> Result<ExitCode> {
         tables: Vec::new(),
         round_trip: None,
         idle: Vec::new(),
+        fairness: None,
+        writes: Vec::new(),
         musts: Vec::new(),
         skipped: Vec::new(),
         failed: Vec::new(),
@@ -198,6 +211,17 @@ pub(crate) fn run(options: &args::Run) -> Result<ExitCode> {
             results.idle.push(idle::run(contender, connections)?);
         }
         println!("{}", report::idle(&results.idle));
+    }
+    if choice.has_experiment(FAIRNESS) {
+        eprintln!("{FAIRNESS}: {} messages of one quiet producer", effort.quiet);
+        let findings = fairness::run(effort.quiet)?;
+        println!("{}", report::fairness(&findings));
+        results.fairness = Some(findings);
+    }
+    if choice.has_experiment(WRITES) {
+        eprintln!("{WRITES}: {} pairs", effort.stretches);
+        results.writes = writes::run(effort.stretches)?;
+        println!("{}", report::writes(&results.writes));
     }
     results.musts = musts::judge(&results);
     println!("{}", report::ending(&results));

@@ -8,6 +8,7 @@ mod args;
 mod conduct;
 mod contender;
 mod experiment;
+mod fairness;
 mod idle;
 mod machine;
 mod meter;
@@ -23,6 +24,7 @@ mod round_trip;
 mod runtime;
 mod socket;
 mod stats;
+mod writes;
 
 use std::process::ExitCode;
 

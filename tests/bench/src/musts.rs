@@ -5,6 +5,7 @@ use serde::Serialize;
 use crate::{
     idle,
     results::{Results, Row},
+    writes::Place,
 };
 
 #[derive(Clone, Debug, Serialize)]
@@ -68,6 +69,14 @@ pub(crate) fn judge(results: &Results) -> Vec<Must> {
     if let Some(idle) = results.idle.iter().find(|finding| finding.contender == idle::Contender::Buffers) {
         let most = idle.heap_fresh.max(idle.heap_quiet);
         must("idle connection: buffers, bytes", Bound::AtMost(2048.0), Some(most));
+    }
+    for finding in &results.writes {
+        let place = match finding.place {
+            Place::Inside => "in",
+            Place::Beside => "beside",
+        };
+        let what = format!("writes to a file {place} a watched directory, {}: rate to unwatched", finding.filesystem);
+        must(&what, Bound::AtLeast(0.95), Some(finding.ratio.median));
     }
     musts
 }

@@ -5,7 +5,7 @@ use std::{fmt::Write as _, fs, path::Path};
 use anyhow::{Context as _, Result};
 
 use crate::{
-    idle,
+    fairness, idle,
     machine::Machine,
     musts::{Bound, Must},
     plot,
@@ -13,6 +13,7 @@ use crate::{
     round_trip::{Calls, Findings},
     runtime::Flavour,
     stats::Spread,
+    writes::{self, Place},
 };
 
 /// One table of contenders, with ratios to libzmq and to the first Framed among them.
@@ -131,6 +132,39 @@ pub(crate) fn idle(findings: &[idle::Finding]) -> String {
     text
 }
 
+pub(crate) fn fairness(findings: &fairness::Findings) -> String {
+    let fairness::Findings { loud, messages, batches, kibibytes, millis } = findings;
+    let mut text = format!("\n### one quiet producer beside {loud} loud ones, {messages} messages of it\n\n");
+    text.push_str("| what came first | median | most |\n|---|--:|--:|\n");
+    for (what, [median, most]) in [("loud batches", batches), ("loud KiB", kibibytes), ("milliseconds", millis)] {
+        let _ = writeln!(text, "| {what} | {median:.1} | {most:.1} |");
+    }
+    text
+}
+
+pub(crate) fn writes(findings: &[writes::Finding]) -> String {
+    let mut text = "\n### writes to a file that is no socket, in a watched directory and beside it\n\n".to_owned();
+    text.push_str(
+        "| filesystem of | file | writes/s, unwatched | watched | ratio | min – max |\n|---|---|--:|--:|--:|--:|\n",
+    );
+    for writes::Finding { filesystem, place, unwatched, watched, ratio } in findings {
+        let place = match place {
+            Place::Inside => "in the directory",
+            Place::Beside => "beside it",
+        };
+        let _ = writeln!(
+            text,
+            "| `{filesystem}` | {place} | {} | {} | {:.2} | {:.2} – {:.2} |",
+            rate(unwatched.median),
+            rate(watched.median),
+            ratio.median,
+            ratio.min,
+            ratio.max
+        );
+    }
+    text
+}
+
 /// The promises, what was skipped, and where it all ran.
 pub(crate) fn ending(results: &Results) -> String {
     let mut text = String::new();
@@ -186,6 +220,10 @@ pub(crate) fn save(results: &Results, directory: &Path) -> Result<()> {
     markdown.extend(results.round_trip.as_ref().map(round_trip));
     if !results.idle.is_empty() {
         markdown.push_str(&idle(&results.idle));
+    }
+    markdown.extend(results.fairness.as_ref().map(fairness));
+    if !results.writes.is_empty() {
+        markdown.push_str(&writes(&results.writes));
     }
     let mut files = vec![("results.json", serde_json::to_string_pretty(results)? + "\n"), ("results.md", markdown)];
     files.extend(plot::streams(results).map(|svg| ("stream.svg", svg)));

@@ -2,7 +2,9 @@
 
 use serde::Serialize;
 
-use crate::{conduct::Sample, idle, machine::Machine, musts::Must, round_trip, runtime::Flavour, stats::Spread};
+use crate::{
+    conduct::Sample, fairness, idle, machine::Machine, musts::Must, round_trip, runtime::Flavour, stats::Spread, writes,
+};
 
 #[derive(Debug, Serialize)]
 pub(crate) struct Results {
@@ -16,6 +18,8 @@ pub(crate) struct Results {
     pub(crate) tables: Vec<Table>,
     pub(crate) round_trip: Option<round_trip::Findings>,
     pub(crate) idle: Vec<idle::Finding>,
+    pub(crate) fairness: Option<fairness::Findings>,
+    pub(crate) writes: Vec<writes::Finding>,
     pub(crate) musts: Vec<Must>,
     pub(crate) skipped: Vec<Skipped>,
     /// What was tried and went wrong: a hang, a lost or changed message.

@@ -221,6 +221,25 @@ impl Receiver {
         }
         delivered
     }
+
+    /// The same of a receiver that ended in order, after its producers: it has delivered all that each had written.
+    fn check_all(&self, choice: &Choice, written: &BTreeMap<String, u64>) {
+        let delivered = self.check(choice);
+        for (sender, written) in written {
+            let delivered = delivered.get(sender).copied().unwrap_or(0);
+            assert!(delivered >= *written, "{}: of {written} that {sender} wrote, {delivered}", choice.name);
+        }
+        assert!(written.values().sum::<u64>() > 0, "{}: a producer has written", choice.name);
+    }
+
+    /// Kills it, once it has written out so much, and checks what it has written out.
+    fn kill(mut self, choice: &Choice, has_enough: impl Fn(&Self) -> bool) -> BTreeMap<String, u64> {
+        self.read_until(&has_enough);
+        assert!(has_enough(&self), "{}: it ended by itself", choice.name);
+        self.role.0.kill().unwrap();
+        self.read_to_the_end();
+        self.check(choice)
+    }
 }
 
 /// Whether what one write had as many messages arrives in other pieces, or in one.
@@ -289,12 +308,7 @@ fn producers_are_killed(source: Source, choices: &[Choice]) {
             written.insert(number.to_string(), producer.kill());
         }
         receiver.stop();
-        let delivered = receiver.check(choice);
-        for (sender, written) in &written {
-            let delivered = delivered.get(sender).copied().unwrap_or(0);
-            assert!(delivered >= *written, "{framing}, {source:?}: of {written} that {sender} wrote, {delivered}");
-        }
-        assert!(written.values().sum::<u64>() > 0, "{framing}, {source:?}: a producer has written");
+        receiver.check_all(choice, &written);
         assert!(receiver.left.len() <= 3 && receiver.left.keys().all(|id| *id <= 3), "{:?}", receiver.left);
         for (producer, left) in &receiver.left {
             let delivered = receiver.messages.get(producer).map_or(0, Vec::len);
@@ -316,23 +330,34 @@ fn producers_that_are_killed_in_a_directory_lose_nothing_that_they_had_written_w
     producers_are_killed(Source::Directory, &framings::all());
 }
 
+/// Kills the producers while the receiver may still have much to read. How much each had written, at the least.
+fn kill_all(producers: Vec<Producer>) -> BTreeMap<String, u64> {
+    producers.into_iter().enumerate().map(|(number, producer)| (number.to_string(), producer.kill())).collect()
+}
+
 #[test]
 fn a_receiver_that_is_killed_has_written_out_the_beginning_and_the_next_takes_its_place() {
     let mut dice = Dice::new();
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("in.sock");
     for choice in framings::all().iter().filter(|choice| !choice.is_one_message()) {
-        // The stale socket of the one before is in the way.
-        let mut receiver = Receiver::at(Source::Path, &path, choice.name);
-        let producers: Vec<_> =
-            (0..3).map(|number| Producer::start(Source::Path, &path, choice.name, number)).collect();
-        let messages = 1 + dice.roll(if is_divided_anew(choice) { 5 } else { 5000 }) as usize;
-        receiver.read_until(|receiver| receiver.count() >= messages);
-        receiver.role.0.kill().unwrap();
-        receiver.read_to_the_end();
-        receiver.check(choice);
+        let mut start = || {
+            let receiver = Receiver::at(Source::Path, &path, choice.name);
+            let producers: Vec<_> =
+                (0..3).map(|number| Producer::start(Source::Path, &path, choice.name, number)).collect();
+            (receiver, producers, 1 + dice.roll(if is_divided_anew(choice) { 5 } else { 5000 }) as usize)
+        };
+        let (receiver, producers, messages) = start();
+        receiver.kill(choice, |receiver| receiver.count() >= messages);
         drop(producers);
         assert!(path.exists(), "a killed process leaves its name behind");
+        // The stale socket is in the way of the next one, which ends in order and so delivers everything.
+        let (mut receiver, producers, messages) = start();
+        receiver.read_until(|receiver| receiver.count() >= messages);
+        let written = kill_all(producers);
+        receiver.stop();
+        receiver.check_all(choice, &written);
+        assert!(!path.exists(), "the name is withdrawn");
     }
 }
 
@@ -343,17 +368,24 @@ fn a_receiver_of_a_directory_that_is_killed_has_written_out_the_beginning_and_th
     for name in ["lines", "u32be", "raw"] {
         let dir = tempfile::tempdir().unwrap();
         let choice = named(name);
-        let _producers: Vec<_> =
+        let producers: Vec<_> =
             (0..3).map(|number| Producer::start(Source::Directory, dir.path(), name, number)).collect();
-        for _ in 0..3 {
-            let mut receiver = Receiver::at(Source::Directory, dir.path(), name);
+        let mut start = || {
             let messages = 1 + dice.roll(if is_divided_anew(&choice) { 5 } else { 2000 }) as usize;
-            receiver.read_until(|receiver| receiver.messages.len() == 3 && receiver.count() >= messages);
-            receiver.role.0.kill().unwrap();
-            receiver.read_to_the_end();
-            let delivered = receiver.check(&choice);
+            let receiver = Receiver::at(Source::Directory, dir.path(), name);
+            (receiver, move |receiver: &Receiver| receiver.messages.len() == 3 && receiver.count() >= messages)
+        };
+        for _ in 0..3 {
+            let (receiver, has_enough) = start();
+            let delivered = receiver.kill(&choice, has_enough);
             assert_eq!(delivered.keys().collect::<Vec<_>>(), ["0", "1", "2"], "{name}: each receiver has all of them");
         }
+        // The last one ends in order, and so delivers everything that was written since it came.
+        let (mut receiver, has_enough) = start();
+        receiver.read_until(has_enough);
+        let written = kill_all(producers);
+        receiver.stop();
+        receiver.check_all(&choice, &written);
     }
 }
 
@@ -403,6 +435,8 @@ fn play_a_producer() {
 /// Writes messages until the receiver is gone, and says after each block how many there are.
 fn write_numbered(mut stream: UnixStream, choice: &Choice, sender: &str) {
     let mut out = std::io::stdout().lock();
+    // It begins again with each receiver.
+    out.write_all(b"written 0\n").unwrap();
     let mut bytes = 0;
     for block in 0.. {
         let payloads = (block * 50..(block + 1) * 50).map(|number| message(choice, sender, number).into_bytes());

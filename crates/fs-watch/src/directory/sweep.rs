@@ -50,7 +50,7 @@ const READINGS: usize = 3;
 ///
 /// A sweep removes exactly the file that it examined, never another file that has its name by then. It also removes
 /// lock files beside sockets that no process holds, and files that a crash of a sweep or of a starting server has left
-/// under a temporary name (`.fs-watch.swept-…`, `.NAME.old`), by the same proof. It leaves other dot-files alone.
+/// under a temporary name (`.fs-watch.swept-…`, `.NAME.old`, `.NAME.older`), by the same proof. It leaves other dot-files alone.
 ///
 /// The *backing side* of such a filesystem, the directory that a mount elsewhere shows, is recognised only if the mount
 /// is in a mount table that this process may read. In particular, mounts of a virtual machine or another machine cannot
@@ -302,7 +302,7 @@ fn guards(handle: &Handle, name: &OsStr) -> Result<Vec<Lock>, Kept> {
     } else if names::is_aside_name(name) {
         // For a long name, which the temporary name does not contain.
         let all = locks::names(handle).map_err(|_| Kept::Unproven(Doubt::Lock))?;
-        let is_its = |lock: &OsString| names::locked_name(lock).is_some_and(|of| names::aside_name(of) == name);
+        let is_its = |lock: &OsString| names::locked_name(lock).is_some_and(|of| names::is_aside_of(name, of));
         locks.extend(all.into_iter().filter(is_its));
     }
     let guards = locks.into_iter().filter_map(|lock| Lock::examine(handle, &lock).transpose());

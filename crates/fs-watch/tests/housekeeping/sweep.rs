@@ -1,6 +1,6 @@
 //! Only what is proven stale goes.
 
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
@@ -14,6 +14,7 @@ use fs_watch::directory::{Fate, Kept, LockFate, Sweep, Swept};
 use fs_watch::{Owner, Verdict};
 use rustix::fs::{FlockOperation, flock};
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, bind, listen, socket_with};
+use socket_file::names;
 
 use crate::Scene;
 use crate::other::Other;
@@ -246,29 +247,32 @@ fn what_a_killed_starter_left_goes_by_the_same_proof_as_others() {
     let scene = Scene::new();
     let directory = fs::File::open(scene.dir()).unwrap();
     for name in ["x.sock".to_owned(), "n".repeat(40), "n".repeat(41), "n".repeat(200)] {
-        let [aside, lock] =
-            [socket_file::names::aside_name as fn(&OsStr) -> _, socket_file::names::lock_name].map(|name_of| {
-                String::from_utf8(std::os::unix::ffi::OsStringExt::into_vec(name_of(OsStr::new(&name)))).unwrap()
-            });
-        scene.leave(&aside);
-        let swept = Sweep::default().run(scene.dir()).unwrap();
-        assert!(matches!(fate(&swept, &aside), Fate::Kept(Kept::Young(_))), "{swept:?}");
-        // The next starter may be at work.
-        let held = lock_file::Lock::take(&directory, &lock).unwrap();
-        let swept = sweep().run(scene.dir()).unwrap();
-        let pid = std::process::id();
-        assert!(matches!(fate(&swept, &aside), Fate::Kept(Kept::Locked(Some(holder))) if *holder == pid), "{swept:?}");
-        held.remove(&directory, &lock).unwrap();
-        let swept = sweep().dry_run(true).run(scene.dir()).unwrap();
-        assert!(matches!(fate(&swept, &aside), Fate::WouldBeRemoved), "{swept:?}");
-        let swept = sweep().run(scene.dir()).unwrap();
-        assert!(matches!(fate(&swept, &aside), Fate::Removed), "{swept:?}");
-        assert_eq!(scene.names(), [""; 0]);
+        let name_of = |of: fn(&OsStr) -> OsString| of(OsStr::new(&name)).into_string().unwrap();
+        let lock = name_of(names::lock_name);
+        for aside in [names::aside_name as fn(&OsStr) -> OsString, names::second_aside_name].map(name_of) {
+            scene.leave(&aside);
+            let swept = Sweep::default().run(scene.dir()).unwrap();
+            assert!(matches!(fate(&swept, &aside), Fate::Kept(Kept::Young(_))), "{swept:?}");
+            // The next starter may be at work.
+            let held = lock_file::Lock::take(&directory, &lock).unwrap();
+            let swept = sweep().run(scene.dir()).unwrap();
+            let pid = std::process::id();
+            assert!(
+                matches!(fate(&swept, &aside), Fate::Kept(Kept::Locked(Some(holder))) if *holder == pid),
+                "{swept:?}"
+            );
+            held.remove(&directory, &lock).unwrap();
+            let swept = sweep().dry_run(true).run(scene.dir()).unwrap();
+            assert!(matches!(fate(&swept, &aside), Fate::WouldBeRemoved), "{swept:?}");
+            let swept = sweep().run(scene.dir()).unwrap();
+            assert!(matches!(fate(&swept, &aside), Fate::Removed), "{swept:?}");
+            assert_eq!(scene.names(), [""; 0]);
 
-        let _live = scene.listen(&aside);
-        let swept = sweep().run(scene.dir()).unwrap();
-        assert!(matches!(fate(&swept, &aside), Fate::Kept(Kept::InUse)), "{swept:?}");
-        fs::remove_file(scene.path(&aside)).unwrap();
+            let _live = scene.listen(&aside);
+            let swept = sweep().run(scene.dir()).unwrap();
+            assert!(matches!(fate(&swept, &aside), Fate::Kept(Kept::InUse)), "{swept:?}");
+            fs::remove_file(scene.path(&aside)).unwrap();
+        }
     }
     // Other dot-files are none of its business.
     for other in [".x.sock", ".x.sock.new", ".old", &format!(".{}.old", "n".repeat(41))] {

@@ -9,7 +9,7 @@ use super::values::place;
 #[derive(Debug, ClapArgs)]
 pub(crate) struct Ls {
     /// Directories of sockets, and sockets; "dir:" or "unix:" in front is fine.
-    #[arg(value_name = "PATH", default_value = ".", value_parser = place)]
+    #[arg(value_name = "PATH", default_value = ".", value_parser = place())]
     pub(crate) paths: Vec<PathBuf>,
     /// Show names that begin with a dot, and symbolic links to sockets, too.
     #[arg(long, short = 'a')]

@@ -27,7 +27,8 @@ pub(crate) struct Send {
     /// hangs up before anything was sent is ignored.
     #[arg(long)]
     pub(crate) bind: bool,
-    /// How long to wait for a receiver: 10s, 500ms, 2m. Without it: not at all; with --bind or --reconnect without limit.
+    /// How long to wait for a receiver: 10s, 500ms, 2m. Without it: 0.2s if it has just made its socket and does not
+    /// listen yet, otherwise not at all; with --bind or --reconnect without limit.
     #[arg(long, value_name = "TIME", value_parser = seconds)]
     pub(crate) wait: Option<Duration>,
     /// When the connection ends before the input does, connect again and go on. What was handed over is never sent

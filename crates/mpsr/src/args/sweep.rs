@@ -9,7 +9,7 @@ use super::values::{directory, seconds};
 #[derive(Debug, ClapArgs)]
 pub(crate) struct Sweep {
     /// The directory, with or without "dir:" in front.
-    #[arg(value_name = "DIR", value_parser = directory)]
+    #[arg(value_name = "DIR", value_parser = directory())]
     pub(crate) directory: PathBuf,
     /// Only say what would be removed.
     #[arg(long, short = 'n')]

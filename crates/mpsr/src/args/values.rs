@@ -1,7 +1,13 @@
 //! Values of options: how text on the command line becomes a mode, a size, a time or a directory.
 
-use std::{path::PathBuf, time::Duration};
+use std::{
+    ffi::{OsStr, OsString},
+    os::unix::ffi::OsStrExt as _,
+    path::PathBuf,
+    time::Duration,
+};
 
+use clap::builder::{OsStringValueParser, TypedValueParser as _, ValueParser};
 use uds_actor::Mode;
 
 pub(super) fn mode(text: &str) -> Result<Mode, String> {
@@ -49,19 +55,28 @@ pub(super) fn count(text: &str) -> Result<u64, String> {
     }
 }
 
-pub(super) fn directory(text: &str) -> Result<PathBuf, String> {
-    match text.strip_prefix("dir:").unwrap_or(text) {
-        "" => Err("an empty path".to_owned()),
-        path => Ok(path.into()),
-    }
+/// A directory, with or without its kind in front. A path may be any bytes.
+pub(super) fn directory() -> ValueParser {
+    OsStringValueParser::new().try_map(|text: OsString| parse_directory(text.as_bytes())).into()
 }
 
 /// A directory or a socket, with or without its kind in front.
-pub(super) fn place(text: &str) -> Result<PathBuf, String> {
-    if text.starts_with("unix:@") {
+pub(super) fn place() -> ValueParser {
+    OsStringValueParser::new().try_map(|text: OsString| parse_place(text.as_bytes())).into()
+}
+
+fn parse_directory(text: &[u8]) -> Result<PathBuf, String> {
+    match text.strip_prefix(b"dir:").unwrap_or(text) {
+        b"" => Err("an empty path".to_owned()),
+        path => Ok(OsStr::from_bytes(path).into()),
+    }
+}
+
+fn parse_place(text: &[u8]) -> Result<PathBuf, String> {
+    if text.starts_with(b"unix:@") {
         return Err("an abstract name has no file to look at; `ss -xl` lists them".to_owned());
     }
-    directory(text.strip_prefix("unix:").unwrap_or(text))
+    parse_directory(text.strip_prefix(b"unix:").unwrap_or(text))
 }
 
 /// The number and the unit behind it.

@@ -9,7 +9,7 @@ use super::values::directory;
 #[derive(Debug, ClapArgs)]
 pub(crate) struct Watch {
     /// The directory, with or without "dir:" in front.
-    #[arg(value_name = "DIR", value_parser = directory)]
+    #[arg(value_name = "DIR", value_parser = directory())]
     pub(crate) directory: PathBuf,
     /// Show names that begin with a dot, too.
     #[arg(long, short = 'a')]

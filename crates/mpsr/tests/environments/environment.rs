@@ -29,6 +29,8 @@ pub(crate) struct Play {
     pub(crate) me: PathBuf,
     /// Where sockets go. Each play has a directory of its own in it.
     pub(crate) directory: PathBuf,
+    /// Where the peers find that directory, if it is somewhere else.
+    pub(crate) peer_directory: Option<PathBuf>,
     /// Mode of that directory.
     pub(crate) mode: u32,
     /// What stands before the tool's command line, and before its peers'.
@@ -81,6 +83,7 @@ impl Environment {
             mpsr,
             me,
             directory,
+            peer_directory: None,
             mode: 0o755,
             tool: Vec::new(),
             peer: Vec::new(),
@@ -148,9 +151,13 @@ impl Environment {
             }
             "a directory of mode 0777 (`emptyDir`)" => self.play.mode = 0o777,
             "a setgid directory of mode 2775" => self.play.mode = 0o2775,
-            "a clock that was set back an hour" => {
-                let shim = self.clock_shim()?;
-                self.play.tool = vec!["env".to_owned(), format!("LD_PRELOAD={shim}")];
+            "a clock that was set back an hour" => self.set_clock(-3600)?,
+            "a clock that was set forward an hour" => self.set_clock(3600)?,
+            "a directory that is bind-mounted elsewhere" => {
+                let elsewhere = format!("{directory}.elsewhere");
+                fs::create_dir(&elsewhere).unwrap();
+                self.wrap = in_mounts(&format!("mount --bind {directory} {elsewhere}"))?;
+                self.play.peer_directory = Some(elsewhere.into());
             }
             "no inotify instance left" => {
                 self.wrap = shell("unshare -U -r", "echo 0 > /proc/sys/user/max_inotify_instances");
@@ -229,17 +236,22 @@ impl Environment {
         ))
     }
 
-    /// `LD_PRELOAD` that sets a process's wall clock back by an hour and leaves its other clocks.
-    fn clock_shim(&self) -> Result<String, String> {
+    /// Moves the tool's wall clock by these seconds with `LD_PRELOAD`. Its other clocks stay as they are.
+    fn set_clock(&mut self, seconds: i32) -> Result<(), String> {
         present("cc")?;
         let scratch = self.play.directory.parent().unwrap();
         let [source, shim] = ["clock.c", "clock.so"].map(|name| scratch.join(name));
         fs::write(&source, CLOCK).unwrap();
-        let built = Command::new("cc").args(["-shared", "-fPIC", "-O1", "-o"]).args([&shim, &source]).output().unwrap();
+        let built = Command::new("cc")
+            .args(["-shared", "-fPIC", "-O1", &format!("-DOFFSET=({seconds})"), "-o"])
+            .args([&shim, &source])
+            .output()
+            .unwrap();
         if !built.status.success() {
             return Err(format!("cc: {}", String::from_utf8_lossy(&built.stderr)));
         }
-        Ok(shim.display().to_string())
+        self.play.tool = vec!["env".to_owned(), format!("LD_PRELOAD={}", shim.display())];
+        Ok(())
     }
 }
 
@@ -250,7 +262,7 @@ const CLOCK: &str = r"
 #include <unistd.h>
 int clock_gettime(clockid_t id, struct timespec *ts) {
     long r = syscall(SYS_clock_gettime, id, ts);
-    if (r == 0 && (id == CLOCK_REALTIME || id == CLOCK_REALTIME_COARSE)) ts->tv_sec -= 3600;
+    if (r == 0 && (id == CLOCK_REALTIME || id == CLOCK_REALTIME_COARSE)) ts->tv_sec += OFFSET;
     return (int)r;
 }
 ";

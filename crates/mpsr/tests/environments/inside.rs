@@ -123,9 +123,12 @@ fn bind(address: &str) -> UnixListener {
     listener
 }
 
-/// The same file by a path that fits an address: from inside its directory.
+/// The same file by a path that fits an address: from inside its directory if its own path does not.
 fn short(address: &str) -> PathBuf {
     let path = Path::new(address);
+    if address.len() <= 107 {
+        return path.into();
+    }
     std::env::set_current_dir(path.parent().unwrap()).unwrap();
     path.file_name().unwrap().into()
 }
@@ -340,6 +343,10 @@ impl Stage {
     }
 
     fn peer(&self, order: &str) -> Child {
+        let order = match &self.play.peer_directory {
+            None => order.to_owned(),
+            Some(there) => order.replace(&self.play.directory.display().to_string(), &there.display().to_string()),
+        };
         let mut line = self.play.peer.clone();
         let me = self.me("inside::a_peer");
         line.push(me.get_program().to_string_lossy().into_owned());

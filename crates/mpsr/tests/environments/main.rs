@@ -48,6 +48,8 @@ environments! {
     a_directory_of_mode_777 = "a directory of mode 0777 (`emptyDir`)",
     a_directory_of_mode_2775 = "a setgid directory of mode 2775",
     a_clock_that_was_set_back = "a clock that was set back an hour",
+    a_clock_that_was_set_forward = "a clock that was set forward an hour",
+    a_bind_mounted_directory = "a directory that is bind-mounted elsewhere",
     no_inotify = "no inotify instance left",
     a_path_over_107_bytes = "a path longer than 107 bytes",
     non_blocking_output = "non-blocking standard output",

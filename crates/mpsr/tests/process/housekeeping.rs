@@ -1,10 +1,10 @@
 //! `mpsr ls` and `mpsr sweep`: list the sockets of a directory, and remove those that have no server.
 
 use std::{
-    ffi::OsStr,
+    ffi::{OsStr, OsString},
     fs,
     os::unix::{
-        ffi::OsStrExt as _,
+        ffi::{OsStrExt as _, OsStringExt as _},
         fs::PermissionsExt as _,
         net::{UnixDatagram, UnixListener, UnixStream},
     },
@@ -13,6 +13,7 @@ use std::{
     time::{Duration, Instant, SystemTime},
 };
 
+use base64::{Engine as _, prelude::BASE64_STANDARD};
 use rustix::process::Signal;
 use serde_json::Value;
 
@@ -144,6 +145,30 @@ fn names_cannot_command_the_terminal_nor_break_the_table() {
     let listed = objects(&ran(&["ls", "--json"], directory.path()));
     assert_eq!(listed.iter().filter(|(_, object)| object["path_base64"].is_string()).count(), 1);
     assert!(listed.iter().any(|(name, _)| name == "a\nb"));
+}
+
+/// As for `listen` and `send`: a path may be any bytes.
+#[test]
+fn a_directory_may_have_any_name() {
+    let top = directory();
+    let named = top.path().join(OsStr::from_bytes(b"sockets \xff"));
+    fs::create_dir(&named).unwrap();
+    let _live = UnixListener::bind(named.join("live")).unwrap();
+    for prefix in [&b""[..], b"dir:"] {
+        let place = OsString::from_vec([prefix, named.as_os_str().as_bytes()].concat());
+        for command in ["ls", "sweep"] {
+            let ended = finish(mpsr([command, "--json"]).arg(&place), b"");
+            assert_eq!((ended.code, &ended.stderr[..]), (Some(0), ""), "{command} {place:?}");
+            let object: Value = serde_json::from_slice(&ended.stdout).unwrap();
+            let path = BASE64_STANDARD.decode(object["path_base64"].as_str().unwrap()).unwrap();
+            assert!(path.ends_with(b"sockets \xff/live"), "{command}: {object}");
+        }
+        let mut watch =
+            Running::start(mpsr(["watch", "--json"]).arg(&place).stdin(Stdio::null()).stdout(Stdio::piped()));
+        let events = watch.stdout();
+        let present = std::iter::from_fn(|| events.next()).find(|line| line.contains(r#""event":"present""#)).unwrap();
+        assert!(present.contains(r#""path_base64":""#), "watch {place:?}: {present}");
+    }
 }
 
 #[test]

@@ -7,6 +7,7 @@
 #![expect(clippy::unwrap_used, reason = "a test may")]
 
 mod admission;
+mod cells;
 mod clients;
 mod ending;
 mod ends;

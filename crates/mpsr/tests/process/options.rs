@@ -1,38 +1,13 @@
 //! Every option of `listen` with every kind of address: each works, or is rejected at the start with an explanation.
 
-use std::{
-    collections::BTreeSet,
-    io::Write as _,
-    os::{
-        fd::OwnedFd,
-        linux::net::SocketAddrExt as _,
-        unix::net::{SocketAddr, UnixListener, UnixStream},
-    },
-    path::PathBuf,
-    process::{Command, Stdio},
-};
+use std::{collections::BTreeSet, io::Write as _};
 
 use rustix::process::Signal;
-use tempfile::TempDir;
 
 use crate::{
-    listen::directory,
+    cells::{Cell, Kind},
     running::{Running, finish, mpsr},
 };
-
-/// The kinds of addresses in the README's table, and plain paths.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Kind {
-    Path,
-    PlainPath,
-    Abstract,
-    Systemd,
-    Directory,
-    PlainDirectory,
-}
-
-const KINDS: [Kind; 6] =
-    [Kind::Path, Kind::PlainPath, Kind::Abstract, Kind::Systemd, Kind::Directory, Kind::PlainDirectory];
 
 /// What must become of an option with a kind of address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -84,70 +59,7 @@ const OPTIONS: &[Row] = &[
     (&["--reconnect"], [FOLDER, FOLDER, Works]),
 ];
 
-/// Tells one test's abstract names from another's.
-fn unique(directory: &TempDir) -> String {
-    format!("mpsr-{}", directory.path().file_name().unwrap().to_string_lossy())
-}
-
-/// A receiver, and what a producer has to do to reach it.
-struct Cell {
-    /// Holds the files.
-    directory: TempDir,
-    command: Command,
-    producer: Producer,
-}
-
-enum Producer {
-    Connects(SocketAddr),
-    Listens(UnixListener),
-}
-
 impl Cell {
-    fn new(kind: Kind, options: &[&str]) -> Self {
-        let directory = directory();
-        let path = directory.path().join("in.sock");
-        let text = |path: &PathBuf| path.to_str().unwrap().to_owned();
-        let folder = directory.path().join("sockets");
-        let connects = || Producer::Connects(SocketAddr::from_pathname(&path).unwrap());
-        let listens = || {
-            std::fs::create_dir(&folder).unwrap();
-            Producer::Listens(UnixListener::bind(folder.join("p.sock")).unwrap())
-        };
-        let mut passed = None;
-        let (address, producer) = match kind {
-            Kind::Path => (format!("unix:{}", text(&path)), connects()),
-            Kind::PlainPath => (text(&path), connects()),
-            Kind::Abstract => {
-                let name = unique(&directory);
-                (format!("unix:@{name}"), Producer::Connects(SocketAddr::from_abstract_name(&name).unwrap()))
-            }
-            Kind::Systemd => {
-                passed = Some(UnixListener::bind(&path).unwrap());
-                ("systemd:in".to_owned(), connects())
-            }
-            Kind::Directory => (format!("dir:{}", text(&folder)), listens()),
-            Kind::PlainDirectory => (text(&folder), listens()),
-        };
-        let user = rustix::process::getuid().as_raw().to_string();
-        let group = rustix::process::getgid().as_raw().to_string();
-        let options = options.iter().map(|option| match *option {
-            "USER" => user.clone(),
-            "GROUP" => group.clone(),
-            option => option.to_owned(),
-        });
-        let arguments: Vec<String> = ["listen".to_owned(), address].into_iter().chain(options).collect();
-        let mut command = mpsr(&arguments);
-        command.stdin(Stdio::null());
-        if let Some(listener) = passed {
-            // As a service manager does: the socket is descriptor 3, and the environment names it.
-            command = Command::new("sh");
-            let script = r#"exec 3<&0 </dev/null; LISTEN_PID=$$ LISTEN_FDS=1 LISTEN_FDNAMES=in exec "$0" "$@""#;
-            command.args(["-c", script, env!("CARGO_BIN_EXE_mpsr")]).args(&arguments).stdin(OwnedFd::from(listener));
-        }
-        command.stdout(Stdio::piped()).stderr(Stdio::piped());
-        Self { directory, command, producer }
-    }
-
     fn run(mut self, expected: Expected) -> Result<(), String> {
         if let Rejected(words) = expected {
             // Standard input is set already where it matters.
@@ -157,11 +69,7 @@ impl Cell {
         }
         let mut listen = Running::start(&mut self.command);
         let (stdout, stderr) = (listen.stdout(), listen.stderr());
-        let stream = match self.producer {
-            Producer::Listens(listener) => listener.accept().map(|(stream, _)| stream),
-            Producer::Connects(address) => connect(&address, &mut listen),
-        };
-        let sent = stream.and_then(|mut stream| stream.write_all(b"hello\n"));
+        let sent = self.producer.connect(&mut listen).and_then(|mut stream| stream.write_all(b"hello\n"));
         let mut heard = Vec::new();
         while !heard.last().is_some_and(|line: &String| line.contains("hello")) {
             let Some(line) = stdout.next() else { break };
@@ -179,15 +87,9 @@ impl Cell {
     }
 }
 
-/// Connects as soon as there is someone, unless the receiver has ended.
-fn connect(address: &SocketAddr, listen: &mut Running) -> std::io::Result<UnixStream> {
-    loop {
-        match UnixStream::connect_addr(address) {
-            Err(_) if !listen.has_ended() => std::thread::yield_now(),
-            connected => return connected,
-        }
-    }
-}
+/// The kinds with a test below.
+const TESTED: [Kind; 6] =
+    [Kind::PlainPath, Kind::Path, Kind::Abstract, Kind::Systemd, Kind::Directory, Kind::PlainDirectory];
 
 /// Each option with this kind of address.
 fn check(kind: Kind) {
@@ -253,5 +155,10 @@ fn no_option_is_missing_here() {
         .map(|o| (*o).to_owned())
         .collect();
     assert_eq!(documented.difference(&tested).collect::<Vec<_>>(), [""; 0], "options without a row");
-    assert!(KINDS.len() == 6 && documented.len() > 10, "{documented:?}");
+    assert!(documented.len() > 10, "{documented:?}");
+}
+
+#[test]
+fn no_kind_of_address_is_missing_here() {
+    assert_eq!(Kind::documented(), TESTED);
 }

@@ -14,7 +14,10 @@ use base64::{Engine as _, prelude::BASE64_STANDARD};
 
 use serde_json::{Value, json};
 
-use crate::listen::{Listen, bound, directory, of_kind, unix};
+use crate::{
+    listen::{Listen, bound, directory, of_kind, unix},
+    running::{finish, mpsr},
+};
 
 /// The names of its fields, in alphabetical order.
 fn fields(object: &Value) -> Vec<&str> {
@@ -97,6 +100,15 @@ fn addresses_are_exact_whatever_bytes_they_have() {
     assert_eq!(told("watching"), places[2..]);
     let offered = address("unix:", &sockets.join("\x07.sock"));
     assert_eq!(told("joined"), sorted([&places[..2], &[offered]].concat()));
+    // The same bytes are arguments of the process that listens.
+    let listed = finish(mpsr(["ls", "--json"]).arg(&binary), b"");
+    let socket: Value = serde_json::from_slice(&listed.stdout).unwrap();
+    assert_eq!(BASE64_STANDARD.decode(socket["path_base64"].as_str().unwrap()).unwrap(), binary.as_os_str().as_bytes());
+    let process = &socket["processes"][0];
+    assert_eq!((&process["pid"], &process["name"]), (&listen.running.pid().into(), &"mpsr".into()));
+    let arguments = process["command_base64"].as_array().unwrap().iter();
+    let arguments: Vec<_> = arguments.map(|text| BASE64_STANDARD.decode(text.as_str().unwrap()).unwrap()).collect();
+    assert_eq!(arguments[3..], places, "{process}");
     assert_eq!(listen.stop().code, Some(0));
 }
 

@@ -10,7 +10,7 @@ use std::{
 use rustix::process::Signal;
 
 use crate::{
-    listen::{Listen, directory, of_kind, texts, unix},
+    listen::{Listen, bound, directory, of_kind, texts, unix},
     running::{Running, all, finish, listened_on, mpsr},
 };
 
@@ -35,6 +35,23 @@ fn arguments_and_lines_become_messages() {
     let sent = finish(&mut mpsr(["send", "--verbose", &unix(&path), "one", "three"]), b"");
     assert_eq!(sent.stderr, format!("sent 2 messages, 10 bytes with framing, to {}\n", unix(&path)));
     assert_eq!(listen.stop().code, Some(0));
+}
+
+/// A server needs a moment between `bind` and `listen`, and its name is there by then.
+#[test]
+fn a_receiver_that_has_just_made_its_name_is_sent_to() {
+    for slow in [0, 5, 50] {
+        let directory = directory();
+        let path = directory.path().join("in.sock");
+        let server = bound(&path);
+        let mut sender = Running::start(mpsr(["send", &unix(&path), "one"]).stdin(Stdio::null()));
+        // What a server may take that is preempted there.
+        thread::sleep(std::time::Duration::from_millis(slow));
+        rustix::net::listen(&server, 8).unwrap();
+        let mut got = String::new();
+        UnixListener::from(server).accept().unwrap().0.read_to_string(&mut got).unwrap();
+        assert_eq!((got.as_str(), sender.wait()), ("one\n", Some(0)), "{slow} ms");
+    }
 }
 
 #[test]

@@ -1,4 +1,5 @@
-//! A terminal that is not read, as when its window hangs or the session was stopped: it stalls no report.
+//! Standard output that is not read, a pipe or a terminal, as when a window hangs or the session was stopped: it stalls no
+//! report.
 
 use std::{
     fs::{self, File, Permissions},
@@ -14,7 +15,7 @@ use std::{
 };
 
 use rustix::{
-    fs::{Mode, OFlags, chown, fcntl_getfl, open},
+    fs::{Mode, OFlags, chown, fcntl_getfl, fcntl_setfl, open},
     io::ioctl_fionread,
     process::{Signal, Uid},
     pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt},
@@ -22,6 +23,7 @@ use rustix::{
 
 use crate::{
     admission::public_directory,
+    cells::{Cell, Kind},
     clients::skip_forbidden,
     listen::{directory, unix},
     running::{Running, eventually, listened_on, mpsr},
@@ -108,5 +110,49 @@ fn a_terminal_that_belongs_to_another_user_holds_up_no_report() {
         command.args(["listen", &unix(&path), "--drain", "500ms", "--allow-any", "--mode", "666"]);
         command.uid(OTHER).gid(OTHER);
         assert_reports(command, &path);
+    }
+}
+
+#[test]
+fn one_signal_ends_it_with_its_report_although_no_process_reads_its_pipe_whatever_the_address() {
+    const DRAIN: Duration = Duration::from_millis(300);
+    for kind in Kind::documented() {
+        for is_non_blocking in [false, true] {
+            let what = format!("{kind:?}, non-blocking: {is_non_blocking}");
+            let Cell { directory: _directory, mut command, producer } = Cell::new(kind, &["--drain", "300ms"]);
+            let (mut reader, writer) = std::io::pipe().unwrap();
+            if is_non_blocking {
+                fcntl_setfl(&writer, fcntl_getfl(&writer).unwrap() | OFlags::NONBLOCK).unwrap();
+            }
+            let mut listen = Running::start(command.stdout(writer.try_clone().unwrap()));
+            drop(command);
+            let stderr = listen.stderr();
+            let mut flood = producer.connect(&mut listen).unwrap();
+            let flooding = thread::spawn(move || while flood.write_all(&b"more and more\n".repeat(100)).is_ok() {});
+            let mut before = None;
+            eventually("the pipe is full", || {
+                thread::sleep(Duration::from_millis(20));
+                let now = ioctl_fionread(&reader).unwrap();
+                now > 0 && before.replace(now) == Some(now)
+            });
+            let asked = Instant::now();
+            listen.signal(Signal::TERM);
+            assert_eq!(listen.wait(), Some(1), "{what}");
+            let took = asked.elapsed();
+            assert!(took <= DRAIN + Duration::from_secs(1), "{what}: {took:?}");
+            flooding.join().unwrap();
+            let flags = fcntl_getfl(&writer).unwrap();
+            assert_eq!(flags.contains(OFlags::NONBLOCK), is_non_blocking, "{what}: the flag that others share");
+            drop(writer);
+            let mut printed = String::new();
+            reader.read_to_string(&mut printed).unwrap();
+            let whole = printed.matches("more and more\n").count();
+            let said = stderr.rest();
+            let report = said.iter().find(|line| line.starts_with("received "));
+            let report = report.unwrap_or_else(|| panic!("{what}: no report: {said:?}"));
+            assert!(report.contains(&format!(", delivered {whole}, ")), "{what}: {whole} printed, {report}");
+            assert!(whole > 0 && !report.contains("lost 0"), "{what}: {report}");
+            assert_eq!(said.last().map(String::as_str), Some("mpsr: standard output was not read"), "{what}");
+        }
     }
 }

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use lock_file::FileKind;
 use rustix::fs::{AtFlags, CWD, Mode, OFlags, Stat, chmodat, fstat, open, statat, unlinkat};
 use rustix::io::Errno;
-use socket_file::{Filesystem, Found, GRACE, Identity, Liveness, Removal, SocketFile, Verdict, is_backing_side, names};
+use socket_file::{Filesystem, Found, GRACE, Identity, Liveness, Removal, SocketFile, Verdict, is_backing_side};
 
 use crate::address::Address;
 use crate::denied::denied;
@@ -90,40 +90,48 @@ impl Directory {
         }
     }
 
-    /// Removes a stale socket that has the name, and one that a crash has left aside. What is alive or no socket stays.
+    /// Removes a stale socket that has the name, and those that a crash has left aside. A live socket and any other file
+    /// stay.
     pub(crate) fn clear(&self) -> Result<()> {
+        let asides = [self.path.aside_name(), self.path.second_aside_name()];
         for _ in 0..ATTEMPTS {
-            let is_aside_free = self.give_back()?;
-            match self.examine()? {
-                None if is_aside_free => return Ok(()),
-                None => {}
-                Some(stale) if is_aside_free => self.remove_stale(&stale, &self.path.aside_name())?,
-                // What is aside may be alive: the name is made free for it, by another way.
-                Some(stale) => self.remove_stale(&stale, &names::spare_name())?,
+            let are_free = [self.vacate(&asides[0])?, self.vacate(&asides[1])?];
+            let free = asides.iter().zip(are_free).find_map(|(aside, is_free)| is_free.then_some(aside));
+            match (self.examine()?, free) {
+                (None, _) if are_free == [true; 2] => return Ok(()),
+                // What is aside may be alive. It gets the name next, now that the name is free.
+                (None, _) => {}
+                (Some(stale), Some(aside)) => self.remove_stale(&stale, aside)?,
+                (Some(_), None) => break,
             }
         }
         Err(self.contended(ATTEMPTS))
     }
 
     /// A crash between moving a socket aside and removing it leaves it there. It gets its name back, under which it is
-    /// examined like any other: it may turn out to be alive, or must not be removed here. False if another has the name.
-    fn give_back(&self) -> Result<bool> {
-        let aside = self.path.aside_name();
-        let Some(left) = self.find(&aside)? else { return Ok(true) };
-        match self.inner.rename_if_free(&aside, self.path.name()) {
-            Ok(()) => Ok(true),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(true),
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-                // Where giving back takes two steps, a crash may have come between them.
-                let is_same = self.identity_of(self.path.name()) == Ok(Some(left.identity()));
-                if is_same {
-                    let removed = unlinkat(self, &aside, AtFlags::empty());
-                    removed.map_err(|errno| self.failed("remove the second name of", errno))?;
-                }
-                Ok(is_same)
-            }
-            Err(error) => Err(self.failed("give back", error)),
+    /// examined like any other: it may turn out to be alive, or must not be removed here. If another socket has the name, it
+    /// is removed where it is, if it is stale. False if it stays.
+    fn vacate(&self, aside: &OsStr) -> Result<bool> {
+        let Some(left) = self.find(aside)? else { return Ok(true) };
+        match self.inner.rename_if_free(aside, self.path.name()) {
+            Ok(()) => return Ok(true),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(true),
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+            Err(error) => return Err(self.failed("give back", error)),
         }
+        // Where giving back takes two steps, a crash may have come between them.
+        let is_second_name = self.identity_of(self.path.name()) == Ok(Some(left.identity()));
+        if !is_second_name {
+            match self.expect_stale(&left, &self.path.directory().join(aside)) {
+                Ok(()) => {}
+                Err(Error::InUse { .. } | Error::ForeignFilesystem { .. }) => return Ok(false),
+                Err(error) => return Err(error),
+            }
+        }
+        // Only the holder of the lock gives out this name, so it still is the file that was examined.
+        unlinkat(self, aside, AtFlags::empty())
+            .map_err(|errno| self.failed("remove what a crash has left of", errno))?;
+        Ok(true)
     }
 
     /// Moves a stale socket aside, where only the holder of the lock works, examines it again, and removes it; or puts it
@@ -155,7 +163,13 @@ impl Directory {
     /// The stale socket that has the name, kept from being freed; `None` where there is nothing.
     fn examine(&self) -> Result<Option<SocketFile>> {
         let Some(found) = self.find(self.path.name())? else { return Ok(None) };
-        let path = self.path.as_path().to_owned();
+        self.expect_stale(&found, self.path.as_path())?;
+        Ok(Some(found))
+    }
+
+    /// That no server has this socket, as far as this kernel and the filesystem can tell.
+    fn expect_stale(&self, found: &SocketFile, path: &Path) -> Result<()> {
+        let path = path.to_owned();
         let liveness = found.probe(&path).map_err(|error| self.failed("find out who serves", error))?;
         if !liveness.is_unbound() {
             return Err(Error::InUse { path, liveness });
@@ -170,7 +184,7 @@ impl Directory {
         if !self.exceptions.any_filesystem && is_backing_side(self.path.directory()) {
             return Err(Error::ForeignFilesystem { path, filesystem: BACKING_SIDE });
         }
-        Ok(Some(found))
+        Ok(())
     }
 
     /// The name of the filesystem, if it may hide a server from this kernel.

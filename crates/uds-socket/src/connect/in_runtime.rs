@@ -29,7 +29,7 @@ impl Connect {
     /// that very poll.
     ///
     /// # Panics
-    /// In a tokio runtime that was built without I/O, or without time if there is a deadline.
+    /// In a tokio runtime that was built without I/O, or without time if there is a deadline or a server is just starting.
     pub async fn connect(&self) -> Result<UnixStream> {
         UnixStream::from_std(StdStream::from(self.reached(SocketKind::Stream).await?))
             .map_err(|source| self.failed(source))
@@ -70,7 +70,7 @@ impl Connect {
         loop {
             match self.attempt(kind) {
                 Ok(socket) => return Ok(socket),
-                Err(error) => tokio::time::sleep(attempts.pause_after(error)?).await,
+                Err(error) => tokio::time::sleep(attempts.pause_after(error, &self.address)?).await,
             }
         }
     }

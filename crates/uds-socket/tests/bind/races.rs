@@ -86,8 +86,7 @@ fn a_killed_owner_does_not_block_the_next() {
 #[test]
 fn what_a_crash_leaves_at_any_point_is_cleared_away() {
     let place = Place::new();
-    let aside = place.beside(".x.sock.old");
-    let lock = place.beside(".x.sock.lock");
+    let [aside, second, lock] = [".x.sock.old", ".x.sock.older", ".x.sock.lock"].map(|name| place.beside(name));
     for (point, leave) in [
         ("locked", Box::new(|| fs::write(&lock, "4711\n").unwrap()) as Box<dyn Fn()>),
         ("the stale one moved aside", Box::new(|| leave_stale(&aside))),
@@ -106,6 +105,20 @@ fn what_a_crash_leaves_at_any_point_is_cleared_away() {
                 fs::hard_link(&aside, place.path()).unwrap();
             }),
         ),
+        ("a second one moved aside", Box::new(|| [&aside, &second].into_iter().for_each(|path| leave_stale(path)))),
+        ("only the second one is left", Box::new(|| leave_stale(&second))),
+        (
+            "two aside and another bound",
+            Box::new(|| [&aside, &second, &place.path()].into_iter().for_each(|path| leave_stale(path))),
+        ),
+        (
+            "the second one given back by a link",
+            Box::new(|| {
+                leave_stale(&aside);
+                leave_stale(&second);
+                fs::hard_link(&second, place.path()).unwrap();
+            }),
+        ),
     ] {
         leave();
         let listener = place.listen(Bind::path(place.path())).unwrap_or_else(|error| panic!("{point}: {error}"));
@@ -114,6 +127,37 @@ fn what_a_crash_leaves_at_any_point_is_cleared_away() {
         drop(listener);
         assert_eq!(place.names(), [""; 0], "{point}");
     }
+}
+
+/// A live server aside, where a starter has moved it that was killed before it gave it back: it gets its name, whatever else
+/// is there, and at no point of doing so is a file left under another name.
+#[test]
+fn a_live_server_that_a_crash_has_left_aside_gets_its_name_from_whatever_state() {
+    let live = [".x.sock.old", ".x.sock.older"];
+    for alive in live {
+        for stale in [&[][..], &["x.sock"], &[".x.sock.old"], &[".x.sock.older"], &["x.sock", ".x.sock.old"]] {
+            if stale.contains(&alive) {
+                continue;
+            }
+            let place = Place::new();
+            let server = StdListener::bind(place.beside(alive)).unwrap();
+            stale.iter().for_each(|name| leave_stale(&place.beside(name)));
+            let error = place.listen(Bind::path(place.path())).expect_err("it is alive");
+            assert!(
+                matches!(&error, Error::InUse { path, .. } if *path == place.path()),
+                "{alive}, {stale:?}: {error}"
+            );
+            assert_eq!(served_by(&place.path()), Some(std::process::id()), "{alive}, {stale:?}");
+            assert_eq!(place.names(), ["x.sock"], "{alive}, {stale:?}");
+            drop(server);
+        }
+    }
+    // Two of them, and one name: both stay, and the one with the name keeps it.
+    let place = Place::new();
+    let _servers = ["x.sock", ".x.sock.old"].map(|name| StdListener::bind(place.beside(name)).unwrap());
+    let error = place.listen(Bind::path(place.path())).expect_err("it is alive");
+    assert!(matches!(&error, Error::InUse { path, .. } if *path == place.path()), "{error}");
+    assert_eq!(place.names(), [".x.sock.old", "x.sock"]);
 }
 
 /// A socket that was bound and never listened.
@@ -134,6 +178,12 @@ fn a_starter_killed_at_any_moment_blocks_nobody() {
     for round in 0..60_u64 {
         if round % 2 == 0 && !path.exists() {
             leave_stale(&path);
+        }
+        // As after earlier crashes, so that there is something to do at each moment of a start.
+        for (of, name) in [(3, ".x.sock.old"), (5, ".x.sock.older")] {
+            if round % of == 0 {
+                leave_stale(&place.beside(name));
+            }
         }
         let mut starter = Actor::start("child::child_that_listens");
         assert_eq!(starter.ask("umask 022"), "done");

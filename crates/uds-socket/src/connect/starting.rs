@@ -1,0 +1,28 @@
+//! A server between `bind(2)` and `listen(2)`: its name can be seen, and a connection is refused.
+//!
+//! No server can make the two one step, and the time between them is some ten microseconds, or a time slice of the scheduler
+//! on a busy machine. The kernel tells this state from a dead server: a lookup finds the socket that is bound.
+
+use std::time::Duration;
+
+use socket_file::{Answer, Found, GRACE, Question};
+
+use crate::address::Address;
+
+/// How long such a server is waited for, without a deadline.
+pub(super) const START: Duration = Duration::from_millis(200);
+
+/// Whether a socket is bound to the address that may not listen yet. A file that is older is one of a server that does not
+/// listen for another reason.
+pub(super) fn is_starting(address: &Address) -> bool {
+    match address {
+        Address::Path(path) => {
+            // A connection follows a link, so the file behind it is the one to examine.
+            let Ok(path) = path.canonicalize() else { return false };
+            let Ok(Found::Socket(socket)) = Found::open(&path) else { return false };
+            socket.facts().age() < GRACE && socket.ask(&path, Question::Lookup).0 == Answer::Bound
+        }
+        // The kernel looks up an abstract name together with the type, so nothing tells such a socket from none.
+        Address::Abstract(_) | Address::Systemd(_) => false,
+    }
+}
