@@ -291,6 +291,27 @@ mod tests {
     }
 
     #[test]
+    fn batches_joined_into_one_add_up_what_was_left_out_and_shortened() {
+        let batch = |text: &'static str| Batch::single(Bytes::from_static(text.as_bytes()));
+        let skipped_alone = Batch::default().behind(2);
+        let counts = |batch: &Batch| (batch.len(), batch.skipped(), batch.shortened());
+        let with_one = Batch::concat([skipped_alone.clone(), batch("a").marked_shortened()]);
+        assert_eq!(counts(&with_one), (1, 2, 1));
+        let with_two = Batch::concat([skipped_alone.clone(), batch("a").behind(1), batch("b").marked_shortened()]);
+        assert_eq!((counts(&with_two), counts(&with_two.detach())), ((2, 3, 1), (2, 3, 1)));
+        assert_eq!(counts(&Batch::concat([skipped_alone])), (0, 2, 0));
+    }
+
+    #[test]
+    fn the_offset_of_a_frame_says_where_its_payload_begins() {
+        let mut index = Index::expecting(2);
+        index.push(1, 3);
+        index.push(5, 5);
+        let batch = Batch::of(index, Bytes::from_static(b".ab......"));
+        assert_eq!([0, 1, 2].map(|position| batch.offset(position)), [Some(1), Some(5), None]);
+    }
+
+    #[test]
     fn a_detached_batch_keeps_nothing_of_its_block_alive() {
         let permit = Arc::new(());
         let watch = Arc::downgrade(&permit);

@@ -8,7 +8,7 @@ use crate::FileKind;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// Somebody has it.
+    /// Another process holds it.
     #[error("it is held by {}", pid.map_or_else(|| "another process".to_owned(), |pid| format!("process {pid}")))]
     Held {
         /// Who, in its own pid namespace; not known if it has only just begun. Nothing should be decided by it.
@@ -23,7 +23,7 @@ pub enum Error {
         /// What is wrong with it.
         fault: Fault,
     },
-    /// It was replaced each time between opening and locking it, so somebody has one.
+    /// It was replaced each time between opening and locking it, so another process holds one.
     #[error("it was replaced {attempts} times while it was being locked")]
     Contended {
         /// How often it was tried.
@@ -64,9 +64,9 @@ impl From<Error> for io::Error {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Fault {
-    /// It belongs to somebody else, who could keep us from locking it for ever.
+    /// It belongs to another user, who could keep it locked and lock us out for good.
     Owner(u32),
-    /// It has other names, so that somebody may hold it under one of them.
+    /// It has other names, so that another process may hold it under one of them.
     Links,
     /// It is not a regular file.
     Kind(FileKind),

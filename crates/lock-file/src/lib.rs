@@ -1,4 +1,4 @@
-//! A file whose lock says which process manages something: a directory, the name of a socket, a device.
+//! A lock on a file says which process manages something: a directory, the name of a socket, a device.
 //!
 //! ```
 //! use std::fs::File;

@@ -72,7 +72,7 @@ impl Lock {
     ///
     /// Several processes may examine a lock at a time. One that wants to take it meanwhile is told [`Error::Examined`].
     ///
-    /// Nothing is made, written or changed, and it does not matter whose file it is, if it can be read.
+    /// Nothing is made, written or changed, and the file may belong to any user, if it can be read.
     ///
     /// # Errors
     ///

@@ -32,7 +32,7 @@ type Result<T = ()> = std::result::Result<T, Box<dyn std::error::Error + Send + 
 
 const PRODUCERS: u64 = 4;
 const LINES: u64 = 1000;
-/// How long a connection whose socket is gone may be drained.
+/// How long the connection to a socket that is gone may be drained.
 const GOODBYE: Duration = Duration::from_secs(2);
 
 #[tokio::main]

@@ -53,7 +53,7 @@ pub(crate) struct Counts {
     pub(crate) over_limit: u64,
     /// Closed with nothing read from it.
     pub(crate) unread: u64,
-    /// Sources that ended by themselves, or whose queue could not be emptied.
+    /// Sources that ended by themselves, or left a queue that could not be emptied.
     pub(crate) failed_sources: u64,
 }
 

@@ -86,7 +86,8 @@ impl<F: Framing + Clone + Send + Sync + 'static> Builder<F> {
         self
     }
 
-    /// Whose sockets are connected to, in directories and among members; [`Admit::own`] unless set.
+    /// The users that sockets may belong to, in directories and among members, if they are to be connected to;
+    /// [`Admit::own`] unless set.
     pub fn admit(mut self, admit: Admit) -> Self {
         self.policy.admit = admit;
         self

@@ -97,7 +97,7 @@ impl Connections {
         self.members.get_mut(&producer).map(|member| &mut member.connection)
     }
 
-    /// The next event of the producer whose turn it is; `None` if there are no connections.
+    /// The next event of the next producer in the schedule; `None` if there are no connections.
     pub(crate) fn poll_next(&mut self, cx: &Context<'_>) -> Poll<Option<Event>> {
         self.woken.task.register(cx.waker());
         self.note_woken();

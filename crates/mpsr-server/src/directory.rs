@@ -35,7 +35,7 @@ impl Member for Listed {
         let address = &self.endpoint.address;
         let by_name = || Connect::to(address.clone());
         let Some(socket) = &self.socket else { return by_name().connect().await };
-        // Whose file it is does not matter: it is asked who listens.
+        // The owner of the file does not matter: the server is asked for its user.
         match connect_at_owned_by(socket, Owner::Anybody) {
             Ok(stream) => {
                 let stream = UnixStream::from_std(stream);

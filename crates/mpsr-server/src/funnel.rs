@@ -48,7 +48,7 @@ pub struct Funnel {
 }
 
 impl Funnel {
-    /// Waits for the next messages, from the producer whose turn it is; `None` after a [shutdown](Handle::shutdown), when
+    /// Waits for the next messages, from the next producer in the schedule; `None` after a [shutdown](Handle::shutdown), when
     /// everything has been delivered. Without a shutdown it returns `None` when every source has ended: the application's
     /// streams of members, listeners that broke, or all of them once the funnel had as many producers as
     /// [`Limits::admissions`](crate::Limits::admissions) allows.

@@ -29,7 +29,7 @@ const PATIENCE: Duration = Duration::from_secs(1);
 const FIRST_PAUSE: Duration = Duration::from_millis(5);
 const LAST_PAUSE: Duration = Duration::from_secs(1);
 
-/// How long a connection whose socket has vanished may take to deliver what has arrived.
+/// After a socket has vanished, how long its connection may take to deliver what has arrived.
 const DRAIN: Duration = Duration::from_secs(5);
 
 /// A socket that is announced, and how to connect to it.
@@ -175,7 +175,7 @@ async fn attend<F: Framing + Clone + Send + 'static>(
     }
 }
 
-/// Ends a connection whose socket has vanished. Its peer may still be writing to it, and has the grace to stop.
+/// Ends the connection to a socket that has vanished. Its peer may still be writing to it, and has the grace to stop.
 async fn release<F>(drain: &DrainHandle, site: &Site<F>) {
     tokio::select! {
         () = drain.ended() => {}

@@ -19,7 +19,7 @@ pub struct ProducerReport {
     pub delivered: Count,
     /// Messages received and not delivered: where the funnel was ended before it was empty, or the application marked them.
     pub lost: Count,
-    /// Bytes of a message whose rest never came; 0 if the stream ended between messages.
+    /// Bytes of a message that never became complete; 0 if the stream ended between messages.
     pub truncated_bytes: usize,
     /// Whether its last message was ended by the end of the connection, or by a shutdown, instead of its terminator. It may
     /// be the beginning of a longer one: a producer that is killed leaves its last line like that.
@@ -148,9 +148,9 @@ pub struct Report {
     pub delivered: Count,
     /// Messages received and not delivered.
     pub lost: Count,
-    /// Messages whose rest never came.
+    /// Messages that never became complete.
     pub truncated: u64,
-    /// Producers whose last message is [unterminated](ProducerReport::unterminated).
+    /// Producers with an [unterminated] last message(ProducerReport::unterminated).
     pub unterminated: u64,
     /// Messages over the limit that were left out.
     pub skipped: u64,

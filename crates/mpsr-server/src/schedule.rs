@@ -1,4 +1,4 @@
-//! Whose turn it is: deficit round robin over producers, in bytes.
+//! Which producer is next: deficit round robin over producers, in bytes.
 //!
 //! Pure: which producers have something queued, and what a batch costs, are arguments.
 //!
@@ -57,7 +57,7 @@ impl Schedule {
         }
     }
 
-    /// The producer whose turn it is: the same until its quantum is used or it is [idle](Self::idle).
+    /// The producer that is next: the same until its quantum is used or it is [idle](Self::idle).
     pub(crate) fn next(&mut self) -> Option<ProducerId> {
         while self.ready > 0 {
             let producer = *self.rotation.front()?;
@@ -141,7 +141,7 @@ mod tests {
             self.schedule.ready(id(producer));
         }
 
-        /// The next batch: whose, and how large.
+        /// The next batch: its producer and its size.
         fn take(&mut self) -> Option<(usize, usize)> {
             loop {
                 let producer = self.schedule.next()?.0 as usize;

@@ -77,7 +77,7 @@ fn connect(path: &Path, text: &str) -> StdStream {
     stream
 }
 
-/// How a connection ends whose data was not read: a reset, not an end that looks orderly.
+/// How a connection ends if its data was not read: with a reset, not an end that looks orderly.
 fn assert_reset(mut stream: StdStream) {
     stream.set_read_timeout(Some(LONG)).unwrap();
     assert_eq!(stream.read(&mut [0]).unwrap_err().kind(), ErrorKind::ConnectionReset);
@@ -175,7 +175,7 @@ async fn whatever_was_sent_uses_the_admission_up() {
     }
 }
 
-/// A server that sends one line to whoever connects would waste it on a connection that is not read.
+/// A server that sends one line to each client would waste it on a connection that is not read.
 #[tokio::test]
 async fn a_full_funnel_connects_to_no_further_member() {
     let dir = tempfile::tempdir().unwrap();

@@ -1,4 +1,4 @@
-//! A funnel at its limits and at its end: nobody takes another's place, and no state keeps it from ending.
+//! A funnel at its limits and at its end: no producer takes another's place, and no state keeps it from ending.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 #[path = "support/soon.rs"]
@@ -33,13 +33,13 @@ fn member(path: &Path) -> Endpoint {
     Endpoint { address: Address::Path(path.to_owned()), generation: 1 }
 }
 
-/// Members as they are told; whoever drops the sender ends the stream.
+/// Members as they are told; dropping the sender ends the stream.
 fn members() -> (mpsc::UnboundedSender<Membership<Endpoint>>, impl stream::Stream<Item = Membership<Endpoint>> + Send) {
     let (tell, told) = mpsc::unbounded_channel();
     (tell, stream::unfold(told, |mut told| async move { told.recv().await.map(|change| (change, told)) }))
 }
 
-/// A socket that is bound, and nobody listens on it.
+/// A socket that is bound and does not listen.
 fn deaf(path: &Path) -> OwnedFd {
     use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, bind, socket_with};
     let socket = socket_with(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None).unwrap();
@@ -185,7 +185,7 @@ async fn whoever_was_read_from_is_in_the_report_of_a_funnel_that_nobody_polled()
         })
         .collect();
     for _ in 0..1000 {
-        tokio::task::yield_now().await; // more turns than it takes until nobody is let in any more
+        tokio::task::yield_now().await; // more turns than it takes until no producer is admitted any more
     }
     let report = soon("the report", funnel.finished()).await;
     assert!(!path.exists());

@@ -169,7 +169,7 @@ async fn ending_a_funnel_before_it_is_empty_counts_what_is_lost() {
     let mut client = UnixStream::connect(&path).await.unwrap();
     client.write_all(b"taken\n").await.unwrap();
     soon("the first line", funnel.recv()).await.unwrap();
-    // More than the kernel holds: when it is written, some of it has been read into the process, where nobody takes it.
+    // More than the kernel holds: when it is written, some of it has been read into the process and waits there.
     let lines = [[b'x'; 999].as_slice(), b"\n"].concat().repeat(300);
     soon("room for the lines", client.write_all(&lines)).await.unwrap();
     let report = soon("the report", funnel.finished()).await;

@@ -32,7 +32,7 @@ fn number(text: &str, what: &str, database: &str) -> Result<u32, String> {
     }
 }
 
-/// The third field of the line whose first is this name (`passwd(5)`, `group(5)`).
+/// The third field of the line that begins with this name (`passwd(5)`, `group(5)`).
 fn find(table: &str, name: &str) -> Option<u32> {
     let mut lines = table.lines().map(|line| line.split(':'));
     lines.find_map(|mut fields| if fields.next() == Some(name) { fields.nth(1)?.parse().ok() } else { None })

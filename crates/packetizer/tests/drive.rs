@@ -221,6 +221,25 @@ async fn a_request_that_is_half_way_out_was_never_sent() {
 }
 
 #[tokio::test]
+async fn only_the_requests_whose_last_byte_was_written_were_sent() {
+    // Written in several turns: 9 bytes, which are read, then 10 of 18.
+    let (driver, handle, mut there) = connect(10);
+    let first = handle.call(&Say(ORDERED, b"one"));
+    let running = run(driver);
+    assert_eq!(read_frame(&mut there).await, b"o\x01one");
+    let whole = handle.call(&Say(ORDERED, b"two"));
+    let torn = handle.call(&Say(ORDERED, b"six"));
+    for _ in 0..4 {
+        tokio::task::yield_now().await;
+    }
+    drop(there);
+    soon(running).await.unwrap();
+    assert!(matches!(soon(first).await, Err(Error::MaybeExecuted)));
+    assert!(matches!(soon(whole).await, Err(Error::MaybeExecuted)));
+    assert!(matches!(soon(torn).await, Err(Error::NeverSent)));
+}
+
+#[tokio::test]
 async fn a_peer_cut_off_at_any_byte_of_its_reply_fails_the_call_and_nothing_else() {
     let reply = b"\0\0\0\x07o\x01hello";
     for cut in 0..reply.len() {
@@ -418,6 +437,33 @@ async fn a_call_that_was_sent_expires_and_its_late_reply_disturbs_no_other() {
     write_frame(&mut there, b"o\x02patient").await;
     assert_eq!(soon(patient).await.unwrap(), "patient");
     assert_eq!(handle.report().late, 1);
+    running.abort();
+}
+
+#[tokio::test(start_paused = true)]
+async fn each_call_expires_at_its_own_deadline_in_whatever_order_they_were_made() {
+    let (driver, handle, _there) = connect(1024);
+    let running = run(driver);
+    let start = tokio::time::Instant::now();
+    let expired = async |seconds| {
+        let deadline = start + Duration::from_secs(seconds);
+        let call = handle.call_with(&Say(ORDERED, b"?"), Options::new().with_deadline(deadline.into_std()));
+        assert!(matches!(call.await, Err(Error::TimedOut { maybe_executed: true })));
+        start.elapsed().as_secs()
+    };
+    // The driver waits for the third second, then there is something to do earlier, and in the end something later.
+    let (third, first, ninth) = tokio::join!(
+        expired(3),
+        async {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+            expired(1).await
+        },
+        async {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+            expired(9).await
+        },
+    );
+    assert_eq!((first, third, ninth), (1, 3, 9));
     running.abort();
 }
 

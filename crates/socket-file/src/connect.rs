@@ -1,7 +1,7 @@
 //! Connects to exactly the socket that was found before, even if another file has its name by now.
 //!
 //! ```text
-//!   open the name O_PATH|O_NOFOLLOW ──► the file: is it the one? whose? ──► connect to /proc/self/fd/N
+//!   open the name O_PATH|O_NOFOLLOW ──► the file: is it the one? its owner? ──► connect to /proc/self/fd/N
 //! ```
 //!
 //! From the first step on everything concerns the file and not its name. Swapping the name in between has no effect,
@@ -59,7 +59,7 @@ pub enum ConnectError {
         /// The socket's path.
         path: PathBuf,
     },
-    /// The socket's file belongs to a user whose files are not acceptable here.
+    /// The socket's file belongs to a user who is not accepted here.
     #[error("{path:?} belongs to user {uid}: nothing was connected to")]
     WrongOwner {
         /// The socket's path.

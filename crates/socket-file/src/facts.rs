@@ -1,4 +1,4 @@
-//! What a socket file is: which inode, whose, what kind of socket.
+//! What a socket file is: which inode, its owner, what kind of socket.
 
 use std::fmt;
 use std::fs::Metadata;
@@ -18,7 +18,7 @@ pub enum Kind {
     Datagram,
     /// `SOCK_SEQPACKET`.
     SeqPacket,
-    /// Nobody who could tell has been asked yet, or it is another.
+    /// No source that knows has been asked yet, or it is another kind.
     #[default]
     Unknown,
 }

@@ -14,7 +14,7 @@ use crate::knock::{ask_file, question_file};
 use crate::liveness::{Liveness, Verdict};
 use crate::question::{Answer, Question};
 
-/// One reading of the table may lack a socket whose neighbours close meanwhile.
+/// One reading of the table may lack a socket if its neighbours close meanwhile.
 const READINGS: usize = 2;
 
 /// A socket's file, held open with the right to nothing but to be asked about: as long as it is, its number means this file
@@ -71,7 +71,7 @@ impl SocketFile {
     ///
     /// # Errors
     ///
-    /// What the operating system says, if nobody can tell; above all a shortage of descriptors.
+    /// What the operating system says, if there is no answer; above all a shortage of descriptors.
     pub fn probe(&self, path: &Path) -> io::Result<Liveness> {
         let question = |question| question_file(self.as_fd(), path, question).map(|(answer, _)| answer);
         let looked_up = question(Question::Lookup);

@@ -16,7 +16,7 @@ use unix_diag::{Backlog, Entry};
 
 use crate::question::Answer;
 
-/// What is known of whoever is behind a socket, and from whom.
+/// What is known about the server of a socket, and the source of that knowledge.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Liveness {
     /// What follows from the evidence.
@@ -28,11 +28,11 @@ pub struct Liveness {
 /// What the evidence allows us to conclude. `Unknown` does not imply `Stale`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Verdict {
-    /// Somebody listens; or it is a datagram socket, which takes messages as soon as it is bound.
+    /// A process listens; or it is a datagram socket, which takes messages as soon as it is bound.
     Listening,
-    /// Somebody has bound it and does not listen, or not yet.
+    /// A process has bound it and does not listen, or not yet.
     Bound,
-    /// Nobody has it, and nobody will: a socket's file cannot be bound a second time.
+    /// No process has it, and none will: a socket's file cannot be bound a second time.
     Stale,
     /// It cannot be told, or not yet.
     Unknown,
@@ -42,11 +42,11 @@ pub enum Verdict {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Evidence {
-    /// Nobody has been asked.
+    /// No source has been asked.
     None,
     /// The kernel's table has the socket.
     Table {
-        /// The number of the kernel's socket: `/proc/PID/fd` of whoever holds it shows `socket:[number]`.
+        /// The number of the kernel's socket: `/proc/PID/fd` of the process that holds it shows `socket:[number]`.
         inode: u32,
         /// Of a listener: how many connections wait, of how many.
         backlog: Option<Backlog>,
@@ -65,7 +65,7 @@ pub enum Evidence {
 pub const GRACE: Duration = Duration::from_secs(2);
 
 impl Liveness {
-    /// Of a socket that nobody has been asked about.
+    /// Of a socket that has not been asked about.
     pub const UNASKED: Self = Self { verdict: Verdict::Unknown, evidence: Evidence::None };
 
     /// The kernel's table has it.

@@ -23,7 +23,7 @@ use crate::{
     rig::LONG,
 };
 
-/// The bytes after which a producer whose framing has one message pauses: the message must stay within the limit.
+/// The bytes after which a producer pauses if its framing has one message: the message must stay within the limit.
 const ONE_MESSAGE: usize = 200_000;
 
 /// Pseudo-random numbers (xorshift).

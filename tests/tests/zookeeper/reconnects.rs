@@ -78,7 +78,7 @@ async fn five_kinds_of_watch_survive_a_hundred_broken_connections() {
         }
         let busy = (round % 4 == 3).then(|| zk.set("/mine", "", Version::Any));
 
-        // Somebody else changes everything that is watched.
+        // Another client changes everything that is watched.
         soon(other.set("/d", "", Version::Any)).await.unwrap();
         let exists = round % 2 == 1;
         if exists {

@@ -88,7 +88,7 @@ pub(crate) struct Print {
 #[derive(Clone, Copy, Debug, ClapArgs)]
 #[command(next_help_heading = "Directories")]
 pub(crate) struct Directories {
-    /// Connect again to a socket in a directory whose connection has ended, as long as its server listens.
+    /// When the connection to a socket in a directory has ended, connect again, as long as its server listens.
     #[arg(long)]
     pub(crate) reconnect: bool,
 }

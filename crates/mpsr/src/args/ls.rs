@@ -11,7 +11,7 @@ pub(crate) struct Ls {
     /// Directories of sockets, and sockets; "dir:" or "unix:" in front is fine.
     #[arg(value_name = "PATH", default_value = ".", value_parser = place())]
     pub(crate) paths: Vec<PathBuf>,
-    /// Show sockets whose names begin with a dot, and symbolic links to sockets, too.
+    /// Show names that begin with a dot, and symbolic links to sockets, too.
     #[arg(long, short = 'a')]
     pub(crate) all: bool,
     /// Show the sockets of the directories below, too.

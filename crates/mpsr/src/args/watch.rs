@@ -11,7 +11,7 @@ pub(crate) struct Watch {
     /// The directory, with or without "dir:" in front.
     #[arg(value_name = "DIR", value_parser = directory())]
     pub(crate) directory: PathBuf,
-    /// Show sockets whose names begin with a dot, too.
+    /// Show names that begin with a dot, too.
     #[arg(long, short = 'a')]
     pub(crate) all: bool,
     /// Show the sockets of the directories below, too, of 256 at most.

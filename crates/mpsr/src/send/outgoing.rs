@@ -1,4 +1,4 @@
-//! The framing of a connection whose answers are discarded.
+//! The framing of a connection on which answers are discarded.
 
 use frame_codec::{Envelope, Error, Framing, Raw, Scan};
 

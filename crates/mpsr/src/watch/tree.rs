@@ -45,7 +45,7 @@ struct Failed {
 /// The watchers, and the directories that they watch.
 pub(super) struct Tree {
     root: PathBuf,
-    /// Whether directories whose names begin with a dot count.
+    /// Whether directories count if their names begin with a dot.
     all: bool,
     build: Build,
     known: HashSet<PathBuf>,

@@ -1,4 +1,4 @@
-//! Programs that nobody here wrote, found when a test runs.
+//! Programs of other projects, found when a test runs.
 
 use std::{
     env,
@@ -22,7 +22,7 @@ fn skip(test: &str, reason: &str) {
 /// Says, where `cargo xtask ci` reads it, that this test could not do its work because it is not allowed to: a container's
 /// rules, or not being root, are no mistake of the builder's.
 pub(crate) fn skip_forbidden(test: &str, reason: &str) {
-    // Past the capture of the test harness. If even this cannot be written, nobody is looking.
+    // Past the capture of the test harness. If even this cannot be written, there is no reader.
     drop(writeln!(io::stderr(), "SKIPPED {test}: {reason}"));
 }
 

@@ -114,7 +114,7 @@ fn a_producer_that_never_stops_is_let_go_of_at_the_deadline() {
 fn a_second_signal_ends_it_with_1_although_nobody_reads_what_it_prints() {
     let directory = directory();
     let path = directory.path().join("in.sock");
-    // Standard error goes where nobody reads, too, as under `2>&1 | less`.
+    // Standard error is not read either, as under `2>&1 | less`.
     let (reader, writer) = std::io::pipe().unwrap();
     let mut command = mpsr(["listen", &unix(&path)]);
     command.stdin(Stdio::null()).stdout(writer.try_clone().unwrap()).stderr(writer.try_clone().unwrap());

@@ -206,7 +206,7 @@ fn a_stalled_standard_error_holds_up_no_sender() {
     drop(reader);
     let left = listen.until("left");
     assert_eq!(texts(&listen.events, &left["producer"]), ["m"]);
-    // And one that nobody has open.
+    // And one that no process has open.
     let script = format!("exec {} send -v {} n 2>&-", env!("CARGO_BIN_EXE_mpsr"), unix(&path));
     let mut sender =
         Running::start(Command::new("sh").args(["-c", &script]).stdin(Stdio::null()).stdout(Stdio::piped()));

@@ -1,4 +1,4 @@
-//! `mpsr ls` and `mpsr sweep`: who is in a directory, and away with what nobody needs.
+//! `mpsr ls` and `mpsr sweep`: list the sockets of a directory, and remove those that have no server.
 
 use std::{
     ffi::{OsStr, OsString},
@@ -23,7 +23,7 @@ use crate::{
     running::{Ended, Running, eventually, finish, mpsr},
 };
 
-/// A socket whose server is gone.
+/// A socket without its server.
 fn leave(path: &Path) {
     drop(UnixListener::bind(path).unwrap());
     // Another test of this process may be starting a child, which has everything open that we have, for a moment.
@@ -87,7 +87,7 @@ fn a_listener_is_listed_with_its_process_until_it_is_killed() {
         assert!(row.as_bytes()[at - 1] == b' ' && row.as_bytes()[at] != b' ', "aligned:\n{head}\n{row}");
     }
 
-    // Its socket and its lock stay, and nobody is behind them.
+    // Its socket and its lock file stay, without a process.
     listen.signal(Signal::KILL);
     listen.wait();
     wait_until_old(&path);
@@ -311,7 +311,7 @@ fn a_server_in_another_network_namespace_is_unknown_until_it_may_be_asked() {
     let swept = ran(&["sweep", "--min-age", "0"], directory.path());
     assert!(lines(&swept)[0].starts_with("kept"), "{swept:?}");
     assert!(!server.has_ended(), "it was disturbed");
-    // Whoever connects gets what there is.
+    // A client that connects gets what there is.
     let mut text = String::new();
     std::io::Read::read_to_string(&mut UnixStream::connect(&path).unwrap(), &mut text).unwrap();
     assert_eq!(text, "only once\n");

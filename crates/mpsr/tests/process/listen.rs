@@ -39,7 +39,7 @@ pub(crate) fn directory() -> TempDir {
     tempfile::tempdir().expect("a temporary directory")
 }
 
-/// A socket that refuses: it is bound, and nobody listens on it.
+/// A socket that refuses: it is bound and does not listen.
 pub(crate) fn bound(path: &Path) -> OwnedFd {
     let socket = socket_with(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None).expect("a socket");
     bind(&socket, &SocketAddrUnix::new(path).expect("a short path")).expect("the name is free");

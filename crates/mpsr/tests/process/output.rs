@@ -125,7 +125,7 @@ fn exact(event: &Value) -> Vec<u8> {
 fn a_socket_in_the_directory_that_refuses_is_warned_of_and_others_are_received_from() {
     let directory = directory();
     let dead = directory.path().join("dead.sock");
-    // Bound and not listening, for as long as we live: one that nobody had would be taken for stale, and not be tried.
+    // Bound and not listening, for as long as we live: one that no process has would be taken for stale, and not be tried.
     let _bound = bound(&dead);
     let live = UnixListener::bind(directory.path().join("live.sock")).unwrap();
     let mut listen = Listen::start([format!("dir:{}", directory.path().display())]);
@@ -181,7 +181,7 @@ fn a_name_that_is_lost_is_told_and_taken_again_if_that_was_asked_for() {
             if reason == "removed" {
                 std::fs::remove_file(&path).unwrap();
             } else {
-                // A socket that nobody has.
+                // A socket that no process has.
                 drop(UnixListener::bind(directory.path().join("other")).unwrap());
                 std::fs::rename(directory.path().join("other"), &path).unwrap();
             }

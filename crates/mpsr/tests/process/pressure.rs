@@ -1,4 +1,4 @@
-//! Too many, too slow, too much: bounded, and nobody pays for another.
+//! Too many, too slow, too much: memory is bounded, and no producer pays for another.
 
 use std::{
     fs,

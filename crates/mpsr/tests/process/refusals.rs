@@ -260,7 +260,7 @@ fn a_receiver_that_is_there_already_is_not_disturbed() {
         stream.read_to_string(&mut heard).unwrap();
         heard
     });
-    // Whoever looked whether it was alive said nothing.
+    // A connection that only asks whether it is alive sends nothing.
     assert_eq!(heard.filter(|heard| !heard.is_empty()).collect::<Vec<_>>(), ["still here"]);
 }
 

@@ -79,7 +79,7 @@ fn a_reset_half_way_through_a_frame_shows_the_complete_frames_and_reports_the_cu
 
 #[test]
 fn a_server_that_closes_without_accepting_resets() {
-    /// Closes its listener as soon as somebody waits to be accepted.
+    /// Closes its listener as soon as a client waits to be accepted.
     const NEVER_ACCEPTS: &str = "
 import select, socket, sys
 door = socket.socket(socket.AF_UNIX)

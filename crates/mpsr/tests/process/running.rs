@@ -177,7 +177,7 @@ pub(crate) fn is_listened_on(path: &Path) -> bool {
     sockets.any(|fields| fields.get(3) == Some(&"00010000") && fields.get(7) == Some(&path))
 }
 
-/// Waits for a state of the system that nobody announces.
+/// Waits for a state of the system that is not announced.
 pub(crate) fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
     let started = Instant::now();
     while !holds() {

@@ -180,7 +180,7 @@ fn the_crash_of_a_receiver_is_told_at_once_though_the_input_is_silent() {
         assert!(said.contains(words), "{said}");
         drop(stdin);
     }
-    // In the middle of a flood, too: it ends, and does not count what nobody read as success.
+    // In the middle of a flood, too: it ends, and does not call it success if something was not read.
     let directory = directory();
     let path = directory.path().join("in.sock");
     let mut listen = Running::start(

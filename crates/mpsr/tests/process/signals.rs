@@ -49,7 +49,7 @@ fn a_signal_that_comes_a_moment_later_belongs_to_the_same_request() {
         listened_on(&path);
         let mut flood = UnixStream::connect(&path).unwrap();
         let flooding = std::thread::spawn(move || while flood.write_all(&b"more and more\n".repeat(100)).is_ok() {});
-        // Nobody reads what it prints, so that it cannot end before the time of --drain is over.
+        // What it prints is not read, so that it cannot end before the time of --drain is over.
         let unread = listen.child().stdout.take().unwrap();
         eventually("the pipe is full", || ioctl_fionread(&unread).unwrap() >= 60 << 10);
         listen.signal(Signal::TERM);

@@ -39,7 +39,7 @@ fn terminal() -> (OwnedFd, OwnedFd) {
     (master, slave)
 }
 
-/// Floods a receiver whose terminal is not read, asks it once to end, and checks its report.
+/// Floods a receiver while its terminal is not read, asks it once to end, and checks its report.
 fn assert_reports(mut command: Command, path: &Path) {
     let (master, slave) = terminal();
     command.stdin(Stdio::null()).stdout(slave.try_clone().unwrap()).stderr(Stdio::piped());
@@ -92,7 +92,7 @@ fn one_signal_ends_it_with_its_report_although_nobody_reads_its_terminal() {
 #[test]
 fn a_terminal_that_belongs_to_another_user_holds_up_no_report() {
     const TEST: &str = "a_terminal_that_belongs_to_another_user_holds_up_no_report";
-    /// A user to whom the terminal does not belong.
+    /// A user who does not own the terminal.
     const OTHER: u32 = 54_322;
     if !rustix::process::geteuid().is_root() {
         return skip_forbidden(TEST, "only root can run a program as another user");

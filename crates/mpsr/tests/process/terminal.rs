@@ -65,7 +65,7 @@ impl Terminal {
         eventually("a row begins as it should", || shows(&self.written.lock().unwrap()));
     }
 
-    /// All that was written, once nobody has it open any more.
+    /// All that was written, once no process has it open any more.
     fn screen(self) -> String {
         drop(self.slave);
         self.reading.join().unwrap();
@@ -214,7 +214,7 @@ fn a_name_cannot_wrap_into_a_line_that_looks_like_one_of_ls_or_sweep() {
             let is_of_name =
                 row.starts_with("     | ") || row.starts_with('x') || row.starts_with(r"vital.sock \u{20}");
             let is_ours = ["NAME ", "kept          x", "kept          a: "].iter().any(|start| row.starts_with(start));
-            // The rest of a row whose name has its own line: its columns are those of the head.
+            // The rest of a row after a name on a line of its own: its columns are those of the head.
             let is_rest = row.starts_with("            ") && row.split_whitespace().nth(2) == Some(&pid);
             assert!(is_of_name || is_ours || is_rest, "{row:?} in {screen}");
         }
