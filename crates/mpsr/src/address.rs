@@ -2,7 +2,7 @@
 
 use std::{
     ffi::{OsStr, OsString},
-    os::unix::ffi::OsStrExt as _,
+    os::unix::{ffi::OsStrExt as _, fs::MetadataExt as _},
     path::{Path, PathBuf},
 };
 
@@ -55,6 +55,18 @@ impl Place {
         })
     }
 
+    /// Whether it is the same place, however it is written: by another path, or through a link.
+    pub(crate) fn is_same(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Directory(one), Self::Directory(other)) => one == other || is_same_directory(one, other),
+            (Self::Socket(Address::Path(one)), Self::Socket(Address::Path(other))) => {
+                one == other
+                    || one.file_name() == other.file_name() && is_same_directory(directory_of(one), directory_of(other))
+            }
+            _ => self == other,
+        }
+    }
+
     /// Whether it is a socket with a file, to which mode, group and the like apply.
     pub(crate) const fn has_file(&self) -> bool {
         matches!(self, Self::Socket(Address::Path(_)))
@@ -63,6 +75,17 @@ impl Place {
     pub(crate) const fn is_directory(&self) -> bool {
         matches!(self, Self::Directory(_))
     }
+}
+
+/// The directory that has the name at the end of this path.
+fn directory_of(path: &Path) -> &Path {
+    path.parent().filter(|parent| *parent != Path::new("")).unwrap_or(Path::new("."))
+}
+
+/// Whether both paths lead to one directory. One that is not there is none.
+fn is_same_directory(one: &Path, other: &Path) -> bool {
+    let identity = |path: &Path| path.metadata().map(|found| (found.dev(), found.ino())).ok();
+    identity(one).is_some_and(|one| identity(other) == Some(one))
 }
 
 /// What the text names.

@@ -48,9 +48,10 @@ const BACKLOG: u32 = 1024;
 /// absolute path. Of a path that is longer than 107 bytes, the kernel's name is one through a descriptor of the directory
 /// (`/proc/self/fd/N/x.sock`), or a shortened one if the file's own name does not fit. Such a path takes `/proc`.
 ///
-/// Between `bind(2)`, which makes the name, and `listen(2)`, the very next system call, lie 10 to 50 µs in which a client is
-/// refused (`ECONNREFUSED`), and no system call closes that gap. If a name has just appeared, a client should therefore try again
-/// for a moment after `ECONNREFUSED`; [`Connect`](crate::Connect) does. No client ever reaches a socket whose mode is wider than asked.
+/// `bind(2)` makes the name, and `listen(2)` is the very next system call. In the 10 to 50 µs between them a client is
+/// refused (`ECONNREFUSED`), and no system call closes that gap. If a name has just appeared, a client should therefore
+/// try again for a moment; [`Connect`](crate::Connect) does. No client ever reaches a socket whose mode is wider than
+/// asked.
 ///
 /// A socket is stale if the kernel finds nothing bound to its file, in any network namespace: asking is a lookup that no
 /// server notices. It is left alone where a server may be hidden from this kernel, as on FUSE, overlay and network

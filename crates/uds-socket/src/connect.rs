@@ -31,11 +31,13 @@ const LAST_PAUSE: Duration = Duration::from_millis(200);
 
 /// How to reach a server's socket.
 ///
-/// Without a deadline there is one attempt, and a clear error. One case is different: a server that has just bound its
-/// socket, and whose name you can therefore see, does not listen before its next system call. You cannot tell that moment from
-/// a failure, so a socket that is bound, does not listen, and whose file is younger than two seconds is tried again for up to
-/// 200 ms. (Not an abstract name, of which the kernel does not tell this.) With a deadline, what a restart looks like from outside — no
-/// file, nobody listening, a full accept queue — is waited out with growing, jittered pauses; all else still fails at once.
+/// Without a deadline there is one attempt, and a clear error, with one exception. The name of a socket exists after
+/// `bind`, and the server listens only with its next system call. If the socket's file is younger than two seconds, and
+/// the kernel says that it is bound and does not listen, `Connect` therefore tries again for up to 200 ms. (The kernel
+/// does not say this of abstract names, so there it fails at once.)
+///
+/// With a deadline, `Connect` waits out everything that a restart looks like from outside: no file, a socket that does
+/// not listen, a full accept queue. The pauses between attempts grow and are jittered. Other errors still fail at once.
 ///
 /// Each attempt is non-blocking: a server that is stuck with a full queue (on which a plain `connect` waits for ever)
 /// cannot hold it up. Whether the server *answers* is another matter, and for the protocol above to find out.

@@ -65,8 +65,8 @@ async fn without_a_deadline_a_failure_is_immediate_and_says_what_to_do() {
 }
 
 /// A socket that is bound and does not listen.
-fn bound(address: &SocketAddrUnix) -> std::os::fd::OwnedFd {
-    let socket = socket_with(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None).unwrap();
+fn bound(kind: SocketType, address: &SocketAddrUnix) -> std::os::fd::OwnedFd {
+    let socket = socket_with(AddressFamily::UNIX, kind, SocketFlags::CLOEXEC, None).unwrap();
     bind(&socket, address).unwrap();
     socket
 }
@@ -74,12 +74,12 @@ fn bound(address: &SocketAddrUnix) -> std::os::fd::OwnedFd {
 /// One of each: a path, a link to one, a path that is too long for an address.
 fn bound_everywhere(directory: &Path) -> Vec<(Connect, std::os::fd::OwnedFd)> {
     let at = |name: &str| directory.join(name);
-    let path = bound(&SocketAddrUnix::new(at("path")).unwrap());
+    let path = bound(SocketType::STREAM, &SocketAddrUnix::new(at("path")).unwrap());
     symlink(at("target"), at("link")).unwrap();
-    let target = bound(&SocketAddrUnix::new(at("target")).unwrap());
+    let target = bound(SocketType::STREAM, &SocketAddrUnix::new(at("target")).unwrap());
     let deep = at(&"d".repeat(120));
     fs::create_dir(&deep).unwrap();
-    let long = bound(&SocketAddrUnix::new(at("s")).unwrap());
+    let long = bound(SocketType::STREAM, &SocketAddrUnix::new(at("s")).unwrap());
     fs::rename(at("s"), deep.join("s")).unwrap();
     vec![(Connect::path(at("path")), path), (Connect::path(at("link")), target), (Connect::path(deep.join("s")), long)]
 }
@@ -103,6 +103,22 @@ async fn a_server_that_is_just_starting_is_waited_for_without_a_deadline() {
             drop(starting.join().unwrap());
         }
     }
+}
+
+#[tokio::test]
+async fn a_server_of_packets_that_is_just_starting_is_waited_for_too() {
+    let _watchdog = Watchdog::start();
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("x.sock");
+    let server = bound(SocketType::SEQPACKET, &SocketAddrUnix::new(&path).unwrap());
+    let connect = Connect::path(&path);
+    // The first attempt is refused: nothing else runs in this thread before the pause.
+    let (connected, server) = tokio::join!(connect.connect_seqpacket(), async {
+        listen(&server, 8).unwrap();
+        server
+    });
+    connected.unwrap();
+    drop(server);
 }
 
 #[tokio::test]

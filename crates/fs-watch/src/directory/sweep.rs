@@ -50,7 +50,8 @@ const READINGS: usize = 3;
 ///
 /// A sweep removes exactly the file that it examined, never another file that has its name by then. It also removes
 /// lock files beside sockets that no process holds, and files that a crash of a sweep or of a starting server has left
-/// under a temporary name (`.fs-watch.swept-…`, `.NAME.old`, `.NAME.older`), by the same proof. It leaves other dot-files alone.
+/// under a temporary name (`.fs-watch.swept-…`, `.NAME.old`, `.NAME.older`), by the same proof. It leaves other dot-files
+/// alone.
 ///
 /// The *backing side* of such a filesystem, the directory that a mount elsewhere shows, is recognised only if the mount
 /// is in a mount table that this process may read. In particular, mounts of a virtual machine or another machine cannot

@@ -146,7 +146,7 @@ impl Listen {
     /// What is wrong with these options together, if anything. An option that could have no effect is an error.
     pub(crate) fn conflict(&self) -> Option<String> {
         let mut places = self.places.iter().enumerate();
-        if places.any(|(number, place)| self.places.iter().take(number).any(|earlier| earlier == place)) {
+        if places.any(|(number, place)| self.places.iter().take(number).any(|earlier| earlier.is_same(place))) {
             return Some("the same ADDRESS is given twice".to_owned());
         }
         let has_file = self.places.iter().any(Place::has_file);

@@ -15,7 +15,7 @@ use rustix::process::Signal;
 
 use crate::{
     listen::{Listen, bound, directory, of_kind, texts, unix},
-    running::{Ended, Running, finish, mpsr},
+    running::{Ended, Running, finish, listened_on, mpsr},
 };
 
 /// Runs to the end, which must come by itself, with this code and a message on standard error alone that has these words.
@@ -63,6 +63,37 @@ fn wrong_usage_and_malformed_addresses_end_with_2() {
     ] {
         assert_refused(arguments, 2, &[word]);
     }
+}
+
+/// Each socket would be connected to twice, and a one-shot producer would serve the wrong connection.
+#[test]
+fn a_place_may_not_be_given_twice_however_it_is_written() {
+    let top = directory();
+    let at = |name: &str| text(&top.path().join(name)).to_owned();
+    fs::create_dir(at("sockets")).unwrap();
+    std::os::unix::fs::symlink("sockets", at("link")).unwrap();
+    for (one, other) in [
+        (at("sockets"), at("link")),
+        (format!("dir:{}", at("sockets")), at("sockets/")),
+        (at("sockets"), at("link/../sockets")),
+        (at("sockets/in.sock"), at("link/in.sock")),
+        (format!("unix:{}", at("in.sock")), at("sockets/../in.sock")),
+    ] {
+        assert_refused(&["listen", &one, &other], 2, &["given twice"]);
+    }
+    // Relative to the current directory, too.
+    let ended = finish(mpsr(["listen", "in.sock", "./in.sock"]).current_dir(top.path()), b"");
+    assert_eq!(ended.code, Some(2), "{ended:?}");
+    assert!(ended.stderr.contains("given twice") && !top.path().join("in.sock").exists(), "{ended:?}");
+    // Others are others: two sockets of one directory, and the same name in two.
+    let mut listen = Running::start(
+        mpsr(["listen", "a.sock", "b.sock", "sockets/a.sock"]).current_dir(top.path()).stdin(Stdio::null()),
+    );
+    for name in ["a.sock", "b.sock", "sockets/a.sock"] {
+        listened_on(&top.path().join(name));
+    }
+    listen.signal(Signal::TERM);
+    assert_eq!(listen.wait(), Some(0));
 }
 
 #[test]

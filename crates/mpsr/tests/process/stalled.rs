@@ -15,6 +15,7 @@ use std::{
 };
 
 use rustix::{
+    event::{PollFd, PollFlags, Timespec, poll},
     fs::{Mode, OFlags, chown, fcntl_getfl, fcntl_setfl, open},
     io::ioctl_fionread,
     process::{Signal, Uid},
@@ -129,11 +130,9 @@ fn one_signal_ends_it_with_its_report_although_no_process_reads_its_pipe_whateve
             let stderr = listen.stderr();
             let mut flood = producer.connect(&mut listen).unwrap();
             let flooding = thread::spawn(move || while flood.write_all(&b"more and more\n".repeat(100)).is_ok() {});
-            let mut before = None;
             eventually("the pipe is full", || {
-                thread::sleep(Duration::from_millis(20));
-                let now = ioctl_fionread(&reader).unwrap();
-                now > 0 && before.replace(now) == Some(now)
+                let mut ends = [PollFd::new(&writer, PollFlags::OUT)];
+                poll(&mut ends, Some(&Timespec::default())).unwrap() == 0
             });
             let asked = Instant::now();
             listen.signal(Signal::TERM);

@@ -1,7 +1,7 @@
 //! A server between `bind(2)` and `listen(2)`: its name can be seen, and a connection is refused.
 //!
-//! No server can make the two one step, and the time between them is some ten microseconds, or a time slice of the scheduler
-//! on a busy machine. The kernel tells this state from a dead server: a lookup finds the socket that is bound.
+//! No server can make the two one step. The time between them is some ten microseconds, or a time slice of the scheduler on
+//! a busy machine. The kernel can tell this state from a dead server: a lookup finds the socket that is bound.
 
 use std::time::Duration;
 
@@ -12,8 +12,8 @@ use crate::address::Address;
 /// How long such a server is waited for, without a deadline.
 pub(super) const START: Duration = Duration::from_millis(200);
 
-/// Whether a socket is bound to the address that may not listen yet. A file that is older is one of a server that does not
-/// listen for another reason.
+/// Whether a socket is bound to the address and may be about to listen. If its file is older, its server has another reason
+/// not to listen.
 pub(super) fn is_starting(address: &Address) -> bool {
     match address {
         Address::Path(path) => {
