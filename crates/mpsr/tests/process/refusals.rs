@@ -72,6 +72,10 @@ fn a_place_may_not_be_given_twice_however_it_is_written() {
     let at = |name: &str| text(&top.path().join(name)).to_owned();
     fs::create_dir(at("sockets")).unwrap();
     std::os::unix::fs::symlink("sockets", at("link")).unwrap();
+    let is_told = |one: &str, other: &str| {
+        let ended = finish(mpsr(["listen", one, other]).current_dir(top.path()), b"");
+        assert!(ended.code == Some(2) && ended.stderr.contains("given twice"), "{one} {other}: {ended:?}");
+    };
     for (one, other) in [
         (at("sockets"), at("link")),
         (format!("dir:{}", at("sockets")), at("sockets/")),
@@ -79,12 +83,10 @@ fn a_place_may_not_be_given_twice_however_it_is_written() {
         (at("sockets/in.sock"), at("link/in.sock")),
         (format!("unix:{}", at("in.sock")), at("sockets/../in.sock")),
     ] {
-        assert_refused(&["listen", &one, &other], 2, &["given twice"]);
+        is_told(&one, &other);
     }
-    // Relative to the current directory, too.
-    let ended = finish(mpsr(["listen", "in.sock", "./in.sock"]).current_dir(top.path()), b"");
-    assert_eq!(ended.code, Some(2), "{ended:?}");
-    assert!(ended.stderr.contains("given twice") && !top.path().join("in.sock").exists(), "{ended:?}");
+    is_told("in.sock", "./in.sock");
+    assert!(!top.path().join("in.sock").exists(), "nothing was bound");
     // Others are others: two sockets of one directory, and the same name in two.
     let mut listen = Running::start(
         mpsr(["listen", "a.sock", "b.sock", "sockets/a.sock"]).current_dir(top.path()).stdin(Stdio::null()),
