@@ -150,7 +150,7 @@ pub struct Report {
     pub lost: Count,
     /// Messages that never became complete.
     pub truncated: u64,
-    /// Producers with an [unterminated] last message(ProducerReport::unterminated).
+    /// Producers with an [unterminated](ProducerReport::unterminated) last message.
     pub unterminated: u64,
     /// Messages over the limit that were left out.
     pub skipped: u64,

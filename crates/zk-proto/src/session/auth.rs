@@ -55,8 +55,10 @@ impl fmt::Debug for Auths {
     }
 }
 
-/// Adds an authentication to the session: it is sent now, and again on each later connection. That the server took it is
-/// told by [`SessionEvent::Authenticated`], which can come after the connection of this very call was lost.
+/// Adds an authentication to the session: it is sent now, and again on each later connection.
+///
+/// [`SessionEvent::Authenticated`](super::SessionEvent::Authenticated) says that the server took it, which can be after the
+/// connection of this very call was lost.
 pub struct AddAuth<'a> {
     /// Names it; chosen by the caller, and not used twice.
     pub id: AuthId,
