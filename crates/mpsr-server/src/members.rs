@@ -11,7 +11,7 @@ use fs_watch::attach::{self, Change, End, Subject, Supervisor};
 use futures_core::Stream;
 use futures_util::StreamExt as _;
 use tokio::{net::UnixStream, task::JoinSet, time::sleep};
-use uds_actor::{Address, Admit, Connect, Peer};
+use uds_actor::{Address, Admit, Connect, ConnectError, Peer};
 
 use crate::{
     Endpoint, Error, Event, Membership, Place, Via,
@@ -38,7 +38,7 @@ pub(crate) trait Member: fmt::Debug + Send + Sync + 'static {
     fn endpoint(&self) -> &Endpoint;
 
     /// One attempt.
-    fn connect(&self) -> impl Future<Output = Result<UnixStream, uds_actor::Error>> + Send;
+    fn connect(&self) -> impl Future<Output = Result<UnixStream, ConnectError>> + Send;
 }
 
 /// Connects to whatever has the address now.
@@ -47,7 +47,7 @@ impl Member for Endpoint {
         self
     }
 
-    async fn connect(&self) -> Result<UnixStream, uds_actor::Error> {
+    async fn connect(&self) -> Result<UnixStream, ConnectError> {
         Connect::to(self.address.clone()).connect().await
     }
 }
@@ -278,14 +278,17 @@ async fn connect<F: Framing + Clone + Send + 'static, M: Member>(
 ) -> Result<Connected, Again> {
     let began = candidate.begin();
     let Ok(pass) = site.admission.pass(None).await else { return Ok(Connected::GaveUp) };
-    let attempt = candidate.member.connect().await;
-    let error = match attempt.and_then(|stream| Peer::of(&stream).map(|peer| (stream, peer))) {
+    let attempt = match candidate.member.connect().await {
+        Ok(stream) => Peer::of(&stream).map(|peer| (stream, peer)).map_err(Error::Peer),
+        Err(error) => Err(Error::Connect(error.after(began.elapsed()))),
+    };
+    let error = match attempt {
         Ok((stream, peer)) => {
             candidate.succeeded();
             let is_admitted = admit.admits(&peer);
             return Ok(if is_admitted { Connected::Admitted(stream, peer, pass) } else { Connected::Rejected(peer) });
         }
-        Err(error) => Error::Socket(waited(error, began.elapsed())),
+        Err(error) => error,
     };
     drop(pass);
     let is_final = !error.is_retryable();
@@ -294,15 +297,6 @@ async fn connect<F: Framing + Clone + Send + 'static, M: Member>(
         site.trouble(place, error).await;
     }
     if is_final { Ok(Connected::GaveUp) } else { Err(Again) }
-}
-
-/// The error of the last attempt, saying how long there were attempts.
-fn waited(mut error: uds_actor::Error, time: Duration) -> uds_actor::Error {
-    use uds_actor::Error::{NobodyListening, NotThere, QueueFull};
-    if let NotThere { waited, .. } | NobodyListening { waited, .. } | QueueFull { waited, .. } = &mut error {
-        *waited = time;
-    }
-    error
 }
 
 #[cfg(test)]

@@ -3,21 +3,23 @@
 use std::{error::Error as _, io};
 
 use anyhow::anyhow;
-use uds_actor::{Error, FileKind};
+use uds_actor::{BindError, ConnectError, FileKind};
 
 /// A socket cannot be bound. `doing` is what the command cannot do then: `cannot listen`.
-pub(crate) fn bind(doing: &str, error: &Error) -> anyhow::Error {
+pub(crate) fn bind(doing: &str, error: &BindError) -> anyhow::Error {
     match error {
-        Error::ForeignFilesystem { path, filesystem } => anyhow!(
+        BindError::ForeignFilesystem { path, filesystem } => anyhow!(
             "{doing}: {path:?} exists and seems stale, but on this filesystem ({filesystem}) its server may be hidden from \
              this kernel; remove it yourself, or pass --any-filesystem"
         ),
-        Error::NoDirectory { source, .. } if source.kind() == io::ErrorKind::NotFound => anyhow!("{doing}: {error}"),
-        Error::NotPassed { name, passed } if passed.is_empty() => {
+        BindError::NoDirectory { source, .. } if source.kind() == io::ErrorKind::NotFound => {
+            anyhow!("{doing}: {error}")
+        }
+        BindError::NotPassed { name, passed } if passed.is_empty() => {
             anyhow!("{doing}: no socket {name:?} was passed by the service manager, nor any other")
         }
-        Error::SharedDirectory { .. } => anyhow!("{doing}: {error}, or pass --shared-directory if you trust them"),
-        Error::Bind { source, .. } if source.kind() == io::ErrorKind::ResourceBusy => anyhow!(
+        BindError::SharedDirectory { .. } => anyhow!("{doing}: {error}, or pass --shared-directory if you trust them"),
+        BindError::Bind { source, .. } if source.kind() == io::ErrorKind::ResourceBusy => anyhow!(
             "{doing}: {error}: {source}; if the file is a mount point, mount the directory that holds the socket instead"
         ),
         error => match error.source() {
@@ -28,16 +30,18 @@ pub(crate) fn bind(doing: &str, error: &Error) -> anyhow::Error {
 }
 
 /// A receiver cannot be connected to. `has_waited` says whether --wait was given.
-pub(crate) fn connect(error: Error, has_waited: bool) -> anyhow::Error {
+pub(crate) fn connect(error: ConnectError, has_waited: bool) -> anyhow::Error {
     match error {
-        Error::NotThere { .. } | Error::NobodyListening { .. } | Error::QueueFull { .. } if !has_waited => {
+        ConnectError::NotThere { .. } | ConnectError::NobodyListening { .. } | ConnectError::QueueFull { .. }
+            if !has_waited =>
+        {
             anyhow!("cannot send: {error} with --wait TIME")
         }
-        Error::NotASocket { path, kind: FileKind::Directory } => {
+        ConnectError::NotASocket { path, kind: FileKind::Directory } => {
             anyhow!("cannot send: {path:?} is a directory; name one of the sockets in it")
         }
-        Error::NotASocket { path, kind } => anyhow!("cannot send: {path:?} is {kind}, not a socket"),
-        Error::WrongType { address, .. } => {
+        ConnectError::NotASocket { path, kind } => anyhow!("cannot send: {path:?} is {kind}, not a socket"),
+        ConnectError::WrongType { address, .. } => {
             anyhow!("cannot send: {address} is not a stream socket, and send can use no other kind")
         }
         error => anyhow::Error::new(error).context("cannot send"),

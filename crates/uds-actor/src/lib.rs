@@ -127,7 +127,8 @@ pub use frame_codec::{
 };
 #[doc(inline)]
 pub use uds_socket::{
-    AcceptStats, Acceptable, Accepted, Address, Admit, Bind, BoundDatagram, Connect, Draining, Error, FileKind,
-    Listener, Liveness, LockFault, Mode, NameLoss, PathFault, Peer, Result, Seqpacket, SeqpacketListener, SocketKind,
-    Verdict, Warning, Withdrawal, probe,
+    AcceptError, AcceptStats, Acceptable, Accepted, Address, AddressError, Admit, Bind, BindError, BoundDatagram,
+    Connect, ConnectError, Denied, Draining, FileKind, InvalidMode, Listener, Liveness, LockFault, Mode, NameLoss,
+    NoRuntime, PathFault, Peer, PeerError, ProbeError, Seqpacket, SeqpacketListener, SocketKind, Verdict, Warning,
+    Withdrawal, probe,
 };

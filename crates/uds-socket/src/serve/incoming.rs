@@ -16,7 +16,7 @@ use super::connection::Connection;
 use super::handle::{DrainHandle, Shared, reaches};
 use super::limits::{ConnectionLimits, Slots};
 use crate::accept::Accepted;
-use crate::error::Error;
+use crate::error::AcceptError;
 use crate::listener::{Draining, Listener};
 
 /// The connections of a [`Listener`], for a server.
@@ -145,7 +145,7 @@ impl Incoming {
         }
     }
 
-    fn end(&mut self, failure: Option<Error>) {
+    fn end(&mut self, failure: Option<AcceptError>) {
         self.source = Source::Ended;
         if let Some(error) = failure {
             self.shared.fail(error);
@@ -164,7 +164,7 @@ impl Drop for Incoming {
 async fn next_within(
     listener: &mut Listener,
     slots: &Slots,
-) -> (Result<Accepted<UnixStream>, Error>, OwnedSemaphorePermit) {
+) -> (Result<Accepted<UnixStream>, AcceptError>, OwnedSemaphorePermit) {
     let permit = slots.wait().await;
     (listener.next().await, permit)
 }

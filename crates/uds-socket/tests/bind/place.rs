@@ -6,7 +6,7 @@ use std::os::unix::net::UnixListener as StdListener;
 use std::path::{Path, PathBuf};
 
 use tempfile::TempDir;
-use uds_socket::{Bind, Connect, Error, Listener, Peer, Verdict, probe};
+use uds_socket::{Bind, BindError, Connect, Listener, Peer, Verdict, probe};
 
 use super::process::{Watchdog, public_directory};
 
@@ -40,12 +40,12 @@ impl Place {
         self.directory.path().join(name)
     }
 
-    pub(crate) fn listen(&self, bind: Bind) -> uds_socket::Result<Listener> {
+    pub(crate) fn listen(&self, bind: Bind) -> Result<Listener, BindError> {
         let _guard = self.runtime.enter();
         bind.listen()
     }
 
-    pub(crate) fn refusal(&self, path: impl Into<PathBuf>) -> Error {
+    pub(crate) fn refusal(&self, path: impl Into<PathBuf>) -> BindError {
         self.listen(Bind::path(path)).expect_err("a refusal")
     }
 
