@@ -9,7 +9,7 @@ use tokio::{
     net::UnixStream,
     time::{sleep, timeout},
 };
-use uds_actor::Listener;
+use uds_actor::{Backoff, Listener};
 
 use crate::{args::Send, words};
 
@@ -19,7 +19,8 @@ const UNLIMITED: Duration = Duration::from_secs(u32::MAX as u64);
 /// A connection to `send --bind` that hangs up within this time is a probe, and gets no message. A receiver stays.
 const PROBE: Duration = Duration::from_millis(20);
 
-/// The pauses before connecting again to a receiver that hung up before anything was sent.
+/// The pauses before connecting again to a receiver that hung up before anything was sent. (`Connect` itself tries until there is
+/// a receiver.)
 const FIRST_PAUSE: Duration = Duration::from_millis(10);
 const LAST_PAUSE: Duration = Duration::from_secs(1);
 
@@ -31,7 +32,7 @@ pub(super) struct Route<'a> {
     args: &'a Send,
     /// With `--bind`.
     listener: Option<Listener>,
-    pause: Duration,
+    backoff: Backoff,
 }
 
 impl<'a> Route<'a> {
@@ -45,7 +46,7 @@ impl<'a> Route<'a> {
             }
             false => None,
         };
-        Ok(Self { args, listener, pause: FIRST_PAUSE })
+        Ok(Self { args, listener, backoff: Backoff::new(FIRST_PAUSE, LAST_PAUSE) })
     }
 
     /// The first connection.
@@ -62,10 +63,9 @@ impl<'a> Route<'a> {
             return self.accept().await;
         }
         if progress {
-            self.pause = FIRST_PAUSE;
+            self.backoff.reset();
         } else {
-            sleep(self.pause).await;
-            self.pause = (self.pause * 2).min(LAST_PAUSE);
+            sleep(self.backoff.pause()).await;
         }
         self.connect(self.args.wait.unwrap_or(UNLIMITED)).await
     }
