@@ -9,6 +9,7 @@
 use std::fs;
 use std::future::Future;
 use std::io::{BufRead as _, BufReader, Write as _};
+use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -16,9 +17,12 @@ use std::time::{Duration, Instant};
 
 use fs_watch::backend::Polling;
 use fs_watch::directory::{Doubt, Fate, Kept, Sweep, survey};
-use fs_watch::{Answer, Builder, Event, Evidence, Probing, Reason, Verdict, Watcher};
+use fs_watch::{Answer, Builder, Event, Evidence, Owner, Probing, Reason, Verdict, Watcher};
 
 const LIMIT: Duration = Duration::from_secs(30);
+
+/// Where a role finds its directory.
+const PLACE: &str = "FS_WATCH_TEST_PLACE";
 
 /// A mount makes no event. Looking at the path itself does not need one.
 const SOON: Duration = Duration::from_millis(20);
@@ -480,4 +484,35 @@ fn role_serves_and_counts() {
             println!("\n> {connections} connections");
         }
     }
+}
+
+/// A process with the id that every user has who has none in its user namespace.
+#[test]
+fn the_overflow_uid_is_no_proof_that_a_file_is_ours() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("a.sock");
+    drop(UnixListener::bind(&path).unwrap());
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o666)).unwrap();
+    // Where this can be done, another user's.
+    let _ = std::os::unix::fs::chown(&path, Some(60_002), Some(60_002));
+    let flags = ["-U", "--map-user=65534", "--map-group=65534"];
+    if let Some(mut command) = unshared(&flags, "role_with_the_overflow_uid") {
+        let output = command.env(PLACE, dir.path()).output().unwrap();
+        let said = [output.stdout, output.stderr].map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).concat();
+        assert!(output.status.success() && said.contains("1 passed"), "{said}");
+    }
+    assert!(path.exists());
+}
+
+#[test]
+#[ignore = "a role"]
+fn role_with_the_overflow_uid() {
+    let place = PathBuf::from(std::env::var_os(PLACE).unwrap());
+    assert_eq!(rustix::process::geteuid().as_raw(), 65_534);
+    let swept = Sweep::default().min_age(Duration::ZERO).without_grace().run(&place).unwrap();
+    assert!(matches!(swept.findings[0].fate, Fate::Kept(Kept::Foreign(65_534))), "{swept:?}");
+    let sweep = Sweep::default().owner(Owner::Uid(65_534)).dry_run(true);
+    let swept = sweep.min_age(Duration::ZERO).without_grace().run(&place).unwrap();
+    assert!(matches!(swept.findings[0].fate, Fate::WouldBeRemoved), "named, it is: {swept:?}");
+    assert!(!Owner::Trusted.admits(65_534) && Owner::Trusted.admits(0));
 }

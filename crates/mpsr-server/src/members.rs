@@ -70,6 +70,9 @@ where
 {
     let mut members = std::pin::pin!(members);
     let site = Arc::new(site);
+    for warning in policy.admit.warnings() {
+        site.trouble(place.clone(), Error::Limited { why: warning.to_string() }).await;
+    }
     let mut present: HashMap<Endpoint, CancellationToken> = HashMap::new();
     let mut attending = JoinSet::new();
     let mut is_full = false;

@@ -11,7 +11,7 @@ use anyhow::{anyhow, bail};
 use futures_util::FutureExt as _;
 use mpsr_server::{Event, Funnel, Handle, Limits, Parting, Place};
 use tokio::{
-    sync::Notify,
+    sync::{Notify, oneshot},
     time::{Instant, sleep, timeout},
 };
 use uds_actor::{Address, Bind};
@@ -26,6 +26,8 @@ use crate::{
     signals::{ReportRequests, Signals},
 };
 
+/// How long after a signal a start that was going on may take. It takes milliseconds.
+const START: Duration = Duration::from_millis(800);
 /// How long after the end of `--drain` the messages that were received have to be taken from standard output.
 const LAST_MESSAGES: Duration = Duration::from_millis(400);
 /// How long after that the report may take.
@@ -35,10 +37,13 @@ pub(crate) async fn run(args: Listen) -> anyhow::Result<()> {
     memory::prepare();
     let signals = Signals::catch()?;
     let requests = ReportRequests::catch()?;
-    let mut funnel = start(&args).await?;
-    let mut printer = Printer::new(&args);
     let overdue = Arc::new(Notify::new());
-    tokio::spawn(end_on_signal(signals, funnel.handle(), args.end.drain, Arc::clone(&overdue)));
+    let (started, starting) = oneshot::channel();
+    tokio::spawn(end_on_signal(signals, starting, args.end.drain, Arc::clone(&overdue)));
+    let mut funnel = start(&args).await?;
+    // The task is gone if it ends the process.
+    let _ = started.send(funnel.handle());
+    let mut printer = Printer::new(&args);
     tokio::spawn(report_on_request(requests, printer.reports()));
     let ended = tokio::select! {
         ended = receive(&args, &mut funnel, &mut printer) => ended,
@@ -139,10 +144,24 @@ fn bind(args: &Listen, address: &Address, has_file: bool) -> Bind {
 }
 
 /// The first request to end takes in what has been sent. A second one, or standard output that is stuck when the time is
-/// over, ends the process where it stands; this runs beside the thread that prints, which may be stuck there.
-async fn end_on_signal(mut signals: Signals, handle: Handle, drain: Duration, overdue: Arc<Notify>) {
+/// over, ends the process where it stands; this runs beside the thread that prints, which may be stuck there. So may be a
+/// start in a directory whose filesystem does not answer.
+async fn end_on_signal(
+    mut signals: Signals,
+    starting: oneshot::Receiver<Handle>,
+    drain: Duration,
+    overdue: Arc<Notify>,
+) {
     signals.next().await;
-    handle.shutdown(drain);
+    match timeout(START, starting).await {
+        Ok(Ok(handle)) => handle.shutdown(drain),
+        // It could not start, and says why.
+        Ok(Err(_)) => return,
+        Err(_) => {
+            last_word("mpsr: ended by a signal before it could start: a filesystem does not answer").await;
+            std::process::exit(1);
+        }
+    }
     if timeout(drain.saturating_add(LAST_MESSAGES), signals.next()).await.is_err() {
         overdue.notify_one();
         tokio::select! {
