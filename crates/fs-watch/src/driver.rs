@@ -106,7 +106,7 @@ impl Driver {
             self.outbox.started(Err(refusal(self.dir.clone(), why.clone())));
             return false;
         }
-        let Bulletin { before, .. } = self.health.handle_look(trouble.worst());
+        let Bulletin { before, .. } = self.health.handle_scan(trouble.worst());
         let listed: Vec<_> = {
             let mut ledger = lock(&self.ledger);
             // The first listing already announces these.
@@ -243,7 +243,7 @@ impl Driver {
     fn tell(&mut self, trouble: Trouble, called: bool) {
         let trouble = trouble.worst();
         let is_well = trouble.is_none();
-        let before = if is_well { None } else { self.health.handle_look(trouble).before };
+        let before = if is_well { None } else { self.health.handle_scan(trouble).before };
         lock(&self.ledger).publish(Bulletin { before, after: None }, &self.outbox);
         let is_judged = called || lock(&self.ledger).may_judge(Instant::now());
         if is_judged {
@@ -254,7 +254,7 @@ impl Driver {
             // What an earlier attempt found is no news.
             let no_table = lock(&self.ledger).no_table();
             let no_table = no_table.filter(|why| is_judged || self.health.trouble() == Some(why));
-            let Bulletin { before, after } = self.health.handle_look(no_table);
+            let Bulletin { before, after } = self.health.handle_scan(no_table);
             self.outbox.push(before.into_iter().chain(after));
         }
     }
@@ -264,7 +264,7 @@ impl Driver {
         if self.health.trouble().is_none()
             && let Some(why) = lock(&self.ledger).no_table()
         {
-            self.outbox.push(self.health.handle_look(Some(why)).before);
+            self.outbox.push(self.health.handle_scan(Some(why)).before);
         }
     }
 

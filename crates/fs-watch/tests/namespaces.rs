@@ -516,3 +516,41 @@ fn role_with_the_overflow_uid() {
     assert!(matches!(swept.findings[0].fate, Fate::WouldBeRemoved), "named, it is: {swept:?}");
     assert!(!Owner::Trusted.admits(65_534) && Owner::Trusted.admits(0));
 }
+
+/// The upper directory of a container's overlay, found through the container's root.
+#[test]
+fn behind_a_mount_of_another_namespace_no_server_is_swept() {
+    let dir = tempfile::tempdir().unwrap();
+    let Some(mut command) = unshared(&["-m"], "role_serves_on_an_overlay") else { return };
+    let command = command.env("SERVE", dir.path()).stdout(Stdio::piped()).stdin(Stdio::piped());
+    let mut server = Server(command.spawn().unwrap());
+    let lines = BufReader::new(server.0.stdout.take().unwrap()).lines();
+    match lines.map_while(Result::ok).find(|line| line.starts_with("> ")).as_deref() {
+        Some("> serving") => {}
+        said => return eprintln!("SKIPPED: no overlay may be mounted here: {said:?}"),
+    }
+    let root = PathBuf::from(format!("/proc/{}/root", server.0.id()));
+    let upper = root.join(dir.path().strip_prefix("/").unwrap()).join("upper");
+    let swept = Sweep::default().min_age(Duration::ZERO).without_grace().run(&upper).unwrap();
+    assert!(matches!(swept.findings[0].fate, Fate::Kept(Kept::Unproven(Doubt::BackingSide))), "{swept:?}");
+    assert!(upper.join("live").exists());
+}
+
+#[test]
+#[ignore = "a role, for a mount namespace of its own"]
+fn role_serves_on_an_overlay() {
+    let dir = PathBuf::from(std::env::var_os("SERVE").unwrap());
+    run("mount", &["-t", "tmpfs", "none"], &dir);
+    for name in ["lower", "upper", "work", "merged"] {
+        fs::create_dir(dir.join(name)).unwrap();
+    }
+    let at = |name: &str| dir.join(name).display().to_string();
+    let layers = format!("lowerdir={},upperdir={},workdir={}", at("lower"), at("upper"), at("work"));
+    let mounted = Command::new("mount").args(["-t", "overlay", "overlay", "-o", &layers]).arg(at("merged")).status();
+    if !mounted.unwrap().success() {
+        return println!("\n> no overlay");
+    }
+    let _live = UnixListener::bind(dir.join("merged/live")).unwrap();
+    println!("\n> serving");
+    std::io::stdin().read_line(&mut String::new()).unwrap();
+}

@@ -5,7 +5,7 @@ mod ledger;
 mod printer;
 mod words;
 
-use std::{future::pending, sync::Arc, time::Duration};
+use std::{future::pending, io::IsTerminal as _, sync::Arc, time::Duration};
 
 use anyhow::{anyhow, bail};
 use futures_util::FutureExt as _;
@@ -25,6 +25,10 @@ use crate::{
     output::last_word,
     signals::{ReportRequests, Signals},
 };
+
+/// How many times its size a message may take on its way out: as it is, and with each byte as an escape of six.
+const PLAIN: u64 = 2;
+const ESCAPED: u64 = 16;
 
 /// How long after a signal a start that was going on may take. It takes milliseconds.
 const START: Duration = Duration::from_millis(800);
@@ -117,7 +121,10 @@ async fn start(args: &Listen) -> anyhow::Result<Funnel> {
     limits.max_frame = args.frames.max_frame;
     limits.oversize = args.oversize.policy();
     let directories = args.places.iter().filter(|place| place.is_directory()).count();
-    limits.connections = limits.connections.min(connections(args.places.len() - directories, directories));
+    let copies = if args.print.json || std::io::stdout().is_terminal() { ESCAPED } else { PLAIN };
+    let fitting = memory::limits::connections(args.frames.max_frame, copies, directories)?;
+    let connections = connections(args.places.len() - directories, directories).min(fitting);
+    limits.connections = limits.connections.min(connections);
     limits.admissions = args.end.once.then_some(1);
     let mut builder = Funnel::builder(args.frames.framing.framing())
         .limits(limits)
