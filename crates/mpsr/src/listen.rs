@@ -152,7 +152,7 @@ fn bind(args: &Listen, address: &Address, has_file: bool) -> Bind {
 
 /// The first request to end takes in what has been sent. A second one, or standard output that is stuck when the time is
 /// over, ends the process where it stands; this runs beside the thread that prints, which may be stuck there. So may be a
-/// start in a directory whose filesystem does not answer.
+/// start in a directory on a filesystem that does not answer.
 async fn end_on_signal(
     mut signals: Signals,
     starting: oneshot::Receiver<Handle>,

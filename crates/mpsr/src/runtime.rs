@@ -12,7 +12,7 @@ use tokio::{runtime::Builder, sync::oneshot};
 /// Runs `command` in a runtime, on a thread of its own.
 ///
 /// This thread drives sockets, timers and signals, so that they go on while the other one is stuck in a write to standard
-/// output, or in a directory whose filesystem does not answer. It is this one and not the other way round because the kernel
+/// output, or on a filesystem that does not answer. It is this one and not the other way round because the kernel
 /// gives a process's signals to its first thread, even if that waits where no signal is handled. Where no thread is to be
 /// had, this one does all of it.
 ///
