@@ -216,6 +216,7 @@ async fn everything_that_can_be_printed_says_how_it_stands() {
         (format!("{driver:?}"), "end: Running"),
         (format!("{handle:?}"), "Handle(Mux { state: Open, waiting: 1, in_flight: 1, outbox_bytes: 0"),
         (format!("{pending:?}"), "Pending(waiting)"),
+        (format!("{:?}", call(&handle, "")), "Pending(rejected)"),
         (format!("{:?}", driver.detach(Unsent::Keep)), "Detached(Mux { state: Down, waiting: 0"),
     ] {
         assert!(printed.contains(found), "{printed}");

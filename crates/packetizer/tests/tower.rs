@@ -112,6 +112,8 @@ async fn a_service_that_can_make_no_more_calls_is_ready_to_say_so() {
     let _last = handle.call_last(&SAY);
     let mut calls = Calls::from(handle);
     assert!(is_ready(&mut calls));
+    let printed = format!("{calls:?}");
+    assert!(printed.starts_with("Service { handle: Handle(Mux {") && printed.contains("reserved: true"), "{printed}");
     assert!(matches!(calls.call(SAY).await, Err(Error::Finished)));
 }
 
