@@ -566,3 +566,30 @@ fn calls_that_end_take_no_deadline_of_another_with_them() {
     mux.handle_timeout(now + Duration::from_secs(100));
     assert!(matches!(answer(&mut mux), Some((0, Err(Error::TimedOut { maybe_executed: true })))));
 }
+
+#[test]
+fn outputs_are_printed_without_what_they_carry() {
+    let mut mux = mux();
+    mux.request(&Say(ORDERED, b"secret"), 7).unwrap();
+    transmit(&mut mux);
+    reply(&mut mux, b"o\x01secret");
+    reply(&mut mux, b"!secret");
+    let printed = [mux.poll_output(), mux.poll_output()].map(|output| format!("{output:?}"));
+    assert_eq!(printed, ["Some(Answer { waiter: 7, result: Ok(Reply(8 bytes)) })", "Some(Event)"]);
+}
+
+#[test]
+fn a_connection_that_begins_without_the_end_of_the_last_one_ends_it() {
+    let mut mux = mux();
+    mux.request(&Say(ORDERED, b"sent"), 1).unwrap();
+    transmit(&mut mux);
+    mux.request(&Say(ORDERED, b"kept"), 2).unwrap();
+    mux.handle_connect();
+    assert!(matches!(answer(&mut mux), Some((1, Err(Error::MaybeExecuted)))));
+    assert_eq!(transmit(&mut mux), b"o\x02kept");
+    // After an orderly end the calls in between are kept, or not, as was said then.
+    mux.handle_disconnect(Unsent::Fail);
+    assert!(matches!(answer(&mut mux), Some((2, Err(Error::MaybeExecuted)))));
+    mux.handle_connect();
+    assert!(answer(&mut mux).is_none());
+}

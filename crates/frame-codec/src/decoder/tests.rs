@@ -167,3 +167,47 @@ fn a_frame_that_was_skipped_is_counted_although_an_error_follows_it_at_once() {
         assert!(matches!(decoder.next_batch(), Err(Error::Malformed { .. })));
     }
 }
+
+/// Finds an error once, and then a frame in the same bytes.
+#[derive(Debug, Default)]
+struct Moody(std::cell::Cell<bool>);
+
+impl Framing for Moody {
+    fn scan(&self, unread: &[u8], _scanned: usize, _max: usize) -> Result<Scan, Error> {
+        if self.0.replace(true) {
+            return Ok(Scan::Frame { payload: 0..unread.len(), end: unread.len() });
+        }
+        Err(Error::EmptyPayload)
+    }
+
+    fn envelope(&self, _payload: &[u8]) -> Result<crate::Envelope<'_>, Error> {
+        Ok(crate::Envelope::NONE)
+    }
+}
+
+#[test]
+fn an_error_is_final_whatever_the_framing_says_later() {
+    let mut decoder = Decoder::new(Moody::default(), Limits::default());
+    decoder.feed(b"x");
+    for _ in 0..2 {
+        assert_eq!(decoder.next_batch().unwrap_err(), Error::EmptyPayload);
+        assert_eq!(decoder.finish().unwrap_err(), Error::EmptyPayload);
+        assert_eq!(decoder.finish_early().unwrap_err(), Error::EmptyPayload);
+    }
+}
+
+#[test]
+fn a_reader_that_stops_early_gets_the_rest_unless_only_the_end_completes_it() {
+    let mut lines = Decoder::new(Delimited::lines(), Limits::default());
+    lines.feed(b"whole\nrest");
+    let mut found = Vec::new();
+    while let Some(batch) = lines.finish_early().unwrap() {
+        found.extend(batch.iter().map(<[u8]>::to_vec));
+    }
+    assert_eq!(found, [&b"whole"[..], b"rest"]);
+
+    let mut message = Decoder::new(UntilEof, Limits::default());
+    message.feed(b"half");
+    assert_eq!(message.finish_early().unwrap().map(|batch| batch.len()), None);
+    assert_eq!(message.truncated_len(), 4);
+}
