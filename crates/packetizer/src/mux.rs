@@ -288,9 +288,7 @@ impl<P: Protocol, W> Mux<P, W> {
 
     fn note_deadline_over(&mut self) {
         let slots = &self.slots;
-        self.deadlines.handle_over(|call| {
-            slots.get(call.index).is_some_and(|slot| slot.sequence == call.sequence && slot.deadline.is_some())
-        });
+        self.deadlines.handle_over(|call| slots.get(call.index).is_some_and(|slot| slot.sequence == call.sequence));
     }
 
     /// The next answer or event.

@@ -79,7 +79,9 @@ mod tests {
         let mut builder = BatchBuilder::default();
         builder.push(b"first");
         let first = builder.take();
+        assert!(builder.is_empty());
         builder.push(b"");
+        assert!(!builder.is_empty(), "an empty frame is a frame");
         builder.push(b"second");
         let second = builder.take();
         assert_eq!(first.iter().collect::<Vec<_>>(), [b"first"]);
