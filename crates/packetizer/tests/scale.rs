@@ -40,7 +40,7 @@ fn memory_does_not_grow_with_the_calls_that_were_made() {
 fn memory_does_not_grow_with_calls_that_overlap() {
     let mut mux = Mux::new(Raw, Counted::default(), Limits::default());
     let options = Options::new().with_deadline(Instant::now() + Duration::from_secs(3600));
-    let mut ask = |mux: &mut Mux<Counted, ()>| {
+    let ask = |mux: &mut Mux<Counted, ()>| {
         mux.request_with(&Ask, options, ()).expect("there is room");
         let block = mux.poll_transmit().expect("the request");
         mux.handle_written(block.len());
