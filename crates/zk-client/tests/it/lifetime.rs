@@ -1,12 +1,9 @@
 //! The life of a session, with a scripted server and a clock that only the test moves.
 #![expect(clippy::unwrap_used, reason = "helpers of tests")]
 
-#[path = "support/server.rs"]
-mod server;
-
 use std::time::Duration;
 
-use server::{SESSION, Server, connect, connect_through, reply, response, soon};
+use crate::server::{SESSION, Server, connect, connect_through, reply, response, soon};
 use tokio::time::Instant;
 use zk_client::{Client, Ending, Error, Expiry, Failure, InMemory, Unix};
 use zk_proto::{Data, Record, WatcherEvent};

@@ -1,13 +1,9 @@
 //! The client's futures may be dropped in every place.
 
-#[path = "support/server.rs"]
-#[expect(dead_code, reason = "other tests use more of it")]
-mod server;
-
 use std::{fmt::Debug, pin::Pin, time::Duration};
 
+use crate::server::{Server, connect_through, response};
 use cancel_kit::{Check, Drops, Error, Survey};
-use server::{Server, connect_through, response};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     task::JoinHandle,

@@ -1,9 +1,6 @@
 //! Requests and their answers, with a scripted server.
 
-#[path = "support/server.rs"]
-mod server;
-
-use server::{Server, connect, connect_through, reply, soon};
+use crate::server::{Server, connect, connect_through, reply, soon};
 use zk_client::{Acl, Client, CreateMode, Error, ErrorCode, Payload, Sequence, Stat, Version};
 use zk_proto::{Children, Create, Created, Data, Record, WatcherEvent};
 

@@ -9,6 +9,7 @@
 mod admission;
 mod cells;
 mod clients;
+mod documented;
 mod ending;
 mod ends;
 mod framings;

@@ -4,11 +4,9 @@
 //! executed, and nothing was executed twice; a change of what is watched is told before it can be read; on each connection
 //! identities and watches come before requests. At its end: what users watch is what the server watches, and no more.
 //!
-//! `SIMULATION_SEEDS=100000 cargo test -p zk-proto --test simulation` runs more of them, `SIMULATION_SEED=7` one.
+//! `SIMULATION_SEEDS=100000 cargo test -p zk-proto --test it simulation` runs more of them, `SIMULATION_SEED=7` one.
 
-#[path = "simulation/client.rs"]
 mod client;
-#[path = "simulation/server.rs"]
 mod server;
 
 use std::{
@@ -16,8 +14,8 @@ use std::{
     time::Instant,
 };
 
-use client::{Client, Kind, PATHS, at};
-use server::{Connection, Millis, Mood, Server, TIMEOUT};
+use self::client::{Client, Kind, PATHS, at};
+use self::server::{Connection, Millis, Mood, Server, TIMEOUT};
 use zk_proto::{Ending, SessionEvent, session::Expiry};
 
 /// Where trees are watched when the server is an old one.

@@ -1,9 +1,6 @@
 //! Answers over the limit fail their own request and no other.
 
-#[path = "support/server.rs"]
-mod server;
-
-use server::{connect, soon};
+use crate::server::{connect, soon};
 use zk_client::{Client, Error};
 use zk_proto::{Children, Record as _};
 

@@ -1,13 +1,9 @@
 //! A session over several connections, with a scripted server and a clock that only the test moves.
 #![expect(clippy::unwrap_used, reason = "helpers of tests")]
 
-#[path = "support/server.rs"]
-#[expect(dead_code, reason = "other tests use more of it")]
-mod server;
-
 use std::{io, time::Duration};
 
-use server::{SESSION, Server, reply, soon};
+use crate::server::{SESSION, Server, reply, soon};
 use tokio::{io::DuplexStream, time::Instant};
 use zk_client::{
     Builder, Change, Client, Connector, Ending, Error, Expiry, Failure, InMemory, Incoming, SessionEvent,

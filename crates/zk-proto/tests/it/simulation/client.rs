@@ -12,7 +12,7 @@ use zk_proto::{
     session::{AddAuth, AuthId, GiveUp, Verdict, Watching},
 };
 
-use crate::server::{Millis, TIMEOUT};
+use crate::simulation::server::{Millis, TIMEOUT};
 
 pub(crate) const PATHS: [&str; 6] = ["/a", "/a/b", "/a/c", "/d", "/d/e", "/f"];
 

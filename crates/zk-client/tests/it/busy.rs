@@ -1,10 +1,6 @@
 //! A process that was busy or suspended, and a line that is slow, are no reason to give a session up.
 #![expect(clippy::unwrap_used, reason = "helpers of tests")]
 
-#[path = "support/server.rs"]
-#[expect(dead_code, reason = "not all of it is needed here")]
-mod server;
-
 use std::{
     io::{Read as _, Write as _},
     os::unix::net::{UnixListener, UnixStream},
@@ -13,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use server::{connect, reply, response, soon};
+use crate::server::{connect, reply, response, soon};
 use tokio::time::Instant;
 use zk_client::{Client, Unix};
 use zk_proto::{Data, Record as _, Stat};
