@@ -1,6 +1,5 @@
 //! Calls while there is no connection.
 #![cfg(feature = "tokio")]
-#![expect(clippy::unwrap_used, reason = "helpers of tests")]
 
 use std::{
     future::Future,
