@@ -72,9 +72,6 @@ fn perform(step: &Step) -> Result<Report> {
             let verdict = Verdict::Failed(show_failure(command, &outcome, step.limit));
             return Ok(Report { facts, repro: Some(command.to_string()), ..Report::of(step, verdict) });
         }
-        for line in &outcome.stopped {
-            say(&format!("    left running, and stopped: {line}"));
-        }
     }
     facts.summaries.iter().for_each(|line| say(&format!("    {line}")));
     let mut report = Report::of(step, Verdict::Passed);
@@ -109,8 +106,6 @@ fn show_failure(command: &Command, outcome: &Outcome, limit: Duration) -> String
     let shown = lines.len().min(LAST_LINES);
     say(&format!("    --- the last {shown} of {} lines", lines.len()));
     say(&lines[lines.len() - shown..].join("\n"));
-    say("    --- alive at the deadline, and stopped: process id, kernel wait, command");
-    outcome.stopped.iter().for_each(|line| say(&format!("    {line}")));
     format!("still running after {} s", limit.as_secs())
 }
 
