@@ -206,7 +206,7 @@ impl Bind {
     /// How many connections may wait to be accepted, 1024 unless set.
     ///
     /// The kernel takes at most `net.core.somaxconn` (4096 by default). At the limit `connect` waits, or fails with
-    /// [`BindError::QueueFull`] if it does not block.
+    /// [`ConnectError::QueueFull`](crate::ConnectError::QueueFull) if it does not block.
     pub fn backlog(mut self, connections: u32) -> Self {
         self.backlog = connections;
         self

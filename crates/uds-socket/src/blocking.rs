@@ -22,12 +22,12 @@ impl Bind {
     /// Takes the address and listens on it; connections are accepted with calls that block.
     ///
     /// # Errors
-    /// As `Bind::listen`, but never [`BindError::NoRuntime`](crate::Error::NoRuntime): by path
-    /// [`BindError::InvalidPath`](crate::Error::InvalidPath), [`BindError::PathTooLong`](crate::Error::PathTooLong),
-    /// [`BindError::NoDirectory`](crate::Error::NoDirectory), [`BindError::SharedDirectory`](crate::Error::SharedDirectory),
-    /// [`BindError::NotASocket`](crate::Error::NotASocket), [`BindError::Locked`](crate::Error::Locked),
-    /// [`BindError::ForeignLock`](crate::Error::ForeignLock), [`BindError::InUse`](crate::Error::InUse),
-    /// [`BindError::Contended`](crate::Error::Contended); [`BindError::Bind`](crate::Error::Bind) when a system call fails.
+    /// As `Bind::listen`, but never [`BindError::NoRuntime`]: by path
+    /// [`BindError::Address`],
+    /// [`BindError::NoDirectory`], [`BindError::SharedDirectory`],
+    /// [`BindError::NotASocket`], [`BindError::Locked`],
+    /// [`BindError::ForeignLock`], [`BindError::InUse`],
+    /// [`BindError::Contended`]; [`BindError::Bind`] when a system call fails.
     pub fn listen_blocking(self) -> Result<BlockingListener, BindError> {
         self.take(UnixStream::KIND, Ok).map(BlockingListener::new)
     }
@@ -35,7 +35,7 @@ impl Bind {
     /// The same on all sockets that the service manager passed under this name; of any other address there is one listener.
     ///
     /// # Errors
-    /// As [`listen_blocking`](Self::listen_blocking), but not [`BindError::PassedTwice`](crate::Error::PassedTwice). Then none of them
+    /// As [`listen_blocking`](Self::listen_blocking), but not [`BindError::PassedTwice`]. Then none of them
     /// listens.
     pub fn listen_all_blocking(self) -> Result<Vec<BlockingListener>, BindError> {
         let Address::Systemd(name) = self.address() else { return Ok(vec![self.listen_blocking()?]) };
@@ -109,7 +109,7 @@ impl<S: Acceptable> BlockingListener<S> {
     /// instead of a hang. [`stats`](Self::stats) counts all of it.
     ///
     /// # Errors
-    /// [`AcceptError`](crate::Error::Accept) when the listening socket itself is broken; it stays so.
+    /// [`AcceptError`] when the listening socket itself is broken; it stays so.
     pub fn accept(&mut self) -> Result<(S, Peer), AcceptError> {
         loop {
             if let Some(Accepted::Connection(stream, peer)) = self.next_until(None)? {
@@ -190,7 +190,7 @@ impl<S: Acceptable> BlockingListener<S> {
     /// the old socket are handed out first. Does nothing as long as the name leads here, and where there is none of ours.
     ///
     /// # Errors
-    /// As [`Bind::listen_blocking`]; above all [`BindError::InUse`](crate::Error::InUse) if another server has the name. Then all is as
+    /// As [`Bind::listen_blocking`]; above all [`BindError::InUse`] if another server has the name. Then all is as
     /// before, and may be tried again.
     pub fn rebind(&mut self) -> Result<(), BindError> {
         if self.name_loss().is_none() {

@@ -100,8 +100,8 @@ impl Connect {
     ///
     /// # Errors
     /// Waited out up to the deadline: [`ConnectError::NotThere`], [`ConnectError::NobodyListening`], [`ConnectError::QueueFull`], and
-    /// [`ConnectError::Connect`] for a shortage of descriptors or memory. At once: [`ConnectError::InvalidPath`],
-    /// [`ConnectError::PathTooLong`], [`ConnectError::InvalidAbstractName`], [`ConnectError::NotASocket`], [`ConnectError::WrongType`],
+    /// [`ConnectError::Connect`] for a shortage of descriptors or memory. At once: [`ConnectError::Address`],
+    /// [`ConnectError::NotASocket`], [`ConnectError::WrongType`],
     /// [`ConnectError::Denied`], [`ConnectError::NoProc`], other [`ConnectError::Connect`].
     pub fn connect_blocking(&self) -> Result<StdStream, ConnectError> {
         let mut attempts = Attempts::new(self.deadline);

@@ -40,10 +40,10 @@ impl Bind {
     /// and one that a sweep of the directory examines for 100 ms.
     ///
     /// # Errors
-    /// By path: [`BindError::InvalidPath`], [`BindError::PathTooLong`], [`BindError::NoDirectory`], [`BindError::SharedDirectory`],
+    /// By path: [`BindError::Address`], [`BindError::NoDirectory`], [`BindError::SharedDirectory`],
     /// [`BindError::NotASocket`], [`BindError::Locked`], [`BindError::ForeignLock`], [`BindError::InUse`],
     /// [`BindError::ForeignFilesystem`], [`BindError::Contended`].
-    /// By abstract name: [`BindError::InvalidAbstractName`], and [`BindError::Bind`] with `EADDRINUSE` when it is taken.
+    /// By abstract name: [`BindError::Address`], and [`BindError::Bind`] with `EADDRINUSE` when it is taken.
     /// From the service manager: [`BindError::NotPassed`], [`BindError::PassedTwice`], [`BindError::NotAListener`].
     /// [`BindError::NoFile`] when mode, owner or group are set and the address is not a path; [`BindError::NoRuntime`]
     /// outside a tokio runtime; [`BindError::Bind`] when a system call fails. Nothing is left behind.
@@ -143,7 +143,7 @@ impl<S: Acceptable> Listener<S> {
     /// [`stats`](Self::stats).
     ///
     /// # Errors
-    /// [`AcceptError`](crate::Error::Accept) when the listening socket itself is broken; it stays so.
+    /// [`AcceptError`] when the listening socket itself is broken; it stays so.
     ///
     /// # Cancel safety
     /// Dropping the future loses no connection; a pause goes on where it was.
@@ -190,7 +190,7 @@ impl<S: Acceptable> Listener<S> {
     /// file.
     ///
     /// # Errors
-    /// As [`Bind::listen`]; above all [`BindError::InUse`](crate::Error::InUse) if another server has the name. Then all is as
+    /// As [`Bind::listen`]; above all [`BindError::InUse`] if another server has the name. Then all is as
     /// before: this goes on accepting from those who are connected to the old socket already, and may be tried again.
     ///
     /// # Panics
@@ -277,7 +277,7 @@ impl<S: Acceptable> Draining<S> {
     /// Admission is as before. In a shortage of descriptors it pauses until there are some again; nobody is shed.
     ///
     /// # Errors
-    /// [`AcceptError`](crate::Error::Accept) when the listening socket is broken.
+    /// [`AcceptError`] when the listening socket is broken.
     ///
     /// # Cancel safety
     /// Dropping the future loses no connection.
