@@ -3,13 +3,18 @@
 use std::{
     collections::{HashMap, hash_map::Entry},
     sync::Arc,
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use frame_codec::Framing;
 use futures_core::Stream;
 use futures_util::StreamExt as _;
-use tokio::{net::UnixStream, task::JoinSet, time::sleep};
+use tokio::{
+    net::UnixStream,
+    sync::Notify,
+    task::JoinSet,
+    time::{Instant, sleep},
+};
 use tokio_util::sync::CancellationToken;
 use uds_actor::{Admit, Connect, Peer};
 
@@ -28,6 +33,10 @@ const PATIENCE: Duration = Duration::from_secs(1);
 /// A connection that lasted as long as the longest pause starts them over.
 const FIRST_PAUSE: Duration = Duration::from_millis(5);
 const LAST_PAUSE: Duration = Duration::from_secs(1);
+
+/// The longest pause once no process has listened for a long time: the socket may be a dead one among thousands. One that is
+/// announced again is tried at once.
+const LAST_PAUSE_UNHEARD: Duration = Duration::from_secs(30);
 
 /// After a socket has vanished, how long its connection may take to deliver what has arrived.
 const DRAIN: Duration = Duration::from_secs(5);
@@ -70,7 +79,7 @@ where
 {
     let mut members = std::pin::pin!(members);
     let site = Arc::new(site);
-    let mut present: HashMap<Endpoint, CancellationToken> = HashMap::new();
+    let mut present: HashMap<Endpoint, Attended> = HashMap::new();
     let mut attending = JoinSet::new();
     let mut is_full = false;
     // When the funnel is full, only those that are connected are of interest: until they leave.
@@ -89,16 +98,19 @@ where
         };
         match change {
             Some(Membership::Joined(member)) if !is_full => {
-                // A member that is there already and is announced again is still one producer.
-                if let Entry::Vacant(vacant) = present.entry(member.endpoint().clone()) {
-                    let leaving = vacant.insert(CancellationToken::new()).clone();
-                    attending.spawn(attend(member, policy.clone(), leaving, Arc::clone(&site)));
+                match present.entry(member.endpoint().clone()) {
+                    Entry::Vacant(vacant) => {
+                        let attended = vacant.insert(Attended::default()).clone();
+                        attending.spawn(attend(member, policy.clone(), attended, Arc::clone(&site)));
+                    }
+                    // A member that is there already and is announced again is still one producer.
+                    Entry::Occupied(there) => there.get().announced.notify_one(),
                 }
             }
             Some(Membership::Joined(_)) => {}
             Some(Membership::Left(member)) => {
-                if let Some(leaving) = present.remove(member.endpoint()) {
-                    leaving.cancel();
+                if let Some(attended) = present.remove(member.endpoint()) {
+                    attended.leaving.cancel();
                 }
             }
             Some(Membership::Synced) => site.tell(Arrival::Event(Event::Synced(place.clone()))).await,
@@ -122,6 +134,15 @@ fn note(ended: Result<(), tokio::task::JoinError>) {
     ended.expect("these tasks do not panic and are not aborted");
 }
 
+/// What the task of a member is told.
+#[derive(Clone, Debug, Default)]
+struct Attended {
+    /// The member leaves.
+    leaving: CancellationToken,
+    /// It was announced again: a server may listen now.
+    announced: Arc<Notify>,
+}
+
 /// Connects to one member and stays with it until it leaves or its connection ends.
 ///
 /// Unless the policy says so, a connection that ended is not made again for the same socket: a server that hands its file
@@ -129,7 +150,7 @@ fn note(ended: Result<(), tokio::task::JoinError>) {
 async fn attend<F: Framing + Clone + Send + 'static>(
     member: impl Member,
     policy: Policy,
-    leaving: CancellationToken,
+    Attended { leaving, announced }: Attended,
     site: Arc<Site<F>>,
 ) {
     let mut pause = FIRST_PAUSE;
@@ -137,7 +158,7 @@ async fn attend<F: Framing + Clone + Send + 'static>(
         let connected = tokio::select! {
             () = leaving.cancelled() => return,
             () = site.stop.asked() => return,
-            connected = connect(&member, &policy.admit, &site) => connected,
+            connected = connect(&member, &policy.admit, &announced, &site) => connected,
         };
         let address = member.endpoint().address.clone();
         let (stream, peer, pass) = match connected {
@@ -199,6 +220,7 @@ enum Connected {
 async fn connect<F: Framing + Clone + Send + 'static>(
     member: &impl Member,
     admit: &Admit,
+    announced: &Notify,
     site: &Site<F>,
 ) -> Connected {
     let place = Place::Socket(member.endpoint().address.clone());
@@ -214,6 +236,7 @@ async fn connect<F: Framing + Clone + Send + 'static>(
             Err(error) => Error::Socket(waited(error, began.elapsed())),
         };
         drop(pass);
+        let is_unheard = matches!(error, Error::Socket(uds_actor::Error::NobodyListening { .. }));
         let is_final = !error.is_retryable();
         if is_final || (began.elapsed() >= PATIENCE && !std::mem::replace(&mut told, true)) {
             site.trouble(place.clone(), error).await;
@@ -223,10 +246,16 @@ async fn connect<F: Framing + Clone + Send + 'static>(
         }
         tokio::select! {
             () = site.admission.full() => return Connected::GaveUp,
+            () = announced.notified() => {}
             () = sleep(pause) => {}
         }
-        pause = (pause * 2).min(LAST_PAUSE);
+        pause = (pause * 2).min(if is_unheard { last_pause_unheard(began.elapsed()) } else { LAST_PAUSE });
     }
+}
+
+/// The longest pause when no process has listened for so long: a tenth of that, within bounds.
+fn last_pause_unheard(time: Duration) -> Duration {
+    (time / 10).clamp(LAST_PAUSE, LAST_PAUSE_UNHEARD)
 }
 
 /// The error of the last attempt, saying how long there were attempts.
@@ -240,27 +269,79 @@ fn waited(mut error: uds_actor::Error, time: Duration) -> uds_actor::Error {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicU64, Ordering};
+
     use futures_util::stream;
     use tokio::sync::mpsc;
 
     use super::*;
     use crate::{Limits, admission::Admission, stop::Stop};
 
-    /// What a source with no members tells when its stream of them ends, and how many sources have failed then.
-    async fn end_of_stream(place: Place) -> (Vec<Arrival>, u64) {
+    fn site() -> (Site<frame_codec::Delimited>, mpsc::Receiver<Arrival>) {
         let limits = Limits::default();
-        let (arrivals, mut told) = mpsc::channel(8);
-        let admission = Admission::new(&limits);
+        let (arrivals, told) = mpsc::channel(8);
         let site = Site {
             framing: frame_codec::Delimited::lines(),
             limits,
-            admission: Arc::clone(&admission),
+            admission: Admission::new(&limits),
             stop: Stop::default(),
             arrivals,
             last_id: Arc::default(),
         };
-        let policy = Policy { admit: Admit::own(), reconnect: false };
-        run(stream::iter([Membership::<Endpoint>::Synced]), place, policy, site).await;
+        (site, told)
+    }
+
+    const POLICY: fn() -> Policy = || Policy { admit: Admit::own(), reconnect: false };
+
+    /// A socket on which no process listens, and the number of attempts to connect to it.
+    #[derive(Clone, Debug)]
+    struct Dead(Endpoint, Arc<AtomicU64>);
+
+    impl Member for Dead {
+        fn endpoint(&self) -> &Endpoint {
+            &self.0
+        }
+
+        async fn connect(&self) -> Result<UnixStream, uds_actor::Error> {
+            self.1.fetch_add(1, Ordering::Relaxed);
+            let address = self.0.address.clone();
+            Err(uds_actor::Error::NobodyListening { address, waited: Duration::ZERO })
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_dead_socket_is_tried_ever_more_seldom_and_at_once_when_it_is_announced_again() {
+        let (site, _told) = site();
+        let stop = site.stop.clone();
+        let (announce, mut announced) = mpsc::channel(8);
+        let members = stream::poll_fn(move |cx| announced.poll_recv(cx));
+        let running = tokio::spawn(run(members, Place::Members, POLICY(), site));
+        let endpoint = Endpoint { address: uds_actor::Address::Path("/run/a.sock".into()), generation: 1 };
+        let dead = Dead(endpoint, Arc::default());
+        let attempts = || dead.1.load(Ordering::Relaxed);
+
+        announce.send(Membership::Joined(dead.clone())).await.unwrap();
+        sleep(Duration::from_secs(10)).await;
+        let first = attempts();
+        assert!((15..=20).contains(&first), "{first} in the first ten seconds");
+        sleep(Duration::from_secs(3600)).await;
+        let later = attempts() - first;
+        assert!((100..=200).contains(&later), "{later} in the hour after that");
+
+        sleep(Duration::from_millis(1)).await;
+        let before = attempts();
+        announce.send(Membership::Joined(dead.clone())).await.unwrap();
+        sleep(Duration::from_millis(1)).await;
+        assert_eq!(attempts(), before + 1);
+        stop.ask(Duration::ZERO);
+        running.await.unwrap();
+    }
+
+    /// What a source with no members tells when its stream of them ends, and how many sources have failed then.
+    async fn end_of_stream(place: Place) -> (Vec<Arrival>, u64) {
+        let (site, mut told) = site();
+        let admission = Arc::clone(&site.admission);
+        run(stream::iter([Membership::<Endpoint>::Synced]), place, POLICY(), site).await;
         let mut all = Vec::new();
         while let Some(arrival) = told.recv().await {
             all.push(arrival);

@@ -41,6 +41,82 @@ enum Kind {
 
 const KINDS: [Kind; 4] = [Kind::Path, Kind::PlainPath, Kind::Abstract, Kind::Systemd];
 
+/// Options of a socket that is bound. The first ones are about its file.
+const BINDING: &[(&[&str], bool)] = &[
+    (&["--mode", "660"], true),
+    (&["--group", "GROUP"], true),
+    (&["--shared-directory"], true),
+    (&["--any-filesystem"], true),
+    (&["--rebind"], true),
+    (&["--allow-uid", "USER"], false),
+    (&["--allow-gid", "GROUP"], false),
+    (&["--allow-any"], false),
+];
+
+#[test]
+fn no_option_is_missing_here() {
+    let help = finish(&mut mpsr(["send", "--help"]), b"");
+    let help = String::from_utf8(help.stdout).unwrap();
+    let options = help.split(|c: char| c.is_whitespace() || c == ',').filter(|word| word.starts_with("--"));
+    let tested = OPTIONS.iter().map(|(options, _)| options).chain(BINDING.iter().map(|(options, _)| options));
+    let tested: Vec<&str> = tested.filter_map(|options| options.first().copied()).chain(["--bind", "--help"]).collect();
+    let missing: Vec<&str> = options.filter(|option| !tested.contains(option)).collect();
+    assert!(!help.is_empty() && missing.is_empty(), "{missing:?}");
+}
+
+#[test]
+fn every_option_of_a_bound_socket_works_or_is_refused_with_a_reason() {
+    let user = rustix::process::getuid().as_raw().to_string();
+    let group = rustix::process::getgid().as_raw().to_string();
+    for kind in KINDS {
+        for (options, is_of_a_file) in BINDING {
+            let options = options.iter().map(|option| match *option {
+                "USER" => &user,
+                "GROUP" => &group,
+                option => option,
+            });
+            let options: Vec<&str> = options.collect();
+            let directory = directory();
+            let (address, at) = address(kind, &directory);
+            // Without --bind there is nothing that they are about.
+            let sent = finish(mpsr(["send", &address, "a"]).args(&options), b"");
+            assert_eq!(sent.code, Some(2), "{kind:?} {options:?}");
+            if *is_of_a_file && matches!(kind, Kind::Abstract | Kind::Systemd) {
+                let sent = finish(mpsr(["send", "--bind", &address, "a"]).args(&options), b"");
+                assert_eq!(sent.code, Some(2), "{kind:?} {options:?}");
+                assert!(sent.stderr.contains("socket file"), "{kind:?} {options:?}: {}", sent.stderr);
+                continue;
+            }
+            let mut sender = offered(kind, &address, &at, &options, &["a"]);
+            assert_eq!(received(&at), "a\n", "{kind:?} {options:?}");
+            assert_eq!(sender.wait(), Some(0), "{kind:?} {options:?}: {:?}", sender.stderr().rest());
+        }
+    }
+}
+
+/// `send --bind`, with the socket passed to it if there is such an address.
+fn offered(kind: Kind, address: &str, at: &SocketAddr, options: &[&str], messages: &[&str]) -> Running {
+    let mut command = mpsr(["send", "--bind", address]);
+    command.stdin(Stdio::null());
+    if kind == Kind::Systemd {
+        // As a service manager does: the socket is descriptor 3, and the environment names it.
+        let script = r#"exec 3<&0 </dev/null; LISTEN_PID=$$ LISTEN_FDS=1 LISTEN_FDNAMES=out exec "$0" "$@""#;
+        command = Command::new("sh");
+        command.args(["-c", script, env!("CARGO_BIN_EXE_mpsr"), "send", "--bind", address]);
+        command.stdin(OwnedFd::from(UnixListener::bind_addr(at).unwrap()));
+    }
+    Running::start(command.args(options).args(messages).stderr(Stdio::piped()))
+}
+
+fn received(at: &SocketAddr) -> String {
+    let mut receiver = None;
+    eventually("it listens", || {
+        receiver = UnixStream::connect_addr(at).ok();
+        receiver.is_some()
+    });
+    hear(receiver.unwrap())
+}
+
 fn address(kind: Kind, directory: &TempDir) -> (String, SocketAddr) {
     let path = directory.path().join("x.sock");
     let plain = path.display().to_string();
@@ -93,23 +169,8 @@ fn every_option_works_with_every_kind_of_address_that_is_bound() {
         for (options, expected) in OPTIONS {
             let directory = directory();
             let (address, at) = address(kind, &directory);
-            let mut command = mpsr(["send", "--bind", &address]);
-            if kind == Kind::Systemd {
-                // As a service manager does: the socket is descriptor 3, and the environment names it.
-                let script = r#"exec 3<&0 </dev/null; LISTEN_PID=$$ LISTEN_FDS=1 LISTEN_FDNAMES=out exec "$0" "$@""#;
-                command = Command::new("sh");
-                command.args(["-c", script, env!("CARGO_BIN_EXE_mpsr"), "send", "--bind", &address]);
-                command.stdin(OwnedFd::from(UnixListener::bind_addr(&at).unwrap()));
-            } else {
-                command.stdin(Stdio::null());
-            }
-            let mut sender = Running::start(command.args(*options).args(["a", "b"]).stderr(Stdio::piped()));
-            let mut receiver = None;
-            eventually("it listens", || {
-                receiver = UnixStream::connect_addr(&at).ok();
-                receiver.is_some()
-            });
-            let heard = hear(receiver.unwrap());
+            let mut sender = offered(kind, &address, &at, options, &["a", "b"]);
+            let heard = received(&at);
             assert_eq!(sender.wait(), Some(0), "{kind:?} {options:?}: {:?}", sender.stderr().rest());
             assert_eq!(heard, *expected, "{kind:?} {options:?}");
             let is_left = Path::exists(&directory.path().join("x.sock"));
