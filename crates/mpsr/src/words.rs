@@ -20,6 +20,13 @@ pub(crate) fn bind(doing: &str, error: &Error) -> anyhow::Error {
         Error::Bind { source, .. } if source.kind() == io::ErrorKind::ResourceBusy => anyhow!(
             "{doing}: {error}: {source}; if the file is a mount point, mount the directory that holds the socket instead"
         ),
+        Error::Bind { doing: "find out who serves", source, .. }
+            if source.kind() == io::ErrorKind::PermissionDenied =>
+        {
+            anyhow!(
+                "{doing}: {error}: {source}; only its owner and root can find that out: remove it yourself if no process serves it"
+            )
+        }
         error => match error.source() {
             Some(source) => anyhow!("{doing}: {error}: {source}"),
             None => anyhow!("{doing}: {error}"),

@@ -21,8 +21,9 @@ pub(crate) struct SocketFile {
     /// theirs in the place of ours, and receive what is meant for us.
     #[arg(long)]
     pub(crate) shared_directory: bool,
-    /// Replace a stale socket on any filesystem. On FUSE, overlay and network filesystems its server may live on another
-    /// machine, or on another side of the mount, where it cannot be seen.
+    /// Replace a stale socket on any filesystem. On FUSE, overlay, network and unknown filesystems its server may live on
+    /// another machine, or on another side of the mount, where it cannot be seen. In the directory behind such a mount, which
+    /// cannot always be recognised, a live server's socket may look stale: bind through the mount there.
     #[arg(long)]
     pub(crate) any_filesystem: bool,
     /// When a socket file was removed or replaced, take its name again, unless another live server has it. Without this, the

@@ -318,6 +318,61 @@ fn a_server_in_another_network_namespace_is_unknown_until_it_may_be_asked() {
     assert_eq!(server.wait(), Some(0));
 }
 
+/// As in a service with `RestrictAddressFamilies=AF_UNIX`: a lookup tells what is dead, and no server notices.
+#[test]
+fn without_the_kernels_table_what_is_dead_is_still_told_from_what_may_live() {
+    const TEST: &str = "without_the_kernels_table_what_is_dead_is_still_told_from_what_may_live";
+    let release = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap();
+    if release.starts_with(['3', '4', '5']) {
+        return skip_forbidden(TEST, "this kernel may be too old for a lookup to prove anything");
+    }
+    let directory = directory();
+    let live = UnixListener::bind(directory.path().join("live.sock")).unwrap();
+    live.set_nonblocking(true).unwrap();
+    leave(&directory.path().join("stale.sock"));
+    let path = directory.path().to_owned();
+    // A filter belongs to its thread and to what that starts.
+    let removed = std::thread::spawn(move || {
+        without_netlink();
+        let mut watch = Running::start(
+            mpsr(["watch", "--json"]).arg(&path).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()),
+        );
+        let events = watch.stdout();
+        let removed = std::iter::from_fn(|| events.next()).find(|event| event.contains("removed")).expect("an event");
+        wait_until_old(&path.join("stale.sock"));
+        let listed = ran(&["ls", "--json"], &path);
+        let states: Vec<_> =
+            objects(&listed).into_iter().map(|(name, socket)| (name, socket["state"].clone())).collect();
+        assert_eq!(states, [("live.sock".to_owned(), "unknown".into()), ("stale.sock".to_owned(), "stale".into())]);
+        assert!(listed.stderr.contains("--connect"), "{}", listed.stderr);
+        let hint = watch.stderr().next().expect("a hint");
+        assert!(hint.starts_with("mpsr: 1 unknown socket: ") && hint.contains("--connect"), "{hint}");
+        watch.signal(Signal::TERM);
+        assert_eq!(watch.wait(), Some(0));
+        removed
+    });
+    let removed = removed.join().unwrap();
+    assert!(removed.contains("stale.sock") && removed.contains(r#""reason":"stale""#), "{removed}");
+    assert_eq!(live.accept().unwrap_err().kind(), std::io::ErrorKind::WouldBlock, "no one has connected");
+}
+
+/// From here on this thread and what it starts can make Unix sockets and no others.
+fn without_netlink() {
+    use seccompiler::{
+        BpfProgram, SeccompAction, SeccompCmpArgLen as Len, SeccompCmpOp as Op, SeccompCondition, SeccompFilter,
+        SeccompRule, TargetArch,
+    };
+    let condition = SeccompCondition::new(0, Len::Dword, Op::Ne, libc::AF_UNIX as u64).unwrap();
+    let filter = SeccompFilter::new(
+        [(libc::SYS_socket, vec![SeccompRule::new(vec![condition]).unwrap()])].into_iter().collect(),
+        SeccompAction::Allow,
+        SeccompAction::Errno(libc::EAFNOSUPPORT.cast_unsigned()),
+        TargetArch::try_from(std::env::consts::ARCH).expect("a filter can be made for this machine"),
+    );
+    let program: BpfProgram = filter.unwrap().try_into().unwrap();
+    seccompiler::apply_filter(&program).unwrap();
+}
+
 #[test]
 fn ten_thousand_sockets_are_listed_and_swept() {
     // In memory where there is such a place: to make so many takes a disk longer than everything else here.

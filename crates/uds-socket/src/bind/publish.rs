@@ -213,7 +213,6 @@ impl Published {
         }
     }
 
-    #[cfg(feature = "tokio")]
     pub(crate) fn directory(&self) -> &Directory {
         &self.directory
     }
