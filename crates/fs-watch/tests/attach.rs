@@ -144,10 +144,10 @@ async fn a_handler_for_each_generation(place: &Path) {
         generations.push(id.generation.value());
     }
     drop(listener);
-    let account = tokio::time::timeout(LIMIT, attached.shutdown()).await.expect("a shutdown ends");
+    let report = tokio::time::timeout(LIMIT, attached.shutdown()).await.expect("a shutdown ends");
     assert!(generations.is_sorted() && generations.len() == cycles);
-    assert_eq!(account.started, cycles as u64);
-    assert_eq!((account.finished, account.skipped), (account.started, 0));
+    assert_eq!(report.started, cycles as u64);
+    assert_eq!((report.finished, report.skipped), (report.started, 0));
     assert_eq!(census.runs.load(Ordering::SeqCst), cycles);
     assert!(census.nobody_lives());
 }
@@ -179,9 +179,9 @@ async fn nobody_waits_for_a_storm_of_replacements_and_the_last_one_is_served() {
             }
         }
         drop(storm.join().unwrap());
-        let account = attached.shutdown().await;
-        assert_eq!(account.started + account.skipped, announced, "each generation was served or skipped");
-        assert_eq!(census.runs.load(Ordering::SeqCst) as u64, account.started);
+        let report = attached.shutdown().await;
+        assert_eq!(report.started + report.skipped, announced, "each generation was served or skipped");
+        assert_eq!(census.runs.load(Ordering::SeqCst) as u64, report.started);
         assert!(census.nobody_lives());
     })
     .await;
@@ -260,8 +260,8 @@ async fn a_panic_is_told_and_the_handler_started_again_while_the_socket_stays() 
         ];
         assert_eq!(told, expected);
         // Waiting for the next attempt, it ends at once.
-        let account = attached.shutdown().await;
-        assert_eq!(account.panicked, account.started);
+        let report = attached.shutdown().await;
+        assert_eq!(report.panicked, report.started);
     })
     .await;
 }
@@ -297,10 +297,10 @@ async fn shutdown_leaves_no_task() {
         }
         let metrics = tokio::runtime::Handle::current().metrics();
         assert!(metrics.num_alive_tasks() >= 60);
-        let account = attached.shutdown().await;
+        let report = attached.shutdown().await;
         assert_eq!(metrics.num_alive_tasks(), 0);
-        assert_eq!((account.started, account.skipped), (account.finished, 0));
-        assert!(account.started >= 60 && census.nobody_lives());
+        assert_eq!((report.started, report.skipped), (report.finished, 0));
+        assert!(report.started >= 60 && census.nobody_lives());
     })
     .await;
 }
@@ -368,8 +368,8 @@ async fn directories_deleted_and_made_again_have_a_handler_for_each_socket() {
             listeners.push(UnixListener::bind(&path).unwrap());
             started(&mut attached).await;
         }
-        let account = attached.shutdown().await;
-        assert_eq!((account.started, account.finished, account.skipped), (100, 100, 0));
+        let report = attached.shutdown().await;
+        assert_eq!((report.started, report.finished, report.skipped), (100, 100, 0));
         assert!(census.nobody_lives());
     })
     .await;
@@ -397,8 +397,8 @@ async fn if_so_wanted_a_handler_waits_until_somebody_listens() {
         rustix::net::listen(&listener, 8).unwrap();
         let (id, end, ..) = ended(&mut attached).await;
         assert_eq!((id.path, end), (late, End::Finished));
-        let account = attached.shutdown().await;
-        assert_eq!((account.started, account.failed), (1, 0));
+        let report = attached.shutdown().await;
+        assert_eq!((report.started, report.failed), (1, 0));
     })
     .await;
 }

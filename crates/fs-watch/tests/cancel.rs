@@ -131,8 +131,8 @@ mod attached {
             let going = tokio::spawn(async move { std::fs::remove_file(path).expect("it is there") });
             told.extend(until_ended(&drops, &mut attached).await);
             going.await.expect("no panic");
-            let account = attached.shutdown().await;
-            (told, account.started, account.finished).0
+            let report = attached.shutdown().await;
+            (told, report.started, report.finished).0
         }));
     }
 
@@ -154,8 +154,8 @@ mod attached {
             let stop = handed_out.recv().await.expect("the handler runs");
             let ending = tokio::spawn(attached.shutdown());
             drops.drive(async || stop.requested().await).await;
-            let account = ending.await.expect("no panic");
-            vec![format!("{account:?}")]
+            let report = ending.await.expect("no panic");
+            vec![format!("{report:?}")]
         }));
     }
 }

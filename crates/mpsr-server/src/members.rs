@@ -2,11 +2,13 @@
 
 use std::{
     collections::{HashMap, hash_map::Entry},
-    sync::Arc,
+    fmt,
+    sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
 use frame_codec::Framing;
+use fs_watch::attach::{self, Change, End, Subject, Supervisor};
 use futures_core::Stream;
 use futures_util::StreamExt as _;
 use tokio::{
@@ -15,8 +17,7 @@ use tokio::{
     task::JoinSet,
     time::{Instant, sleep},
 };
-use tokio_util::sync::CancellationToken;
-use uds_actor::{Admit, Connect, Peer};
+use uds_actor::{Address, Admit, Connect, Peer};
 
 use crate::{
     Endpoint, Error, Event, Membership, Place, Via,
@@ -42,7 +43,7 @@ const LAST_PAUSE_UNHEARD: Duration = Duration::from_secs(30);
 const DRAIN: Duration = Duration::from_secs(5);
 
 /// A socket that is announced, and how to connect to it.
-pub(crate) trait Member: Send + Sync + 'static {
+pub(crate) trait Member: fmt::Debug + Send + Sync + 'static {
     /// Distinguishes this one from all others.
     fn endpoint(&self) -> &Endpoint;
 
@@ -70,7 +71,80 @@ pub(crate) struct Policy {
     pub(crate) reconnect: bool,
 }
 
-/// Keeps one task for each member that is there.
+/// A member that is there, with what its handlers, one after the other, leave for the next.
+#[derive(Debug)]
+struct Candidate<M> {
+    member: Arc<M>,
+    attempts: Arc<Mutex<Attempts>>,
+    /// It was announced again: a server may listen now.
+    announced: Arc<Notify>,
+}
+
+impl<M> Clone for Candidate<M> {
+    fn clone(&self) -> Self {
+        let Self { member, attempts, announced } = self;
+        Self { member: Arc::clone(member), attempts: Arc::clone(attempts), announced: Arc::clone(announced) }
+    }
+}
+
+/// The attempts since the last connection.
+#[derive(Debug, Default)]
+struct Attempts {
+    began: Option<Instant>,
+    /// Whether the application knows that they fail.
+    told: bool,
+}
+
+impl<M: Member> Candidate<M> {
+    fn new(member: M) -> Self {
+        Self { member: Arc::new(member), attempts: Arc::default(), announced: Arc::default() }
+    }
+
+    fn begin(&self) -> Instant {
+        *self.attempts.lock().unwrap_or_else(PoisonError::into_inner).began.get_or_insert_with(Instant::now)
+    }
+
+    fn succeeded(&self) {
+        *self.attempts.lock().unwrap_or_else(PoisonError::into_inner) = Attempts::default();
+    }
+
+    /// Whether the application is told now: once, when attempts have failed for a while.
+    fn is_to_be_told(&self) -> bool {
+        let mut attempts = self.attempts.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_due = attempts.began.is_some_and(|began| began.elapsed() >= PATIENCE);
+        is_due && !std::mem::replace(&mut attempts.told, true)
+    }
+}
+
+impl<M: Member> Subject for Candidate<M> {
+    type Id = Endpoint;
+    type Place = Address;
+
+    fn id(&self) -> Endpoint {
+        self.member.endpoint().clone()
+    }
+
+    fn place(id: &Endpoint) -> &Address {
+        &id.address
+    }
+}
+
+/// The attempt failed, or the connection has ended, and there is to be another.
+#[derive(Debug)]
+struct Again;
+
+/// Every member has a handler from the start, and as soon as another has its address. A handler that is asked to stop is
+/// not aborted: what it waits for is the application, and its connection must be reported.
+fn limits() -> attach::Policy {
+    attach::Policy::default()
+        .with_patience(Duration::MAX)
+        .with_pauses(FIRST_PAUSE, LAST_PAUSE)
+        .with_settled(LAST_PAUSE)
+        .with_grace(u32::MAX)
+        .with_limit(usize::MAX)
+}
+
+/// Keeps one handler for each member that is there.
 pub(crate) async fn run<F, M, S>(members: S, place: Place, policy: Policy, site: Site<F>)
 where
     F: Framing + Clone + Send + Sync + 'static,
@@ -79,39 +153,46 @@ where
 {
     let mut members = std::pin::pin!(members);
     let site = Arc::new(site);
-    let mut present: HashMap<Endpoint, Attended> = HashMap::new();
-    let mut attending = JoinSet::new();
-    let mut is_full = false;
-    // When the funnel is full, only those that are connected are of interest: until they leave.
-    while !is_full || !attending.is_empty() {
+    let parting = Arc::new(Parting::default());
+    let mut handlers = Supervisor::new(limits(), {
+        let (site, parting) = (Arc::clone(&site), Arc::clone(&parting));
+        move |candidate, stop| attend(candidate, stop, policy.clone(), Arc::clone(&site), Arc::clone(&parting))
+    });
+    let mut announced: HashMap<Endpoint, Arc<Notify>> = HashMap::new();
+    let (mut is_full, mut has_ended, mut is_stopping) = (false, false, false);
+    // When the funnel is full, only those that are connected are of interest: until they leave. When the list has ended or
+    // the funnel stops, the members that it named stay connected until they close.
+    while !(is_full || has_ended) || !handlers.is_idle() {
         let change = tokio::select! {
-            () = site.stop.asked() => break,
-            () = site.admission.full(), if !is_full => {
-                is_full = true;
+            () = site.stop.asked(), if !is_stopping => {
+                (is_stopping, has_ended) = (true, true);
+                handlers.stop_all();
                 continue;
             }
-            change = members.next() => change,
-            Some(ended) = attending.join_next() => {
-                note(ended);
+            () = site.admission.full(), if !is_full => {
+                is_full = true;
+                handlers.start_no_more();
+                continue;
+            }
+            change = members.next(), if !has_ended => change,
+            Some(change) = handlers.next() => {
+                note(change);
                 continue;
             }
         };
         match change {
-            Some(Membership::Joined(member)) if !is_full => {
-                match present.entry(member.endpoint().clone()) {
-                    Entry::Vacant(vacant) => {
-                        let attended = vacant.insert(Attended::default()).clone();
-                        attending.spawn(attend(member, policy.clone(), attended, Arc::clone(&site)));
-                    }
-                    // A member that is there already and is announced again is still one producer.
-                    Entry::Occupied(there) => there.get().announced.notify_one(),
+            Some(Membership::Joined(member)) => match announced.entry(member.endpoint().clone()) {
+                Entry::Vacant(vacant) => {
+                    let candidate = Candidate::new(member);
+                    vacant.insert(Arc::clone(&candidate.announced));
+                    handlers.add(candidate);
                 }
-            }
-            Some(Membership::Joined(_)) => {}
+                // A member that is there already and is announced again is still one producer.
+                Entry::Occupied(there) => there.get().notify_one(),
+            },
             Some(Membership::Left(member)) => {
-                if let Some(attended) = present.remove(member.endpoint()) {
-                    attended.leaving.cancel();
-                }
+                announced.remove(member.endpoint());
+                handlers.remove(member.endpoint());
             }
             Some(Membership::Synced) => site.tell(Arrival::Event(Event::Synced(place.clone()))).await,
             Some(Membership::Degraded(why)) => site.trouble(place.clone(), Error::Degraded { why }).await,
@@ -120,79 +201,78 @@ where
                 if let Place::Directory(_) = place {
                     site.fail(place.clone(), Error::WatcherEnded).await;
                 }
-                break;
+                has_ended = true;
             }
         }
     }
-    // Members that are no longer listed stay connected until they close, or until the funnel stops.
-    while let Some(ended) = attending.join_next().await {
-        note(ended);
+    parting.wait().await;
+}
+
+fn note(change: Change<Endpoint, Again>) {
+    if let Change::Ended { end: End::Panicked(message), id, .. } = change {
+        panic!("the handler of {id} has panicked: {message}");
     }
 }
 
-fn note(ended: Result<(), tokio::task::JoinError>) {
-    ended.expect("these tasks do not panic and are not aborted");
-}
-
-/// What the task of a member is told.
-#[derive(Clone, Debug, Default)]
-struct Attended {
-    /// The member leaves.
-    leaving: CancellationToken,
-    /// It was announced again: a server may listen now.
-    announced: Arc<Notify>,
-}
-
-/// Connects to one member and stays with it until it leaves or its connection ends.
+/// Makes one attempt to connect to a member, and stays with it until it leaves or its connection ends.
 ///
 /// Unless the policy says so, a connection that ended is not made again for the same socket: a server that hands its file
 /// to every client would hand it out over and over.
-async fn attend<F: Framing + Clone + Send + 'static>(
-    member: impl Member,
+async fn attend<F: Framing + Clone + Send + Sync + 'static, M: Member>(
+    candidate: Candidate<M>,
+    stop: attach::Stop,
     policy: Policy,
-    Attended { leaving, announced }: Attended,
     site: Arc<Site<F>>,
-) {
-    let mut pause = FIRST_PAUSE;
-    loop {
-        let connected = tokio::select! {
-            () = leaving.cancelled() => return,
-            () = site.stop.asked() => return,
-            connected = connect(&member, &policy.admit, &announced, &site) => connected,
-        };
-        let address = member.endpoint().address.clone();
-        let (stream, peer, pass) = match connected {
-            Connected::Admitted(stream, peer, pass) => (stream, peer, pass),
-            Connected::Rejected(peer) => {
-                site.admission.count(|counts| counts.rejected += 1);
-                let place = Place::Socket(address);
-                return site.tell(Arrival::Event(Event::Rejected { place, peer: Some(peer) })).await;
-            }
-            Connected::GaveUp => return,
-        };
-        let began = Instant::now();
-        // Not to be cancelled: from here on the connection has an actor that receives.
-        let Ok(drain) = site.attach(stream, (address, Via::Directory, peer), pass).await else {
-            site.admission.count(|counts| counts.unread += 1);
-            return;
-        };
-        tokio::select! {
-            () = drain.ended() => {}
-            () = site.stop.asked() => return,
-            () = leaving.cancelled() => return release(&drain, &site).await,
+    parting: Arc<Parting>,
+) -> Result<(), Again> {
+    let connected = tokio::select! {
+        () = stop.requested() => return Ok(()),
+        () = site.stop.asked() => return Ok(()),
+        connected = connect(&candidate, &policy.admit, &site) => connected?,
+    };
+    let address = candidate.member.endpoint().address.clone();
+    let (stream, peer, pass) = match connected {
+        Connected::Admitted(stream, peer, pass) => (stream, peer, pass),
+        Connected::Rejected(peer) => {
+            site.admission.count(|counts| counts.rejected += 1);
+            let place = Place::Socket(address);
+            site.tell(Arrival::Event(Event::Rejected { place, peer: Some(peer) })).await;
+            return Ok(());
         }
-        if !policy.reconnect {
-            return;
+        Connected::GaveUp => return Ok(()),
+    };
+    // Not to be cancelled: from here on the connection has an actor that receives.
+    let Ok(drain) = site.attach(stream, (address, Via::Directory, peer), pass).await else {
+        site.admission.count(|counts| counts.unread += 1);
+        return Ok(());
+    };
+    tokio::select! {
+        () = drain.ended() => if policy.reconnect { Err(Again) } else { Ok(()) },
+        () = site.stop.asked() => Ok(()),
+        // Its successor at the same address does not wait for that.
+        () = stop.requested() => {
+            parting.add(async move { release(&drain, &site).await });
+            Ok(())
         }
-        if began.elapsed() >= LAST_PAUSE {
-            pause = FIRST_PAUSE;
-        }
-        tokio::select! {
-            () = leaving.cancelled() => return,
-            () = site.stop.asked() => return,
-            () = site.admission.full() => return,
-            () = sleep(pause) => pause = (pause * 2).min(LAST_PAUSE),
-        }
+    }
+}
+
+/// Connections to sockets that have vanished, until they end. Their handlers have ended.
+#[derive(Debug, Default)]
+struct Parting(Mutex<JoinSet<()>>);
+
+impl Parting {
+    fn add(&self, release: impl Future<Output = ()> + Send + 'static) {
+        let mut tasks = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        // Those that have ended take memory until they are joined.
+        while tasks.try_join_next().is_some() {}
+        tasks.spawn(release);
+    }
+
+    /// Waits for those that are left when every handler has ended.
+    async fn wait(&self) {
+        let tasks = std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner));
+        tasks.join_all().await;
     }
 }
 
@@ -214,48 +294,48 @@ enum Connected {
     GaveUp,
 }
 
-/// Tries until it succeeds or cannot succeed any longer, and says once what is in the way.
+/// Tries once, and says once what has been in the way for a while.
 ///
 /// A pass is held for one attempt at a time: sockets that refuse do not take the place of those that serve.
-async fn connect<F: Framing + Clone + Send + 'static>(
-    member: &impl Member,
+async fn connect<F: Framing + Clone + Send + 'static, M: Member>(
+    candidate: &Candidate<M>,
     admit: &Admit,
-    announced: &Notify,
     site: &Site<F>,
-) -> Connected {
-    let place = Place::Socket(member.endpoint().address.clone());
-    let began = Instant::now();
-    let mut told = false;
-    let mut pause = FIRST_PAUSE;
-    loop {
-        let Ok(pass) = site.admission.pass(None).await else { return Connected::GaveUp };
-        let attempt = member.connect().await;
-        let error = match attempt.and_then(|stream| Peer::of(&stream).map(|peer| (stream, peer))) {
-            Ok((stream, peer)) if admit.admits(&peer) => return Connected::Admitted(stream, peer, pass),
-            Ok((_, peer)) => return Connected::Rejected(peer),
-            Err(error) => Error::Socket(waited(error, began.elapsed())),
-        };
-        drop(pass);
-        let is_unheard = matches!(error, Error::Socket(uds_actor::Error::NobodyListening { .. }));
-        let is_final = !error.is_retryable();
-        if is_final || (began.elapsed() >= PATIENCE && !std::mem::replace(&mut told, true)) {
-            site.trouble(place.clone(), error).await;
-            if is_final {
-                return Connected::GaveUp;
-            }
+) -> Result<Connected, Again> {
+    let began = candidate.begin();
+    let Ok(pass) = site.admission.pass(None).await else { return Ok(Connected::GaveUp) };
+    let attempt = candidate.member.connect().await;
+    let error = match attempt.and_then(|stream| Peer::of(&stream).map(|peer| (stream, peer))) {
+        Ok((stream, peer)) => {
+            candidate.succeeded();
+            let is_admitted = admit.admits(&peer);
+            return Ok(if is_admitted { Connected::Admitted(stream, peer, pass) } else { Connected::Rejected(peer) });
         }
-        tokio::select! {
-            () = site.admission.full() => return Connected::GaveUp,
-            () = announced.notified() => {}
-            () = sleep(pause) => {}
-        }
-        pause = (pause * 2).min(if is_unheard { last_pause_unheard(began.elapsed()) } else { LAST_PAUSE });
+        Err(error) => Error::Socket(waited(error, began.elapsed())),
+    };
+    drop(pass);
+    let is_unheard = matches!(error, Error::Socket(uds_actor::Error::NobodyListening { .. }));
+    let is_final = !error.is_retryable();
+    if is_final || candidate.is_to_be_told() {
+        let place = Place::Socket(candidate.member.endpoint().address.clone());
+        site.trouble(place, error).await;
     }
+    if is_final {
+        return Ok(Connected::GaveUp);
+    }
+    if is_unheard {
+        tokio::select! {
+            () = site.admission.full() => return Ok(Connected::GaveUp),
+            () = candidate.announced.notified() => {}
+            () = sleep(further_pause(began.elapsed())) => {}
+        }
+    }
+    Err(Again)
 }
 
-/// The longest pause when no process has listened for so long: a tenth of that, within bounds.
-fn last_pause_unheard(time: Duration) -> Duration {
-    (time / 10).clamp(LAST_PAUSE, LAST_PAUSE_UNHEARD)
+/// How much longer the pause is when no process has listened for so long: together a tenth of that, within bounds.
+fn further_pause(time: Duration) -> Duration {
+    (time / 10).clamp(LAST_PAUSE, LAST_PAUSE_UNHEARD) - LAST_PAUSE
 }
 
 /// The error of the last attempt, saying how long there were attempts.
@@ -269,8 +349,6 @@ fn waited(mut error: uds_actor::Error, time: Duration) -> uds_actor::Error {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::atomic::{AtomicU64, Ordering};
-
     use futures_util::stream;
     use tokio::sync::mpsc;
 
@@ -291,11 +369,9 @@ mod tests {
         (site, told)
     }
 
-    const POLICY: fn() -> Policy = || Policy { admit: Admit::own(), reconnect: false };
-
-    /// A socket on which no process listens, and the number of attempts to connect to it.
-    #[derive(Clone, Debug)]
-    struct Dead(Endpoint, Arc<AtomicU64>);
+    /// A socket on which no process listens.
+    #[derive(Debug)]
+    struct Dead(Endpoint);
 
     impl Member for Dead {
         fn endpoint(&self) -> &Endpoint {
@@ -303,45 +379,39 @@ mod tests {
         }
 
         async fn connect(&self) -> Result<UnixStream, uds_actor::Error> {
-            self.1.fetch_add(1, Ordering::Relaxed);
-            let address = self.0.address.clone();
-            Err(uds_actor::Error::NobodyListening { address, waited: Duration::ZERO })
+            Err(uds_actor::Error::NobodyListening { address: self.0.address.clone(), waited: Duration::ZERO })
         }
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_dead_socket_is_tried_ever_more_seldom_and_at_once_when_it_is_announced_again() {
         let (site, _told) = site();
-        let stop = site.stop.clone();
-        let (announce, mut announced) = mpsc::channel(8);
-        let members = stream::poll_fn(move |cx| announced.poll_recv(cx));
-        let running = tokio::spawn(run(members, Place::Members, POLICY(), site));
-        let endpoint = Endpoint { address: uds_actor::Address::Path("/run/a.sock".into()), generation: 1 };
-        let dead = Dead(endpoint, Arc::default());
-        let attempts = || dead.1.load(Ordering::Relaxed);
-
-        announce.send(Membership::Joined(dead.clone())).await.unwrap();
-        sleep(Duration::from_secs(10)).await;
-        let first = attempts();
-        assert!((15..=20).contains(&first), "{first} in the first ten seconds");
-        sleep(Duration::from_secs(3600)).await;
-        let later = attempts() - first;
-        assert!((100..=200).contains(&later), "{later} in the hour after that");
-
-        sleep(Duration::from_millis(1)).await;
-        let before = attempts();
-        announce.send(Membership::Joined(dead.clone())).await.unwrap();
-        sleep(Duration::from_millis(1)).await;
-        assert_eq!(attempts(), before + 1);
-        stop.ask(Duration::ZERO);
-        running.await.unwrap();
+        let endpoint = Endpoint { address: Address::Path("/run/a.sock".into()), generation: 1 };
+        let dead = Candidate::new(Dead(endpoint));
+        // So much of a pause is made by the attempt itself; the supervisor makes one of a second at most.
+        for (after, pause) in [(0, 0), (9, 0), (11, 1), (80, 9), (100, 20), (3600, 29)] {
+            tokio::time::advance(Duration::from_secs(after)).await;
+            let began = Instant::now();
+            assert!(connect(&dead, &Admit::own(), &site).await.is_err_and(|Again| true));
+            assert_eq!(began.elapsed().as_secs(), pause, "after {after} more seconds");
+        }
+        let began = Instant::now();
+        let attempt = connect(&dead, &Admit::own(), &site);
+        let announce = async {
+            sleep(Duration::from_secs(2)).await;
+            dead.announced.notify_one();
+        };
+        let (attempted, ()) = tokio::join!(attempt, announce);
+        assert!(attempted.is_err_and(|Again| true));
+        assert_eq!(began.elapsed().as_secs(), 2);
     }
 
     /// What a source with no members tells when its stream of them ends, and how many sources have failed then.
     async fn end_of_stream(place: Place) -> (Vec<Arrival>, u64) {
         let (site, mut told) = site();
         let admission = Arc::clone(&site.admission);
-        run(stream::iter([Membership::<Endpoint>::Synced]), place, POLICY(), site).await;
+        let policy = Policy { admit: Admit::own(), reconnect: false };
+        run(stream::iter([Membership::<Endpoint>::Synced]), place, policy, site).await;
         let mut all = Vec::new();
         while let Some(arrival) = told.recv().await {
             all.push(arrival);

@@ -11,8 +11,7 @@ use std::{
 };
 
 use frame_codec::{Delimited, LengthPrefixed, Raw, UntilEof};
-use futures_util::stream;
-use mpsr_server::{Endpoint, Error, Event, Funnel, Limits, Membership, Parting, Place, ProducerReport, Report, Via};
+use mpsr_server::{Error, Event, Funnel, Limits, Parting, Place, ProducerReport, Report, Via};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::{UnixListener, UnixStream},
@@ -360,81 +359,84 @@ async fn what_cannot_be_listened_on_is_an_error_and_leaves_nothing_behind() {
     assert!(matches!(Funnel::builder(Raw).start().await, Err(Error::NoSource)));
 }
 
-#[tokio::test]
-async fn members_are_connected_to_when_they_join_and_the_report_names_them() {
-    let Spot { _dir, path } = spot();
-    let server = UnixListener::bind(&path).unwrap();
-    let endpoint = Endpoint { address: Address::Path(path.clone()), generation: 1 };
-    let members = stream::iter([Membership::Joined(endpoint), Membership::Synced]);
-    let mut funnel = Funnel::builder(Delimited::lines()).members(members).start().await.unwrap();
-    let serving = tokio::spawn(async move {
-        let (mut client, _) = server.accept().await.unwrap();
-        client.write_all(b"offered\n").await.unwrap();
-        client.shutdown().await.unwrap();
-        // We do not half-close before the producer does, so that programs that read as well are not misled.
-        client.read(&mut [0; 1]).await.unwrap()
-    });
-    let mut told = Told::default();
-    told.until_left(&mut funnel, 1).await;
-    assert_eq!(told.messages, [(1, "offered".to_owned())]);
-    assert_eq!(told.accounts[0].producer.via, Via::Directory);
-    assert_eq!(soon("the server", serving).await.unwrap(), 0);
-}
-
-#[tokio::test]
-async fn a_member_nobody_listens_on_is_told_once_and_tried_until_somebody_does() {
-    let Spot { _dir, path } = spot();
-    // Bound and not listening yet: every connect is refused.
-    let socket = rustix_bind(&path);
-    let endpoint = Endpoint { address: Address::Path(path.clone()), generation: 1 };
-    let members = stream::iter([Membership::Joined(endpoint)]);
-    let mut funnel = Funnel::builder(Delimited::lines()).members(members).start().await.unwrap();
-    let event = soon("the trouble", funnel.next()).await.unwrap();
-    let Event::Trouble { place: Place::Socket(address), error } = event else { panic!("{event:?}") };
-    assert_eq!(address, Address::Path(path));
-    assert!(error.is_retryable(), "{error}");
-    rustix::net::listen(&socket, 1).unwrap();
-    let server = UnixListener::from_std(StdListener::from(socket)).unwrap();
-    let event = soon("the connection", funnel.next()).await.unwrap();
-    assert!(matches!(event, Event::Joined(_)), "{event:?}");
-    drop(server);
-}
-
-#[tokio::test]
-async fn sockets_nobody_listens_on_keep_nobody_out() {
-    let Spot { _dir, path } = spot();
-    let dead: Vec<_> = (0..5).map(|n| path.with_file_name(format!("dead-{n}.sock"))).collect();
-    for path in &dead {
-        drop(StdListener::bind(path).unwrap());
-    }
-    let members =
-        dead.into_iter().map(|path| Membership::Joined(Endpoint { address: Address::Path(path), generation: 1 }));
-    let mut limits = Limits::default();
-    limits.connections = 1;
-    let builder = Funnel::builder(Delimited::lines()).listen(Bind::path(&path)).limits(limits);
-    let mut funnel = builder.members(stream::iter(members)).start().await.unwrap();
-    for n in 0..5 {
-        let mut client = UnixStream::connect(&path).await.unwrap();
-        client.write_all(format!("line {n}\n").as_bytes()).await.unwrap();
-        let delivery = soon("the line", funnel.recv()).await.unwrap();
-        assert_eq!(delivery.batch().get(0), Some(format!("line {n}").as_bytes()));
-    }
-}
-
-/// A socket that is bound and not listening.
-fn rustix_bind(path: &std::path::Path) -> std::os::fd::OwnedFd {
-    use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, bind, socket_with};
-    let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
-    let socket = socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None).unwrap();
-    bind(&socket, &SocketAddrUnix::new(path).unwrap()).unwrap();
-    socket
-}
-
 #[cfg(feature = "dir")]
 mod dir {
-    //! Sockets that appear in a directory and vanish from it.
+    //! Sockets that appear in a directory and vanish from it, and members that a stream names.
+
+    use futures_util::stream;
+    use mpsr_server::{Endpoint, Membership};
 
     use super::*;
+
+    #[tokio::test]
+    async fn members_are_connected_to_when_they_join_and_the_report_names_them() {
+        let Spot { _dir, path } = spot();
+        let server = UnixListener::bind(&path).unwrap();
+        let endpoint = Endpoint { address: Address::Path(path.clone()), generation: 1 };
+        let members = stream::iter([Membership::Joined(endpoint), Membership::Synced]);
+        let mut funnel = Funnel::builder(Delimited::lines()).members(members).start().await.unwrap();
+        let serving = tokio::spawn(async move {
+            let (mut client, _) = server.accept().await.unwrap();
+            client.write_all(b"offered\n").await.unwrap();
+            client.shutdown().await.unwrap();
+            // We do not half-close before the producer does, so that programs that read as well are not misled.
+            client.read(&mut [0; 1]).await.unwrap()
+        });
+        let mut told = Told::default();
+        told.until_left(&mut funnel, 1).await;
+        assert_eq!(told.messages, [(1, "offered".to_owned())]);
+        assert_eq!(told.accounts[0].producer.via, Via::Directory);
+        assert_eq!(soon("the server", serving).await.unwrap(), 0);
+    }
+
+    #[tokio::test]
+    async fn a_member_nobody_listens_on_is_told_once_and_tried_until_somebody_does() {
+        let Spot { _dir, path } = spot();
+        // Bound and not listening yet: every connect is refused.
+        let socket = rustix_bind(&path);
+        let endpoint = Endpoint { address: Address::Path(path.clone()), generation: 1 };
+        let members = stream::iter([Membership::Joined(endpoint)]);
+        let mut funnel = Funnel::builder(Delimited::lines()).members(members).start().await.unwrap();
+        let event = soon("the trouble", funnel.next()).await.unwrap();
+        let Event::Trouble { place: Place::Socket(address), error } = event else { panic!("{event:?}") };
+        assert_eq!(address, Address::Path(path));
+        assert!(error.is_retryable(), "{error}");
+        rustix::net::listen(&socket, 1).unwrap();
+        let server = UnixListener::from_std(StdListener::from(socket)).unwrap();
+        let event = soon("the connection", funnel.next()).await.unwrap();
+        assert!(matches!(event, Event::Joined(_)), "{event:?}");
+        drop(server);
+    }
+
+    #[tokio::test]
+    async fn sockets_nobody_listens_on_keep_nobody_out() {
+        let Spot { _dir, path } = spot();
+        let dead: Vec<_> = (0..5).map(|n| path.with_file_name(format!("dead-{n}.sock"))).collect();
+        for path in &dead {
+            drop(StdListener::bind(path).unwrap());
+        }
+        let members =
+            dead.into_iter().map(|path| Membership::Joined(Endpoint { address: Address::Path(path), generation: 1 }));
+        let mut limits = Limits::default();
+        limits.connections = 1;
+        let builder = Funnel::builder(Delimited::lines()).listen(Bind::path(&path)).limits(limits);
+        let mut funnel = builder.members(stream::iter(members)).start().await.unwrap();
+        for n in 0..5 {
+            let mut client = UnixStream::connect(&path).await.unwrap();
+            client.write_all(format!("line {n}\n").as_bytes()).await.unwrap();
+            let delivery = soon("the line", funnel.recv()).await.unwrap();
+            assert_eq!(delivery.batch().get(0), Some(format!("line {n}").as_bytes()));
+        }
+    }
+
+    /// A socket that is bound and not listening.
+    fn rustix_bind(path: &std::path::Path) -> std::os::fd::OwnedFd {
+        use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, bind, socket_with};
+        let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
+        let socket = socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None).unwrap();
+        bind(&socket, &SocketAddrUnix::new(path).unwrap()).unwrap();
+        socket
+    }
 
     #[tokio::test]
     async fn sockets_are_found_whether_they_were_there_or_appear_later() {

@@ -94,8 +94,8 @@ async fn trap_14_each_generation_has_one_handler_and_none_outlives_its_socket(ri
         attached.next().await.unwrap();
     }
     assert!(living.lock().unwrap().is_empty());
-    let account = attached.shutdown().await;
-    assert_eq!((account.started, account.finished, account.skipped), (CYCLES + 1, CYCLES + 1, 0));
+    let report = attached.shutdown().await;
+    assert_eq!((report.started, report.finished, report.skipped), (CYCLES + 1, CYCLES + 1, 0));
 }
 
 async fn trap_14_a_handler_that_fails_is_started_again_until_its_socket_goes(rig: Rig) {
@@ -122,6 +122,6 @@ async fn trap_14_a_handler_that_fails_is_started_again_until_its_socket_goes(rig
             _ => {}
         }
     }
-    let account = attached.shutdown().await;
-    assert_eq!(account.started, account.failed + account.finished + account.aborted);
+    let report = attached.shutdown().await;
+    assert_eq!(report.started, report.failed + report.finished + report.aborted);
 }

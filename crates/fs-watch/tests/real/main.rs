@@ -18,7 +18,7 @@
 //! | 11 an event is not a state | `model`, `sockets::what_is_no_socket_is_ignored`, `sockets::a_name_need_not_be_utf8` |
 //! | 12 events of our own making | `idle.rs` `trap_12_…`, `backend/inotify/tests.rs` and `backend/notify/tests.rs` `a_bind_is_hinted_at_and_our_own_listing_is_not` |
 //! | 13 failure taken for emptiness | `permissions.rs` `trap_13_…`, `exhausted.rs`, `directory::a_path_that_cannot_be_followed_removes_nothing` |
-//! | 14 handlers' lives | `handlers::trap_14_…`, `attach.rs`, `src/attach/posts/tests.rs`, `cancel.rs` `next_tells_all_news_once`; `flow::a_watcher_can_be_dropped_at_any_time`, `shutdown.rs` |
+//! | 14 handlers' lives | `handlers::trap_14_…`, `attach.rs`, `src/attach/schedule/tests.rs`, `cancel.rs` `next_tells_all_news_once`; `flow::a_watcher_can_be_dropped_at_any_time`, `shutdown.rs` |
 //! | 15 filesystems that lie, limits | every test here by polling, `faults::trap_15_…`, `socket-file/src/filesystem.rs`, `scripted::a_backend_that_cannot_arm_leaves_a_watcher_that_looks_often`, `permissions.rs` `trap_15_…`, `shutdown.rs` |
 //!
 //! Each test here runs in all four settings, except `scripted`, where the test itself is the source of hints, and the

@@ -1,18 +1,20 @@
 //! Histories, and what they lead to.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::time::UNIX_EPOCH;
 
 use socket_file::{DotFiles, Facts};
 
 use super::*;
 use crate::roster::{Listing, Roster, Sighting};
+use crate::socket::{Socket, SocketId};
 
 const SECOND: Duration = Duration::from_secs(1);
 
-/// A directory of sockets made up, with the posts at them.
+/// A made-up directory of sockets, with the schedule for them.
 struct Scene {
-    posts: Posts,
+    schedule: Schedule<Socket>,
     roster: Roster,
     inode: u64,
     now: Instant,
@@ -21,15 +23,13 @@ struct Scene {
 impl Scene {
     fn new(policy: Policy) -> Self {
         let roster = Roster::new("/d", DotFiles::Ignored);
-        Self { posts: Posts::new(policy), roster, inode: 0, now: Instant::now() }
+        Self { schedule: Schedule::new(policy), roster, inode: 0, now: Instant::now() }
     }
 
     /// A new socket comes to this name, in the place of what is there.
     fn bind(&mut self, name: &str) {
         self.inode += 1;
-        let (birth, ctime) = (Some(UNIX_EPOCH), UNIX_EPOCH);
-        let facts = Facts { device: 1, inode: self.inode, birth, ctime, mode: 0o600, uid: 0, gid: 0 };
-        self.roster.handle_sighting(name.into(), Sighting::Socket(facts));
+        self.roster.handle_sighting(name.into(), Sighting::Socket(facts(self.inode)));
         self.tell();
     }
 
@@ -41,26 +41,26 @@ impl Scene {
     fn tell(&mut self) {
         while let Some(change) = self.roster.poll_change() {
             match change {
-                crate::Change::Added(socket) => self.posts.handle_added(socket, self.now),
+                crate::Change::Added(socket) => self.schedule.handle_added(socket, self.now),
                 crate::Change::Ready(_) => {}
-                crate::Change::Removed { id, .. } => self.posts.handle_removed(&id, self.now),
+                crate::Change::Removed { id, .. } => self.schedule.handle_removed(&id, self.now),
             }
         }
     }
 
-    fn end(&mut self, name: &str, ending: Ending) -> Followup {
-        self.posts.handle_end(&Path::new("/d").join(name), ending, self.now)
+    fn end(&mut self, name: &str, ending: Ending) -> Followup<SocketId> {
+        self.schedule.handle_end(&Path::new("/d").join(name), ending, self.now)
     }
 
     fn pass(&mut self, time: Duration) {
         self.now += time;
-        self.posts.handle_time(self.now);
+        self.schedule.handle_time(self.now);
     }
 
     /// What is to be done, in words.
     fn actions(&mut self) -> Vec<String> {
         let name = |path: &Path| path.file_name().unwrap().to_str().unwrap().to_owned();
-        std::iter::from_fn(|| self.posts.poll_action())
+        std::iter::from_fn(|| self.schedule.poll_action())
             .map(|action| match action {
                 Action::Start(socket) => format!("start {} {}", name(&socket.path), socket.generation),
                 Action::Ask(path) => format!("ask {}", name(&path)),
@@ -69,6 +69,11 @@ impl Scene {
             })
             .collect()
     }
+}
+
+fn facts(inode: u64) -> Facts {
+    let (birth, ctime) = (Some(UNIX_EPOCH), UNIX_EPOCH);
+    Facts { device: 1, inode, birth, ctime, mode: 0o600, uid: 0, gid: 0 }
 }
 
 #[test]
@@ -81,6 +86,73 @@ fn a_successor_starts_when_its_predecessor_has_ended() {
     let followup = scene.end("a", Ending::Failed);
     assert!(followup.asked && followup.again_in.is_none());
     assert_eq!(scene.actions(), ["start a 2"]);
+}
+
+/// A source may announce a successor without saying that what was there has gone.
+#[test]
+fn one_whose_successor_comes_is_asked_to_stop_and_what_is_announced_twice_has_one_handler() {
+    let mut scene = Scene::new(Policy::default());
+    let [first, second, third] = ["a", "a", "a"].map(|name| {
+        scene.inode += 1;
+        scene.roster.handle_sighting(name.into(), Sighting::Socket(facts(scene.inode)));
+        std::iter::from_fn(|| scene.roster.poll_change())
+            .find_map(|change| if let crate::Change::Added(socket) = change { Some(socket) } else { None })
+            .unwrap()
+    });
+    let now = scene.now;
+    let add = |scene: &mut Scene, socket: &Socket| {
+        scene.schedule.handle_added(socket.clone(), now);
+        scene.schedule.handle_added(socket.clone(), now);
+        scene.actions()
+    };
+    assert_eq!(add(&mut scene, &first), ["start a 1"]);
+    assert_eq!(add(&mut scene, &second), ["ask a"]);
+    assert_eq!(add(&mut scene, &third), ["skip a 2"]);
+    // It comes too late, and is about neither.
+    scene.schedule.handle_removed(&first.id(), now);
+    scene.schedule.handle_removed(&second.id(), now);
+    assert_eq!(scene.actions(), [""; 0]);
+    assert!(scene.end("a", Ending::Finished).asked);
+    assert_eq!(scene.actions(), ["start a 3"]);
+    scene.end("a", Ending::Finished);
+    assert_eq!(add(&mut scene, &third), [""; 0], "it is finished with this one");
+    scene.schedule.handle_removed(&third.id(), now);
+    assert_eq!(add(&mut scene, &third), ["start a 3"], "it was away");
+}
+
+#[test]
+fn a_successor_does_not_take_over_the_pauses_of_the_failures_before_it() {
+    let mut scene = Scene::new(Policy::default());
+    scene.bind("a");
+    for _ in 0..10 {
+        let pause = scene.end("a", Ending::Failed).again_in.unwrap();
+        scene.pass(pause);
+    }
+    scene.bind("a");
+    scene.end("a", Ending::Finished);
+    assert_eq!(scene.end("a", Ending::Failed).again_in, Some(SECOND / 10));
+}
+
+#[test]
+fn once_no_more_are_started_those_that_run_stay_and_pauses_end() {
+    let mut scene = Scene::new(Policy::default().with_limit(2).with_patience(Duration::MAX));
+    for name in ["a", "b", "c"] {
+        scene.bind(name);
+    }
+    scene.end("b", Ending::Failed);
+    assert_eq!(scene.actions(), ["start a 1", "start b 1", "start c 1"]);
+    scene.schedule.start_no_more();
+    scene.bind("d");
+    assert_eq!((scene.actions(), scene.schedule.alarm()), (vec![], None));
+    assert_eq!(scene.end("c", Ending::Failed).again_in, None);
+    assert!(!scene.schedule.is_idle());
+    scene.unlink("a");
+    assert_eq!(scene.actions(), ["ask a"]);
+    // Its patience is unlimited.
+    assert_eq!(scene.schedule.alarm(), None);
+    scene.end("a", Ending::Finished);
+    assert_eq!(scene.actions(), [""; 0]);
+    assert!(scene.schedule.is_idle());
 }
 
 #[test]
@@ -104,7 +176,7 @@ fn one_that_does_not_stop_is_aborted_and_still_waited_for() {
     assert_eq!(scene.actions(), [""; 0]);
     scene.pass(SECOND);
     assert_eq!(scene.actions(), ["abort a"]);
-    assert_eq!(scene.posts.alarm(), None);
+    assert_eq!(scene.schedule.alarm(), None);
     scene.end("a", Ending::Finished);
     assert_eq!(scene.actions(), ["start a 2"]);
 }
@@ -147,7 +219,7 @@ fn a_socket_that_goes_during_the_pause_takes_its_retry_along() {
     scene.bind("a");
     scene.end("a", Ending::Failed);
     scene.unlink("a");
-    assert_eq!(scene.posts.alarm(), None);
+    assert_eq!(scene.schedule.alarm(), None);
     scene.pass(60 * SECOND);
     assert_eq!(scene.actions(), ["start a 1"]);
 }
@@ -189,11 +261,11 @@ fn memory_of_paths_that_are_gone_is_bounded_and_fades() {
         scene.end(&name, Ending::Failed);
         scene.unlink(&name);
     }
-    assert!(scene.posts.by_path.len() <= REMEMBERED + 1, "{}", scene.posts.by_path.len());
-    assert!(scene.posts.alarms.is_empty());
+    assert!(scene.schedule.by_place.len() <= REMEMBERED + 1, "{}", scene.schedule.by_place.len());
+    assert!(scene.schedule.alarms.is_empty());
     scene.pass(61 * SECOND);
     scene.bind("another");
-    assert_eq!(scene.posts.by_path.len(), 1);
+    assert_eq!(scene.schedule.by_place.len(), 1);
 }
 
 #[test]
@@ -208,7 +280,7 @@ fn those_beyond_the_limit_wait_for_their_turn() {
     assert_eq!(scene.actions(), ["start d 1"]);
     scene.end("a", Ending::Finished);
     assert_eq!(scene.actions(), ["start e 1"]);
-    assert_eq!(scene.posts.working(), 2);
+    assert_eq!(scene.schedule.working(), 2);
 }
 
 #[test]
@@ -221,11 +293,11 @@ fn whoever_goes_while_waiting_for_a_turn_leaves_nothing_behind() {
         scene.bind("b");
         scene.unlink("b");
     }
-    assert_eq!((scene.posts.queue.len(), scene.posts.by_path.len()), (1, 2));
+    assert_eq!((scene.schedule.queue.len(), scene.schedule.by_place.len()), (1, 2));
     scene.actions();
     scene.end("a", Ending::Finished);
     assert_eq!(scene.actions(), ["start c 1"]);
-    assert_eq!(scene.posts.queue.len(), 0);
+    assert_eq!(scene.schedule.queue.len(), 0);
 }
 
 #[test]
@@ -233,14 +305,14 @@ fn after_the_end_nothing_starts() {
     let mut scene = Scene::new(Policy::default().with_limit(1));
     scene.bind("a");
     scene.bind("b");
-    scene.posts.close(scene.now);
+    scene.schedule.close(scene.now);
     scene.bind("c");
     let mut actions = scene.actions();
     actions.sort();
     assert_eq!(actions, ["ask a", "skip b 1", "start a 1"]);
     assert_eq!(scene.end("a", Ending::Failed).again_in, None);
     assert_eq!(scene.actions(), [""; 0]);
-    assert_eq!((scene.posts.working(), scene.posts.alarm()), (0, None));
+    assert_eq!((scene.schedule.working(), scene.schedule.alarm()), (0, None));
 }
 
 /// Any history: never two workers at one path, and what is there at the end has one, once all pauses are over.
@@ -278,7 +350,7 @@ fn whatever_happens_what_is_there_in_the_end_is_served_by_one() {
                 }
             }
             assert!(workers.len() <= limit);
-            assert_eq!(workers.len(), scene.posts.working());
+            assert_eq!(workers.len(), scene.schedule.working());
         };
         for step in steps {
             match step {
