@@ -59,7 +59,6 @@ mod error;
 mod listener;
 mod mode;
 mod name_watch;
-mod overflow;
 #[cfg(feature = "tokio")]
 pub mod packet;
 mod path;
