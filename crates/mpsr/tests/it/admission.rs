@@ -92,6 +92,31 @@ fn a_peer_that_is_rejected_is_named_at_once_for_people_too() {
     assert_eq!(listen.wait(), Some(0));
 }
 
+/// `send --bind` waits for a receiver that it admits, and would wait without a word.
+#[test]
+fn a_receiver_that_is_rejected_is_named_by_the_sender_that_it_connects_to() {
+    const TEST: &str = "a_receiver_that_is_rejected_is_named_by_the_sender_that_it_connects_to";
+    if !rustix::process::geteuid().is_root() {
+        return skip_forbidden(TEST, "only root can name another user and be none of those named");
+    }
+    let directory = directory();
+    let path = directory.path().join("a.sock");
+    let mut command = mpsr(["send", "--bind", &unix(&path), "--mode", "666", "--allow-uid", "65533", "message"]);
+    let mut send = Running::start(command.stdin(Stdio::null()).stderr(Stdio::piped()));
+    let stderr = send.stderr();
+    listened_on(&path);
+    let mut stream = UnixStream::connect(&path).unwrap();
+    assert_eq!(stream.read(&mut [0]).unwrap(), 0);
+    let own = std::process::id();
+    let rejected = format!("mpsr: {}: rejected pid {own} (uid 0, gid 0): not admitted", unix(&path));
+    assert_eq!(stderr.next(), Some(rejected));
+    fs::remove_file(&path).unwrap();
+    let lost = format!("mpsr: {}: its file was removed, so that no receiver finds it", unix(&path));
+    assert_eq!(stderr.next(), Some(lost));
+    send.signal(Signal::TERM);
+    assert_eq!(send.wait(), Some(1));
+}
+
 #[test]
 fn who_is_admitted_is_said_at_the_start() {
     for (arguments, words, warning) in [
