@@ -16,6 +16,7 @@ use std::{
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use rustix::process::Signal;
 use serde_json::Value;
+use test_kit::kernel::{Op, lacks};
 
 use crate::{
     clients::{find_or_skip, skip_forbidden},
@@ -334,7 +335,7 @@ fn without_the_kernels_table_what_is_dead_is_still_told_from_what_may_live() {
     let path = directory.path().to_owned();
     // A filter belongs to its thread and to what that starts.
     let removed = std::thread::spawn(move || {
-        without_netlink();
+        lacks(libc::SYS_socket, 0, Op::Ne, libc::AF_UNIX as u64, libc::EAFNOSUPPORT);
         let mut watch = Running::start(
             mpsr(["watch", "--json"]).arg(&path).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()),
         );
@@ -356,23 +357,6 @@ fn without_the_kernels_table_what_is_dead_is_still_told_from_what_may_live() {
     let removed = removed.join().unwrap();
     assert!(removed.contains("stale.sock") && removed.contains(r#""reason":"stale""#), "{removed}");
     assert_eq!(live.accept().unwrap_err().kind(), std::io::ErrorKind::WouldBlock, "no one has connected");
-}
-
-/// From here on this thread and what it starts can make Unix sockets and no others.
-fn without_netlink() {
-    use seccompiler::{
-        BpfProgram, SeccompAction, SeccompCmpArgLen as Len, SeccompCmpOp as Op, SeccompCondition, SeccompFilter,
-        SeccompRule, TargetArch,
-    };
-    let condition = SeccompCondition::new(0, Len::Dword, Op::Ne, libc::AF_UNIX as u64).unwrap();
-    let filter = SeccompFilter::new(
-        [(libc::SYS_socket, vec![SeccompRule::new(vec![condition]).unwrap()])].into_iter().collect(),
-        SeccompAction::Allow,
-        SeccompAction::Errno(libc::EAFNOSUPPORT.cast_unsigned()),
-        TargetArch::try_from(std::env::consts::ARCH).expect("a filter can be made for this machine"),
-    );
-    let program: BpfProgram = filter.unwrap().try_into().unwrap();
-    seccompiler::apply_filter(&program).unwrap();
 }
 
 #[test]
