@@ -55,7 +55,7 @@ async fn print(args: &Watch, mut events: Events, asked: &Notify) -> anyhow::Resu
                 continue;
             }
             () = unasked.is_due() => {
-                unasked.look().iter().for_each(|text| note(&format!("mpsr: {text}")));
+                unasked.check().iter().for_each(|text| note(&format!("mpsr: {text}")));
                 continue;
             }
         };

@@ -303,19 +303,19 @@ impl<S: Acceptable> Iterator for BlockingDraining<S> {
 struct NameWatch {
     events: Option<Events>,
     /// When to look the name up whether there is an event or not.
-    next_look: Option<Instant>,
+    next_check: Option<Instant>,
     told: Told,
 }
 
 impl NameWatch {
     fn start(name: &Published) -> Self {
         // What happened before is seen at the first look.
-        Self { events: Events::of(name, Ok).ok(), next_look: Some(Instant::now()), told: Told::default() }
+        Self { events: Events::of(name, Ok).ok(), next_check: Some(Instant::now()), told: Told::default() }
     }
 
     /// How the name was lost, if it was and that was not told yet.
     fn loss(&mut self, name: &Published) -> Option<NameLoss> {
-        let mut is_due = self.next_look.is_some_and(|at| at <= Instant::now());
+        let mut is_due = self.next_check.is_some_and(|at| at <= Instant::now());
         if let Some(events) = &mut self.events {
             match drain(events.inotify()) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
@@ -331,9 +331,9 @@ impl NameWatch {
         if !is_due {
             return None;
         }
-        let loss = self.told.look(name, self.events.as_mut());
+        let loss = self.told.check(name, self.events.as_mut());
         let is_timed = self.events.as_ref().is_none_or(|events| !events.is_complete());
-        self.next_look = is_timed.then(|| Instant::now() + PERIOD);
+        self.next_check = is_timed.then(|| Instant::now() + PERIOD);
         loss
     }
 }
@@ -347,8 +347,8 @@ enum Waited {
 
 /// Waits for a connection until then, or for a reason to look the name up.
 fn wait(socket: BorrowedFd<'_>, watch: Option<&NameWatch>, deadline: Option<Instant>) -> io::Result<Waited> {
-    let next_look = watch.and_then(|watch| watch.next_look);
-    let until = deadline.into_iter().chain(next_look).min();
+    let next_check = watch.and_then(|watch| watch.next_check);
+    let until = deadline.into_iter().chain(next_check).min();
     let events = watch.and_then(|watch| watch.events.as_ref());
     loop {
         let left = until.map(|at| at.saturating_duration_since(Instant::now()));

@@ -183,7 +183,7 @@ impl<S: Acceptable> Listener<S> {
     }
 
     /// Waits until the name is lost, as [`next`](Self::next) does, and accepts nothing meanwhile: for a program that can take no
-    /// further connection for now. Never resolves where there is no file of ours.
+    /// further connection for now. Never resolves where the socket has no file that it could lose.
     ///
     /// # Cancel safety
     /// A loss is not missed if the future is dropped.

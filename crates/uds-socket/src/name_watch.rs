@@ -34,7 +34,7 @@ pub(crate) struct Told {
 
 impl Told {
     /// Looks the name up. Returns how it was lost, if that was not told yet.
-    pub(crate) fn look(&mut self, name: &Published, events: Option<&mut Events<impl AsFd>>) -> Option<NameLoss> {
+    pub(crate) fn check(&mut self, name: &Published, events: Option<&mut Events<impl AsFd>>) -> Option<NameLoss> {
         let mut loss = name.is_lost();
         // The path may lead here through other directories now. What changed before they were watched is seen by the second
         // look.

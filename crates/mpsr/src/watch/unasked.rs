@@ -47,7 +47,7 @@ impl Unasked {
         }
     }
 
-    /// Waits until it is time to [look](Self::look). Cancel safe.
+    /// Waits until it is time to [check](Self::check). Cancel safe.
     pub(super) async fn is_due(&self) {
         match self.due.front() {
             Some((at, _)) => sleep_until(*at).await,
@@ -56,7 +56,7 @@ impl Unasked {
     }
 
     /// Looks for those that have waited long enough. Returns what to say, if there is something.
-    pub(super) fn look(&mut self) -> Option<String> {
+    pub(super) fn check(&mut self) -> Option<String> {
         let now = Instant::now();
         let mut paths = Vec::new();
         while let Some((at, path)) = self.due.pop_front() {

@@ -15,7 +15,7 @@ use crate::sys;
 #[derive(Debug)]
 pub(super) struct NameWatch {
     events: Option<Events<AsyncFd<OwnedFd>>>,
-    next_look: Option<Instant>,
+    next_check: Option<Instant>,
     has_looked: bool,
     told: Told,
 }
@@ -27,7 +27,7 @@ impl NameWatch {
             Ok(events) => (Some(events), None),
             Err(error) => (None, Some(error)),
         };
-        (Self { events, next_look: None, has_looked: false, told: Told::default() }, error)
+        (Self { events, next_check: None, has_looked: false, told: Told::default() }, error)
     }
 
     /// Waits until the name is lost. It is told once, and again when it was lost again.
@@ -41,7 +41,7 @@ impl NameWatch {
                 self.changed().await;
             }
             self.has_looked = true;
-            if let Some(loss) = self.told.look(name, self.events.as_mut()) {
+            if let Some(loss) = self.told.check(name, self.events.as_mut()) {
                 return loss;
             }
         }
@@ -49,15 +49,15 @@ impl NameWatch {
 
     /// Nothing awaits between the end of this and the look that follows.
     async fn changed(&mut self) {
-        let Self { events, next_look, .. } = self;
+        let Self { events, next_check, .. } = self;
         let is_timed = events.as_ref().is_none_or(|events| !events.is_complete());
         // Set before it is awaited, so that dropping the future does not put it off.
-        let at = is_timed.then(|| *next_look.get_or_insert_with(|| Instant::now() + PERIOD));
+        let at = is_timed.then(|| *next_check.get_or_insert_with(|| Instant::now() + PERIOD));
         let has_events = tokio::select! {
             has_events = next(events.as_mut()) => has_events,
             () = until(at) => true,
         };
-        *next_look = None;
+        *next_check = None;
         if !has_events {
             *events = None;
         }
