@@ -136,7 +136,10 @@ async fn a_pump_that_is_stopped_gives_what_has_arrived_and_counts_the_rest() {
     assert!(matches!(timeout(HANG, pump.next()).await.unwrap(), PumpEvent::Batch(batch) if batch.len() == 2));
     assert!(pump.take_received().is_none());
     assert_eq!((pump.truncated_len(), pump.bytes_read(), pump.is_unterminated()), (4, 12, false));
-    assert!(pump.memory_len() >= 4, "it holds the rest");
+    let memory = pump.memory_len();
+    assert!(memory >= 4, "it holds the rest");
+    pump.encoder().push(&[b'x'; 10_000]).unwrap();
+    assert!(pump.memory_len() >= memory + 10_000, "what waits to be written counts, too");
     let rest = pump.take_unterminated().expect("the rest is a line at an end");
     assert_eq!(rest.get(0), Some(&b"rest"[..]));
     assert!(pump.is_unterminated() && pump.take_unterminated().is_none());
