@@ -270,3 +270,18 @@ fn after_a_large_frame_there_is_room_for_another() {
     drop(decoder.room());
     assert!(decoder.unread.capacity() >= len, "{} bytes", decoder.unread.capacity());
 }
+
+#[test]
+fn a_frame_that_is_skipped_must_have_its_terminator() {
+    for pieces in [&[&b"5:hello!"[..]][..], &[b"5:hello", b"!"]] {
+        let mut decoder = with_policy(crate::Netstring, 2, crate::Oversize::Skip);
+        let mut read = || -> Result<(), Error> {
+            for piece in pieces {
+                decoder.feed(piece);
+                while decoder.next_batch()?.is_some() {}
+            }
+            Ok(())
+        };
+        assert!(matches!(read(), Err(Error::Malformed { .. })), "{pieces:?}");
+    }
+}
