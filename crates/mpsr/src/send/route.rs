@@ -9,9 +9,9 @@ use tokio::{
     net::UnixStream,
     time::{sleep, timeout},
 };
-use uds_actor::Listener;
+use uds_actor::{Accepted, Listener};
 
-use crate::{args::Send, words};
+use crate::{args::Send, notes::note, text::escaped_words, words};
 
 /// Waiting without an end: as long as a clock can count.
 const UNLIMITED: Duration = Duration::from_secs(u32::MAX as u64);
@@ -41,7 +41,9 @@ impl<'a> Route<'a> {
             true => {
                 let bind = args.file.apply(args.socket.bind());
                 let bind = args.access.admit().map_or(bind.clone(), |admit| bind.admit(admit));
-                Some(bind.listen().map_err(|error| words::bind(CANNOT_OFFER, &error))?)
+                let listener = bind.listen().map_err(|error| words::bind(CANNOT_OFFER, &error))?;
+                listener.warnings().iter().for_each(|warning| note_of(args, &warning.to_string()));
+                Some(listener)
             }
             false => None,
         };
@@ -76,7 +78,7 @@ impl<'a> Route<'a> {
     }
 
     async fn accept(&mut self) -> anyhow::Result<UnixStream> {
-        let accepting = accept(self.listener.as_mut().expect("it was bound at the start"));
+        let accepting = accept(self.args, self.listener.as_mut().expect("it was bound at the start"));
         match self.args.wait {
             None => accepting.await,
             Some(time) => timeout(time, accepting).await.unwrap_or_else(|_| {
@@ -86,14 +88,25 @@ impl<'a> Route<'a> {
     }
 }
 
-/// Waits for a connection that stays.
-async fn accept(listener: &mut Listener) -> anyhow::Result<UnixStream> {
+/// Waits for a connection that stays. What keeps receivers away is said, because otherwise it looks as if none had come.
+async fn accept(args: &Send, listener: &mut Listener) -> anyhow::Result<UnixStream> {
+    let mut is_short = false;
     loop {
-        let (stream, _) = listener.accept().await.context(CANNOT_OFFER)?;
-        if !is_probe(&stream).await {
-            return Ok(stream);
+        match listener.next().await.context(CANNOT_OFFER)? {
+            Accepted::Connection(stream, _) if !is_probe(&stream).await => return Ok(stream),
+            Accepted::Rejected(Some(peer)) => note_of(args, &format!("rejected {peer}: not admitted")),
+            Accepted::Rejected(None) => note_of(args, "rejected a process that the kernel does not name: not admitted"),
+            Accepted::NameLost(loss) => note_of(args, &format!("{loss}, so that no receiver finds it")),
+            Accepted::Trouble(error) if !std::mem::replace(&mut is_short, true) => {
+                note_of(args, &format!("cannot accept connections for now: {error}"));
+            }
+            _ => {}
         }
     }
+}
+
+fn note_of(args: &Send, what: &str) {
+    note(&escaped_words(&format!("mpsr: {}: {what}", args.socket.0)));
 }
 
 /// Whether the other side hangs up at once.

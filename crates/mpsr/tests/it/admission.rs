@@ -1,14 +1,9 @@
 //! Who may send: those that the mode lets connect, or those who are named.
 
 use std::{
-    fs::{self, Permissions},
+    fs,
     io::{Read as _, Write as _},
-    os::unix::{
-        fs::{MetadataExt as _, PermissionsExt as _},
-        net::UnixStream,
-        process::CommandExt as _,
-    },
-    path::Path,
+    os::unix::{fs::MetadataExt as _, net::UnixStream, process::CommandExt as _},
     process::Stdio,
 };
 
@@ -17,7 +12,7 @@ use rustix::{
     process::{Signal, Uid},
 };
 use serde_json::json;
-use tempfile::TempDir;
+use test_kit::process::public_directory;
 
 use crate::{
     clients::{find_or_skip, skip_forbidden, socat},
@@ -27,20 +22,6 @@ use crate::{
 
 /// "nobody" on most systems; any id that is neither ours nor root will do.
 pub(crate) const STRANGER: u32 = 65534;
-
-/// A directory for one test that others may pass, which where temporary files usually go they may not always.
-pub(crate) fn public_directory() -> TempDir {
-    let is_passable = |place: &Path| {
-        let passes = |part: &Path| part.metadata().is_ok_and(|metadata| metadata.permissions().mode() & 0o001 != 0);
-        place.canonicalize().is_ok_and(|place| place.ancestors().all(passes))
-    };
-    let places = [std::env::temp_dir(), "/tmp".into(), "/var/tmp".into(), "/dev/shm".into()];
-    let place =
-        places.iter().find(|place| is_passable(place)).expect("a place for temporary files that is for everybody");
-    let directory = tempfile::tempdir_in(place).expect("a temporary directory");
-    fs::set_permissions(directory.path(), Permissions::from_mode(0o755)).unwrap();
-    directory
-}
 
 /// Which of two users are admitted: a stranger, and ourselves, who are root.
 #[test]
@@ -109,6 +90,31 @@ fn a_peer_that_is_rejected_is_named_at_once_for_people_too() {
     assert_eq!(stderr.next(), Some(expected));
     listen.signal(Signal::TERM);
     assert_eq!(listen.wait(), Some(0));
+}
+
+/// `send --bind` waits for a receiver that it admits, and would wait without a word.
+#[test]
+fn a_receiver_that_is_rejected_is_named_by_the_sender_that_it_connects_to() {
+    const TEST: &str = "a_receiver_that_is_rejected_is_named_by_the_sender_that_it_connects_to";
+    if !rustix::process::geteuid().is_root() {
+        return skip_forbidden(TEST, "only root can name another user and be none of those named");
+    }
+    let directory = directory();
+    let path = directory.path().join("a.sock");
+    let mut command = mpsr(["send", "--bind", &unix(&path), "--mode", "666", "--allow-uid", "65533", "message"]);
+    let mut send = Running::start(command.stdin(Stdio::null()).stderr(Stdio::piped()));
+    let stderr = send.stderr();
+    listened_on(&path);
+    let mut stream = UnixStream::connect(&path).unwrap();
+    assert_eq!(stream.read(&mut [0]).unwrap(), 0);
+    let own = std::process::id();
+    let rejected = format!("mpsr: {}: rejected pid {own} (uid 0, gid 0): not admitted", unix(&path));
+    assert_eq!(stderr.next(), Some(rejected));
+    fs::remove_file(&path).unwrap();
+    let lost = format!("mpsr: {}: its file was removed, so that no receiver finds it", unix(&path));
+    assert_eq!(stderr.next(), Some(lost));
+    send.signal(Signal::TERM);
+    assert_eq!(send.wait(), Some(1));
 }
 
 #[test]

@@ -9,11 +9,10 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, bind, listen, socket_with};
-use seccompiler::{
-    BpfProgram, SeccompAction, SeccompCmpArgLen as Len, SeccompCmpOp as Op, SeccompCondition, SeccompFilter,
-    SeccompRule, TargetArch,
+use test_kit::{
+    kernel::{Op, lacks},
+    process::{Actor, NOBODY, as_somebody, public_directory, say},
 };
-use test_kit::process::{Actor, NOBODY, as_somebody, public_directory, say};
 use uds_socket::{Accepted, Admit, Answer, Bind, Connect, Error, Evidence, Liveness, Mode, Verdict, Warning, probe};
 
 use super::place::{Place, inode, leave_stale, served_by};
@@ -527,21 +526,6 @@ fn role_with_the_overflow_gid() {
 
 // --- kernels that lack something ----------------------------------------------------------------------------------
 
-/// From here on, on this thread and what it starts, this call fails.
-fn lacks(call: i64, argument: u8, op: Op, value: u64, error: i32) {
-    let condition = SeccompCondition::new(argument, Len::Dword, op, value).unwrap();
-    let rule = SeccompRule::new(vec![condition]).unwrap();
-    let architecture = TargetArch::try_from(std::env::consts::ARCH).expect("a filter can be made for this machine");
-    let filter = SeccompFilter::new(
-        [(call, vec![rule])].into_iter().collect(),
-        SeccompAction::Allow,
-        SeccompAction::Errno(error.cast_unsigned()),
-        architecture,
-    );
-    let program: BpfProgram = filter.unwrap().try_into().unwrap();
-    seccompiler::apply_filter(&program).unwrap();
-}
-
 fn without_rename_flags() {
     lacks(libc::SYS_renameat2, 4, Op::Ne, 0, libc::EINVAL);
 }
@@ -552,6 +536,17 @@ fn without_netlink() {
 
 fn without_peer_groups() {
     lacks(libc::SYS_getsockopt, 2, Op::Eq, libc::SO_PEERGROUPS as u64, libc::ENOPROTOOPT);
+}
+
+/// A sandbox that forbids what it does not know.
+fn forbids_options() {
+    for option in [libc::SO_PEERGROUPS, libc::SO_PEERPIDFD] {
+        lacks(libc::SYS_getsockopt, 2, Op::Eq, option as u64, libc::EPERM);
+    }
+    // `SO_PASSRIGHTS`, and whether credentials, labels and pidfds come with the bytes.
+    for option in [83, libc::SO_PASSCRED, libc::SO_PASSSEC, libc::SO_PASSPIDFD] {
+        lacks(libc::SYS_setsockopt, 2, Op::Eq, option as u64, libc::EPERM);
+    }
 }
 
 /// A system that answers the lookup by a datagram socket as if nothing were bound, as gVisor may.
@@ -571,6 +566,7 @@ fn a_kernel_that_lacks_a_feature_is_no_obstacle() {
         ("flags of renameat2", without_rename_flags as fn()),
         ("netlink", without_netlink),
         ("peer groups", without_peer_groups),
+        ("leave to use options", forbids_options),
         ("the lookup", without_lookup),
     ] {
         // Filters belong to threads.
@@ -608,6 +604,9 @@ fn missing_peer_groups_are_told_if_groups_are_admitted() {
         without_peer_groups();
         assert_eq!(warnings(own), "[]", "no group is admitted, so none is missed");
         assert_eq!(warnings(group), "[NoPeerGroups]");
+        // Of connections that were made, and not accepted.
+        assert_eq!(format!("{:?}", Admit::own().gid(7).warnings()), "[NoPeerGroups]");
+        assert_eq!(format!("{:?}", [Admit::own(), Admit::any().gid(7)].map(|admit| admit.warnings())), "[[], []]");
     })
     .join()
     .unwrap();
