@@ -399,7 +399,8 @@ mod tests {
             assert_eq!(began.elapsed().as_secs(), pause, "after {after} more seconds");
         }
         let began = Instant::now();
-        let attempt = connect(&dead, &Admit::own(), &site);
+        let admit = Admit::own();
+        let attempt = connect(&dead, &admit, &site);
         let announce = async {
             sleep(Duration::from_secs(2)).await;
             dead.announced.notify_one();
