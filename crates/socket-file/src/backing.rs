@@ -98,10 +98,15 @@ fn behind_mount(line: &[u8]) -> Vec<PathBuf> {
         // A socket that is bound through the mount is created in its upper layer, never in a lower one.
         upper_layer(options).into_iter().collect()
     } else if kind.starts_with(b"fuse") {
-        // mergerfs and unionfs name several, with colons in between.
-        let sources = unescaped(source);
-        let sources = sources.split(|byte| *byte == b':').filter(|path| path.first() == Some(&b'/'));
-        sources.map(|path| PathBuf::from(OsString::from_vec(path.to_vec()))).collect()
+        // mergerfs and unionfs name several, with colons in between; sshfs names a host in front of the first one.
+        let source = unescaped(source);
+        let whole = source.as_slice();
+        if whole.first() != Some(&b'/') {
+            return Vec::new();
+        }
+        let parts = whole.split(|byte| *byte == b':');
+        let parts = parts.filter(|part| part.first() == Some(&b'/') && part.len() < whole.len());
+        [whole].into_iter().chain(parts).map(|path| PathBuf::from(OsString::from_vec(path.to_vec()))).collect()
     } else {
         Vec::new()
     }
@@ -155,7 +160,8 @@ mod tests {
             45 35 0:54 / /pool rw - fuse.mergerfs /disk1:/disk\\0402 rw\n\
             46 35 0:55 / /c rw - fuse.fuse-overlayfs fuse-overlayfs rw\n\
             47 35 0:56 / /read-only rw - overlay overlay ro,lowerdir=/l1:/l2\n";
-        let expected = ["/u p", "/below", "abc/diff", r"/a,b\c", "/disk1", "/disk 2"].map(PathBuf::from);
+        let expected = ["/u p", "/below", "abc/diff", r"/a,b\c", "/disk1:/disk 2", "/disk1", "/disk 2"];
+        let expected = expected.map(PathBuf::from);
         assert_eq!(behind_mounts(table), expected);
     }
 
