@@ -1,4 +1,4 @@
-//! A payload may be as long as the limit, in every framing, and no byte longer.
+//! A payload may be as long as the limit, in every framing, and no byte longer; and every framing can write.
 
 use frame_codec::{
     ByteOrder, Delimited, Error, Fixed, Framing, LengthPrefixed, Limits, Netstring, OctetCount, Syslog, UntilEof,
@@ -34,6 +34,8 @@ fn a_payload_may_be_as_long_as_the_limit() {
         (Box::new(UntilEof), b"hello"),
     ];
     for (framing, wire) in framings {
+        let written = testing::encode(&framing, &[b"hello".to_vec()]).expect("it can be written, too");
+        assert_eq!(testing::read(&framing, Limits::default(), &written, &[]).frames, [b"hello"], "{framing:?}");
         for reading in readings(&*framing, 5, wire) {
             assert_eq!((reading.frames, reading.error), (vec![b"hello".to_vec()], None), "{framing:?}, {wire:?}");
         }
