@@ -259,8 +259,8 @@ mod tests {
 
     #[test]
     fn a_line_that_grows_past_the_limit_is_refused_before_its_end() {
-        let refused = Delimited::lines().scan(b"abcdef", 0, 5);
-        assert_eq!(refused, Err(Error::FrameTooLarge { len: 6, max: 5 }));
+        let found = Delimited::lines().scan(b"abcdef", 0, 5);
+        assert_eq!(found, Err(Error::FrameTooLarge { len: 6, max: 5 }));
         assert!(Delimited::lines().scan(b"abcde", 0, 5).is_ok());
     }
 
