@@ -95,14 +95,7 @@ fn remarks(args: &Ls, survey: &Survey) -> Vec<String> {
             plural(hidden, "process", "processes")
         )),
     };
-    let unasked = survey.sockets.iter().filter(|found| !args.connect && is_for_connect(found)).count();
-    let unasked = (unasked > 0).then(|| {
-        format!(
-            "{unasked} unknown {}: the kernel's table does not show {}; --connect asks, which the server notices",
-            plural(unasked, "socket", "sockets"),
-            plural(unasked, "it", "them")
-        )
-    });
+    let unasked = if args.connect { None } else { unasked(survey) };
     [table, hidden, unasked].into_iter().flatten().chain(passed_over(&survey.passed_over)).collect()
 }
 
@@ -111,6 +104,18 @@ fn no_table(survey: &Survey) -> Option<String> {
     let error = survey.no_table.as_ref()?;
     let cause = error.source().map(|cause| format!(": {cause}")).unwrap_or_default();
     Some(format!("{error}{cause}: which sockets are listened on is not known"))
+}
+
+/// That a connection would tell more of some sockets, if so.
+pub(crate) fn unasked(survey: &Survey) -> Option<String> {
+    let count = survey.sockets.iter().filter(|found| is_for_connect(found)).count();
+    (count > 0).then(|| {
+        format!(
+            "{count} unknown {}: the kernel's table does not show {}; --connect asks, which the server notices",
+            plural(count, "socket", "sockets"),
+            plural(count, "it", "them")
+        )
+    })
 }
 
 /// Whether a connection would tell more: of what is bound elsewhere, was not asked about, or is on a filesystem on whose

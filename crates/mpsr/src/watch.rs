@@ -9,9 +9,11 @@ use tokio::{sync::Notify, time::timeout};
 mod branch;
 mod told;
 mod tree;
+mod unasked;
 
 use told::Told;
 use tree::Tree;
+use unasked::Unasked;
 
 use crate::{
     args::Watch,
@@ -39,6 +41,7 @@ pub(crate) async fn run(args: Watch) -> anyhow::Result<()> {
 async fn print(args: &Watch, mut events: Events, asked: &Notify) -> anyhow::Result<()> {
     let mut output = Output::new();
     let mut is_written = true;
+    let mut unasked = Unasked::new(args.connect);
     loop {
         let event = tokio::select! {
             biased;
@@ -51,6 +54,10 @@ async fn print(args: &Watch, mut events: Events, asked: &Notify) -> anyhow::Resu
                 is_written = true;
                 continue;
             }
+            () = unasked.is_due() => {
+                unasked.check().iter().for_each(|text| note(&format!("mpsr: {text}")));
+                continue;
+            }
         };
         let Some(told) = event else {
             output.flush()?;
@@ -59,6 +66,7 @@ async fn print(args: &Watch, mut events: Events, asked: &Notify) -> anyhow::Resu
         if matches!(told, Told::InitDone) {
             note_passed_over(args);
         }
+        unasked.handle(&told);
         if args.json {
             output.object(&told.to_object())?;
         } else if let Some(line) = told.to_line() {
