@@ -77,10 +77,8 @@ impl Report {
 impl Facts {
     /// Finds the closing lines of `cargo nextest run`, `cargo test` and libFuzzer, and the `SKIPPED` lines of tests.
     pub(crate) fn read(&mut self, output: &str) {
+        self.read_skipped(output);
         for line in output.lines() {
-            if line.trim_start().starts_with("SKIPPED ") || line.trim_start().starts_with("SKIPPED:") {
-                self.skipped.push(line.trim().to_owned());
-            }
             // nextest indents it like this; output of a test may look like either.
             let is_end = line.starts_with("test result: ") || line.starts_with("     Summary [");
             if let Some(passed) = number_before(line, " passed").filter(|_| is_end) {
@@ -90,6 +88,28 @@ impl Facts {
             let rate = line.strip_prefix("stat::average_exec_per_sec:").and_then(|rate| rate.trim().parse().ok());
             self.rates.extend(rate.filter(|&rate: &u64| rate > 0));
         }
+    }
+
+    /// Finds the `SKIPPED` lines in nextest's JUnit file, which has what each test has printed.
+    pub(crate) fn read_junit(&mut self, xml: &str) {
+        const MARKUP: [(&str, &str); 9] = [
+            ("<system-out>", "\n"),
+            ("</system-out>", "\n"),
+            ("<system-err>", "\n"),
+            ("</system-err>", "\n"),
+            ("&lt;", "<"),
+            ("&gt;", ">"),
+            ("&apos;", "'"),
+            ("&quot;", "\""),
+            ("&amp;", "&"),
+        ];
+        self.read_skipped(&MARKUP.iter().fold(xml.to_owned(), |text, (from, to)| text.replace(from, to)));
+    }
+
+    fn read_skipped(&mut self, output: &str) {
+        let said = output.lines().map(str::trim);
+        let skipped = said.filter(|line| line.starts_with("SKIPPED ") || line.starts_with("SKIPPED:"));
+        self.skipped.extend(skipped.map(str::to_owned));
     }
 
     fn speed(&self) -> String {

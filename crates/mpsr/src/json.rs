@@ -144,6 +144,11 @@ pub(crate) enum Object<'a> {
         below: usize,
         unreadable: usize,
     },
+    /// Of a whole command.
+    #[serde(rename = "warning")]
+    Remark {
+        text: String,
+    },
     Swept {
         #[serde(flatten)]
         path: PathText,

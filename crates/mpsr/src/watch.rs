@@ -9,9 +9,11 @@ use tokio::{sync::Notify, time::timeout};
 mod branch;
 mod told;
 mod tree;
+mod unasked;
 
 use told::Told;
 use tree::Tree;
+use unasked::Unasked;
 
 use crate::{
     args::Watch,
@@ -20,14 +22,18 @@ use crate::{
     signals::Signals,
 };
 
-/// How long the printing may take to end after a signal: a reader that has stopped reading would delay it without end.
+/// How long the end may take after a signal: a reader that has stopped reading, or a filesystem that does not answer, would
+/// delay it without end.
 const PATIENCE: Duration = Duration::from_secs(1);
 
 pub(crate) async fn run(args: Watch) -> anyhow::Result<()> {
     let signals = Signals::catch()?;
-    let events = Events::of(&args).await.context("cannot watch")?;
     let asked = Arc::new(Notify::new());
     tokio::spawn(end_on_signal(signals, Arc::clone(&asked)));
+    let events = tokio::select! {
+        events = Events::of(&args) => events.context("cannot watch")?,
+        () = asked.notified() => return Ok(()),
+    };
     print(&args, events, &asked).await
 }
 
@@ -35,6 +41,7 @@ pub(crate) async fn run(args: Watch) -> anyhow::Result<()> {
 async fn print(args: &Watch, mut events: Events, asked: &Notify) -> anyhow::Result<()> {
     let mut output = Output::new();
     let mut is_written = true;
+    let mut unasked = Unasked::new(args.connect);
     loop {
         let event = tokio::select! {
             biased;
@@ -47,6 +54,10 @@ async fn print(args: &Watch, mut events: Events, asked: &Notify) -> anyhow::Resu
                 is_written = true;
                 continue;
             }
+            () = unasked.is_due() => {
+                unasked.check().iter().for_each(|text| note(&format!("mpsr: {text}")));
+                continue;
+            }
         };
         let Some(told) = event else {
             output.flush()?;
@@ -55,6 +66,7 @@ async fn print(args: &Watch, mut events: Events, asked: &Notify) -> anyhow::Resu
         if matches!(told, Told::InitDone) {
             note_passed_over(args);
         }
+        unasked.handle(&told);
         if args.json {
             output.object(&told.to_object())?;
         } else if let Some(line) = told.to_line() {
@@ -121,12 +133,12 @@ fn note_passed_over(args: &Watch) {
     }
 }
 
-/// In a task of its own, because the printing may be stuck.
+/// In a task of its own, because the printing, or a scan for directories, may be stuck.
 async fn end_on_signal(mut signals: Signals, asked: Arc<Notify>) {
     signals.next().await;
     asked.notify_one();
     let _ = timeout(PATIENCE, signals.next()).await;
-    last_word("mpsr: ended by a signal while its output was not read").await;
+    last_word("mpsr: ended by a signal while its output was not read, or a filesystem did not answer").await;
     std::process::exit(1);
 }
 

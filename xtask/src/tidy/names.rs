@@ -24,31 +24,12 @@ pub(super) fn check(workspace: &Workspace, tree: &Tree) -> Vec<Problem> {
         let missing = targets(package, TargetKind::Example).filter(named);
         problems.extend(missing.map(|name| format!("docs/examples.md: does not list `{name}` of {}", package.name)));
     }
-    problems.extend(unheard(tree));
     let external = tree.get("Cargo.toml").map(manifests::external).unwrap_or_default();
     match tree.get("docs/dependencies.md") {
         Some(text) => problems.extend(untold(text, &external)),
         None => problems.push("docs/dependencies.md: not in the repository".into()),
     }
     problems
-}
-
-/// Tests that may print `SKIPPED` while nextest hides their output, so that `ci` would count them as passed.
-fn unheard(tree: &Tree) -> Vec<Problem> {
-    let config = tree.get(".config/nextest.toml").unwrap_or_default();
-    let heard = config.split("[[profile.ci.overrides]]").skip(1).collect::<String>();
-    let mut missing: Vec<String> = tree
-        .iter()
-        .filter(|(path, text)| path.ends_with(".rs") && text.contains(concat!("\"SKIP", "PED")))
-        .filter_map(|(path, _)| {
-            let (package, file) = path.strip_prefix("crates/")?.split_once('/')?;
-            let test = file.strip_prefix("tests/")?.split(['/', '.']).next()?;
-            Some(format!("binary_id({package}::{test})"))
-        })
-        .filter(|name| !heard.contains(name))
-        .collect();
-    missing.dedup();
-    missing.iter().map(|name| format!(".config/nextest.toml: `{name}` may skip, and its output is not shown")).collect()
 }
 
 /// Crates without a row in a table of the README.
@@ -95,18 +76,6 @@ mod tests {
     #[test]
     fn what_is_named_passes() {
         assert_eq!(complaints(GOOD), [""; 0]);
-    }
-
-    #[test]
-    fn a_test_that_skips_unheard_is_found() {
-        let says = concat!("println!(\"SKIP", "PED a: b\")");
-        let tree = |config| {
-            let files =
-                [("crates/a/tests/b/c.rs", says), ("crates/a/tests/d.rs", "//! D."), (".config/nextest.toml", config)];
-            unheard(&Tree::from(files))
-        };
-        assert_eq!(tree("[[profile.ci.overrides]]\nfilter = \"binary_id(a::b)\"\n"), [""; 0]);
-        assert_eq!(tree("[[profile.default.overrides]]\nfilter = \"binary_id(a::b)\"\n").len(), 1);
     }
 
     #[test]

@@ -31,6 +31,7 @@ environments! {
     a_plain_machine = "a plain machine",
     a_user_namespace_with_root = "a user namespace in which you are root",
     a_user_namespace_without_root = "a user namespace without root",
+    a_user_namespace_as_nobody = "a user namespace as uid 65534 (`user: nobody`)",
     a_pid_namespace = "a process namespace",
     peers_in_another_network_namespace = "peers in another network namespace",
     a_chroot_without_proc = "a chroot without `/proc` and `/sys`",
@@ -62,6 +63,9 @@ fn the_table_has_a_row_for_each_environment_and_a_cell_for_each_command() {
     let table = Table::read();
     assert_eq!(table.rows().collect::<Vec<_>>(), ROWS);
     assert_eq!(table.columns(), Scenario::ALL.map(Scenario::name));
+    // The front page says how many there are.
+    let claim = format!("each command run in {} environments", ROWS.len());
+    assert!(include_str!("../../../../README.md").contains(&claim), "{claim}");
 }
 
 /// Plays every scenario of a row, and compares all outcomes before it fails.

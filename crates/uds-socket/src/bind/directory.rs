@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use lock_file::FileKind;
 use rustix::fs::{AtFlags, CWD, Mode, OFlags, Stat, chmodat, fstat, open, statat, unlinkat};
 use rustix::io::Errno;
-use socket_file::{Filesystem, Found, GRACE, Identity, Liveness, Removal, SocketFile, Verdict, is_backing_side};
+use socket_file::{Filesystem, Found, GRACE, Identity, Liveness, Owner, Removal, SocketFile, Verdict, is_backing_side};
 
 use crate::address::Address;
 use crate::denied::denied;
@@ -192,6 +192,11 @@ impl Directory {
         Filesystem::of_file(self).hides_servers()
     }
 
+    /// Whether what it shows may have other owners than it was made with.
+    pub(crate) fn may_change_owners(&self) -> bool {
+        matches!(Filesystem::of_file(self), Filesystem::Foreign(_) | Filesystem::Stacked(_))
+    }
+
     /// Whether the name leads, by the path as users give it, to this file. An error if that cannot be found out.
     pub(crate) fn leads_to(&self, identity: Identity) -> rustix::io::Result<Option<bool>> {
         match statat(CWD, self.path.absolute(), AtFlags::SYMLINK_NOFOLLOW) {
@@ -208,9 +213,8 @@ impl Directory {
             result => return result,
         }
         // `/proc` is not mounted. A name could be made to lead elsewhere by those who may rename files here.
-        let own = rustix::process::geteuid().as_raw();
         let identity = identity(&fstat(file)?);
-        if self.exceptions.shared || (self.owner != own && self.owner != 0) {
+        if self.exceptions.shared || !Owner::Trusted.admits(self.owner) {
             return Err(Errno::NOENT);
         }
         match self.identity_of(self.path.name())? {
