@@ -345,7 +345,10 @@ fn without_the_kernels_table_what_is_dead_is_still_told_from_what_may_live() {
             .expect("an event");
         wait_until_old(&path.join("stale.sock"));
         let listed = ran(&["ls", "--json"], &path);
-        let states = objects(&listed).into_iter().map(|(name, socket)| format!("{name} {}", socket["state"]));
+        let (sockets, others): (Vec<_>, Vec<_>) =
+            objects(&listed).into_iter().partition(|(_, object)| object["event"] == "socket");
+        assert!(matches!(&others[..], [(_, warning)] if warning["event"] == "warning"), "{others:?}");
+        let states = sockets.into_iter().map(|(name, socket)| format!("{name} {}", socket["state"]));
         assert_eq!(states.collect::<Vec<_>>(), [r#"live.sock "unknown""#, r#"stale.sock "stale""#]);
         assert!(listed.stderr.contains("--connect"), "{}", listed.stderr);
         let hint = watch.stderr().next().expect("a hint");
