@@ -29,7 +29,8 @@ pub(crate) use self::{
 #[command(
     version,
     after_help = "Exit status: 0 done; 1 failed at run time; 2 wrong usage or a malformed address.\n\
-                  Control characters in what others sent are escaped on a terminal, and nowhere else."
+                  Control characters of messages are escaped on a terminal only, those of names and addresses always; \
+                  objects of --json are exact."
 )]
 pub(crate) struct Args {
     #[command(subcommand)]

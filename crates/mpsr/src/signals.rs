@@ -16,6 +16,8 @@ use tokio::{
     time::Instant,
 };
 
+use crate::notes;
+
 /// Requests to end that come closer together than this are one request: `timeout`, `tini -g` and shells signal a process
 /// and its group, and a closing terminal adds SIGHUP.
 const SAME_REQUEST: Duration = Duration::from_millis(500);
@@ -61,7 +63,7 @@ impl Signals {
             }
         };
         tokio::select! {
-            _ = self.interrupt.recv() => {}
+            _ = self.interrupt.recv() => notes::interrupted(),
             _ = self.terminate.recv() => {}
             _ = hang_up => {}
         }

@@ -9,9 +9,9 @@ use tokio::{
     net::UnixStream,
     time::{sleep, timeout},
 };
-use uds_actor::Listener;
+use uds_actor::{Accepted, Address, Listener};
 
-use crate::{args::Send, words};
+use crate::{args::Send, notes::note, text::escaped_words, words};
 
 /// Waiting without an end: as long as a clock can count.
 const UNLIMITED: Duration = Duration::from_secs(u32::MAX as u64);
@@ -41,7 +41,14 @@ impl<'a> Route<'a> {
             true => {
                 let bind = args.file.apply(args.socket.bind());
                 let bind = args.access.admit().map_or(bind.clone(), |admit| bind.admit(admit));
-                Some(bind.listen().map_err(|error| words::bind(CANNOT_OFFER, &error))?)
+                let listener = bind.listen().map_err(|error| words::bind(CANNOT_OFFER, &error))?;
+                listener.warnings().iter().for_each(|warning| tell(&listener, &warning.to_string()));
+                if let Address::Path(path) = &args.socket.0
+                    && let Some(warning) = args.access.unreachable(&args.file, path)
+                {
+                    tell(&listener, &warning);
+                }
+                Some(listener)
             }
             false => None,
         };
@@ -86,14 +93,32 @@ impl<'a> Route<'a> {
     }
 }
 
-/// Waits for a connection that stays.
+/// Waits for a connection that stays. What else happens meanwhile is told.
 async fn accept(listener: &mut Listener) -> anyhow::Result<UnixStream> {
+    let mut is_short = false;
     loop {
-        let (stream, _) = listener.accept().await.context(CANNOT_OFFER)?;
-        if !is_probe(&stream).await {
-            return Ok(stream);
-        }
+        let words = match listener.next().await.context(CANNOT_OFFER)? {
+            Accepted::Connection(stream, _) => {
+                is_short = false;
+                if is_probe(&stream).await {
+                    continue;
+                }
+                return Ok(stream);
+            }
+            Accepted::Rejected(peer) => format!("rejected {}: not admitted", words::peer(peer.as_ref())),
+            Accepted::NameLost(loss) => format!("{loss}, so that no receiver finds it"),
+            // Told once for each shortage.
+            Accepted::Trouble(error) if !std::mem::replace(&mut is_short, true) => {
+                format!("receivers wait, because no connection can be accepted now: {error}")
+            }
+            _ => continue,
+        };
+        tell(listener, &words);
     }
+}
+
+fn tell(listener: &Listener, words: &str) {
+    note(&escaped_words(&format!("mpsr: {}: {words}", listener.address())));
 }
 
 /// Whether the other side hangs up at once.
