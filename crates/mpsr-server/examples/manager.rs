@@ -92,13 +92,13 @@ async fn manage() -> Result {
     for child in &mut children {
         assert!(child.wait().await?.success(), "a producer has failed");
     }
-    let account = attached.shutdown().await;
-    println!("{account:?}");
+    let report = attached.shutdown().await;
+    println!("{report:?}");
     for (path, lines) in &lines {
         println!("{}: {lines} lines", name(path));
         assert_eq!(*lines, LINES);
     }
-    assert_eq!((lines.len() as u64, account.panicked, account.aborted), (PRODUCERS, 0, 0));
+    assert_eq!((lines.len() as u64, report.panicked, report.aborted), (PRODUCERS, 0, 0));
 
     // The other producers have removed their sockets. The one that was killed left a stale socket, which the sweep
     // removes once it is old enough: a younger file may belong to a server that is just starting.

@@ -2,24 +2,28 @@
 
 use std::{
     fmt,
-    pin::Pin,
     sync::{Arc, atomic::AtomicU64},
     time::Instant,
 };
 
 use frame_codec::Framing;
-use futures_core::Stream;
 use tokio::{sync::mpsc, task::JoinSet};
-use uds_actor::{Admit, Bind};
+use uds_actor::Bind;
+#[cfg(feature = "dir")]
+use {
+    crate::{
+        Endpoint, Membership, Place,
+        directory::{self, Directory},
+        members::{self, Policy},
+    },
+    futures_core::Stream,
+    std::pin::Pin,
+    uds_actor::Admit,
+};
 
 use crate::{
-    Endpoint, Error, Funnel, Limits, Membership, Place, Report, accept,
-    admission::Admission,
-    connections::Connections,
-    members::{self, Policy},
-    message::Current,
-    site::Site,
-    stop::Stop,
+    Error, Funnel, Limits, Report, accept, admission::Admission, connections::Connections, message::Current,
+    site::Site, stop::Stop,
 };
 
 /// Connections and events that wait for the funnel to be polled.
@@ -30,14 +34,17 @@ const ARRIVALS: usize = 64;
 pub struct Builder<F> {
     framing: F,
     limits: Limits,
-    policy: Policy,
     listeners: Vec<Bind>,
     rebind: bool,
     #[cfg(feature = "dir")]
-    directories: Vec<crate::directory::Directory>,
+    policy: Policy,
+    #[cfg(feature = "dir")]
+    directories: Vec<Directory>,
+    #[cfg(feature = "dir")]
     members: Vec<Members>,
 }
 
+#[cfg(feature = "dir")]
 type Members = Pin<Box<dyn Stream<Item = Membership<Endpoint>> + Send>>;
 
 impl Funnel {
@@ -46,11 +53,13 @@ impl Funnel {
         Builder {
             framing,
             limits: Limits::default(),
-            policy: Policy { admit: Admit::own(), reconnect: false },
             listeners: Vec::new(),
             rebind: false,
             #[cfg(feature = "dir")]
+            policy: Policy { admit: Admit::own(), reconnect: false },
+            #[cfg(feature = "dir")]
             directories: Vec::new(),
+            #[cfg(feature = "dir")]
             members: Vec::new(),
         }
     }
@@ -76,11 +85,13 @@ impl<F: Framing + Clone + Send + Sync + 'static> Builder<F> {
     /// Sockets that this funnel listens on may be among them, and are not connected to.
     #[cfg(feature = "dir")]
     pub fn directory(mut self, path: impl Into<std::path::PathBuf>) -> Self {
-        self.directories.push(crate::directory::Directory { path: path.into() });
+        self.directories.push(Directory { path: path.into() });
         self
     }
 
-    /// Connects to every endpoint that joins, and ends the connection to each that leaves.
+    /// Connects to every endpoint that joins, and ends the connection to each that leaves, or whose address is taken by an
+    /// endpoint of another generation.
+    #[cfg(feature = "dir")]
     pub fn members(mut self, members: impl Stream<Item = Membership<Endpoint>> + Send + 'static) -> Self {
         self.members.push(Box::pin(members));
         self
@@ -88,14 +99,17 @@ impl<F: Framing + Clone + Send + Sync + 'static> Builder<F> {
 
     /// The users that sockets may belong to, in directories and among members, if they are to be connected to;
     /// [`Admit::own`] unless set.
+    #[cfg(feature = "dir")]
     pub fn admit(mut self, admit: Admit) -> Self {
         self.policy.admit = admit;
         self
     }
 
     /// Whether to connect again, in directories and among members, when a connection has ended and its socket is still
-    /// there: after a pause of 5 ms at first and 1 s at last. Each connection is a producer of its own. Off unless set,
+    /// there: after a pause of 5 ms at first, which doubles up to 1 s with each attempt that fails and each connection that
+    /// lasts less than a second. Each connection is a producer of its own. Off unless set,
     /// because a server that sends a file to every client would send it over and over.
+    #[cfg(feature = "dir")]
     pub fn reconnect(mut self, reconnect: bool) -> Self {
         self.policy.reconnect = reconnect;
         self
@@ -137,13 +151,16 @@ impl<F: Framing + Clone + Send + Sync + 'static> Builder<F> {
             for directory in self.directories {
                 let watcher = fs_watch::Watcher::start(&directory.path).await.map_err(Error::Watch)?;
                 let own = directory.names_of(&listeners);
-                watched.push((Place::Directory(directory.path), crate::directory::members(watcher, own)));
+                watched.push((Place::Directory(directory.path), directory::members(watcher, own)));
             }
             watched
         };
+        let has_listener = !listeners.is_empty();
+        #[cfg(feature = "dir")]
+        let has_source = has_listener || !self.members.is_empty() || !watched.is_empty();
         #[cfg(not(feature = "dir"))]
-        let watched: Vec<(Place, Members)> = Vec::new();
-        if listeners.is_empty() && self.members.is_empty() && watched.is_empty() {
+        let has_source = has_listener;
+        if !has_source {
             return Err(Error::NoSource);
         }
         let listening = listeners.iter().map(|listener| listener.address().clone()).collect();
@@ -151,11 +168,14 @@ impl<F: Framing + Clone + Send + Sync + 'static> Builder<F> {
         for listener in listeners {
             sources.spawn(accept::run(listener, self.rebind, site()));
         }
-        for members in self.members {
-            sources.spawn(members::run(members, Place::Members, self.policy.clone(), site()));
-        }
-        for (place, members) in watched {
-            sources.spawn(members::run(members, place, self.policy.clone(), site()));
+        #[cfg(feature = "dir")]
+        {
+            for members in self.members {
+                sources.spawn(members::run(members, Place::Members, self.policy.clone(), site()));
+            }
+            for (place, members) in watched {
+                sources.spawn(members::run(members, place, self.policy.clone(), site()));
+            }
         }
         Ok(Funnel {
             listening,

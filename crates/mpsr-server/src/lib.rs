@@ -54,7 +54,8 @@
 //!
 //! # Features
 //!
-//! - `dir` (default): receive from every socket that appears in a directory, with `fs-watch`.
+//! - `dir` (default): receive from producers that offer a socket, with `fs-watch`: from every socket that appears in a
+//!   directory, and from the members that a stream names.
 
 #![forbid(unsafe_code)]
 
@@ -69,7 +70,9 @@ mod error;
 mod event;
 mod funnel;
 mod limits;
+#[cfg(feature = "dir")]
 mod members;
+#[cfg(feature = "dir")]
 mod membership;
 mod message;
 mod producer;
@@ -78,13 +81,14 @@ mod schedule;
 mod site;
 mod stop;
 
+#[cfg(feature = "dir")]
+pub use crate::membership::{Endpoint, Membership};
 pub use crate::{
     builder::Builder,
     error::Error,
     event::{Delivery, Event, Place},
     funnel::Funnel,
     limits::Limits,
-    membership::{Endpoint, Membership},
     message::Message,
     producer::{Producer, ProducerId, Via},
     report::{Parting, ProducerReport, Report},

@@ -1,17 +1,17 @@
 //! Producers that offer a socket. The funnel connects to each socket that appears, and ends the connection when it vanishes.
 
 use std::{
-    collections::{HashMap, hash_map::Entry},
-    sync::Arc,
+    fmt,
+    sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
 };
 
 use frame_codec::Framing;
+use fs_watch::attach::{self, Change, End, Subject, Supervisor};
 use futures_core::Stream;
 use futures_util::StreamExt as _;
 use tokio::{net::UnixStream, task::JoinSet, time::sleep};
-use tokio_util::sync::CancellationToken;
-use uds_actor::{Admit, Connect, Peer};
+use uds_actor::{Address, Admit, Connect, Peer};
 
 use crate::{
     Endpoint, Error, Event, Membership, Place, Via,
@@ -33,7 +33,7 @@ const LAST_PAUSE: Duration = Duration::from_secs(1);
 const DRAIN: Duration = Duration::from_secs(5);
 
 /// A socket that is announced, and how to connect to it.
-pub(crate) trait Member: Send + Sync + 'static {
+pub(crate) trait Member: fmt::Debug + Send + Sync + 'static {
     /// Distinguishes this one from all others.
     fn endpoint(&self) -> &Endpoint;
 
@@ -61,7 +61,73 @@ pub(crate) struct Policy {
     pub(crate) reconnect: bool,
 }
 
-/// Keeps one task for each member that is there.
+/// A member that is there, with what its handlers, one after the other, leave for the next.
+#[derive(Debug)]
+struct Candidate<M> {
+    member: Arc<M>,
+    attempts: Arc<Mutex<Attempts>>,
+}
+
+impl<M> Clone for Candidate<M> {
+    fn clone(&self) -> Self {
+        Self { member: Arc::clone(&self.member), attempts: Arc::clone(&self.attempts) }
+    }
+}
+
+/// The attempts since the last connection.
+#[derive(Debug, Default)]
+struct Attempts {
+    began: Option<Instant>,
+    /// Whether the application knows that they fail.
+    told: bool,
+}
+
+impl<M: Member> Candidate<M> {
+    fn begin(&self) -> Instant {
+        *self.attempts.lock().unwrap_or_else(PoisonError::into_inner).began.get_or_insert_with(Instant::now)
+    }
+
+    fn succeeded(&self) {
+        *self.attempts.lock().unwrap_or_else(PoisonError::into_inner) = Attempts::default();
+    }
+
+    /// Whether the application is told now: once, when attempts have failed for a while.
+    fn is_to_be_told(&self) -> bool {
+        let mut attempts = self.attempts.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_due = attempts.began.is_some_and(|began| began.elapsed() >= PATIENCE);
+        is_due && !std::mem::replace(&mut attempts.told, true)
+    }
+}
+
+impl<M: Member> Subject for Candidate<M> {
+    type Id = Endpoint;
+    type Place = Address;
+
+    fn id(&self) -> Endpoint {
+        self.member.endpoint().clone()
+    }
+
+    fn place(id: &Endpoint) -> &Address {
+        &id.address
+    }
+}
+
+/// The attempt failed, or the connection has ended, and there is to be another.
+#[derive(Debug)]
+struct Again;
+
+/// Every member has a handler from the start, and as soon as another has its address. A handler that is asked to stop is
+/// not aborted: what it waits for is the application, and its connection must be reported.
+fn limits() -> attach::Policy {
+    attach::Policy::default()
+        .with_patience(Duration::MAX)
+        .with_pauses(FIRST_PAUSE, LAST_PAUSE)
+        .with_settled(LAST_PAUSE)
+        .with_grace(u32::MAX)
+        .with_limit(usize::MAX)
+}
+
+/// Keeps one handler for each member that is there.
 pub(crate) async fn run<F, M, S>(members: S, place: Place, policy: Policy, site: Site<F>)
 where
     F: Framing + Clone + Send + Sync + 'static,
@@ -70,37 +136,38 @@ where
 {
     let mut members = std::pin::pin!(members);
     let site = Arc::new(site);
-    let mut present: HashMap<Endpoint, CancellationToken> = HashMap::new();
-    let mut attending = JoinSet::new();
-    let mut is_full = false;
-    // When the funnel is full, only those that are connected are of interest: until they leave.
-    while !is_full || !attending.is_empty() {
+    let parting = Arc::new(Parting::default());
+    let mut handlers = Supervisor::new(limits(), {
+        let (site, parting) = (Arc::clone(&site), Arc::clone(&parting));
+        move |candidate, stop| attend(candidate, stop, policy.clone(), Arc::clone(&site), Arc::clone(&parting))
+    });
+    let (mut is_full, mut has_ended, mut is_stopping) = (false, false, false);
+    // When the funnel is full, only those that are connected are of interest: until they leave. When the list has ended or
+    // the funnel stops, the members that it named stay connected until they close.
+    while !(is_full || has_ended) || !handlers.is_idle() {
         let change = tokio::select! {
-            () = site.stop.asked() => break,
-            () = site.admission.full(), if !is_full => {
-                is_full = true;
+            () = site.stop.asked(), if !is_stopping => {
+                (is_stopping, has_ended) = (true, true);
+                handlers.stop_all();
                 continue;
             }
-            change = members.next() => change,
-            Some(ended) = attending.join_next() => {
-                note(ended);
+            () = site.admission.full(), if !is_full => {
+                is_full = true;
+                handlers.start_no_more();
+                continue;
+            }
+            change = members.next(), if !has_ended => change,
+            Some(change) = handlers.next() => {
+                note(change);
                 continue;
             }
         };
         match change {
-            Some(Membership::Joined(member)) if !is_full => {
-                // A member that is there already and is announced again is still one producer.
-                if let Entry::Vacant(vacant) = present.entry(member.endpoint().clone()) {
-                    let leaving = vacant.insert(CancellationToken::new()).clone();
-                    attending.spawn(attend(member, policy.clone(), leaving, Arc::clone(&site)));
-                }
+            // A member that is there already and is announced again is still one producer.
+            Some(Membership::Joined(member)) => {
+                handlers.add(Candidate { member: Arc::new(member), attempts: Arc::default() });
             }
-            Some(Membership::Joined(_)) => {}
-            Some(Membership::Left(member)) => {
-                if let Some(leaving) = present.remove(member.endpoint()) {
-                    leaving.cancel();
-                }
-            }
+            Some(Membership::Left(member)) => handlers.remove(member.endpoint()),
             Some(Membership::Synced) => site.tell(Arrival::Event(Event::Synced(place.clone()))).await,
             Some(Membership::Degraded(why)) => site.trouble(place.clone(), Error::Degraded { why }).await,
             None => {
@@ -108,70 +175,78 @@ where
                 if let Place::Directory(_) = place {
                     site.fail(place.clone(), Error::WatcherEnded).await;
                 }
-                break;
+                has_ended = true;
             }
         }
     }
-    // Members that are no longer listed stay connected until they close, or until the funnel stops.
-    while let Some(ended) = attending.join_next().await {
-        note(ended);
+    parting.wait().await;
+}
+
+fn note(change: Change<Endpoint, Again>) {
+    if let Change::Ended { end: End::Panicked(message), id, .. } = change {
+        panic!("the handler of {id} has panicked: {message}");
     }
 }
 
-fn note(ended: Result<(), tokio::task::JoinError>) {
-    ended.expect("these tasks do not panic and are not aborted");
-}
-
-/// Connects to one member and stays with it until it leaves or its connection ends.
+/// Makes one attempt to connect to a member, and stays with it until it leaves or its connection ends.
 ///
 /// Unless the policy says so, a connection that ended is not made again for the same socket: a server that hands its file
 /// to every client would hand it out over and over.
-async fn attend<F: Framing + Clone + Send + 'static>(
-    member: impl Member,
+async fn attend<F: Framing + Clone + Send + Sync + 'static, M: Member>(
+    candidate: Candidate<M>,
+    stop: attach::Stop,
     policy: Policy,
-    leaving: CancellationToken,
     site: Arc<Site<F>>,
-) {
-    let mut pause = FIRST_PAUSE;
-    loop {
-        let connected = tokio::select! {
-            () = leaving.cancelled() => return,
-            () = site.stop.asked() => return,
-            connected = connect(&member, &policy.admit, &site) => connected,
-        };
-        let address = member.endpoint().address.clone();
-        let (stream, peer, pass) = match connected {
-            Connected::Admitted(stream, peer, pass) => (stream, peer, pass),
-            Connected::Rejected(peer) => {
-                site.admission.count(|counts| counts.rejected += 1);
-                let place = Place::Socket(address);
-                return site.tell(Arrival::Event(Event::Rejected { place, peer: Some(peer) })).await;
-            }
-            Connected::GaveUp => return,
-        };
-        let began = Instant::now();
-        // Not to be cancelled: from here on the connection has an actor that receives.
-        let Ok(drain) = site.attach(stream, (address, Via::Directory, peer), pass).await else {
-            site.admission.count(|counts| counts.unread += 1);
-            return;
-        };
-        tokio::select! {
-            () = drain.ended() => {}
-            () = site.stop.asked() => return,
-            () = leaving.cancelled() => return release(&drain, &site).await,
+    parting: Arc<Parting>,
+) -> Result<(), Again> {
+    let connected = tokio::select! {
+        () = stop.requested() => return Ok(()),
+        () = site.stop.asked() => return Ok(()),
+        connected = connect(&candidate, &policy.admit, &site) => connected?,
+    };
+    let address = candidate.member.endpoint().address.clone();
+    let (stream, peer, pass) = match connected {
+        Connected::Admitted(stream, peer, pass) => (stream, peer, pass),
+        Connected::Rejected(peer) => {
+            site.admission.count(|counts| counts.rejected += 1);
+            let place = Place::Socket(address);
+            site.tell(Arrival::Event(Event::Rejected { place, peer: Some(peer) })).await;
+            return Ok(());
         }
-        if !policy.reconnect {
-            return;
+        Connected::GaveUp => return Ok(()),
+    };
+    // Not to be cancelled: from here on the connection has an actor that receives.
+    let Ok(drain) = site.attach(stream, (address, Via::Directory, peer), pass).await else {
+        site.admission.count(|counts| counts.unread += 1);
+        return Ok(());
+    };
+    tokio::select! {
+        () = drain.ended() => if policy.reconnect { Err(Again) } else { Ok(()) },
+        () = site.stop.asked() => Ok(()),
+        // Its successor at the same address does not wait for that.
+        () = stop.requested() => {
+            parting.add(async move { release(&drain, &site).await });
+            Ok(())
         }
-        if began.elapsed() >= LAST_PAUSE {
-            pause = FIRST_PAUSE;
-        }
-        tokio::select! {
-            () = leaving.cancelled() => return,
-            () = site.stop.asked() => return,
-            () = site.admission.full() => return,
-            () = sleep(pause) => pause = (pause * 2).min(LAST_PAUSE),
-        }
+    }
+}
+
+/// Connections to sockets that have vanished, until they end. Their handlers have ended.
+#[derive(Debug, Default)]
+struct Parting(Mutex<JoinSet<()>>);
+
+impl Parting {
+    fn add(&self, release: impl Future<Output = ()> + Send + 'static) {
+        let mut tasks = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        // Those that have ended take memory until they are joined.
+        while tasks.try_join_next().is_some() {}
+        tasks.spawn(release);
+    }
+
+    /// Waits for those that are left when every handler has ended.
+    async fn wait(&self) {
+        let tasks = std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner));
+        tasks.join_all().await;
     }
 }
 
@@ -193,40 +268,32 @@ enum Connected {
     GaveUp,
 }
 
-/// Tries until it succeeds or cannot succeed any longer, and says once what is in the way.
+/// Tries once, and says once what has been in the way for a while.
 ///
 /// A pass is held for one attempt at a time: sockets that refuse do not take the place of those that serve.
-async fn connect<F: Framing + Clone + Send + 'static>(
-    member: &impl Member,
+async fn connect<F: Framing + Clone + Send + 'static, M: Member>(
+    candidate: &Candidate<M>,
     admit: &Admit,
     site: &Site<F>,
-) -> Connected {
-    let place = Place::Socket(member.endpoint().address.clone());
-    let began = Instant::now();
-    let mut told = false;
-    let mut pause = FIRST_PAUSE;
-    loop {
-        let Ok(pass) = site.admission.pass(None).await else { return Connected::GaveUp };
-        let attempt = member.connect().await;
-        let error = match attempt.and_then(|stream| Peer::of(&stream).map(|peer| (stream, peer))) {
-            Ok((stream, peer)) if admit.admits(&peer) => return Connected::Admitted(stream, peer, pass),
-            Ok((_, peer)) => return Connected::Rejected(peer),
-            Err(error) => Error::Socket(waited(error, began.elapsed())),
-        };
-        drop(pass);
-        let is_final = !error.is_retryable();
-        if is_final || (began.elapsed() >= PATIENCE && !std::mem::replace(&mut told, true)) {
-            site.trouble(place.clone(), error).await;
-            if is_final {
-                return Connected::GaveUp;
-            }
+) -> Result<Connected, Again> {
+    let began = candidate.begin();
+    let Ok(pass) = site.admission.pass(None).await else { return Ok(Connected::GaveUp) };
+    let attempt = candidate.member.connect().await;
+    let error = match attempt.and_then(|stream| Peer::of(&stream).map(|peer| (stream, peer))) {
+        Ok((stream, peer)) => {
+            candidate.succeeded();
+            let is_admitted = admit.admits(&peer);
+            return Ok(if is_admitted { Connected::Admitted(stream, peer, pass) } else { Connected::Rejected(peer) });
         }
-        tokio::select! {
-            () = site.admission.full() => return Connected::GaveUp,
-            () = sleep(pause) => {}
-        }
-        pause = (pause * 2).min(LAST_PAUSE);
+        Err(error) => Error::Socket(waited(error, began.elapsed())),
+    };
+    drop(pass);
+    let is_final = !error.is_retryable();
+    if is_final || candidate.is_to_be_told() {
+        let place = Place::Socket(candidate.member.endpoint().address.clone());
+        site.trouble(place, error).await;
     }
+    if is_final { Ok(Connected::GaveUp) } else { Err(Again) }
 }
 
 /// The error of the last attempt, saying how long there were attempts.

@@ -1,7 +1,7 @@
 //! What a call costs the multiplexer: `cargo bench -p packetizer`. Each figure is the median of 7 rounds.
 #![expect(clippy::print_stdout, reason = "a benchmark prints its figures")]
 
-#[path = "../tests/support/counted.rs"]
+#[path = "../tests/it/counted.rs"]
 mod counted;
 
 use std::time::{Duration, Instant};

@@ -1,7 +1,7 @@
 //! A Redis client on one page. RESP has no request numbers: replies come in order, so there is one lane and the tag is
 //! `()`.
 //!
-//! `cargo run -p packetizer --features tokio --example redis -- 127.0.0.1:6379` talks to that server. `tests/redis.rs` runs
+//! `cargo run -p packetizer --features tokio --example redis -- 127.0.0.1:6379` talks to that server. `tests/it/redis.rs` runs
 //! the same code against a real `redis-server`.
 #![expect(clippy::print_stdout, reason = "an example shows what it does")]
 

@@ -2,7 +2,7 @@
 //! connections answers each waiter exactly once, with its own reply, and sends each request at most once and as a whole.
 #![expect(clippy::unwrap_used, reason = "helpers of tests")]
 
-#[path = "support/echo.rs"]
+#[path = "it/echo.rs"]
 mod echo;
 
 use std::{

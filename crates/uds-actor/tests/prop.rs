@@ -3,21 +3,17 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
-#[path = "support/descriptors.rs"]
-mod descriptors;
-
 use std::{future::Future, os::fd::OwnedFd, time::Duration};
 
 use frame_codec::LengthPrefixed;
 use proptest::prelude::*;
 use rustix::net::sockopt::set_socket_send_buffer_size;
+use test_kit::descriptors::{file, frame, send, texts};
 use tokio::{net::UnixStream, time::timeout};
 use uds_actor::{
     Actor, Reason,
     fds::{Control, Limits, Receiver, Sender},
 };
-
-use self::descriptors::{file, frame, send, texts};
 
 const LONG: Duration = Duration::from_secs(20);
 

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use rustix::net::SocketType;
 
 /// Where a socket is, as `unix:PATH`, `unix:@NAME` or `systemd:NAME`; unprintable bytes are escaped.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum Address {
     /// A name in the file system.

@@ -64,10 +64,10 @@ const GRAPH: &[Crate] = &[
 const BINARIES: &[&str] = &["mpsr", "zk"];
 
 /// Every crate may test with these.
-const FOR_TESTS: &[&str] = &["cancel-kit", "heap-kit"];
+const FOR_TESTS: &[&str] = &["cancel-kit", "heap-kit", "test-kit"];
 
 /// Members that are not crates for users. They may use everything.
-const OUTSIDE: &[&str] = &["xtask", "tributary-tests"];
+const OUTSIDE: &[&str] = &["xtask", "tributary-tests", "test-kit"];
 
 pub(super) fn check(packages: &[Package]) -> Vec<Problem> {
     let is_ours = |name: &str| packages.iter().any(|package| package.name.as_str() == name);

@@ -49,7 +49,7 @@ pub enum End<E> {
 /// The totals of all handlers, from [`Attached::shutdown`](super::Attached::shutdown).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct Account {
+pub struct Report {
     /// How many were started: the sum of the fields below except `skipped`.
     pub started: u64,
     /// Returned `Ok`.

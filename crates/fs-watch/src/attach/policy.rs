@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
-/// The limits of an [`Attached`](super::Attached) set of handlers.
+/// The limits of an [`Attached`](super::Attached) set of handlers, or of a [`Supervisor`](super::Supervisor).
 ///
-/// A handler that fails is restarted while its socket stays, after a pause that doubles with each short run. Each short
-/// run counts against its path, even if a replacement of the socket ended it, so that a socket which is replaced again
-/// and again cannot keep us busy. A long run clears the count.
+/// A handler that fails is restarted while its socket stays, after a pause that doubles with each short run for that
+/// socket. Each short run also counts against its path, even if a replacement of the socket ended it, so that a socket
+/// which is replaced again and again cannot keep us busy: beyond the [grace](Self::with_grace), these runs count for the
+/// pauses of new sockets, too. A long run clears both counts.
 #[derive(Clone, Debug)]
 pub struct Policy {
     pub(super) patience: Duration,
@@ -45,7 +46,8 @@ impl Default for Policy {
 }
 
 impl Policy {
-    /// How long a handler that was asked to stop may take before it is aborted: five seconds by default.
+    /// How long a handler that was asked to stop may take before it is aborted: five seconds by default. With
+    /// [`Duration::MAX`] it is never aborted.
     #[must_use]
     pub fn with_patience(self, patience: Duration) -> Self {
         Self { patience, ..self }

@@ -2,7 +2,7 @@
 
 use tokio::sync::watch;
 
-/// Tells a handler that its socket is gone, or that everything is being shut down.
+/// Tells a handler that its socket is gone or replaced, or that everything is being shut down.
 #[derive(Clone, Debug)]
 pub struct Stop(watch::Receiver<bool>);
 
@@ -12,7 +12,7 @@ impl Stop {
     }
 
     /// Waits until the handler is asked to stop. After that it has the [patience](super::Policy::with_patience) of its
-    /// [`Attached`](super::Attached) to finish.
+    /// policy to finish.
     ///
     /// # Cancel safety
     ///

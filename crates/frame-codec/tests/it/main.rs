@@ -1,0 +1,6 @@
+//! All tests of frame-codec except its laws, in one program.
+
+mod cancel;
+mod encoder;
+mod lengths;
+mod memory;

@@ -1,0 +1,73 @@
+//! One manager per directory.
+
+use std::fs;
+use std::os::unix::fs::{PermissionsExt as _, symlink};
+
+use fs_watch::directory::{Error, FileKind, Lock, LockFault};
+
+use crate::housekeeping::Scene;
+use crate::housekeeping::other::Other;
+
+const NAME: &str = ".fs-watch.lock";
+
+#[test]
+fn the_second_is_told_who_is_the_first() {
+    let scene = Scene::new();
+    let lock = Lock::take(scene.dir()).unwrap();
+    assert_eq!(lock.dir(), scene.dir());
+    match Lock::take(scene.dir()) {
+        Err(error @ Error::Locked { pid: Some(pid), .. }) => {
+            assert_eq!(pid, std::process::id());
+            assert!(error.to_string().contains(&format!("process {pid}")) && error.is_retryable(), "{error}");
+        }
+        other => panic!("{other:?}"),
+    }
+    drop(lock);
+    drop(Lock::take(scene.dir()).unwrap());
+}
+
+#[test]
+fn the_lock_of_a_killed_process_is_free() {
+    let scene = Scene::new();
+    let other = Other::start("lock", scene.dir());
+    match Lock::take(scene.dir()) {
+        Err(Error::Locked { pid, .. }) => assert_eq!(pid, Some(other.pid())),
+        other => panic!("{other:?}"),
+    }
+    other.kill();
+    drop(Lock::take(scene.dir()).unwrap());
+}
+
+#[test]
+fn what_is_no_lock_of_ours_is_refused_and_left_alone() {
+    let scene = Scene::new();
+    symlink("elsewhere", scene.path(NAME)).unwrap();
+    match Lock::take(scene.dir()) {
+        Err(error @ Error::ForeignLock { fault: LockFault::Kind(FileKind::Symlink), .. }) => {
+            assert!(error.to_string().contains("it is a symbolic link") && !error.is_retryable(), "{error}");
+        }
+        other => panic!("{other:?}"),
+    }
+    assert_eq!(scene.names(), [NAME]);
+}
+
+#[test]
+fn a_directory_where_others_may_rename_is_refused() {
+    let scene = Scene::new();
+    for (mode, refused) in [(0o777, true), (0o770, true), (0o1777, false), (0o755, false)] {
+        fs::set_permissions(scene.dir(), fs::Permissions::from_mode(mode)).unwrap();
+        match Lock::take(scene.dir()) {
+            Ok(_) => assert!(!refused, "{mode:o}"),
+            Err(Error::SharedDirectory { .. }) => assert!(refused, "{mode:o}"),
+            Err(error) => panic!("{mode:o}: {error}"),
+        }
+    }
+}
+
+#[test]
+fn no_directory_is_said() {
+    let scene = Scene::new();
+    assert!(matches!(Lock::take(scene.path("none")), Err(Error::Missing { .. })));
+    fs::write(scene.path("file"), "").unwrap();
+    assert!(matches!(Lock::take(scene.path("file")), Err(Error::NotADirectory { .. })));
+}

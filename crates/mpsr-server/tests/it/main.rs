@@ -1,0 +1,10 @@
+//! All tests of mpsr-server against the kernel, in one program.
+
+mod admission;
+mod cancel;
+mod ending;
+mod funnel;
+mod leak;
+mod messages;
+mod report;
+mod trouble;

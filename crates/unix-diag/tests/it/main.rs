@@ -1,0 +1,4 @@
+//! All tests of unix-diag except its laws, in one program.
+
+mod kernel;
+mod table;
