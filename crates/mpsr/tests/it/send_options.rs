@@ -160,7 +160,7 @@ fn a_receiver_that_takes_nothing_is_given_up_while_the_input_is_silent() {
     let mut stdin = sender.stdin();
     let (_taken, _) = server.accept().unwrap();
     // More than the kernel takes, and less than makes the sender wait.
-    stdin.write_all(&[&[b'x'; 999][..], b"\n"].concat().repeat(300)).unwrap();
+    stdin.write_all(&[&[b'x'; 999][..], b"\n"].concat().repeat(230)).unwrap();
     assert_eq!(sender.wait(), Some(1));
     let said = sender.stderr().rest();
     assert!(said[0].contains("took nothing for 0.3 s") && said[0].contains("were not"), "{said:?}");
