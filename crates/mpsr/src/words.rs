@@ -68,11 +68,12 @@ pub(crate) fn watch(doing: &str, error: fs_watch::Error) -> anyhow::Error {
 }
 
 fn unreadable(doing: &str, dir: &Path, source: &io::Error) -> anyhow::Error {
-    let hint = if is_denied(source) { "; this process must be allowed to read and to search it" } else { "" };
+    let is_denied = source.kind() == io::ErrorKind::PermissionDenied;
+    let hint = if is_denied { "; this process must be allowed to read and to search it" } else { "" };
     anyhow!("{doing}: {dir:?} cannot be read: {source}{hint}")
 }
 
-/// Whether the permissions of a directory are the reason.
+/// Whether the permissions of a directory are the reason, and not a privilege that is missing.
 fn is_denied(error: &io::Error) -> bool {
     Errno::from_io_error(error) == Some(Errno::ACCESS)
 }
