@@ -4,6 +4,7 @@ use std::{
     ffi::OsString,
     fmt::{self, Write},
     process,
+    time::Duration,
 };
 
 use crate::workspace;
@@ -55,9 +56,11 @@ impl Command {
         self
     }
 
-    pub(crate) fn to_process(&self) -> process::Command {
-        let mut command = process::Command::new(&self.program);
-        command.args(&self.arguments);
+    /// The process, which is told to stop after `limit`, and killed if it has not done so `grace` later.
+    pub(crate) fn to_process(&self, limit: Duration, grace: Duration) -> process::Command {
+        let mut command = process::Command::new("timeout");
+        command.arg("--foreground").arg(format!("--kill-after={}", grace.as_secs_f64()));
+        command.arg(limit.as_secs_f64().to_string()).arg(&self.program).args(&self.arguments);
         command.envs(self.variables.iter().map(|(name, value)| (name, value)));
         command
     }

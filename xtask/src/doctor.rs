@@ -43,7 +43,7 @@ const TOOLS: &[(Need, State, &str)] = &[
     (need::SEMVER, Missing, "ci --full: cargo xtask api"),
     (need::PUBLIC_API, Missing, "cargo xtask api: the listing"),
     (need::MUTANTS, Missing, "ci --full: cargo xtask mutants"),
-    (program("git", "apt-get install git"), Missing, "tells tidy which files are ours"),
+    (program("git", "apt-get install git"), Missing, "cargo xtask api and mutants --diff: what has changed"),
     (program("socat", "apt-get install socat"), Missing, "a producer of the demo"),
     (program("nc", "apt-get install netcat-openbsd"), Missing, "a producer of the demo (needs -U)"),
     (program("python3", "apt-get install python3"), Missing, "a producer of the demo"),

@@ -77,10 +77,8 @@ impl Report {
 impl Facts {
     /// Finds the closing lines of `cargo nextest run`, `cargo test` and libFuzzer, and the `SKIPPED` lines of tests.
     pub(crate) fn read(&mut self, output: &str) {
+        self.read_skipped(output);
         for line in output.lines() {
-            if line.trim_start().starts_with("SKIPPED ") || line.trim_start().starts_with("SKIPPED:") {
-                self.skipped.push(line.trim().to_owned());
-            }
             // nextest indents it like this; output of a test may look like either.
             let is_end = line.starts_with("test result: ") || line.starts_with("     Summary [");
             if let Some(passed) = number_before(line, " passed").filter(|_| is_end) {
@@ -90,6 +88,18 @@ impl Facts {
             let rate = line.strip_prefix("stat::average_exec_per_sec:").and_then(|rate| rate.trim().parse().ok());
             self.rates.extend(rate.filter(|&rate: &u64| rate > 0));
         }
+    }
+
+    /// Finds the `SKIPPED` lines in what tests have printed, as it is or in XML.
+    pub(crate) fn read_skipped(&mut self, output: &str) {
+        const NAMED: [(&str, &str); 5] =
+            [("&lt;", "<"), ("&gt;", ">"), ("&apos;", "'"), ("&quot;", "\""), ("&amp;", "&")];
+        let said = output
+            .lines()
+            .map(str::trim)
+            .filter(|line| ["SKIPPED ", "SKIPPED:"].iter().any(|word| line.starts_with(word)));
+        self.skipped
+            .extend(said.map(|line| NAMED.iter().fold(line.to_owned(), |line, (name, c)| line.replace(name, c))));
     }
 
     fn speed(&self) -> String {

@@ -3,6 +3,7 @@
 
 use std::{
     fs,
+    path::Path,
     process::ExitCode,
     time::{Duration, Instant},
 };
@@ -19,6 +20,8 @@ use crate::{
     table::{self, Align},
 };
 
+/// Where nextest writes what each test has printed (`.config/nextest.toml`).
+const JUNIT: &str = "target/nextest/ci/junit.xml";
 /// How much of the output of a stuck command to show.
 const LAST_LINES: usize = 50;
 
@@ -36,7 +39,7 @@ pub(crate) fn steps(title: &str, steps: &[Step], keep_going: bool) -> Result<Exi
         let (wall, cpu) = (Instant::now(), cpu_time());
         let mut report = match obstacle(step, in_ci, Need::is_met) {
             Some(verdict) => Report::of(step, verdict),
-            None => perform(step)?,
+            None => perform(step, Path::new(JUNIT))?,
         };
         (report.took, report.cpu) = (wall.elapsed(), cpu_time().saturating_sub(cpu));
         say(&format!("    {}", report.one_line()));
@@ -62,18 +65,18 @@ fn obstacle(step: &Step, in_ci: bool, is_met: impl Fn(&Need) -> bool) -> Option<
     })
 }
 
-fn perform(step: &Step) -> Result<Report> {
+fn perform(step: &Step, junit: &Path) -> Result<Report> {
     let mut facts = Facts::default();
     for command in &step.commands {
         say(&format!("    $ {command}"));
+        // Of an earlier command.
+        let _ = fs::remove_file(junit);
         let outcome = process::run(command, step.limit)?;
         facts.read(&outcome.output);
+        facts.read_skipped(&fs::read_to_string(junit).unwrap_or_default());
         if !outcome.succeeded() {
             let verdict = Verdict::Failed(show_failure(command, &outcome, step.limit));
             return Ok(Report { facts, repro: Some(command.to_string()), ..Report::of(step, verdict) });
-        }
-        for line in &outcome.stopped {
-            say(&format!("    left running, and stopped: {line}"));
         }
     }
     facts.summaries.iter().for_each(|line| say(&format!("    {line}")));
@@ -109,8 +112,6 @@ fn show_failure(command: &Command, outcome: &Outcome, limit: Duration) -> String
     let shown = lines.len().min(LAST_LINES);
     say(&format!("    --- the last {shown} of {} lines", lines.len()));
     say(&lines[lines.len() - shown..].join("\n"));
-    say("    --- alive at the deadline, and stopped: process id, kernel wait, command");
-    outcome.stopped.iter().for_each(|line| say(&format!("    {line}")));
     format!("still running after {} s", limit.as_secs())
 }
 
@@ -152,36 +153,51 @@ mod tests {
         Step::new("probe", Group::Text, Duration::from_secs(60), vec![command])
     }
 
+    fn performed(step: &Step) -> Result<Report> {
+        perform(step, Path::new("/nowhere/junit.xml"))
+    }
+
     #[test]
     fn a_step_fails_with_its_command() {
-        let report = perform(&step("echo because; exit 7")).unwrap();
+        let report = performed(&step("echo because; exit 7")).unwrap();
         assert!(report.is_failure());
         assert_eq!(report.repro.as_deref(), Some("sh -c 'echo because; exit 7'"));
-        assert!(!perform(&step("exit 0")).unwrap().is_failure());
+        assert!(!performed(&step("exit 0")).unwrap().is_failure());
     }
 
     #[test]
     fn a_step_that_overruns_fails() {
         let mut step = step("sleep 600");
         step.limit = Duration::from_millis(200);
-        let report = perform(&step).unwrap();
+        let report = performed(&step).unwrap();
         assert!(matches!(&report.verdict, Verdict::Failed(reason) if reason.contains("still running")));
     }
 
     #[test]
     fn tests_that_do_not_run_are_a_failure() {
         let ran = "echo 'test result: ok. 3 passed; 0 failed; 0 ignored'";
-        assert!(!perform(&step(ran).proving(Proof::TestsRan)).unwrap().is_failure());
+        assert!(!performed(&step(ran).proving(Proof::TestsRan)).unwrap().is_failure());
         let idle = "echo 'test result: ok. 0 passed; 0 failed; 0 ignored'";
-        assert!(perform(&step(idle).proving(Proof::TestsRan)).unwrap().is_failure());
-        assert!(perform(&step(ran).proving(Proof::Fuzzed)).unwrap().is_failure());
+        assert!(performed(&step(idle).proving(Proof::TestsRan)).unwrap().is_failure());
+        assert!(performed(&step(ran).proving(Proof::Fuzzed)).unwrap().is_failure());
     }
 
     #[test]
     fn tests_that_skip_themselves_are_a_skipped_row() {
         let said = "echo 'SKIPPED a: no server'; echo 'test result: ok. 3 passed; 0 failed; 0 ignored'";
-        let report = perform(&step(said).proving(Proof::TestsRan)).unwrap();
+        let report = performed(&step(said).proving(Proof::TestsRan)).unwrap();
         assert_eq!(report.verdict, Verdict::Skipped("1 of 3 tests: SKIPPED a: no server".into()));
+    }
+
+    #[test]
+    fn what_nextest_keeps_to_itself_is_read_once() {
+        let junit = tempfile::NamedTempFile::new().unwrap().into_temp_path();
+        let ran = "echo 'test result: ok. 3 passed; 0 failed; 0 ignored'";
+        let xml = r"<system-out>running 1 test\nSKIPPED a: it&apos;s not here\ntest result: ok. 1 passed\n";
+        let said = format!(r#"{ran}; printf "{xml}" > {}"#, junit.display());
+        let report = perform(&step(&said), &junit).unwrap();
+        assert_eq!(report.verdict, Verdict::Skipped("1 of 3 tests: SKIPPED a: it's not here".into()));
+        assert_eq!(perform(&step(ran), &junit).unwrap().verdict, Verdict::Passed);
     }
 
     #[test]
@@ -211,7 +227,7 @@ mod tests {
     #[test]
     fn the_cpu_time_of_a_command_is_counted() {
         let before = cpu_time();
-        perform(&step("i=0; while [ $i -lt 100000 ]; do i=$((i+1)); done")).unwrap();
+        performed(&step("i=0; while [ $i -lt 100000 ]; do i=$((i+1)); done")).unwrap();
         assert!(cpu_time() > before);
     }
 }

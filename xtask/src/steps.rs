@@ -258,7 +258,7 @@ fn features(machine: Machine, package: &Package) -> Step {
         .into_iter()
         .map(|set| {
             let mut arguments = vec![verb, "--package", &package.name];
-            arguments.extend(set.iter().map(String::as_str));
+            arguments.extend(set);
             arguments.extend(strict);
             cargo(&arguments)
         })
@@ -266,36 +266,14 @@ fn features(machine: Machine, package: &Package) -> Step {
     Step::new(format!("features/{}", package.name), Group::Features, 10 * MINUTE, commands)
 }
 
-/// The flags of each feature set that is worth a build: sets that enable the same features are built once.
-fn feature_sets(package: &Package) -> Vec<Vec<String>> {
-    let names = || package.features.keys().map(String::as_str);
-    let mut candidates = vec![(vec!["--no-default-features".to_owned()], BTreeSet::new())];
-    if names().any(|name| name == "default") {
-        candidates.push((Vec::new(), closure(package, ["default"])));
+/// The flags of each feature set. Cargo notices sets that come to the same and builds them once.
+fn feature_sets(package: &Package) -> Vec<Vec<&str>> {
+    let mut sets = vec![vec!["--no-default-features"]];
+    sets.extend(package.features.keys().map(|name| vec!["--no-default-features", "--features", name]));
+    if package.features.len() > 1 {
+        sets.push(vec!["--all-features"]);
     }
-    candidates.extend(names().filter(|&name| name != "default").map(|name| {
-        let flags = ["--no-default-features", "--features", name].map(str::to_owned).to_vec();
-        (flags, closure(package, [name]))
-    }));
-    candidates.push((vec!["--all-features".to_owned()], closure(package, names())));
-
-    let mut seen = BTreeSet::new();
-    candidates.into_iter().filter(|(_, on)| seen.insert(on.clone())).map(|(flags, _)| flags).collect()
-}
-
-/// The features that are on if `names` are; without `default`, which has no meaning of its own.
-fn closure<'a>(package: &'a Package, names: impl IntoIterator<Item = &'a str>) -> BTreeSet<&'a str> {
-    let mut on = BTreeSet::new();
-    let mut to_do: Vec<&str> = names.into_iter().collect();
-    while let Some(name) = to_do.pop() {
-        if let Some((name, switches)) = package.features.get_key_value(name)
-            && on.insert(name.as_str())
-        {
-            to_do.extend(switches.iter().map(String::as_str));
-        }
-    }
-    on.remove("default");
-    on
+    sets
 }
 
 /// Cargo with the lock file fixed.
@@ -314,32 +292,22 @@ mod tests {
         package("a", &[("prop", "test"), ("garbage", "test")])
     }
 
-    fn sets(features: &[(&str, &[&str])]) -> Vec<String> {
+    fn sets(features: &[&str]) -> Vec<String> {
         let mut package = a();
-        let owned = |on: &&[&str]| on.iter().map(|&on| on.to_owned()).collect();
-        package.features = features.iter().map(|(name, on)| ((*name).to_owned(), owned(on))).collect();
+        package.features = features.iter().map(|&name| (name.to_owned(), Vec::new())).collect();
         feature_sets(&package).iter().map(|flags| flags.join(" ")).collect()
     }
 
     #[test]
     fn a_crate_without_features_is_built_once() {
         assert_eq!(sets(&[]), ["--no-default-features"]);
-        assert_eq!(sets(&[("default", &[])]), ["--no-default-features"]);
     }
 
     #[test]
-    fn every_feature_is_built_alone_and_equal_sets_once() {
-        assert_eq!(sets(&[("default", &["dir"]), ("dir", &["dep:fs-watch"])]), ["--no-default-features", ""]);
-        assert_eq!(
-            sets(&[("default", &["a"]), ("a", &[]), ("b", &["a"]), ("c", &[])]),
-            [
-                "--no-default-features",
-                "",
-                "--no-default-features --features b",
-                "--no-default-features --features c",
-                "--all-features"
-            ]
-        );
+    fn every_feature_is_built_alone_and_all_together() {
+        assert_eq!(sets(&["a"]), ["--no-default-features", "--no-default-features --features a"]);
+        let three = ["", " --features b", " --features default"].map(|more| format!("--no-default-features{more}"));
+        assert_eq!(sets(&["default", "b"]), [&three[..], &["--all-features".to_owned()]].concat());
     }
 
     #[test]

@@ -5,7 +5,7 @@
 //! source from `cargo metadata`. Whether a licence text matches the expression is checked by `cargo xtask ci --full`,
 //! which runs cargo-deny if it is installed.
 
-use std::{collections::BTreeMap, fs, process::ExitCode};
+use std::{fs, process::ExitCode};
 
 use anyhow::{Context, Result, bail};
 use cargo_metadata::{CargoOpt, MetadataCommand, Package};
@@ -32,9 +32,6 @@ pub(crate) fn run(workspace: &Workspace) -> Result<ExitCode> {
         bail!("cargo lists no dependencies at all");
     }
     let problems: Vec<String> = others.iter().filter_map(|package| problem(package, &allowed)).collect();
-    for note in duplicates(&others) {
-        say(&format!("note: {note}"));
-    }
     for problem in &problems {
         complain(problem);
     }
@@ -61,18 +58,6 @@ fn problem(package: &Package, allowed: &[&str]) -> Option<String> {
     };
     let is_allowed = expression.evaluate(|licence| allowed.contains(&licence.to_string().as_str()));
     (!is_allowed).then(|| format!("{name}: deny.toml does not allow its licence {licence:?}"))
-}
-
-/// Packages with several versions.
-fn duplicates(packages: &[&Package]) -> Vec<String> {
-    let mut versions: BTreeMap<&str, Vec<String>> = BTreeMap::new();
-    for package in packages {
-        versions.entry(package.name.as_str()).or_default().push(package.version.to_string());
-    }
-    let several = versions.into_iter().filter(|(_, versions)| versions.len() > 1);
-    several
-        .map(|(name, versions)| format!("{name} is there {} times: {}", versions.len(), versions.join(", ")))
-        .collect()
 }
 
 #[cfg(test)]
@@ -112,14 +97,6 @@ mod tests {
     #[test]
     fn a_package_from_elsewhere_is_found() {
         assert!(problem(&package("git+https://example.org/a?rev=1#1", Some("MIT")), &["MIT"]).is_some());
-    }
-
-    #[test]
-    fn versions_side_by_side_are_named() {
-        let (one, mut two) = (fake::package("a", &[]), fake::package("a", &[]));
-        two.version = "2.0.0".parse().unwrap();
-        assert_eq!(duplicates(&[&one, &fake::package("b", &[])]), [""; 0]);
-        assert_eq!(duplicates(&[&one, &two]), ["a is there 2 times: 0.1.0, 2.0.0"]);
     }
 
     #[test]

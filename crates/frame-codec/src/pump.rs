@@ -457,4 +457,51 @@ mod tests {
         assert_eq!(frames, [b"last words".to_vec()]);
         assert_eq!(pump.encoder().take_unsent().0.len(), 1);
     }
+    #[tokio::test]
+    async fn a_pump_that_is_stopped_gives_what_has_arrived_and_counts_the_rest() {
+        let (here, mut there) = UnixStream::pair().unwrap();
+        there.write_all(b"one\ntwo\nrest").await.unwrap();
+        let mut pump = Pump::new(here, Delimited::lines(), Limits::default());
+        assert!(matches!(timeout(HANG, pump.next()).await.unwrap(), PumpEvent::Batch(batch) if batch.len() == 2));
+        assert!(pump.take_received().is_none());
+        assert_eq!((pump.truncated_len(), pump.bytes_read(), pump.is_unterminated()), (4, 12, false));
+        assert!(pump.memory_len() >= 4, "it holds the rest");
+        let rest = pump.take_unterminated().expect("the rest is a line at an end");
+        assert_eq!(rest.get(0), Some(&b"rest"[..]));
+        assert!(pump.is_unterminated() && pump.take_unterminated().is_none());
+        assert_eq!(pump.truncated_len(), 0);
+    }
+
+    #[tokio::test]
+    async fn after_writing_is_closed_frames_stay_in_the_encoder() {
+        let (here, mut there) = UnixStream::pair().unwrap();
+        let mut pump = Pump::new(here, Delimited::lines(), Limits::default());
+        assert!(!pump.is_write_closed() && !pump.is_read_ended());
+        pump.close_writing();
+        assert!(pump.is_write_closed());
+        pump.encoder().push(b"stays").unwrap();
+        there.write_all(b"comes\n").await.unwrap();
+        there.shutdown().await.unwrap();
+        let (frames, end) = drain(&mut pump).await;
+        assert_eq!((frames, matches!(end, End::Eof { truncated: 0 })), (vec![b"comes".to_vec()], true));
+        assert!(pump.is_read_ended());
+        assert_eq!(pump.encoder().take_unsent().0.len(), 1);
+        drop(pump);
+        let mut written = Vec::new();
+        timeout(HANG, there.read_to_end(&mut written)).await.unwrap().unwrap();
+        assert!(written.is_empty());
+    }
+
+    #[tokio::test]
+    async fn it_is_printed_with_its_parts_and_without_bytes() {
+        let (here, _there) = tokio::io::duplex(64);
+        let mut pump = Pump::new(here, Delimited::lines(), Limits::default());
+        pump.encoder().push(b"secret").unwrap();
+        let printed = format!("{pump:?}");
+        assert!(
+            printed.starts_with("Pump { stream: ") && printed.contains("decoder: Decoder { framing: "),
+            "{printed}"
+        );
+        assert!(printed.contains("encoder: Encoder") && !printed.contains("secret"), "{printed}");
+    }
 }

@@ -106,7 +106,7 @@ impl Driver {
             self.outbox.started(Err(refusal(self.dir.clone(), why.clone())));
             return false;
         }
-        let Bulletin { before, .. } = self.health.handle_look(trouble.worst());
+        let Bulletin { before, .. } = self.health.handle_scan(trouble.worst());
         let listed: Vec<_> = {
             let mut ledger = lock(&self.ledger);
             // The first listing already announces these.
@@ -153,6 +153,7 @@ impl Driver {
                 self.look_at_each(dirty.names);
                 if lock(&self.ledger).must_judge(Instant::now()) {
                     self.judge();
+                    self.tell_of_table();
                 }
                 self.ask(AT_ONCE);
             }
@@ -240,13 +241,31 @@ impl Driver {
 
     /// Reports what a complete scan has found. `called` if a caller of `sync` also waits for the sockets to be probed.
     fn tell(&mut self, trouble: Trouble, called: bool) {
-        let Bulletin { before, after } = self.health.handle_look(trouble.worst());
+        let trouble = trouble.worst();
+        let is_well = trouble.is_none();
+        let before = if is_well { None } else { self.health.handle_scan(trouble).before };
         lock(&self.ledger).publish(Bulletin { before, after: None }, &self.outbox);
-        if called || lock(&self.ledger).may_judge(Instant::now()) {
+        let is_judged = called || lock(&self.ledger).may_judge(Instant::now());
+        if is_judged {
             self.judge();
         }
         self.ask(if called { usize::MAX } else { AT_ONCE });
-        self.outbox.push(after);
+        if is_well {
+            // What an earlier attempt found is no news.
+            let no_table = lock(&self.ledger).no_table();
+            let no_table = no_table.filter(|why| is_judged || self.health.trouble() == Some(why));
+            let Bulletin { before, after } = self.health.handle_scan(no_table);
+            self.outbox.push(before.into_iter().chain(after));
+        }
+    }
+
+    /// Reports that the kernel's table cannot be read, if there is no other trouble. The end of it is told after a scan.
+    fn tell_of_table(&mut self) {
+        if self.health.trouble().is_none()
+            && let Some(why) = lock(&self.ledger).no_table()
+        {
+            self.outbox.push(self.health.handle_scan(Some(why)).before);
+        }
     }
 
     /// Checks which sockets are live.

@@ -34,7 +34,7 @@ pub enum Event {
         reason: Reason,
     },
     /// Changes are noticed late, or not at all, until [`Resynced`](Event::Resynced). Comes again when the cause
-    /// changes.
+    /// changes. Also while it is only not known which sockets are [live](Why::NoTable).
     Degraded(Why),
     /// A complete scan has found everything that was missed: after this event, what was announced is what the scan
     /// found. Ends a `Degraded`; comes alone if the kernel dropped hints and one scan repaired that at once.
@@ -106,6 +106,15 @@ pub enum Why {
         /// Its error message.
         message: String,
     },
+    /// The kernel does not tell its table of sockets: the kernel or a sandbox does not know the query, or forbids it. Sockets
+    /// are announced and removed as ever. Which of them are live is not known: there is no [`Ready`](Event::Ready), and no
+    /// socket is found to be [stale](Reason::Stale). Not with [`Probing::TableAndConnect`](crate::Probing::TableAndConnect),
+    /// which finds out by itself.
+    #[error("which sockets are live is not known: {message}")]
+    NoTable {
+        /// The error of the query.
+        message: String,
+    },
 }
 
 impl Why {
@@ -116,7 +125,8 @@ impl Why {
             Self::EventsUnreliable { .. }
             | Self::LimitReached { .. }
             | Self::BackendStuck
-            | Self::BackendFailed { .. } => false,
+            | Self::BackendFailed { .. }
+            | Self::NoTable { .. } => false,
         }
     }
 

@@ -39,7 +39,7 @@ impl Health {
         self.gap = true;
     }
 
-    pub(crate) fn handle_look(&mut self, trouble: Option<Why>) -> Bulletin {
+    pub(crate) fn handle_scan(&mut self, trouble: Option<Why>) -> Bulletin {
         let before = trouble.clone().filter(|why| self.trouble.as_ref() != Some(why));
         let mended = trouble.is_none() && (self.trouble.is_some() || self.gap);
         if trouble.is_none() {
@@ -68,7 +68,7 @@ mod tests {
             (None, resynced()),
             (None, silence()),
         ] {
-            assert_eq!(health.handle_look(trouble), expected);
+            assert_eq!(health.handle_scan(trouble), expected);
         }
     }
 
@@ -76,10 +76,10 @@ mod tests {
     fn a_gap_is_mended_by_the_first_look_that_sees() {
         let mut health = Health::default();
         health.handle_gap();
-        assert_eq!(health.handle_look(Some(Why::Missing)).after, None);
-        assert_eq!(health.handle_look(None).after, Some(Event::Resynced));
+        assert_eq!(health.handle_scan(Some(Why::Missing)).after, None);
+        assert_eq!(health.handle_scan(None).after, Some(Event::Resynced));
         health.handle_gap();
-        assert_eq!(health.handle_look(None).after, Some(Event::Resynced));
-        assert_eq!(health.handle_look(None).after, None);
+        assert_eq!(health.handle_scan(None).after, Some(Event::Resynced));
+        assert_eq!(health.handle_scan(None).after, None);
     }
 }

@@ -1,11 +1,13 @@
 //! State that the thread and the consumer share: the roster and the pending probes. Scan only while you hold its lock.
 
 use std::collections::HashSet;
+use std::error::Error as _;
 use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
+use rustix::io::Errno;
 use socket_file::{self as probe, Facts, Probing, Verdict};
 use unix_diag::Table;
 
@@ -28,15 +30,25 @@ pub(crate) struct Ledger {
     probing: Probing,
     /// Whether the last attempt to read the kernel's table succeeded.
     has_table: bool,
+    /// What keeps the kernel's table from being read, unless it passes by itself.
+    no_table: Option<String>,
 }
 
 impl Ledger {
     pub(crate) fn new(dir: PathBuf, roster: Roster, probing: Probing) -> Self {
-        Self { dir, roster, ladder: Ladder::default(), probing, has_table: false }
+        Self { dir, roster, ladder: Ladder::default(), probing, has_table: false, no_table: None }
     }
 
     pub(crate) fn roster(&self) -> &Roster {
         &self.roster
+    }
+
+    /// Why it is not known which sockets are live, as of the last attempt to read the kernel's table.
+    pub(crate) fn no_table(&self) -> Option<Why> {
+        // Connecting tells it, too.
+        let is_missed = self.probing != Probing::TableAndConnect;
+        let message = self.no_table.as_ref().filter(|_| is_missed)?;
+        Some(Why::NoTable { message: message.clone() })
     }
 
     /// Lists the directory, and returns what kept the listing from being complete.
@@ -100,9 +112,10 @@ impl Ledger {
     }
 
     /// Returns whether a second table is worth its cost.
-    fn take_in(&mut self, Poll { arrivals, table, began }: &Poll) -> bool {
+    fn take_in(&mut self, Poll { arrivals, table, error, began }: &Poll) -> bool {
         let find = table.as_ref().map(|table| |facts: &Facts| table.get(facts.file()).copied());
         self.has_table = find.is_some();
+        self.no_table.clone_from(error);
         self.roster.handle_table(find, *arrivals, *began);
         while let Some(doubtful) = self.roster.poll_doubt() {
             self.look_at(doubtful);
@@ -178,6 +191,8 @@ pub(crate) fn lock(ledger: &Mutex<Ledger>) -> MutexGuard<'_, Ledger> {
 pub(crate) struct Poll {
     arrivals: u64,
     table: Option<Table>,
+    /// Why there is none, unless that passes by itself.
+    error: Option<String>,
     began: Instant,
 }
 
@@ -185,14 +200,26 @@ impl Poll {
     /// Reads the table. `arrivals` is the roster's count from before.
     pub(crate) fn take(arrivals: u64, probing: Probing) -> Self {
         let began = Instant::now();
-        let table = (probing != Probing::Off).then(Table::read).and_then(Result::ok);
-        Self { arrivals, table, began }
+        let (table, error) = match (probing != Probing::Off).then(Table::read).transpose() {
+            Ok(table) => (table, None),
+            Err(error) => (None, lasting(&error)),
+        };
+        Self { arrivals, table, error, began }
     }
 
     /// Adds what a second table has, and returns whether there is one.
     fn read_again(&mut self) -> bool {
         self.table.as_mut().is_some_and(|table| table.read_again().is_ok())
     }
+}
+
+/// The error in words, unless it is a shortage: that passes by itself, and a scan fails by it as well.
+fn lasting(error: &unix_diag::Error) -> Option<String> {
+    let cause = error.source()?;
+    let errno = cause.downcast_ref().and_then(Errno::from_io_error);
+    let is_shortage =
+        matches!(errno, Some(Errno::MFILE | Errno::NFILE | Errno::NOMEM | Errno::NOBUFS | Errno::AGAIN | Errno::INTR));
+    (!is_shortage).then(|| format!("{error}: {cause}"))
 }
 
 #[cfg(test)]
@@ -204,7 +231,7 @@ mod tests {
 
     /// A table from which a socket is missing because another one closed.
     fn torn(arrivals: u64) -> Poll {
-        Poll { arrivals, table: Some(Table::default()), began: Instant::now() }
+        Poll { arrivals, table: Some(Table::default()), error: None, began: Instant::now() }
     }
 
     #[test]
@@ -231,6 +258,36 @@ mod tests {
         assert!(lock(&ledger).roster().has_suspects(), "no table has it");
         lock(&ledger).ask(usize::MAX);
         assert_eq!(verdict(), None);
+    }
+
+    #[test]
+    fn a_table_that_cannot_be_read_is_told_while_it_is_missed() {
+        let dir = tempfile::tempdir().unwrap();
+        let told = Some(Why::NoTable { message: "planted".into() });
+        for (probing, expected) in [
+            (Probing::Kernel, &told),
+            (Probing::TableOnly, &told),
+            // A connection tells the same.
+            (Probing::TableAndConnect, &None),
+        ] {
+            let mut ledger = Ledger::new(dir.path().to_owned(), Roster::new(dir.path(), DotFiles::Ignored), probing);
+            assert_eq!(ledger.no_table(), None);
+            let poll = Poll { arrivals: 0, table: None, error: Some("planted".into()), began: Instant::now() };
+            ledger.take_in(&poll);
+            assert_eq!(ledger.no_table(), *expected, "{probing:?}");
+            ledger.take_in(&torn(0));
+            assert_eq!(ledger.no_table(), None);
+        }
+    }
+
+    #[test]
+    fn a_shortage_passes_and_is_not_told() {
+        let open = |errno: Errno| unix_diag::Error::Open { source: errno.into() };
+        for errno in [Errno::MFILE, Errno::NFILE, Errno::NOMEM, Errno::NOBUFS] {
+            assert_eq!(lasting(&open(errno)), None);
+        }
+        let message = lasting(&open(Errno::AFNOSUPPORT)).unwrap();
+        assert!(message.starts_with("cannot open a socket to the kernel's socket table: Address family"), "{message}");
     }
 
     #[test]

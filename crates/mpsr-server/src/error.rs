@@ -32,7 +32,7 @@ pub enum Error {
     /// The watcher of a directory has ended: sockets that appear from here on are not found. Those that are connected stay.
     #[error("the directory is not watched any longer")]
     WatcherEnded,
-    /// A feature is missing here. The listener works, with a limitation.
+    /// A feature is missing here. The listener, or the directory, works with a limitation.
     #[error("{why}")]
     Limited {
         /// What is missing, and what that means.
@@ -42,7 +42,7 @@ pub enum Error {
     #[error("a funnel needs at least one listener or directory")]
     NoSource,
     /// The list of sockets may be out of date for now. Existing connections are not affected.
-    #[error("cannot see who is there: {why}")]
+    #[error("the list of sockets may be out of date: {why}")]
     Degraded {
         /// What the watcher said.
         why: String,

@@ -136,6 +136,9 @@ where
 {
     let mut members = std::pin::pin!(members);
     let site = Arc::new(site);
+    for warning in policy.admit.warnings() {
+        site.trouble(place.clone(), Error::Limited { why: warning.to_string() }).await;
+    }
     let parting = Arc::new(Parting::default());
     let mut handlers = Supervisor::new(limits(), {
         let (site, parting) = (Arc::clone(&site), Arc::clone(&parting));

@@ -10,7 +10,12 @@ mod sweep;
 mod values;
 mod watch;
 
-use std::{io, process};
+use std::{
+    env,
+    io::{self, Write as _},
+    os::unix::ffi::OsStrExt as _,
+    process,
+};
 
 use clap::{CommandFactory as _, Parser, Subcommand, error::ErrorKind};
 
@@ -23,14 +28,15 @@ pub(crate) use self::{
     sweep::Sweep,
     watch::Watch,
 };
+use crate::text::escaped_words;
 
 /// Many producers, one receiver, over Unix sockets.
 #[derive(Debug, Parser)]
 #[command(
     version,
     after_help = "Exit status: 0 done; 1 failed at run time; 2 wrong usage or a malformed address.\n\
-                  Control characters of messages are escaped on a terminal only, those of names and addresses always; \
-                  objects of --json are exact."
+                  Control and invisible characters in messages are escaped on a terminal and nowhere else; in names and\n\
+                  notes they always are. In the objects of --json nothing is changed."
 )]
 pub(crate) struct Args {
     #[command(subcommand)]
@@ -61,8 +67,25 @@ impl Args {
 /// Prints help, the version or what is wrong, and ends the process. Help that could not be written is a failure, unless the
 /// reader of the pipe has read enough.
 fn stop(error: &clap::Error) -> ! {
-    let is_lost = error.print().is_err_and(|error| error.kind() != io::ErrorKind::BrokenPipe);
+    let printed = match unsafe_words(error) {
+        Some(words) => io::stderr().write_all(words.as_bytes()),
+        None => error.print(),
+    };
+    let is_lost = printed.is_err_and(|error| error.kind() != io::ErrorKind::BrokenPipe);
     process::exit(if is_lost { error.exit_code().max(1) } else { error.exit_code() })
+}
+
+/// The message, escaped, if it repeats something from the command line that a terminal would obey or hide. `mpsr ls *` passes
+/// whatever names other users have given their files.
+fn unsafe_words(error: &clap::Error) -> Option<String> {
+    let words = error.render().to_string();
+    // A line that the command line brings along cannot be told from the others.
+    let is_one_line = error.use_stderr() && env::args_os().any(|argument| argument.as_bytes().contains(&b'\n'));
+    let escaped = match is_one_line {
+        true => escaped_words(words.trim_end()),
+        false => words.trim_end().split('\n').map(escaped_words).collect::<Vec<_>>().join("\n"),
+    };
+    (is_one_line || escaped != words.trim_end()).then_some(escaped + "\n")
 }
 
 const LISTEN_EXAMPLES: &str = "\
@@ -99,7 +122,8 @@ pub(crate) enum Command {
     /// Show the sockets of a directory, now and as they come and go.
     ///
     /// Each line begins with a sign: "=" was there already, "+" has come, "!" a server listens on it, "-" is gone, was
-    /// replaced, or is stale (the file is there, its server is not), "??" changes may be missed until "-- complete again".
+    /// replaced, or is stale (the file is there, its server is not), "??" something is not seen, or late, until
+    /// "-- complete again".
     ///
     /// Only the kernel is asked, and no server notices. Whether a server in another network namespace listens is not
     /// known without --connect, so that there is no "!" for it.

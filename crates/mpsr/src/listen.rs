@@ -5,13 +5,13 @@ mod ledger;
 mod printer;
 mod words;
 
-use std::{future::pending, sync::Arc, time::Duration};
+use std::{future::pending, io::IsTerminal as _, sync::Arc, time::Duration};
 
 use anyhow::{anyhow, bail};
 use futures_util::FutureExt as _;
 use mpsr_server::{Event, Funnel, Handle, Limits, Parting, Place};
 use tokio::{
-    sync::Notify,
+    sync::{Notify, oneshot},
     time::{Instant, sleep, timeout},
 };
 use uds_actor::{Address, Bind};
@@ -26,6 +26,12 @@ use crate::{
     signals::{ReportRequests, Signals},
 };
 
+/// How many times its size a message may take on its way out: as it is, and with each byte as an escape of six.
+const PLAIN: u64 = 2;
+const ESCAPED: u64 = 16;
+
+/// How long after a signal a start that was going on may take. It takes milliseconds.
+const START: Duration = Duration::from_millis(800);
 /// How long after the end of `--drain` the messages that were received have to be taken from standard output.
 const LAST_MESSAGES: Duration = Duration::from_millis(400);
 /// How long after that the report may take.
@@ -35,10 +41,13 @@ pub(crate) async fn run(args: Listen) -> anyhow::Result<()> {
     memory::prepare();
     let signals = Signals::catch()?;
     let requests = ReportRequests::catch()?;
-    let mut funnel = start(&args).await?;
-    let mut printer = Printer::new(&args);
     let overdue = Arc::new(Notify::new());
-    tokio::spawn(end_on_signal(signals, funnel.handle(), args.end.drain, Arc::clone(&overdue)));
+    let (started, starting) = oneshot::channel();
+    tokio::spawn(end_on_signal(signals, starting, args.end.drain, Arc::clone(&overdue)));
+    let mut funnel = start(&args).await?;
+    // The task is gone if it ends the process.
+    let _ = started.send(funnel.handle());
+    let mut printer = Printer::new(&args);
     tokio::spawn(report_on_request(requests, printer.reports()));
     let ended = tokio::select! {
         ended = receive(&args, &mut funnel, &mut printer) => ended,
@@ -112,7 +121,10 @@ async fn start(args: &Listen) -> anyhow::Result<Funnel> {
     limits.max_frame = args.frames.max_frame;
     limits.oversize = args.oversize.policy();
     let directories = args.places.iter().filter(|place| place.is_directory()).count();
-    limits.connections = limits.connections.min(connections(args.places.len() - directories, directories));
+    let copies = if args.print.json || std::io::stdout().is_terminal() { ESCAPED } else { PLAIN };
+    let fitting = memory::limits::connections(args.frames.max_frame, copies, directories)?;
+    let connections = connections(args.places.len() - directories, directories).min(fitting);
+    limits.connections = limits.connections.min(connections);
     limits.admissions = args.end.once.then_some(1);
     let mut builder = Funnel::builder(args.frames.framing.framing())
         .limits(limits)
@@ -139,10 +151,24 @@ fn bind(args: &Listen, address: &Address, has_file: bool) -> Bind {
 }
 
 /// The first request to end takes in what has been sent. A second one, or standard output that is stuck when the time is
-/// over, ends the process where it stands; this runs beside the thread that prints, which may be stuck there.
-async fn end_on_signal(mut signals: Signals, handle: Handle, drain: Duration, overdue: Arc<Notify>) {
+/// over, ends the process where it stands; this runs beside the thread that prints, which may be stuck there. So may be a
+/// start in a directory on a filesystem that does not answer.
+async fn end_on_signal(
+    mut signals: Signals,
+    starting: oneshot::Receiver<Handle>,
+    drain: Duration,
+    overdue: Arc<Notify>,
+) {
     signals.next().await;
-    handle.shutdown(drain);
+    match timeout(START, starting).await {
+        Ok(Ok(handle)) => handle.shutdown(drain),
+        // It could not start, and says why.
+        Ok(Err(_)) => return,
+        Err(_) => {
+            last_word("mpsr: ended by a signal before it could start: a filesystem does not answer").await;
+            std::process::exit(1);
+        }
+    }
     if timeout(drain.saturating_add(LAST_MESSAGES), signals.next()).await.is_err() {
         overdue.notify_one();
         tokio::select! {

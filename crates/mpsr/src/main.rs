@@ -44,10 +44,11 @@ fn main() -> ExitCode {
 }
 
 fn run() -> anyhow::Result<()> {
+    signals::survive_file_size_limit();
     match Args::get().command {
-        Command::Listen(args) => runtime::run(listen::run(args)),
-        Command::Send(args) => runtime::run(send::run(args)),
-        Command::Watch(args) => runtime::run(watch::run(args)),
+        Command::Listen(args) => runtime::run(|| listen::run(args)),
+        Command::Send(args) => runtime::run(|| send::run(args)),
+        Command::Watch(args) => runtime::run(|| watch::run(args)),
         Command::Ls(args) => ls::run(&args),
         Command::Sweep(args) => sweep::run(&args),
     }

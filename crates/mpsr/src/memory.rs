@@ -5,17 +5,20 @@
 
 #[cfg(target_env = "gnu")]
 mod glibc;
+pub(crate) mod limits;
 
 use std::time::Duration;
 
 use tokio::time::{Instant, sleep_until};
 
 #[cfg(target_env = "gnu")]
-pub(crate) use self::glibc::{give_back, prepare};
+pub(crate) use self::glibc::give_back;
 
-/// Other allocators have no parameter that has to be set.
-#[cfg(not(target_env = "gnu"))]
-pub(crate) const fn prepare() {}
+/// Sets the allocator up. Other allocators have no parameter that has to be set.
+pub(crate) fn prepare() {
+    #[cfg(target_env = "gnu")]
+    glibc::prepare(limits::has_little_room());
+}
 
 /// Other allocators give memory back by themselves, or cannot be asked to.
 #[cfg(not(target_env = "gnu"))]
@@ -25,8 +28,9 @@ pub(crate) const fn give_back() {}
 const LITTLE: u64 = 1 << 20;
 /// Long enough for connections to have given their buffers back.
 const PERIOD: Duration = Duration::from_secs(1);
-/// On a busy machine some of them come to rest later: how often a burst is over, the second time after two periods more.
-const TIMES: u8 = 2;
+/// On a busy machine some of them come to rest later. So a burst is over again and again: so long after the time before. The
+/// last one is within the five seconds in which its memory is to be given back.
+const AGAIN: [Duration; 2] = [Duration::from_millis(1500), Duration::from_millis(2000)];
 
 /// What an event costs at least besides its bytes: the state of a connection, a buffer.
 const EVENT: u64 = 4 << 10;
@@ -40,26 +44,26 @@ pub(crate) struct Burst {
     moved: u64,
     /// When the current period ends, if there was a burst that is not over.
     until: Option<Instant>,
-    /// How often that burst is still to be called over.
-    times: u8,
+    /// How often that burst was over, and how often it will have been.
+    times: usize,
 }
 
 impl Burst {
     pub(crate) const fn new() -> Self {
-        Self { moved: 0, until: None, times: 0 }
+        Self { moved: 0, until: None, times: AGAIN.len() + 1 }
     }
 
     /// Counts an event with so many bytes.
     pub(crate) fn note(&mut self, bytes: u64) {
         self.moved += EVENT + bytes;
-        if self.moved >= LITTLE && self.times < TIMES {
+        if self.moved >= LITTLE && self.times > 0 {
             self.until = Some(Instant::now() + PERIOD);
             self.moved = 0;
-            self.times = TIMES;
+            self.times = 0;
         }
     }
 
-    /// Waits until a burst is over; without one, without end. A burst is over twice. Cancel safe.
+    /// Waits until a burst is over; without one, without end. A burst is over three times. Cancel safe.
     pub(crate) async fn over(&mut self) {
         loop {
             let Some(until) = self.until else { return std::future::pending().await };
@@ -70,8 +74,8 @@ impl Burst {
                 self.until = Some(Instant::now() + PERIOD);
                 continue;
             }
-            self.times = self.times.saturating_sub(1);
-            self.until = (self.times > 0).then(|| Instant::now() + 2 * PERIOD);
+            self.until = AGAIN.get(self.times).map(|again| Instant::now() + *again);
+            self.times += 1;
             return;
         }
     }
@@ -84,17 +88,21 @@ mod tests {
     use super::*;
 
     #[tokio::test(start_paused = true)]
-    async fn a_burst_is_over_a_period_after_it_and_once_more() {
+    async fn a_burst_is_over_a_period_after_it_and_twice_more_within_five_seconds() {
         let mut burst = Burst::new();
         burst.note(1000);
         assert!(timeout(10 * PERIOD, burst.over()).await.is_err(), "that is no burst");
         burst.note(LITTLE);
         let started = Instant::now();
-        burst.over().await;
-        assert_eq!(started.elapsed(), PERIOD);
-        burst.over().await;
-        assert_eq!(started.elapsed(), 3 * PERIOD);
+        for after in [PERIOD, Duration::from_millis(2500), Duration::from_millis(4500)] {
+            burst.over().await;
+            assert_eq!(started.elapsed(), after);
+        }
         assert!(timeout(10 * PERIOD, burst.over()).await.is_err());
+        burst.note(LITTLE);
+        let started = Instant::now();
+        burst.over().await;
+        assert_eq!(started.elapsed(), PERIOD, "the next burst");
     }
 
     #[tokio::test(start_paused = true)]

@@ -1,28 +1,43 @@
 //! The runtime of the commands that wait for something.
 
-use std::{future::pending, thread};
+use std::{
+    panic,
+    sync::{Mutex, PoisonError},
+    thread,
+};
 
 use anyhow::Context as _;
-use tokio::runtime::Builder;
+use tokio::{runtime::Builder, sync::oneshot};
 
-use crate::signals::survive_file_size_limit;
-
-/// Runs `command` in a runtime.
+/// Runs `command` in a runtime, on a thread of its own.
 ///
-/// A second thread drives sockets, timers and signals, so that they go on while this one is stuck in a write to standard
-/// output. Where no thread is to be had, this one does all of it.
+/// This thread drives sockets, timers and signals, so that they go on while the other one is stuck in a write to standard
+/// output, or on a filesystem that does not answer. It is this one and not the other way round because the kernel
+/// gives a process's signals to its first thread, even if that waits where no signal is handled. Where no thread is to be
+/// had, this one does all of it.
 ///
 /// The runtime is not shut down: the process ends next, and a thread that waits for standard input would hold it up.
-pub(crate) fn run<T>(command: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
+pub(crate) fn run<T: Send, F: Future<Output = anyhow::Result<T>>>(
+    command: impl FnOnce() -> F + Send,
+) -> anyhow::Result<T> {
     let runtime = Builder::new_current_thread().enable_all().build().context("cannot start")?;
-    let runtime = Box::leak(Box::new(runtime));
-    let command = async {
-        survive_file_size_limit();
-        command.await
-    };
-    let driver: &_ = runtime;
-    match thread::Builder::new().name("io".to_owned()).spawn(|| driver.block_on(pending::<()>())) {
-        Ok(_) => driver.handle().block_on(command),
-        Err(_) => driver.block_on(command),
-    }
+    let driver: &_ = Box::leak(Box::new(runtime));
+    // A thread that cannot be started takes its closure with it.
+    let command = Mutex::new(Some(command));
+    let take = || command.lock().unwrap_or_else(PoisonError::into_inner).take().expect("it is started once")();
+    thread::scope(|scope| {
+        let (ended, end) = oneshot::channel::<()>();
+        let beside = thread::Builder::new().name("command".to_owned()).spawn_scoped(scope, || {
+            let _ended = ended;
+            driver.handle().block_on(take())
+        });
+        match beside {
+            Ok(thread) => {
+                // Dropped at the end, whatever it is.
+                let _ = driver.block_on(end);
+                thread.join().unwrap_or_else(|panic| panic::resume_unwind(panic))
+            }
+            Err(_) => driver.block_on(take()),
+        }
+    })
 }

@@ -15,7 +15,7 @@ use rustix::process::getuid;
 use uds_actor::{Reason, Report};
 
 use self::{
-    connection::{End, How, OUTBOX, serve},
+    connection::{End, How, OUTBOX, PATIENCE, serve},
     outgoing::may_be_taken,
     route::Route,
     source::{Progress, Source, Unit},
@@ -23,7 +23,7 @@ use self::{
 use crate::{
     args::Send,
     notes::note,
-    signals::{ReportRequests, Signals},
+    signals::{ReportRequests, Signals, end_if_stuck},
     text::escaped_words,
     words::count,
 };
@@ -33,6 +33,7 @@ const AT_ONCE: Duration = Duration::from_secs(1);
 
 pub(crate) async fn run(args: Send) -> anyhow::Result<()> {
     let mut signals = Signals::catch()?;
+    tokio::spawn(end_if_stuck(Signals::catch()?, PATIENCE + AT_ONCE));
     let requests = ReportRequests::catch()?;
     let mut route = Route::new(&args)?;
     let mut source = Source::new(&args);

@@ -7,20 +7,23 @@
 //! | SIGUSR1 | the report so far, for commands that have one |
 //! | SIGXFSZ | none: a write beyond the limit on file sizes fails instead of ending the process |
 
-use std::{fs, future::pending, time::Duration};
+use std::{fs, future::pending, process, time::Duration};
 
 use anyhow::Context as _;
-use rustix::process::Signal as Number;
+use rustix::process::{Resource, Signal as Number, getrlimit};
 use tokio::{
+    runtime::Builder,
     signal::unix::{Signal, SignalKind, signal},
-    time::Instant,
+    time::{Instant, sleep, timeout},
 };
 
-use crate::notes;
+use crate::{notes, output::last_word};
 
 /// Requests to end that come closer together than this are one request: `timeout`, `tini -g` and shells signal a process
 /// and its group, and a closing terminal adds SIGHUP.
 const SAME_REQUEST: Duration = Duration::from_millis(500);
+/// How long a command that is not stuck takes at most to end after a second request.
+const HEARD: Duration = Duration::from_millis(500);
 
 /// Requests to end.
 #[derive(Debug)]
@@ -86,11 +89,29 @@ impl ReportRequests {
     }
 }
 
-/// Turns a write beyond `RLIMIT_FSIZE` into an error. The signal that comes with it would end the process without a report
-/// and leave its socket behind. Must be called in the runtime.
+/// Turns a write beyond `RLIMIT_FSIZE` into an error. The signal that comes with it would end the process without a word
+/// and leave its socket behind.
 pub(crate) fn survive_file_size_limit() {
-    // The handler stays after this value is dropped. Without it there is no report, and nothing worse.
-    drop(signal(SignalKind::from_raw(Number::XFSZ.as_raw())));
+    if getrlimit(Resource::Fsize).current.is_none() {
+        return;
+    }
+    // The handler stays after the runtime is gone. Without it there is no report, and nothing worse.
+    if let Ok(runtime) = Builder::new_current_thread().enable_all().build() {
+        let _entered = runtime.enter();
+        drop(signal(SignalKind::from_raw(Number::XFSZ.as_raw())));
+    }
+}
+
+/// Ends the process after a request to end if the command does not within this time. What it waits for may be a filesystem
+/// that does not answer, and that wait can only be left with the process. Runs beside the thread that is stuck.
+pub(crate) async fn end_if_stuck(mut signals: Signals, patience: Duration) {
+    signals.next().await;
+    if timeout(patience, signals.next()).await.is_ok() {
+        // The command hears that, too, and has more to say.
+        sleep(HEARD).await;
+    }
+    last_word("mpsr: ended by a signal: a system call has not come back").await;
+    process::exit(1);
 }
 
 fn catch(kind: SignalKind) -> anyhow::Result<Signal> {

@@ -25,14 +25,18 @@ use crate::{
     words,
 };
 
-/// How long the printing may take to end after a signal: a reader that has stopped reading would delay it without end.
+/// How long the end may take after a signal: a reader that has stopped reading, or a filesystem that does not answer, would
+/// delay it without end.
 const PATIENCE: Duration = Duration::from_secs(1);
 
 pub(crate) async fn run(args: Watch) -> anyhow::Result<()> {
     let signals = Signals::catch()?;
-    let events = Events::of(&args).await.map_err(|error| words::watch("cannot watch", error))?;
     let asked = Arc::new(Notify::new());
     tokio::spawn(end_on_signal(signals, Arc::clone(&asked)));
+    let events = tokio::select! {
+        events = Events::of(&args) => events.map_err(|error| words::watch("cannot watch", error))?,
+        () = asked.notified() => return Ok(()),
+    };
     print(&args, events, &asked).await
 }
 
@@ -131,12 +135,12 @@ fn note_passed_over(mut passed: PassedOver) {
     }
 }
 
-/// In a task of its own, because the printing may be stuck.
+/// In a task of its own, because the printing, or a scan for directories, may be stuck.
 async fn end_on_signal(mut signals: Signals, asked: Arc<Notify>) {
     signals.next().await;
     asked.notify_one();
     let _ = timeout(PATIENCE, signals.next()).await;
-    last_word("mpsr: ended by a signal while its output was not read").await;
+    last_word("mpsr: ended by a signal while its output was not read, or a filesystem did not answer").await;
     std::process::exit(1);
 }
 

@@ -184,3 +184,44 @@ pub enum Fault<E: StdError + 'static> {
 fn lane_prefix(lane: &Option<String>) -> String {
     lane.as_ref().map(|lane| format!("lane {lane}: ")).unwrap_or_default()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+    #[error("wrong")]
+    struct Wrong;
+
+    #[test]
+    fn every_error_says_what_happened_to_the_request_and_to_the_connection() {
+        // May have been executed, may be tried again, is the peer's fault, leaves the connection usable.
+        for (error, expected) in [
+            (Error::NeverSent, (false, true, false, false)),
+            (Error::MaybeExecuted, (true, false, false, false)),
+            (Error::TimedOut { maybe_executed: true }, (true, false, false, true)),
+            (Error::TimedOut { maybe_executed: false }, (false, true, false, true)),
+            (Error::Finished, (false, true, false, false)),
+            (Error::OutboxFull { queued: 1, len: 2, max: 2 }, (false, true, false, true)),
+            (Error::TooManyCalls { max: 1 }, (false, true, false, true)),
+            (Error::TooLarge { len: 2, max: 1 }, (false, false, false, true)),
+            (Error::TagInUse, (false, true, false, true)),
+            (Error::Encode(Wrong), (false, false, false, true)),
+            (Error::Framing(frame_codec::Error::EmptyPayload), (false, false, false, true)),
+            (Error::ReplyTooLarge { len: 2, max: 1 }, (true, false, false, true)),
+            (Error::Decode(Wrong), (true, false, true, true)),
+        ] {
+            let found = (error.maybe_executed(), error.is_retryable(), error.is_peer_fault(), error.peer_usable());
+            assert_eq!(found, expected, "{error:?}");
+        }
+    }
+
+    #[test]
+    fn a_fault_names_the_lane_if_there_is_one() {
+        let unasked = |lane: Option<&str>| {
+            Fault::<Wrong>::Unasked { lane: lane.map(str::to_owned), found: "7".to_owned() }.to_string()
+        };
+        assert_eq!(unasked(Some("control")), "lane control: a reply tagged 7 came and no request was waiting");
+        assert_eq!(unasked(None), "a reply tagged 7 came and no request was waiting");
+    }
+}

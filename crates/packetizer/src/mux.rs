@@ -258,6 +258,12 @@ impl<P: Protocol, W> Mux<P, W> {
         self.state == State::Open && (self.outbox.has_queued(true) || (room && self.outbox.has_queued(false)))
     }
 
+    /// Whether there is a connection that takes requests.
+    #[cfg(feature = "tokio")]
+    pub(crate) fn is_open(&self) -> bool {
+        self.state == State::Open
+    }
+
     /// Records that the connection took `bytes` more of what [`poll_transmit`](Self::poll_transmit) returned. Only a
     /// request that was written to its last byte can have been executed, and only such a request may be answered.
     pub fn handle_written(&mut self, bytes: usize) {
@@ -282,9 +288,7 @@ impl<P: Protocol, W> Mux<P, W> {
 
     fn note_deadline_over(&mut self) {
         let slots = &self.slots;
-        self.deadlines.handle_over(|call| {
-            slots.get(call.index).is_some_and(|slot| slot.sequence == call.sequence && slot.deadline.is_some())
-        });
+        self.deadlines.handle_over(|call| slots.get(call.index).is_some_and(|slot| slot.sequence == call.sequence));
     }
 
     /// The next answer or event.

@@ -73,9 +73,7 @@ impl Queue {
     /// Discards what was appended and not admitted, and releases the memory of a large draft.
     pub(crate) fn discard(&mut self) {
         self.slab.truncate(self.end);
-        if self.end == 0 && self.slab.capacity() > KEPT {
-            self.slab = BytesMut::new();
-        } else if self.slab.capacity() > self.end.saturating_mul(2).max(KEPT) {
+        if self.slab.capacity() > self.end.saturating_mul(2).max(KEPT) {
             self.slab = BytesMut::from(&self.slab[..]);
         }
     }
@@ -123,8 +121,9 @@ impl Queue {
         frame.len
     }
 
+    /// Forgets every frame. Numbers begin again: no call is left that has one.
     fn clear(&mut self) {
-        *self = Self { first: self.first + self.frames.len() as u64, ..Self::default() };
+        *self = Self::default();
     }
 }
 
@@ -168,8 +167,7 @@ impl Taken {
         if self.frames.is_empty() {
             self.frames.shrink_to(KEPT_FRAMES);
         }
-        let block = self.blocks.front_mut().filter(|_| frame.len > 0);
-        if let Some(block) = block {
+        if let Some(block) = self.blocks.front_mut() {
             block.advance(frame.len);
             if block.is_empty() {
                 self.blocks.pop_front();
@@ -230,7 +228,10 @@ impl Outbox {
             live += usize::from(frame.call.is_some());
         }
         let before = self.taken.frames.len();
-        let block = (count > 0).then(|| queue.split(count, len, gone, &mut self.taken.frames))?;
+        if count == 0 {
+            return None;
+        }
+        let block = queue.split(count, len, gone, &mut self.taken.frames);
         let numbers = self.taken.first + before as u64..;
         self.taken
             .frames
@@ -345,6 +346,9 @@ impl Outbox {
 }
 
 #[cfg(test)]
+mod model;
+
+#[cfg(test)]
 mod tests {
     use super::*;
 
@@ -374,6 +378,7 @@ mod tests {
         assert_eq!(sent(&mut outbox, 2), []);
         assert_eq!(sent(&mut outbox, 1), [0, 1]);
         assert_eq!(sent(&mut outbox, 100), [2], "what was not taken cannot be sent");
+        assert_eq!(sent(&mut outbox, 100), []);
         assert_eq!((outbox.held(), outbox.has_queued(false)), (1, true));
         assert_eq!(take(&mut outbox, 5).unwrap(), "4");
         assert!(take(&mut outbox, 5).is_none() && !outbox.has_queued(false));
@@ -420,6 +425,24 @@ mod tests {
             assert_eq!(sent(&mut outbox, 1000), [call - 1]);
         }
         assert!(outbox.queue(false).slab.capacity() < KEPT, "{}", outbox.queue(false).slab.capacity());
+    }
+
+    #[test]
+    fn many_small_frames_give_their_memory_back() {
+        let mut outbox = Outbox::default();
+        for call in 0..1000 {
+            admit(&mut outbox, call, &[0; 700]);
+        }
+        // The slab has grown by doubling, so that there is room behind its last frame.
+        assert!(outbox.queue(false).slab.capacity() > 700_000);
+        assert_eq!(take(&mut outbox, usize::MAX).unwrap().len(), 700_000);
+        assert_eq!(outbox.queue(false).slab.capacity(), 0);
+        assert!(outbox.queue(false).frames.capacity() <= KEPT_FRAMES);
+        // Less than what is kept: the memory stays for the next burst.
+        admit(&mut outbox, 0, &[0; 700]);
+        let room = outbox.queue(false).slab.capacity();
+        assert_eq!(take(&mut outbox, usize::MAX).unwrap().len(), 700);
+        assert_eq!(outbox.queue(false).slab.capacity(), room - 700);
     }
 
     #[test]

@@ -11,8 +11,12 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
+use rustix::fs::{Mode, OFlags, fstat, open, openat};
+
 /// At most so many mount namespaces are examined.
 const NAMESPACES: usize = 1000;
+/// At most so many directories above one are examined.
+const DEPTH: usize = 4096;
 
 /// Whether the directory, or one above it, is shown elsewhere by an overlay or FUSE mount: its backing side. A server that binds
 /// through that mount looks unbound here.
@@ -20,25 +24,47 @@ const NAMESPACES: usize = 1000;
 /// A match is a proof. No match proves nothing: mounts in a virtual machine, and tables that we may not read, are unknown.
 /// Reads the mount table of each mount namespace that a process we can see is in, at most 1,000.
 pub fn is_backing_side(dir: &Path) -> bool {
-    let Ok(dir) = dir.canonicalize() else { return false };
-    let behind = tables().into_iter().flat_map(|table| behind_mounts(&table));
-    let behind: HashSet<_> = behind.filter_map(|path| identity(&path)).collect();
-    !behind.is_empty() && dir.ancestors().filter_map(identity).any(|above| behind.contains(&above))
+    let behind: HashSet<_> = tables().into_iter().flat_map(|(root, table)| identities_behind(&root, &table)).collect();
+    !behind.is_empty() && ancestors(dir).iter().any(|above| behind.contains(above))
 }
 
-fn identity(path: &Path) -> Option<(u64, u64)> {
-    fs::metadata(path).ok().map(|metadata| (metadata.dev(), metadata.ino()))
+/// The directories behind the mounts of a table. A path in it is one of the namespace that the table belongs to, or of the
+/// one in which the mount was made, such as ours: so it is looked up in both.
+fn identities_behind(root: &Path, table: &[u8]) -> Vec<(u64, u64)> {
+    let paths = behind_mounts(table).into_iter();
+    let both = paths.flat_map(|path| [root.join(path.strip_prefix("/").unwrap_or(&path)), path.clone()]);
+    both.filter_map(|path| fs::metadata(path).ok().map(|metadata| (metadata.dev(), metadata.ino()))).collect()
 }
 
-/// Our mount table, and one of each other mount namespace.
-fn tables() -> Vec<Vec<u8>> {
+/// The directory and those above it. Found by way of `..`, because the text of a path through `/proc/PID/root` means nothing
+/// here.
+fn ancestors(dir: &Path) -> Vec<(u64, u64)> {
+    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let mut found = Vec::new();
+    let mut next = open(dir, flags, Mode::empty());
+    while let Ok(directory) = next {
+        let Ok(stat) = fstat(&directory) else { break };
+        let identity = (stat.st_dev, stat.st_ino);
+        // A root is above itself.
+        if found.last() == Some(&identity) || found.len() > DEPTH {
+            break;
+        }
+        found.push(identity);
+        next = openat(&directory, "..", flags, Mode::empty());
+    }
+    found
+}
+
+/// The mount table of each mount namespace, ours first, and where the root is that its paths begin at.
+fn tables() -> Vec<(PathBuf, Vec<u8>)> {
     let mut seen = HashSet::new();
     let processes = fs::read_dir("/proc").into_iter().flatten().flatten();
     let processes = processes.filter(|entry| entry.file_name().as_bytes().iter().all(u8::is_ascii_digit));
     let places = [PathBuf::from("/proc/self")].into_iter().chain(processes.map(|entry| entry.path()));
     let tables = places.filter_map(|place| {
         let namespace = fs::read_link(place.join("ns/mnt")).ok()?;
-        seen.insert(namespace).then(|| fs::read(place.join("mountinfo")).ok())?
+        let table = seen.insert(namespace).then(|| fs::read(place.join("mountinfo")).ok())??;
+        Some((place.join("root"), table))
     });
     tables.take(NAMESPACES).collect()
 }
@@ -110,6 +136,20 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         assert!(!is_backing_side(dir.path()));
         assert!(!is_backing_side(&dir.path().join("none")));
+    }
+
+    #[test]
+    fn what_is_above_a_directory_is_found_whatever_its_path() {
+        let dir = tempfile::tempdir().unwrap();
+        let identity = |path: &Path| fs::metadata(path).map(|metadata| (metadata.dev(), metadata.ino())).unwrap();
+        let expected: Vec<_> = dir.path().canonicalize().unwrap().ancestors().map(identity).collect();
+        let link = dir.path().join("link");
+        std::os::unix::fs::symlink(".", &link).unwrap();
+        let through_proc = Path::new("/proc/self/root").join(dir.path().strip_prefix("/").unwrap());
+        for path in [dir.path(), &link, &through_proc] {
+            assert_eq!(ancestors(path), expected, "{path:?}");
+        }
+        assert_eq!(ancestors(&dir.path().join("none")), []);
     }
 
     #[test]

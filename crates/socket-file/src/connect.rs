@@ -18,12 +18,14 @@ use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, connec
 use crate::directory::Found;
 use crate::facts::Facts;
 use crate::file::SocketFile;
+use crate::overflow;
 
 /// Which owner of a socket file to accept.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Owner {
-    /// Our own effective user, and root.
+    /// Our own effective user, and root. In a user namespace that does not map every id, 65534 is the id of every user who
+    /// has none there, so files of that id are not ours even if this process runs as it: see [`overflow`](crate::overflow).
     #[default]
     Trusted,
     /// Only this user.
@@ -36,7 +38,7 @@ impl Owner {
     /// Whether to accept a file of this user.
     pub fn admits(self, uid: u32) -> bool {
         match self {
-            Self::Trusted => uid == 0 || uid == rustix::process::geteuid().as_raw(),
+            Self::Trusted => uid == 0 || (uid == rustix::process::geteuid().as_raw() && !overflow::is_many_users(uid)),
             Self::Uid(only) => uid == only,
             Self::Anybody => true,
         }

@@ -13,6 +13,7 @@
 //! | know whether a filesystem may hide a server from this kernel | [`Filesystem`] |
 //! | know whether a mount shows a directory elsewhere | [`is_backing_side`] |
 //! | decide whether a name that begins with a dot counts | [`DotFiles`] |
+//! | know whether an owner's id identifies a user | [`overflow`] |
 //!
 //! ```
 //! use socket_file::{Answer, Facts, Kind, Question, ask};
@@ -47,6 +48,7 @@ mod filesystem;
 mod knock;
 mod liveness;
 pub mod names;
+pub mod overflow;
 mod question;
 mod remove;
 

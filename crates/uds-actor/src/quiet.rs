@@ -104,12 +104,17 @@ pub(crate) struct Rest {
     timer: Option<Pin<Box<Sleep>>>,
     /// The count when the timer was set.
     seen: u64,
+    /// The memory that was left when some was given back.
+    left: usize,
 }
 
 impl Rest {
-    /// Whether `moved`, which only grows, has stood still for long enough, with so much memory held; true once each time.
+    /// Whether `moved`, which only grows, has stood still for long enough, with so much memory held; true once each time. Then
+    /// tell [`given_back`](Self::given_back).
     pub(crate) fn poll(&mut self, cx: &mut Context<'_>, moved: u64, memory: usize) -> bool {
-        if self.timer.is_none() && moved != self.seen && memory > LITTLE {
+        // An attempt to read takes memory, too: nothing moves if there is nothing to read, as when the receiver has made room.
+        let is_news = moved != self.seen || memory > self.left;
+        if self.timer.is_none() && is_news && memory > LITTLE {
             self.seen = moved;
             self.timer = Some(Box::pin(sleep(REST)));
         }
@@ -123,5 +128,10 @@ impl Rest {
             timer.as_mut().reset(Instant::now() + REST);
         }
         false
+    }
+
+    /// So much memory is left now, which cannot be given back.
+    pub(crate) const fn given_back(&mut self, left: usize) {
+        self.left = left;
     }
 }

@@ -1,9 +1,14 @@
 //! Who may connect: a list of users and groups, checked against what the kernel says of a peer.
 
-use rustix::fs::Stat;
+use std::os::fd::{AsFd as _, BorrowedFd};
 
-use crate::overflow;
+use rustix::fs::Stat;
+use rustix::net::{AddressFamily, SocketFlags, SocketType, socket_with};
+use socket_file::overflow;
+
 use crate::peer::Peer;
+use crate::sys;
+use crate::warning::Warning;
 
 /// Which peers a listener admits. The connections of all others are closed and counted.
 ///
@@ -25,6 +30,8 @@ pub struct Admit {
     any: bool,
     uids: Vec<u32>,
     gids: Vec<u32>,
+    /// Our own user was to be admitted, and has an id that identifies no user.
+    lacks_own: bool,
 }
 
 impl Admit {
@@ -36,12 +43,12 @@ impl Admit {
     /// no peer has uid 0, and root outside is one of those users.
     pub fn own() -> Self {
         let (admit, own) = (Self::none().uid(0), rustix::process::geteuid().as_raw());
-        if overflow::is_many_users(own) { admit } else { admit.uid(own) }
+        if overflow::is_many_users(own) { Self { lacks_own: true, ..admit } } else { admit.uid(own) }
     }
 
     /// No peer yet: a list to add to, when even root must be named.
     pub fn none() -> Self {
-        Self { any: false, uids: Vec::new(), gids: Vec::new() }
+        Self { any: false, uids: Vec::new(), gids: Vec::new(), lacks_own: false }
     }
 
     /// Every peer that reaches the socket.
@@ -84,12 +91,32 @@ impl Admit {
         self
     }
 
-    pub(crate) const fn is_any(&self) -> bool {
-        self.any
+    /// What is missing here for this list to admit everyone that it is meant to admit. A listener has it among its
+    /// [warnings](crate::BlockingListener::warnings); ask here if you check the peers of connections that you have made.
+    pub fn warnings(&self) -> Vec<Warning> {
+        let socket = socket_with(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None);
+        self.warnings_on(socket.as_ref().ok().map(|socket| socket.as_fd()))
     }
 
-    pub(crate) const fn has_groups(&self) -> bool {
-        !self.gids.is_empty()
+    /// The same, where there is a socket to ask about groups.
+    pub(crate) fn warnings_on(&self, socket: Option<BorrowedFd<'_>>) -> Vec<Warning> {
+        let mut warnings = Vec::new();
+        if self.any {
+            return warnings;
+        }
+        if !self.gids.is_empty() && socket.is_some_and(|socket| matches!(sys::peer_groups(socket), Ok(None))) {
+            warnings.push(Warning::NoPeerGroups);
+        }
+        let uid = rustix::process::geteuid().as_raw();
+        if self.lacks_own && !self.uids.contains(&uid) {
+            warnings.push(Warning::OverflowUser { uid });
+        }
+        warnings
+    }
+
+    #[cfg(feature = "tokio")]
+    pub(crate) const fn is_any(&self) -> bool {
+        self.any
     }
 
     /// Whether `peer` is admitted.

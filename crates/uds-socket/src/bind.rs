@@ -22,7 +22,6 @@ use crate::address::{Address, SocketKind};
 use crate::admit::Admit;
 use crate::error::{Error, Result};
 use crate::mode::Mode;
-use crate::overflow;
 use crate::path::SocketPath;
 use crate::sys::{self, Rights};
 use crate::warning::Warning;
@@ -309,14 +308,7 @@ impl Bind {
             (None, Some(file)) => Admit::as_permitted(file),
             (None, None) => Admit::own(),
         };
-        let mut warnings = Vec::new();
-        if admit.has_groups() && matches!(sys::peer_groups(socket.as_fd()), Ok(None)) {
-            warnings.push(Warning::NoPeerGroups);
-        }
-        let uid = rustix::process::geteuid().as_raw();
-        if self.admit.is_none() && !admit.is_any() && overflow::is_many_users(uid) {
-            warnings.push(Warning::OverflowUser { uid });
-        }
+        let warnings = admit.warnings_on(Some(socket.as_fd()));
         Taken { socket, bind: self, admit, name, lock, warnings }
     }
 

@@ -58,7 +58,6 @@ mod error;
 #[cfg(feature = "tokio")]
 mod listener;
 mod mode;
-mod overflow;
 #[cfg(feature = "tokio")]
 pub mod packet;
 mod path;

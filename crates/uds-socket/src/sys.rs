@@ -29,7 +29,7 @@ pub(crate) fn peer_credentials(socket: BorrowedFd<'_>) -> io::Result<Credentials
 }
 
 /// The peer's supplementary groups as they were when it connected; empty where the kernel keeps none, `None` where it does not
-/// know the question (before Linux 4.13, and gVisor).
+/// know the question (before Linux 4.13, and gVisor) or a sandbox forbids it. Without them fewer peers are admitted, never more.
 pub(crate) fn peer_groups(socket: BorrowedFd<'_>) -> io::Result<Option<Vec<u32>>> {
     // Most processes have a handful; the kernel says ERANGE when there are more, at most NGROUPS_MAX.
     const NGROUPS_MAX: usize = 65_536;
@@ -41,7 +41,9 @@ pub(crate) fn peer_groups(socket: BorrowedFd<'_>) -> io::Result<Option<Vec<u32>>
             Err(error) => match error.raw_os_error() {
                 Some(libc::ERANGE) if room < NGROUPS_MAX => room = NGROUPS_MAX,
                 Some(libc::ENODATA) => return Ok(Some(Vec::new())),
-                Some(libc::ENOPROTOOPT | libc::EOPNOTSUPP | libc::EINVAL | libc::ENOSYS) => return Ok(None),
+                Some(
+                    libc::ENOPROTOOPT | libc::EOPNOTSUPP | libc::EINVAL | libc::ENOSYS | libc::EPERM | libc::EACCES,
+                ) => return Ok(None),
                 _ => return Err(error),
             },
         }
@@ -58,7 +60,16 @@ pub(crate) fn peer_pidfd(socket: BorrowedFd<'_>) -> io::Result<Option<OwnedFd>> 
         Ok(_) => return Ok(None),
         Err(error) => {
             return match error.raw_os_error() {
-                Some(libc::ENOPROTOOPT | libc::ESRCH | libc::ENODATA | libc::EINVAL) => Ok(None),
+                Some(
+                    libc::ENOPROTOOPT
+                    | libc::EOPNOTSUPP
+                    | libc::ENOSYS
+                    | libc::EPERM
+                    | libc::EACCES
+                    | libc::ESRCH
+                    | libc::ENODATA
+                    | libc::EINVAL,
+                ) => Ok(None),
                 _ => Err(error),
             };
         }

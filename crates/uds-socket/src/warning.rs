@@ -3,8 +3,8 @@
 use std::fmt;
 use std::io;
 
-/// A feature that is missing, and what that means; from [`Listener::warnings`](crate::Listener::warnings). Display is one
-/// line.
+/// A feature that is missing, and what that means; from [`Listener::warnings`](crate::Listener::warnings) and
+/// [`Admit::warnings`](crate::Admit::warnings). Display is one line.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Warning {

@@ -18,14 +18,13 @@ const fn arrows(name: &'static str, may_use: &'static [&'static str]) -> Crate {
     Crate { name, may_use, may_use_optionally: &[] }
 }
 
-/// Every existing or planned crate, lowest first.
+/// Every crate, lowest first.
 const GRAPH: &[Crate] = &[
     arrows("frame-codec", &[]),
     arrows("lock-file", &[]),
     arrows("unix-diag", &[]),
     arrows("socket-file", &["lock-file", "unix-diag"]),
     arrows("fs-watch", &["socket-file", "lock-file", "unix-diag"]),
-    arrows("endpoint", &[]),
     arrows("cancel-kit", &[]),
     arrows("heap-kit", &[]),
     arrows("packetizer", &["frame-codec"]),
@@ -34,17 +33,14 @@ const GRAPH: &[Crate] = &[
     arrows("uds-actor", &["frame-codec", "uds-socket"]),
     Crate {
         name: "mpsr-server",
-        may_use: &["uds-actor", "uds-socket", "frame-codec", "endpoint"],
+        may_use: &["uds-actor", "uds-socket", "frame-codec"],
         may_use_optionally: &["fs-watch"],
     },
     arrows("zk-proto", &["packetizer"]),
-    arrows("zk-client", &["zk-proto", "packetizer", "frame-codec", "endpoint"]),
-    arrows("zk-server", &["zk-proto", "packetizer", "frame-codec", "endpoint"]),
-    arrows("mpsr-cluster", &["mpsr-server", "zk-client", "uds-actor", "uds-socket", "frame-codec", "endpoint"]),
+    arrows("zk-client", &["zk-proto", "packetizer", "frame-codec"]),
     arrows(
         "mpsr",
         &[
-            "mpsr-cluster",
             "mpsr-server",
             "zk-client",
             "uds-actor",
@@ -54,14 +50,12 @@ const GRAPH: &[Crate] = &[
             "unix-diag",
             "packetizer",
             "frame-codec",
-            "endpoint",
         ],
     ),
-    arrows("zk", &["zk-server", "zk-client", "zk-proto", "packetizer", "frame-codec", "endpoint"]),
 ];
 
 /// No crate depends on these, not even in tests.
-const BINARIES: &[&str] = &["mpsr", "zk"];
+const BINARIES: &[&str] = &["mpsr"];
 
 /// Every crate may test with these.
 const FOR_TESTS: &[&str] = &["cancel-kit", "heap-kit", "test-kit"];

@@ -24,40 +24,12 @@ pub(super) fn check(workspace: &Workspace, tree: &Tree) -> Vec<Problem> {
         let missing = targets(package, TargetKind::Example).filter(named);
         problems.extend(missing.map(|name| format!("docs/examples.md: does not list `{name}` of {}", package.name)));
     }
-    problems.extend(unheard(tree));
     let external = tree.get("Cargo.toml").map(manifests::external).unwrap_or_default();
     match tree.get("docs/dependencies.md") {
         Some(text) => problems.extend(untold(text, &external)),
         None => problems.push("docs/dependencies.md: not in the repository".into()),
     }
     problems
-}
-
-/// Tests that may print `SKIPPED` while nextest hides their output, so that `ci` would count them as passed.
-fn unheard(tree: &Tree) -> Vec<Problem> {
-    let config = tree.get(".config/nextest.toml").unwrap_or_default();
-    let heard: Vec<&str> = config.split("[[profile.ci.overrides]]").skip(1).flat_map(str::lines).collect();
-    let mut missing: Vec<String> = tree
-        .iter()
-        .filter(|(path, text)| path.ends_with(".rs") && text.contains(concat!("\"SKIP", "PED")))
-        .filter_map(|(path, _)| {
-            let (package, file) = path.strip_prefix("crates/")?.split_once('/')?;
-            let mut parts = file.strip_prefix("tests/")?.split(['/', '.']);
-            let (binary, module) = (format!("binary_id({package}::{})", parts.next()?), parts.next()?);
-            (!heard.iter().any(|line| is_heard(line, &binary, module)))
-                .then(|| format!("{binary} & test(/^{module}::/)"))
-        })
-        .collect();
-    missing.dedup();
-    missing.iter().map(|name| format!(".config/nextest.toml: `{name}` may skip, and its output is not shown")).collect()
-}
-
-/// Whether this line of a filter names the whole binary, or this module of it: `binary_id(a::it) & test(/^(b|c)::/)`.
-fn is_heard(line: &str, binary: &str, module: &str) -> bool {
-    let Some((_, rest)) = line.split_once(binary) else { return false };
-    let modules = rest.split_once("test(/^").map(|(_, modules)| modules.trim_start_matches('('));
-    modules
-        .is_none_or(|modules| modules.split([')', ':']).next().unwrap_or_default().split('|').any(|one| one == module))
 }
 
 /// Crates without a row in a table of the README.
@@ -104,22 +76,6 @@ mod tests {
     #[test]
     fn what_is_named_passes() {
         assert_eq!(complaints(GOOD), [""; 0]);
-    }
-
-    #[test]
-    fn a_test_that_skips_unheard_is_found() {
-        let says = concat!("println!(\"SKIP", "PED a: b\")");
-        let tree = |config: &str| {
-            let files =
-                [("crates/a/tests/b/c.rs", says), ("crates/a/tests/d.rs", "//! D."), (".config/nextest.toml", config)];
-            unheard(&Tree::from(files))
-        };
-        assert_eq!(tree("[[profile.ci.overrides]]\nfilter = \"binary_id(a::b)\"\n"), [""; 0]);
-        assert_eq!(tree("[[profile.default.overrides]]\nfilter = \"binary_id(a::b)\"\n").len(), 1);
-        for (modules, missing) in [("^c::", 0), ("^(e|c)::", 0), ("^(c|e)::", 0), ("^e::", 1), ("^(e|cc)::", 1)] {
-            let config = format!("[[profile.ci.overrides]]\nfilter = \"binary_id(a::b) & test(/{modules}/)\"\n");
-            assert_eq!(tree(&config).len(), missing, "{modules}");
-        }
     }
 
     #[test]

@@ -79,8 +79,12 @@ mod tests {
         let mut builder = BatchBuilder::default();
         builder.push(b"first");
         let first = builder.take();
+        assert!(builder.is_empty());
         builder.push(b"");
+        assert!(!builder.is_empty(), "an empty frame is a frame");
         builder.push(b"second");
+        assert_eq!(builder.memory_len(), 6 + 2 * size_of::<crate::batch::index::Span>());
+        assert_eq!(format!("{builder:?}"), "BatchBuilder { frames: 2, bytes: 6 }");
         let second = builder.take();
         assert_eq!(first.iter().collect::<Vec<_>>(), [b"first"]);
         assert_eq!(second.iter().collect::<Vec<_>>(), [&b""[..], b"second"]);

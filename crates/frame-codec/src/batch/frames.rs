@@ -68,3 +68,22 @@ impl fmt::Debug for IntoFrames {
         f.debug_struct("IntoFrames").field("left", &self.spans.len()).finish()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::BatchBuilder;
+
+    #[test]
+    fn the_frames_that_are_left_are_counted_and_printed() {
+        let mut builder = BatchBuilder::default();
+        [&b"one"[..], b"\xff", b"three"].into_iter().for_each(|frame| builder.push(frame));
+        let batch = builder.take();
+        let mut frames = batch.iter();
+        assert_eq!((frames.len(), frames.next()), (3, Some(&b"one"[..])));
+        assert_eq!((frames.size_hint(), format!("{frames:?}")), ((2, Some(2)), r#"["\\xff", "three"]"#.to_owned()));
+        assert_eq!((frames.next_back(), frames.len()), (Some(&b"three"[..]), 1));
+        let mut owned = batch.into_iter();
+        assert_eq!((owned.size_hint(), format!("{owned:?}")), ((3, Some(3)), "IntoFrames { left: 3 }".to_owned()));
+        assert_eq!((owned.next().as_deref(), owned.len()), (Some(&b"one"[..]), 2));
+    }
+}

@@ -68,3 +68,18 @@ impl Index {
         (self.frames, self.byte_len)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn room_for_frames_that_did_not_come_is_released() {
+        for (expected, pushed, capacity) in [(1000, 3, 3), (8, 3, 3), (7, 3, 7), (6, 3, 6), (4, 4, 4)] {
+            let mut index = Index::expecting(expected);
+            (0..pushed).for_each(|at| index.push(at, at + 1));
+            let (frames, byte_len) = index.into_frames();
+            assert_eq!((frames.capacity(), frames.len(), byte_len), (capacity, pushed, pushed), "expected {expected}");
+        }
+    }
+}

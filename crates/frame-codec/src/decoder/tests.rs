@@ -167,3 +167,96 @@ fn a_frame_that_was_skipped_is_counted_although_an_error_follows_it_at_once() {
         assert!(matches!(decoder.next_batch(), Err(Error::Malformed { .. })));
     }
 }
+
+/// Finds an error once, and then a frame in the same bytes.
+#[derive(Debug, Default)]
+struct Moody(std::cell::Cell<bool>);
+
+impl Framing for Moody {
+    fn scan(&self, unread: &[u8], _scanned: usize, _max: usize) -> Result<Scan, Error> {
+        if self.0.replace(true) {
+            return Ok(Scan::Frame { payload: 0..unread.len(), end: unread.len() });
+        }
+        Err(Error::EmptyPayload)
+    }
+
+    fn envelope(&self, _payload: &[u8]) -> Result<crate::Envelope<'_>, Error> {
+        Ok(crate::Envelope::NONE)
+    }
+}
+
+#[test]
+fn an_error_is_final_whatever_the_framing_says_later() {
+    let mut decoder = Decoder::new(Moody::default(), Limits::default());
+    decoder.feed(b"x");
+    for _ in 0..2 {
+        assert_eq!(decoder.next_batch().unwrap_err(), Error::EmptyPayload);
+        assert_eq!(decoder.finish().unwrap_err(), Error::EmptyPayload);
+        assert_eq!(decoder.finish_early().unwrap_err(), Error::EmptyPayload);
+    }
+}
+
+#[test]
+fn a_reader_that_stops_early_gets_the_rest_unless_only_the_end_completes_it() {
+    let mut lines = Decoder::new(Delimited::lines(), Limits::default());
+    lines.feed(b"whole\nrest");
+    let mut found = Vec::new();
+    while let Some(batch) = lines.finish_early().unwrap() {
+        found.extend(batch.iter().map(<[u8]>::to_vec));
+    }
+    assert_eq!(found, [&b"whole"[..], b"rest"]);
+
+    let mut message = Decoder::new(UntilEof, Limits::default());
+    message.feed(b"half");
+    assert_eq!(message.finish_early().unwrap().map(|batch| batch.len()), None);
+    assert_eq!(message.truncated_len(), 4);
+}
+
+fn with_policy<F: Framing>(framing: F, max: usize, policy: crate::Oversize) -> Decoder<F> {
+    Decoder::new(framing, Limits::default().with_max_frame(max).with_oversize(policy))
+}
+
+#[test]
+fn a_frame_is_shortened_as_soon_as_its_beginning_has_arrived() {
+    let mut decoder = with_policy(crate::Netstring, 2, crate::Oversize::Shorten);
+    decoder.feed(b"5:h");
+    assert!(decoder.next_batch().unwrap().is_none());
+    decoder.feed(b"e");
+    let batch = decoder.next_batch().unwrap().expect("two bytes of the payload are there");
+    assert_eq!((batch.get(0), batch.shortened()), (Some(&b"he"[..]), 1));
+}
+
+#[test]
+fn a_frame_is_skipped_as_soon_as_its_head_has_arrived() {
+    let mut decoder = with_policy(crate::Netstring, 2, crate::Oversize::Skip);
+    decoder.feed(b"5:");
+    assert_eq!(decoder.next_batch().unwrap().map(|batch| batch.skipped()), Some(1));
+    assert_eq!(decoder.truncated_len(), 0);
+}
+
+#[test]
+fn the_terminator_of_a_frame_that_is_skipped_may_come_later() {
+    let mut decoder = with_policy(crate::Netstring, 2, crate::Oversize::Skip);
+    for piece in [&b"5:hello"[..], b",", b"2:ok,"] {
+        decoder.feed(piece);
+        while let Some(batch) = decoder.next_batch().expect("nothing is malformed") {
+            assert!(batch.iter().all(|frame| frame == b"ok"));
+        }
+    }
+    assert_eq!(decoder.truncated_len(), 0);
+}
+
+#[test]
+fn the_end_of_a_frame_that_is_skipped_is_no_frame() {
+    let crlf = Delimited::crlf();
+    let mut decoder = with_policy(crlf, 2, crate::Oversize::Skip);
+    // The last byte may begin the delimiter, so it is kept until more is known.
+    decoder.feed(b"too long\r");
+    let mut skipped = 0;
+    while let Some(batch) = decoder.next_batch().unwrap() {
+        assert_eq!(batch.len(), 0);
+        skipped += batch.skipped();
+    }
+    assert!(decoder.finish().unwrap().is_none() && !decoder.is_unterminated());
+    assert_eq!((skipped, decoder.truncated_len()), (1, 0));
+}

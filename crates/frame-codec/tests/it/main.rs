@@ -4,3 +4,4 @@ mod cancel;
 mod encoder;
 mod lengths;
 mod memory;
+mod planted;

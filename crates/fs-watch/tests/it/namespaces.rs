@@ -9,6 +9,7 @@
 use std::fs;
 use std::future::Future;
 use std::io::{BufRead as _, BufReader, Write as _};
+use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -16,9 +17,12 @@ use std::time::{Duration, Instant};
 
 use fs_watch::backend::Polling;
 use fs_watch::directory::{Doubt, Fate, Kept, Sweep, survey};
-use fs_watch::{Answer, Builder, Event, Evidence, Probing, Reason, Verdict, Watcher};
+use fs_watch::{Answer, Builder, Event, Evidence, Owner, Probing, Reason, Verdict, Watcher};
 
 const LIMIT: Duration = Duration::from_secs(30);
+
+/// Where a role finds its directory.
+const PLACE: &str = "FS_WATCH_TEST_PLACE";
 
 /// A mount makes no event. Looking at the path itself does not need one.
 const SOON: Duration = Duration::from_millis(20);
@@ -480,4 +484,73 @@ fn role_serves_and_counts() {
             println!("\n> {connections} connections");
         }
     }
+}
+
+/// A process with the id that every user has who has none in its user namespace.
+#[test]
+fn the_overflow_uid_is_no_proof_that_a_file_is_ours() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("a.sock");
+    drop(UnixListener::bind(&path).unwrap());
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o666)).unwrap();
+    // Where this can be done, another user's.
+    let _ = std::os::unix::fs::chown(&path, Some(60_002), Some(60_002));
+    let flags = ["-U", "--map-user=65534", "--map-group=65534"];
+    if let Some(mut command) = unshared(&flags, "namespaces::role_with_the_overflow_uid") {
+        let output = command.env(PLACE, dir.path()).output().unwrap();
+        let said = [output.stdout, output.stderr].map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).concat();
+        assert!(output.status.success() && said.contains("1 passed"), "{said}");
+    }
+    assert!(path.exists());
+}
+
+#[test]
+#[ignore = "a role"]
+fn role_with_the_overflow_uid() {
+    let place = PathBuf::from(std::env::var_os(PLACE).unwrap());
+    assert_eq!(rustix::process::geteuid().as_raw(), 65_534);
+    let swept = Sweep::default().min_age(Duration::ZERO).without_grace().run(&place).unwrap();
+    assert!(matches!(swept.findings[0].fate, Fate::Kept(Kept::Foreign(65_534))), "{swept:?}");
+    let sweep = Sweep::default().owner(Owner::Uid(65_534)).dry_run(true);
+    let swept = sweep.min_age(Duration::ZERO).without_grace().run(&place).unwrap();
+    assert!(matches!(swept.findings[0].fate, Fate::WouldBeRemoved), "named, it is: {swept:?}");
+    assert!(!Owner::Trusted.admits(65_534) && Owner::Trusted.admits(0));
+}
+
+/// The upper directory of a container's overlay, found through the container's root.
+#[test]
+fn behind_a_mount_of_another_namespace_no_server_is_swept() {
+    let dir = tempfile::tempdir().unwrap();
+    let Some(mut command) = unshared(&["-m"], "namespaces::role_serves_on_an_overlay") else { return };
+    let command = command.env("SERVE", dir.path()).stdout(Stdio::piped()).stdin(Stdio::piped());
+    let mut server = Server(command.spawn().unwrap());
+    let lines = BufReader::new(server.0.stdout.take().unwrap()).lines();
+    match lines.map_while(Result::ok).find(|line| line.starts_with("> ")).as_deref() {
+        Some("> serving") => {}
+        said => return eprintln!("SKIPPED: no overlay may be mounted here: {said:?}"),
+    }
+    let root = PathBuf::from(format!("/proc/{}/root", server.0.id()));
+    let upper = root.join(dir.path().strip_prefix("/").unwrap()).join("upper");
+    let swept = Sweep::default().min_age(Duration::ZERO).without_grace().run(&upper).unwrap();
+    assert!(matches!(swept.findings[0].fate, Fate::Kept(Kept::Unproven(Doubt::BackingSide))), "{swept:?}");
+    assert!(upper.join("live").exists());
+}
+
+#[test]
+#[ignore = "a role, for a mount namespace of its own"]
+fn role_serves_on_an_overlay() {
+    let dir = PathBuf::from(std::env::var_os("SERVE").unwrap());
+    run("mount", &["-t", "tmpfs", "none"], &dir);
+    for name in ["lower", "upper", "work", "merged"] {
+        fs::create_dir(dir.join(name)).unwrap();
+    }
+    let at = |name: &str| dir.join(name).display().to_string();
+    let layers = format!("lowerdir={},upperdir={},workdir={}", at("lower"), at("upper"), at("work"));
+    let mounted = Command::new("mount").args(["-t", "overlay", "overlay", "-o", &layers]).arg(at("merged")).status();
+    if !mounted.unwrap().success() {
+        return println!("\n> no overlay");
+    }
+    let _live = UnixListener::bind(dir.join("merged/live")).unwrap();
+    println!("\n> serving");
+    std::io::stdin().read_line(&mut String::new()).unwrap();
 }

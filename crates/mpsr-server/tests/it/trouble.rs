@@ -18,7 +18,7 @@ use rustix::{
     process::{PidfdFlags, PidfdGetfdFlags, Resource, Rlimit, getpid, getrlimit, pidfd_getfd, pidfd_open, setrlimit},
 };
 use test_kit::soon::{LONG, soon};
-use uds_actor::{Address, Bind};
+use uds_actor::{Address, Admit, Bind};
 
 /// Lets this process open no further file, until it is dropped. Each test has a process of its own (nextest).
 struct NoDescriptors(Rlimit);
@@ -172,6 +172,50 @@ fn a_listener_that_works_with_a_limitation_says_which() {
     let output = inside(&["sh", "-c", &script, test.to_str().unwrap()]).unwrap();
     let said = String::from_utf8_lossy(&output.stdout);
     assert!(output.status.success() && said.contains("1 passed"), "{said}{}", String::from_utf8_lossy(&output.stderr));
+}
+
+/// Runs as the user that every user is who has no id in the user namespace.
+#[test]
+fn a_directory_in_which_no_socket_can_be_admitted_says_why() {
+    let mapped = ["-U", "--map-user=65534", "--map-group=65534"];
+    let inside = |arguments: &[&str]| Command::new("unshare").args(mapped).args(arguments).output();
+    if !inside(&["true"]).is_ok_and(|made| made.status.success()) {
+        eprintln!("SKIPPED: no user namespace may be made here");
+        return;
+    }
+    let test = std::env::current_exe().unwrap();
+    let output =
+        inside(&[test.to_str().unwrap(), "--exact", "--ignored", "--nocapture", "trouble::role_is_nobody"]).unwrap();
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success() && said.contains("1 passed"), "{said}{}", String::from_utf8_lossy(&output.stderr));
+}
+
+#[tokio::test]
+#[ignore = "a role of `a_directory_in_which_no_socket_can_be_admitted_says_why`"]
+async fn role_is_nobody() {
+    let dir = tempfile::tempdir().unwrap();
+    let _socket = std::os::unix::net::UnixListener::bind(dir.path().join("a.sock")).unwrap();
+    let builder = Funnel::builder(Delimited::lines()).directory(dir.path());
+    let mut funnel = builder.start().await.unwrap();
+    let mut told = Vec::new();
+    while !matches!(told.last(), Some(Event::Rejected { .. })) {
+        told.push(soon("the rejection", funnel.next()).await.unwrap());
+    }
+    let place = Place::Directory(dir.path().to_owned());
+    let is_why = |event: &Event| match event {
+        Event::Trouble { place: of, error: Error::Limited { why } } => *of == place && why.starts_with("uid 65534"),
+        _ => false,
+    };
+    assert!(is_why(&told[0]), "{told:?}");
+    assert_eq!(told.iter().filter(|event| is_why(event)).count(), 1, "{told:?}");
+    // Named, it is admitted, and nothing is missing.
+    let builder = Funnel::builder(Delimited::lines()).directory(dir.path()).admit(Admit::own().uid(65_534));
+    let mut funnel = builder.start().await.unwrap();
+    let mut told = Vec::new();
+    while !matches!(told.last(), Some(Event::Joined(_))) {
+        told.push(soon("the producer", funnel.next()).await.unwrap());
+    }
+    assert!(!told.iter().any(|event| matches!(event, Event::Trouble { .. })), "{told:?}");
 }
 
 #[tokio::test]

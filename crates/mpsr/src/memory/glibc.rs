@@ -14,11 +14,16 @@
 /// From this size on, in bytes, a block has a mapping of its own: glibc's initial value.
 const OWN_MAPPING: i32 = 128 << 10;
 
-/// Sets the allocator up for bursts.
+/// Sets the allocator up for bursts; for one heap, if there is little room for them: each thread would have its own, and
+/// reserve 64 MiB of address space for it.
 #[expect(unsafe_code, reason = "glibc's allocator is set up by a function that no crate declares safe")]
-pub(crate) fn prepare() {
+pub(crate) fn prepare(has_little_room: bool) {
     // SAFETY: it takes two numbers and sets a parameter under the allocator's lock. If it fails, it changes nothing.
     unsafe { libc::mallopt(libc::M_MMAP_THRESHOLD, OWN_MAPPING) };
+    if has_little_room {
+        // SAFETY: as above.
+        unsafe { libc::mallopt(libc::M_ARENA_MAX, 1) };
+    }
 }
 
 /// Gives memory that is not in use back to the system.

@@ -24,7 +24,7 @@ use crate::{args::Send, signals::Signals};
 pub(super) const OUTBOX: usize = 256 << 10;
 
 /// How long an interrupted sender waits for what is queued to be taken.
-const PATIENCE: Duration = Duration::from_secs(2);
+pub(super) const PATIENCE: Duration = Duration::from_secs(2);
 
 /// How long a sender that has sent everything waits for the receiver to close, while no answers come.
 const QUIET: Duration = Duration::from_secs(2);

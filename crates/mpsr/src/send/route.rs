@@ -42,11 +42,11 @@ impl<'a> Route<'a> {
                 let bind = args.file.apply(args.socket.bind());
                 let bind = args.access.admit().map_or(bind.clone(), |admit| bind.admit(admit));
                 let listener = bind.listen().map_err(|error| words::bind(CANNOT_OFFER, &error))?;
-                listener.warnings().iter().for_each(|warning| tell(&listener, &warning.to_string()));
+                listener.warnings().iter().for_each(|warning| note_of(args, &warning.to_string()));
                 if let Address::Path(path) = &args.socket.0
                     && let Some(warning) = args.access.unreachable(&args.file, path)
                 {
-                    tell(&listener, &warning);
+                    note_of(args, &warning);
                 }
                 Some(listener)
             }
@@ -83,7 +83,7 @@ impl<'a> Route<'a> {
     }
 
     async fn accept(&mut self) -> anyhow::Result<UnixStream> {
-        let accepting = accept(self.listener.as_mut().expect("it was bound at the start"));
+        let accepting = accept(self.args, self.listener.as_mut().expect("it was bound at the start"));
         match self.args.wait {
             None => accepting.await,
             Some(time) => timeout(time, accepting).await.unwrap_or_else(|_| {
@@ -93,32 +93,26 @@ impl<'a> Route<'a> {
     }
 }
 
-/// Waits for a connection that stays. What else happens meanwhile is told.
-async fn accept(listener: &mut Listener) -> anyhow::Result<UnixStream> {
+/// Waits for a connection that stays. What keeps receivers away is said, because otherwise it looks as if none had come.
+async fn accept(args: &Send, listener: &mut Listener) -> anyhow::Result<UnixStream> {
     let mut is_short = false;
     loop {
-        let words = match listener.next().await.context(CANNOT_OFFER)? {
-            Accepted::Connection(stream, _) => {
-                is_short = false;
-                if is_probe(&stream).await {
-                    continue;
-                }
-                return Ok(stream);
+        match listener.next().await.context(CANNOT_OFFER)? {
+            Accepted::Connection(stream, _) if !is_probe(&stream).await => return Ok(stream),
+            Accepted::Rejected(peer) => {
+                note_of(args, &format!("rejected {}: not admitted", words::peer(peer.as_ref())))
             }
-            Accepted::Rejected(peer) => format!("rejected {}: not admitted", words::peer(peer.as_ref())),
-            Accepted::NameLost(loss) => format!("{loss}, so that no receiver finds it"),
-            // Told once for each shortage.
+            Accepted::NameLost(loss) => note_of(args, &format!("{loss}, so that no receiver finds it")),
             Accepted::Trouble(error) if !std::mem::replace(&mut is_short, true) => {
-                format!("receivers wait, because no connection can be accepted now: {error}")
+                note_of(args, &format!("cannot accept connections for now: {error}"));
             }
-            _ => continue,
-        };
-        tell(listener, &words);
+            _ => {}
+        }
     }
 }
 
-fn tell(listener: &Listener, words: &str) {
-    note(&escaped_words(&format!("mpsr: {}: {words}", listener.address())));
+fn note_of(args: &Send, what: &str) {
+    note(&escaped_words(&format!("mpsr: {}: {what}", args.socket.0)));
 }
 
 /// Whether the other side hangs up at once.

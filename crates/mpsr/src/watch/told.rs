@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use fs_watch::{Event, Socket};
+use fs_watch::{Event, Socket, Why};
 
 use crate::{
     json::{self, Object, PathText},
@@ -53,7 +53,11 @@ impl Told {
             Event::Removed { id, reason } => {
                 Self::Removed { generation: base + id.generation.value(), path: id.path, reason: reason.to_string() }
             }
-            Event::Degraded(why) => Self::Degraded { directory: directory.to_owned(), text: why.to_string() },
+            Event::Degraded(why) => {
+                let hint =
+                    if matches!(why, Why::NoTable { .. }) { "; --connect asks the sockets themselves" } else { "" };
+                Self::Degraded { directory: directory.to_owned(), text: format!("{why}{hint}") }
+            }
             Event::Resynced => Self::Synced { directory: directory.to_owned() },
             _ => return None,
         })

@@ -103,6 +103,9 @@ impl Environment {
         match row {
             "a plain machine" => {}
             "a user namespace in which you are root" => self.wrap = words("unshare -U -r"),
+            "a user namespace as uid 65534 (`user: nobody`)" => {
+                self.wrap = words("unshare -U --map-user=65534 --map-group=65534");
+            }
             "a user namespace without root" => self.wrap = words("unshare -U --map-user=1000 --map-group=1000"),
             "a process namespace" => self.wrap = as_root(words("unshare -m -p -f --mount-proc"))?,
             "peers in another network namespace" => self.play.peer = as_root(words("unshare -n"))?,

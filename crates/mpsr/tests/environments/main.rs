@@ -31,6 +31,7 @@ environments! {
     a_plain_machine = "a plain machine",
     a_user_namespace_with_root = "a user namespace in which you are root",
     a_user_namespace_without_root = "a user namespace without root",
+    a_user_namespace_as_nobody = "a user namespace as uid 65534 (`user: nobody`)",
     a_pid_namespace = "a process namespace",
     peers_in_another_network_namespace = "peers in another network namespace",
     a_chroot_without_proc = "a chroot without `/proc` and `/sys`",

@@ -20,6 +20,7 @@ use serde_json::Value;
 use crate::{
     clients::{find_or_skip, skip_forbidden},
     listen::{bound, directory, unix},
+    options::assert_all_tested,
     running::{Ended, Running, eventually, finish, mpsr},
 };
 
@@ -371,4 +372,38 @@ fn what_cannot_be_listed_keeps_nothing_else_from_being_shown() {
     let ended = finish(&mut mpsr(["ls", &none, &file]), b"");
     assert_eq!((ended.code, &ended.stdout[..]), (Some(1), &b""[..]));
     assert_eq!(ended.stderr.lines().collect::<Vec<_>>(), errors);
+}
+
+/// The options of the commands that look at directories, each with each way to write a place.
+#[test]
+fn every_option_works_with_every_way_to_name_a_directory_or_a_socket() {
+    const LS: &[&[&str]] = &[&[], &["--all"], &["--recursive"], &["--connect"], &["--json"]];
+    const WATCH: &[&[&str]] = LS;
+    const SWEEP: &[&[&str]] =
+        &[&[], &["--dry-run"], &["--min-age", "1h"], &["--any-owner"], &["--any-filesystem"], &["--json"]];
+    let directory = directory();
+    let path = directory.path().join("a.sock");
+    let _live = UnixListener::bind(&path).unwrap();
+    let (place, socket) = (directory.path().display().to_string(), path.display().to_string());
+    let of_directory = [place.clone(), format!("dir:{place}"), format!("{place}/")];
+    let of_socket = [socket.clone(), format!("unix:{socket}")];
+    for (command, options, places) in [
+        ("ls", LS, &[&of_directory[..], &of_socket].concat()),
+        ("sweep", SWEEP, &of_directory.to_vec()),
+        ("watch", WATCH, &of_directory.to_vec()),
+    ] {
+        assert_all_tested(command, options.iter().flat_map(|options| *options));
+        for (options, place) in options.iter().flat_map(|options| places.iter().map(move |place| (options, place))) {
+            let mut line = mpsr([command, place]);
+            let mut running =
+                Running::start(line.args(*options).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()));
+            let (stdout, stderr) = (running.stdout(), running.stderr());
+            let shown = std::iter::from_fn(|| stdout.next()).any(|line| line.contains("a.sock"));
+            if command == "watch" {
+                running.signal(Signal::TERM);
+            }
+            let said = (running.wait(), stderr.rest());
+            assert!(shown && said.0 == Some(0), "{command} {place} {options:?}: {said:?}");
+        }
+    }
 }

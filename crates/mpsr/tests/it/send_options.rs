@@ -15,6 +15,7 @@ use tempfile::TempDir;
 
 use crate::{
     listen::{Listen, directory, texts, unix},
+    options::assert_all_tested,
     running::{LIMIT, Running, eventually, finish, mpsr},
 };
 
@@ -30,6 +31,28 @@ const OPTIONS: &[(&[&str], &str)] = &[
     (&["--framing", "nul"], "a\0b\0"),
     (&["--framing", "fixed:1"], "ab"),
 ];
+
+/// Options about a socket that is bound, and whether they are about its file.
+const BINDING: &[(&[&str], bool)] = &[
+    (&["--mode", "660"], true),
+    (&["--group", "GROUP"], true),
+    (&["--shared-directory"], true),
+    (&["--any-filesystem"], true),
+    (&["--allow-uid", "USER"], false),
+    (&["--allow-gid", "GROUP"], false),
+    (&["--allow-any"], false),
+];
+
+/// The options with our own ids in their places.
+fn with_ids(options: &[&str]) -> Vec<String> {
+    let (user, group) = (rustix::process::getuid().as_raw(), rustix::process::getgid().as_raw());
+    let fill = |option: &&str| match *option {
+        "USER" => user.to_string(),
+        "GROUP" => group.to_string(),
+        option => option.to_owned(),
+    };
+    options.iter().map(fill).collect()
+}
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Kind {
@@ -91,31 +114,69 @@ fn every_option_works_with_every_kind_of_address_that_is_connected_to() {
 fn every_option_works_with_every_kind_of_address_that_is_bound() {
     for kind in KINDS {
         for (options, expected) in OPTIONS {
-            let directory = directory();
-            let (address, at) = address(kind, &directory);
-            let mut command = mpsr(["send", "--bind", &address]);
-            if kind == Kind::Systemd {
-                // As a service manager does: the socket is descriptor 3, and the environment names it.
-                let script = r#"exec 3<&0 </dev/null; LISTEN_PID=$$ LISTEN_FDS=1 LISTEN_FDNAMES=out exec "$0" "$@""#;
-                command = Command::new("sh");
-                command.args(["-c", script, env!("CARGO_BIN_EXE_mpsr"), "send", "--bind", &address]);
-                command.stdin(OwnedFd::from(UnixListener::bind_addr(&at).unwrap()));
+            assert_offers(kind, options, expected);
+        }
+        let has_file = matches!(kind, Kind::Path | Kind::PlainPath);
+        for (options, is_about_file) in BINDING {
+            if has_file || !is_about_file {
+                assert_offers(kind, options, "a\nb\n");
             } else {
-                command.stdin(Stdio::null());
+                assert_rejected(&["--bind"], kind, options, "is about a socket file");
             }
-            let mut sender = Running::start(command.args(*options).args(["a", "b"]).stderr(Stdio::piped()));
-            let mut receiver = None;
-            eventually("it listens", || {
-                receiver = UnixStream::connect_addr(&at).ok();
-                receiver.is_some()
-            });
-            let heard = hear(receiver.unwrap());
-            assert_eq!(sender.wait(), Some(0), "{kind:?} {options:?}: {:?}", sender.stderr().rest());
-            assert_eq!(heard, *expected, "{kind:?} {options:?}");
-            let is_left = Path::exists(&directory.path().join("x.sock"));
-            assert_eq!(is_left, kind == Kind::Systemd, "{kind:?} {options:?}: it takes back its own name and no other");
         }
     }
+}
+
+#[test]
+fn an_option_about_a_bound_socket_is_rejected_where_none_is_bound() {
+    for kind in KINDS.into_iter().filter(|kind| *kind != Kind::Systemd) {
+        for (options, _) in BINDING {
+            assert_rejected(&[], kind, options, "it goes with --bind");
+        }
+    }
+}
+
+#[test]
+fn no_option_is_missing_here() {
+    let tested = OPTIONS.iter().map(|(options, _)| options).chain(BINDING.iter().map(|(options, _)| options));
+    assert_all_tested("send", tested.flat_map(|options| *options).chain([&"--bind"]));
+}
+
+fn assert_rejected(bind: &[&str], kind: Kind, options: &[&str], words: &str) {
+    let directory = directory();
+    let (address, _) = address(kind, &directory);
+    let ended = finish(mpsr(["send"]).args(bind).arg(&address).args(with_ids(options)).arg("a"), b"");
+    assert_eq!(ended.code, Some(2), "{kind:?} {options:?}: {}", ended.stderr);
+    assert!(ended.stderr.contains(words), "{kind:?} {options:?}: {}", ended.stderr);
+    assert_eq!(std::fs::read_dir(directory.path()).unwrap().count(), 0, "{kind:?} {options:?}");
+}
+
+/// A receiver that connects gets what is expected of the messages "a" and "b".
+fn assert_offers(kind: Kind, options: &[&str], expected: &str) {
+    let directory = directory();
+    let (address, at) = address(kind, &directory);
+    let mut command = mpsr(["send", "--bind", &address]);
+    if kind == Kind::Systemd {
+        // As a service manager does: the socket is descriptor 3, and the environment names it.
+        let script = r#"exec 3<&0 </dev/null; LISTEN_PID=$$ LISTEN_FDS=1 LISTEN_FDNAMES=out exec "$0" "$@""#;
+        command = Command::new("sh");
+        command.args(["-c", script, env!("CARGO_BIN_EXE_mpsr"), "send", "--bind", &address]);
+        command.stdin(OwnedFd::from(UnixListener::bind_addr(&at).unwrap()));
+    } else {
+        command.stdin(Stdio::null());
+    }
+    let mut sender = Running::start(command.args(with_ids(options)).args(["a", "b"]).stderr(Stdio::piped()));
+    let mut receiver = None;
+    eventually("it listens", || {
+        receiver = UnixStream::connect_addr(&at).ok();
+        receiver.is_some() || sender.has_ended()
+    });
+    let Some(receiver) = receiver else { panic!("{kind:?} {options:?}: {:?}", sender.stderr().rest()) };
+    let heard = hear(receiver);
+    assert_eq!(sender.wait(), Some(0), "{kind:?} {options:?}: {:?}", sender.stderr().rest());
+    assert_eq!(heard, *expected, "{kind:?} {options:?}");
+    let is_left = Path::exists(&directory.path().join("x.sock"));
+    assert_eq!(is_left, kind == Kind::Systemd, "{kind:?} {options:?}: it takes back its own name and no other");
 }
 
 #[test]

@@ -177,6 +177,21 @@ fn delivered_is_what_was_written_and_the_rest_is_lost() {
     assert!(number("lost") > 0);
 }
 
+/// Of the commands that have no report, too.
+#[test]
+fn a_file_that_may_not_grow_is_an_error_with_words_whatever_the_command() {
+    let directory = directory();
+    let place = directory.path().display();
+    drop(std::os::unix::net::UnixListener::bind(directory.path().join("a.sock")).unwrap());
+    for arguments in ["ls .", "ls --json .", "sweep --dry-run .", "watch .", "--help", "listen --help"] {
+        let script = format!("cd {place}; ulimit -f 0; exec {} {arguments} > out", env!("CARGO_BIN_EXE_mpsr"));
+        let ended = finish(Command::new("sh").args(["-c", &script]), b"");
+        assert_eq!(ended.code, Some(1), "{arguments}: {}", ended.stderr);
+        let is_help = arguments.contains("help");
+        assert!(is_help || ended.stderr.contains("File too large"), "{arguments}: {}", ended.stderr);
+    }
+}
+
 #[test]
 fn standard_error_that_is_closed_does_no_harm() {
     let directory = directory();

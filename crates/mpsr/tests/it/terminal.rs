@@ -232,6 +232,30 @@ fn what_is_said_on_a_terminal_stands_in_its_place_among_the_messages() {
     }
 }
 
+/// `mpsr ls *` passes the names that others have given their files.
+#[test]
+fn a_command_line_that_is_wrong_is_repeated_without_commanding_the_terminal() {
+    let forged = "--x' found\n   1 + pid 1 (uid 0, gid 0) on unix:/run/in.sock";
+    for arguments in [
+        &["ls", "--\x1b[2J"][..],
+        &["ls", "--x=\u{202e}\u{200b}"],
+        &["listen", "unx:\x1b]0;owned\x07"],
+        &["listen", "x", "--wait\u{9b}31m"],
+        &["send", "x", "--wait", "1\x1b[2J"],
+        &["\x1b[2J"],
+        &["ls", forged],
+        &["ls", "-\n   1 + pid 1"],
+    ] {
+        let ended = finish(&mut mpsr(arguments), b"");
+        assert_eq!(ended.code, Some(2), "{arguments:?}");
+        assert_harmless(&ended.stderr);
+        assert!(!ended.stderr.contains(['\u{202e}', '\u{200b}']), "{arguments:?}: {}", ended.stderr);
+        assert!(!ended.stderr.lines().any(|line| line.starts_with("   1 + ")), "{arguments:?}: {}", ended.stderr);
+    }
+    let ended = finish(&mut mpsr(["ls", "--nonsense"]), b"");
+    assert!(ended.stderr.lines().count() > 2, "an ordinary mistake is told as usual: {}", ended.stderr);
+}
+
 #[test]
 fn objects_on_a_terminal_are_the_same_objects_and_as_harmless() {
     let screen = shown(&["--json"]);

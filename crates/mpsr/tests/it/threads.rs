@@ -1,4 +1,4 @@
-//! Under a limit that leaves no room for threads: a command does its work without, or fails with words.
+//! Under limits that leave no room for threads, stacks or memory: a command does its work without, or fails with words.
 
 use std::{
     fs::{self, Permissions},
@@ -112,5 +112,62 @@ fn a_small_stack_is_enough() {
         assert_eq!(listen.wait(), Some(0), "{kib} KiB");
         assert_eq!(finish(&mut limited(&["listen", "--help"]), b"").code, Some(0), "{kib} KiB");
         assert_eq!(finish(&mut limited(&["--nonsense"]), b"").code, Some(2), "{kib} KiB");
+    }
+}
+
+/// Limits in MiB, and whether two producers of the largest messages that are allowed can be received from.
+#[test]
+fn a_limit_on_memory_is_enough_or_too_low_from_the_start() {
+    let Some(prlimit) = find_or_skip("a_limit_on_memory_is_enough_or_too_low_from_the_start", "prlimit") else {
+        return;
+    };
+    for (resource, limit, options, is_enough) in [
+        ("data", 1, "", false),
+        ("data", 8, "", false),
+        ("data", 8, "--max-frame 64k", true),
+        ("data", 12, "", true),
+        ("data", 12, "--json", false),
+        ("data", 32, "--json", true),
+        ("as", 16, "", false),
+        ("as", 28, "", true),
+        ("as", 28, "--json", false),
+        ("as", 128, "--json", true),
+    ] {
+        let what = format!("{resource} {limit} {options}");
+        let top = tempfile::tempdir().unwrap();
+        let out = top.path().join("out");
+        let mut command = Command::new(&prlimit);
+        command
+            .arg(format!("--{resource}={}", limit << 20))
+            .arg(env!("CARGO_BIN_EXE_mpsr"))
+            .args(["listen", "in.sock"]);
+        command.args(options.split_whitespace()).current_dir(top.path());
+        command.stdin(Stdio::null()).stdout(fs::File::create(&out).unwrap()).stderr(Stdio::piped());
+        let mut listen = Running::start(&mut command);
+        let stderr = listen.stderr();
+        if is_enough {
+            eventually("it listens", || is_listened_on(&top.path().join("in.sock")) || listen.has_ended());
+            // Each byte is six in JSON.
+            let size = if options.contains("64k") { 64 << 10 } else { 1 << 20 };
+            let message = [vec![1; size], b"\n".to_vec()].concat();
+            let sending = [(); 4].map(|()| {
+                let (path, message) = (top.path().join("in.sock"), message.clone());
+                std::thread::spawn(move || {
+                    let mut stream = std::os::unix::net::UnixStream::connect(path)?;
+                    (0..4).try_for_each(|_| std::io::Write::write_all(&mut stream, &message))
+                })
+            });
+            let sent = sending.map(|thread| thread.join().unwrap().is_ok());
+            listen.signal(Signal::TERM);
+            let said = (listen.wait(), stderr.rest().join("\n"));
+            assert_eq!((said.0, sent), (Some(0), [true; 4]), "{what}: {}", said.1);
+            assert!(said.1.contains("\"delivered\":16,") || said.1.contains(", delivered 16,"), "{what}: {}", said.1);
+        } else {
+            let said = (listen.wait(), stderr.rest().join("\n"));
+            assert_eq!(said.0, Some(1), "{what}: {}", said.1);
+            assert!(said.1.starts_with("mpsr: cannot listen: memory is limited to"), "{what}: {}", said.1);
+        }
+        let names: Vec<_> = fs::read_dir(top.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        assert_eq!(names, ["out"], "{what}: something is left behind");
     }
 }

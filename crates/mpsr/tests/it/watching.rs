@@ -187,7 +187,8 @@ fn a_signal_ends_it_although_nobody_reads_what_it_prints() {
     eventually("the pipe is full", || ioctl_fionread(&unread).unwrap() >= PIPE);
     running.signal(Signal::TERM);
     assert_eq!(running.wait(), Some(1));
-    assert!(errors.rest().concat().contains("while its output was not read"));
+    let said = errors.rest().concat();
+    assert!(said.contains("while its output was not read"), "{said}");
 }
 
 #[test]

@@ -25,13 +25,15 @@ impl<P: Protocol> Shared<P> {
         let (waiter, answer) = oneshot::channel();
         let (outcome, wake) = {
             let mut mux = shared.lock();
-            // If the driver was woken and has not run yet, it need not be woken again.
+            // If the driver was woken and has not run yet, it need not be woken again. The owner of calls without a
+            // connection is always woken: it may wait for the first one before it connects.
             let before = (mux.has_transmit(), mux.poll_timeout());
             let outcome = mux.request_with(call, options, waiter);
             if last && outcome.is_ok() {
                 mux.finish();
             }
-            (outcome, last || before != (mux.has_transmit(), mux.poll_timeout()))
+            let changed = !mux.is_open() || before != (mux.has_transmit(), mux.poll_timeout());
+            (outcome, last || changed)
         };
         match outcome {
             Ok(id) => {

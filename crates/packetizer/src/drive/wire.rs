@@ -175,3 +175,48 @@ impl fmt::Debug for Wire {
         self.framing.fmt(f)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HEAD: [u8; 6] = [0, 0, 0, 20, b'h', b'd'];
+
+    fn wire() -> Wire {
+        Wire::new(Arc::new(frame_codec::LengthPrefixed::u32_be()), 10, Some(Skip { head: 2, max: 20 }))
+    }
+
+    #[test]
+    fn a_reply_is_skipped_up_to_the_limit_of_its_protocol() {
+        assert_eq!(wire().scan(&HEAD, 0, usize::MAX), Ok(Scan::Frame { payload: 4..6, end: 6 }));
+        let mut larger = HEAD;
+        larger[3] = 21;
+        assert_eq!(wire().scan(&larger, 0, usize::MAX), Err(Error::FrameTooLarge { len: 21, max: 10 }));
+    }
+
+    #[test]
+    fn the_head_of_a_reply_that_is_skipped_arrives_whole() {
+        assert_eq!(wire().scan(&HEAD[..5], 0, usize::MAX), Ok(Scan::More { at_least: 6, scanned: 0 }));
+        let wire = wire();
+        assert!(wire.scan(&HEAD, 0, usize::MAX).is_ok());
+        assert_eq!(wire.unfinished(), 6);
+        assert_eq!(wire.piece(0), Some(Piece::Head { len: 20 }));
+    }
+
+    #[test]
+    fn the_frame_after_a_reply_that_was_skipped_is_an_ordinary_one() {
+        let wire = wire();
+        assert!(wire.scan(&HEAD, 0, usize::MAX).is_ok());
+        assert_eq!(wire.scan(&[0; 25], 0, usize::MAX), Ok(Scan::Frame { payload: 0..0, end: 18 }));
+        // No piece was taken yet, as when everything comes in one batch.
+        assert_eq!(wire.unfinished(), 0);
+        assert_eq!(wire.scan(&[0, 0, 0, 3, 1, 2, 3], 0, usize::MAX), Ok(Scan::Frame { payload: 4..7, end: 7 }));
+        let pieces: Vec<_> = (0..3).map(|number| wire.piece(number)).collect();
+        assert_eq!(pieces, [Some(Piece::Head { len: 20 }), Some(Piece::Rest), None]);
+    }
+
+    #[test]
+    fn it_is_printed_as_the_framing_that_it_wraps() {
+        assert_eq!(format!("{:?}", wire()), format!("{:?}", frame_codec::LengthPrefixed::u32_be()));
+    }
+}

@@ -63,4 +63,19 @@ mod tests {
         assert!(deadlines.heap.capacity() <= 4 * SLACK, "{}", deadlines.heap.capacity());
         assert_eq!(deadlines.live, 0);
     }
+    #[test]
+    fn the_heap_is_cleaned_when_most_of_it_is_over() {
+        for (calls, cleaned_at) in [(SLACK, None), (SLACK + 1, Some(SLACK + 1))] {
+            let mut deadlines = Deadlines::default();
+            let now = Instant::now();
+            (0..calls as u64).for_each(|sequence| deadlines.insert(now, CallId { index: 0, sequence }));
+            assert_eq!(deadlines.live, calls);
+            let cleans = |over| {
+                let asked = std::cell::Cell::new(false);
+                deadlines.handle_over(|_| asked.replace(true));
+                asked.get().then_some(over)
+            };
+            assert_eq!((1..=calls).find_map(cleans), cleaned_at, "{calls} calls");
+        }
+    }
 }

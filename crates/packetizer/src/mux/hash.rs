@@ -72,4 +72,14 @@ mod tests {
             (0..1000).map(|n| BuildHasherDefault::<Mix>::default().hash_one(format!("request {n}")) & 0xffff).collect();
         assert!(text.len() > 950, "{}", text.len());
     }
+    #[test]
+    fn keys_of_every_width_are_told_apart() {
+        let hash = BuildHasherDefault::<Mix>::default();
+        assert_ne!(hash.hash_one(1_u8), hash.hash_one(2_u8));
+        assert_ne!(hash.hash_one(1_u16), hash.hash_one(2_u16));
+        assert_ne!(hash.hash_one(1_u32), hash.hash_one(2_u32));
+        assert_ne!(hash.hash_one(1_u64), hash.hash_one(2_u64));
+        assert_ne!(hash.hash_one(1_usize), hash.hash_one(2_usize));
+        assert_ne!(hash.hash_one("lane 1"), hash.hash_one("lane 2"));
+    }
 }

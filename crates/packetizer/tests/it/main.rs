@@ -1,7 +1,9 @@
 //! All tests of packetizer except its laws, in one program.
 
+mod broken;
 mod cancel;
 mod counted;
+mod detached;
 mod drive;
 mod echo;
 mod mux;

@@ -30,8 +30,8 @@ fn transmit(mux: &mut EchoMux) -> Vec<u8> {
     written
 }
 
-fn reply(mux: &mut EchoMux, frame: &'static [u8]) {
-    mux.handle_frame(Bytes::from_static(frame)).unwrap();
+fn reply(mux: &mut EchoMux, frame: &[u8]) {
+    mux.handle_frame(Bytes::copy_from_slice(frame)).unwrap();
 }
 
 fn fault(mux: &mut EchoMux, frame: &'static [u8]) -> Fault<Wrong> {
@@ -485,16 +485,21 @@ fn after_finish_no_calls_are_taken_and_the_old_ones_go_on() {
 fn each_limit_turns_a_call_away_and_sends_nothing_of_it() {
     let limits = Limits::default().with_max_request(10).with_max_outbox(12).with_max_calls(3);
     let mut mux = Mux::new(Raw, Echo::default(), limits);
+    assert_eq!(mux.limits(), limits);
     assert!(matches!(mux.request(&Say(ORDERED, b"123456789"), 1), Err((Error::TooLarge { len: 11, max: 10 }, 1))));
     assert!(matches!(mux.request(&Say(ORDERED, b""), 1), Err((Error::Encode(Wrong::Silence), 1))));
     mux.request(&Say(ORDERED, b"12345678"), 1).unwrap();
     assert!(matches!(mux.request(&Say(ORDERED, b"1"), 2), Err((Error::OutboxFull { queued: 10, len: 3, max: 12 }, 2))));
-    assert_eq!(transmit(&mut mux), b"o\x0212345678");
-    mux.request(&Say(ORDERED, b"1"), 2).unwrap();
+    mux.set_limits(limits.with_max_outbox(13));
+    mux.request(&Say(ORDERED, b"1"), 2).expect("the limit itself may be reached");
+    assert_eq!(transmit(&mut mux), b"o\x0212345678o\x041");
+    reply(&mut mux, b"o\x0212345678");
+    assert!(answer(&mut mux).is_some());
     mux.request(&Say(ORDERED, b"1"), 3).unwrap();
-    assert!(matches!(mux.request(&Say(ORDERED, b"1"), 4), Err((Error::TooManyCalls { max: 3 }, 4))));
-    mux.request_with(&Say(ORDERED, b"12345678"), Options::new().beyond_limits(), 4).unwrap();
-    assert_eq!(transmit(&mut mux), b"o\x041o\x051o\x0612345678");
+    mux.request(&Say(ORDERED, b"1"), 4).unwrap();
+    assert!(matches!(mux.request(&Say(ORDERED, b"1"), 5), Err((Error::TooManyCalls { max: 3 }, 5))));
+    mux.request_with(&Say(ORDERED, b"12345678"), Options::new().beyond_limits(), 5).unwrap();
+    assert_eq!(transmit(&mut mux), b"o\x051o\x061o\x0712345678");
 }
 
 #[test]
@@ -537,4 +542,51 @@ fn large_bursts_leave_in_blocks_of_whole_requests() {
     }
     assert_eq!(blocks, [200_004, 200_004, 200_004, 100_002]);
     assert_eq!((mux.outbox_bytes(), mux.in_flight()), (0, 7));
+}
+
+#[test]
+fn calls_that_end_take_no_deadline_of_another_with_them() {
+    let now = Instant::now();
+    let later = |seconds| Options::new().with_deadline(now + Duration::from_secs(seconds));
+    let mut mux = mux();
+    mux.request_with(&Say(ORDERED, b"patient"), later(100), 0).unwrap();
+    transmit(&mut mux);
+    // Many more than are left in the heap when their calls have ended; each place in the table is used many times, also
+    // while the call that had it before is still in the heap.
+    for tag in 0..1000_u32 {
+        mux.request_with(&Say(Lane::Tagged, b"x"), later(200), tag).unwrap();
+        let request = transmit(&mut mux);
+        reply(&mut mux, &request);
+        assert!(matches!(answer(&mut mux), Some((_, Ok(_)))));
+    }
+    assert_eq!(mux.poll_timeout(), Some(now + Duration::from_secs(100)));
+    mux.handle_timeout(now + Duration::from_secs(100));
+    assert!(matches!(answer(&mut mux), Some((0, Err(Error::TimedOut { maybe_executed: true })))));
+}
+
+#[test]
+fn outputs_are_printed_without_what_they_carry() {
+    let mut mux = mux();
+    mux.request(&Say(ORDERED, b"secret"), 7).unwrap();
+    transmit(&mut mux);
+    reply(&mut mux, b"o\x01secret");
+    reply(&mut mux, b"!secret");
+    let printed = [mux.poll_output(), mux.poll_output()].map(|output| format!("{output:?}"));
+    assert_eq!(printed, ["Some(Answer { waiter: 7, result: Ok(Reply(8 bytes)) })", "Some(Event)"]);
+}
+
+#[test]
+fn a_connection_that_begins_without_the_end_of_the_last_one_ends_it() {
+    let mut mux = mux();
+    mux.request(&Say(ORDERED, b"sent"), 1).unwrap();
+    transmit(&mut mux);
+    mux.request(&Say(ORDERED, b"kept"), 2).unwrap();
+    mux.handle_connect();
+    assert!(matches!(answer(&mut mux), Some((1, Err(Error::MaybeExecuted)))));
+    assert_eq!(transmit(&mut mux), b"o\x02kept");
+    // After an orderly end the calls in between are kept, or not, as was said then.
+    mux.handle_disconnect(Unsent::Fail);
+    assert!(matches!(answer(&mut mux), Some((2, Err(Error::MaybeExecuted)))));
+    mux.handle_connect();
+    assert!(answer(&mut mux).is_none());
 }

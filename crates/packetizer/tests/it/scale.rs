@@ -34,6 +34,27 @@ fn memory_does_not_grow_with_the_calls_that_were_made() {
 }
 
 #[test]
+fn memory_does_not_grow_with_calls_that_overlap() {
+    let mut mux = Mux::new(Raw, Counted::default(), Limits::default());
+    let options = Options::new().with_deadline(Instant::now() + Duration::from_secs(3600));
+    let ask = |mux: &mut Mux<Counted, ()>| {
+        mux.request_with(&Ask, options, ()).expect("there is room");
+        let block = mux.poll_transmit().expect("the request");
+        mux.handle_written(block.len());
+    };
+    ask(&mut mux);
+    let before = heap_kit::in_thread();
+    for number in 0..100_000_u32 {
+        // The next call is made before this one ends, so that one waits at all times.
+        ask(&mut mux);
+        mux.handle_frame(Bytes::copy_from_slice(&number.to_be_bytes())).expect("it was asked");
+        assert!(mux.poll_output().is_some());
+    }
+    let grown = heap_kit::in_thread() - before;
+    assert!(grown <= 16 << 10, "{grown} bytes more after 100,000 calls");
+}
+
+#[test]
 fn memory_is_given_back_after_a_burst() {
     let mut mux = Mux::new(Raw, Counted::default(), Limits::default());
     round(&mut mux, 10, Options::new());

@@ -5,7 +5,7 @@ use std::{future::poll_fn, time::Duration};
 
 use crate::echo::{Echo, Lane, Say, Wrong};
 use frame_codec::LengthPrefixed;
-use packetizer::{Driver, Error, Handle, Limits, Options, Service, Step};
+use packetizer::{Driver, Error, Handle, Limits, Options, Service, Step, Unsent};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream};
 use tower::Service as _;
 
@@ -89,4 +89,42 @@ async fn when_the_connection_is_over_the_call_says_so() {
     assert!(matches!(pending.await, Err(Error::NeverSent)));
     let outcome = tokio::time::timeout(Duration::from_secs(20), waiting).await.expect("it is woken").expect("no panic");
     assert!(matches!(outcome, Err(Error::NeverSent)));
+}
+
+#[tokio::test]
+async fn a_service_is_ready_while_the_outbox_is_empty_or_below_its_limit() {
+    // A request is 4 + 3 bytes.
+    for (max, queued, expected) in
+        [(0, 0, true), (8, 1, true), (7, 1, false), (6, 1, false), (15, 2, true), (14, 2, false)]
+    {
+        let (driver, handle, _there) = connect(Limits::default().with_max_outbox(max));
+        let _calls: Vec<_> = (0..queued).map(|_| driver.call(&SAY)).collect();
+        assert_eq!(is_ready(&mut Calls::from(handle)), expected, "{queued} requests, limit {max}");
+    }
+}
+
+#[tokio::test]
+async fn a_service_that_can_make_no_more_calls_is_ready_to_say_so() {
+    let (_driver, handle, _there) = connect(Limits::default().with_max_calls(1));
+    let _last = handle.call_last(&SAY);
+    let mut calls = Calls::from(handle);
+    assert!(is_ready(&mut calls));
+    let printed = format!("{calls:?}");
+    assert!(printed.starts_with("Service { handle: Handle(Mux {") && printed.contains("reserved: true"), "{printed}");
+    assert!(matches!(calls.call(SAY).await, Err(Error::Finished)));
+}
+
+#[tokio::test]
+async fn a_service_without_a_connection_waits_for_room_only_while_calls_are_kept() {
+    let (driver, handle, _there) = connect(Limits::default().with_max_calls(1));
+    let waiting = handle.call(&SAY);
+    let mut detached = driver.detach(Unsent::Keep);
+    let mut calls = Calls::from(handle);
+    assert!(!is_ready(&mut calls), "the call that is kept has the only place");
+    detached.set_unsent(Unsent::Fail);
+    assert!(matches!(waiting.await, Err(Error::NeverSent)));
+    // Every call fails at once, however many are promised.
+    let mut second = calls.clone();
+    assert!(is_ready(&mut second) && is_ready(&mut calls));
+    assert!(matches!(calls.call(SAY).await, Err(Error::NeverSent)));
 }

@@ -195,6 +195,7 @@ impl<T: Transport, F: Framing + Clone + Send + 'static, A: Ancillary> Driver for
         if self.rest.poll(cx, moved, self.pump.memory_len() + outbox_memory) {
             self.pump.release();
             ends.outbox.release();
+            self.rest.given_back(self.pump.memory_len() + ends.outbox.usage().1);
         }
     }
 

@@ -97,4 +97,17 @@ async fn a_connection_at_rest_holds_next_to_nothing_whatever_came_before() {
         }
     });
     check(held.await, "after a receiver that took nothing for a while");
+
+    let held = held_after(async |_, receiver, there| {
+        // Two fill the inbox. When they are taken, the actor tries to read, and finds nothing.
+        let message = [&900_000_u32.to_be_bytes()[..], &[1; 900_000]].concat();
+        for _ in 0..2 {
+            soon("the writing", there.write_all(&message)).await.unwrap();
+        }
+        sleep(REST).await;
+        for _ in 0..2 {
+            soon("a message", receiver.recv_batch()).await.unwrap();
+        }
+    });
+    check(held.await, "after a receiver that took large messages late");
 }

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use lock_file::FileKind;
 use rustix::fs::{AtFlags, CWD, Mode, OFlags, Stat, chmodat, fstat, open, statat, unlinkat};
 use rustix::io::Errno;
-use socket_file::{Filesystem, Found, GRACE, Identity, Liveness, Removal, SocketFile, Verdict, is_backing_side};
+use socket_file::{Filesystem, Found, GRACE, Identity, Liveness, Owner, Removal, SocketFile, Verdict, is_backing_side};
 
 use crate::address::Address;
 use crate::denied::denied;
@@ -208,9 +208,8 @@ impl Directory {
             result => return result,
         }
         // `/proc` is not mounted. A name could be made to lead elsewhere by those who may rename files here.
-        let own = rustix::process::geteuid().as_raw();
         let identity = identity(&fstat(file)?);
-        if self.exceptions.shared || (self.owner != own && self.owner != 0) {
+        if self.exceptions.shared || !Owner::Trusted.admits(self.owner) {
             return Err(Errno::NOENT);
         }
         match self.identity_of(self.path.name())? {

@@ -7,6 +7,7 @@ use std::{
 };
 
 use rustix::net::{Shutdown, shutdown};
+use socket_file::overflow;
 use tokio::net::UnixDatagram;
 
 use super::{
@@ -19,7 +20,6 @@ use crate::{
         Bind, Taken,
         publish::{NameLock, Published},
     },
-    overflow,
     runtime::in_runtime,
     sys,
     warning::Warning,

@@ -4,8 +4,9 @@ use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd};
 use std::ptr;
 
+use socket_file::overflow;
+
 use super::Credentials;
-use crate::overflow;
 
 /// Room for one `SCM_CREDENTIALS` and nothing else, so that the kernel has nowhere to put descriptors and closes them.
 #[repr(C)]

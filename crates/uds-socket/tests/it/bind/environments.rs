@@ -554,6 +554,17 @@ fn without_peer_groups() {
     lacks(libc::SYS_getsockopt, 2, Op::Eq, libc::SO_PEERGROUPS as u64, libc::ENOPROTOOPT);
 }
 
+/// A sandbox that forbids what it does not know.
+fn forbids_options() {
+    for option in [libc::SO_PEERGROUPS, libc::SO_PEERPIDFD] {
+        lacks(libc::SYS_getsockopt, 2, Op::Eq, option as u64, libc::EPERM);
+    }
+    // `SO_PASSRIGHTS`, and whether credentials, labels and pidfds come with the bytes.
+    for option in [83, libc::SO_PASSCRED, libc::SO_PASSSEC, libc::SO_PASSPIDFD] {
+        lacks(libc::SYS_setsockopt, 2, Op::Eq, option as u64, libc::EPERM);
+    }
+}
+
 /// A system that answers the lookup by a datagram socket as if nothing were bound, as gVisor may.
 fn without_lookup() {
     lacks(
@@ -571,6 +582,7 @@ fn a_kernel_that_lacks_a_feature_is_no_obstacle() {
         ("flags of renameat2", without_rename_flags as fn()),
         ("netlink", without_netlink),
         ("peer groups", without_peer_groups),
+        ("leave to use options", forbids_options),
         ("the lookup", without_lookup),
     ] {
         // Filters belong to threads.
@@ -608,6 +620,9 @@ fn missing_peer_groups_are_told_if_groups_are_admitted() {
         without_peer_groups();
         assert_eq!(warnings(own), "[]", "no group is admitted, so none is missed");
         assert_eq!(warnings(group), "[NoPeerGroups]");
+        // Of connections that were made, and not accepted.
+        assert_eq!(format!("{:?}", Admit::own().gid(7).warnings()), "[NoPeerGroups]");
+        assert_eq!(format!("{:?}", [Admit::own(), Admit::any().gid(7)].map(|admit| admit.warnings())), "[[], []]");
     })
     .join()
     .unwrap();

@@ -1,7 +1,7 @@
 //! The ids that the kernel gives for every user and group that has none in our user namespace.
 //!
 //! Where a namespace does not map all ids, as in most containers, such an id identifies no user: many may have it, and a
-//! process of our own may be one of them.
+//! process of our own may be one of them. So such an id is no proof that a file or a process is ours.
 
 use std::fs;
 use std::sync::OnceLock;
@@ -10,24 +10,28 @@ use std::sync::OnceLock;
 const DEFAULT: u32 = 65_534;
 
 /// The user id of users who have none here (`/proc/sys/kernel/overflowuid`).
-pub(crate) fn uid() -> u32 {
+#[must_use]
+pub fn uid() -> u32 {
     static UID: OnceLock<u32> = OnceLock::new();
     *UID.get_or_init(|| setting("/proc/sys/kernel/overflowuid"))
 }
 
 /// The group id of groups that have none here (`/proc/sys/kernel/overflowgid`).
-pub(crate) fn gid() -> u32 {
+#[must_use]
+pub fn gid() -> u32 {
     static GID: OnceLock<u32> = OnceLock::new();
     *GID.get_or_init(|| setting("/proc/sys/kernel/overflowgid"))
 }
 
 /// Whether this id may be that of many users.
-pub(crate) fn is_many_users(id: u32) -> bool {
+#[must_use]
+pub fn is_many_users(id: u32) -> bool {
     id == uid() && !maps_all("/proc/self/uid_map")
 }
 
 /// Whether this id may be that of many groups.
-pub(crate) fn is_many_groups(id: u32) -> bool {
+#[must_use]
+pub fn is_many_groups(id: u32) -> bool {
     id == gid() && !maps_all("/proc/self/gid_map")
 }
 
