@@ -1,14 +1,9 @@
 //! Who may send: those that the mode lets connect, or those who are named.
 
 use std::{
-    fs::{self, Permissions},
+    fs,
     io::{Read as _, Write as _},
-    os::unix::{
-        fs::{MetadataExt as _, PermissionsExt as _},
-        net::UnixStream,
-        process::CommandExt as _,
-    },
-    path::Path,
+    os::unix::{fs::MetadataExt as _, net::UnixStream, process::CommandExt as _},
     process::Stdio,
 };
 
@@ -17,7 +12,7 @@ use rustix::{
     process::{Signal, Uid},
 };
 use serde_json::json;
-use tempfile::TempDir;
+use test_kit::process::public_directory;
 
 use crate::{
     clients::{find_or_skip, skip_forbidden, socat},
@@ -27,20 +22,6 @@ use crate::{
 
 /// "nobody" on most systems; any id that is neither ours nor root will do.
 pub(crate) const STRANGER: u32 = 65534;
-
-/// A directory for one test that others may pass, which where temporary files usually go they may not always.
-pub(crate) fn public_directory() -> TempDir {
-    let is_passable = |place: &Path| {
-        let passes = |part: &Path| part.metadata().is_ok_and(|metadata| metadata.permissions().mode() & 0o001 != 0);
-        place.canonicalize().is_ok_and(|place| place.ancestors().all(passes))
-    };
-    let places = [std::env::temp_dir(), "/tmp".into(), "/var/tmp".into(), "/dev/shm".into()];
-    let place =
-        places.iter().find(|place| is_passable(place)).expect("a place for temporary files that is for everybody");
-    let directory = tempfile::tempdir_in(place).expect("a temporary directory");
-    fs::set_permissions(directory.path(), Permissions::from_mode(0o755)).unwrap();
-    directory
-}
 
 /// Which of two users are admitted: a stranger, and ourselves, who are root.
 #[test]

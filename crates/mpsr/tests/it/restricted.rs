@@ -7,11 +7,8 @@ use std::{
 };
 
 use rustix::process::Signal;
-use seccompiler::{
-    BpfProgram, SeccompAction, SeccompCmpArgLen as Len, SeccompCmpOp as Op, SeccompCondition, SeccompFilter,
-    SeccompRule, TargetArch,
-};
 use serde_json::Value;
+use test_kit::kernel::{Op, lacks};
 
 use crate::{
     listen::directory,
@@ -21,12 +18,7 @@ use crate::{
 /// Starts the command where `socket(2)` knows no family but `AF_UNIX`. A filter belongs to a thread and what it starts.
 fn start(mut command: Command) -> Running {
     let starting = thread::spawn(move || {
-        let condition = SeccompCondition::new(0, Len::Dword, Op::Ne, libc::AF_UNIX as u64).unwrap();
-        let rules = [(libc::SYS_socket, vec![SeccompRule::new(vec![condition]).unwrap()])].into_iter().collect();
-        let error = SeccompAction::Errno(libc::EAFNOSUPPORT.cast_unsigned());
-        let architecture = TargetArch::try_from(std::env::consts::ARCH).unwrap();
-        let filter = SeccompFilter::new(rules, SeccompAction::Allow, error, architecture).unwrap();
-        seccompiler::apply_filter(&BpfProgram::try_from(filter).unwrap()).unwrap();
+        lacks(libc::SYS_socket, 0, Op::Ne, libc::AF_UNIX as u64, libc::EAFNOSUPPORT);
         Running::start(command.stdin(Stdio::null()).stdout(Stdio::piped()))
     });
     starting.join().unwrap()
