@@ -13,9 +13,10 @@ use std::{
 };
 
 use rustix::process::Signal;
+use test_kit::process::public_directory;
 
 use crate::{
-    admission::{STRANGER, public_directory},
+    admission::STRANGER,
     clients::skip_forbidden,
     listen::{Listen, bound, directory, of_kind, texts, unix},
     running::{Ended, Running, finish, listened_on, mpsr},
