@@ -193,7 +193,7 @@ fn directories_that_are_too_many_or_too_deep_are_said_not_to_be_searched() {
         assert_eq!((passed.below, passed.not_searched), (0, 1), "{passed:?}");
     }
     let scene = Scene::new();
-    (0..1030).for_each(|number| fs::create_dir(scene.path(&number.to_string())).unwrap());
+    (0..1030).for_each(|number| fs::create_dir(scene.path(number.to_string())).unwrap());
     let passed = Inspection::default().run([scene.dir()]).unwrap().passed_over;
     assert_eq!(passed.not_searched, 6, "{passed:?}");
     let passed = Inspection::default().recursive(true).run([scene.dir()]).unwrap().passed_over;
