@@ -129,7 +129,7 @@ async fn start(args: &Listen) -> anyhow::Result<Funnel> {
     let mut builder = Funnel::builder(args.frames.framing.framing())
         .limits(limits)
         .reconnect(args.directories.reconnect)
-        .rebind(args.rebind);
+        .rebind(args.file.rebind);
     if let Some(admit) = args.access.admit() {
         builder = builder.admit(admit);
     }

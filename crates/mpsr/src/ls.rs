@@ -85,15 +85,20 @@ fn remarks(args: &Ls, survey: &Survey) -> Vec<String> {
             plural(hidden, "process", "processes")
         )),
     };
-    let unasked = survey.sockets.iter().filter(|found| !args.connect && is_for_connect(found)).count();
-    let unasked = (unasked > 0).then(|| {
-        format!(
-            "{unasked} unknown {}: the kernel's table does not show {}; --connect asks, which the server notices",
-            plural(unasked, "socket", "sockets"),
-            plural(unasked, "it", "them")
-        )
-    });
+    let unasked = if args.connect { None } else { unasked(survey) };
     [table, hidden, unasked].into_iter().flatten().chain(passed_over(&survey.passed_over)).collect()
+}
+
+/// That a connection would tell more of some sockets, if so.
+pub(crate) fn unasked(survey: &Survey) -> Option<String> {
+    let count = survey.sockets.iter().filter(|found| is_for_connect(found)).count();
+    (count > 0).then(|| {
+        format!(
+            "{count} unknown {}: the kernel's table does not show {}; --connect asks, which the server notices",
+            plural(count, "socket", "sockets"),
+            plural(count, "it", "them")
+        )
+    })
 }
 
 /// Whether a connection would tell more: of what is bound elsewhere, was not asked about, or is on a filesystem on whose

@@ -12,9 +12,11 @@ use tokio::{sync::Notify, time::timeout};
 mod branch;
 mod told;
 mod tree;
+mod unasked;
 
 use told::Told;
 use tree::Tree;
+use unasked::Unasked;
 
 use crate::{
     args::Watch,
@@ -44,6 +46,7 @@ pub(crate) async fn run(args: Watch) -> anyhow::Result<()> {
 async fn print(args: &Watch, mut events: Events, asked: &Notify) -> anyhow::Result<()> {
     let mut output = Output::new();
     let mut is_written = true;
+    let mut unasked = Unasked::new(args.connect);
     loop {
         let event = tokio::select! {
             biased;
@@ -54,6 +57,10 @@ async fn print(args: &Watch, mut events: Events, asked: &Notify) -> anyhow::Resu
             () = ready(()), if !is_written => {
                 output.flush()?;
                 is_written = true;
+                continue;
+            }
+            () = unasked.is_due() => {
+                unasked.check().iter().for_each(|text| note(&format!("mpsr: {text}")));
                 continue;
             }
         };
@@ -68,6 +75,7 @@ async fn print(args: &Watch, mut events: Events, asked: &Notify) -> anyhow::Resu
                 output.object(&object)?;
             }
         }
+        unasked.handle(&told);
         if args.json {
             output.object(&told.to_object())?;
         } else if let Some(line) = told.to_line() {

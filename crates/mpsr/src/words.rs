@@ -4,7 +4,7 @@ use std::{error::Error as _, io, path::Path};
 
 use anyhow::anyhow;
 use rustix::io::Errno;
-use uds_actor::{Address, Error, FileKind, Peer};
+use uds_actor::{Address, Error, FileKind, NameLoss, Peer};
 
 use crate::address::directory_of;
 
@@ -26,6 +26,13 @@ pub(crate) fn bind(doing: &str, error: &Error) -> anyhow::Error {
         Error::Bind { source, .. } if source.kind() == io::ErrorKind::ResourceBusy => anyhow!(
             "{doing}: {error}: {source}; if the file is a mount point, mount the directory that holds the socket instead"
         ),
+        Error::Bind { doing: "find out who serves", source, .. }
+            if source.kind() == io::ErrorKind::PermissionDenied =>
+        {
+            anyhow!(
+                "{doing}: {error}: {source}; only its owner and root can find that out: remove it yourself if no process serves it"
+            )
+        }
         error => match error.source() {
             Some(source) => anyhow!("{doing}: {error}: {source}"),
             None => anyhow!("{doing}: {error}"),
@@ -78,9 +85,22 @@ fn is_denied(error: &io::Error) -> bool {
     Errno::from_io_error(error) == Some(Errno::ACCESS)
 }
 
-/// A process that connected.
-pub(crate) fn peer(peer: Option<&Peer>) -> String {
-    peer.map_or_else(|| "a process that the kernel does not name".to_owned(), Peer::to_string)
+/// The file of a socket that we bound no longer leads to it. `seeker` is the one that looks for it there.
+pub(crate) fn name_lost(address: &str, loss: NameLoss, seeker: &str, is_taken_again: bool) -> String {
+    let what = if loss == NameLoss::Replaced { "replaced by another" } else { "removed" };
+    let hint = if is_taken_again { "" } else { " (--rebind takes the name again)" };
+    format!("mpsr: {address}: its file was {what}, so that no {seeker} finds it{hint}")
+}
+
+/// It does again.
+pub(crate) fn rebound(address: &str) -> String {
+    format!("mpsr: {address}: it has its name again")
+}
+
+/// A process that connected to it is not admitted.
+pub(crate) fn rejected(address: &str, peer: Option<&Peer>) -> String {
+    let who = peer.map_or_else(|| "a process that the kernel does not name".to_owned(), Peer::to_string);
+    format!("mpsr: rejected {who} on {address}: not admitted")
 }
 
 /// `1 message`, `2 messages`.

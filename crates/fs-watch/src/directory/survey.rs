@@ -201,7 +201,7 @@ impl Inspection {
         let is_link = behind_link.is_some();
         let (liveness, kind) = match table.and_then(|table| table.get(facts.file())) {
             Some(entry) => (Liveness::of_entry(entry), entry.kind.into()),
-            None => match self.probing.question(table.is_some()) {
+            None => match self.probing.question(table.is_some() || probe::is_conclusive()) {
                 Some(question) => {
                     let (answer, kind) = probe::ask(behind_link.as_ref().unwrap_or(&path), &facts, question);
                     let mut liveness = Liveness::of_answer(answer, false, facts.age());

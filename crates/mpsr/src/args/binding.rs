@@ -24,10 +24,15 @@ pub(crate) struct SocketFile {
     /// theirs in the place of ours, and receive what is meant for us.
     #[arg(long)]
     pub(crate) shared_directory: bool,
-    /// Replace a stale socket on any filesystem. On FUSE, overlay and network filesystems its server may live on another
-    /// machine, or on another side of the mount, where it cannot be seen.
+    /// Replace a stale socket on any filesystem. On FUSE, overlay, network and unknown filesystems its server may live on
+    /// another machine, or on another side of the mount, where it cannot be seen. In the directory behind such a mount, which
+    /// cannot always be recognised, a live server's socket may look stale: bind through the mount there.
     #[arg(long)]
     pub(crate) any_filesystem: bool,
+    /// When a socket file was removed or replaced, take its name again, unless another live server has it. Without this, the
+    /// loss is told.
+    #[arg(long)]
+    pub(crate) rebind: bool,
 }
 
 /// Who may send.
@@ -48,7 +53,8 @@ pub(crate) struct Access {
 impl SocketFile {
     /// Sets what was asked for, and no more: an address without a file has no mode, for example.
     pub(crate) fn apply(&self, bind: Bind) -> Bind {
-        let Self { mode, group, shared_directory, any_filesystem } = *self;
+        // A name is taken again by the commands, which are told of its loss.
+        let Self { mode, group, shared_directory, any_filesystem, rebind: _ } = *self;
         let bind = mode.map_or(bind.clone(), |mode| bind.mode(mode));
         let bind = group.map_or(bind.clone(), |group| bind.group(group));
         let bind = if shared_directory { bind.in_shared_directory() } else { bind };
@@ -57,12 +63,13 @@ impl SocketFile {
 
     /// The first of these options that was given.
     pub(crate) fn given(&self) -> Option<&'static str> {
-        let Self { mode, group, shared_directory, any_filesystem } = *self;
+        let Self { mode, group, shared_directory, any_filesystem, rebind } = *self;
         [
             ("--mode", mode.is_some()),
             ("--group", group.is_some()),
             ("--shared-directory", shared_directory),
             ("--any-filesystem", any_filesystem),
+            ("--rebind", rebind),
         ]
         .into_iter()
         .find_map(|(option, is_given)| is_given.then_some(option))

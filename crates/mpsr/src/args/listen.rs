@@ -30,10 +30,6 @@ pub(crate) struct Listen {
     pub(crate) end: End,
     #[command(flatten)]
     pub(crate) file: SocketFile,
-    /// When a socket file was removed or replaced, take its name again, unless another live server has it. Without this, the
-    /// loss is told.
-    #[arg(long, help_heading = "Socket files")]
-    pub(crate) rebind: bool,
     #[command(flatten)]
     pub(crate) access: Access,
     #[command(flatten)]
@@ -132,8 +128,7 @@ impl Listen {
             return Some("the same ADDRESS is given twice".to_owned());
         }
         let has_file = self.places.iter().any(Place::has_file);
-        let needs_file = self.file.given().or(self.rebind.then_some("--rebind"));
-        if let Some(option) = needs_file.filter(|_| !has_file) {
+        if let Some(option) = self.file.given().filter(|_| !has_file) {
             return Some(format!("{option} is about socket files that are bound, and no ADDRESS is the path of one"));
         }
         if self.directories.reconnect && !self.places.iter().any(Place::is_directory) {

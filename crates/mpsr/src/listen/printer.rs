@@ -24,6 +24,7 @@ use crate::{
     notes::{self, keep_order, last_note, last_object, note, note_object},
     output::Output,
     text::{escaped, escaped_words},
+    words::{name_lost, rebound, rejected},
 };
 
 /// For people, each line has its sign behind the producer's number: `|` a message, `+` joined, `-` left. A message cannot
@@ -57,7 +58,7 @@ impl Printer {
             output: Output::new(),
             ledger,
             print: args.print,
-            rebind: args.rebind,
+            rebind: args.file.rebind,
             once: args.end.once,
             access: [false, true].map(|has_file| args.admitted(has_file)),
             remaining: args.end.count,
@@ -201,21 +202,16 @@ impl Printer {
             };
             return self.object(&object).await;
         }
-        let who = crate::words::peer(peer);
-        self.say(&format!("mpsr: rejected {who} on {}: not admitted", escaped(&address))).await
+        self.say(&rejected(&escaped(&address), peer)).await
     }
 
     async fn name_lost(&mut self, place: &Place, loss: NameLoss) -> anyhow::Result<()> {
         let address = exact_place(place);
-        let (reason, words) = match loss {
-            NameLoss::Replaced => ("replaced", "its file was replaced by another"),
-            _ => ("removed", "its file was removed"),
-        };
         if self.print.json {
+            let reason = if loss == NameLoss::Replaced { "replaced" } else { "removed" };
             return self.object(&Object::NameLost { address: AddressText::new(address), reason }).await;
         }
-        let hint = if self.rebind { "" } else { " (--rebind takes the name again)" };
-        self.say(&format!("mpsr: {}: {words}, so that no new producer finds it{hint}", escaped(&address))).await
+        self.say(&name_lost(&escaped(&address), loss, "new producer", self.rebind)).await
     }
 
     async fn rebound(&mut self, place: &Place) -> anyhow::Result<()> {
@@ -223,7 +219,7 @@ impl Printer {
         if self.print.json {
             return self.object(&Object::Rebound { address: AddressText::new(address) }).await;
         }
-        self.say(&format!("mpsr: {}: it has its name again", escaped(&address))).await
+        self.say(&rebound(&escaped(&address))).await
     }
 
     async fn missing(&mut self, producer: &Producer, count: u64) -> anyhow::Result<()> {

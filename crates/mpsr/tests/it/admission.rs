@@ -109,11 +109,11 @@ fn a_sender_that_binds_names_who_is_rejected_and_says_what_keeps_receivers_away(
         let mut stream = UnixStream::connect(&path).unwrap();
         assert_eq!(stream.read(&mut [0]).unwrap(), 0);
         let who = format!("pid {} (uid {uid}, gid {gid})", std::process::id());
-        assert_eq!(stderr.next(), Some(format!("mpsr: {}: rejected {who}: not admitted", unix(&path))));
+        assert_eq!(stderr.next(), Some(format!("mpsr: rejected {who} on {}: not admitted", unix(&path))));
     }
     fs::remove_file(&path).unwrap();
-    let lost = format!("mpsr: {}: its file was removed, so that no receiver finds it", unix(&path));
-    assert_eq!(stderr.next(), Some(lost));
+    let lost = "its file was removed, so that no receiver finds it (--rebind takes the name again)";
+    assert_eq!(stderr.next(), Some(format!("mpsr: {}: {lost}", unix(&path))));
     sender.signal(Signal::TERM);
     assert_eq!(sender.wait(), Some(1));
 }

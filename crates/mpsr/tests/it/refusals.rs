@@ -9,7 +9,7 @@ use std::{
         process::CommandExt as _,
     },
     path::Path,
-    process::Stdio,
+    process::{Command, Stdio},
 };
 
 use rustix::process::Signal;
@@ -236,6 +236,40 @@ fn what_a_user_may_not_do_is_said_in_words_that_fit_the_command() {
         let ended = finish(command.args(arguments).uid(STRANGER).gid(STRANGER), b"");
         assert_eq!((ended.code, ended.stderr), (Some(1), format!("mpsr: {words}\n")), "{arguments:?}");
     }
+}
+
+/// As after `sudo mpsr listen` that was killed, in the directory of the user who starts it next.
+#[test]
+fn a_stale_socket_of_another_user_is_left_alone_and_the_way_out_is_said() {
+    const TEST: &str = "a_stale_socket_of_another_user_is_left_alone_and_the_way_out_is_said";
+    if !rustix::process::getuid().is_root() {
+        println!("SKIPPED {TEST}: only root can leave a file in another user's directory");
+        return;
+    }
+    let public = directory();
+    fs::set_permissions(public.path(), Permissions::from_mode(0o755)).unwrap();
+    // Readable for others, wherever the build put it.
+    let program = public.path().join("mpsr");
+    fs::copy(env!("CARGO_BIN_EXE_mpsr"), &program).unwrap();
+    let home = public.path().join("home");
+    fs::create_dir(&home).unwrap();
+    std::os::unix::fs::chown(&home, Some(60_004), Some(60_004)).unwrap();
+    let path = home.join("in.sock");
+    let mut listen = Listen::start([unix(&path)]);
+    listen.running.signal(Signal::KILL);
+    listen.running.wait();
+    let mut as_user = Command::new("setpriv");
+    as_user.args(["--reuid=60004", "--regid=60004", "--clear-groups"]).arg(&program).args(["listen", &unix(&path)]);
+    let ended = finish(&mut as_user, b"");
+    assert_eq!(ended.code, Some(1), "{}", ended.stderr);
+    assert!(ended.stderr.contains("only its owner and root can find that out: remove it yourself"), "{}", ended.stderr);
+    // Who does so is served: the lock that root has left is no obstacle.
+    fs::remove_file(&path).unwrap();
+    let mut listen = Running::start(as_user.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()));
+    listened_on(&path);
+    listen.signal(Signal::TERM);
+    assert_eq!(listen.wait(), Some(0));
+    assert_eq!(fs::read_dir(&home).unwrap().count(), 0);
 }
 
 #[test]

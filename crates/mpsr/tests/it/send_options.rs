@@ -38,6 +38,7 @@ const BINDING: &[(&[&str], bool)] = &[
     (&["--group", "GROUP"], true),
     (&["--shared-directory"], true),
     (&["--any-filesystem"], true),
+    (&["--rebind"], true),
     (&["--allow-uid", "USER"], false),
     (&["--allow-gid", "GROUP"], false),
     (&["--allow-any"], false),

@@ -192,6 +192,11 @@ impl Directory {
         Filesystem::of_file(self).hides_servers()
     }
 
+    /// Whether what it shows may have other owners than it was made with.
+    pub(crate) fn may_change_owners(&self) -> bool {
+        matches!(Filesystem::of_file(self), Filesystem::Foreign(_) | Filesystem::Stacked(_))
+    }
+
     /// Whether the name leads, by the path as users give it, to this file. An error if that cannot be found out.
     pub(crate) fn leads_to(&self, identity: Identity) -> rustix::io::Result<Option<bool>> {
         match statat(CWD, self.path.absolute(), AtFlags::SYMLINK_NOFOLLOW) {

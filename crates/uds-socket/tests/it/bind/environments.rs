@@ -530,6 +530,11 @@ fn without_rename_flags() {
     lacks(libc::SYS_renameat2, 4, Op::Ne, 0, libc::EINVAL);
 }
 
+/// As where a sandbox denies what it does not know.
+fn without_renameat2() {
+    lacks(libc::SYS_renameat2, 4, Op::Ge, 0, libc::EPERM);
+}
+
 fn without_netlink() {
     lacks(libc::SYS_socket, 0, Op::Ne, libc::AF_UNIX as u64, libc::EAFNOSUPPORT);
 }
@@ -564,6 +569,7 @@ fn without_lookup() {
 fn a_kernel_that_lacks_a_feature_is_no_obstacle() {
     for (what, restrict) in [
         ("flags of renameat2", without_rename_flags as fn()),
+        ("renameat2", without_renameat2),
         ("netlink", without_netlink),
         ("peer groups", without_peer_groups),
         ("leave to use options", forbids_options),
