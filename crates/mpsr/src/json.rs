@@ -146,6 +146,11 @@ pub(crate) enum Object<'a> {
         unreadable: usize,
         not_searched: usize,
     },
+    /// Of a whole command.
+    #[serde(rename = "warning")]
+    Remark {
+        text: String,
+    },
     Swept {
         #[serde(flatten)]
         path: PathText,

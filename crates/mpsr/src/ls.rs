@@ -2,6 +2,7 @@
 
 use std::{
     collections::HashMap,
+    error::Error as _,
     path::Path,
     time::{Duration, SystemTime},
 };
@@ -54,6 +55,9 @@ fn print(args: &Ls, survey: &Survey) -> anyhow::Result<()> {
         if let Some(object) = Object::passed_over(&survey.passed_over) {
             output.object(&object)?;
         }
+        if let Some(text) = no_table(survey) {
+            output.object(&Object::Remark { text })?;
+        }
     } else {
         // Names of one directory need not repeat it.
         let within = match &args.paths[..] {
@@ -73,7 +77,7 @@ fn print(args: &Ls, survey: &Survey) -> anyhow::Result<()> {
 
 /// What should be known of the limits of what was seen.
 fn remarks(args: &Ls, survey: &Survey) -> Vec<String> {
-    let table = survey.no_table.as_ref().map(|error| format!("{error}: which sockets are listened on is not known"));
+    let table = no_table(survey).filter(|_| !args.json);
     let is_riddle =
         survey.sockets.iter().any(|found| backlog_and_number(found).is_some() && found.processes.is_empty());
     let hidden = match survey.hidden {
@@ -87,6 +91,13 @@ fn remarks(args: &Ls, survey: &Survey) -> Vec<String> {
     };
     let unasked = if args.connect { None } else { unasked(survey) };
     [table, hidden, unasked].into_iter().flatten().chain(passed_over(&survey.passed_over)).collect()
+}
+
+/// That it is not known which sockets are listened on, and why.
+fn no_table(survey: &Survey) -> Option<String> {
+    let error = survey.no_table.as_ref()?;
+    let cause = error.source().map(|cause| format!(": {cause}")).unwrap_or_default();
+    Some(format!("{error}{cause}: which sockets are listened on is not known"))
 }
 
 /// That a connection would tell more of some sockets, if so.
