@@ -232,7 +232,7 @@ fn what_a_user_may_not_do_is_said_in_words_that_fit_the_command() {
         (&["listen", &below], format!("cannot listen: {unwritable}")),
         (&["send", "--bind", &below], format!("cannot offer messages: {unwritable}")),
     ] {
-        let mut command = std::process::Command::new(path("mpsr"));
+        let mut command = Command::new(path("mpsr"));
         let ended = finish(command.args(arguments).uid(STRANGER).gid(STRANGER), b"");
         assert_eq!((ended.code, ended.stderr), (Some(1), format!("mpsr: {words}\n")), "{arguments:?}");
     }
