@@ -3,7 +3,6 @@
 use std::{
     collections::HashMap,
     error::Error as _,
-    io,
     path::Path,
     time::{Duration, SystemTime},
 };
@@ -17,7 +16,7 @@ use crate::{
     args::Ls,
     json::{self, CommandText, NameText, Object, PathText},
     names,
-    output::{Output, note},
+    output::{Output, is_broken_pipe, note},
     table,
     text::{escaped_cell, escaped_words},
     words,
@@ -53,9 +52,8 @@ fn print(args: &Ls, survey: &Survey) -> anyhow::Result<()> {
         for found in &survey.sockets {
             output.object(&object(found))?;
         }
-        let PassedOver { dot_names, links, below, unreadable, .. } = survey.passed_over;
-        if survey.passed_over != PassedOver::default() {
-            output.object(&Object::PassedOver { dot_names, links, below, unreadable })?;
+        if let Some(object) = Object::passed_over(&survey.passed_over) {
+            output.object(&object)?;
         }
         if let Some(text) = no_table(survey) {
             output.object(&Object::Remark { text })?;
@@ -75,10 +73,6 @@ fn print(args: &Ls, survey: &Survey) -> anyhow::Result<()> {
         }
     }
     output.flush()
-}
-
-fn is_broken_pipe(error: &anyhow::Error) -> bool {
-    error.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
 }
 
 /// What should be known of the limits of what was seen.
@@ -147,7 +141,10 @@ pub(crate) fn passed_over(passed: &PassedOver) -> Option<String> {
     let unreadable = passed.unreadable;
     let unreadable = (unreadable > 0)
         .then(|| format!("{unreadable} {} that may not be read", plural(unreadable, "directory", "directories")));
-    let parts: Vec<_> = parts.into_iter().chain(unreadable).collect();
+    let not_searched = passed.not_searched;
+    let not_searched = (not_searched > 0)
+        .then(|| format!("{not_searched} {} not searched", plural(not_searched, "directory", "directories")));
+    let parts: Vec<_> = parts.into_iter().chain(unreadable).chain(not_searched).collect();
     (!parts.is_empty()).then(|| format!("passed over: {}", parts.join(", ")))
 }
 
