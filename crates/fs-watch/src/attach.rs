@@ -7,6 +7,7 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use futures_core::Stream;
+use tokio::sync::mpsc;
 use tokio::time::{Instant, Sleep, sleep_until};
 
 use crate::event::Event;
@@ -16,12 +17,15 @@ use crate::watcher::Watcher;
 mod news;
 mod policy;
 mod schedule;
+mod senders;
 mod stop;
 mod subject;
 mod supervisor;
 
 pub use news::{End, News, Report};
 pub use policy::{Policy, Start};
+use senders::Registered;
+pub use senders::{Registration, Senders};
 pub use stop::Stop;
 pub use subject::Subject;
 pub use supervisor::{Change, Supervisor};
@@ -51,11 +55,13 @@ const BETWEEN_SUSPICIONS: Duration = Duration::from_millis(250);
 ///
 /// Dropping it aborts all handlers and stops the watcher, without waiting; [`shutdown`](Self::shutdown) waits.
 #[must_use = "handlers are started by `next`, and aborted when this is dropped"]
-pub struct Attached<E> {
+pub struct Attached<E, T = ()> {
     /// None once it is being shut down.
     watcher: Option<Watcher>,
     start_when: Start,
     supervisor: Supervisor<Socket, E>,
+    senders: Senders<T>,
+    registered: mpsc::UnboundedReceiver<Registered>,
     /// When to scan because a handler has ended by itself, and when that was last done.
     suspicion: Option<Pin<Box<Sleep>>>,
     suspected: Option<Instant>,
@@ -108,17 +114,81 @@ impl Watcher {
         F: Future<Output = Result<(), E>> + Send + 'static,
         E: Send + 'static,
     {
-        Attached {
-            watcher: Some(self),
-            start_when: policy.start,
-            supervisor: Supervisor::new(policy, handler),
-            suspicion: None,
-            suspected: None,
-        }
+        self.attach_with_senders(policy, move |socket, stop, _registration| handler(socket, stop))
+    }
+
+    /// Like [`attach_with`](Self::attach_with), for a manager that also sends to the sockets: each handler can
+    /// [register](Registration::register) what others send to its socket with, and [`Attached::senders`] has it while the
+    /// handler runs.
+    ///
+    /// ```
+    /// use fs_watch::attach::{News, Policy, Registration, Stop};
+    /// use fs_watch::{Socket, Watcher, connect_at};
+    /// use tokio::sync::mpsc;
+    /// # use std::io::Write as _;
+    /// # use std::os::unix::net::UnixListener;
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let dir = tempfile::tempdir()?;
+    /// # let server = UnixListener::bind(dir.path().join("a.sock"))?;
+    /// type Commands = mpsc::Sender<&'static str>;
+    ///
+    /// async fn serve(socket: Socket, stop: Stop, registration: Registration<Commands>) -> Result<(), std::io::Error> {
+    ///     let mut stream = connect_at(&socket).map_err(std::io::Error::other)?;
+    ///     let (sender, mut commands) = mpsc::channel(16);
+    ///     registration.register(sender);
+    ///     loop {
+    ///         tokio::select! {
+    ///             Some(command) = commands.recv() => writeln!(stream, "{command}")?,
+    ///             () = stop.requested() => return Ok(()),
+    ///         }
+    ///     }
+    /// }
+    ///
+    /// let watcher = Watcher::start(dir.path()).await?;
+    /// let mut attached = watcher.attach_with_senders(Policy::default(), serve);
+    /// let senders = attached.senders(); // for any task, as often as you like
+    /// while let Some(news) = attached.next().await {
+    ///     if let News::Registered(id) = news {
+    ///         senders.get(&id.path).expect("its handler runs").send("reload").await?;
+    ///         break;
+    ///     }
+    /// }
+    /// # use std::io::BufRead as _;
+    /// # let mut line = String::new();
+    /// # let (stream, _) = server.accept()?;
+    /// # tokio::task::yield_now().await;
+    /// # std::io::BufReader::new(stream).read_line(&mut line)?;
+    /// # assert_eq!(line, "reload\n");
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn attach_with_senders<H, F, E, T>(self, policy: Policy, handler: H) -> Attached<E, T>
+    where
+        H: Fn(Socket, Stop, Registration<T>) -> F + Send + Sync + 'static,
+        F: Future<Output = Result<(), E>> + Send + 'static,
+        E: Send + 'static,
+        T: Send + 'static,
+    {
+        let (senders, registered) = Senders::new();
+        let start_when = policy.start;
+        let supervisor = Supervisor::new(policy, {
+            let senders = senders.clone();
+            move |socket: Socket, stop| {
+                let (registration, presence) = senders.enter(&socket);
+                let work = handler(socket, stop, registration);
+                async move {
+                    let _presence = presence;
+                    work.await
+                }
+            }
+        });
+        Attached { watcher: Some(self), start_when, supervisor, senders, registered, suspicion: None, suspected: None }
     }
 }
 
-impl<E: Send + 'static> Attached<E> {
+impl<E: Send + 'static, T> Attached<E, T> {
     /// The next news. `None` only if the watching thread has ended by itself (see [`Watcher::next`]), after all
     /// handlers have ended.
     ///
@@ -136,6 +206,11 @@ impl<E: Send + 'static> Attached<E> {
     /// How many handlers are running.
     pub fn live(&self) -> usize {
         self.supervisor.live()
+    }
+
+    /// What the handlers have registered: for you, and for any other task that sends to the sockets.
+    pub fn senders(&self) -> Senders<T> {
+        self.senders.clone()
     }
 
     /// Asks all handlers to stop, aborts those that have not stopped within their patience, and stops watching. When
@@ -163,6 +238,12 @@ impl<E: Send + 'static> Attached<E> {
                 Poll::Ready(None) => true,
                 Poll::Pending => false,
             };
+            while let Poll::Ready(Some(registered)) = self.registered.poll_recv(context) {
+                // Its end has been told first, if it has ended.
+                if self.senders.is_current(&registered) {
+                    return Poll::Ready(Some(News::Registered(registered.id)));
+                }
+            }
             let Some(watcher) = &mut self.watcher else {
                 return if idle { Poll::Ready(None) } else { Poll::Pending };
             };
@@ -218,7 +299,7 @@ impl<E: Send + 'static> Attached<E> {
     }
 }
 
-impl<E: Send + 'static> Stream for Attached<E> {
+impl<E: Send + 'static, T> Stream for Attached<E, T> {
     type Item = News<E>;
 
     fn poll_next(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<News<E>>> {
@@ -226,9 +307,9 @@ impl<E: Send + 'static> Stream for Attached<E> {
     }
 }
 
-impl<E> Unpin for Attached<E> {}
+impl<E, T> Unpin for Attached<E, T> {}
 
-impl<E: Send + 'static> fmt::Debug for Attached<E> {
+impl<E: Send + 'static, T> fmt::Debug for Attached<E, T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Attached").field("watcher", &self.watcher).field("live", &self.live()).finish_non_exhaustive()
     }

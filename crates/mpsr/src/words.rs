@@ -1,9 +1,12 @@
 //! Errors of the libraries in the words of the commands: what to do, with which option.
 
-use std::{error::Error as _, io};
+use std::{error::Error as _, io, path::Path};
 
 use anyhow::anyhow;
-use uds_actor::{Error, FileKind, NameLoss, Peer};
+use rustix::io::Errno;
+use uds_actor::{Address, Error, FileKind, NameLoss, Peer};
+
+use crate::address::directory_of;
 
 /// A socket cannot be bound. `doing` is what the command cannot do then: `cannot listen`.
 pub(crate) fn bind(doing: &str, error: &Error) -> anyhow::Error {
@@ -17,6 +20,9 @@ pub(crate) fn bind(doing: &str, error: &Error) -> anyhow::Error {
             anyhow!("{doing}: no socket {name:?} was passed by the service manager, nor any other")
         }
         Error::SharedDirectory { .. } => anyhow!("{doing}: {error}, or pass --shared-directory if you trust them"),
+        Error::Bind { address: Address::Path(path), source, .. } if is_denied(source) => {
+            anyhow!("{doing}: this process may not make files in {:?}: {source}", directory_of(path))
+        }
         Error::Bind { source, .. } if source.kind() == io::ErrorKind::ResourceBusy => anyhow!(
             "{doing}: {error}: {source}; if the file is a mount point, mount the directory that holds the socket instead"
         ),
@@ -55,8 +61,28 @@ pub(crate) fn connect(error: Error, has_waited: bool) -> anyhow::Error {
 pub(crate) fn directory(doing: &str, error: fs_watch::directory::Error) -> anyhow::Error {
     match error {
         fs_watch::directory::Error::Missing { dir } => anyhow!("{doing}: there is no {dir:?}"),
+        fs_watch::directory::Error::Unreadable { dir, source } => unreadable(doing, &dir, &source),
         error => anyhow::Error::new(error).context(doing.to_owned()),
     }
+}
+
+/// The same for a watcher, which waits for a directory that does not exist yet if it is told to.
+pub(crate) fn watch(doing: &str, error: fs_watch::Error) -> anyhow::Error {
+    match error {
+        fs_watch::Error::Unreadable { dir, source } => unreadable(doing, &dir, &source),
+        error => anyhow::Error::new(error).context(doing.to_owned()),
+    }
+}
+
+fn unreadable(doing: &str, dir: &Path, source: &io::Error) -> anyhow::Error {
+    let is_denied = source.kind() == io::ErrorKind::PermissionDenied;
+    let hint = if is_denied { "; this process must be allowed to read and to search it" } else { "" };
+    anyhow!("{doing}: {dir:?} cannot be read: {source}{hint}")
+}
+
+/// Whether the permissions of a directory are the reason, and not a privilege that is missing.
+fn is_denied(error: &io::Error) -> bool {
+    Errno::from_io_error(error) == Some(Errno::ACCESS)
 }
 
 /// The file of a socket that we bound no longer leads to it. `seeker` is the one that looks for it there.

@@ -16,6 +16,9 @@ pub enum News<E> {
     Event(Event),
     /// A handler has been started for this socket, for the first time or again.
     Started(SocketId),
+    /// A handler has [registered](super::Registration::register) what its socket is sent to with, for the first time
+    /// since it was started.
+    Registered(SocketId),
     /// A handler has ended.
     Ended {
         /// The socket of the handler.

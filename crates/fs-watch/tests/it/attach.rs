@@ -11,10 +11,10 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use fs_watch::attach::{Attached, End, News, Policy, Start, Stop};
+use fs_watch::attach::{Attached, End, News, Policy, Registration, Start, Stop};
 use fs_watch::{Event, Reason, Socket, SocketId, Watcher};
 use tempfile::TempDir;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, mpsc};
 
 /// A test that takes longer hangs.
 const LIMIT: Duration = Duration::from_secs(50);
@@ -427,6 +427,148 @@ async fn the_death_of_a_server_is_noticed_when_its_handler_ends() {
             }
         }
         attached.shutdown().await;
+    })
+    .await;
+}
+
+/// What the manager sends with here.
+type Commands = mpsc::Sender<String>;
+
+/// Registers, says what it is told to say, and fails, panics or finishes when told to.
+async fn obey(socket: Socket, stop: Stop, registration: Registration<Commands>, said: Commands) -> Result<(), String> {
+    let (sender, mut commands) = mpsc::channel(4);
+    registration.register(sender);
+    let name = socket.path.file_name().unwrap().to_str().unwrap().to_owned();
+    loop {
+        let command = tokio::select! {
+            () = stop.requested() => return Ok(()),
+            command = commands.recv() => command.expect("it is registered while this runs"),
+        };
+        match &*command {
+            "fail" => return Err(command),
+            "panic" => panic!("as it was told"),
+            "finish" => return Ok(()),
+            _ => said.send(format!("{name} {}: {command}", socket.generation)).await.unwrap(),
+        }
+    }
+}
+
+async fn registered(attached: &mut Attached<String, Commands>) -> PathBuf {
+    loop {
+        if let News::Registered(id) = attached.next().await.unwrap() {
+            return id.path;
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_manager_can_send_to_each_socket_while_its_handler_runs() {
+    bounded(async {
+        let dir = directory();
+        let [a, b] = ["a", "b"].map(|name| dir.path().join(name));
+        let (first, _second) = (rebind(&a), rebind(&b));
+        let (say, mut said) = mpsc::channel(8);
+        let watcher = Watcher::start(dir.path()).await.unwrap();
+        let policy = Policy::default().with_pauses(Duration::from_millis(1), Duration::from_millis(1));
+        let mut attached =
+            watcher.attach_with_senders(policy, move |socket, stop, mine| obey(socket, stop, mine, say.clone()));
+        let senders = attached.senders();
+        let send = async |path: &Path, text: &str| senders.get(path).unwrap().send(text.to_owned()).await.unwrap();
+        assert!(senders.get(&a).is_none() && senders.all().is_empty(), "nothing runs before it is polled");
+        registered(&mut attached).await;
+        registered(&mut attached).await;
+
+        send(&b, "to one").await;
+        assert_eq!(said.recv().await.unwrap(), "b 1: to one");
+        let all = senders.all();
+        let mut paths: Vec<_> = all.iter().map(|(id, _)| &id.path).collect();
+        paths.sort();
+        assert_eq!(paths, [&a, &b]);
+        for (_, sender) in &all {
+            sender.send("to all".to_owned()).await.unwrap();
+        }
+        let mut answers = [said.recv().await.unwrap(), said.recv().await.unwrap()];
+        answers.sort();
+        assert_eq!(answers, ["a 1: to all", "b 1: to all"]);
+
+        // Started again for the same socket, it has registered another sender.
+        for way in ["fail", "panic"] {
+            send(&a, way).await;
+            loop {
+                if let News::Ended { again_in, .. } = attached.next().await.unwrap() {
+                    assert!(again_in.is_some());
+                    break;
+                }
+            }
+            assert!(senders.get(&a).is_none(), "nothing is sent to a handler that has ended");
+            assert_eq!(registered(&mut attached).await, a);
+        }
+        send(&a, "again").await;
+        assert_eq!(said.recv().await.unwrap(), "a 1: again");
+        // So has the next socket, and one that is finished or gone has none.
+        drop(first);
+        let _third = rebind(&a);
+        assert_eq!(registered(&mut attached).await, a);
+        send(&a, "anew").await;
+        assert_eq!(said.recv().await.unwrap(), "a 2: anew");
+        send(&a, "finish").await;
+        ended_with(&mut attached, &a).await;
+        fs::remove_file(&b).unwrap();
+        ended_with(&mut attached, &b).await;
+        assert!(senders.all().is_empty());
+        let report = attached.shutdown().await;
+        assert_eq!((report.started, report.failed, report.panicked, report.finished), (5, 1, 1, 3));
+    })
+    .await;
+}
+
+async fn ended_with(attached: &mut Attached<String, Commands>, path: &Path) {
+    loop {
+        match attached.next().await.unwrap() {
+            News::Ended { id, end, .. } if id.path == path => return assert_eq!(end, End::Finished),
+            _ => {}
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_is_registered_too_late_is_dropped() {
+    bounded(async {
+        let dir = directory();
+        let path = dir.path().join("a");
+        let _socket = rebind(&path);
+        let (keep, mut kept) = mpsc::channel(2);
+        let watcher = Watcher::start(dir.path()).await.unwrap();
+        let policy = Policy::default().with_pauses(Duration::ZERO, Duration::ZERO);
+        let runs = Arc::new(AtomicUsize::new(0));
+        let mut attached = watcher.attach_with_senders(policy, move |_, stop: Stop, mine: Registration<Commands>| {
+            let (keep, is_first) = (keep.clone(), runs.fetch_add(1, Ordering::SeqCst) == 0);
+            async move {
+                // It outlives the first run, and is still about that one.
+                keep.send(mine).await.unwrap();
+                if is_first {
+                    return Err("the first run".to_owned());
+                }
+                stop.requested().await;
+                Ok(())
+            }
+        });
+        let senders = attached.senders();
+        let (mut late, mut ours) = (None, None);
+        while ours.is_none() {
+            tokio::select! {
+                news = attached.next() => drop(news.unwrap()),
+                mine = kept.recv() => if late.is_none() { late = mine } else { ours = mine },
+            }
+        }
+        let (sender, receiver) = mpsc::channel(1);
+        late.unwrap().register(sender);
+        assert!(receiver.is_closed() && senders.get(&path).is_none());
+        let (sender, receiver) = mpsc::channel(1);
+        ours.unwrap().register(sender);
+        assert!(!receiver.is_closed() && senders.get(&path).is_some());
+        attached.shutdown().await;
+        assert!(receiver.is_closed(), "it is dropped with its handler");
     })
     .await;
 }

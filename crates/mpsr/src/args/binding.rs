@@ -1,6 +1,9 @@
 //! Sockets that are bound: options that `listen` and `send --bind` share.
 
+use std::{os::unix::fs::MetadataExt as _, path::Path};
+
 use clap::Args as ClapArgs;
+use rustix::process::geteuid;
 use uds_actor::{Admit, Bind, Mode};
 
 use super::values::mode;
@@ -84,6 +87,32 @@ impl Access {
         }
         let admit = self.allow_uid.iter().fold(Admit::none(), |admit, uid| admit.uid(*uid));
         Some(self.allow_gid.iter().fold(admit, |admit, gid| admit.gid(*gid)))
+    }
+
+    /// What these options do not do for the socket file at this path, if anything: its mode lets fewer processes connect than
+    /// are named.
+    pub(crate) fn unreachable(&self, file: &SocketFile, path: &Path) -> Option<String> {
+        let mode = file.mode.unwrap_or_default();
+        if mode.bits() & 0o002 != 0 {
+            return None;
+        }
+        if mode.bits() & 0o020 != 0 {
+            let group = path.symlink_metadata().ok()?.gid();
+            let gid = self.allow_gid.iter().find(|gid| **gid != group)?;
+            return Some(format!(
+                "of --allow-gid {gid}, only processes that are also in the file's group {group} can connect while its mode is \
+                 {mode}; see --group"
+            ));
+        }
+        let named = |uid: &&u32| **uid != 0 && **uid != geteuid().as_raw();
+        let option = match (self.allow_uid.iter().find(named), &self.allow_gid[..]) {
+            (Some(uid), _) => format!("--allow-uid {uid}"),
+            (_, [gid, ..]) => format!("--allow-gid {gid}"),
+            _ => return None,
+        };
+        Some(format!(
+            "{option} has no effect while the mode of the file is {mode}: only its owner can connect; see --mode"
+        ))
     }
 
     /// The first of these options that was given.

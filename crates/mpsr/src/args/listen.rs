@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use clap::{Args as ClapArgs, ValueEnum};
 use frame_codec::Oversize;
-use rustix::process::geteuid;
 
 use super::{
     binding::{Access, SocketFile},
@@ -122,23 +121,6 @@ impl Listen {
         }
     }
 
-    /// What the access options of a socket file, together, do not do, if anything: the mode lets fewer processes connect than
-    /// are named.
-    pub(crate) fn unreachable(&self) -> Option<String> {
-        let mode = self.file.mode.unwrap_or_default();
-        let named = |uid: &&u32| **uid != 0 && **uid != geteuid().as_raw();
-        let is_open = mode.bits() & 0o002 != 0;
-        let is_open_to_group = mode.bits() & 0o020 != 0;
-        let option = match (self.access.allow_uid.iter().find(named), &self.access.allow_gid[..]) {
-            (Some(uid), _) if !is_open && !is_open_to_group => format!("--allow-uid {uid}"),
-            (_, [gid, ..]) if !is_open && !is_open_to_group => format!("--allow-gid {gid}"),
-            _ => return None,
-        };
-        Some(format!(
-            "{option} has no effect while the mode of the file is {mode}: only its owner can connect; see --mode"
-        ))
-    }
-
     /// What is wrong with these options together, if anything. An option that could have no effect is an error.
     pub(crate) fn conflict(&self) -> Option<String> {
         let mut places = self.places.iter().enumerate();
@@ -158,9 +140,11 @@ impl Listen {
                 "--no-newline is for --framing raw and until-eof; other messages would run together".to_owned(),
             );
         }
-        if self.oversize != OversizeName::Disconnect && self.frames.framing == FramingName::Raw {
+        let is_never_larger = matches!(self.frames.framing, FramingName::Raw | FramingName::Fixed(_));
+        if self.oversize != OversizeName::Disconnect && is_never_larger {
             return Some(
-                "no message of --framing raw is larger than --max-frame, so --oversize has no effect".to_owned(),
+                "no message of --framing raw or fixed:N is larger than --max-frame, so --oversize has no effect"
+                    .to_owned(),
             );
         }
         None

@@ -158,7 +158,7 @@ impl Printer {
         let access = if matches!(address, Address::Path(_)) { with } else { without }.clone();
         let address = exact(address);
         if self.print.json {
-            return self.object(&Object::Listening { address: AddressText::new(address) }).await;
+            return self.object_aside(&Object::Listening { address: AddressText::new(address) }).await;
         }
         self.aside(&format!("listening on {}{access}", escaped(&address))).await
     }
@@ -166,7 +166,7 @@ impl Printer {
     async fn watching(&mut self, place: &Place) -> anyhow::Result<()> {
         let address = exact_place(place);
         if self.print.json {
-            return self.object(&Object::Watching { address: AddressText::new(address) }).await;
+            return self.object_aside(&Object::Watching { address: AddressText::new(address) }).await;
         }
         self.aside(&format!("watching {}", escaped(&address))).await
     }
@@ -184,7 +184,7 @@ impl Printer {
                 uid: peer.uid(),
                 gid: peer.gid(),
             };
-            return self.object(&object).await;
+            return self.object_aside(&object).await;
         }
         self.aside(&format!("{id:>4} + {peer} on {}", escaped(&address))).await
     }
@@ -272,7 +272,7 @@ impl Printer {
                 reason,
                 error,
             };
-            return self.object(&object).await;
+            return self.object_aside(&object).await;
         }
         let mut line = format!("{:>4} - {}: delivered {delivered}", producer.id, escaped_words(&parting.to_string()));
         if report.truncated_bytes > 0 {
@@ -318,11 +318,10 @@ impl Printer {
             failed_sources: report.failed_sources,
             seconds: report.elapsed.as_secs_f64(),
         };
-        if self.print.json {
-            let notes_dropped = notes::dropped();
-            last_object(&Object::Report { totals, notes_dropped, reason });
-        } else if !self.print.quiet {
-            last_note(&totals.to_words());
+        match (self.print.quiet, self.print.json) {
+            (true, _) => {}
+            (false, true) => last_object(&Object::Report { totals, notes_dropped: notes::dropped(), reason }),
+            (false, false) => last_note(&totals.to_words()),
         }
         totals.lost
     }
@@ -338,6 +337,11 @@ impl Printer {
     async fn object(&mut self, object: &Object<'_>) -> anyhow::Result<()> {
         self.push_object(object);
         if self.output.is_full() { self.flush().await } else { Ok(()) }
+    }
+
+    /// Something about the messages rather than one of them, as an object.
+    async fn object_aside(&mut self, object: &Object<'_>) -> anyhow::Result<()> {
+        if self.print.quiet { Ok(()) } else { self.object(object).await }
     }
 
     /// Something about the messages rather than one of them.

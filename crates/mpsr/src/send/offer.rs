@@ -9,7 +9,7 @@ use tokio::{
     net::UnixStream,
     time::{Instant, sleep_until, timeout},
 };
-use uds_actor::{Accepted, Listener};
+use uds_actor::{Accepted, Address, Listener};
 
 use crate::{args::Send, notes::note, text::escaped_words, words};
 
@@ -48,6 +48,11 @@ impl Offer {
         let listener = bind.listen().map_err(|error| words::bind(CANNOT_OFFER, &error))?;
         let address = escaped_words(&args.socket.0.to_string());
         for warning in listener.warnings() {
+            note(&format!("mpsr: {address}: {warning}"));
+        }
+        if let Address::Path(path) = &args.socket.0
+            && let Some(warning) = args.access.unreachable(&args.file, path)
+        {
             note(&format!("mpsr: {address}: {warning}"));
         }
         Ok(Self { listener, address, rebind: args.file.rebind, rebind_at: None, is_told: Told::default() })

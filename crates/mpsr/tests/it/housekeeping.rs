@@ -275,17 +275,32 @@ fn a_listing_that_is_read_no_further_ends_silently() {
     for number in 0..3000 {
         drop(UnixListener::bind(directory.path().join(format!("{number:040}"))).unwrap());
     }
-    for format in [&[][..], &["--json"]] {
-        let mut command = mpsr(["ls"]);
-        command.args(format).arg(directory.path()).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    for arguments in [&["ls"][..], &["ls", "--json"], &["sweep", "-n", "--json"], &["sweep", "-n"]] {
+        let mut command = mpsr(arguments);
+        command.arg(directory.path()).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut running = Running::start(&mut command);
         let (listed, errors) = (running.stdout(), running.stderr());
         listed.next();
         drop(listed);
         // The thread that reads takes one line more, and closes the pipe.
-        assert_eq!(running.wait(), Some(0));
-        assert_eq!(errors.rest(), [""; 0]);
+        assert_eq!(running.wait(), Some(0), "{arguments:?}");
+        let summary = (*arguments == ["sweep", "-n"]).then_some("would remove 0 of 3000");
+        assert_eq!(errors.rest(), Vec::from_iter(summary), "{arguments:?}");
     }
+}
+
+#[test]
+fn a_sweep_that_cannot_be_printed_fails_and_still_says_how_much_it_has_removed() {
+    let directory = directory();
+    drop(UnixListener::bind(directory.path().join("x.sock")).unwrap());
+    let full = fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+    let mut command = mpsr(["sweep", "--min-age", "2s"]);
+    command.arg(directory.path()).stdin(Stdio::null()).stdout(full).stderr(Stdio::piped());
+    std::thread::sleep(Duration::from_millis(2100));
+    let mut sweep = Running::start(&mut command);
+    assert_eq!(sweep.wait(), Some(1));
+    let said = sweep.stderr().rest();
+    assert!(said[0] == "removed 1 of 1" && said[1].contains("No space left on device"), "{said:?}");
 }
 
 #[test]
@@ -345,7 +360,10 @@ fn without_the_kernels_table_what_is_dead_is_still_told_from_what_may_live() {
             .expect("an event");
         wait_until_old(&path.join("stale.sock"));
         let listed = ran(&["ls", "--json"], &path);
-        let states = objects(&listed).into_iter().map(|(name, socket)| format!("{name} {}", socket["state"]));
+        let (sockets, others): (Vec<_>, Vec<_>) =
+            objects(&listed).into_iter().partition(|(_, object)| object["event"] == "socket");
+        assert!(matches!(&others[..], [(_, warning)] if warning["event"] == "warning"), "{others:?}");
+        let states = sockets.into_iter().map(|(name, socket)| format!("{name} {}", socket["state"]));
         assert_eq!(states.collect::<Vec<_>>(), [r#"live.sock "unknown""#, r#"stale.sock "stale""#]);
         assert!(listed.stderr.contains("--connect"), "{}", listed.stderr);
         let hint = watch.stderr().next().expect("a hint");

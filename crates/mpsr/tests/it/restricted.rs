@@ -64,6 +64,14 @@ fn it_is_told_once_that_live_sockets_cannot_be_told_from_stale_ones() {
     assert_eq!(watch.wait(), Some(0));
     drop(live.accept().unwrap());
 
+    let mut ls = start(mpsr(["ls", "--json", &place]));
+    let events = ls.stdout();
+    let told = [next(&events), next(&events)];
+    assert_eq!((&told[0]["state"], &told[1]["event"]), (&"unknown".into(), &"warning".into()), "{told:?}");
+    let text = told[1]["text"].as_str().unwrap();
+    assert!(text.starts_with("cannot open a socket to the kernel's socket table: Address family"), "{text}");
+    assert_eq!((events.rest().len(), ls.wait()), (0, Some(0)));
+
     let mut listen = start(mpsr(["listen", "--json", &format!("dir:{place}")]));
     let events = listen.stdout();
     let mut told = Vec::new();
