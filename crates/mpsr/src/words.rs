@@ -20,12 +20,6 @@ pub(crate) fn bind(doing: &str, error: &Error) -> anyhow::Error {
             anyhow!("{doing}: no socket {name:?} was passed by the service manager, nor any other")
         }
         Error::SharedDirectory { .. } => anyhow!("{doing}: {error}, or pass --shared-directory if you trust them"),
-        Error::Bind { address: Address::Path(path), source, .. } if is_denied(source) => {
-            anyhow!("{doing}: this process may not make files in {:?}: {source}", directory_of(path))
-        }
-        Error::Bind { source, .. } if source.kind() == io::ErrorKind::ResourceBusy => anyhow!(
-            "{doing}: {error}: {source}; if the file is a mount point, mount the directory that holds the socket instead"
-        ),
         Error::Bind { doing: "find out who serves", source, .. }
             if source.kind() == io::ErrorKind::PermissionDenied =>
         {
@@ -33,6 +27,12 @@ pub(crate) fn bind(doing: &str, error: &Error) -> anyhow::Error {
                 "{doing}: {error}: {source}; only its owner and root can find that out: remove it yourself if no process serves it"
             )
         }
+        Error::Bind { address: Address::Path(path), source, .. } if is_denied(source) => {
+            anyhow!("{doing}: this process may not make files in {:?}: {source}", directory_of(path))
+        }
+        Error::Bind { source, .. } if source.kind() == io::ErrorKind::ResourceBusy => anyhow!(
+            "{doing}: {error}: {source}; if the file is a mount point, mount the directory that holds the socket instead"
+        ),
         error => match error.source() {
             Some(source) => anyhow!("{doing}: {error}: {source}"),
             None => anyhow!("{doing}: {error}"),

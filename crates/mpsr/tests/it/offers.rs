@@ -86,6 +86,8 @@ fn a_receiver_that_is_not_admitted_is_named() {
     let (mut sender, said) = offer(&path, &["--allow-uid", "60003"]);
     assert_eq!(receive(&path), "", "it is turned away");
     let line = said.next().unwrap();
+    assert!(line.contains("--allow-uid 60003 has no effect while the mode of the file is 0600"), "{line}");
+    let line = said.next().unwrap();
     let (start, end) = (format!("mpsr: rejected pid {}", std::process::id()), "not admitted");
     assert!(line.starts_with(&start) && line.contains(&getuid().as_raw().to_string()), "{line}");
     assert!(line.contains(&unix(&path)) && line.ends_with(end), "{line}");
