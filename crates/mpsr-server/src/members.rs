@@ -1,7 +1,7 @@
 //! Producers that offer a socket. The funnel connects to each socket that appears, and ends the connection when it vanishes.
 
 use std::{
-    collections::{HashMap, hash_map::Entry},
+    collections::HashMap,
     fmt,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
@@ -161,7 +161,8 @@ where
         let (site, parting) = (Arc::clone(&site), Arc::clone(&parting));
         move |candidate, stop| attend(candidate, stop, policy.clone(), Arc::clone(&site), Arc::clone(&parting))
     });
-    let mut announced: HashMap<Endpoint, Arc<Notify>> = HashMap::new();
+    // Which one is at each address, and how to tell its handler that it was announced again.
+    let mut announced: HashMap<Address, (u64, Arc<Notify>)> = HashMap::new();
     let (mut is_full, mut has_ended, mut is_stopping) = (false, false, false);
     // When the funnel is full, only those that are connected are of interest: until they leave. When the list has ended or
     // the funnel stops, the members that it named stay connected until they close.
@@ -184,17 +185,24 @@ where
             }
         };
         match change {
-            Some(Membership::Joined(member)) => match announced.entry(member.endpoint().clone()) {
-                Entry::Vacant(vacant) => {
-                    let candidate = Candidate::new(member);
-                    vacant.insert(Arc::clone(&candidate.announced));
-                    handlers.add(candidate);
+            Some(Membership::Joined(member)) => {
+                let Endpoint { address, generation } = member.endpoint().clone();
+                match announced.get(&address) {
+                    // A member that is there already and is announced again is still one producer.
+                    Some((there, again)) if *there == generation => again.notify_one(),
+                    // It takes the place of what was there, even if that was not said to have left.
+                    _ => {
+                        let candidate = Candidate::new(member);
+                        announced.insert(address, (generation, Arc::clone(&candidate.announced)));
+                        handlers.add(candidate);
+                    }
                 }
-                // A member that is there already and is announced again is still one producer.
-                Entry::Occupied(there) => there.get().notify_one(),
-            },
+            }
             Some(Membership::Left(member)) => {
-                announced.remove(member.endpoint());
+                let Endpoint { address, generation } = member.endpoint();
+                if announced.get(address).is_some_and(|(there, _)| there == generation) {
+                    announced.remove(address);
+                }
                 handlers.remove(member.endpoint());
             }
             Some(Membership::Synced) => site.tell(Arrival::Event(Event::Synced(place.clone()))).await,
@@ -408,6 +416,37 @@ mod tests {
         let (attempted, ()) = tokio::join!(attempt, announce);
         assert!(attempted.is_err_and(|Again| true));
         assert_eq!(began.elapsed().as_secs(), 2);
+    }
+
+    /// A socket that cannot be connected to, and says which generation was tried.
+    #[derive(Debug)]
+    struct Hopeless(Endpoint, Arc<Mutex<Vec<u64>>>);
+
+    impl Member for Hopeless {
+        fn endpoint(&self) -> &Endpoint {
+            &self.0
+        }
+
+        async fn connect(&self) -> Result<UnixStream, uds_actor::Error> {
+            self.1.lock().unwrap().push(self.0.generation);
+            Err(uds_actor::Error::NoRuntime)
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn whatever_is_announced_last_at_an_address_is_there_even_if_nothing_was_said_to_leave() {
+        let (site, _told) = site();
+        let tried = Arc::<Mutex<Vec<u64>>>::default();
+        let members = [1, 1, 2, 1].map(|generation| {
+            let endpoint = Endpoint { address: Address::Path("/run/a.sock".into()), generation };
+            Membership::Joined(Hopeless(endpoint, Arc::clone(&tried)))
+        });
+        let members = stream::iter(members).then(|member| async {
+            sleep(Duration::from_secs(60)).await;
+            member
+        });
+        run(members, Place::Members, Policy { admit: Admit::own(), reconnect: false }, site).await;
+        assert_eq!(*tried.lock().unwrap(), [1, 2, 1]);
     }
 
     /// What a source with no members tells when its stream of them ends, and how many sources have failed then.

@@ -1,7 +1,8 @@
 //! `mpsr send`: arguments or standard input, as messages.
 //!
 //! Exit status 0 claims that every message was handed to the kernel and that no receiver was seen to leave any of them
-//! unread. `source.rs` has the messages, `route.rs` the connections (`offer.rs` those that we accept), `connection.rs` what happens on one; this counts.
+//! unread. `source.rs` has the messages, `route.rs` the connections (`offer.rs` those that we accept), `connection.rs` what
+//! happens on one; this counts.
 
 mod connection;
 mod offer;

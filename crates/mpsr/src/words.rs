@@ -20,13 +20,9 @@ pub(crate) fn bind(doing: &str, error: &Error) -> anyhow::Error {
             anyhow!("{doing}: no socket {name:?} was passed by the service manager, nor any other")
         }
         Error::SharedDirectory { .. } => anyhow!("{doing}: {error}, or pass --shared-directory if you trust them"),
-        Error::Bind { doing: "find out who serves", source, .. }
-            if source.kind() == io::ErrorKind::PermissionDenied =>
-        {
-            anyhow!(
-                "{doing}: {error}: {source}; only its owner and root can find that out: remove it yourself if no process serves it"
-            )
-        }
+        Error::Examine { source, .. } if source.kind() == io::ErrorKind::PermissionDenied => anyhow!(
+            "{doing}: {error}: {source}; only its owner and root can find that out: remove it yourself if no process serves it"
+        ),
         Error::Bind { address: Address::Path(path), source, .. } if is_denied(source) => {
             anyhow!("{doing}: this process may not make files in {:?}: {source}", directory_of(path))
         }

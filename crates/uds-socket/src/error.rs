@@ -144,6 +144,15 @@ pub enum Error {
         attempts: u32,
     },
 
+    /// Whether a server has the socket at this path could not be found out.
+    #[error("could not find out who serves {address}")]
+    Examine {
+        /// Where.
+        address: Address,
+        /// What the kernel said.
+        source: io::Error,
+    },
+
     /// A system call on the way to a listening socket failed.
     #[error("could not {doing} {address}")]
     Bind {
@@ -332,7 +341,7 @@ impl Error {
             | Self::NotThere { .. }
             | Self::NobodyListening { .. }
             | Self::QueueFull { .. } => PASSES,
-            Self::Bind { source, .. } | Self::Connect { source, .. } => {
+            Self::Bind { source, .. } | Self::Examine { source, .. } | Self::Connect { source, .. } => {
                 Disposition { retryable: passes(source), ..FINAL }
             }
             // The bytes still flow; only the identity behind them is unknown.

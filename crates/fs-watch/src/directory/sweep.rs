@@ -129,8 +129,8 @@ impl Sweep {
     }
 
     /// Also remove sockets on filesystems where a server may be hidden from our kernel: FUSE, 9p, virtiofs, NFS and
-    /// other network filesystems, overlay, and those that this crate does not know. Off by default. Enable it only if you know that no server on the other side
-    /// (in a container, a virtual machine or on another machine) has its sockets there.
+    /// other network filesystems, overlay, and those that this crate does not know. Off by default. Enable it only if you
+    /// know that no server on the other side (in a container, a virtual machine or on another machine) has its sockets there.
     pub fn any_filesystem(self, any_filesystem: bool) -> Self {
         Self { any_filesystem, ..self }
     }

@@ -170,7 +170,8 @@ impl Directory {
     /// That no server has this socket, as far as this kernel and the filesystem can tell.
     fn expect_stale(&self, found: &SocketFile, path: &Path) -> Result<()> {
         let path = path.to_owned();
-        let liveness = found.probe(&path).map_err(|error| self.failed("find out who serves", error))?;
+        let address = || Address::Path(self.path.as_path().to_owned());
+        let liveness = found.probe(&path).map_err(|source| Error::Examine { address: address(), source })?;
         if !liveness.is_unbound() {
             return Err(Error::InUse { path, liveness });
         }
