@@ -90,16 +90,26 @@ impl Facts {
         }
     }
 
-    /// Finds the `SKIPPED` lines in what tests have printed, as it is or in XML.
-    pub(crate) fn read_skipped(&mut self, output: &str) {
-        const NAMED: [(&str, &str); 5] =
-            [("&lt;", "<"), ("&gt;", ">"), ("&apos;", "'"), ("&quot;", "\""), ("&amp;", "&")];
-        let said = output
-            .lines()
-            .map(str::trim)
-            .filter(|line| ["SKIPPED ", "SKIPPED:"].iter().any(|word| line.starts_with(word)));
-        self.skipped
-            .extend(said.map(|line| NAMED.iter().fold(line.to_owned(), |line, (name, c)| line.replace(name, c))));
+    /// Finds the `SKIPPED` lines in nextest's JUnit file, which has what each test has printed.
+    pub(crate) fn read_junit(&mut self, xml: &str) {
+        const MARKUP: [(&str, &str); 9] = [
+            ("<system-out>", "\n"),
+            ("</system-out>", "\n"),
+            ("<system-err>", "\n"),
+            ("</system-err>", "\n"),
+            ("&lt;", "<"),
+            ("&gt;", ">"),
+            ("&apos;", "'"),
+            ("&quot;", "\""),
+            ("&amp;", "&"),
+        ];
+        self.read_skipped(&MARKUP.iter().fold(xml.to_owned(), |text, (from, to)| text.replace(from, to)));
+    }
+
+    fn read_skipped(&mut self, output: &str) {
+        let said = output.lines().map(str::trim);
+        let skipped = said.filter(|line| line.starts_with("SKIPPED ") || line.starts_with("SKIPPED:"));
+        self.skipped.extend(skipped.map(str::to_owned));
     }
 
     fn speed(&self) -> String {

@@ -73,7 +73,7 @@ fn perform(step: &Step, junit: &Path) -> Result<Report> {
         let _ = fs::remove_file(junit);
         let outcome = process::run(command, step.limit)?;
         facts.read(&outcome.output);
-        facts.read_skipped(&fs::read_to_string(junit).unwrap_or_default());
+        facts.read_junit(&fs::read_to_string(junit).unwrap_or_default());
         if !outcome.succeeded() {
             let verdict = Verdict::Failed(show_failure(command, &outcome, step.limit));
             return Ok(Report { facts, repro: Some(command.to_string()), ..Report::of(step, verdict) });
@@ -193,7 +193,7 @@ mod tests {
     fn what_nextest_keeps_to_itself_is_read_once() {
         let junit = tempfile::NamedTempFile::new().unwrap().into_temp_path();
         let ran = "echo 'test result: ok. 3 passed; 0 failed; 0 ignored'";
-        let xml = r"<system-out>running 1 test\nSKIPPED a: it&apos;s not here\ntest result: ok. 1 passed\n";
+        let xml = r"<system-out>test result: ok. 1 passed</system-out>\n<system-err>SKIPPED a: it&apos;s not here</system-err>\n";
         let said = format!(r#"{ran}; printf "{xml}" > {}"#, junit.display());
         let report = perform(&step(&said), &junit).unwrap();
         assert_eq!(report.verdict, Verdict::Skipped("1 of 3 tests: SKIPPED a: it's not here".into()));

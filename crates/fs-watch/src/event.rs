@@ -107,8 +107,8 @@ pub enum Why {
         message: String,
     },
     /// The kernel does not tell its table of sockets: the kernel or a sandbox does not know the query, or forbids it. Sockets
-    /// are announced and removed as ever. Which of them are live is not known: there is no [`Ready`](Event::Ready), and no
-    /// socket is found to be [stale](Reason::Stale). Not with [`Probing::TableAndConnect`](crate::Probing::TableAndConnect),
+    /// are announced and removed as ever. Which of them are live is not known, so that there is no [`Ready`](Event::Ready) for a
+    /// stream socket. Not with [`Probing::TableAndConnect`](crate::Probing::TableAndConnect),
     /// which finds out by itself.
     #[error("which sockets are live is not known: {message}")]
     NoTable {

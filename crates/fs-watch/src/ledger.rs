@@ -132,7 +132,8 @@ impl Ledger {
                 continue;
             }
             let path = self.dir.join(&name);
-            let answer = self.probing.question(self.has_table).map(|question| probe::ask(&path, &facts, question));
+            let is_believed = self.has_table || probe::is_conclusive();
+            let answer = self.probing.question(is_believed).map(|question| probe::ask(&path, &facts, question));
             self.roster.handle_answer(&name, answer, Instant::now());
         }
     }

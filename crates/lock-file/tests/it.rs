@@ -16,6 +16,7 @@ use std::{
 use lock_file::{Error, Fault, FileKind, Lock};
 use rustix::fs::{CWD, FlockOperation, Mode, flock, mkfifoat};
 use tempfile::TempDir;
+use test_kit::process::as_user;
 
 const NAME: &str = ".a.lock";
 
@@ -180,24 +181,6 @@ fn child_that_may_not_write() {
 #[expect(clippy::print_stderr, reason = "a test that cannot run says so")]
 fn skipped(reason: &str) {
     eprintln!("SKIPPED: {reason}");
-}
-
-/// Runs `f` on a thread of that user: Linux keeps credentials per thread.
-fn as_user<T: Send>(user: u32, f: impl FnOnce() -> T + Send) -> T {
-    use rustix::{
-        fs::{Gid, Uid},
-        thread,
-    };
-    std::thread::scope(|scope| {
-        let thread = scope.spawn(|| {
-            let (uid, gid) = (Uid::from_raw(user), Gid::from_raw(user));
-            thread::set_thread_groups(&[]).unwrap();
-            thread::set_thread_res_gid(gid, gid, gid).unwrap();
-            thread::set_thread_res_uid(uid, uid, uid).unwrap();
-            f()
-        });
-        thread.join().unwrap()
-    })
 }
 
 #[test]

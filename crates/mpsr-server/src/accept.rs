@@ -1,6 +1,6 @@
 //! Producers that connect to a listener of the funnel.
 
-use std::{io, time::Duration};
+use std::{future::pending, io, pin::pin, sync::Arc, time::Duration};
 
 use frame_codec::Framing;
 use futures_util::FutureExt as _;
@@ -9,11 +9,11 @@ use tokio::{
     net::UnixStream,
     time::{Instant, sleep_until},
 };
-use uds_actor::{AcceptError, Accepted, Address, Draining, Listener, Peer};
+use uds_actor::{AcceptError, Accepted, Address, Draining, Listener, NameLoss, Peer};
 
 use crate::{
     Error, Event, Place, Via,
-    admission::Denied,
+    admission::{Denied, Pass},
     site::{Arrival, Site},
 };
 
@@ -24,7 +24,7 @@ const REBIND_PAUSE: Duration = Duration::from_secs(1);
 /// them, and counts the others.
 pub(crate) async fn run<F: Framing + Clone + Send + 'static>(listener: Listener, rebind: bool, site: Site<F>) {
     let address = listener.address().clone();
-    let mut source = Source { address, rebind, site, shortage: None, told_rebind: false, unread: 0 };
+    let mut source = Source { address, rebind, site, shortage: None, rebind_at: None, told_rebind: false, unread: 0 };
     source.run(listener).await;
     if source.unread > 0 {
         source.site.admission.count(|counts| counts.unread += source.unread);
@@ -40,6 +40,8 @@ struct Source<F> {
     site: Site<F>,
     /// The last shortage that is not over. It was told when it began.
     shortage: Option<io::Error>,
+    /// When to try to take the name again.
+    rebind_at: Option<Instant>,
     /// Whether it was told why the name cannot be taken again.
     told_rebind: bool,
     /// Connections that were closed with nothing read from them.
@@ -67,25 +69,34 @@ impl<F: Framing + Clone + Send + 'static> Source<F> {
         for warning in listener.warnings() {
             self.trouble(Error::Limited { why: warning.to_string() }).await;
         }
-        let mut rebind_at = None;
         loop {
             let accepted = tokio::select! {
                 // A flood of connections puts off neither the end nor the name.
                 biased;
                 () = self.site.stop.asked() => return Ok(()),
                 () = self.site.admission.full() => return Ok(()),
-                () = sleep_until(rebind_at.unwrap_or_else(Instant::now)), if rebind_at.is_some() => {
-                    rebind_at = self.take_name(listener).await;
+                () = until(self.rebind_at) => {
+                    self.take_name(listener).await;
                     continue;
                 }
                 accepted = listener.next() => accepted?,
             };
             match accepted {
-                Accepted::NameLost(loss) => {
-                    self.tell(Event::NameLost { place: self.place(), loss }).await;
-                    if self.rebind {
-                        rebind_at = self.take_name(listener).await;
-                    }
+                Accepted::NameLost(loss) => self.lose_name(listener, loss).await,
+                Accepted::Connection(stream, peer) => {
+                    self.shortage = None;
+                    let admission = Arc::clone(&self.site.admission);
+                    let mut passing = pin!(admission.pass(Some(peer.uid())));
+                    // Where there is no slot, this may take long.
+                    let pass = loop {
+                        tokio::select! {
+                            biased;
+                            pass = self.site.in_time(passing.as_mut()) => break pass,
+                            () = until(self.rebind_at) => self.take_name(listener).await,
+                            loss = listener.name_lost() => self.lose_name(listener, loss).await,
+                        }
+                    };
+                    self.let_in(stream, peer, pass).await;
                 }
                 accepted => self.take(accepted).await,
             }
@@ -116,7 +127,8 @@ impl<F: Framing + Clone + Send + 'static> Source<F> {
         match accepted {
             Accepted::Connection(stream, peer) => {
                 self.shortage = None;
-                self.let_in(stream, peer).await;
+                let pass = self.site.in_time(self.site.admission.pass(Some(peer.uid()))).await;
+                self.let_in(stream, peer, pass).await;
             }
             Accepted::Rejected(peer) => self.tell(Event::Rejected { place: self.place(), peer }).await,
             Accepted::Trouble(source) => {
@@ -129,9 +141,10 @@ impl<F: Framing + Clone + Send + 'static> Source<F> {
         }
     }
 
-    /// Waits for a slot only when there is a connection for it: a listener that waits takes none from other sources.
-    async fn let_in(&mut self, stream: UnixStream, peer: Peer) {
-        match self.site.in_time(self.site.admission.pass(Some(peer.uid()))).await {
+    /// `pass` is waited for only when there is a connection for it: a listener that waits takes none from other sources. `None`
+    /// if there was no time.
+    async fn let_in(&mut self, stream: UnixStream, peer: Peer, pass: Option<Result<Pass, Denied>>) {
+        match pass {
             Some(Ok(pass)) => {
                 let producer = (self.address.clone(), Via::Listener, peer);
                 if let Err(stream) = self.site.attach(stream, producer, pass).await {
@@ -155,19 +168,26 @@ impl<F: Framing + Clone + Send + 'static> Source<F> {
         }
     }
 
-    /// Takes the name again; otherwise returns when to try next.
-    async fn take_name(&mut self, listener: &mut Listener) -> Option<Instant> {
+    async fn lose_name(&mut self, listener: &mut Listener, loss: NameLoss) {
+        self.tell(Event::NameLost { place: self.place(), loss }).await;
+        if self.rebind {
+            self.take_name(listener).await;
+        }
+    }
+
+    /// Takes the name again, or notes when to try next.
+    async fn take_name(&mut self, listener: &mut Listener) {
         match listener.rebind() {
             Ok(()) => {
+                self.rebind_at = None;
                 self.told_rebind = false;
                 self.tell(Event::Rebound(self.place())).await;
-                None
             }
             Err(error) => {
+                self.rebind_at = Some(Instant::now() + REBIND_PAUSE);
                 if !std::mem::replace(&mut self.told_rebind, true) {
                     self.trouble(Error::Bind(error)).await;
                 }
-                Some(Instant::now() + REBIND_PAUSE)
             }
         }
     }
@@ -186,5 +206,12 @@ impl<F: Framing + Clone + Send + 'static> Source<F> {
 
     async fn tell(&self, event: Event) {
         self.site.tell(Arrival::Event(event)).await;
+    }
+}
+
+async fn until(time: Option<Instant>) {
+    match time {
+        Some(time) => sleep_until(time).await,
+        None => pending().await,
     }
 }

@@ -67,6 +67,7 @@ impl DrainHandle {
     }
 
     /// Waits until the connection has ended.
+    #[cfg(feature = "dir")]
     pub(crate) async fn ended(&self) {
         self.control.finished().await;
     }

@@ -87,7 +87,10 @@ fn is_about(change: &Membership<Listed>, names: &[OsString]) -> bool {
 
 fn member(event: Event) -> Option<Membership<Listed>> {
     match event {
-        Event::InitApply(socket) | Event::Added(socket) => Some(Membership::Joined(listed(socket.id(), Some(socket)))),
+        // One that listens now is announced again.
+        Event::InitApply(socket) | Event::Added(socket) | Event::Ready(socket) => {
+            Some(Membership::Joined(listed(socket.id(), Some(socket))))
+        }
         Event::Removed { id, .. } => Some(Membership::Left(listed(id, None))),
         Event::InitDone | Event::Resynced => Some(Membership::Synced),
         Event::Degraded(why) => Some(Membership::Degraded(why.to_string())),

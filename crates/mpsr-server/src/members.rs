@@ -1,16 +1,22 @@
 //! Producers that offer a socket. The funnel connects to each socket that appears, and ends the connection when it vanishes.
 
 use std::{
+    collections::HashMap,
     fmt,
     sync::{Arc, Mutex, PoisonError},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use frame_codec::Framing;
 use fs_watch::attach::{self, Change, End, Subject, Supervisor};
 use futures_core::Stream;
 use futures_util::StreamExt as _;
-use tokio::{net::UnixStream, task::JoinSet, time::sleep};
+use tokio::{
+    net::UnixStream,
+    sync::Notify,
+    task::JoinSet,
+    time::{Instant, sleep},
+};
 use uds_actor::{Address, Admit, Connect, ConnectError, Peer};
 
 use crate::{
@@ -28,6 +34,10 @@ const PATIENCE: Duration = Duration::from_secs(1);
 /// A connection that lasted as long as the longest pause starts them over.
 const FIRST_PAUSE: Duration = Duration::from_millis(5);
 const LAST_PAUSE: Duration = Duration::from_secs(1);
+
+/// The longest pause once no process has listened for a long time: the socket may be a dead one among thousands. One that is
+/// announced again is tried at once.
+const LAST_PAUSE_UNHEARD: Duration = Duration::from_secs(30);
 
 /// After a socket has vanished, how long its connection may take to deliver what has arrived.
 const DRAIN: Duration = Duration::from_secs(5);
@@ -66,11 +76,14 @@ pub(crate) struct Policy {
 struct Candidate<M> {
     member: Arc<M>,
     attempts: Arc<Mutex<Attempts>>,
+    /// It was announced again: a server may listen now.
+    announced: Arc<Notify>,
 }
 
 impl<M> Clone for Candidate<M> {
     fn clone(&self) -> Self {
-        Self { member: Arc::clone(&self.member), attempts: Arc::clone(&self.attempts) }
+        let Self { member, attempts, announced } = self;
+        Self { member: Arc::clone(member), attempts: Arc::clone(attempts), announced: Arc::clone(announced) }
     }
 }
 
@@ -83,6 +96,10 @@ struct Attempts {
 }
 
 impl<M: Member> Candidate<M> {
+    fn new(member: M) -> Self {
+        Self { member: Arc::new(member), attempts: Arc::default(), announced: Arc::default() }
+    }
+
     fn begin(&self) -> Instant {
         *self.attempts.lock().unwrap_or_else(PoisonError::into_inner).began.get_or_insert_with(Instant::now)
     }
@@ -144,6 +161,8 @@ where
         let (site, parting) = (Arc::clone(&site), Arc::clone(&parting));
         move |candidate, stop| attend(candidate, stop, policy.clone(), Arc::clone(&site), Arc::clone(&parting))
     });
+    // Which one is at each address, and how to tell its handler that it was announced again.
+    let mut announced: HashMap<Address, (u64, Arc<Notify>)> = HashMap::new();
     let (mut is_full, mut has_ended, mut is_stopping) = (false, false, false);
     // When the funnel is full, only those that are connected are of interest: until they leave. When the list has ended or
     // the funnel stops, the members that it named stay connected until they close.
@@ -166,11 +185,26 @@ where
             }
         };
         match change {
-            // A member that is there already and is announced again is still one producer.
             Some(Membership::Joined(member)) => {
-                handlers.add(Candidate { member: Arc::new(member), attempts: Arc::default() });
+                let Endpoint { address, generation } = member.endpoint().clone();
+                match announced.get(&address) {
+                    // A member that is there already and is announced again is still one producer.
+                    Some((there, again)) if *there == generation => again.notify_one(),
+                    // It takes the place of what was there, even if that was not said to have left.
+                    _ => {
+                        let candidate = Candidate::new(member);
+                        announced.insert(address, (generation, Arc::clone(&candidate.announced)));
+                        handlers.add(candidate);
+                    }
+                }
             }
-            Some(Membership::Left(member)) => handlers.remove(member.endpoint()),
+            Some(Membership::Left(member)) => {
+                let Endpoint { address, generation } = member.endpoint();
+                if announced.get(address).is_some_and(|(there, _)| there == generation) {
+                    announced.remove(address);
+                }
+                handlers.remove(member.endpoint());
+            }
             Some(Membership::Synced) => site.tell(Arrival::Event(Event::Synced(place.clone()))).await,
             Some(Membership::Degraded(why)) => site.trouble(place.clone(), Error::Degraded { why }).await,
             None => {
@@ -294,12 +328,28 @@ async fn connect<F: Framing + Clone + Send + 'static, M: Member>(
         Err(error) => error,
     };
     drop(pass);
+    let is_unheard = matches!(error, Error::Connect(ConnectError::NobodyListening { .. }));
     let is_final = !error.is_retryable();
     if is_final || candidate.is_to_be_told() {
         let place = Place::Socket(candidate.member.endpoint().address.clone());
         site.trouble(place, error).await;
     }
-    if is_final { Ok(Connected::GaveUp) } else { Err(Again) }
+    if is_final {
+        return Ok(Connected::GaveUp);
+    }
+    if is_unheard {
+        tokio::select! {
+            () = site.admission.full() => return Ok(Connected::GaveUp),
+            () = candidate.announced.notified() => {}
+            () = sleep(further_pause(began.elapsed())) => {}
+        }
+    }
+    Err(Again)
+}
+
+/// How much longer the pause is when no process has listened for so long: together a tenth of that, within bounds.
+fn further_pause(time: Duration) -> Duration {
+    (time / 10).clamp(LAST_PAUSE, LAST_PAUSE_UNHEARD) - LAST_PAUSE
 }
 
 #[cfg(test)]
@@ -310,19 +360,93 @@ mod tests {
     use super::*;
     use crate::{Limits, admission::Admission, stop::Stop};
 
-    /// What a source with no members tells when its stream of them ends, and how many sources have failed then.
-    async fn end_of_stream(place: Place) -> (Vec<Arrival>, u64) {
+    fn site() -> (Site<frame_codec::Delimited>, mpsc::Receiver<Arrival>) {
         let limits = Limits::default();
-        let (arrivals, mut told) = mpsc::channel(8);
-        let admission = Admission::new(&limits);
+        let (arrivals, told) = mpsc::channel(8);
         let site = Site {
             framing: frame_codec::Delimited::lines(),
             limits,
-            admission: Arc::clone(&admission),
+            admission: Admission::new(&limits),
             stop: Stop::default(),
             arrivals,
             last_id: Arc::default(),
         };
+        (site, told)
+    }
+
+    /// A socket on which no process listens.
+    #[derive(Debug)]
+    struct Dead(Endpoint);
+
+    impl Member for Dead {
+        fn endpoint(&self) -> &Endpoint {
+            &self.0
+        }
+
+        async fn connect(&self) -> Result<UnixStream, ConnectError> {
+            Err(ConnectError::NobodyListening { address: self.0.address.clone(), waited: Duration::ZERO })
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_dead_socket_is_tried_ever_more_seldom_and_at_once_when_it_is_announced_again() {
+        let (site, _told) = site();
+        let endpoint = Endpoint { address: Address::Path("/run/a.sock".into()), generation: 1 };
+        let dead = Candidate::new(Dead(endpoint));
+        // So much of a pause is made by the attempt itself; the supervisor makes one of a second at most.
+        for (after, pause) in [(0, 0), (9, 0), (11, 1), (80, 9), (100, 20), (3600, 29)] {
+            tokio::time::advance(Duration::from_secs(after)).await;
+            let began = Instant::now();
+            assert!(connect(&dead, &Admit::own(), &site).await.is_err_and(|Again| true));
+            assert_eq!(began.elapsed().as_secs(), pause, "after {after} more seconds");
+        }
+        let began = Instant::now();
+        let admit = Admit::own();
+        let attempt = connect(&dead, &admit, &site);
+        let announce = async {
+            sleep(Duration::from_secs(2)).await;
+            dead.announced.notify_one();
+        };
+        let (attempted, ()) = tokio::join!(attempt, announce);
+        assert!(attempted.is_err_and(|Again| true));
+        assert_eq!(began.elapsed().as_secs(), 2);
+    }
+
+    /// A socket that cannot be connected to, and says which generation was tried.
+    #[derive(Debug)]
+    struct Hopeless(Endpoint, Arc<Mutex<Vec<u64>>>);
+
+    impl Member for Hopeless {
+        fn endpoint(&self) -> &Endpoint {
+            &self.0
+        }
+
+        async fn connect(&self) -> Result<UnixStream, ConnectError> {
+            self.1.lock().unwrap().push(self.0.generation);
+            Err(ConnectError::NoProc { path: "/run/a.sock".into() })
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn whatever_is_announced_last_at_an_address_is_there_even_if_nothing_was_said_to_leave() {
+        let (site, _told) = site();
+        let tried = Arc::<Mutex<Vec<u64>>>::default();
+        let members = [1, 1, 2, 1].map(|generation| {
+            let endpoint = Endpoint { address: Address::Path("/run/a.sock".into()), generation };
+            Membership::Joined(Hopeless(endpoint, Arc::clone(&tried)))
+        });
+        let members = stream::iter(members).then(|member| async {
+            sleep(Duration::from_secs(60)).await;
+            member
+        });
+        run(members, Place::Members, Policy { admit: Admit::own(), reconnect: false }, site).await;
+        assert_eq!(*tried.lock().unwrap(), [1, 2, 1]);
+    }
+
+    /// What a source with no members tells when its stream of them ends, and how many sources have failed then.
+    async fn end_of_stream(place: Place) -> (Vec<Arrival>, u64) {
+        let (site, mut told) = site();
+        let admission = Arc::clone(&site.admission);
         let policy = Policy { admit: Admit::own(), reconnect: false };
         run(stream::iter([Membership::<Endpoint>::Synced]), place, policy, site).await;
         let mut all = Vec::new();

@@ -99,6 +99,7 @@ impl Parting {
             (Reason::Failed(error), _) => Self::Failed(error),
             (Reason::Malformed(error), _) => Self::Malformed(error),
             (Reason::DeadlineExceeded | Reason::InboxFull | Reason::Aborted, _) => Self::Abandoned,
+            #[cfg(feature = "dir")]
             (_, Some(Asked::Vanished)) => Self::Vanished,
             (_, Some(Asked::Shutdown)) => Self::Shutdown,
             // Also `HungUp`: a producer ends by hanging up. That we hold a sender, which sends nothing, changes nothing.
@@ -132,6 +133,8 @@ impl fmt::Display for Parting {
 /// What we asked of a connection that then ended in an orderly way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Asked {
+    /// Its socket has gone.
+    #[cfg(feature = "dir")]
     Vanished,
     Shutdown,
 }

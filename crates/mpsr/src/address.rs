@@ -78,7 +78,7 @@ impl Place {
 }
 
 /// The directory that has the name at the end of this path.
-fn directory_of(path: &Path) -> &Path {
+pub(crate) fn directory_of(path: &Path) -> &Path {
     path.parent().filter(|parent| *parent != Path::new("")).unwrap_or(Path::new("."))
 }
 
@@ -130,7 +130,7 @@ impl<'a> Kind<'a> {
 }
 
 /// What stands before the first colon, if it looks like a word and not like a path, and what stands behind it.
-fn kind(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
+pub(crate) fn kind(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
     let colon = bytes.iter().position(|byte| *byte == b':')?;
     let (kind, name) = (bytes.get(..colon)?, bytes.get(colon + 1..)?);
     let is_word =

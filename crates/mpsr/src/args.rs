@@ -126,7 +126,7 @@ pub(crate) enum Command {
     /// "-- complete again".
     ///
     /// Only the kernel is asked, and no server notices. Whether a server in another network namespace listens is not
-    /// known without --connect, so that there is no "!" for it.
+    /// known without --connect, so that there is no "!" for it; standard error says so once.
     Watch(Watch),
     /// List the sockets of directories, and which process listens on each.
     ///
@@ -139,13 +139,13 @@ pub(crate) enum Command {
     ///
     /// Removed is what is old enough, belongs to this user or root, has no lock held beside it, and is bound by no process
     /// in any network namespace, which the kernel says without a server noticing; last, a connection must fail, too. On
-    /// filesystems on whose other side a server may run (FUSE, 9p, virtiofs, NFS, overlay) nothing is removed without
-    /// --any-filesystem.
+    /// filesystems on whose other side a server may run (FUSE, 9p, virtiofs, NFS, overlay, and those that mpsr does not know)
+    /// nothing is removed without --any-filesystem.
     ///
-    /// The other side of such a mount, the backing directory of a FUSE or virtiofs mount or the upper or lower directory of
-    /// an overlay, is recognised only if the mount is in a mount table of this machine that this user may read; that a
-    /// virtual machine or another machine mounts it cannot be detected. Sockets that are served through the mount look
-    /// stale there. Do not sweep such a directory: sweep through the mount, or where the server runs.
+    /// The other side of such a mount, the backing directory of a FUSE or virtiofs mount or the upper directory of an overlay,
+    /// is recognised only if a mount table of this machine that this user may read names it. Those of fuse-overlayfs, and what
+    /// a virtual machine or another machine mounts, cannot be detected. Sockets that are served through the mount look stale
+    /// there. Do not sweep such a directory: sweep through the mount, or where the server runs.
     Sweep(Sweep),
 }
 

@@ -6,6 +6,7 @@ use std::{
 };
 
 use base64::{Engine as _, prelude::BASE64_STANDARD};
+use fs_watch::directory::PassedOver;
 use serde::Serialize;
 
 /// What the commands print.
@@ -143,6 +144,12 @@ pub(crate) enum Object<'a> {
         links: usize,
         below: usize,
         unreadable: usize,
+        not_searched: usize,
+    },
+    /// Of a whole command.
+    #[serde(rename = "warning")]
+    Remark {
+        text: String,
     },
     Swept {
         #[serde(flatten)]
@@ -155,6 +162,20 @@ pub(crate) enum Object<'a> {
         #[serde(skip_serializing_if = "Option::is_none")]
         text: Option<String>,
     },
+}
+
+impl Object<'_> {
+    /// `None` if nothing was passed over.
+    pub(crate) fn passed_over(passed: &PassedOver) -> Option<Self> {
+        let PassedOver { dot_names, links, below, unreadable, not_searched, .. } = *passed;
+        (*passed != PassedOver::default()).then_some(Self::PassedOver {
+            dot_names,
+            links,
+            below,
+            unreadable,
+            not_searched,
+        })
+    }
 }
 
 /// What is printed as a line.

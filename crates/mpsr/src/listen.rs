@@ -129,7 +129,7 @@ async fn start(args: &Listen) -> anyhow::Result<Funnel> {
     let mut builder = Funnel::builder(args.frames.framing.framing())
         .limits(limits)
         .reconnect(args.directories.reconnect)
-        .rebind(args.rebind);
+        .rebind(args.file.rebind);
     if let Some(admit) = args.access.admit() {
         builder = builder.admit(admit);
     }
@@ -194,7 +194,9 @@ async fn receive(args: &Listen, funnel: &mut Funnel, printer: &mut Printer) -> a
     let end = &args.end;
     for address in funnel.listening() {
         printer.listening(address).await?;
-        if let (Address::Path(_), Some(text)) = (address, args.unreachable()) {
+        if let Address::Path(path) = address
+            && let Some(text) = args.access.unreachable(&args.file, path)
+        {
             printer.warning(&Place::Socket(address.clone()), text).await?;
         }
     }

@@ -2,7 +2,7 @@
 
 use std::{
     collections::HashMap,
-    io,
+    error::Error as _,
     path::Path,
     time::{Duration, SystemTime},
 };
@@ -16,7 +16,7 @@ use crate::{
     args::Ls,
     json::{self, CommandText, NameText, Object, PathText},
     names,
-    output::{Output, note},
+    output::{Output, is_broken_pipe, note},
     table,
     text::{escaped_cell, escaped_words},
     words,
@@ -52,9 +52,11 @@ fn print(args: &Ls, survey: &Survey) -> anyhow::Result<()> {
         for found in &survey.sockets {
             output.object(&object(found))?;
         }
-        let PassedOver { dot_names, links, below, unreadable, .. } = survey.passed_over;
-        if survey.passed_over != PassedOver::default() {
-            output.object(&Object::PassedOver { dot_names, links, below, unreadable })?;
+        if let Some(object) = Object::passed_over(&survey.passed_over) {
+            output.object(&object)?;
+        }
+        if let Some(text) = no_table(survey) {
+            output.object(&Object::Remark { text })?;
         }
     } else {
         // Names of one directory need not repeat it.
@@ -73,13 +75,9 @@ fn print(args: &Ls, survey: &Survey) -> anyhow::Result<()> {
     output.flush()
 }
 
-fn is_broken_pipe(error: &anyhow::Error) -> bool {
-    error.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
-}
-
 /// What should be known of the limits of what was seen.
 fn remarks(args: &Ls, survey: &Survey) -> Vec<String> {
-    let table = survey.no_table.as_ref().map(|error| format!("{error}: which sockets are listened on is not known"));
+    let table = no_table(survey).filter(|_| !args.json);
     let is_riddle =
         survey.sockets.iter().any(|found| backlog_and_number(found).is_some() && found.processes.is_empty());
     let hidden = match survey.hidden {
@@ -91,15 +89,27 @@ fn remarks(args: &Ls, survey: &Survey) -> Vec<String> {
             plural(hidden, "process", "processes")
         )),
     };
-    let unasked = survey.sockets.iter().filter(|found| !args.connect && is_for_connect(found)).count();
-    let unasked = (unasked > 0).then(|| {
-        format!(
-            "{unasked} unknown {}: the kernel's table does not show {}; --connect asks, which the server notices",
-            plural(unasked, "socket", "sockets"),
-            plural(unasked, "it", "them")
-        )
-    });
+    let unasked = if args.connect { None } else { unasked(survey) };
     [table, hidden, unasked].into_iter().flatten().chain(passed_over(&survey.passed_over)).collect()
+}
+
+/// That it is not known which sockets are listened on, and why.
+fn no_table(survey: &Survey) -> Option<String> {
+    let error = survey.no_table.as_ref()?;
+    let cause = error.source().map(|cause| format!(": {cause}")).unwrap_or_default();
+    Some(format!("{error}{cause}: which sockets are listened on is not known"))
+}
+
+/// That a connection would tell more of some sockets, if so.
+pub(crate) fn unasked(survey: &Survey) -> Option<String> {
+    let count = survey.sockets.iter().filter(|found| is_for_connect(found)).count();
+    (count > 0).then(|| {
+        format!(
+            "{count} unknown {}: the kernel's table does not show {}; --connect asks, which the server notices",
+            plural(count, "socket", "sockets"),
+            plural(count, "it", "them")
+        )
+    })
 }
 
 /// Whether a connection would tell more: of what is bound elsewhere, was not asked about, or is on a filesystem on whose
@@ -131,7 +141,10 @@ pub(crate) fn passed_over(passed: &PassedOver) -> Option<String> {
     let unreadable = passed.unreadable;
     let unreadable = (unreadable > 0)
         .then(|| format!("{unreadable} {} that may not be read", plural(unreadable, "directory", "directories")));
-    let parts: Vec<_> = parts.into_iter().chain(unreadable).collect();
+    let not_searched = passed.not_searched;
+    let not_searched = (not_searched > 0)
+        .then(|| format!("{not_searched} {} not searched", plural(not_searched, "directory", "directories")));
+    let parts: Vec<_> = parts.into_iter().chain(unreadable).chain(not_searched).collect();
     (!parts.is_empty()).then(|| format!("passed over: {}", parts.join(", ")))
 }
 

@@ -25,11 +25,19 @@ fn number(text: &str, what: &str, database: &str) -> Result<u32, String> {
         Ok(u32::MAX) => Err(format!("{text} is not the number of a {what}")),
         Ok(number) => Ok(number),
         Err(_) => {
-            let file = fs::read_to_string(format!("/etc/{database}")).unwrap_or_default();
-            let found = find(&file, text).or_else(|| find(&getent(database, text), text));
-            found.ok_or_else(|| format!("there is no {what} {text:?}"))
+            let found = find(&table(database), text).or_else(|| find(&getent(database, text), text));
+            found.ok_or_else(|| format!("there is no {what} {text:?} here; a number needs no entry"))
         }
     }
+}
+
+/// The file in `/etc`; nothing where there is none. A comment in it may be in any encoding.
+fn table(database: &str) -> String {
+    decoded(&fs::read(format!("/etc/{database}")).unwrap_or_default())
+}
+
+fn decoded(table: &[u8]) -> String {
+    String::from_utf8_lossy(table).into_owned()
 }
 
 /// The third field of the line that begins with this name (`passwd(5)`, `group(5)`).
@@ -40,7 +48,7 @@ fn find(table: &str, name: &str) -> Option<u32> {
 
 /// The names of users by their numbers, of those that `/etc/passwd` has: to look further could take its time.
 pub(crate) fn users() -> HashMap<u32, String> {
-    by_number(&fs::read_to_string("/etc/passwd").unwrap_or_default())
+    by_number(&table("passwd"))
 }
 
 /// The first name for each number counts.
@@ -59,7 +67,7 @@ fn by_number(table: &str) -> HashMap<u32, String> {
 fn getent(database: &str, name: &str) -> String {
     let mut command = Command::new("getent");
     command.args([database, "--", name]).stdin(Stdio::null()).stderr(Stdio::null());
-    command.output().map(|output| String::from_utf8_lossy(&output.stdout).into_owned()).unwrap_or_default()
+    command.output().map(|output| decoded(&output.stdout)).unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -76,6 +84,14 @@ mod tests {
         {
             assert_eq!(find(TABLE, name), number, "{name}");
         }
+    }
+
+    #[test]
+    fn a_comment_in_another_encoding_hides_no_name() {
+        let table =
+            decoded(b"m\xfcller:x:1001:1001:J\xf6rg M\xfcller,,,:/home/jm:/bin/sh\nworker:x:1000:1000::/:/bin/sh\n");
+        assert_eq!(find(&table, "worker"), Some(1000));
+        assert_eq!(by_number(&table).get(&1000).map(String::as_str), Some("worker"));
     }
 
     #[test]

@@ -10,7 +10,10 @@
 use std::{
     collections::VecDeque,
     io::IsTerminal as _,
-    sync::{Condvar, Mutex, MutexGuard, OnceLock, PoisonError},
+    sync::{
+        Condvar, Mutex, MutexGuard, OnceLock, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
     thread,
     time::Duration,
 };
@@ -20,7 +23,7 @@ use rustix::stdio::stderr;
 use crate::{
     json::{Line as _, Object},
     stream::Stream,
-    text::{escaped_json, wrapped},
+    text::{escaped_json, wrapped_words},
     width::Width,
 };
 
@@ -28,6 +31,14 @@ use crate::{
 const BOUND: usize = 64 << 10;
 /// How long the end of the process waits for its last notes to be taken.
 const LAST_NOTES: Duration = Duration::from_millis(200);
+
+/// Whether the terminal may have shown `^C` at the beginning of the line, where the next note is to stand.
+static INTERRUPTED: AtomicBool = AtomicBool::new(false);
+
+/// Tells that SIGINT has come.
+pub(crate) fn interrupted() {
+    INTERRUPTED.store(true, Ordering::Relaxed);
+}
 
 /// Queues a line for standard error. Never blocks.
 pub(crate) fn note(line: &str) {
@@ -151,10 +162,13 @@ impl Queue {
 
     fn push(&self, line: Line<'_>, bound: Bound) {
         let mut text = match line {
-            Line::Words(line) if self.is_terminal => wrapped(line, Width::of(stderr()), "     "),
+            Line::Words(line) if self.is_terminal => wrapped_words(line, Width::of(stderr()), "     "),
             Line::Object(line) if self.is_terminal => escaped_json(line),
             Line::Words(line) | Line::Object(line) => line.to_owned(),
         };
+        if self.is_terminal && INTERRUPTED.swap(false, Ordering::Relaxed) {
+            text.insert(0, '\r');
+        }
         text.push('\n');
         let mut state = self.lock();
         if bound == Bound::Kept && state.bytes + text.len() > BOUND {

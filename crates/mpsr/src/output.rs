@@ -178,6 +178,11 @@ fn register(stream: &Stream) -> Option<AsyncFd<BorrowedFd<'static>>> {
     AsyncFd::with_interest(stream.fd(), Interest::WRITABLE).ok()
 }
 
+/// Whether writing failed because the reader of a pipe has gone.
+pub(crate) fn is_broken_pipe(error: &anyhow::Error) -> bool {
+    error.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
+}
+
 const GONE: &str = "cannot write to standard output";
 
 /// The last line of a process that ends where it stands. Standard error may be as stuck as standard output is: the line is

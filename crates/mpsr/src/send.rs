@@ -1,9 +1,11 @@
 //! `mpsr send`: arguments or standard input, as messages.
 //!
 //! Exit status 0 claims that every message was handed to the kernel and that no receiver was seen to leave any of them
-//! unread. `source.rs` has the messages, `route.rs` the connections, `connection.rs` what happens on one; this counts.
+//! unread. `source.rs` has the messages, `route.rs` the connections (`offer.rs` those that we accept), `connection.rs` what
+//! happens on one; this counts.
 
 mod connection;
+mod offer;
 mod outgoing;
 mod route;
 mod source;
@@ -52,10 +54,10 @@ pub(crate) async fn run(args: Send) -> anyhow::Result<()> {
             How::Complete => break sent.judge(&args),
             How::Failed(error) => Err(error),
             How::Interrupted => Err(anyhow::anyhow!("interrupted after {}", sent.messages(&source))),
-            How::Stalled(time) => Err(anyhow::anyhow!(
+            How::Stalled => Err(anyhow::anyhow!(
                 "{}: the receiver took nothing for {} s; {}",
                 args.socket.0,
-                time.as_secs_f64(),
+                args.timeout.unwrap_or_default().as_secs_f64(),
                 sent.balance(&source)
             )),
             How::Lost => Ok(()),
@@ -194,20 +196,21 @@ impl Loss<'_> {
         }
     }
 
-    /// The receiver's uid and ours, if it looks as if we were not admitted.
+    /// The receiver's uid and ours, if it may be that we were not admitted.
     fn rejected(&self) -> Option<(u32, u32)> {
         let End { report, peer, lasted } = self.0;
         let nothing_read = report.handed_to_kernel.bytes == 0 || is_reset(&report.reason);
-        let (theirs, ours) = (peer.as_ref()?.uid(), getuid().as_raw());
-        let is_likely = self.hung_up() && nothing_read && *lasted < AT_ONCE && ours != theirs && ours != 0;
-        is_likely.then_some((theirs, ours))
+        let is_possible = self.hung_up() && nothing_read && *lasted < AT_ONCE;
+        is_possible.then_some((peer.as_ref()?.uid(), getuid().as_raw()))
     }
 }
 
 impl fmt::Display for Loss<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let report = &self.0.report;
-        if let Some((theirs, ours)) = self.rejected() {
+        // Only a receiver that names whom it admits turns its own user or root away.
+        let rejected = self.rejected().map(|(theirs, ours)| (theirs, ours, ours != theirs && ours != 0));
+        if let Some((theirs, ours, true)) = rejected {
             write!(
                 f,
                 "not admitted, it seems: the receiver (uid {theirs}) hung up at once; ask it to admit uid {ours}; "
@@ -220,6 +223,10 @@ impl fmt::Display for Loss<'_> {
             }
             _ if self.hung_up() => f.write_str("failed: the receiver hung up before everything was sent"),
             reason => write!(f, "{reason}"),
+        }?;
+        match rejected {
+            Some((_, ours, false)) => write!(f, " (perhaps uid {ours} is not admitted)"),
+            _ => Ok(()),
         }
     }
 }

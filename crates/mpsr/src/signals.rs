@@ -17,7 +17,7 @@ use tokio::{
     time::{Instant, sleep, timeout},
 };
 
-use crate::output::last_word;
+use crate::{notes, output::last_word};
 
 /// Requests to end that come closer together than this are one request: `timeout`, `tini -g` and shells signal a process
 /// and its group, and a closing terminal adds SIGHUP.
@@ -66,7 +66,7 @@ impl Signals {
             }
         };
         tokio::select! {
-            _ = self.interrupt.recv() => {}
+            _ = self.interrupt.recv() => notes::interrupted(),
             _ = self.terminate.recv() => {}
             _ = hang_up => {}
         }

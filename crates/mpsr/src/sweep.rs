@@ -9,7 +9,7 @@ use fs_watch::{
 use crate::{
     args::Sweep,
     json::{Object, PathText},
-    output::{Output, note},
+    output::{Output, is_broken_pipe, note},
     text::escaped_cell,
     words,
 };
@@ -19,6 +19,26 @@ pub(crate) fn run(args: &Sweep) -> anyhow::Result<()> {
     let sweep = directory::Sweep::default().min_age(args.min_age).owner(owner).dry_run(args.dry_run);
     let sweep = sweep.any_filesystem(args.any_filesystem);
     let swept = sweep.run(&args.directory).map_err(|error| words::directory("cannot sweep", error))?;
+    // The files are gone, whether or not their names can be printed.
+    let printed = print(args, &swept);
+    if !args.json {
+        note(&summary(&swept, args.dry_run));
+    }
+    if swept.findings.iter().any(may_be_hidden) {
+        note("mpsr: servers may be hidden here; if you know that none is, --any-filesystem removes what looks stale");
+    }
+    let failed = swept.findings.iter().filter(|finding| has_failed(&finding.fate)).count();
+    let failed = failed + swept.locks.iter().filter(|finding| matches!(finding.fate, LockFate::Failed(_))).count();
+    match failed {
+        // As with `| head`: the reader has seen enough.
+        0 if printed.as_ref().is_err_and(is_broken_pipe) => Ok(()),
+        0 => printed,
+        1 => bail!("a stale file could not be removed"),
+        _ => bail!("{failed} stale files could not be removed"),
+    }
+}
+
+fn print(args: &Sweep, swept: &Swept) -> anyhow::Result<()> {
     let mut output = Output::new();
     for finding in &swept.findings {
         if args.json {
@@ -34,20 +54,7 @@ pub(crate) fn run(args: &Sweep) -> anyhow::Result<()> {
             output.line(&line)?;
         }
     }
-    output.flush()?;
-    if !args.json {
-        note(&summary(&swept, args.dry_run));
-    }
-    if swept.findings.iter().any(may_be_hidden) {
-        note("mpsr: servers may be hidden here; if you know that none is, --any-filesystem removes what looks stale");
-    }
-    let failed = swept.findings.iter().filter(|finding| has_failed(&finding.fate)).count();
-    let failed = failed + swept.locks.iter().filter(|finding| matches!(finding.fate, LockFate::Failed(_))).count();
-    match failed {
-        0 => Ok(()),
-        1 => bail!("a stale file could not be removed"),
-        _ => bail!("{failed} stale files could not be removed"),
-    }
+    output.flush()
 }
 
 fn summary(swept: &Swept, dry_run: bool) -> String {

@@ -95,6 +95,39 @@ pub(crate) fn wrapped(line: &str, Width(columns): Width, margin: &str) -> String
     text
 }
 
+/// The same for our own words, broken at a space if there is one to break at.
+pub(crate) fn wrapped_words(line: &str, Width(columns): Width, margin: &str) -> String {
+    let mut text = String::with_capacity(line.len());
+    let mut column = 0;
+    // Where the last space of this row is in `text`, and the column behind it.
+    let mut space = None;
+    let mut is_indent = true;
+    for c in line.chars() {
+        let width = width(c);
+        if column + width > columns {
+            match space.take() {
+                // The space at the end of a row is not seen, so the line break takes its place.
+                Some((at, behind)) => {
+                    text.replace_range(at..=at, &format!("\n{margin}"));
+                    column = margin.len() + column - behind;
+                }
+                None => {
+                    text.push('\n');
+                    text.push_str(margin);
+                    column = margin.len();
+                }
+            }
+        }
+        column += width;
+        is_indent &= c == ' ';
+        if c == ' ' && !is_indent {
+            space = Some((text.len(), column));
+        }
+        text.push(c);
+    }
+    text
+}
+
 /// Columns that a character takes at most. Terminals disagree about many of them, and none uses more than this.
 const fn width(c: char) -> usize {
     match c {
@@ -186,6 +219,22 @@ mod tests {
         let line = escaped_json(&value.to_string());
         assert_eq!(line, r#"{"text":"\u009b31m \u202eabc \udb40\udc41 \u007f \\ plain ü 🦀 \u3164"}"#);
         assert_eq!(serde_json::from_str::<serde_json::Value>(&line).unwrap(), value);
+    }
+
+    #[test]
+    fn our_words_are_broken_at_spaces_and_what_has_none_anywhere() {
+        assert_eq!(wrapped_words("one two three four", Width(10), "  "), "one two\n  three\n  four");
+        assert_eq!(wrapped_words("   1 + abcdefghijklmnop", Width(12), "  "), "   1 +\n  abcdefghij\n  klmnop");
+        assert_eq!(wrapped_words("          abcdef", Width(12), "  "), "          ab\n  cdef");
+        for line in
+            ["x".repeat(1000), "文字 ".repeat(300), "a b\t c".repeat(200), "  words ".repeat(100), " ".repeat(200)]
+        {
+            let rows = wrapped_words(&line, Width(80), "     ");
+            assert!(rows.lines().skip(1).all(|row| row.starts_with("     ")), "{rows}");
+            assert!(rows.lines().all(|row| row.chars().map(width).sum::<usize>() <= 80), "{rows}");
+            let letters = |text: &str| text.chars().filter(|c| !c.is_whitespace()).collect::<String>();
+            assert_eq!(letters(&rows), letters(&line));
+        }
     }
 
     #[test]

@@ -2,22 +2,29 @@
 
 use std::{future::ready, sync::Arc, time::Duration};
 
-use anyhow::{Context as _, bail};
-use fs_watch::{DotFiles, Probing, Watcher, directory::Inspection};
+use anyhow::bail;
+use fs_watch::{
+    DotFiles, Probing, Watcher,
+    directory::{Inspection, PassedOver},
+};
 use tokio::{sync::Notify, time::timeout};
 
 mod branch;
 mod told;
 mod tree;
+mod unasked;
 
 use told::Told;
 use tree::Tree;
+use unasked::Unasked;
 
 use crate::{
     args::Watch,
-    ls::passed_over,
+    json::Object,
+    ls,
     output::{Output, last_word, note},
     signals::Signals,
+    words,
 };
 
 /// How long the end may take after a signal: a reader that has stopped reading, or a filesystem that does not answer, would
@@ -29,7 +36,7 @@ pub(crate) async fn run(args: Watch) -> anyhow::Result<()> {
     let asked = Arc::new(Notify::new());
     tokio::spawn(end_on_signal(signals, Arc::clone(&asked)));
     let events = tokio::select! {
-        events = Events::of(&args) => events.context("cannot watch")?,
+        events = Events::of(&args) => events.map_err(|error| words::watch("cannot watch", error))?,
         () = asked.notified() => return Ok(()),
     };
     print(&args, events, &asked).await
@@ -39,6 +46,7 @@ pub(crate) async fn run(args: Watch) -> anyhow::Result<()> {
 async fn print(args: &Watch, mut events: Events, asked: &Notify) -> anyhow::Result<()> {
     let mut output = Output::new();
     let mut is_written = true;
+    let mut unasked = Unasked::new(args.connect);
     loop {
         let event = tokio::select! {
             biased;
@@ -51,14 +59,23 @@ async fn print(args: &Watch, mut events: Events, asked: &Notify) -> anyhow::Resu
                 is_written = true;
                 continue;
             }
+            () = unasked.is_due() => {
+                unasked.check().iter().for_each(|text| note(&format!("mpsr: {text}")));
+                continue;
+            }
         };
         let Some(told) = event else {
             output.flush()?;
             bail!("the thread that watched {:?} has ended by itself: nothing more is seen", args.directory);
         };
         if matches!(told, Told::InitDone) {
-            note_passed_over(args);
+            let passed = passed_over(args);
+            note_passed_over(passed);
+            if let Some(object) = Object::passed_over(&passed).filter(|_| args.json) {
+                output.object(&object)?;
+            }
         }
+        unasked.handle(&told);
         if args.json {
             output.object(&told.to_object())?;
         } else if let Some(line) = told.to_line() {
@@ -103,25 +120,26 @@ impl Events {
     }
 }
 
-/// Says which sockets are there and not shown. That they cannot be counted is no trouble: nothing depends on it.
-fn note_passed_over(args: &Watch) {
+/// Which sockets are there and not shown. That they cannot be counted is no trouble: nothing depends on it.
+fn passed_over(args: &Watch) -> PassedOver {
     let inspection = Inspection::default()
         .probing(Probing::Off)
         .dot_files(if args.all { DotFiles::Reported } else { DotFiles::Ignored })
         .recursive(args.recursive);
-    if let Ok(survey) = inspection.run([&args.directory]) {
-        // A link can be listed, and not watched: nothing tells of what happens to its target.
-        let mut passed = survey.passed_over;
-        let links = std::mem::take(&mut passed.links);
-        passed_over(&passed).iter().for_each(|text| note(&format!("mpsr: {text}")));
-        if links > 0 {
-            let what = if links == 1 {
-                "link to a socket (watch the directory it leads"
-            } else {
-                "links to sockets (watch the directories they lead"
-            };
-            note(&format!("mpsr: passed over: {links} symbolic {what} to)"));
-        }
+    inspection.run([&args.directory]).map_or_else(|_| PassedOver::default(), |survey| survey.passed_over)
+}
+
+fn note_passed_over(mut passed: PassedOver) {
+    // A link can be listed, and not watched: nothing tells of what happens to its target.
+    let links = std::mem::take(&mut passed.links);
+    ls::passed_over(&passed).iter().for_each(|text| note(&format!("mpsr: {text}")));
+    if links > 0 {
+        let what = if links == 1 {
+            "link to a socket (watch the directory it leads"
+        } else {
+            "links to sockets (watch the directories they lead"
+        };
+        note(&format!("mpsr: passed over: {links} symbolic {what} to)"));
     }
 }
 

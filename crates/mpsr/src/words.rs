@@ -1,9 +1,12 @@
 //! Errors of the libraries in the words of the commands: what to do, with which option.
 
-use std::{error::Error as _, io};
+use std::{error::Error as _, io, path::Path};
 
 use anyhow::anyhow;
-use uds_actor::{BindError, ConnectError, FileKind};
+use rustix::io::Errno;
+use uds_actor::{Address, BindError, ConnectError, FileKind, NameLoss, Peer};
+
+use crate::address::directory_of;
 
 /// A socket cannot be bound. `doing` is what the command cannot do then: `cannot listen`.
 pub(crate) fn bind(doing: &str, error: &BindError) -> anyhow::Error {
@@ -19,6 +22,12 @@ pub(crate) fn bind(doing: &str, error: &BindError) -> anyhow::Error {
             anyhow!("{doing}: no socket {name:?} was passed by the service manager, nor any other")
         }
         BindError::SharedDirectory { .. } => anyhow!("{doing}: {error}, or pass --shared-directory if you trust them"),
+        BindError::Examine { source, .. } if source.kind() == io::ErrorKind::PermissionDenied => anyhow!(
+            "{doing}: {error}: {source}; only its owner and root can find that out: remove it yourself if no process serves it"
+        ),
+        BindError::Bind { address: Address::Path(path), source, .. } if is_denied(source) => {
+            anyhow!("{doing}: this process may not make files in {:?}: {source}", directory_of(path))
+        }
         BindError::Bind { source, .. } if source.kind() == io::ErrorKind::ResourceBusy => anyhow!(
             "{doing}: {error}: {source}; if the file is a mount point, mount the directory that holds the socket instead"
         ),
@@ -52,8 +61,46 @@ pub(crate) fn connect(error: ConnectError, has_waited: bool) -> anyhow::Error {
 pub(crate) fn directory(doing: &str, error: fs_watch::directory::Error) -> anyhow::Error {
     match error {
         fs_watch::directory::Error::Missing { dir } => anyhow!("{doing}: there is no {dir:?}"),
+        fs_watch::directory::Error::Unreadable { dir, source } => unreadable(doing, &dir, &source),
         error => anyhow::Error::new(error).context(doing.to_owned()),
     }
+}
+
+/// The same for a watcher, which waits for a directory that does not exist yet if it is told to.
+pub(crate) fn watch(doing: &str, error: fs_watch::Error) -> anyhow::Error {
+    match error {
+        fs_watch::Error::Unreadable { dir, source } => unreadable(doing, &dir, &source),
+        error => anyhow::Error::new(error).context(doing.to_owned()),
+    }
+}
+
+fn unreadable(doing: &str, dir: &Path, source: &io::Error) -> anyhow::Error {
+    let is_denied = source.kind() == io::ErrorKind::PermissionDenied;
+    let hint = if is_denied { "; this process must be allowed to read and to search it" } else { "" };
+    anyhow!("{doing}: {dir:?} cannot be read: {source}{hint}")
+}
+
+/// Whether the permissions of a directory are the reason, and not a privilege that is missing.
+fn is_denied(error: &io::Error) -> bool {
+    Errno::from_io_error(error) == Some(Errno::ACCESS)
+}
+
+/// The file of a socket that we bound no longer leads to it. `seeker` is the one that looks for it there.
+pub(crate) fn name_lost(address: &str, loss: NameLoss, seeker: &str, is_taken_again: bool) -> String {
+    let what = if loss == NameLoss::Replaced { "replaced by another" } else { "removed" };
+    let hint = if is_taken_again { "" } else { " (--rebind takes the name again)" };
+    format!("mpsr: {address}: its file was {what}, so that no {seeker} finds it{hint}")
+}
+
+/// It does again.
+pub(crate) fn rebound(address: &str) -> String {
+    format!("mpsr: {address}: it has its name again")
+}
+
+/// A process that connected to it is not admitted.
+pub(crate) fn rejected(address: &str, peer: Option<&Peer>) -> String {
+    let who = peer.map_or_else(|| "a process that the kernel does not name".to_owned(), Peer::to_string);
+    format!("mpsr: rejected {who} on {address}: not admitted")
 }
 
 /// `1 message`, `2 messages`.

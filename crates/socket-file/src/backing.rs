@@ -2,10 +2,13 @@
 //!
 //! A server that binds its socket through an overlay or a FUSE mount binds it to an inode of that mount. The directory
 //! behind the mount has the same files, but for the kernel nothing is bound to them. The mount tables name the
-//! directories behind such mounts if the mounts are local and we may read the tables; mounts of a virtual machine are
-//! not in them. A match is therefore a proof, but the lack of a match is not.
+//! directories behind such mounts if the mounts are local, we may read the tables, and the FUSE daemon gives its directory as
+//! the source (bindfs does, fuse-overlayfs does not); mounts of a virtual machine are not in them. A match of an absolute path
+//! is therefore a proof, but the lack of a match is not. Of a relative path, which container engines use when their options
+//! become too long, only the end can be compared.
 
 use std::collections::HashSet;
+use std::ffi::OsString;
 use std::fs;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::fs::MetadataExt;
@@ -21,17 +24,29 @@ const DEPTH: usize = 4096;
 /// Whether the directory, or one above it, is shown elsewhere by an overlay or FUSE mount: its backing side. A server that binds
 /// through that mount looks unbound here.
 ///
-/// A match is a proof. No match proves nothing: mounts in a virtual machine, and tables that we may not read, are unknown.
+/// A match is a proof, or, if the table has a relative path, a good reason. No match proves nothing: mounts in a virtual
+/// machine, daemons that do not name their directory, and tables that we may not read, are unknown.
 /// Reads the mount table of each mount namespace that a process we can see is in, at most 1,000.
 pub fn is_backing_side(dir: &Path) -> bool {
-    let behind: HashSet<_> = tables().into_iter().flat_map(|(root, table)| identities_behind(&root, &table)).collect();
-    !behind.is_empty() && ancestors(dir).iter().any(|above| behind.contains(above))
+    let tables = tables();
+    let behind: HashSet<_> = tables.iter().flat_map(|(root, table)| identities_behind(root, table)).collect();
+    if !behind.is_empty() && ancestors(dir).iter().any(|above| behind.contains(above)) {
+        return true;
+    }
+    let relative: Vec<_> = tables.iter().flat_map(|(_, table)| behind_mounts(table)).collect();
+    dir.canonicalize().is_ok_and(|dir| is_below_one_like(&dir, &relative))
+}
+
+/// Whether the directory, or one above it, ends like one of these paths that are relative.
+fn is_below_one_like(dir: &Path, paths: &[PathBuf]) -> bool {
+    let relative = || paths.iter().filter(|path| path.is_relative());
+    dir.ancestors().any(|above| relative().any(|path| above.ends_with(path)))
 }
 
 /// The directories behind the mounts of a table. A path in it is one of the namespace that the table belongs to, or of the
 /// one in which the mount was made, such as ours: so it is looked up in both.
 fn identities_behind(root: &Path, table: &[u8]) -> Vec<(u64, u64)> {
-    let paths = behind_mounts(table).into_iter();
+    let paths = behind_mounts(table).into_iter().filter(|path| path.is_absolute());
     let both = paths.flat_map(|path| [root.join(path.strip_prefix("/").unwrap_or(&path)), path.clone()]);
     both.filter_map(|path| fs::metadata(path).ok().map(|metadata| (metadata.dev(), metadata.ino()))).collect()
 }
@@ -79,25 +94,38 @@ fn behind_mount(line: &[u8]) -> Vec<PathBuf> {
     // A variable number of fields ends with a dash; then come type, source and options.
     let Some(dash) = fields.iter().skip(6).position(|field| *field == b"-").map(|at| at + 6) else { return Vec::new() };
     let Some([kind, source, options]) = fields.get(dash + 1..dash + 4) else { return Vec::new() };
-    let is_path = |path: &&[u8]| path.first() == Some(&b'/');
     if *kind == b"overlay" {
         // A socket that is bound through the mount is created in its upper layer, never in a lower one.
-        let mut options = options.split(|byte| *byte == b',');
-        options
-            .find_map(|option| option.strip_prefix(b"upperdir="))
-            .filter(is_path)
-            .map(unescaped)
-            .into_iter()
-            .collect()
+        upper_layer(options).into_iter().collect()
     } else if kind.starts_with(b"fuse") {
-        [*source].into_iter().filter(|path| is_path(path)).map(unescaped).collect()
+        // mergerfs and unionfs name several, with colons in between; sshfs names a host in front of the first one.
+        let source = unescaped(source);
+        let whole = source.as_slice();
+        if whole.first() != Some(&b'/') {
+            return Vec::new();
+        }
+        let parts = whole.split(|byte| *byte == b':');
+        let parts = parts.filter(|part| part.first() == Some(&b'/') && part.len() < whole.len());
+        [whole].into_iter().chain(parts).map(|path| PathBuf::from(OsString::from_vec(path.to_vec()))).collect()
     } else {
         Vec::new()
     }
 }
 
+/// The upper layer of an overlay. A backslash in its path stands before a character that would mean something else.
+fn upper_layer(options: &[u8]) -> Option<PathBuf> {
+    let mut options = options.split(|byte| *byte == b',');
+    let written = unescaped(options.find_map(|option| option.strip_prefix(b"upperdir="))?);
+    let mut bytes = written.into_iter();
+    let mut path = Vec::new();
+    while let Some(byte) = bytes.next() {
+        path.extend(if byte == b'\\' { bytes.next() } else { Some(byte) });
+    }
+    Some(PathBuf::from(OsString::from_vec(path))).filter(|path| !path.as_os_str().is_empty())
+}
+
 /// Spaces and similar characters are written as a backslash and three octal digits.
-fn unescaped(field: &[u8]) -> PathBuf {
+fn unescaped(field: &[u8]) -> Vec<u8> {
     let mut path = Vec::with_capacity(field.len());
     let mut rest = field;
     while let Some((first, behind)) = rest.split_first() {
@@ -113,7 +141,7 @@ fn unescaped(field: &[u8]) -> PathBuf {
             }
         }
     }
-    PathBuf::from(std::ffi::OsString::from_vec(path))
+    path
 }
 
 #[cfg(test)]
@@ -126,9 +154,33 @@ mod tests {
             rw,lowerdir=/l1:/l2,upperdir=/u\\040p,workdir=/work\n\
             40 35 0:50 / /mnt rw - fuse.bindfs /below rw,user_id=0\n\
             41 35 0:51 / /mnt2 rw - fuse.sshfs host:/dir rw\n\
-            42 35 8:1 / /boot rw - ext4 /dev/sda1 rw\nbroken\n";
-        let expected = ["/u p", "/below"].map(PathBuf::from);
+            42 35 8:1 / /boot rw - ext4 /dev/sda1 rw\nbroken\n\
+            43 35 0:52 / /merged2 rw - overlay overlay rw,lowerdir=l/A:l/B,upperdir=abc/diff,workdir=abc/work\n\
+            44 35 0:53 / /merged3 rw - overlay overlay rw,lowerdir=/l,upperdir=/a\\134\\054b\\134\\134c,workdir=/w\n\
+            45 35 0:54 / /pool rw - fuse.mergerfs /disk1:/disk\\0402 rw\n\
+            46 35 0:55 / /c rw - fuse.fuse-overlayfs fuse-overlayfs rw\n\
+            47 35 0:56 / /read-only rw - overlay overlay ro,lowerdir=/l1:/l2\n";
+        let expected = ["/u p", "/below", "abc/diff", r"/a,b\c", "/disk1:/disk 2", "/disk1", "/disk 2"];
+        let expected = expected.map(PathBuf::from);
         assert_eq!(behind_mounts(table), expected);
+    }
+
+    #[test]
+    fn a_directory_below_one_that_a_mount_shows_is_behind_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let dir = dir.path().canonicalize().unwrap();
+        let [upper, inner, other] = ["store/abc/diff", "store/abc/diff/run/app", "store/xyz/diff"].map(|path| {
+            fs::create_dir_all(dir.join(path)).unwrap();
+            dir.join(path)
+        });
+        let relative = [PathBuf::from("abc/diff")];
+        let table = format!("1 1 0:1 / /m rw - overlay overlay rw,upperdir={} rw", upper.display());
+        let absolute = identities_behind(Path::new("/"), table.as_bytes());
+        for (path, is_behind) in [(&upper, true), (&inner, true), (&other, false), (&dir, false)] {
+            assert_eq!(is_below_one_like(path, &relative), is_behind, "{path:?}");
+            assert_eq!(ancestors(path).iter().any(|above| absolute.contains(above)), is_behind, "{path:?}");
+        }
+        assert!(!is_below_one_like(&upper, std::slice::from_ref(&upper)), "an absolute path is compared as a file");
     }
 
     #[test]
@@ -155,7 +207,7 @@ mod tests {
     #[test]
     fn a_path_without_escapes_stays_as_it_is() {
         for (field, path) in [("/a", "/a"), (r"/a\134b", r"/a\b"), (r"/a\9", r"/a\9"), ("/a\\", "/a\\")] {
-            assert_eq!(unescaped(field.as_bytes()), Path::new(path));
+            assert_eq!(unescaped(field.as_bytes()), path.as_bytes());
         }
     }
 }

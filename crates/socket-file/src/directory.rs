@@ -13,6 +13,7 @@ use rustix::io::Errno;
 
 use crate::facts::{Facts, Identity};
 use crate::file::SocketFile;
+use crate::names;
 
 /// A directory, held open: whatever happens to its path, what is done is done in this one.
 #[derive(Debug)]
@@ -119,8 +120,8 @@ impl Directory {
     /// `from`, and what else the operating system says.
     pub fn rename_if_free(&self, from: &OsStr, to: &OsStr) -> io::Result<()> {
         match renameat_with(self, from, self, to, RenameFlags::NOREPLACE) {
-            // The filesystem cannot; a link cannot replace anything either.
-            Err(Errno::INVAL | Errno::NOSYS) => self.link_if_free(from, to),
+            // A link cannot replace anything either.
+            Err(errno) if self.lacks_flags(errno) => self.link_if_free(from, to),
             result => Ok(result?),
         }
     }
@@ -128,9 +129,22 @@ impl Directory {
     /// Moves `from` aside, where no other process has anything of that name.
     pub(crate) fn move_aside(&self, from: &OsStr, aside: &OsStr) -> io::Result<()> {
         match renameat_with(self, from, self, aside, RenameFlags::NOREPLACE) {
-            // The filesystem cannot. Nothing is there that this could replace.
-            Err(Errno::INVAL | Errno::NOSYS) => Ok(renameat(self, from, self, aside)?),
+            // Nothing is there that this could replace.
+            Err(errno) if self.lacks_flags(errno) => Ok(renameat(self, from, self, aside)?),
             result => Ok(result?),
+        }
+    }
+
+    /// Whether `renameat2` failed in this way because the filesystem, the kernel or a sandbox lacks its flags.
+    fn lacks_flags(&self, errno: Errno) -> bool {
+        match errno {
+            Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP => true,
+            // Of a name that nothing has, only a sandbox says so.
+            Errno::PERM => {
+                let name = names::spare_name();
+                renameat_with(self, &name, self, &name, RenameFlags::NOREPLACE) == Err(Errno::PERM)
+            }
+            _ => false,
         }
     }
 

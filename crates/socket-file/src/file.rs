@@ -63,7 +63,7 @@ impl SocketFile {
     /// | a connection ([`Question::Connect`]) | yes, if there is one | for kernels that answer a lookup in their own way |
     ///
     /// The verdict is [`Stale`](Verdict::Stale) if all of them find nothing, and the kernel finds a socket by its file from
-    /// the moment `bind(2)` has returned (Linux 5.13 or later), or the file is two seconds old. That proves nothing where
+    /// the moment `bind(2)` has returned (Linux 5.14 or later), or the file is two seconds old. That proves nothing where
     /// another kernel, or the other side of a mount, may have the server: see
     /// [`Filesystem::hides_servers`](crate::Filesystem::hides_servers).
     ///
@@ -100,11 +100,11 @@ impl SocketFile {
     }
 }
 
-/// Whether this kernel finds every socket by its file, from the moment `bind` has returned: Linux 5.13 or later, where
+/// Whether this kernel finds every socket by its file, from the moment `bind` has returned: Linux 5.14 or later, where
 /// `bind(2)` holds the directory's lock between creating the file and making the socket known. So what is asked after a
 /// renaming in the same directory is conclusive. Systems that resemble Linux, such as gVisor, say that they are older, or
 /// their name.
-fn is_conclusive() -> bool {
+pub fn is_conclusive() -> bool {
     static IS_CONCLUSIVE: OnceLock<bool> = OnceLock::new();
     *IS_CONCLUSIVE.get_or_init(|| rustix::system::uname().release().to_str().is_ok_and(is_recent_linux))
 }
@@ -112,7 +112,7 @@ fn is_conclusive() -> bool {
 fn is_recent_linux(release: &str) -> bool {
     let mut numbers = release.split(|c: char| !c.is_ascii_digit()).map(|number| number.parse::<u32>().ok());
     let is_recent =
-        matches!((numbers.next(), numbers.next()), (Some(Some(major)), Some(Some(minor))) if (major, minor) >= (5, 13));
+        matches!((numbers.next(), numbers.next()), (Some(Some(major)), Some(Some(minor))) if (major, minor) >= (5, 14));
     is_recent && !release.to_ascii_lowercase().contains("gvisor")
 }
 
@@ -158,8 +158,9 @@ mod tests {
     #[test]
     fn kernels_are_told_apart_by_their_release() {
         for (release, expected) in [
-            ("5.13.0", true),
-            ("5.12.19", false),
+            ("5.14.0", true),
+            // `bind(2)` released the directory's lock before the socket was known: the change came in the next release.
+            ("5.13.19", false),
             ("6.1", true),
             ("4.4.0", false),
             ("6.1.0-gvisor", false),

@@ -10,6 +10,8 @@ pub enum Filesystem {
     Memory,
     /// On this machine's disks, and known to keep change times correctly.
     Disk,
+    /// On this machine's disks, and no other machine or mount shows its files.
+    Local,
     /// Other machines or programs may change it without our kernel knowing.
     Foreign(&'static str),
     /// It shows the files of other directories, where they have other inodes. A socket that is bound on one side is
@@ -30,6 +32,8 @@ impl Filesystem {
         match magic as u32 {
             0x0102_1994 | 0x8584_58f6 => Self::Memory,                      // tmpfs, ramfs
             0xef53 | 0x5846_5342 | 0x9123_683e | 0xf2f5_2010 => Self::Disk, // ext4, xfs, btrfs, f2fs
+            0x2fc1_2fc1 | 0xca45_1a4e | 0x3153_464a => Self::Local,         // zfs, bcachefs, jfs
+            0x5265_4973 | 0x3434 | 0x2405_1905 | 0x72b6 => Self::Local,     // reiserfs, nilfs2, ubifs, jffs2
             0x6969 => Self::Foreign("NFS"),
             0x0102_1997 => Self::Foreign("9p"),
             0x6573_5546 => Self::Foreign("FUSE or virtiofs"),
@@ -43,9 +47,14 @@ impl Filesystem {
             0xbacb_acbc => Self::Foreign("a VMware folder"),
             0x7c7c_6673 => Self::Foreign("a Parallels folder"),
             0x7375_7245 => Self::Foreign("Coda"),
+            0x1983_0326 => Self::Foreign("BeeGFS"),
+            0x2003_0528 => Self::Foreign("OrangeFS"),
+            0x4750_4653 => Self::Foreign("GPFS"),
+            0x5346_4846 => Self::Foreign("a Windows drive"),
             0x794c_7630 => Self::Stacked("overlay"),
             0x6175_6673 => Self::Stacked("aufs"),
             0xf15f => Self::Stacked("eCryptfs"),
+            0x6a65_6a62 => Self::Stacked("shiftfs"),
             _ => Self::Other,
         }
     }
@@ -62,12 +71,14 @@ impl Filesystem {
 
     /// Its name, if a socket file may belong to a server that our kernel does not find by it: on another machine, in
     /// another kernel (a virtual machine's), or on the other side of the same mount, where the same file has another inode.
+    /// Nothing rules that out on a filesystem that we know nothing about.
     ///
     /// The backing side of such a mount looks like any other directory.
     pub fn hides_servers(self) -> Option<&'static str> {
         match self {
             Self::Foreign(name) | Self::Stacked(name) => Some(name),
-            Self::Memory | Self::Disk | Self::Other => None,
+            Self::Other => Some("an unknown filesystem"),
+            Self::Memory | Self::Disk | Self::Local => None,
         }
     }
 }
@@ -96,8 +107,17 @@ mod tests {
         {
             assert_eq!(Filesystem::of(magic).hides_servers(), Some(name));
         }
-        for magic in [0x0102_1994, 0xef53, 0x5846_5342, 0x9123_683e, 0] {
+        for magic in [0x0102_1994, 0xef53, 0x5846_5342, 0x9123_683e, 0x2fc1_2fc1] {
             assert_eq!(Filesystem::of(magic).hides_servers(), None, "{magic:x}");
+        }
+    }
+
+    /// A machine that shares its disks with others may have a filesystem that is not in the list.
+    #[test]
+    fn where_nothing_is_known_a_server_may_be_hidden() {
+        for magic in [0, 0x1234_5678] {
+            assert_eq!(Filesystem::of(magic), Filesystem::Other);
+            assert_eq!(Filesystem::of(magic).hides_servers(), Some("an unknown filesystem"), "{magic:x}");
         }
     }
 

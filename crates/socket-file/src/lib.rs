@@ -58,7 +58,7 @@ pub use crate::{
     directory::{Directory, Found},
     dot_files::DotFiles,
     facts::{Facts, Identity, Kind, timestamp},
-    file::SocketFile,
+    file::{SocketFile, is_conclusive},
     filesystem::Filesystem,
     knock::{ask, ask_file},
     liveness::{Evidence, GRACE, Liveness, Verdict},

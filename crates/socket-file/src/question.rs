@@ -50,12 +50,12 @@ pub enum Probing {
 }
 
 impl Probing {
-    /// What to ask about a file that the table does not have; `has_table` if there is a table at all.
-    ///
-    /// Without a table we may be on a system that only resembles Linux (gVisor), where a lookup refuses what it should find.
-    pub fn question(self, has_table: bool) -> Option<Question> {
+    /// What to ask about a file that the table does not have. `is_believed` if a lookup is believed: there is a table, or
+    /// [`is_conclusive`](crate::is_conclusive) says so. Without either we may be on a system that only resembles Linux (gVisor),
+    /// where a lookup refuses what it should find.
+    pub fn question(self, is_believed: bool) -> Option<Question> {
         match self {
-            Self::Kernel if has_table => Some(Question::Lookup),
+            Self::Kernel if is_believed => Some(Question::Lookup),
             Self::TableAndConnect => Some(Question::Connect),
             Self::Kernel | Self::TableOnly | Self::Off => None,
         }

@@ -100,6 +100,15 @@ impl<T: Transport, F: Framing + Clone + Send + 'static> Actor<T, F> {
         self
     }
 
+    /// Ends the connection when the peer takes nothing for this long while something waits to be written. The kernel frees its
+    /// buffer in blocks of up to about 36 KiB, so a peer that needs longer than this to read one counts as one that takes
+    /// nothing. (A stream that is no Unix socket, or passes descriptors, takes something when it says that it has room for more.)
+    /// Without a timeout, a peer may take as long as it likes.
+    pub fn stall_timeout(mut self, time: Duration) -> Self {
+        self.settings.stall_timeout = Some(time);
+        self
+    }
+
     /// Sends what `frame` returns when nothing else has been sent for this long, so that the peer's idle timeout does not end the
     /// connection. It is called in the actor's task and must not block.
     pub fn keep_alive(mut self, every: Duration, frame: impl Fn() -> Bytes + Send + 'static) -> Self {

@@ -27,6 +27,16 @@ pub(crate) trait Driver: Send + 'static {
     /// A count that grows with everything that is not silence of the peer.
     fn heard(&self) -> u64;
 
+    /// While something waits to be written, a count that grows with everything that the kernel takes.
+    fn stalled_at(&mut self) -> Option<u64> {
+        None
+    }
+
+    /// Writes what the kernel takes, although it has not announced that there is room. Returns whether anything has changed.
+    fn write_unannounced(&mut self) -> bool {
+        false
+    }
+
     /// Whether nothing is read because our side has not taken what came beside the messages.
     fn is_full(&self) -> bool {
         false

@@ -43,6 +43,30 @@ impl Quiet {
     }
 }
 
+/// Notices that nothing is taken of what waits to be written.
+pub(crate) struct Stall {
+    quiet: Quiet,
+    was_writing: bool,
+    /// How often nothing waited, or something waited again.
+    breaks: u64,
+}
+
+impl Stall {
+    pub(crate) fn new(period: Duration) -> Self {
+        Self { quiet: Quiet::new(period), was_writing: false, breaks: 0 }
+    }
+
+    /// Whether something has waited for a whole period in which `written`, which only grows, stood still. It is `None` while
+    /// nothing waits.
+    pub(crate) fn poll(&mut self, cx: &mut Context<'_>, written: Option<u64>) -> bool {
+        if written.is_none() || !self.was_writing {
+            self.breaks += 1;
+        }
+        self.was_writing = written.is_some();
+        self.quiet.poll(cx, written.unwrap_or_default().wrapping_add(self.breaks))
+    }
+}
+
 /// How often we ask whether a peer that we no longer read from is still there.
 const FAREWELL: Duration = Duration::from_secs(5);
 

@@ -26,6 +26,9 @@ pub enum Reason {
     Overflow,
     /// The peer sent nothing for longer than [`Actor::idle_timeout`](crate::Actor::idle_timeout) allows.
     Idle,
+    /// The peer took nothing for longer than [`Actor::stall_timeout`](crate::Actor::stall_timeout) allows, while something
+    /// waited to be written.
+    Stalled,
     /// The time to close or drain ran out before the peer had done its part: read what was sent, closed its own direction,
     /// or paused.
     DeadlineExceeded,
@@ -55,6 +58,7 @@ impl Reason {
             | Self::ReceiverGone
             | Self::Overflow
             | Self::Idle
+            | Self::Stalled
             | Self::DeadlineExceeded => true,
             Self::Ancillary(fault) => fault.is_peer_fault(),
             Self::Closed | Self::HungUp | Self::InboxFull | Self::Aborted => false,
@@ -73,6 +77,7 @@ impl fmt::Display for Reason {
             Self::Ancillary(fault) => fault.fmt(f),
             Self::Overflow => f.write_str("the peer did not keep up"),
             Self::Idle => f.write_str("the peer was silent for too long"),
+            Self::Stalled => f.write_str("the peer took nothing for too long"),
             Self::DeadlineExceeded => f.write_str("deadline exceeded"),
             Self::InboxFull => f.write_str("deadline exceeded while the receiver did not take what was there"),
             Self::Aborted => f.write_str("aborted"),

@@ -4,7 +4,10 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use crate::{outlet::Overflow, quiet::Quiet};
+use crate::{
+    outlet::Overflow,
+    quiet::{Quiet, Stall},
+};
 
 /// The bounds and times of an actor that is not spawned yet.
 pub(crate) struct Settings {
@@ -13,6 +16,7 @@ pub(crate) struct Settings {
     pub(crate) linger: Duration,
     pub(crate) overflow: Overflow,
     pub(crate) idle_timeout: Option<Duration>,
+    pub(crate) stall_timeout: Option<Duration>,
     pub(crate) keep_alive: Option<(Duration, Sign)>,
 }
 
@@ -35,6 +39,11 @@ impl Settings {
         self.idle_timeout.map(Quiet::new)
     }
 
+    /// Notices that the peer takes nothing of what waits, from now on.
+    pub(crate) fn stall(&self) -> Option<Stall> {
+        self.stall_timeout.map(Stall::new)
+    }
+
     /// Notices that nothing is sent, from now on.
     pub(crate) fn keep_alive(&mut self) -> Option<KeepAlive> {
         let (every, frame) = self.keep_alive.take()?;
@@ -50,6 +59,7 @@ impl Default for Settings {
             linger: Self::LINGER,
             overflow: Overflow::default(),
             idle_timeout: None,
+            stall_timeout: None,
             keep_alive: None,
         }
     }

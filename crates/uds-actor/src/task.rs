@@ -21,7 +21,7 @@ use crate::{
     driver::{Driver, Ends, Moved},
     outlet::Outlet as _,
     payload::Payload,
-    quiet::{Farewell, Quiet},
+    quiet::{Farewell, Quiet, Stall},
     reason::Reason,
     report::Ending,
     requests::{Request, Requests},
@@ -48,6 +48,7 @@ pub(crate) struct Task<D: Driver> {
     drained: bool,
     farewell: Farewell,
     idle: Option<Quiet>,
+    stall: Option<Stall>,
     /// How often it was polled while it did not listen to the peer.
     deaf: u64,
     keep_alive: Option<KeepAlive>,
@@ -90,6 +91,7 @@ impl<D: Driver> Task<D> {
             drained: false,
             farewell: Farewell::default(),
             idle: settings.idle(),
+            stall: settings.stall(),
             deaf: 0,
             keep_alive: settings.keep_alive(),
             notice: EndNotice { ends: ends.clone(), told, ending: None },
@@ -112,13 +114,24 @@ impl<D: Driver> Task<D> {
         }
         self.keep_alive(cx);
         let moved = match self.driver.poll_move(cx, &self.ends) {
-            Ok(Moved::Spent) => {
-                cx.waker().wake_by_ref();
-                return Poll::Pending;
-            }
             Ok(moved) => moved,
             Err(reason) => return Poll::Ready(reason),
         };
+        // Also of a peer that floods us and takes nothing.
+        if let Some(stall) = &mut self.stall
+            && stall.poll(cx, self.driver.stalled_at())
+        {
+            // The kernel announces room only when three quarters of its buffer are free.
+            if !self.driver.write_unannounced() {
+                return Poll::Ready(Reason::Stalled);
+            }
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        if moved == Moved::Spent {
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
+        }
         // Only now, when everything that was there has been read, so that this task being late is not taken for silence of
         // the peer. Nor is a peer silent that we do not listen to.
         if moved == Moved::Deaf || self.driver.is_full() {

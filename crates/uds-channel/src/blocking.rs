@@ -128,7 +128,7 @@ impl<Tx: ?Sized, Rx, C: Codec<Tx, Rx>> Channel<Tx, Rx, Blocking, C> {
             if let Some(message) = self.coded.decode_next()? {
                 return Ok(message);
             }
-            match self.coded.framed.fill()? {
+            match self.coded.framed.fill_for_message()? {
                 Filled::Bytes | Filled::Over => {}
                 Filled::WouldBlock => self.coded.framed.wait_for_message(patience)?,
                 Filled::Full => unreachable!("a buffer has room for a message that its limit allows"),

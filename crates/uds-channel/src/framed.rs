@@ -154,8 +154,9 @@ impl<S: AsFd> Framed<S> {
         }
     }
 
-    /// Reads once, without waiting. What ends the stream is told by [`next`](Self::next), behind what came before it.
-    pub(super) fn fill(&mut self) -> Result<Filled, RecvError> {
+    /// Reads once, without waiting. What ends the stream is told by [`next`](Self::next), behind what came before it; an error is
+    /// a shortage of memory, after which more can be read.
+    pub(super) fn fill(&mut self) -> io::Result<Filled> {
         if !matches!(self.reading, Reading::Open) {
             return Ok(Filled::Over);
         }
@@ -174,7 +175,7 @@ impl<S: AsFd> Framed<S> {
                 Err(errno) => {
                     let source = io::Error::from(errno);
                     if passes(&source) {
-                        return Err(RecvError::Receive { source });
+                        return Err(source);
                     }
                     self.reading = Reading::Failed(errno);
                     return Ok(Filled::Over);
@@ -183,15 +184,17 @@ impl<S: AsFd> Framed<S> {
         }
     }
 
-    /// Whether more may be read. There is always room for the rest of an incomplete message.
-    /// The same for a call that writes: how reading ends is for the next call that receives to say.
-    pub(super) fn fill_meanwhile(&mut self) -> Result<Filled, FlushError> {
-        self.fill().or_else(|error| match error {
-            RecvError::Receive { source } => Err(FlushError::Wait { source }),
-            _ => Ok(Filled::Over),
-        })
+    /// The same for a call that receives.
+    pub(super) fn fill_for_message(&mut self) -> Result<Filled, RecvError> {
+        self.fill().map_err(|source| RecvError::Receive { source })
     }
 
+    /// The same for a call that writes.
+    pub(super) fn fill_meanwhile(&mut self) -> Result<Filled, FlushError> {
+        self.fill().map_err(|source| FlushError::Wait { source })
+    }
+
+    /// Whether more may be read. There is always room for the rest of an incomplete message.
     fn has_room(&self) -> bool {
         let room = match self.scan() {
             Ok(Scan::More { .. }) => Room::Needed,

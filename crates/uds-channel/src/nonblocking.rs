@@ -58,7 +58,7 @@ impl<Tx: ?Sized, Rx, C: Codec<Tx, Rx>> Channel<Tx, Rx, NonBlocking, C> {
             if let Some(message) = self.coded.decode_next()? {
                 return Ok(Some(message));
             }
-            match self.coded.framed.fill()? {
+            match self.coded.framed.fill_for_message()? {
                 Filled::Bytes | Filled::Over => {}
                 Filled::WouldBlock => return Ok(None),
                 Filled::Full => unreachable!("a buffer has room for a message that its limit allows"),

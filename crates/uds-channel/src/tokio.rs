@@ -220,14 +220,14 @@ impl<Tx: ?Sized, Rx, C: Codec<Tx, Rx>> AsyncChannel<Tx, Rx, C> {
             let mut filled = Ok(Filled::WouldBlock);
             // The readiness from before the read is taken back, so that nothing is forgotten that came since.
             let _ = self.stream.try_io(Interest::READABLE, || {
-                filled = framed.fill();
+                filled = framed.fill_for_message();
                 if matches!(filled, Ok(Filled::WouldBlock)) { Err(io::ErrorKind::WouldBlock.into()) } else { Ok(()) }
             });
             if !matches!(filled, Ok(Filled::WouldBlock)) {
                 return Poll::Ready(filled);
             }
         }
-        Poll::Ready(framed.fill())
+        Poll::Ready(framed.fill_for_message())
     }
 
     /// Writes until `is_enough` says so of what is left, and receives while it waits.

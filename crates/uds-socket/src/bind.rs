@@ -53,7 +53,7 @@ const BACKLOG: u32 = 1024;
 /// asked.
 ///
 /// A socket is stale if the kernel finds nothing bound to its file, in any network namespace: asking is a lookup that no
-/// server notices. It is left alone where a server may be hidden from this kernel, as on FUSE, overlay and network
+/// server notices. It is left alone where a server may be hidden from this kernel, as on FUSE, overlay, network and unknown
 /// filesystems (see [`any_filesystem`](Self::any_filesystem)).
 ///
 /// A directory in which others may rename files (writable by group or others, and not sticky) is refused, because there none
@@ -182,7 +182,7 @@ impl Bind {
 
     /// Allows a stale socket to be removed on any filesystem.
     ///
-    /// On FUSE, 9p, virtiofs, overlay and network filesystems a socket's server may be hidden from this kernel: it is on
+    /// On FUSE, 9p, virtiofs, overlay, network and unknown filesystems a socket's server may be hidden from this kernel: it is on
     /// another machine, or bound to the same file on the other side of the mount. There a socket that is in the way is an
     /// error, [`BindError::ForeignFilesystem`], unless you call this because you know that there is no other side, as in a
     /// container whose root is an overlay of its own. A socket found to be served is never removed, and one must be two

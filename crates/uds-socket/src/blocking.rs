@@ -14,6 +14,7 @@ use crate::address::Address;
 use crate::bind::publish::{NameLock, NameLoss, Published, Withdrawal};
 use crate::bind::{Bind, Taken, activation};
 use crate::error::{AcceptError, BindError};
+use crate::name_watch::{Events, PERIOD, Told, drain};
 use crate::peer::Peer;
 use crate::warning::Warning;
 
@@ -84,12 +85,14 @@ pub struct BlockingListener<S = UnixStream> {
     lock: Option<NameLock>,
     bind: Bind,
     warnings: Vec<Warning>,
+    /// Since the first call that tells of the name.
+    watch: Option<NameWatch>,
 }
 
 impl<S: Acceptable> BlockingListener<S> {
     fn new(taken: Taken<OwnedFd>) -> Self {
         let Taken { socket, bind, admit, name, lock, warnings } = taken;
-        Self { name, queue: Queue::new(socket, bind.address().clone(), admit), lock, bind, warnings }
+        Self { name, queue: Queue::new(socket, bind.address().clone(), admit), lock, bind, warnings, watch: None }
     }
 
     /// Where it listens.
@@ -112,7 +115,7 @@ impl<S: Acceptable> BlockingListener<S> {
     /// [`AcceptError`] when the listening socket itself is broken; it stays so.
     pub fn accept(&mut self) -> Result<(S, Peer), AcceptError> {
         loop {
-            if let Some(Accepted::Connection(stream, peer)) = self.next_until(None)? {
+            if let Some(Accepted::Connection(stream, peer)) = self.next_until(None, false)? {
                 return Ok((stream, peer));
             }
         }
@@ -126,7 +129,7 @@ impl<S: Acceptable> BlockingListener<S> {
         // A time that no clock reaches is none.
         let deadline = Instant::now().checked_add(time);
         loop {
-            match self.next_until(deadline)? {
+            match self.next_until(deadline, false)? {
                 Some(Accepted::Connection(stream, peer)) => return Ok(Some((stream, peer))),
                 Some(_) => {}
                 None => return Ok(None),
@@ -140,28 +143,40 @@ impl<S: Acceptable> BlockingListener<S> {
         self.queue.pause_left()
     }
 
-    /// Waits for what happens next: a connection, a peer that was rejected, or a shortage. The loss of the name is not noticed
-    /// here: ask [`name_loss`](Self::name_loss).
+    /// Waits for what happens next: a connection, a peer that was rejected, a shortage, or the loss of the name, which is told once
+    /// for each time. [`accept`](Self::accept) and [`accept_timeout`](Self::accept_timeout) do not tell of it.
+    ///
+    /// From the first call on, the file, the directories above it and the links on the way are watched (`inotify(7)`). Where one
+    /// of them cannot be watched, or there are no events at all, the name is looked up once a second. That something was mounted
+    /// over a directory above is not noticed.
     ///
     /// # Errors
     /// As [`accept`](Self::accept).
     pub fn next_event(&mut self) -> Result<Accepted<S>, AcceptError> {
         loop {
-            if let Some(accepted) = self.next_until(None)? {
+            if let Some(accepted) = self.next_until(None, true)? {
                 return Ok(accepted);
             }
         }
     }
 
-    /// What happens next, `None` at the deadline.
-    fn next_until(&mut self, deadline: Option<Instant>) -> Result<Option<Accepted<S>>, AcceptError> {
+    /// What happens next, `None` at the deadline; `with_name` if the loss of the name counts.
+    fn next_until(&mut self, deadline: Option<Instant>, with_name: bool) -> Result<Option<Accepted<S>>, AcceptError> {
         loop {
+            let mut watch = None;
+            if let (Some(name), true) = (&self.name, with_name) {
+                let watching = self.watch.get_or_insert_with(|| NameWatch::start(name));
+                if let Some(loss) = watching.loss(name) {
+                    return Ok(Some(Accepted::NameLost(loss)));
+                }
+                watch = Some(&*watching);
+            }
             if !self.queue.sleep_out(deadline) {
                 return Ok(None);
             }
             let error = match self.queue.accept_now() {
                 Ok(socket) => return self.queue.taken(socket).map(Some),
-                Err(Errno::AGAIN) => match wait(self.queue.socket.as_fd(), deadline) {
+                Err(Errno::AGAIN) => match wait(self.queue.socket.as_fd(), watch, deadline) {
                     Ok(Waited::Ready) => continue,
                     Ok(Waited::TooLong) => return Ok(None),
                     // The kernel says so of a blocking socket that was shut down.
@@ -199,6 +214,7 @@ impl<S: Acceptable> BlockingListener<S> {
         let Taken { socket, admit, name, .. } = self.bind.retake(S::KIND, &mut self.lock, Ok)?;
         self.queue.replace(socket);
         self.queue.admit = admit;
+        self.watch = None;
         self.name = name;
         Ok(())
     }
@@ -282,21 +298,68 @@ impl<S: Acceptable> Iterator for BlockingDraining<S> {
     }
 }
 
+/// The watch on the name, without a runtime.
+#[derive(Debug)]
+struct NameWatch {
+    events: Option<Events>,
+    /// When to look the name up whether there is an event or not.
+    next_check: Option<Instant>,
+    told: Told,
+}
+
+impl NameWatch {
+    fn start(name: &Published) -> Self {
+        // What happened before is seen at the first look.
+        Self { events: Events::of(name, Ok).ok(), next_check: Some(Instant::now()), told: Told::default() }
+    }
+
+    /// How the name was lost, if it was and that was not told yet.
+    fn loss(&mut self, name: &Published) -> Option<NameLoss> {
+        let mut is_due = self.next_check.is_some_and(|at| at <= Instant::now());
+        if let Some(events) = &mut self.events {
+            match drain(events.inotify()) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                read => {
+                    is_due = true;
+                    events.handle_event();
+                    if read.is_err() {
+                        self.events = None;
+                    }
+                }
+            }
+        }
+        if !is_due {
+            return None;
+        }
+        let loss = self.told.check(name, self.events.as_mut());
+        let is_timed = self.events.as_ref().is_none_or(|events| !events.is_complete());
+        self.next_check = is_timed.then(|| Instant::now() + PERIOD);
+        loss
+    }
+}
+
 enum Waited {
+    /// For something, which may be an event of the name.
     Ready,
     TooLong,
     ShutDown,
 }
 
-/// Waits for a connection until then.
-fn wait(socket: BorrowedFd<'_>, deadline: Option<Instant>) -> io::Result<Waited> {
+/// Waits for a connection until then, or for a reason to look the name up.
+fn wait(socket: BorrowedFd<'_>, watch: Option<&NameWatch>, deadline: Option<Instant>) -> io::Result<Waited> {
+    let next_check = watch.and_then(|watch| watch.next_check);
+    let until = deadline.into_iter().chain(next_check).min();
+    let events = watch.and_then(|watch| watch.events.as_ref());
     loop {
-        let left = deadline.map(|at| at.saturating_duration_since(Instant::now()));
+        let left = until.map(|at| at.saturating_duration_since(Instant::now()));
         // Too long a time for the kernel's type is as good as none.
         let left = left.and_then(|left| Timespec::try_from(left).ok());
-        let mut sockets = [PollFd::from_borrowed_fd(socket, PollFlags::IN | PollFlags::RDHUP)];
+        let listening = PollFd::from_borrowed_fd(socket, PollFlags::IN | PollFlags::RDHUP);
+        // Without events, the socket twice.
+        let named = events.map_or_else(|| listening.clone(), |events| PollFd::new(events.inotify(), PollFlags::IN));
+        let mut sockets = [listening, named];
         match poll(&mut sockets, left.as_ref()) {
-            Ok(0) => return Ok(Waited::TooLong),
+            Ok(0) if until == deadline => return Ok(Waited::TooLong),
             Ok(_) if sockets[0].revents().intersects(PollFlags::RDHUP | PollFlags::HUP) => return Ok(Waited::ShutDown),
             Ok(_) => return Ok(Waited::Ready),
             Err(Errno::INTR) => {}

@@ -66,33 +66,12 @@ mod tests {
     use std::fs::{self, Permissions};
     use std::os::unix::fs::{PermissionsExt, symlink};
 
-    use rustix::fs::{Gid, Uid};
+    use test_kit::process::as_nobody;
 
     use super::*;
 
-    /// Runs `f` on a thread that is nobody in particular: Linux keeps credentials per thread.
-    fn as_nobody<T: Send>(f: impl FnOnce() -> T + Send) -> T {
-        std::thread::scope(|scope| {
-            scope
-                .spawn(|| {
-                    if rustix::process::geteuid().is_root() {
-                        let (gid, uid) = (Gid::from_raw(65534), Uid::from_raw(65534));
-                        rustix::thread::set_thread_groups(&[]).unwrap();
-                        rustix::thread::set_thread_res_gid(gid, gid, gid).unwrap();
-                        rustix::thread::set_thread_res_uid(uid, uid, uid).unwrap();
-                    }
-                    f()
-                })
-                .join()
-                .unwrap()
-        })
-    }
-
     fn component(path: &Path) -> Option<(PathBuf, u32)> {
-        as_nobody(|| denied(path)).map(|error| match error {
-            Denied { component, mode, .. } => (component, mode),
-            other => panic!("{other}"),
-        })
+        as_nobody(|| denied(path)).map(|Denied { component, mode, .. }| (component, mode))
     }
 
     #[test]

@@ -176,6 +176,15 @@ pub enum BindError {
         attempts: u32,
     },
 
+    /// Whether a server has the socket at this path could not be found out.
+    #[error("could not find out who serves {address}")]
+    Examine {
+        /// Where.
+        address: Address,
+        /// What the kernel said.
+        source: io::Error,
+    },
+
     /// A system call on the way to a listening socket failed.
     #[error("could not {doing} {address}")]
     Bind {
@@ -252,7 +261,7 @@ impl BindError {
             | Self::NotAListener { .. }
             | Self::NoRuntime(_) => false,
             Self::Locked { .. } | Self::InUse { .. } | Self::Contended { .. } => true,
-            Self::Bind { source, .. } => passes(source),
+            Self::Bind { source, .. } | Self::Examine { source, .. } => passes(source),
         }
     }
 }

@@ -58,6 +58,7 @@ mod error;
 #[cfg(feature = "tokio")]
 mod listener;
 mod mode;
+mod name_watch;
 #[cfg(feature = "tokio")]
 pub mod packet;
 mod path;

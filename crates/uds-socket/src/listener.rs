@@ -180,6 +180,21 @@ impl<S: Acceptable> Listener<S> {
         }
     }
 
+    /// Waits until the name is lost, as [`next`](Self::next) does, and accepts nothing meanwhile: for a program that can take no
+    /// further connection for now. Never resolves where the socket has no file that it could lose.
+    ///
+    /// # Cancel safety
+    /// A loss is not missed if the future is dropped.
+    ///
+    /// # Panics
+    /// As [`next`](Self::next).
+    pub async fn name_lost(&mut self) -> NameLoss {
+        match (&self.name, &mut self.watch) {
+            (Some(name), Some(watch)) => watch.lost(name).await,
+            _ => std::future::pending().await,
+        }
+    }
+
     /// How the name was lost, if it was: whether its path leads to this listener's file is looked up now.
     pub fn name_loss(&self) -> Option<NameLoss> {
         self.name.as_ref().and_then(Published::is_lost)

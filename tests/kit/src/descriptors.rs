@@ -14,7 +14,7 @@ use rustix::{
     cmsg_space,
     event::{PollFd, PollFlags, Timespec, poll},
     fs::MemfdFlags,
-    io::{FdFlags, fcntl_getfd},
+    io::{Errno, FdFlags, fcntl_getfd},
     net::{
         RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer, SendAncillaryMessage, SendFlags,
         recvmsg, sendmsg,
@@ -75,6 +75,23 @@ pub fn send(socket: impl AsFd, bytes: &[u8], descriptors: &[OwnedFd]) -> rustix:
         assert!(control.push(SendAncillaryMessage::ScmRights(&borrowed)));
     }
     sendmsg(socket, &[IoSlice::new(bytes)], &mut control, SendFlags::NOSIGNAL)
+}
+
+/// Sends a line with a descriptor to a peer that takes none, and sees that the kernel refuses it if it can.
+#[track_caller]
+pub fn try_to_pass(socket: impl AsFd, line: &[u8]) -> Watch {
+    let (descriptor, watch) = watched();
+    let sent = send(&socket, line, &[descriptor]);
+    match sent {
+        Err(Errno::PERM) => {
+            assert!(can_refuse(), "the option is there");
+            assert!(watch.is_closed());
+            send(socket, line, &[]).unwrap();
+        }
+        Ok(_) => assert!(!can_refuse(), "it was not refused"),
+        Err(errno) => panic!("{errno}"),
+    }
+    watch
 }
 
 /// One `recvmsg` of what is there.

@@ -5,11 +5,13 @@
 //! | [`alone`](mod@alone) | a test that changes or counts what belongs to the whole process |
 //! | [`process`] | other processes that play a role, and threads of other users |
 //! | [`descriptors`] | descriptors that you can tell apart, and a peer that passes them |
+//! | [`kernel`] | a kernel that lacks a call, an option or a flag |
 //! | [`soon`](mod@soon) | a limit for every wait |
 //!
 //! The helpers of one crate's tests are modules of its `tests/it`.
 
 pub mod alone;
 pub mod descriptors;
+pub mod kernel;
 pub mod process;
 pub mod soon;

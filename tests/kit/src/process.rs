@@ -164,7 +164,8 @@ pub fn as_somebody<T: Send>(f: impl FnOnce() -> T + Send) -> T {
     as_user(20_000 + std::process::id() % 40_000, f)
 }
 
-fn as_user<T: Send>(user: u32, f: impl FnOnce() -> T + Send) -> T {
+/// The same with this user.
+pub fn as_user<T: Send>(user: u32, f: impl FnOnce() -> T + Send) -> T {
     std::thread::scope(|scope| {
         let thread = scope.spawn(|| {
             if rustix::process::geteuid().is_root() {

@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 #![expect(clippy::print_stdout, reason = "a seed is printed, so that it can be replayed")]
 
+mod activation;
 mod framings;
 mod kills;
 mod matrix;

@@ -59,3 +59,49 @@ impl Spares {
 const fn suits(block: usize, capacity: usize) -> bool {
     capacity >= block / 2
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn block(len: usize) -> BytesMut {
+        BytesMut::with_capacity(len)
+    }
+
+    #[test]
+    fn a_block_is_used_again_unless_it_is_too_small_or_far_too_large() {
+        let mut spares = Spares::default();
+        spares.put(block(8192), 8192);
+        assert!(spares.take(8193).is_none());
+        assert!(spares.take(4095).is_none());
+        let (memory, len) = spares.take(4096).expect("half of it is wanted");
+        assert_eq!((memory.capacity(), len, spares.memory_len()), (8192, 8192, 0));
+    }
+
+    #[test]
+    fn a_block_with_a_frame_that_is_held_stays() {
+        let mut spares = Spares::default();
+        let mut memory = block(8192);
+        memory.extend_from_slice(b"frame");
+        let frame = memory.split().freeze();
+        spares.put(memory, 8192);
+        assert!(spares.take(8192).is_none());
+        drop(frame);
+        assert!(spares.take(8192).is_some());
+    }
+
+    #[test]
+    fn a_few_blocks_of_useful_sizes_are_kept() {
+        let mut spares = Spares::default();
+        for len in [(4 << 10) - 1, (128 << 10) + 1] {
+            spares.put(block(len), len);
+        }
+        assert_eq!(spares.memory_len(), 0);
+        for len in [4 << 10, 10 << 10, 11 << 10, 128 << 10] {
+            spares.put(block(len), len);
+        }
+        assert_eq!(spares.memory_len(), (10 + 11 + 128) << 10, "the oldest went");
+        spares.shed(10 << 10);
+        assert_eq!(spares.memory_len(), (10 + 11) << 10);
+    }
+}

@@ -260,3 +260,28 @@ fn the_end_of_a_frame_that_is_skipped_is_no_frame() {
     assert!(decoder.finish().unwrap().is_none() && !decoder.is_unterminated());
     assert_eq!((skipped, decoder.truncated_len()), (1, 0));
 }
+
+#[test]
+fn after_a_large_frame_there_is_room_for_another() {
+    let len = 1 << 20;
+    let mut decoder = Decoder::new(LengthPrefixed::u32_be(), Limits::default());
+    decoder.feed(&[&u32::try_from(len).unwrap().to_be_bytes()[..], &vec![0; len]].concat());
+    assert_eq!(decoder.next_batch().unwrap().map(|batch| batch.byte_len()), Some(len));
+    drop(decoder.room());
+    assert!(decoder.unread.capacity() >= len, "{} bytes", decoder.unread.capacity());
+}
+
+#[test]
+fn a_frame_that_is_skipped_must_have_its_terminator() {
+    for pieces in [&[&b"5:hello!"[..]][..], &[b"5:hello", b"!"]] {
+        let mut decoder = with_policy(crate::Netstring, 2, crate::Oversize::Skip);
+        let mut read = || -> Result<(), Error> {
+            for piece in pieces {
+                decoder.feed(piece);
+                while decoder.next_batch()?.is_some() {}
+            }
+            Ok(())
+        };
+        assert!(matches!(read(), Err(Error::Malformed { .. })), "{pieces:?}");
+    }
+}

@@ -125,4 +125,13 @@ mod tests {
             prop_assert_eq!(std::iter::from_fn(|| lengths.pop()).collect::<Vec<_>>(), model.iter().map(|&len| len as usize).collect::<Vec<_>>());
         }
     }
+    #[test]
+    fn room_for_runs_is_given_back_down_to_what_is_kept() {
+        let mut lengths = Lengths::default();
+        (0..1000).for_each(|n| lengths.push(1 + n % 2));
+        while lengths.pop().is_some() {}
+        assert!(lengths.memory_len() >= 999 * size_of::<Run>());
+        lengths.shrink_to(1024);
+        assert_eq!(lengths.memory_len(), 1024);
+    }
 }

@@ -113,3 +113,40 @@ impl Slab {
         self.memory.capacity()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn put(slab: &mut Slab, len: usize) {
+        slab.put(&Head::EMPTY, &vec![7; len], b"");
+    }
+
+    #[test]
+    fn a_slab_doubles_and_a_large_one_is_freed_when_it_is_empty() {
+        let mut slab = Slab { memory: BytesMut::with_capacity(16 * PAGE), ..Slab::default() };
+        put(&mut slab, 1);
+        assert_eq!(slab.memory.len(), PAGE);
+        put(&mut slab, PAGE);
+        assert_eq!(slab.memory.len(), 2 * PAGE);
+        assert_eq!(slab.bytes().len(), PAGE + 1);
+        slab.consume(PAGE + 1);
+        assert_eq!(slab.memory.len(), 2 * PAGE, "it is kept for the next burst");
+        put(&mut slab, KEEP + 1);
+        slab.consume(KEEP);
+        assert!(slab.memory_len() > KEEP);
+        slab.consume(1);
+        assert_eq!(slab.memory_len(), 0);
+    }
+
+    #[test]
+    fn what_waits_moves_to_the_front_instead_of_growing() {
+        let mut slab = Slab::default();
+        for _ in 0..1000 {
+            put(&mut slab, PAGE / 4);
+            slab.consume(PAGE / 4 - 1);
+            slab.consume(slab.bytes().len().saturating_sub(PAGE / 8));
+        }
+        assert!(slab.memory_len() <= 2 * PAGE, "{} bytes", slab.memory_len());
+    }
+}

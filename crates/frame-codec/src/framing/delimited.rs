@@ -244,6 +244,13 @@ mod tests {
     use super::*;
 
     #[test]
+    fn framings_are_compared_and_printed_by_their_delimiters() {
+        assert_eq!(Delimited::by_string(b"ab"), Delimited::by_string(b"ab"));
+        assert_ne!(Delimited::by_string(b"ab"), Delimited::by_string(b"ac"));
+        assert!(format!("{:?}", Delimited::crlf()).contains(r#""\r\n""#), "{:?}", Delimited::crlf());
+    }
+
+    #[test]
     fn bytes_already_searched_are_not_searched_again() {
         // The first newline is in the part that was already searched: only the second may be found.
         let scan = Delimited::lines().scan(b"a\nb\n", 2, 100);
@@ -252,8 +259,8 @@ mod tests {
 
     #[test]
     fn a_line_that_grows_past_the_limit_is_refused_before_its_end() {
-        let refused = Delimited::lines().scan(b"abcdef", 0, 5);
-        assert_eq!(refused, Err(Error::FrameTooLarge { len: 6, max: 5 }));
+        let found = Delimited::lines().scan(b"abcdef", 0, 5);
+        assert_eq!(found, Err(Error::FrameTooLarge { len: 6, max: 5 }));
         assert!(Delimited::lines().scan(b"abcde", 0, 5).is_ok());
     }
 

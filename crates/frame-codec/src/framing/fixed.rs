@@ -71,6 +71,11 @@ mod tests {
     }
 
     #[test]
+    fn a_frame_may_be_as_long_as_the_limit() {
+        assert_eq!(Fixed::new(3).scan(b"abcd", 0, 3), Ok(Scan::Frame { payload: 0..3, end: 3 }));
+    }
+
+    #[test]
     fn frames_longer_than_the_limit_are_never_waited_for() {
         assert_eq!(Fixed::new(9).scan(b"", 0, 8), Err(Error::FrameTooLarge { len: 9, max: 8 }));
     }

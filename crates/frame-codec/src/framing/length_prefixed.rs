@@ -291,11 +291,11 @@ mod tests {
 
     #[test]
     fn an_eight_byte_length_of_all_ones_neither_overflows_nor_allocates() {
-        let refused = LengthPrefixed::sozu().scan(&[0xff; 16], 0, usize::MAX - 100);
-        assert_eq!(refused, Err(Error::FrameTooLarge { len: u64::MAX - 8, max: usize::MAX - 100 }));
+        let error = LengthPrefixed::sozu().scan(&[0xff; 16], 0, usize::MAX - 100);
+        assert_eq!(error, Err(Error::FrameTooLarge { len: u64::MAX - 8, max: usize::MAX - 100 }));
         let more = LengthPrefixed::new(8, ByteOrder::BigEndian).adjusted(9);
-        let refused = more.scan(&[0xff; 16], 0, usize::MAX);
-        assert_eq!(refused, Err(Error::FrameTooLarge { len: u64::MAX, max: usize::MAX }));
+        let error = more.scan(&[0xff; 16], 0, usize::MAX);
+        assert_eq!(error, Err(Error::FrameTooLarge { len: u64::MAX, max: usize::MAX }));
     }
 
     #[test]

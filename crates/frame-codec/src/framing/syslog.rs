@@ -149,6 +149,12 @@ mod tests {
     use super::*;
     use crate::{Decoder, Limits};
 
+    #[test]
+    fn digits_at_the_end_are_a_line_within_the_limit() {
+        assert_eq!(Syslog.at_eof(b"12345", 5), Ok(Scan::Frame { payload: 0..5, end: 5 }));
+        assert_eq!(Syslog.at_eof(b"12345", 4), Err(Error::FrameTooLarge { len: 5, max: 4 }));
+    }
+
     /// The messages, the bytes left over, and whether the end of the stream ended the last message.
     fn read(wire: &[u8]) -> (Vec<String>, usize, bool) {
         let mut decoder = Decoder::new(Syslog, Limits::default());

@@ -3,5 +3,6 @@
 mod cancel;
 mod encoder;
 mod lengths;
+mod limits;
 mod memory;
 mod planted;

@@ -183,7 +183,7 @@ fn a_second_encoding_of_a_message_is_noticed() {
 #[test]
 fn a_reading_counts_what_was_left_out_where_it_was_left_out() {
     let limits = frame_codec::Limits::default().with_max_frame(3).with_oversize(Oversize::Skip);
-    for cuts in [&[][..], &[1], &[0, 4]] {
+    for cuts in [&[][..], &[1], &[0, 4], &[0]] {
         let reading = testing::read(&Delimited::lines(), limits, b"long1\nlong2\nabc\nlong3\nlong4\nde\nf", cuts);
         assert_eq!(reading.frames, [&b"abc"[..], b"de", b"f"]);
         assert_eq!((reading.skipped, reading.shortened), (vec![(0, 2), (1, 2)], 0));

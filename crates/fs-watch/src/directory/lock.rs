@@ -16,12 +16,15 @@ const NAME: &str = ".fs-watch.lock";
 /// The kernel releases it when the process ends, however it ends. It does not stop other processes from creating and
 /// removing sockets in the directory.
 ///
-/// Dropping it releases the lock. The file stays: if it were removed, two managers could hold two files of that name.
+/// Dropping it removes the file and releases the lock. That is safe because the file is removed while it is locked: a manager
+/// that opened it before finds, once it has locked it, that it has lost its name, and starts again.
 #[derive(Debug)]
-#[must_use = "the lock is let go when this is dropped"]
+#[must_use = "the lock is released when this is dropped"]
 pub struct Lock {
     dir: PathBuf,
-    _held: lock_file::Lock,
+    handle: Handle,
+    /// `None` once it is dropped.
+    held: Option<lock_file::Lock>,
 }
 
 impl Lock {
@@ -39,7 +42,7 @@ impl Lock {
             return Err(Error::SharedDirectory { dir: dir.as_ref().to_owned(), mode: mode & 0o7777 });
         }
         match lock_file::Lock::take(&handle, NAME) {
-            Ok(held) => Ok(Self { dir: dir.as_ref().to_owned(), _held: held }),
+            Ok(held) => Ok(Self { dir: dir.as_ref().to_owned(), handle, held: Some(held) }),
             Err(error) => Err(refused(&handle, error)),
         }
     }
@@ -47,6 +50,15 @@ impl Lock {
     /// The directory, as you gave it.
     pub fn dir(&self) -> &Path {
         &self.dir
+    }
+}
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        if let Some(held) = self.held.take() {
+            // A file that stays is in no manager's way.
+            let _ = held.remove(&self.handle, NAME);
+        }
     }
 }
 

@@ -1,28 +1,27 @@
 //! What is behind each socket of a directory, all at once.
 
+mod beyond;
+mod entry;
+
 use std::collections::{HashMap, HashSet};
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsStr;
 use std::fs::File;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{AtFlags, CWD, Dir, FileType, Mode, OFlags, openat, statat};
+use rustix::fs::{CWD, Dir, FileType, Mode, OFlags, openat};
 use socket_file::{
     self as probe, Answer, Directory, DotFiles, Evidence, Facts, Filesystem, Kind, Liveness, Probing, Question, Verdict,
 };
 use unix_diag::{FileId, Kind as EntryKind, Table, Which};
 
+use self::beyond::{Beyond, Counted, DEPTH};
+use self::entry::type_of;
 use super::processes::{self, Process};
 use super::{Error, Handle};
 
-/// Directories below directories are not followed any deeper.
-const DEPTH: usize = 32;
-
 /// A descriptor that allows nothing but queries about the file.
 const PLACE: OFlags = OFlags::PATH.union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
-
-/// At most so many directories are opened only to count their sockets.
-const PEEKED: usize = 1024;
 
 /// The result of a survey.
 #[derive(Debug)]
@@ -55,14 +54,16 @@ pub struct Cost {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct PassedOver {
-    /// Sockets with names that begin with a dot: see [`Inspection::dot_files`].
+    /// Sockets with names that begin with a dot, and those in directories with such names: see [`Inspection::dot_files`].
     pub dot_names: usize,
     /// Symbolic links to sockets: see [`Inspection::links`].
     pub links: usize,
-    /// Sockets in directories directly below: see [`Inspection::recursive`].
+    /// Sockets in directories below, however deep: see [`Inspection::recursive`].
     pub below: usize,
     /// Directories that could not be read.
     pub unreadable: usize,
+    /// Directories that were not searched: those 32 levels below, and those beyond 1024 whose sockets are only counted.
+    pub not_searched: usize,
 }
 
 /// A socket, and what is behind it.
@@ -162,7 +163,15 @@ impl Inspection {
     }
 
     fn judge_all(&self, listing: Listing) -> Survey {
-        let Listing { seen, passed_over, .. } = listing;
+        let Listing { seen, mut passed_over, beyond, .. } = listing;
+        let Counted { sockets, not_searched } = beyond.count();
+        passed_over.not_searched += not_searched;
+        if self.recursive {
+            // It was a name with a dot that kept us out.
+            passed_over.dot_names += sockets;
+        } else {
+            passed_over.below += sockets;
+        }
         // After the listing: a table that is older than a socket does not have it.
         let mut cost = Cost::default();
         let (table, no_table) = match self.probing {
@@ -192,7 +201,7 @@ impl Inspection {
         let is_link = behind_link.is_some();
         let (liveness, kind) = match table.and_then(|table| table.get(facts.file())) {
             Some(entry) => (Liveness::of_entry(entry), entry.kind.into()),
-            None => match self.probing.question(table.is_some()) {
+            None => match self.probing.question(table.is_some() || probe::is_conclusive()) {
                 Some(question) => {
                     let (answer, kind) = probe::ask(behind_link.as_ref().unwrap_or(&path), &facts, question);
                     let mut liveness = Liveness::of_answer(answer, false, facts.age());
@@ -280,12 +289,13 @@ struct Listing {
     how: Inspection,
     seen: Vec<Seen>,
     passed_over: PassedOver,
-    peeked: usize,
+    /// Directories that are not listed.
+    beyond: Beyond,
 }
 
 impl Listing {
     fn new(how: Inspection) -> Self {
-        Self { how, seen: Vec::new(), passed_over: PassedOver::default(), peeked: 0 }
+        Self { how, seen: Vec::new(), passed_over: PassedOver::default(), beyond: Beyond::default() }
     }
 
     fn add(&mut self, path: &Path) -> Result<(), Error> {
@@ -363,46 +373,25 @@ impl Listing {
         drop(self.add_socket(path));
     }
 
-    /// Descends into a subdirectory; or, if you do not want that, only counts its sockets.
+    /// Descends into a subdirectory; or, if you do not want that, has its sockets counted.
     fn descend(&mut self, above: &Handle, name: &OsStr, depth: usize) {
-        if !self.how.dot_files.admit(name) || depth >= DEPTH {
+        if !self.how.recursive || !self.how.dot_files.admit(name) {
+            self.beyond.add(above.path_of(name), depth);
             return;
         }
-        if !self.how.recursive {
-            self.peeked += 1;
-            if self.peeked > PEEKED {
-                return;
-            }
+        if depth >= DEPTH {
+            self.passed_over.not_searched += 1;
+            return;
         }
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let Ok(fd) = openat(above, name, flags, Mode::empty()) else {
-            self.passed_over.unreadable += usize::from(self.how.recursive);
+            self.passed_over.unreadable += 1;
             return;
         };
         let below = Handle(Directory::new(fd, above.path_of(name)));
-        if !self.how.recursive {
-            self.passed_over.below += sockets_in(&below);
-        } else if self.list(&below, depth + 1).is_err() {
+        if self.list(&below, depth + 1).is_err() {
             self.passed_over.unreadable += 1;
         }
-    }
-}
-
-fn sockets_in(handle: &Handle) -> usize {
-    let Ok(entries) = Dir::read_from(handle) else { return 0 };
-    let is_socket = |name: &OsStr, kind| type_of(handle, name, kind) == FileType::Socket;
-    let names = entries
-        .flatten()
-        .map(|entry| (OsString::from(OsStr::from_bytes(entry.file_name().to_bytes())), entry.file_type()));
-    names.filter(|(name, kind)| DotFiles::Ignored.admit(name) && is_socket(name, *kind)).count()
-}
-
-/// The type from the listing, or from `lstat` if the listing does not have it.
-fn type_of(handle: &Handle, name: &OsStr, listed: FileType) -> FileType {
-    match listed {
-        FileType::Unknown => statat(handle, name, AtFlags::SYMLINK_NOFOLLOW)
-            .map_or(FileType::Unknown, |stat| FileType::from_raw_mode(stat.st_mode)),
-        known => known,
     }
 }
 

@@ -41,8 +41,8 @@ const READINGS: usize = 3;
 /// Only what is *proven* stale is removed:
 ///
 /// * The kernel's table of sockets, which demonstrably covers this filesystem, does not have it.
-/// * The filesystem is not one that may hide a server: FUSE, 9p, virtiofs, NFS, overlay and similar, unless [you allow
-///   these](Self::any_filesystem).
+/// * The filesystem is not one that may hide a server: FUSE, 9p, virtiofs, NFS, overlay and similar, or one that this crate
+///   does not know, unless [you allow these](Self::any_filesystem).
 /// * Its file is [old enough](Self::min_age), at least two seconds, and [ours](Self::owner).
 /// * The lock that `uds-socket` keeps beside a socket (`.NAME.lock`) is not held.
 /// * No socket is bound to it, in any network namespace. The kernel can tell without a server noticing.
@@ -129,8 +129,8 @@ impl Sweep {
     }
 
     /// Also remove sockets on filesystems where a server may be hidden from our kernel: FUSE, 9p, virtiofs, NFS and
-    /// other network filesystems, overlay. Off by default. Enable it only if you know that no server on the other side
-    /// (in a container, a virtual machine or on another machine) has its sockets there.
+    /// other network filesystems, overlay, and those that this crate does not know. Off by default. Enable it only if you
+    /// know that no server on the other side (in a container, a virtual machine or on another machine) has its sockets there.
     pub fn any_filesystem(self, any_filesystem: bool) -> Self {
         Self { any_filesystem, ..self }
     }

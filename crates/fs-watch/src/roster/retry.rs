@@ -78,3 +78,30 @@ impl Retry {
         self.not_before.is_none_or(|time| time <= now)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The pause after so many equal answers.
+    fn pause_after(answer: Option<Answer>, answers: usize) -> Duration {
+        let now = Instant::now();
+        let mut retry = Retry::default();
+        (0..answers).for_each(|_| retry.handle_answer(answer, now));
+        let is_due = |pause: &u64| retry.is_due(now + Duration::from_millis(*pause));
+        Duration::from_millis((0..=60_000).find(is_due).expect("a minute is the longest pause"))
+    }
+
+    #[test]
+    fn pauses_grow_as_far_as_the_answer_allows() {
+        for (answer, first, last) in [
+            (Some(Answer::Bound), 250, 5_000),
+            (Some(Answer::Refused), 250, 700),
+            (Some(Answer::Accepted), 5_000, 60_000),
+            (None, 250, 60_000),
+        ] {
+            let found = [1, 20].map(|answers| pause_after(answer, answers));
+            assert_eq!(found, [first, last].map(Duration::from_millis), "{answer:?}");
+        }
+    }
+}

@@ -12,26 +12,15 @@ use std::time::Duration;
 
 use fs_watch::backend::{Polling, Scripted};
 use fs_watch::{Answer, Builder, Error, Event, Evidence, Probing, Verdict, Watcher, Why};
-use rustix::fs::{Gid, Uid};
+use test_kit::process;
 
-const NOBODY: u32 = 65_534;
-
-/// On a thread with the credentials of an ordinary user, if this process is root: Linux keeps credentials per thread.
+/// With the credentials of an ordinary user, if this process is root.
 fn as_nobody(test: impl Future<Output = ()> + Send) {
-    std::thread::scope(|scope| {
-        let thread = scope.spawn(|| {
-            if rustix::process::geteuid().is_root() {
-                let (uid, gid) = (Uid::from_raw(NOBODY), Gid::from_raw(NOBODY));
-                rustix::thread::set_thread_groups(&[]).unwrap();
-                rustix::thread::set_thread_res_gid(gid, gid, gid).unwrap();
-                rustix::thread::set_thread_res_uid(uid, uid, uid).unwrap();
-            }
-            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-            runtime.block_on(async {
-                tokio::time::timeout(Duration::from_secs(30), test).await.expect("the test hangs");
-            });
+    process::as_nobody(|| {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            tokio::time::timeout(Duration::from_secs(30), test).await.expect("the test hangs");
         });
-        thread.join().unwrap();
     });
 }
 

@@ -1,7 +1,11 @@
 //! A funnel with real sockets: who comes, what arrives, and what the account says.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use std::{os::unix::net::UnixListener as StdListener, path::PathBuf, time::Duration};
+use std::{
+    os::unix::{fs::MetadataExt as _, net::UnixListener as StdListener},
+    path::PathBuf,
+    time::Duration,
+};
 
 use frame_codec::{Delimited, LengthPrefixed, Raw, UntilEof};
 use mpsr_server::{Error, Event, Funnel, Limits, Parting, Place, ProducerReport, Report, Via};
@@ -301,6 +305,39 @@ async fn a_listener_that_loses_its_name_says_so_and_takes_it_again_only_where_th
         let delivery = soon("the early line", funnel.recv()).await.unwrap();
         assert_eq!(delivery.batch().get(0), Some(&b"early"[..]));
         assert_eq!(UnixStream::connect(&path).await.is_ok(), rebind);
+    }
+}
+
+#[tokio::test]
+async fn a_full_funnel_tells_of_a_lost_name_and_takes_it_again() {
+    let Spot { _dir, path } = spot();
+    let mut limits = Limits::default();
+    limits.connections = 1;
+    let builder = Funnel::builder(Delimited::lines()).listen(Bind::path(&path)).limits(limits).rebind(true);
+    let mut funnel = builder.start().await.unwrap();
+    let mut first = UnixStream::connect(&path).await.unwrap();
+    first.write_all(b"first\n").await.unwrap();
+    soon("the first line", funnel.recv()).await.unwrap();
+    // It waits for a slot: the listener has accepted it, as soon as it has had its turn.
+    let mut second = UnixStream::connect(&path).await.unwrap();
+    second.write_all(b"second\n").await.unwrap();
+    let before = std::fs::symlink_metadata(&path).unwrap().ino();
+    for _ in 0..100 {
+        tokio::task::yield_now().await;
+    }
+    // The number of the file is not to be used again.
+    std::fs::hard_link(&path, path.with_file_name(".other")).unwrap();
+    std::fs::remove_file(&path).unwrap();
+    assert!(matches!(soon("the loss", funnel.next()).await.unwrap(), Event::NameLost { .. }));
+    assert!(matches!(soon("the name", funnel.next()).await.unwrap(), Event::Rebound(_)));
+    assert_ne!(std::fs::symlink_metadata(&path).unwrap().ino(), before);
+    let mut third = UnixStream::connect(&path).await.unwrap();
+    third.write_all(b"third\n").await.unwrap();
+    drop((second, third));
+    drop(first);
+    for line in ["second", "third"] {
+        let delivery = soon(line, funnel.recv()).await.unwrap();
+        assert_eq!(delivery.batch().get(0), Some(line.as_bytes()));
     }
 }
 

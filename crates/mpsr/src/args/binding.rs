@@ -1,6 +1,9 @@
 //! Sockets that are bound: options that `listen` and `send --bind` share.
 
+use std::{os::unix::fs::MetadataExt as _, path::Path};
+
 use clap::Args as ClapArgs;
+use rustix::process::geteuid;
 use uds_actor::{Admit, Bind, Mode};
 
 use super::values::mode;
@@ -21,10 +24,15 @@ pub(crate) struct SocketFile {
     /// theirs in the place of ours, and receive what is meant for us.
     #[arg(long)]
     pub(crate) shared_directory: bool,
-    /// Replace a stale socket on any filesystem. On FUSE, overlay and network filesystems its server may live on another
-    /// machine, or on another side of the mount, where it cannot be seen.
+    /// Replace a stale socket on any filesystem. On FUSE, overlay, network and unknown filesystems its server may live on
+    /// another machine, or on another side of the mount, where it cannot be seen. In the directory behind such a mount, which
+    /// cannot always be recognised, a live server's socket may look stale: bind through the mount there.
     #[arg(long)]
     pub(crate) any_filesystem: bool,
+    /// When a socket file was removed or replaced, take its name again, unless another live server has it. Without this, the
+    /// loss is told.
+    #[arg(long)]
+    pub(crate) rebind: bool,
 }
 
 /// Who may send.
@@ -45,7 +53,8 @@ pub(crate) struct Access {
 impl SocketFile {
     /// Sets what was asked for, and no more: an address without a file has no mode, for example.
     pub(crate) fn apply(&self, bind: Bind) -> Bind {
-        let Self { mode, group, shared_directory, any_filesystem } = *self;
+        // A name is taken again by the commands, which are told of its loss.
+        let Self { mode, group, shared_directory, any_filesystem, rebind: _ } = *self;
         let bind = mode.map_or(bind.clone(), |mode| bind.mode(mode));
         let bind = group.map_or(bind.clone(), |group| bind.group(group));
         let bind = if shared_directory { bind.in_shared_directory() } else { bind };
@@ -54,12 +63,13 @@ impl SocketFile {
 
     /// The first of these options that was given.
     pub(crate) fn given(&self) -> Option<&'static str> {
-        let Self { mode, group, shared_directory, any_filesystem } = *self;
+        let Self { mode, group, shared_directory, any_filesystem, rebind } = *self;
         [
             ("--mode", mode.is_some()),
             ("--group", group.is_some()),
             ("--shared-directory", shared_directory),
             ("--any-filesystem", any_filesystem),
+            ("--rebind", rebind),
         ]
         .into_iter()
         .find_map(|(option, is_given)| is_given.then_some(option))
@@ -77,6 +87,32 @@ impl Access {
         }
         let admit = self.allow_uid.iter().fold(Admit::none(), |admit, uid| admit.uid(*uid));
         Some(self.allow_gid.iter().fold(admit, |admit, gid| admit.gid(*gid)))
+    }
+
+    /// What these options do not do for the socket file at this path, if anything: its mode lets fewer processes connect than
+    /// are named.
+    pub(crate) fn unreachable(&self, file: &SocketFile, path: &Path) -> Option<String> {
+        let mode = file.mode.unwrap_or_default();
+        if mode.bits() & 0o002 != 0 {
+            return None;
+        }
+        if mode.bits() & 0o020 != 0 {
+            let group = path.symlink_metadata().ok()?.gid();
+            let gid = self.allow_gid.iter().find(|gid| **gid != group)?;
+            return Some(format!(
+                "of --allow-gid {gid}, only processes that are also in the file's group {group} can connect while its mode is \
+                 {mode}; see --group"
+            ));
+        }
+        let named = |uid: &&u32| **uid != 0 && **uid != geteuid().as_raw();
+        let option = match (self.allow_uid.iter().find(named), &self.allow_gid[..]) {
+            (Some(uid), _) => format!("--allow-uid {uid}"),
+            (_, [gid, ..]) => format!("--allow-gid {gid}"),
+            _ => return None,
+        };
+        Some(format!(
+            "{option} has no effect while the mode of the file is {mode}: only its owner can connect; see --mode"
+        ))
     }
 
     /// The first of these options that was given.

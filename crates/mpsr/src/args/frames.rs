@@ -12,7 +12,7 @@ pub(crate) struct Frames {
     /// Where one message ends and the next begins.
     #[arg(long, value_name = "FRAMING", default_value = "lines", value_parser = FramingParser)]
     pub(crate) framing: FramingName,
-    /// The largest message, in bytes (500, 64k, 1m). A larger one is an error.
+    /// The largest message, in bytes (500, 64k, 1m). By default a larger one is an error.
     #[arg(long, value_name = "SIZE", default_value_t = frame_codec::Limits::DEFAULT_MAX_FRAME, value_parser = bytes)]
     pub(crate) max_frame: usize,
 }

@@ -18,6 +18,8 @@ pub(crate) enum FramingName {
     Lines,
     /// The same, and an unterminated last line is truncated.
     LinesStrict,
+    /// CR and LF end each message; the last one need not be terminated.
+    Crlf,
     /// A NUL byte ends each message; the last one need not be terminated.
     Nul,
     /// The length in decimal digits, a space, then the message: syslog over streams (RFC 6587).
@@ -29,7 +31,7 @@ pub(crate) enum FramingName {
     /// A length as Protocol Buffers write it, then the message.
     Varint,
     /// A length of this many bytes, then the message.
-    Length { width: u8, order: ByteOrder },
+    Length { width: u8, order: ByteOrder, counts_itself: bool },
     /// Every message has this many bytes and nothing around it.
     Fixed(usize),
     /// Whatever arrives together is a message.
@@ -51,11 +53,7 @@ pub(crate) enum Division {
     None,
 }
 
-const fn length(width: u8, order: ByteOrder) -> FramingName {
-    FramingName::Length { width, order }
-}
-
-/// What has a plain name; `fixed:N` is the only one that has not.
+/// What has a name of its own; lengths in front and `fixed:N` are parsed.
 const NAMES: &[(&str, FramingName, &str)] = &[
     ("lines", FramingName::Lines, "each line is a message; the last one need not be terminated"),
     (
@@ -63,6 +61,7 @@ const NAMES: &[(&str, FramingName, &str)] = &[
         FramingName::LinesStrict,
         "each line is a message; a last one that is not terminated is truncated, not a message",
     ),
+    ("crlf", FramingName::Crlf, "as lines, each with CR and LF behind it"),
     ("nul", FramingName::Nul, "a NUL byte ends each message; the last one need not be terminated"),
     (
         "octet-count",
@@ -76,30 +75,40 @@ const NAMES: &[(&str, FramingName, &str)] = &[
     ),
     ("netstring", FramingName::Netstring, "the length in digits, a colon, the message, a comma"),
     ("varint", FramingName::Varint, "a length as in Protocol Buffers, then the message"),
-    ("u8", length(1, ByteOrder::BigEndian), "a length of one byte, then the message"),
-    ("u16be", length(2, ByteOrder::BigEndian), "a length of two bytes, most significant first, then the message"),
-    ("u16le", length(2, ByteOrder::LittleEndian), "a length of two bytes, least significant first, then the message"),
-    ("u32be", length(4, ByteOrder::BigEndian), "a length of four bytes, most significant first, then the message"),
-    ("u32le", length(4, ByteOrder::LittleEndian), "a length of four bytes, least significant first, then the message"),
-    ("u64be", length(8, ByteOrder::BigEndian), "a length of eight bytes, most significant first, then the message"),
-    ("u64le", length(8, ByteOrder::LittleEndian), "a length of eight bytes, least significant first, then the message"),
     ("raw", FramingName::Raw, "whatever arrives together is a message"),
     ("until-eof", FramingName::UntilEof, "all that a connection carries until its end is one message"),
 ];
 
 const FIXED: &str = "fixed:";
+/// Behind the name of a length that counts its own bytes, too.
+const INCLUSIVE: &str = "-inclusive";
+
+/// How lengths in front are written, and what that means.
+const LENGTHS: &[(&str, &str)] = &[
+    ("u8", "a length of one byte, then the message"),
+    (
+        "u16be, u32be, u64be",
+        "a length of 16, 32 or 64 bits, most significant byte first, then the message; or 24, 40, 48, 56",
+    ),
+    ("u16le, u32le, u64le", "the same, least significant byte first"),
+    ("u8-inclusive, u16be-inclusive, ...", "the same, and the length counts its own bytes, too"),
+];
 
 impl FramingName {
     pub(crate) fn framing(self) -> Arc<dyn Framing + Send + Sync> {
         match self {
             Self::Lines => Arc::new(Delimited::lines()),
             Self::LinesStrict => Arc::new(Delimited::lines().unterminated(Unterminated::Truncate)),
+            Self::Crlf => Arc::new(Delimited::crlf()),
             Self::Nul => Arc::new(Delimited::nul()),
             Self::OctetCount => Arc::new(OctetCount),
             Self::Syslog => Arc::new(Syslog),
             Self::Netstring => Arc::new(Netstring),
             Self::Varint => Arc::new(Varint::new()),
-            Self::Length { width, order } => Arc::new(LengthPrefixed::new(width, order)),
+            Self::Length { width, order, counts_itself } => {
+                let framing = LengthPrefixed::new(width, order);
+                Arc::new(if counts_itself { framing.inclusive() } else { framing })
+            }
             Self::Fixed(len) => Arc::new(Fixed::new(len)),
             Self::Raw => Arc::new(Raw),
             Self::UntilEof => Arc::new(UntilEof),
@@ -111,6 +120,7 @@ impl FramingName {
         match self {
             Self::Lines
             | Self::LinesStrict
+            | Self::Crlf
             | Self::OctetCount
             | Self::Syslog
             | Self::Netstring
@@ -135,8 +145,25 @@ fn parse(text: &str) -> Result<FramingName, String> {
             Err(_) => Err("write fixed:N, N being the number of bytes of each message".to_owned()),
         };
     }
-    let names: Vec<&str> = NAMES.iter().map(|(name, ..)| *name).collect();
-    Err(format!("there are {} and fixed:N", names.join(", ")))
+    if let Some(length) = parse_length(text) {
+        return Ok(length);
+    }
+    let names: Vec<&str> = NAMES.iter().map(|(name, ..)| *name).chain(["u8", "u16be", "u16le", "u32be"]).collect();
+    Err(format!("there are {} and so on, and fixed:N", names.join(", ")))
+}
+
+/// `u8`, `u24le`, `u32be-inclusive`: a whole number of bytes, and their order if there are several.
+fn parse_length(text: &str) -> Option<FramingName> {
+    let (name, counts_itself) = text.strip_suffix(INCLUSIVE).map_or((text, false), |name| (name, true));
+    let bits = name.strip_prefix('u')?;
+    let (bits, order) = match (bits.strip_suffix("be"), bits.strip_suffix("le")) {
+        (Some(bits), _) => (bits, ByteOrder::BigEndian),
+        (_, Some(bits)) => (bits, ByteOrder::LittleEndian),
+        (None, None) if bits == "8" => (bits, ByteOrder::BigEndian),
+        (None, None) => return None,
+    };
+    let width = ["8", "16", "24", "32", "40", "48", "56", "64"].iter().position(|known| *known == bits)?;
+    Some(FramingName::Length { width: u8::try_from(width).ok()? + 1, order, counts_itself })
 }
 
 /// Parses the names, and has `--help` list them.
@@ -152,8 +179,9 @@ impl TypedValueParser for FramingParser {
 
     fn possible_values(&self) -> Option<Box<dyn Iterator<Item = PossibleValue> + '_>> {
         let named = NAMES.iter().map(|(name, _, help)| PossibleValue::new(*name).help(*help));
+        let lengths = LENGTHS.iter().map(|(name, help)| PossibleValue::new(*name).help(*help));
         let fixed = PossibleValue::new("fixed:N").help("every message has N bytes and nothing around it");
-        Some(Box::new(named.chain([fixed])))
+        Some(Box::new(named.chain(lengths).chain([fixed])))
     }
 }
 
@@ -163,8 +191,10 @@ mod tests {
 
     #[test]
     fn every_name_is_parsed_and_carries_a_message_there_and_back() {
-        let names = NAMES.iter().map(|(name, ..)| *name).chain(["fixed:7"]);
-        for name in names {
+        let widths = (1..=8).flat_map(|bytes| ["be", "le"].map(|order| format!("u{}{order}", 8 * bytes)));
+        let lengths: Vec<_> = widths.flat_map(|name| [format!("{name}{INCLUSIVE}"), name]).collect();
+        let names = NAMES.iter().map(|(name, ..)| *name).chain(["fixed:7", "u8", "u8-inclusive"]);
+        for name in names.chain(lengths.iter().map(String::as_str)) {
             let framing = parse(name).unwrap().framing();
             let limits = frame_codec::Limits::default();
             let mut encoder = frame_codec::Encoder::new(Arc::clone(&framing), limits);
@@ -186,6 +216,12 @@ mod tests {
             ("u32le", b"\x02\0\0\0ab"),
             ("u64be", b"\0\0\0\0\0\0\0\x02ab"),
             ("u64le", b"\x02\0\0\0\0\0\0\0ab"),
+            ("u24be", b"\0\0\x02ab"),
+            ("u24le", b"\x02\0\0ab"),
+            ("u8-inclusive", b"\x03ab"),
+            ("u32be-inclusive", b"\0\0\0\x06ab"),
+            ("u16le-inclusive", b"\x04\0ab"),
+            ("crlf", b"ab\r\n"),
             ("varint", b"\x02ab"),
             ("netstring", b"2:ab,"),
             ("octet-count", b"2 ab"),
@@ -207,7 +243,23 @@ mod tests {
     fn what_is_no_framing_is_rejected_with_those_there_are() {
         let error = parse("csv").unwrap_err();
         assert!(error.contains("octet-count") && error.contains("fixed:N"), "{error}");
-        for wrong in ["fixed:", "fixed:0", "fixed:x", "fixed:-1", "LINES", ""] {
+        for wrong in [
+            "fixed:",
+            "fixed:0",
+            "fixed:x",
+            "fixed:-1",
+            "LINES",
+            "",
+            "u",
+            "u0be",
+            "u12be",
+            "u16",
+            "u72le",
+            "ube",
+            "u16be-exclusive",
+            "u016be",
+            "lines-inclusive",
+        ] {
             assert!(parse(wrong).is_err(), "{wrong}");
         }
     }

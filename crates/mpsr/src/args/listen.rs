@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use clap::{Args as ClapArgs, ValueEnum};
 use frame_codec::Oversize;
-use rustix::process::geteuid;
 
 use super::{
     binding::{Access, SocketFile},
@@ -31,10 +30,6 @@ pub(crate) struct Listen {
     pub(crate) end: End,
     #[command(flatten)]
     pub(crate) file: SocketFile,
-    /// When a socket file was removed or replaced, take its name again, unless another live server has it. Without this, the
-    /// loss is told.
-    #[arg(long, help_heading = "Socket files")]
-    pub(crate) rebind: bool,
     #[command(flatten)]
     pub(crate) access: Access,
     #[command(flatten)]
@@ -126,23 +121,6 @@ impl Listen {
         }
     }
 
-    /// What the access options of a socket file, together, do not do, if anything: the mode lets fewer processes connect than
-    /// are named.
-    pub(crate) fn unreachable(&self) -> Option<String> {
-        let mode = self.file.mode.unwrap_or_default();
-        let named = |uid: &&u32| **uid != 0 && **uid != geteuid().as_raw();
-        let is_open = mode.bits() & 0o002 != 0;
-        let is_open_to_group = mode.bits() & 0o020 != 0;
-        let option = match (self.access.allow_uid.iter().find(named), &self.access.allow_gid[..]) {
-            (Some(uid), _) if !is_open && !is_open_to_group => format!("--allow-uid {uid}"),
-            (_, [gid, ..]) if !is_open && !is_open_to_group => format!("--allow-gid {gid}"),
-            _ => return None,
-        };
-        Some(format!(
-            "{option} has no effect while the mode of the file is {mode}: only its owner can connect; see --mode"
-        ))
-    }
-
     /// What is wrong with these options together, if anything. An option that could have no effect is an error.
     pub(crate) fn conflict(&self) -> Option<String> {
         let mut places = self.places.iter().enumerate();
@@ -150,8 +128,7 @@ impl Listen {
             return Some("the same ADDRESS is given twice".to_owned());
         }
         let has_file = self.places.iter().any(Place::has_file);
-        let needs_file = self.file.given().or(self.rebind.then_some("--rebind"));
-        if let Some(option) = needs_file.filter(|_| !has_file) {
+        if let Some(option) = self.file.given().filter(|_| !has_file) {
             return Some(format!("{option} is about socket files that are bound, and no ADDRESS is the path of one"));
         }
         if self.directories.reconnect && !self.places.iter().any(Place::is_directory) {
@@ -163,9 +140,11 @@ impl Listen {
                 "--no-newline is for --framing raw and until-eof; other messages would run together".to_owned(),
             );
         }
-        if self.oversize != OversizeName::Disconnect && self.frames.framing == FramingName::Raw {
+        let is_never_larger = matches!(self.frames.framing, FramingName::Raw | FramingName::Fixed(_));
+        if self.oversize != OversizeName::Disconnect && is_never_larger {
             return Some(
-                "no message of --framing raw is larger than --max-frame, so --oversize has no effect".to_owned(),
+                "no message of --framing raw or fixed:N is larger than --max-frame, so --oversize has no effect"
+                    .to_owned(),
             );
         }
         None

@@ -8,7 +8,7 @@ use uds_actor::Address;
 use super::{
     binding::{Access, SocketFile},
     frames::Frames,
-    framing::FramingName,
+    framing::{Division, FramingName},
     values::{count, seconds},
 };
 use crate::address::Socket;
@@ -57,6 +57,12 @@ impl Send {
         let count = self.messages.len();
         if self.frames.framing == FramingName::UntilEof && count > 1 {
             return Some(format!("with --framing until-eof a connection carries one message, and {count} were given"));
+        }
+        if self.count.is_some() && count == 0 && self.frames.framing.division() == Division::None {
+            return Some(
+                "with --framing raw or until-eof, standard input is not divided into messages that --count could count"
+                    .to_owned(),
+            );
         }
         if let Address::Systemd(name) = &self.socket.0
             && !self.bind

@@ -20,8 +20,9 @@ pub(crate) struct Sweep {
     /// Remove sockets of every user, and not only one's own and root's.
     #[arg(long)]
     pub(crate) any_owner: bool,
-    /// Remove also on FUSE, 9p, virtiofs, NFS and other shared filesystems and on overlay, where the server of a socket may
-    /// run in another kernel or behind another mount and looks dead from here. Only if you know that none does.
+    /// Remove also on FUSE, 9p, virtiofs, NFS and other shared filesystems, on overlay and on unknown filesystems, where the
+    /// server of a socket may run in another kernel or behind another mount and looks dead from here. Only if you know that
+    /// none does.
     #[arg(long)]
     pub(crate) any_filesystem: bool,
     /// Print one JSON object per line.

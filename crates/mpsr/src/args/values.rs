@@ -10,6 +10,8 @@ use std::{
 use clap::builder::{OsStringValueParser, TypedValueParser as _, ValueParser};
 use uds_actor::Mode;
 
+use crate::address;
+
 pub(super) fn mode(text: &str) -> Result<Mode, String> {
     Mode::octal(text).map_err(|error| error.to_string())
 }
@@ -66,17 +68,37 @@ pub(super) fn place() -> ValueParser {
 }
 
 fn parse_directory(text: &[u8]) -> Result<PathBuf, String> {
-    match text.strip_prefix(b"dir:").unwrap_or(text) {
-        b"" => Err("an empty path".to_owned()),
-        path => Ok(OsStr::from_bytes(path).into()),
+    match text.strip_prefix(b"dir:") {
+        Some(path) => path_of(path),
+        None => plain_path(text, "a directory of sockets, as a path or dir:/PATH"),
     }
 }
 
 fn parse_place(text: &[u8]) -> Result<PathBuf, String> {
-    if text.starts_with(b"unix:@") {
-        return Err("an abstract name has no file to look at; `ss -xl` lists them".to_owned());
+    match (text.strip_prefix(b"unix:"), text.strip_prefix(b"dir:")) {
+        (Some([b'@', ..]), _) => Err("an abstract name has no file to look at; `ss -xl` lists them".to_owned()),
+        (Some(path), _) | (_, Some(path)) => path_of(path),
+        (None, None) => plain_path(text, "directories and sockets, as paths, dir:/PATH or unix:/PATH"),
     }
-    parse_directory(text.strip_prefix(b"unix:").unwrap_or(text))
+}
+
+/// A path without a kind in front. What looks like another kind of address is a path only if there is such a file, as in
+/// what a shell makes of `*`.
+fn plain_path(text: &[u8], taken: &str) -> Result<PathBuf, String> {
+    let path = path_of(text)?;
+    let kind = address::kind(text).map(|(kind, _)| [kind, b":"].concat());
+    match kind.or_else(|| text.starts_with(b"@").then(|| b"@".to_vec())) {
+        Some(kind) if path.symlink_metadata().is_err() => Err(format!(
+            "{} is not understood here: this command takes {taken}; for a file of this name, write ./{}",
+            kind.escape_ascii(),
+            text.escape_ascii(),
+        )),
+        _ => Ok(path),
+    }
+}
+
+fn path_of(text: &[u8]) -> Result<PathBuf, String> {
+    if text.is_empty() { Err("an empty path".to_owned()) } else { Ok(OsStr::from_bytes(text).into()) }
 }
 
 /// The number and the unit behind it.
@@ -88,6 +110,31 @@ fn split(text: &str) -> (&str, &str) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_directory_is_a_path_and_no_other_kind_of_address() {
+        for (text, path) in
+            [("/run", "/run"), ("dir:/run", "/run"), ("dir:a:b", "a:b"), ("./a:b", "./a:b"), ("1:2", "1:2")]
+        {
+            assert_eq!(parse_directory(text.as_bytes()), Ok(path.into()), "{text}");
+            assert_eq!(parse_place(text.as_bytes()), Ok(path.into()), "{text}");
+        }
+        assert_eq!(parse_place(b"unix:/run/a.sock"), Ok("/run/a.sock".into()));
+        for (text, words) in [
+            ("", "empty"),
+            ("dir:", "empty"),
+            ("unix:/run", "unix: is not understood here: this command takes a directory"),
+            ("systemd:in", "systemd: is not understood"),
+            ("zk://a", "write ./zk://a"),
+            ("@a", "@ is not understood"),
+        ] {
+            let error = parse_directory(text.as_bytes()).unwrap_err();
+            assert!(error.contains(words), "{text}: {error}");
+        }
+        for text in ["", "dir:", "unix:", "unix:@a", "systemd:in", "@a"] {
+            assert!(parse_place(text.as_bytes()).is_err(), "{text}");
+        }
+    }
 
     #[test]
     fn sizes_have_units() {

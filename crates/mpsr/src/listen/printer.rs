@@ -24,6 +24,7 @@ use crate::{
     notes::{self, keep_order, last_note, last_object, note, note_object},
     output::Output,
     text::{escaped, escaped_words},
+    words::{name_lost, rebound, rejected},
 };
 
 /// For people, each line has its sign behind the producer's number: `|` a message, `+` joined, `-` left. A message cannot
@@ -57,7 +58,7 @@ impl Printer {
             output: Output::new(),
             ledger,
             print: args.print,
-            rebind: args.rebind,
+            rebind: args.file.rebind,
             once: args.end.once,
             access: [false, true].map(|has_file| args.admitted(has_file)),
             remaining: args.end.count,
@@ -157,7 +158,7 @@ impl Printer {
         let access = if matches!(address, Address::Path(_)) { with } else { without }.clone();
         let address = exact(address);
         if self.print.json {
-            return self.object(&Object::Listening { address: AddressText::new(address) }).await;
+            return self.object_aside(&Object::Listening { address: AddressText::new(address) }).await;
         }
         self.aside(&format!("listening on {}{access}", escaped(&address))).await
     }
@@ -165,7 +166,7 @@ impl Printer {
     async fn watching(&mut self, place: &Place) -> anyhow::Result<()> {
         let address = exact_place(place);
         if self.print.json {
-            return self.object(&Object::Watching { address: AddressText::new(address) }).await;
+            return self.object_aside(&Object::Watching { address: AddressText::new(address) }).await;
         }
         self.aside(&format!("watching {}", escaped(&address))).await
     }
@@ -183,7 +184,7 @@ impl Printer {
                 uid: peer.uid(),
                 gid: peer.gid(),
             };
-            return self.object(&object).await;
+            return self.object_aside(&object).await;
         }
         self.aside(&format!("{id:>4} + {peer} on {}", escaped(&address))).await
     }
@@ -201,21 +202,16 @@ impl Printer {
             };
             return self.object(&object).await;
         }
-        let who = peer.map_or_else(|| "a process that the kernel does not name".to_owned(), Peer::to_string);
-        self.say(&format!("mpsr: rejected {who} on {}: not admitted", escaped(&address))).await
+        self.say(&rejected(&escaped(&address), peer)).await
     }
 
     async fn name_lost(&mut self, place: &Place, loss: NameLoss) -> anyhow::Result<()> {
         let address = exact_place(place);
-        let (reason, words) = match loss {
-            NameLoss::Replaced => ("replaced", "its file was replaced by another"),
-            _ => ("removed", "its file was removed"),
-        };
         if self.print.json {
+            let reason = if loss == NameLoss::Replaced { "replaced" } else { "removed" };
             return self.object(&Object::NameLost { address: AddressText::new(address), reason }).await;
         }
-        let hint = if self.rebind { "" } else { " (--rebind takes the name again)" };
-        self.say(&format!("mpsr: {}: {words}, so that no new producer finds it{hint}", escaped(&address))).await
+        self.say(&name_lost(&escaped(&address), loss, "new producer", self.rebind)).await
     }
 
     async fn rebound(&mut self, place: &Place) -> anyhow::Result<()> {
@@ -223,7 +219,7 @@ impl Printer {
         if self.print.json {
             return self.object(&Object::Rebound { address: AddressText::new(address) }).await;
         }
-        self.say(&format!("mpsr: {}: it has its name again", escaped(&address))).await
+        self.say(&rebound(&escaped(&address))).await
     }
 
     async fn missing(&mut self, producer: &Producer, count: u64) -> anyhow::Result<()> {
@@ -276,7 +272,7 @@ impl Printer {
                 reason,
                 error,
             };
-            return self.object(&object).await;
+            return self.object_aside(&object).await;
         }
         let mut line = format!("{:>4} - {}: delivered {delivered}", producer.id, escaped_words(&parting.to_string()));
         if report.truncated_bytes > 0 {
@@ -322,11 +318,10 @@ impl Printer {
             failed_sources: report.failed_sources,
             seconds: report.elapsed.as_secs_f64(),
         };
-        if self.print.json {
-            let notes_dropped = notes::dropped();
-            last_object(&Object::Report { totals, notes_dropped, reason });
-        } else if !self.print.quiet {
-            last_note(&totals.to_words());
+        match (self.print.quiet, self.print.json) {
+            (true, _) => {}
+            (false, true) => last_object(&Object::Report { totals, notes_dropped: notes::dropped(), reason }),
+            (false, false) => last_note(&totals.to_words()),
         }
         totals.lost
     }
@@ -342,6 +337,11 @@ impl Printer {
     async fn object(&mut self, object: &Object<'_>) -> anyhow::Result<()> {
         self.push_object(object);
         if self.output.is_full() { self.flush().await } else { Ok(()) }
+    }
+
+    /// Something about the messages rather than one of them, as an object.
+    async fn object_aside(&mut self, object: &Object<'_>) -> anyhow::Result<()> {
+        if self.print.quiet { Ok(()) } else { self.object(object).await }
     }
 
     /// Something about the messages rather than one of them.

@@ -12,7 +12,7 @@ use std::{
 use tokio::{
     net::UnixStream,
     task::JoinHandle,
-    time::{Instant, sleep, timeout},
+    time::{Instant, sleep},
 };
 use uds_actor::{Actor, Control, Peer, Reason, Receiver, Report, SendError, Sender};
 
@@ -47,8 +47,8 @@ pub(super) enum How {
     /// The connection ended first, or by a reset: see the reason in the report.
     Lost,
     Interrupted,
-    /// The receiver took nothing for so long.
-    Stalled(Duration),
+    /// The receiver took nothing for as long as `--timeout` allows.
+    Stalled,
     /// The input failed, or a message that the framing cannot carry.
     Failed(anyhow::Error),
 }
@@ -57,8 +57,9 @@ pub(super) enum How {
 pub(super) async fn serve(args: &Send, source: &mut Source, stream: UnixStream, signals: &mut Signals) -> (How, End) {
     let started = Instant::now();
     let framing = Outgoing(args.frames.framing.framing());
-    let (sender, receiver, control) =
-        Actor::new(stream, framing).limits(args.frames.limits()).outbox_bytes(OUTBOX).spawn();
+    let actor = Actor::new(stream, framing).limits(args.frames.limits()).outbox_bytes(OUTBOX);
+    let actor = if let Some(time) = args.timeout { actor.stall_timeout(time) } else { actor };
+    let (sender, receiver, control) = actor.spawn();
     let mut answers = Answers::discard(receiver);
     let fed = tokio::select! {
         fed = feed(args, source, &sender) => fed,
@@ -66,7 +67,7 @@ pub(super) async fn serve(args: &Send, source: &mut Source, stream: UnixStream, 
         () = signals.next() => Fed::Interrupted,
     };
     let fed = match fed {
-        Fed::All => flush(args, sender, signals).await,
+        Fed::All => flush(sender, signals).await,
         fed => {
             drop(sender);
             fed
@@ -80,9 +81,11 @@ pub(super) async fn serve(args: &Send, source: &mut Source, stream: UnixStream, 
             let report = control.finished().await;
             (if matches!(report.reason, Reason::Closed) { How::Complete } else { How::Lost }, report)
         }
-        Fed::ConnectionEnded => (How::Lost, control.finished().await),
+        Fed::ConnectionEnded => {
+            let report = control.finished().await;
+            (if matches!(report.reason, Reason::Stalled) { How::Stalled } else { How::Lost }, report)
+        }
         Fed::Interrupted => (How::Interrupted, close(&control, signals).await),
-        Fed::Stalled(time) => (How::Stalled(time), control.abort().await),
         Fed::Failed(error) => (How::Failed(error), close(&control, signals).await),
     };
     (how, End { report, peer: control.peer().cloned(), lasted: started.elapsed() })
@@ -92,7 +95,6 @@ enum Fed {
     All,
     ConnectionEnded,
     Interrupted,
-    Stalled(Duration),
     Failed(anyhow::Error),
 }
 
@@ -108,35 +110,23 @@ async fn feed(args: &Send, source: &mut Source, sender: &Sender) -> Fed {
         }
         source.keep(kept);
         while let Some(message) = source.current() {
-            match within(args.timeout, sender.send(message)).await {
-                Some(Ok(())) => source.advance(),
-                Some(Err(SendError::Closed)) => return Fed::ConnectionEnded,
-                Some(Err(error)) => {
+            match sender.send(message).await {
+                Ok(()) => source.advance(),
+                Err(SendError::Closed) => return Fed::ConnectionEnded,
+                Err(error) => {
                     let what = source.describe(source.position());
                     return Fed::Failed(anyhow::Error::new(error).context(what));
                 }
-                None => return Fed::Stalled(args.timeout.unwrap_or_default()),
             }
         }
     }
 }
 
 /// Hands over what is queued and closes our direction.
-async fn flush(args: &Send, sender: Sender, signals: &mut Signals) -> Fed {
+async fn flush(sender: Sender, signals: &mut Signals) -> Fed {
     tokio::select! {
-        flushed = within(args.timeout, sender.finish()) => match flushed {
-            Some(Ok(())) => Fed::All,
-            Some(Err(_)) => Fed::ConnectionEnded,
-            None => Fed::Stalled(args.timeout.unwrap_or_default()),
-        },
+        flushed = sender.finish() => if flushed.is_ok() { Fed::All } else { Fed::ConnectionEnded },
         () = signals.next() => Fed::Interrupted,
-    }
-}
-
-async fn within<T>(limit: Option<Duration>, future: impl Future<Output = T>) -> Option<T> {
-    match limit {
-        None => Some(future.await),
-        Some(limit) => timeout(limit, future).await.ok(),
     }
 }
 

@@ -109,6 +109,10 @@ impl Told {
 }
 
 impl Known {
+    pub(super) fn path(&self) -> &Path {
+        &self.socket.path
+    }
+
     fn to_line(&self, sign: char) -> String {
         let Self { socket, generation } = self;
         let facts = &socket.facts;

@@ -132,6 +132,8 @@ impl Environment {
                 self.play.tool_uid = Some(60111);
             }
             "`RLIMIT_FSIZE` of 0" => self.play.tool = words("prlimit --fsize=0:0"),
+            "64 MiB of memory (`RLIMIT_AS`)" => self.play.tool = words("prlimit --as=67108864:67108864"),
+            "a stack of 64 KiB" => self.play.tool = words("prlimit --stack=65536:65536"),
             "an overlay filesystem" => {
                 // Its layers cannot be on an overlay, as a container's own root is.
                 self.wrap = in_mounts(&format!(
@@ -154,8 +156,10 @@ impl Environment {
             }
             "a directory of mode 0777 (`emptyDir`)" => self.play.mode = 0o777,
             "a setgid directory of mode 2775" => self.play.mode = 0o2775,
-            "a clock that was set back an hour" => self.set_clock(-3600)?,
-            "a clock that was set forward an hour" => self.set_clock(3600)?,
+            "a clock that was set back an hour" => self.set_clock("-3600")?,
+            "a clock that was set forward an hour" => self.set_clock("3600")?,
+            // Another way with each call.
+            "a clock that jumps an hour back and forth" => self.set_clock("(calls++ & 1 ? 3600 : -3600)")?,
             "a directory that is bind-mounted elsewhere" => {
                 let elsewhere = format!("{directory}.elsewhere");
                 fs::create_dir(&elsewhere).unwrap();
@@ -239,8 +243,8 @@ impl Environment {
         ))
     }
 
-    /// Moves the tool's wall clock by these seconds with `LD_PRELOAD`. Its other clocks stay as they are.
-    fn set_clock(&mut self, seconds: i32) -> Result<(), String> {
+    /// Moves the tool's wall clock by these seconds, an expression of C, with `LD_PRELOAD`. Its other clocks stay as they are.
+    fn set_clock(&mut self, seconds: &str) -> Result<(), String> {
         present("cc")?;
         let scratch = self.play.directory.parent().unwrap();
         let [source, shim] = ["clock.c", "clock.so"].map(|name| scratch.join(name));
@@ -264,6 +268,7 @@ const CLOCK: &str = r"
 #include <sys/syscall.h>
 #include <unistd.h>
 int clock_gettime(clockid_t id, struct timespec *ts) {
+    static unsigned calls;
     long r = syscall(SYS_clock_gettime, id, ts);
     if (r == 0 && (id == CLOCK_REALTIME || id == CLOCK_REALTIME_COARSE)) ts->tv_sec += OFFSET;
     return (int)r;

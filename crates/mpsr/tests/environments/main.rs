@@ -43,6 +43,8 @@ environments! {
     few_descriptors = "32 descriptors",
     no_more_threads = "no thread to be had",
     no_file_may_grow = "`RLIMIT_FSIZE` of 0",
+    little_memory = "64 MiB of memory (`RLIMIT_AS`)",
+    a_small_stack = "a stack of 64 KiB",
     an_overlay = "an overlay filesystem",
     a_fuse_filesystem = "a FUSE filesystem",
     peers_of_another_user = "peers of another user",
@@ -50,6 +52,7 @@ environments! {
     a_directory_of_mode_2775 = "a setgid directory of mode 2775",
     a_clock_that_was_set_back = "a clock that was set back an hour",
     a_clock_that_was_set_forward = "a clock that was set forward an hour",
+    a_clock_that_jumps = "a clock that jumps an hour back and forth",
     a_bind_mounted_directory = "a directory that is bind-mounted elsewhere",
     no_inotify = "no inotify instance left",
     a_path_over_107_bytes = "a path longer than 107 bytes",
@@ -63,6 +66,9 @@ fn the_table_has_a_row_for_each_environment_and_a_cell_for_each_command() {
     let table = Table::read();
     assert_eq!(table.rows().collect::<Vec<_>>(), ROWS);
     assert_eq!(table.columns(), Scenario::ALL.map(Scenario::name));
+    // The front page says how many there are.
+    let claim = format!("each command run in {} environments", ROWS.len());
+    assert!(include_str!("../../../../README.md").contains(&claim), "{claim}");
 }
 
 /// Plays every scenario of a row, and compares all outcomes before it fails.

@@ -1,14 +1,9 @@
 //! Who may send: those that the mode lets connect, or those who are named.
 
 use std::{
-    fs::{self, Permissions},
+    fs,
     io::{Read as _, Write as _},
-    os::unix::{
-        fs::{MetadataExt as _, PermissionsExt as _},
-        net::UnixStream,
-        process::CommandExt as _,
-    },
-    path::Path,
+    os::unix::{fs::MetadataExt as _, net::UnixStream, process::CommandExt as _},
     process::Stdio,
 };
 
@@ -17,7 +12,7 @@ use rustix::{
     process::{Signal, Uid},
 };
 use serde_json::json;
-use tempfile::TempDir;
+use test_kit::process::public_directory;
 
 use crate::{
     clients::{find_or_skip, skip_forbidden, socat},
@@ -27,20 +22,6 @@ use crate::{
 
 /// "nobody" on most systems; any id that is neither ours nor root will do.
 pub(crate) const STRANGER: u32 = 65534;
-
-/// A directory for one test that others may pass, which where temporary files usually go they may not always.
-pub(crate) fn public_directory() -> TempDir {
-    let is_passable = |place: &Path| {
-        let passes = |part: &Path| part.metadata().is_ok_and(|metadata| metadata.permissions().mode() & 0o001 != 0);
-        place.canonicalize().is_ok_and(|place| place.ancestors().all(passes))
-    };
-    let places = [std::env::temp_dir(), "/tmp".into(), "/var/tmp".into(), "/dev/shm".into()];
-    let place =
-        places.iter().find(|place| is_passable(place)).expect("a place for temporary files that is for everybody");
-    let directory = tempfile::tempdir_in(place).expect("a temporary directory");
-    fs::set_permissions(directory.path(), Permissions::from_mode(0o755)).unwrap();
-    directory
-}
 
 /// Which of two users are admitted: a stranger, and ourselves, who are root.
 #[test]
@@ -111,29 +92,30 @@ fn a_peer_that_is_rejected_is_named_at_once_for_people_too() {
     assert_eq!(listen.wait(), Some(0));
 }
 
-/// `send --bind` waits for a receiver that it admits, and would wait without a word.
+/// An offer looks like one that has no takers, unless it is said that there was one.
 #[test]
-fn a_receiver_that_is_rejected_is_named_by_the_sender_that_it_connects_to() {
-    const TEST: &str = "a_receiver_that_is_rejected_is_named_by_the_sender_that_it_connects_to";
-    if !rustix::process::geteuid().is_root() {
-        return skip_forbidden(TEST, "only root can name another user and be none of those named");
-    }
+fn a_sender_that_binds_names_who_is_rejected_and_says_what_keeps_receivers_away() {
     let directory = directory();
-    let path = directory.path().join("a.sock");
-    let mut command = mpsr(["send", "--bind", &unix(&path), "--mode", "666", "--allow-uid", "65533", "message"]);
-    let mut send = Running::start(command.stdin(Stdio::null()).stderr(Stdio::piped()));
-    let stderr = send.stderr();
+    let path = directory.path().join("x.sock");
+    let mut command = mpsr(["send", "--bind", &unix(&path), "--allow-uid", "65533", "m"]);
+    let mut sender = Running::start(command.stdin(Stdio::null()).stderr(Stdio::piped()));
+    let stderr = sender.stderr();
     listened_on(&path);
-    let mut stream = UnixStream::connect(&path).unwrap();
-    assert_eq!(stream.read(&mut [0]).unwrap(), 0);
-    let own = std::process::id();
-    let rejected = format!("mpsr: {}: rejected pid {own} (uid 0, gid 0): not admitted", unix(&path));
-    assert_eq!(stderr.next(), Some(rejected));
+    let said = stderr.next().unwrap();
+    let no_effect = "--allow-uid 65533 has no effect while the mode of the file is 0600: only its owner can connect";
+    assert_eq!(said, format!("mpsr: {}: {no_effect}; see --mode", unix(&path)));
+    let (uid, gid) = (rustix::process::getuid().as_raw(), rustix::process::getgid().as_raw());
+    for _ in 0..2 {
+        let mut stream = UnixStream::connect(&path).unwrap();
+        assert_eq!(stream.read(&mut [0]).unwrap(), 0);
+        let who = format!("pid {} (uid {uid}, gid {gid})", std::process::id());
+        assert_eq!(stderr.next(), Some(format!("mpsr: rejected {who} on {}: not admitted", unix(&path))));
+    }
     fs::remove_file(&path).unwrap();
-    let lost = format!("mpsr: {}: its file was removed, so that no receiver finds it", unix(&path));
-    assert_eq!(stderr.next(), Some(lost));
-    send.signal(Signal::TERM);
-    assert_eq!(send.wait(), Some(1));
+    let lost = "its file was removed, so that no receiver finds it (--rebind takes the name again)";
+    assert_eq!(stderr.next(), Some(format!("mpsr: {}: {lost}", unix(&path))));
+    sender.signal(Signal::TERM);
+    assert_eq!(sender.wait(), Some(1));
 }
 
 #[test]
@@ -155,6 +137,12 @@ fn who_is_admitted_is_said_at_the_start() {
             Some("--allow-gid 8 has no effect while the mode of the file is 0600"),
         ),
         (&["--allow-uid", "0"], ", admitting uid 0", None),
+        (
+            &["--mode", "660", "--allow-gid", "8"],
+            ", admitting gid 8",
+            Some("of --allow-gid 8, only processes that are also in"),
+        ),
+        (&["--mode", "666", "--allow-gid", "8"], ", admitting gid 8", None),
     ] {
         let directory = directory();
         let address = unix(directory.path().join("in.sock"));
@@ -165,7 +153,7 @@ fn who_is_admitted_is_said_at_the_start() {
         assert_eq!(stderr.next(), Some(format!("listening on {address}{words}")));
         if let Some(warning) = warning {
             let said = stderr.next().expect("a warning");
-            assert!(said.contains(warning) && said.ends_with("see --mode"), "{said}");
+            assert!(said.contains(warning) && said.contains("; see --"), "{said}");
         }
         listen.signal(Signal::TERM);
         assert_eq!(listen.wait(), Some(0));

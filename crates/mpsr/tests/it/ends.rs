@@ -146,7 +146,7 @@ fn timeout_ends_it_once_no_message_has_come_for_that_long() {
 
     for (arguments, words) in [
         (&["--timeout", "100ms", "--count", "2"], "no message came for 100ms: 1 of 2"),
-        (&["--timeout", "100ms", "--once", "--quiet"], "no message came for 100ms, and no connection has ended"),
+        (&["--timeout", "100ms", "--once"], "no message came for 100ms, and no connection has ended"),
     ] as [(&[&str], &str); 2]
     {
         let directory = directory();

@@ -191,6 +191,21 @@ fn a_sender_that_is_not_admitted_says_so_and_never_succeeds() {
     listen.stop().assert_account(0, 0, 0);
 }
 
+/// In a container every process is root, and so are those that a receiver names others to turn away.
+#[test]
+fn a_sender_of_the_receivers_own_user_that_is_turned_away_is_told_what_may_be_the_reason() {
+    let directory = directory();
+    let path = directory.path().join("x.sock");
+    let listen = Listen::start([&unix(&path), "--mode", "666", "--allow-uid", "60003"]);
+    for (arguments, input) in [(&["m"][..], &b""[..]), (&[], &b"m\n".repeat(100_000))] {
+        let sent = finish(mpsr(["send", &unix(&path)]).args(arguments), input);
+        let words = format!(" (perhaps uid {} is not admitted); ", getuid().as_raw());
+        assert_eq!(sent.code, Some(1));
+        assert!(sent.stderr.contains(&words), "{}", sent.stderr);
+    }
+    assert_eq!(listen.stop().report["rejected"], 2);
+}
+
 #[test]
 fn a_stalled_standard_error_holds_up_no_sender() {
     let directory = directory();

@@ -16,6 +16,7 @@ use std::{
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use rustix::process::Signal;
 use serde_json::Value;
+use test_kit::kernel::{Op, lacks};
 
 use crate::{
     clients::{find_or_skip, skip_forbidden},
@@ -274,17 +275,32 @@ fn a_listing_that_is_read_no_further_ends_silently() {
     for number in 0..3000 {
         drop(UnixListener::bind(directory.path().join(format!("{number:040}"))).unwrap());
     }
-    for format in [&[][..], &["--json"]] {
-        let mut command = mpsr(["ls"]);
-        command.args(format).arg(directory.path()).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    for arguments in [&["ls"][..], &["ls", "--json"], &["sweep", "-n", "--json"], &["sweep", "-n"]] {
+        let mut command = mpsr(arguments);
+        command.arg(directory.path()).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut running = Running::start(&mut command);
         let (listed, errors) = (running.stdout(), running.stderr());
         listed.next();
         drop(listed);
         // The thread that reads takes one line more, and closes the pipe.
-        assert_eq!(running.wait(), Some(0));
-        assert_eq!(errors.rest(), [""; 0]);
+        assert_eq!(running.wait(), Some(0), "{arguments:?}");
+        let summary = (*arguments == ["sweep", "-n"]).then_some("would remove 0 of 3000");
+        assert_eq!(errors.rest(), Vec::from_iter(summary), "{arguments:?}");
     }
+}
+
+#[test]
+fn a_sweep_that_cannot_be_printed_fails_and_still_says_how_much_it_has_removed() {
+    let directory = directory();
+    drop(UnixListener::bind(directory.path().join("x.sock")).unwrap());
+    let full = fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+    let mut command = mpsr(["sweep", "--min-age", "2s"]);
+    command.arg(directory.path()).stdin(Stdio::null()).stdout(full).stderr(Stdio::piped());
+    std::thread::sleep(Duration::from_millis(2100));
+    let mut sweep = Running::start(&mut command);
+    assert_eq!(sweep.wait(), Some(1));
+    let said = sweep.stderr().rest();
+    assert!(said[0] == "removed 1 of 1" && said[1].contains("No space left on device"), "{said:?}");
 }
 
 #[test]
@@ -317,6 +333,48 @@ fn a_server_in_another_network_namespace_is_unknown_until_it_may_be_asked() {
     std::io::Read::read_to_string(&mut UnixStream::connect(&path).unwrap(), &mut text).unwrap();
     assert_eq!(text, "only once\n");
     assert_eq!(server.wait(), Some(0));
+}
+
+/// As in a service with `RestrictAddressFamilies=AF_UNIX`: a lookup tells what is dead, and no server notices.
+#[test]
+fn without_the_kernels_table_what_is_dead_is_still_told_from_what_may_live() {
+    const TEST: &str = "without_the_kernels_table_what_is_dead_is_still_told_from_what_may_live";
+    let release = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap();
+    if release.starts_with(['3', '4', '5']) {
+        return skip_forbidden(TEST, "this kernel may be too old for a lookup to prove anything");
+    }
+    let directory = directory();
+    let live = UnixListener::bind(directory.path().join("live.sock")).unwrap();
+    live.set_nonblocking(true).unwrap();
+    leave(&directory.path().join("stale.sock"));
+    let path = directory.path().to_owned();
+    // A filter belongs to its thread and to what that starts.
+    let removed = std::thread::spawn(move || {
+        lacks(libc::SYS_socket, 0, Op::Ne, libc::AF_UNIX as u64, libc::EAFNOSUPPORT);
+        let mut watch = Running::start(
+            mpsr(["watch", "--json"]).arg(&path).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()),
+        );
+        let events = watch.stdout();
+        let removed = std::iter::from_fn(|| events.next())
+            .find(|event| event.contains(r#""event":"removed""#))
+            .expect("an event");
+        wait_until_old(&path.join("stale.sock"));
+        let listed = ran(&["ls", "--json"], &path);
+        let (sockets, others): (Vec<_>, Vec<_>) =
+            objects(&listed).into_iter().partition(|(_, object)| object["event"] == "socket");
+        assert!(matches!(&others[..], [(_, warning)] if warning["event"] == "warning"), "{others:?}");
+        let states = sockets.into_iter().map(|(name, socket)| format!("{name} {}", socket["state"]));
+        assert_eq!(states.collect::<Vec<_>>(), [r#"live.sock "unknown""#, r#"stale.sock "stale""#]);
+        assert!(listed.stderr.contains("--connect"), "{}", listed.stderr);
+        let hint = watch.stderr().next().expect("a hint");
+        assert!(hint.starts_with("mpsr: 1 unknown socket: ") && hint.contains("--connect"), "{hint}");
+        watch.signal(Signal::TERM);
+        assert_eq!(watch.wait(), Some(0));
+        removed
+    });
+    let removed = removed.join().unwrap();
+    assert!(removed.contains("stale.sock") && removed.contains(r#""reason":"stale""#), "{removed}");
+    assert_eq!(live.accept().unwrap_err().kind(), std::io::ErrorKind::WouldBlock, "no one has connected");
 }
 
 #[test]

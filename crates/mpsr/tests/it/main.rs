@@ -18,6 +18,7 @@ mod housekeeping;
 mod input;
 mod listen;
 mod memory;
+mod offers;
 mod options;
 mod output;
 mod pressure;

@@ -4,16 +4,20 @@ use std::{
     fs::{self, Permissions},
     io::{Read as _, Write as _},
     os::unix::{
-        fs::{FileTypeExt as _, PermissionsExt as _},
+        fs::{DirBuilderExt as _, FileTypeExt as _, PermissionsExt as _},
         net::{UnixDatagram, UnixListener, UnixStream},
+        process::CommandExt as _,
     },
     path::Path,
-    process::Stdio,
+    process::{Command, Stdio},
 };
 
 use rustix::process::Signal;
+use test_kit::process::public_directory;
 
 use crate::{
+    admission::STRANGER,
+    clients::skip_forbidden,
     listen::{Listen, bound, directory, of_kind, texts, unix},
     running::{Ended, Running, finish, listened_on, mpsr},
 };
@@ -60,6 +64,12 @@ fn wrong_usage_and_malformed_addresses_end_with_2() {
         (&["send", "unix:/x", "--framing", "until-eof", "one", "two"], "until-eof"),
         (&["watch"], "DIR"),
         (&["watch", "dir:"], "dir:"),
+        (&["watch", "unix:/x"], "unix: is not understood here: this command takes a directory of sockets"),
+        (&["sweep", "systemd:x"], "systemd: is not understood here: this command takes a directory of sockets"),
+        (&["ls", "systemd:x"], "systemd: is not understood here: this command takes directories and sockets"),
+        (&["ls", "@x"], "@ is not understood here"),
+        (&["send", "unix:/x", "--framing", "raw", "--count", "1"], "not divided into messages"),
+        (&["send", "unix:/x", "--framing", "until-eof", "--count", "1"], "not divided into messages"),
     ] {
         assert_refused(arguments, 2, &[word]);
     }
@@ -196,6 +206,70 @@ fn what_is_wrong_is_said_in_words_that_fit_the_command() {
         let ended = finish(mpsr(arguments.iter().copied()).arg(&below).stdin(Stdio::null()), b"");
         assert_eq!((ended.code, ended.stderr), (Some(1), format!("mpsr: {doing}: {no_directory}\n")));
     }
+}
+
+/// As another user, who may not read one directory nor write to the other.
+#[test]
+fn what_a_user_may_not_do_is_said_in_words_that_fit_the_command() {
+    const TEST: &str = "what_a_user_may_not_do_is_said_in_words_that_fit_the_command";
+    if !rustix::process::geteuid().is_root() {
+        return skip_forbidden(TEST, "only root can be another user");
+    }
+    let directory = public_directory();
+    let path = |name: &str| directory.path().join(name).to_str().unwrap().to_owned();
+    // Readable for others, wherever the build put it.
+    fs::copy(env!("CARGO_BIN_EXE_mpsr"), path("mpsr")).unwrap();
+    fs::DirBuilder::new().mode(0o700).create(path("private")).unwrap();
+    let [private, below] = [path("private"), path("x.sock")];
+    let unreadable =
+        "cannot be read: Permission denied (os error 13); this process must be allowed to read and to search it";
+    let unwritable =
+        format!("this process may not make files in {:?}: Permission denied (os error 13)", directory.path());
+    for (arguments, words) in [
+        (&["ls", &private][..], format!("cannot list: {private:?} {unreadable}")),
+        (&["sweep", &private], format!("cannot sweep: {private:?} {unreadable}")),
+        (&["watch", &private], format!("cannot watch: {private:?} {unreadable}")),
+        (&["listen", &below], format!("cannot listen: {unwritable}")),
+        (&["send", "--bind", &below], format!("cannot offer messages: {unwritable}")),
+    ] {
+        let mut command = Command::new(path("mpsr"));
+        let ended = finish(command.args(arguments).uid(STRANGER).gid(STRANGER), b"");
+        assert_eq!((ended.code, ended.stderr), (Some(1), format!("mpsr: {words}\n")), "{arguments:?}");
+    }
+}
+
+/// As after `sudo mpsr listen` that was killed, in the directory of the user who starts it next.
+#[test]
+fn a_stale_socket_of_another_user_is_left_alone_and_the_way_out_is_said() {
+    const TEST: &str = "a_stale_socket_of_another_user_is_left_alone_and_the_way_out_is_said";
+    if !rustix::process::getuid().is_root() {
+        println!("SKIPPED {TEST}: only root can leave a file in another user's directory");
+        return;
+    }
+    let public = directory();
+    fs::set_permissions(public.path(), Permissions::from_mode(0o755)).unwrap();
+    // Readable for others, wherever the build put it.
+    let program = public.path().join("mpsr");
+    fs::copy(env!("CARGO_BIN_EXE_mpsr"), &program).unwrap();
+    let home = public.path().join("home");
+    fs::create_dir(&home).unwrap();
+    std::os::unix::fs::chown(&home, Some(60_004), Some(60_004)).unwrap();
+    let path = home.join("in.sock");
+    let mut listen = Listen::start([unix(&path)]);
+    listen.running.signal(Signal::KILL);
+    listen.running.wait();
+    let mut as_user = Command::new("setpriv");
+    as_user.args(["--reuid=60004", "--regid=60004", "--clear-groups"]).arg(&program).args(["listen", &unix(&path)]);
+    let ended = finish(&mut as_user, b"");
+    assert_eq!(ended.code, Some(1), "{}", ended.stderr);
+    assert!(ended.stderr.contains("only its owner and root can find that out: remove it yourself"), "{}", ended.stderr);
+    // Who does so is served: the lock that root has left is no obstacle.
+    fs::remove_file(&path).unwrap();
+    let mut listen = Running::start(as_user.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()));
+    listened_on(&path);
+    listen.signal(Signal::TERM);
+    assert_eq!(listen.wait(), Some(0));
+    assert_eq!(fs::read_dir(&home).unwrap().count(), 0);
 }
 
 #[test]

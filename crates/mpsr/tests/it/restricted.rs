@@ -7,11 +7,8 @@ use std::{
 };
 
 use rustix::process::Signal;
-use seccompiler::{
-    BpfProgram, SeccompAction, SeccompCmpArgLen as Len, SeccompCmpOp as Op, SeccompCondition, SeccompFilter,
-    SeccompRule, TargetArch,
-};
 use serde_json::Value;
+use test_kit::kernel::{Op, lacks};
 
 use crate::{
     listen::directory,
@@ -21,12 +18,7 @@ use crate::{
 /// Starts the command where `socket(2)` knows no family but `AF_UNIX`. A filter belongs to a thread and what it starts.
 fn start(mut command: Command) -> Running {
     let starting = thread::spawn(move || {
-        let condition = SeccompCondition::new(0, Len::Dword, Op::Ne, libc::AF_UNIX as u64).unwrap();
-        let rules = [(libc::SYS_socket, vec![SeccompRule::new(vec![condition]).unwrap()])].into_iter().collect();
-        let error = SeccompAction::Errno(libc::EAFNOSUPPORT.cast_unsigned());
-        let architecture = TargetArch::try_from(std::env::consts::ARCH).unwrap();
-        let filter = SeccompFilter::new(rules, SeccompAction::Allow, error, architecture).unwrap();
-        seccompiler::apply_filter(&BpfProgram::try_from(filter).unwrap()).unwrap();
+        lacks(libc::SYS_socket, 0, Op::Ne, libc::AF_UNIX as u64, libc::EAFNOSUPPORT);
         Running::start(command.stdin(Stdio::null()).stdout(Stdio::piped()))
     });
     starting.join().unwrap()
@@ -71,6 +63,14 @@ fn it_is_told_once_that_live_sockets_cannot_be_told_from_stale_ones() {
     assert_eq!(events.rest(), [""; 0]);
     assert_eq!(watch.wait(), Some(0));
     drop(live.accept().unwrap());
+
+    let mut ls = start(mpsr(["ls", "--json", &place]));
+    let events = ls.stdout();
+    let told = [next(&events), next(&events)];
+    assert_eq!((&told[0]["state"], &told[1]["event"]), (&"unknown".into(), &"warning".into()), "{told:?}");
+    let text = told[1]["text"].as_str().unwrap();
+    assert!(text.starts_with("cannot open a socket to the kernel's socket table: Address family"), "{text}");
+    assert_eq!((events.rest().len(), ls.wait()), (0, Some(0)));
 
     let mut listen = start(mpsr(["listen", "--json", &format!("dir:{place}")]));
     let events = listen.stdout();

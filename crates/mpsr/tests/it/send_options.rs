@@ -38,6 +38,7 @@ const BINDING: &[(&[&str], bool)] = &[
     (&["--group", "GROUP"], true),
     (&["--shared-directory"], true),
     (&["--any-filesystem"], true),
+    (&["--rebind"], true),
     (&["--allow-uid", "USER"], false),
     (&["--allow-gid", "GROUP"], false),
     (&["--allow-any"], false),
@@ -208,6 +209,48 @@ fn a_receiver_that_takes_nothing_for_too_long_is_given_up() {
             assert_eq!(sender.wait(), Some(0), "{:?}", sender.stderr().rest());
         }
     }
+}
+
+/// Data waits although the input has nothing more to say for now.
+#[test]
+fn a_receiver_that_takes_nothing_is_given_up_while_the_input_is_silent() {
+    let directory = directory();
+    let path = directory.path().join("x.sock");
+    let server = UnixListener::bind(&path).unwrap();
+    let mut sender =
+        Running::start(mpsr(["send", &unix(&path), "--timeout", "300ms"]).stdin(Stdio::piped()).stderr(Stdio::piped()));
+    let mut stdin = sender.stdin();
+    let (_taken, _) = server.accept().unwrap();
+    // More than the kernel takes, and less than makes the sender wait.
+    stdin.write_all(&[&[b'x'; 999][..], b"\n"].concat().repeat(230)).unwrap();
+    assert_eq!(sender.wait(), Some(1));
+    let said = sender.stderr().rest();
+    assert!(said[0].contains("took nothing for 0.3 s") && said[0].contains("were not"), "{said:?}");
+    drop(stdin);
+}
+
+/// The kernel says that there is room only when the receiver has taken most of what it holds.
+#[test]
+fn a_receiver_that_takes_little_is_not_given_up() {
+    let directory = directory();
+    let path = directory.path().join("x.sock");
+    let server = UnixListener::bind(&path).unwrap();
+    let mut sender =
+        Running::start(mpsr(["send", &unix(&path), "--timeout", "1s"]).stdin(Stdio::piped()).stderr(Stdio::piped()));
+    let mut stdin = sender.stdin();
+    let input = [&[b'x'; 999][..], b"\n"].concat().repeat(1000);
+    let length = input.len();
+    let feeding = std::thread::spawn(move || stdin.write_all(&input));
+    let (mut taken, _) = server.accept().unwrap();
+    taken.set_read_timeout(Some(LIMIT)).unwrap();
+    let mut piece = vec![0; 40 << 10];
+    for _ in 0..12 {
+        std::thread::sleep(std::time::Duration::from_millis(400));
+        taken.read_exact(&mut piece).unwrap();
+    }
+    assert_eq!(12 * piece.len() + hear(taken).len(), length);
+    assert_eq!(sender.wait(), Some(0), "{:?}", sender.stderr().rest());
+    feeding.join().unwrap().unwrap();
 }
 
 #[test]

@@ -167,9 +167,10 @@ fn connections(path: &Path) -> usize {
 
 #[test]
 fn the_crash_of_a_receiver_is_told_at_once_though_the_input_is_silent() {
+    // A receiver that ends before it has taken anything looks like one that does not admit the sender.
     for (sent, words) in [
-        ("", "the receiver hung up before anything was sent; 0 messages were sent, 0 were not"),
-        ("heard\n", "the receiver hung up before everything was sent; 1 message was sent, 0 were not"),
+        ("", ["the receiver hung up before anything was sent (perhaps", "); 0 messages were sent, 0 were not"]),
+        ("heard\n", ["the receiver hung up before everything was sent", "; 1 message was sent, 0 were not"]),
     ] {
         let directory = directory();
         let path = directory.path().join("in.sock");
@@ -177,7 +178,7 @@ fn the_crash_of_a_receiver_is_told_at_once_though_the_input_is_silent() {
         // Nothing is written, and standard input does not end: only the end of the connection can end it.
         assert_eq!(sender.wait(), Some(1));
         let said = sender.stderr().rest().join("\n");
-        assert!(said.contains(words), "{said}");
+        assert!(words.iter().all(|words| said.contains(words)), "{said}");
         drop(stdin);
     }
     // In the middle of a flood, too: it ends, and does not call it success if something was not read.

@@ -22,8 +22,9 @@ use rustix::{
     pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt},
 };
 
+use test_kit::process::public_directory;
+
 use crate::{
-    admission::public_directory,
     cells::{Cell, Kind},
     clients::skip_forbidden,
     listen::{directory, unix},

@@ -14,7 +14,7 @@ use rustix::{
     fs::{Mode, OFlags, open},
     process::Signal,
     pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt},
-    termios::{OptionalActions, OutputModes, tcgetattr, tcsetattr},
+    termios::{OptionalActions, OutputModes, Winsize, tcgetattr, tcsetattr, tcsetwinsize},
 };
 
 use crate::{
@@ -267,8 +267,30 @@ fn objects_on_a_terminal_are_the_same_objects_and_as_harmless() {
 
 #[test]
 fn quiet_shows_messages_alone() {
-    let screen = shown(&["--quiet"]);
-    assert_eq!(screen.lines().count(), 1, "{screen:?}");
+    for arguments in [&["--quiet"][..], &["--quiet", "--json"]] {
+        let screen = shown(arguments);
+        assert_eq!(screen.lines().count(), 1, "{screen:?}");
+    }
+}
+
+/// The terminal shows `^C` where the cursor is.
+#[test]
+fn what_is_said_after_an_interrupt_begins_at_the_left_edge_and_breaks_at_spaces() {
+    let directory = directory();
+    let path = directory.path().join("in.sock");
+    let terminal = Terminal::open();
+    let columns = Winsize { ws_row: 24, ws_col: 60, ws_xpixel: 0, ws_ypixel: 0 };
+    tcsetwinsize(&terminal.slave, columns).unwrap();
+    let mut command = mpsr(["listen", path.to_str().unwrap()]);
+    command.stdin(Stdio::null()).stdout(terminal.stdio()).stderr(terminal.stdio());
+    let mut listen = Running::start(&mut command);
+    drop(command);
+    listened_on(&path);
+    listen.signal(Signal::INT);
+    assert_eq!(listen.wait(), Some(0));
+    let screen = terminal.screen();
+    let (_, report) = screen.split_once("\n\rreceived ").unwrap_or_else(|| panic!("{screen:?}"));
+    assert!(report.starts_with("0 messages from 0 producers, delivered 0,\n     truncated 0, lost 0 in"), "{report:?}");
 }
 
 #[test]

@@ -8,8 +8,9 @@ use std::{
 
 use rustix::{fs::chown, process::Signal};
 
+use test_kit::process::public_directory;
+
 use crate::{
-    admission::public_directory,
     clients::{find_or_skip, skip_forbidden},
     running::{Running, eventually, finish, is_listened_on},
 };

@@ -228,6 +228,16 @@ fn what_is_passed_over_is_said_and_shown_if_so_wanted() {
     running.signal(Signal::TERM);
     assert_eq!(running.wait(), Some(0));
 
+    let watch = Watch::start(directory.path());
+    assert_eq!(watch.next()["event"], "init");
+    let passed = watch.next();
+    let expected = serde_json::json!({
+        "event": "passed-over", "dot_names": 1, "links": 0, "below": 1, "unreadable": 0, "not_searched": 0,
+    });
+    assert_eq!(passed, expected);
+    assert_eq!(watch.next()["event"], "init-done");
+    drop(watch);
+
     let mut command = mpsr(["watch", "--all", "--recursive", "--json"]);
     let mut running = Running::start(command.arg(directory.path()).stdin(Stdio::null()).stdout(Stdio::piped()));
     let mut watch = Watch { events: running.stdout(), running };

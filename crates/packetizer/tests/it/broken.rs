@@ -1,6 +1,5 @@
 //! The driver over a stream whose reading or writing fails while the other direction goes on.
 #![cfg(feature = "tokio")]
-#![expect(clippy::unwrap_used, reason = "helpers of tests")]
 
 use std::{
     io,
@@ -13,10 +12,13 @@ use std::{
     time::Duration,
 };
 
-use crate::echo::{Echo, Lane, Say, Wrong};
+use crate::{
+    echo::{Echo, Lane, Say, Wrong},
+    peer::{read_frame, soon, write_frame},
+};
 use frame_codec::LengthPrefixed;
 use packetizer::{Driver, End, Error, Handle, Limits, Pending, Step, Unsent};
-use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, DuplexStream, ReadBuf};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _, DuplexStream, ReadBuf};
 
 /// A stream whose directions can be made to fail, each with an error of its own.
 struct Fragile {
@@ -71,21 +73,6 @@ fn connect() -> (Driver<Fragile, Echo>, Handle<Echo>, DuplexStream, Arc<Switches
 
 fn call(handle: &Handle<Echo>, text: &str) -> Pending<Echo, String> {
     handle.call(&Say(Lane::Ordered, text.as_bytes()))
-}
-
-async fn soon<T>(future: impl Future<Output = T>) -> T {
-    tokio::time::timeout(Duration::from_secs(20), future).await.expect("this must not hang")
-}
-
-async fn read_frame(stream: &mut DuplexStream) -> Vec<u8> {
-    let mut frame = vec![0; soon(stream.read_u32()).await.unwrap() as usize];
-    soon(stream.read_exact(&mut frame)).await.unwrap();
-    frame
-}
-
-async fn write_frame(stream: &mut DuplexStream, frame: &[u8]) {
-    soon(stream.write_u32(u32::try_from(frame.len()).unwrap())).await.unwrap();
-    soon(stream.write_all(frame)).await.unwrap();
 }
 
 /// The next step that is not just progress; `None` if there is none for now.

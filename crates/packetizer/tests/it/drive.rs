@@ -13,14 +13,17 @@ use std::{
 
 use bytes::{Bytes, BytesMut};
 
-use crate::echo::{Echo, Lane, Say, Wrong};
+use crate::{
+    echo::{Echo, Lane, Say, Wrong},
+    peer::{read_frame, soon, write_frame},
+};
 use frame_codec::{LengthPrefixed, Pump, PumpEvent};
 use packetizer::{
     Call, Class, Detached, Driver, End, Error, Fault, Handle, Limits, Matched, Options, Protocol, Route, Step, Ticket,
     Unsent, Urgency, drive,
 };
 use tokio::{
-    io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream},
+    io::{AsyncWriteExt as _, DuplexStream},
     task::JoinHandle,
 };
 
@@ -57,21 +60,6 @@ fn echo_all(stream: DuplexStream) -> JoinHandle<usize> {
 
 fn run(driver: EchoDriver) -> JoinHandle<End<Wrong>> {
     tokio::spawn(drive(driver, |_event| {}))
-}
-
-async fn soon<T>(future: impl Future<Output = T>) -> T {
-    tokio::time::timeout(Duration::from_secs(20), future).await.expect("this must not hang")
-}
-
-async fn read_frame(stream: &mut DuplexStream) -> Vec<u8> {
-    let mut frame = vec![0; soon(stream.read_u32()).await.unwrap() as usize];
-    soon(stream.read_exact(&mut frame)).await.unwrap();
-    frame
-}
-
-async fn write_frame(stream: &mut DuplexStream, frame: &[u8]) {
-    soon(stream.write_u32(u32::try_from(frame.len()).unwrap())).await.unwrap();
-    soon(stream.write_all(frame)).await.unwrap();
 }
 
 #[tokio::test]

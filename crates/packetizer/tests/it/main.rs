@@ -7,6 +7,7 @@ mod detached;
 mod drive;
 mod echo;
 mod mux;
+mod peer;
 mod redis;
 mod scale;
 mod tower;

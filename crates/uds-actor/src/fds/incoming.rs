@@ -151,8 +151,8 @@ impl Incoming {
             return (batch, None);
         }
         self.unmatched.clear();
-        let refused: usize = batch.iter().skip(whole).map(<[u8]>::len).sum();
-        self.rejected_bytes = self.rejected_bytes.saturating_add(refused);
+        let rejected: usize = batch.iter().skip(whole).map(<[u8]>::len).sum();
+        self.rejected_bytes = self.rejected_bytes.saturating_add(rejected);
         let sound = Batch::concat(batch.into_frames().take(whole).map(Batch::single));
         (sound, self.fault.clone())
     }

@@ -74,7 +74,7 @@ impl FdSocket {
     }
 
     fn stream(&self) -> &UnixStream {
-        &self.socket.shared().0
+        &self.socket.shared().stream
     }
 
     /// One `recvmsg`: the bytes go to the buffer, the descriptors to `transit`.
@@ -222,7 +222,7 @@ impl WriteShared for Writer {
 
 impl Writer {
     fn send(&self, slices: &[IoSlice<'_>], descriptors: &[OwnedFd]) -> io::Result<usize> {
-        let stream = &self.socket.0;
+        let stream = &self.socket.stream;
         stream.try_io(Interest::WRITABLE, || {
             if descriptors.is_empty() {
                 return Ok(sendmsg(stream, slices, &mut SendAncillaryBuffer::default(), SendFlags::NOSIGNAL)?);

@@ -1,6 +1,9 @@
 //! Moves the frames of a stream.
 
-use std::task::{Context, Poll};
+use std::{
+    io::{self, IoSlice},
+    task::{Context, Poll},
+};
 
 use frame_codec::{Batch, End, Framing, Intake, Limits, Pump, PumpEvent};
 
@@ -76,7 +79,7 @@ impl<T: Transport, F: Framing + Clone + Send, A: Ancillary> StreamDriver<T, F, A
         fault.map_or(Ok(()), Err)
     }
 
-    fn failed(&self, error: std::io::Error) -> Reason {
+    fn failed(&self, error: io::Error) -> Reason {
         self.ancillary.fault(&error).unwrap_or_else(|| Reason::failed(error))
     }
 }
@@ -129,6 +132,27 @@ impl<T: Transport, F: Framing + Clone + Send + 'static, A: Ancillary> Driver for
 
     fn heard(&self) -> u64 {
         self.pump.bytes_read()
+    }
+
+    fn stalled_at(&mut self) -> Option<u64> {
+        let is_open = !self.pump.is_write_closed();
+        let encoder = self.pump.encoder();
+        (is_open && encoder.has_pending()).then(|| encoder.written().bytes)
+    }
+
+    fn write_unannounced(&mut self) -> bool {
+        let Some(writer) = T::writer(self.pump.stream()) else { return false };
+        let encoder = self.pump.encoder();
+        let mut slices = [IoSlice::new(&[]); 8];
+        let count = encoder.io_slices(&mut slices);
+        match writer.write_unannounced(slices.get(..count).unwrap_or_default()) {
+            Ok(written) => {
+                encoder.consume(written);
+                true
+            }
+            // Any other error is met by the next write.
+            Err(error) => error.kind() != io::ErrorKind::WouldBlock,
+        }
     }
 
     fn is_full(&self) -> bool {

@@ -6,7 +6,10 @@ use std::{
     io::{self, IoSlice},
     os::fd::AsFd as _,
     pin::Pin,
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     task::{Context, Poll, ready},
     time::Duration,
 };
@@ -62,7 +65,11 @@ enum ShortRead {
 
 /// What an actor and its senders share.
 #[derive(Debug)]
-pub(crate) struct Shared(pub(crate) UnixStream);
+pub(crate) struct Shared {
+    pub(crate) stream: UnixStream,
+    /// Whether the last write went through although the kernel had announced no room: then there may be room for the next.
+    has_unannounced_room: AtomicBool,
+}
 
 impl Socket {
     pub(crate) fn new(stream: UnixStream) -> Self {
@@ -74,7 +81,12 @@ impl Socket {
         uds_socket::want_no_identities(stream.as_fd());
         let is_set = uds_socket::set_rights(stream.as_fd(), rights);
         let short_read = if is_set && rights == Rights::Refused { ShortRead::NothingYet } else { ShortRead::Nothing };
-        Self { shared: Arc::new(Shared(stream)), short_read, doubt: None, is_behind: false }
+        Self {
+            shared: Arc::new(Shared { stream, has_unannounced_room: AtomicBool::new(false) }),
+            short_read,
+            doubt: None,
+            is_behind: false,
+        }
     }
 
     pub(crate) const fn shared(&self) -> &Arc<Shared> {
@@ -82,7 +94,7 @@ impl Socket {
     }
 
     pub(crate) fn peer(&self) -> Option<Peer> {
-        Peer::of(&self.shared.0).ok()
+        Peer::of(&self.shared.stream).ok()
     }
 
     pub(crate) fn has_unread(&self) -> bool {
@@ -104,7 +116,7 @@ impl Socket {
             ready!(doubt.as_mut().poll(cx));
             self.doubt = None;
         }
-        match retry_on_intr(|| recv(&self.shared.0, buf.initialize_unfilled(), RecvFlags::DONTWAIT)) {
+        match retry_on_intr(|| recv(&self.shared.stream, buf.initialize_unfilled(), RecvFlags::DONTWAIT)) {
             // The runtime wakes the task when something comes.
             Err(Errno::AGAIN) => {
                 self.is_behind = false;
@@ -121,7 +133,7 @@ impl Socket {
 
     /// What `poll(2)` says at this moment.
     fn asks(&self, flags: PollFlags) -> PollFlags {
-        let mut sockets = [PollFd::new(&self.shared.0, flags)];
+        let mut sockets = [PollFd::new(&self.shared.stream, flags)];
         match poll(&mut sockets, Some(&Timespec::default())) {
             Ok(_) => sockets[0].revents(),
             Err(_) => PollFlags::empty(),
@@ -135,22 +147,30 @@ impl Shared {
     fn read(&self, buf: &mut ReadBuf<'_>, short_read: ShortRead) -> io::Result<bool> {
         let room = buf.remaining();
         let mut emptied = false;
-        let outcome = self.0.try_io(Interest::READABLE, || {
-            let count = self.0.try_read_buf(buf)?;
+        let outcome = self.stream.try_io(Interest::READABLE, || {
+            let count = self.stream.try_read_buf(buf)?;
             emptied = short_read == ShortRead::Empty && 0 < count && count < room;
             // The readiness that is taken back is the one from before the read, so that nothing is forgotten that came since.
             if emptied { Err(io::ErrorKind::WouldBlock.into()) } else { Ok(()) }
         });
         if emptied { Ok(true) } else { outcome.map(|()| false) }
     }
+
+    fn write(&self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+        let mut nothing = SendAncillaryBuffer::default();
+        Ok(sendmsg(self.stream.as_fd(), slices, &mut nothing, SendFlags::NOSIGNAL)?)
+    }
 }
 
 impl WriteShared for Shared {
     fn try_write_vectored(&self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
-        self.0.try_io(Interest::WRITABLE, || {
-            let mut nothing = SendAncillaryBuffer::default();
-            Ok(sendmsg(self.0.as_fd(), slices, &mut nothing, SendFlags::NOSIGNAL)?)
-        })
+        self.stream.try_io(Interest::WRITABLE, || self.write(slices))
+    }
+
+    fn write_unannounced(&self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+        let written = self.write(slices);
+        self.has_unannounced_room.store(written.is_ok(), Ordering::Relaxed);
+        written
     }
 }
 
@@ -158,7 +178,7 @@ impl AsyncRead for Socket {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         loop {
-            match this.shared.0.poll_read_ready(cx) {
+            match this.shared.stream.poll_read_ready(cx) {
                 Poll::Ready(ready) => ready?,
                 Poll::Pending => return this.poll_behind(cx, buf),
             }
@@ -191,7 +211,17 @@ impl AsyncWrite for Socket {
         slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         loop {
-            ready!(self.shared.0.poll_write_ready(cx))?;
+            match self.shared.stream.poll_write_ready(cx) {
+                Poll::Ready(ready) => ready?,
+                // The runtime wakes the task if this would block.
+                Poll::Pending if self.shared.has_unannounced_room.load(Ordering::Relaxed) => {
+                    match self.shared.write_unannounced(slices) {
+                        Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Poll::Pending,
+                        outcome => return Poll::Ready(outcome),
+                    }
+                }
+                Poll::Pending => return Poll::Pending,
+            }
             match self.shared.try_write_vectored(slices) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                 outcome => return Poll::Ready(outcome),
@@ -209,7 +239,7 @@ impl AsyncWrite for Socket {
 
     /// Closes the writing direction.
     fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match rustix::net::shutdown(&self.shared.0, rustix::net::Shutdown::Write) {
+        match rustix::net::shutdown(&self.shared.stream, rustix::net::Shutdown::Write) {
             // The peer closed first and need not be told.
             Ok(()) | Err(Errno::NOTCONN) => Poll::Ready(Ok(())),
             Err(error) => Poll::Ready(Err(error.into())),
@@ -219,6 +249,6 @@ impl AsyncWrite for Socket {
 
 impl fmt::Debug for Socket {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.shared.0.fmt(f)
+        self.shared.stream.fmt(f)
     }
 }

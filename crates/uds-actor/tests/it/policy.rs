@@ -38,6 +38,42 @@ async fn a_silent_peer_is_left_after_the_idle_timeout_and_a_slow_one_is_not() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_peer_that_takes_nothing_is_left_after_the_stall_timeout_and_a_slow_one_is_not() {
+    let second = Duration::from_secs(1);
+    let (here, mut there) = UnixStream::pair().unwrap();
+    let (sender, _receiver, control) =
+        Actor::new(here, Delimited::lines()).outbox_bytes(64 << 10).stall_timeout(10 * second).spawn();
+    // While nothing waits, no peer has to take anything.
+    tokio::time::sleep(3600 * second).await;
+    tokio::spawn(async move { while sender.send(&[b'x'; 999]).await.is_ok() {} });
+    // Every eight seconds it takes far less than what makes the kernel announce that there is room.
+    for _ in 0..20 {
+        tokio::time::sleep(8 * second).await;
+        soon("a piece", there.read_exact(&mut [0; 40 << 10])).await.unwrap();
+    }
+    let before = tokio::time::Instant::now();
+    let report = control.finished().await;
+    assert!(matches!(report.reason, Reason::Stalled) && report.reason.is_peer_fault(), "{report}");
+    assert!(!report.unsent.is_empty(), "what it did not take comes back");
+    let waited = before.elapsed();
+    assert!((9 * second..21 * second).contains(&waited), "{waited:?}");
+}
+
+/// Reading what it sends is no reason to wait longer.
+#[tokio::test]
+async fn a_peer_that_floods_us_and_takes_nothing_is_left_after_the_stall_timeout() {
+    let (here, mut there) = UnixStream::pair().unwrap();
+    let (sender, mut receiver, control) =
+        Actor::new(here, Delimited::lines()).stall_timeout(Duration::from_millis(100)).spawn();
+    tokio::spawn(async move { while sender.send(&[b'x'; 999]).await.is_ok() {} });
+    tokio::spawn(async move { while receiver.recv_batch().await.is_some() {} });
+    let flood = b"a line of the flood\n".repeat(50_000);
+    tokio::spawn(async move { while there.write_all(&flood).await.is_ok() {} });
+    let report = soon("the end", control.finished()).await;
+    assert!(matches!(report.reason, Reason::Stalled), "{report}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn two_actors_keep_each_other_alive_and_only_when_nothing_else_is_sent() {
     let (here, there) = UnixStream::pair().unwrap();
     let lively = |stream| {

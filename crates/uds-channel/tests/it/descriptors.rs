@@ -1,32 +1,9 @@
 //! A channel takes messages alone, and refuses descriptors.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
-
 use std::io::Read as _;
 
-use rustix::io::Errno;
-use test_kit::{
-    descriptors::{self, can_refuse, send, watched},
-    process::Watchdog,
-};
+use test_kit::{descriptors::try_to_pass, process::Watchdog};
 use uds_channel::{Blocking, Channel, Json};
-
-/// Sends a line with a descriptor to a channel that takes none.
-#[track_caller]
-fn try_to_pass(socket: impl std::os::fd::AsFd, line: &[u8]) -> descriptors::Watch {
-    let (descriptor, watch) = watched();
-    let sent = send(&socket, line, &[descriptor]);
-    match sent {
-        Err(Errno::PERM) => {
-            assert!(can_refuse(), "the option is there");
-            assert!(watch.is_closed());
-            send(socket, line, &[]).unwrap();
-        }
-        Ok(_) => assert!(!can_refuse(), "it was not refused"),
-        Err(errno) => panic!("{errno}"),
-    }
-    watch
-}
 
 #[test]
 fn a_channel_refuses_descriptors() {

@@ -169,7 +169,8 @@ impl Directory {
     /// That no server has this socket, as far as this kernel and the filesystem can tell.
     fn expect_stale(&self, found: &SocketFile, path: &Path) -> Result<(), BindError> {
         let path = path.to_owned();
-        let liveness = found.probe(&path).map_err(|error| self.failed("find out who serves", error))?;
+        let address = || Address::Path(self.path.as_path().to_owned());
+        let liveness = found.probe(&path).map_err(|source| BindError::Examine { address: address(), source })?;
         if !liveness.is_unbound() {
             return Err(BindError::InUse { path, liveness });
         }
@@ -189,6 +190,11 @@ impl Directory {
     /// The name of the filesystem, if it may hide a server from this kernel.
     pub(crate) fn hides_servers(&self) -> Option<&'static str> {
         Filesystem::of_file(self).hides_servers()
+    }
+
+    /// Whether what it shows may have other owners than it was made with.
+    pub(crate) fn may_change_owners(&self) -> bool {
+        matches!(Filesystem::of_file(self), Filesystem::Foreign(_) | Filesystem::Stacked(_))
     }
 
     /// Whether the name leads, by the path as users give it, to this file. An error if that cannot be found out.

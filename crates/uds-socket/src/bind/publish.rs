@@ -164,7 +164,7 @@ impl Published {
         let is_ours = match is_bound_to(socket, &stat) {
             Some(is_ours) => is_ours,
             // Where files of other systems are shown, they may all have the same owner, or one that is made up.
-            None if directory.hides_servers().is_some() => true,
+            None if directory.may_change_owners() => true,
             None => stat.st_uid == rustix::process::geteuid().as_raw() && stat.st_nlink == 1,
         };
         if !is_ours {
@@ -213,7 +213,6 @@ impl Published {
         }
     }
 
-    #[cfg(feature = "tokio")]
     pub(crate) fn directory(&self) -> &Directory {
         &self.directory
     }

@@ -8,6 +8,7 @@ use tokio::sync::watch;
 use tokio::time::timeout;
 
 use super::limits::{ServeStats, Slots};
+use crate::bind::publish::NameLoss;
 use crate::error::AcceptError;
 
 /// How long the server may take to begin reading a connection that waited when draining began.
@@ -23,6 +24,8 @@ pub(super) struct Shared {
     pub(super) unread: watch::Sender<usize>,
     /// Connections that were given out and not dropped.
     pub(super) open: watch::Sender<usize>,
+    /// How the listener's name was last lost.
+    pub(super) name_lost: watch::Sender<Option<NameLoss>>,
     pub(super) failure: Mutex<Option<Arc<AcceptError>>>,
     pub(super) stats: Mutex<ServeStats>,
 }
@@ -35,6 +38,7 @@ impl Shared {
             ended: watch::Sender::new(false),
             unread: watch::Sender::new(0),
             open: watch::Sender::new(0),
+            name_lost: watch::Sender::new(None),
             failure: Mutex::default(),
             stats: Mutex::default(),
         })
@@ -98,6 +102,21 @@ impl DrainHandle {
         async move {
             reaches(&shared.ended, |ended| *ended).await;
             reaches(&shared.open, |open| *open == 0).await;
+        }
+    }
+
+    /// Resolves when the listener has lost its name, and how: its file was removed or replaced, and new clients do not find the
+    /// server. Resolves at once if that has happened before.
+    ///
+    /// # Cancel safety
+    ///
+    /// Cancel safe.
+    pub fn name_lost(&self) -> impl Future<Output = NameLoss> + Send + use<> {
+        let shared = Arc::clone(&self.shared);
+        async move {
+            let mut lost = shared.name_lost.subscribe();
+            let lost = lost.wait_for(Option::is_some).await.ok().and_then(|loss| *loss);
+            lost.expect("its sender is in `shared`, and the condition holds")
         }
     }
 

@@ -97,7 +97,7 @@ impl Incoming {
                     }
                     (accepted, permit) = next_within(listener, &self.shared.slots) => {
                         self.shared.stats().listener = listener.stats().clone();
-                        (accepted.map(Some), Some(permit))
+                        (accepted.map(Some), permit)
                     }
                 },
                 Source::Draining(draining) => {
@@ -110,6 +110,7 @@ impl Incoming {
                 Ok(Some(Accepted::Connection(stream, peer))) => (stream, peer),
                 Ok(Some(Accepted::NameLost(loss))) => {
                     self.shared.stats().name_lost = Some(loss);
+                    self.shared.name_lost.send_replace(Some(loss));
                     continue;
                 }
                 // Counted by the listener, which makes the pause after a shortage itself.
@@ -160,13 +161,16 @@ impl Drop for Incoming {
     }
 }
 
-/// What happens next once there may be one more connection.
+/// What happens next once there may be one more connection. The loss of the name is told before that, too.
 async fn next_within(
     listener: &mut Listener,
     slots: &Slots,
-) -> (Result<Accepted<UnixStream>, AcceptError>, OwnedSemaphorePermit) {
-    let permit = slots.wait().await;
-    (listener.next().await, permit)
+) -> (Result<Accepted<UnixStream>, AcceptError>, Option<OwnedSemaphorePermit>) {
+    tokio::select! {
+        biased;
+        permit = slots.wait() => (listener.next().await, Some(permit)),
+        loss = listener.name_lost() => (Ok(Accepted::NameLost(loss)), None),
+    }
 }
 
 type Accepting = Pin<Box<dyn Future<Output = (Option<Connection>, Box<Incoming>)> + Send>>;

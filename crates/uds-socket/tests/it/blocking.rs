@@ -142,6 +142,50 @@ fn a_name_that_was_lost_is_taken_again() {
 }
 
 #[test]
+fn the_loss_of_the_name_is_told_to_a_thread_that_waits_and_once_each_time() {
+    let _watchdog = Watchdog::start();
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("x.sock");
+    for is_replaced in [false, true] {
+        let mut listener = Bind::path(&path).listen_blocking().unwrap();
+        let began = Instant::now();
+        for _ in 0..2 {
+            let loss = thread::scope(|scope| {
+                let waiting = scope.spawn(|| match listener.next_event().unwrap() {
+                    Accepted::NameLost(loss) => loss,
+                    other => panic!("{other:?}"),
+                });
+                // So that it waits; what it waits for is told whenever it comes.
+                thread::sleep(20 * MS);
+                if is_replaced {
+                    fs::write(directory.path().join("other"), "").unwrap();
+                    fs::rename(directory.path().join("other"), &path).unwrap();
+                } else {
+                    fs::remove_file(&path).unwrap();
+                }
+                waiting.join().unwrap()
+            });
+            assert_eq!(loss, if is_replaced { NameLoss::Replaced } else { NameLoss::Removed });
+            let _ = fs::remove_file(&path);
+            listener.rebind().unwrap();
+        }
+        assert!(began.elapsed() < 900 * MS, "it is told at once: {:?}", began.elapsed());
+
+        // It is told once, and connections come as before.
+        fs::remove_file(&path).unwrap();
+        assert!(matches!(listener.next_event().unwrap(), Accepted::NameLost(NameLoss::Removed)));
+        assert!(listener.accept_timeout(20 * MS).unwrap().is_none());
+        listener.rebind().unwrap();
+        let _client = UnixStream::connect(&path).unwrap();
+        assert!(matches!(listener.next_event().unwrap(), Accepted::Connection(..)));
+        // What does not tell of it does not use it up.
+        fs::remove_file(&path).unwrap();
+        assert!(listener.accept_timeout(20 * MS).unwrap().is_none());
+        assert!(matches!(listener.next_event().unwrap(), Accepted::NameLost(NameLoss::Removed)));
+    }
+}
+
+#[test]
 fn one_address_has_one_listener() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("x.sock");

@@ -63,7 +63,7 @@ async fn without_a_deadline_a_failure_is_immediate_and_says_what_to_do() {
     let _full = full(&path);
     let error = Connect::path(&path).connect().await.unwrap_err();
     assert!(matches!(error, ConnectError::QueueFull { .. }), "{error}");
-    assert!(error.is_retryable() && !error.peer_usable());
+    assert!(error.is_retryable());
 }
 
 /// A socket that is bound and does not listen.

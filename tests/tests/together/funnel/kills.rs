@@ -9,7 +9,8 @@ use std::{
     io::{BufRead as _, BufReader, Write as _},
     os::{
         fd::OwnedFd,
-        unix::net::{UnixListener, UnixStream},
+        linux::net::SocketAddrExt as _,
+        unix::net::{SocketAddr, UnixListener, UnixStream},
     },
     path::{Path, PathBuf},
     process::{Child, ChildStdout, Command, Stdio},
@@ -107,6 +108,8 @@ impl Producer {
 enum Source {
     /// Producers connect to the funnel's socket.
     Path,
+    /// The same, by an abstract name.
+    Abstract,
     /// The funnel connects to the sockets that producers bind in a directory.
     Directory,
 }
@@ -116,25 +119,27 @@ impl Source {
     fn variable(self) -> &'static str {
         match self {
             Self::Path => "FUNNEL_PATH",
+            Self::Abstract => "FUNNEL_ABSTRACT",
             Self::Directory => "FUNNEL_DIRECTORY",
         }
     }
 
     fn place(self, directory: &Path) -> PathBuf {
         match self {
-            Self::Path => directory.join("in.sock"),
+            // A name that no other test has.
+            Self::Path | Self::Abstract => directory.join("in.sock"),
             Self::Directory => directory.to_owned(),
         }
     }
 }
 
 /// A funnel that writes out what it delivers, and each producer's end.
-struct Receiver {
+pub(crate) struct Receiver {
     role: Role,
     lines: BufReader<ChildStdout>,
     /// For each producer: what it delivered, in order.
-    messages: BTreeMap<u64, Vec<String>>,
-    left: BTreeMap<u64, String>,
+    pub(crate) messages: BTreeMap<u64, Vec<String>>,
+    pub(crate) left: BTreeMap<u64, String>,
 }
 
 impl Receiver {
@@ -153,7 +158,7 @@ impl Receiver {
     }
 
     /// As a service manager starts one: with two listening sockets of one name, as descriptors 3 and 4.
-    fn activated(sockets: [UnixListener; 2], framing: &str) -> Self {
+    pub(crate) fn activated(sockets: [UnixListener; 2], framing: &str) -> Self {
         let plain = role("play_the_receiver");
         // The shell keeps its pid when it becomes the program, which is what LISTEN_PID must say.
         let script = "exec 3<&0 4<&2 </dev/null 2>&1; LISTEN_PID=$$; export LISTEN_PID; exec \"$0\" \"$@\"";
@@ -173,7 +178,7 @@ impl Receiver {
     }
 
     /// Reads its output until it has told this, or it ends.
-    fn read_until(&mut self, is_told: impl Fn(&Self) -> bool) {
+    pub(crate) fn read_until(&mut self, is_told: impl Fn(&Self) -> bool) {
         while !is_told(self) {
             let Some(line) = self.line() else { return };
             match line.split_once(' ').unwrap_or_default() {
@@ -198,7 +203,7 @@ impl Receiver {
         self.messages.values().map(Vec::len).sum()
     }
 
-    fn stop(&mut self) {
+    pub(crate) fn stop(&mut self) {
         let pid = rustix::process::Pid::from_child(&self.role.0);
         rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
         self.read_to_the_end();
@@ -330,6 +335,11 @@ fn producers_that_are_killed_in_a_directory_lose_nothing_that_they_had_written_w
     producers_are_killed(Source::Directory, &framings::all());
 }
 
+#[test]
+fn producers_of_an_abstract_name_that_are_killed_lose_nothing_that_they_had_written_whole() {
+    producers_are_killed(Source::Abstract, &["lines", "lines-strict", "u32be", "raw", "until-eof"].map(named));
+}
+
 /// Kills the producers while the receiver may still have much to read. How much each had written, at the least.
 fn kill_all(producers: Vec<Producer>) -> BTreeMap<String, u64> {
     producers.into_iter().enumerate().map(|(number, producer)| (number.to_string(), producer.kill())).collect()
@@ -337,20 +347,29 @@ fn kill_all(producers: Vec<Producer>) -> BTreeMap<String, u64> {
 
 #[test]
 fn a_receiver_that_is_killed_has_written_out_the_beginning_and_the_next_takes_its_place() {
+    receivers_are_killed(Source::Path, &framings::all());
+}
+
+#[test]
+fn a_receiver_with_an_abstract_name_that_is_killed_has_written_out_the_beginning_and_the_next_takes_its_place() {
+    receivers_are_killed(Source::Abstract, &["lines", "u32be", "raw"].map(named));
+}
+
+fn receivers_are_killed(source: Source, choices: &[Choice]) {
     let mut dice = Dice::new();
     let dir = tempfile::tempdir().unwrap();
-    let path = dir.path().join("in.sock");
-    for choice in framings::all().iter().filter(|choice| !choice.is_one_message()) {
+    let path = source.place(dir.path());
+    for choice in choices.iter().filter(|choice| !choice.is_one_message()) {
         let mut start = || {
-            let receiver = Receiver::at(Source::Path, &path, choice.name);
-            let producers: Vec<_> =
-                (0..3).map(|number| Producer::start(Source::Path, &path, choice.name, number)).collect();
+            let receiver = Receiver::at(source, &path, choice.name);
+            let producers: Vec<_> = (0..3).map(|number| Producer::start(source, &path, choice.name, number)).collect();
             (receiver, producers, 1 + dice.roll(if is_divided_anew(choice) { 5 } else { 5000 }) as usize)
         };
         let (receiver, producers, messages) = start();
         receiver.kill(choice, |receiver| receiver.count() >= messages);
         drop(producers);
-        assert!(path.exists(), "a killed process leaves its name behind");
+        // The kernel takes an abstract name back.
+        assert_eq!(path.exists(), matches!(source, Source::Path), "a killed process leaves the name of a file behind");
         // The stale socket is in the way of the next one, which ends in order and so delivers everything.
         let (mut receiver, producers, messages) = start();
         receiver.read_until(|receiver| receiver.count() >= messages);
@@ -390,39 +409,17 @@ fn a_receiver_of_a_directory_that_is_killed_has_written_out_the_beginning_and_th
 }
 
 #[test]
-fn every_framing_arrives_through_passed_sockets_although_two_have_one_name() {
-    let dir = tempfile::tempdir().unwrap();
-    for choice in framings::all() {
-        let paths = ["first", "second"].map(|name| dir.path().join(format!("{}.{name}", choice.name)));
-        let sockets = paths.each_ref().map(|path| UnixListener::bind(path).unwrap());
-        let mut receiver = Receiver::activated(sockets, choice.name);
-        let count = if choice.is_one_message() { 1 } else { 5 };
-        let texts: Vec<_> = (0..count).map(|number| format!("<{number}> text")).collect();
-        let payloads: Vec<_> = texts.iter().map(|text| text.clone().into_bytes()).collect();
-        let wire = frame_codec::testing::encode(&choice.framing, &payloads).unwrap();
-        for path in &paths {
-            UnixStream::connect(path).unwrap().write_all(&wire).unwrap();
-        }
-        receiver.read_until(|receiver| receiver.left.len() == 2);
-        receiver.stop();
-        let messages = std::mem::take(&mut receiver.messages);
-        if choice.keeps_messages() {
-            assert_eq!(messages.into_values().collect::<Vec<_>>(), [texts.clone(), texts], "{}", choice.name);
-        } else {
-            let bytes: Vec<_> = messages.into_values().map(|pieces| pieces.concat()).collect();
-            assert_eq!(bytes, [texts.concat(), texts.concat()], "{}", choice.name);
-        }
-        assert!(paths.iter().all(|path| path.exists()), "a passed socket keeps its name");
-    }
-}
-
-#[test]
 #[ignore = "a role, played in a process of its own"]
 fn play_a_producer() {
     let [framing, number] = ["FUNNEL_FRAMING", "FUNNEL_NUMBER"].map(|name| std::env::var(name).unwrap());
     let choice = named(&framing);
     if let Ok(path) = std::env::var("FUNNEL_PATH") {
         write_numbered(UnixStream::connect(path).unwrap(), &choice, &number);
+        return;
+    }
+    if let Ok(name) = std::env::var("FUNNEL_ABSTRACT") {
+        let address = SocketAddr::from_abstract_name(name).unwrap();
+        write_numbered(UnixStream::connect_addr(&address).unwrap(), &choice, &number);
         return;
     }
     let directory = PathBuf::from(std::env::var("FUNNEL_DIRECTORY").unwrap());
@@ -462,9 +459,11 @@ fn write_numbered(mut stream: UnixStream, choice: &Choice, sender: &str) {
 async fn play_the_receiver() {
     let framing = named(&std::env::var("FUNNEL_FRAMING").unwrap()).framing;
     let builder = Funnel::builder(framing);
-    let builder = match (std::env::var("FUNNEL_PATH"), std::env::var("FUNNEL_DIRECTORY")) {
-        (Ok(path), _) => builder.listen(Bind::path(path)),
-        (_, Ok(directory)) => builder.directory(directory),
+    let place = |name: &str| std::env::var(name).ok();
+    let builder = match (place("FUNNEL_PATH"), place("FUNNEL_ABSTRACT"), place("FUNNEL_DIRECTORY")) {
+        (Some(path), ..) => builder.listen(Bind::path(path)),
+        (_, Some(name), _) => builder.listen(Bind::abstract_name(name)),
+        (.., Some(directory)) => builder.directory(directory),
         _ => builder.listen(Bind::systemd("in")),
     };
     let mut funnel = builder.start().await.unwrap();

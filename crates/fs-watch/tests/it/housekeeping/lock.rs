@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt as _, symlink};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use fs_watch::directory::{Error, FileKind, Lock, LockFault};
 
@@ -23,7 +24,35 @@ fn the_second_is_told_who_is_the_first() {
         other => panic!("{other:?}"),
     }
     drop(lock);
+    assert_eq!(scene.names(), [""; 0], "it leaves no file");
     drop(Lock::take(scene.dir()).unwrap());
+}
+
+/// Each removes the file at its end; of many that try, never two manage the directory.
+#[test]
+fn of_many_managers_that_come_and_go_never_two_hold_the_lock() {
+    let scene = Scene::new();
+    let held = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| {
+                let mut taken = 0;
+                while taken < 100 {
+                    match Lock::take(scene.dir()) {
+                        Ok(lock) => {
+                            assert!(!held.swap(true, Ordering::SeqCst), "two hold it");
+                            held.store(false, Ordering::SeqCst);
+                            drop(lock);
+                            taken += 1;
+                        }
+                        Err(Error::Locked { .. }) => std::thread::yield_now(),
+                        Err(error) => panic!("{error}"),
+                    }
+                }
+            });
+        }
+    });
+    assert_eq!(scene.names(), [""; 0]);
 }
 
 #[test]

@@ -183,6 +183,24 @@ fn a_client_that_has_bound_a_name_and_is_connected_is_bound() {
 }
 
 #[test]
+fn directories_that_are_too_many_or_too_deep_are_said_not_to_be_searched() {
+    let scene = Scene::new();
+    let deep = (0..33).fold(scene.dir().to_owned(), |path, _| path.join("d"));
+    fs::create_dir_all(&deep).unwrap();
+    let _too_deep = UnixListener::bind(deep.join("x")).unwrap();
+    for recursive in [false, true] {
+        let passed = Inspection::default().recursive(recursive).run([scene.dir()]).unwrap().passed_over;
+        assert_eq!((passed.below, passed.not_searched), (0, 1), "{passed:?}");
+    }
+    let scene = Scene::new();
+    (0..1030).for_each(|number| fs::create_dir(scene.path(number.to_string())).unwrap());
+    let passed = Inspection::default().run([scene.dir()]).unwrap().passed_over;
+    assert_eq!(passed.not_searched, 6, "{passed:?}");
+    let passed = Inspection::default().recursive(true).run([scene.dir()]).unwrap().passed_over;
+    assert_eq!(passed.not_searched, 0, "{passed:?}");
+}
+
+#[test]
 fn what_is_passed_over_is_counted_and_listed_if_so_wanted() {
     let scene = Scene::new();
     let _plain = scene.listen("plain");
@@ -201,7 +219,7 @@ fn what_is_passed_over_is_counted_and_listed_if_so_wanted() {
     let survey = how.run([scene.dir()]).unwrap();
     assert_eq!(names(&survey), ["plain"]);
     let passed = survey.passed_over;
-    assert_eq!((passed.dot_names, passed.links, passed.below, passed.unreadable), (1, 1, 1, 0));
+    assert_eq!((passed.dot_names, passed.links, passed.below, passed.unreadable), (1, 1, 2, 0));
 
     let all = how.dot_files(DotFiles::Reported).links(true).run([scene.dir()]).unwrap();
     assert_eq!(names(&all), [".s.PGSQL.5432", "link.sock", "plain"]);
@@ -211,6 +229,15 @@ fn what_is_passed_over_is_counted_and_listed_if_so_wanted() {
     let deep = how.recursive(true).run([scene.dir()]).unwrap();
     assert_eq!(names(&deep), ["driver/csi.sock", "driver/deep/a.sock", "plain"]);
     assert_eq!(deep.passed_over.below, 0);
+
+    // What is below a name with a dot is passed over as such.
+    fs::create_dir_all(scene.path(".cache/deep")).unwrap();
+    let _cached = [".cache/a.sock", ".cache/deep/.b.sock"].map(|name| scene.listen(name));
+    let deep = how.recursive(true).run([scene.dir()]).unwrap();
+    assert_eq!((deep.sockets.len(), deep.passed_over.dot_names, deep.passed_over.below), (3, 3, 0));
+    assert_eq!(how.run([scene.dir()]).unwrap().passed_over.below, 4);
+    let everything = how.recursive(true).dot_files(DotFiles::Reported).run([scene.dir()]).unwrap();
+    assert_eq!((everything.sockets.len(), everything.passed_over.dot_names), (6, 0));
 
     // Sockets themselves, and several of everything.
     let these = how.run([scene.path("plain"), scene.path("driver"), scene.path("link.sock")]).unwrap();

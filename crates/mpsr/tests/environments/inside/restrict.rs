@@ -1,9 +1,6 @@
 //! A kernel that lacks something, as a seccomp filter on this thread and on what it executes.
 
-use seccompiler::{
-    BpfProgram, SeccompAction, SeccompCmpArgLen as Len, SeccompCmpOp as Op, SeccompCondition, SeccompFilter,
-    SeccompRule, TargetArch,
-};
+use test_kit::kernel::{Op, lacks};
 
 use crate::environment::Restriction;
 
@@ -16,15 +13,5 @@ pub(crate) fn apply(restriction: Restriction) {
         Restriction::PeerGroups => (libc::SYS_getsockopt, 2, Op::Eq, SO_PEERGROUPS, libc::ENOPROTOOPT),
         Restriction::RenameFlags => (libc::SYS_renameat2, 4, Op::Ne, 0, libc::EINVAL),
     };
-    let condition = SeccompCondition::new(argument, Len::Dword, op, value).unwrap();
-    let rule = SeccompRule::new(vec![condition]).unwrap();
-    let architecture = TargetArch::try_from(std::env::consts::ARCH).expect("a filter can be made for this machine");
-    let filter = SeccompFilter::new(
-        [(call, vec![rule])].into_iter().collect(),
-        SeccompAction::Allow,
-        SeccompAction::Errno(error.cast_unsigned()),
-        architecture,
-    );
-    let program: BpfProgram = filter.unwrap().try_into().unwrap();
-    seccompiler::apply_filter(&program).unwrap();
+    lacks(call, argument, op, value, error);
 }

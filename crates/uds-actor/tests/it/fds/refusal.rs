@@ -1,23 +1,8 @@
 //! An actor that passes no descriptors rejects them, and the sender is told.
 
-use super::*;
+use test_kit::descriptors::try_to_pass;
 
-/// Sends a line with a descriptor to an actor that takes none.
-#[track_caller]
-fn try_to_pass(socket: impl std::os::fd::AsFd, line: &[u8]) -> descriptors::Watch {
-    let (descriptor, watch) = watched();
-    let sent = send(&socket, line, &[descriptor]);
-    match sent {
-        Err(Errno::PERM) => {
-            assert!(can_refuse(), "the option is there");
-            assert!(watch.is_closed());
-            send(socket, line, &[]).unwrap();
-        }
-        Ok(_) => assert!(!can_refuse(), "it was not refused"),
-        Err(errno) => panic!("{errno}"),
-    }
-    watch
-}
+use super::*;
 
 #[tokio::test]
 async fn an_actor_refuses_descriptors_and_takes_what_they_came_with() {

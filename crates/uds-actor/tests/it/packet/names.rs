@@ -237,7 +237,7 @@ fn a_server_that_is_killed_is_noticed_and_its_name_taken_again() {
 #[test]
 #[ignore = "a process that another test starts"]
 fn child_that_serves() {
-    let Some(line) = stdin().lines().map_while(std::result::Result::ok).next() else { return };
+    let Some(line) = stdin().lines().map_while(Result::ok).next() else { return };
     let (kind, path) = line.split_once(' ').unwrap();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {

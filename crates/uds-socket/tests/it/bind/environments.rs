@@ -9,11 +9,10 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, bind, listen, socket_with};
-use seccompiler::{
-    BpfProgram, SeccompAction, SeccompCmpArgLen as Len, SeccompCmpOp as Op, SeccompCondition, SeccompFilter,
-    SeccompRule, TargetArch,
+use test_kit::{
+    kernel::{Op, lacks},
+    process::{Actor, NOBODY, as_somebody, public_directory, say},
 };
-use test_kit::process::{Actor, NOBODY, as_somebody, public_directory, say};
 use uds_socket::{
     Accepted, Admit, Answer, Bind, BindError, Connect, ConnectError, Evidence, Liveness, Mode, Verdict, Warning, probe,
 };
@@ -532,23 +531,13 @@ fn role_with_the_overflow_gid() {
 
 // --- kernels that lack something ----------------------------------------------------------------------------------
 
-/// From here on, on this thread and what it starts, this call fails.
-fn lacks(call: i64, argument: u8, op: Op, value: u64, error: i32) {
-    let condition = SeccompCondition::new(argument, Len::Dword, op, value).unwrap();
-    let rule = SeccompRule::new(vec![condition]).unwrap();
-    let architecture = TargetArch::try_from(std::env::consts::ARCH).expect("a filter can be made for this machine");
-    let filter = SeccompFilter::new(
-        [(call, vec![rule])].into_iter().collect(),
-        SeccompAction::Allow,
-        SeccompAction::Errno(error.cast_unsigned()),
-        architecture,
-    );
-    let program: BpfProgram = filter.unwrap().try_into().unwrap();
-    seccompiler::apply_filter(&program).unwrap();
-}
-
 fn without_rename_flags() {
     lacks(libc::SYS_renameat2, 4, Op::Ne, 0, libc::EINVAL);
+}
+
+/// As where a sandbox denies what it does not know.
+fn without_renameat2() {
+    lacks(libc::SYS_renameat2, 4, Op::Ge, 0, libc::EPERM);
 }
 
 fn without_netlink() {
@@ -585,6 +574,7 @@ fn without_lookup() {
 fn a_kernel_that_lacks_a_feature_is_no_obstacle() {
     for (what, restrict) in [
         ("flags of renameat2", without_rename_flags as fn()),
+        ("renameat2", without_renameat2),
         ("netlink", without_netlink),
         ("peer groups", without_peer_groups),
         ("leave to use options", forbids_options),

@@ -4,7 +4,7 @@ use std::fs;
 use std::os::unix::fs::symlink;
 use std::os::unix::net::{UnixDatagram, UnixListener as StdListener};
 
-use uds_socket::{Bind, BindError, Connect, ConnectError, FileKind, Liveness, ProbeError, Verdict, probe};
+use uds_socket::{Bind, BindError, Connect, FileKind, Liveness, ProbeError, Verdict, probe};
 
 use super::place::{Place, inode, leave_stale, served_by, until_stale};
 

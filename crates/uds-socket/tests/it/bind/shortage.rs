@@ -33,7 +33,9 @@ fn child_without_the_next_descriptor() {
             prepare(&path);
             let before = place.names();
             let Err(error) = with_descriptors(free, || place.listen(Bind::path(&path))) else { break };
-            let BindError::Bind { source, .. } = &error else { panic!("with {free} descriptors: {error:?}") };
+            let (BindError::Bind { source, .. } | BindError::Examine { source, .. }) = &error else {
+                panic!("with {free} descriptors: {error:?}")
+            };
             assert_eq!(Errno::from_io_error(source), Some(Errno::MFILE), "with {free} descriptors: {error:?}");
             assert!(error.is_retryable());
             let mut left = place.names();

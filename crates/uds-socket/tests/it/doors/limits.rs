@@ -3,7 +3,7 @@
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::time::{Duration, timeout};
 use uds_socket::{
-    Bind, Connect,
+    Bind, Connect, NameLoss,
     serve::{ConnectionLimits, Incoming},
 };
 
@@ -27,6 +27,24 @@ async fn at_the_limit_the_next_waits_until_one_is_dropped() {
     let _third = timeout(LONG, incoming.accept()).await.unwrap().unwrap();
     let stats = incoming.drain_handle().stats();
     assert_eq!((stats.open, stats.over_limit, stats.listener.accepted), (2, 0, 3));
+}
+
+#[tokio::test]
+async fn the_loss_of_the_name_is_told_at_the_limit_too() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("x.sock");
+    let limits = ConnectionLimits { total: 1, ..Default::default() };
+    let mut incoming = Incoming::new(Bind::path(&path).listen().unwrap(), limits);
+    let handle = incoming.drain_handle();
+    let _client = Connect::path(&path).connect().await.unwrap();
+    let only = incoming.accept().await.unwrap();
+    std::fs::remove_file(&path).unwrap();
+    let accepting = tokio::spawn(async move { incoming.accept().await.is_some() });
+    assert_eq!(timeout(LONG, handle.name_lost()).await.unwrap(), NameLoss::Removed);
+    assert_eq!(handle.stats().name_lost, Some(NameLoss::Removed));
+    assert!(!accepting.is_finished());
+    drop(only);
+    accepting.abort();
 }
 
 #[tokio::test]
