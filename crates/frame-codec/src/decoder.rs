@@ -5,7 +5,7 @@ use std::{fmt, mem};
 
 use bytes::{Buf as _, BufMut, Bytes, BytesMut};
 
-use crate::{Batch, Error, Framing, Limits, Scan, batch::Index};
+use crate::{Batch, DecodeError, Framing, Limits, Scan, batch::Index};
 
 mod oversize;
 mod spares;
@@ -100,7 +100,7 @@ struct Offer {
 enum State {
     Open,
     Finished,
-    Broken(Error),
+    Broken(DecodeError),
 }
 
 impl<F: Framing> Decoder<F> {
@@ -263,7 +263,7 @@ impl<F: Framing> Decoder<F> {
     ///
     /// The peer broke the framing. Frames before the broken one have already been returned. The error is final: every
     /// later call returns it again.
-    pub fn next_batch(&mut self) -> Result<Option<Batch>, Error> {
+    pub fn next_batch(&mut self) -> Result<Option<Batch>, DecodeError> {
         match self.next_found() {
             // A note about frames that were left out before the error comes first. The error stays.
             Err(error) => self.skipped_last().map_or(Err(error), |batch| Ok(Some(batch))),
@@ -272,7 +272,7 @@ impl<F: Framing> Decoder<F> {
     }
 
     #[inline]
-    fn next_found(&mut self) -> Result<Option<Batch>, Error> {
+    fn next_found(&mut self) -> Result<Option<Batch>, DecodeError> {
         match &self.state {
             State::Open => {}
             State::Finished => return Ok(None),
@@ -302,7 +302,7 @@ impl<F: Framing> Decoder<F> {
     }
 
     /// Begins to skip the frame at the front, for which the framing returned `error`. An error is final.
-    fn begin_passing(&mut self, error: Error) -> Result<Begun, Error> {
+    fn begin_passing(&mut self, error: DecodeError) -> Result<Begun, DecodeError> {
         let before = self.unread.len();
         let begun = self.passage.begin(&self.framing, &self.limits, &mut self.unread, error);
         self.fresh &= self.unread.len() == before;
@@ -317,7 +317,7 @@ impl<F: Framing> Decoder<F> {
     }
 
     /// Drops what has arrived of the frame that is being skipped. Returns whether that completes it.
-    fn pass_over(&mut self) -> Result<bool, Error> {
+    fn pass_over(&mut self) -> Result<bool, DecodeError> {
         let before = self.unread.len();
         let passed = self.passage.pass_over(&self.framing, &mut self.unread);
         self.fresh &= self.unread.len() == before;
@@ -333,14 +333,14 @@ impl<F: Framing> Decoder<F> {
         Ok(matches!(passed, Ok(Passed::All)))
     }
 
-    fn break_off(&mut self, error: &Error) {
+    fn break_off(&mut self, error: &DecodeError) {
         self.passage.end();
         self.state = State::Broken(error.clone());
     }
 
     /// The complete frames at the front. If this fails, nothing was taken.
     #[inline]
-    fn take_frames(&mut self) -> Result<Option<Batch>, Error> {
+    fn take_frames(&mut self) -> Result<Option<Batch>, DecodeError> {
         let mut index = Index::expecting(self.expected.min(self.unread.len()));
         let mut taken: usize = 0;
         let mut scanned = self.pending.scanned;
@@ -402,7 +402,7 @@ impl<F: Framing> Decoder<F> {
     /// # Errors
     ///
     /// As for [`next_batch`](Self::next_batch).
-    pub fn finish(&mut self) -> Result<Option<Batch>, Error> {
+    pub fn finish(&mut self) -> Result<Option<Batch>, DecodeError> {
         match &self.state {
             State::Open => {}
             State::Finished => return Ok(None),
@@ -458,7 +458,7 @@ impl<F: Framing> Decoder<F> {
     /// # Errors
     ///
     /// As for [`next_batch`](Self::next_batch).
-    pub fn finish_early(&mut self) -> Result<Option<Batch>, Error> {
+    pub fn finish_early(&mut self) -> Result<Option<Batch>, DecodeError> {
         if self.framing.ends_at_eof() { self.next_batch() } else { self.finish() }
     }
 
@@ -502,11 +502,11 @@ impl<F: Framing> Decoder<F> {
     ///
     /// # Errors
     ///
-    /// [`Error::Truncated`] if the end would truncate a frame.
-    pub fn check_end(&self) -> Result<(), Error> {
+    /// [`DecodeError::Truncated`] if the end would truncate a frame.
+    pub fn check_end(&self) -> Result<(), DecodeError> {
         match self.truncated_len() {
             0 => Ok(()),
-            have => Err(Error::Truncated { have, at_least: self.pending.at_least }),
+            have => Err(DecodeError::Truncated { have, at_least: self.pending.at_least }),
         }
     }
 

@@ -84,7 +84,7 @@ pub enum Parting {
     /// The producer reset it, or the socket failed.
     Failed(Arc<io::Error>),
     /// The producer broke the framing.
-    Malformed(frame_codec::Error),
+    Malformed(frame_codec::DecodeError),
     /// Its socket vanished from the directory, and what had arrived until then was received.
     Vanished,
     /// The funnel was shut down, and what had arrived until then was received.

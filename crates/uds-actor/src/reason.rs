@@ -16,7 +16,7 @@ pub enum Reason {
     /// The socket failed: the peer reset it, or vanished while there was something to write.
     Failed(Arc<io::Error>),
     /// The peer broke the framing, or sent a packet over the limit.
-    Malformed(frame_codec::Error),
+    Malformed(frame_codec::DecodeError),
     /// The socket that datagrams were sent to is gone: its process ended, restarted, or stopped receiving. A new
     /// connection may find a new one; [how to go on](crate::packet#when-the-receiver-of-datagrams-was-restarted).
     ReceiverGone,

@@ -84,7 +84,7 @@ impl<Tx: ?Sized, Rx, C: Codec<Tx, Rx>> Channel<Tx, Rx, Blocking, C> {
     ///
     /// # Errors
     ///
-    /// [`FlushError::Send`].
+    /// [`FlushError::Send`]; [`FlushError::Wait`] for want of memory in the kernel, after which it can be called again.
     pub fn flush(&mut self) -> Result<(), FlushError> {
         self.coded.framed.flush_until(Patience::ENDLESS).map(drop)
     }
@@ -94,7 +94,7 @@ impl<Tx: ?Sized, Rx, C: Codec<Tx, Rx>> Channel<Tx, Rx, Blocking, C> {
     ///
     /// # Errors
     ///
-    /// [`FlushError::Send`].
+    /// As [`flush`](Self::flush).
     pub fn finish(&mut self) -> Result<(), FlushError> {
         self.coded.framed.finish();
         self.flush()
@@ -106,7 +106,8 @@ impl<Tx: ?Sized, Rx, C: Codec<Tx, Rx>> Channel<Tx, Rx, Blocking, C> {
     ///
     /// [`RecvError::Decode`] for this message only. [`RecvError::Ended`], [`RecvError::Truncated`], [`RecvError::Malformed`],
     /// [`RecvError::Receive`] when there will be no more; messages that arrived before are given out first, and asked again
-    /// it says the same.
+    /// it says the same. [`RecvError::Wait`], and a `Receive` that [may be retried](RecvError::is_retryable), for want of memory
+    /// in the kernel.
     pub fn recv(&mut self) -> Result<Rx, RecvError> {
         self.recv_until(Patience::ENDLESS)
     }

@@ -22,7 +22,8 @@ pub enum SendError {
         /// The most there may be.
         max: usize,
     },
-    /// The message does not fit beside what is queued; nothing of it was. Calls that wait wait for room instead.
+    /// The message does not fit beside what is queued; nothing of it was. Only from the calls for an event loop: the others wait
+    /// for room.
     #[error("{queued} of {max} bytes are queued already; send again when the socket has taken some")]
     Full {
         /// Bytes that wait to be written.
@@ -30,14 +31,14 @@ pub enum SendError {
         /// The most that may wait.
         max: usize,
     },
-    /// The time was over before there was room for the message; nothing is lost or queued.
+    /// The time was over before there was room for the message; nothing is lost or queued. Only from `send_timeout`.
     #[error("timed out after {after:?}")]
     TimedOut {
         /// The time that was given.
         after: Duration,
     },
     /// The time was over with the message queued and not all of it written. Do not send it again: what is left goes out
-    /// with whatever the channel does next.
+    /// with whatever the channel does next. Only from `send_timeout`.
     #[error("timed out after {after:?} with {left} bytes still to be written")]
     Unfinished {
         /// The time that was given.
@@ -105,7 +106,7 @@ pub enum FlushError {
         /// What the kernel said.
         source: io::Error,
     },
-    /// Waiting failed, or reading what the peer sent meanwhile: the machine is out of memory.
+    /// Waiting failed, or reading what the peer sent meanwhile: the machine is out of memory, or the runtime is shutting down.
     #[error("could not wait for the socket")]
     Wait {
         /// What the kernel said.
@@ -138,7 +139,7 @@ impl FlushError {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum RecvError {
-    /// The time was over before a message was there; nothing is lost.
+    /// The time was over before a message was there; nothing is lost. Only from `recv_timeout`.
     #[error("timed out after {after:?}")]
     TimedOut {
         /// The time that was given.
@@ -167,7 +168,7 @@ pub enum RecvError {
     #[error("the stream cannot be read on")]
     Malformed {
         /// What is wrong with it.
-        source: frame_codec::Error,
+        source: frame_codec::DecodeError,
     },
     /// Receiving failed.
     #[error("could not receive")]
@@ -175,7 +176,7 @@ pub enum RecvError {
         /// What the kernel said.
         source: io::Error,
     },
-    /// Waiting failed: the machine is out of memory.
+    /// Waiting failed: the machine is out of memory, or the runtime is shutting down. Not from the calls for an event loop.
     #[error("could not wait for the socket")]
     Wait {
         /// What the kernel said.

@@ -38,7 +38,7 @@ impl<Tx: ?Sized, Rx, C: Codec<Tx, Rx>> Channel<Tx, Rx, NonBlocking, C> {
     ///
     /// # Errors
     ///
-    /// [`FlushError::Send`].
+    /// [`FlushError::Send`], which for want of memory in the kernel [may be retried](FlushError::is_retryable).
     pub fn finish(&mut self) -> Result<Flush, FlushError> {
         self.coded.framed.finish();
         self.coded.framed.write()
@@ -52,7 +52,7 @@ impl<Tx: ?Sized, Rx, C: Codec<Tx, Rx>> Channel<Tx, Rx, NonBlocking, C> {
     ///
     /// [`RecvError::Decode`] for this message only. [`RecvError::Ended`], [`RecvError::Truncated`], [`RecvError::Malformed`],
     /// [`RecvError::Receive`] when there will be no more; messages that arrived before are given out first, and asked again
-    /// it says the same.
+    /// it says the same. A `Receive` for want of memory in the kernel [may be retried](RecvError::is_retryable).
     pub fn try_recv(&mut self) -> Result<Option<Rx>, RecvError> {
         loop {
             if let Some(message) = self.coded.decode_next()? {

@@ -156,7 +156,7 @@ impl<Tx: ?Sized, Rx, C: Codec<Tx, Rx>> AsyncChannel<Tx, Rx, C> {
     ///
     /// # Errors
     ///
-    /// [`FlushError::Send`].
+    /// [`FlushError::Send`]; [`FlushError::Wait`] when the runtime is shutting down.
     ///
     /// # Cancel safety
     ///
@@ -170,7 +170,7 @@ impl<Tx: ?Sized, Rx, C: Codec<Tx, Rx>> AsyncChannel<Tx, Rx, C> {
     ///
     /// # Errors
     ///
-    /// [`FlushError::Send`].
+    /// As [`flush`](Self::flush).
     ///
     /// # Cancel safety
     ///
@@ -186,7 +186,8 @@ impl<Tx: ?Sized, Rx, C: Codec<Tx, Rx>> AsyncChannel<Tx, Rx, C> {
     ///
     /// [`RecvError::Decode`] for this message only. [`RecvError::Ended`], [`RecvError::Truncated`], [`RecvError::Malformed`],
     /// [`RecvError::Receive`] when there will be no more; messages that arrived before are returned first, and later calls
-    /// return the same error.
+    /// return the same error. [`RecvError::Wait`] when the runtime is shutting down; a `Receive` for want of memory in the kernel
+    /// [may be retried](RecvError::is_retryable).
     ///
     /// # Cancel safety
     ///

@@ -23,12 +23,13 @@ impl Bind {
     /// Takes the address and listens on it; connections are accepted with calls that block.
     ///
     /// # Errors
-    /// As `Bind::listen`, but never [`BindError::NoRuntime`]: by path
-    /// [`BindError::Address`],
-    /// [`BindError::NoDirectory`], [`BindError::SharedDirectory`],
-    /// [`BindError::NotASocket`], [`BindError::Locked`],
-    /// [`BindError::ForeignLock`], [`BindError::InUse`],
-    /// [`BindError::Contended`]; [`BindError::Bind`] when a system call fails.
+    /// By path: [`BindError::Address`], [`BindError::NoDirectory`], [`BindError::Denied`], [`BindError::SharedDirectory`],
+    /// [`BindError::NotASocket`], [`BindError::Locked`], [`BindError::ForeignLock`], [`BindError::InUse`],
+    /// [`BindError::ForeignFilesystem`], [`BindError::MountPoint`], [`BindError::Contended`], [`BindError::Examine`].
+    /// By abstract name: [`BindError::Address`], and [`BindError::Bind`] with `EADDRINUSE` when it is taken.
+    /// From the service manager: [`BindError::NotPassed`], [`BindError::PassedTwice`], [`BindError::NotAListener`].
+    /// [`BindError::NoFile`] when mode, owner or group are set and the address is not a path; [`BindError::Bind`] when a
+    /// system call fails. Nothing is left behind.
     pub fn listen_blocking(self) -> Result<BlockingListener, BindError> {
         self.take(UnixStream::KIND, Ok).map(BlockingListener::new)
     }

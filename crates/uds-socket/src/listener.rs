@@ -40,9 +40,9 @@ impl Bind {
     /// and one that a sweep of the directory examines for 100 ms.
     ///
     /// # Errors
-    /// By path: [`BindError::Address`], [`BindError::NoDirectory`], [`BindError::SharedDirectory`],
+    /// By path: [`BindError::Address`], [`BindError::NoDirectory`], [`BindError::Denied`], [`BindError::SharedDirectory`],
     /// [`BindError::NotASocket`], [`BindError::Locked`], [`BindError::ForeignLock`], [`BindError::InUse`],
-    /// [`BindError::ForeignFilesystem`], [`BindError::Contended`].
+    /// [`BindError::ForeignFilesystem`], [`BindError::MountPoint`], [`BindError::Contended`], [`BindError::Examine`].
     /// By abstract name: [`BindError::Address`], and [`BindError::Bind`] with `EADDRINUSE` when it is taken.
     /// From the service manager: [`BindError::NotPassed`], [`BindError::PassedTwice`], [`BindError::NotAListener`].
     /// [`BindError::NoFile`] when mode, owner or group are set and the address is not a path; [`BindError::NoRuntime`]

@@ -5,7 +5,7 @@ use std::mem;
 
 use bytes::{Buf as _, Bytes, BytesMut};
 
-use crate::{Batch, Error, Framing, Limits, Oversize, Scan, framing::Oversized};
+use crate::{Batch, DecodeError, Framing, Limits, Oversize, Scan, framing::Oversized};
 
 /// The frame over the limit that is being skipped, and how many were skipped.
 #[derive(Debug, Default)]
@@ -69,10 +69,10 @@ impl Passage {
         framing: &F,
         limits: &Limits,
         unread: &mut BytesMut,
-        error: Error,
-    ) -> Result<Begun, Error> {
+        error: DecodeError,
+    ) -> Result<Begun, DecodeError> {
         let policy = limits.oversize();
-        if policy == Oversize::Disconnect || !matches!(error, Error::FrameTooLarge { .. }) {
+        if policy == Oversize::Disconnect || !matches!(error, DecodeError::FrameTooLarge { .. }) {
             return Err(error);
         }
         let (start, len, rest) = match framing.oversized(unread)? {
@@ -111,7 +111,7 @@ impl Passage {
     /// # Errors
     ///
     /// The framing finds no end where one must be.
-    pub(super) fn pass_over<F: Framing>(&mut self, framing: &F, unread: &mut BytesMut) -> Result<Passed, Error> {
+    pub(super) fn pass_over<F: Framing>(&mut self, framing: &F, unread: &mut BytesMut) -> Result<Passed, DecodeError> {
         match self.rest {
             None => Ok(Passed::All),
             Some(Rest::Counted { left, tail }) => {
@@ -124,7 +124,7 @@ impl Passage {
                     return Ok(Passed::All);
                 }
                 if left == 0 && !tail.starts_with(unread) {
-                    return Err(Error::Malformed { what: "no terminator behind the payload" });
+                    return Err(DecodeError::Malformed { what: "no terminator behind the payload" });
                 }
                 self.rest = Some(Rest::Counted { left, tail });
                 Ok(Passed::Part { at_least: if left == 0 { tail.len() } else { 1 } })

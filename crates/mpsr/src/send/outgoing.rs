@@ -1,6 +1,6 @@
 //! The framing of a connection on which answers are discarded.
 
-use frame_codec::{Envelope, Error, Framing, Raw, Scan};
+use frame_codec::{DecodeError, EncodeError, Envelope, Framing, Raw, Scan};
 
 /// Frames what is sent as `F` does, and takes whatever is received as it comes: answers in any format are read and
 /// discarded, so that a receiver that answers is never held up, and never cut off for the way it answers.
@@ -8,12 +8,12 @@ use frame_codec::{Envelope, Error, Framing, Raw, Scan};
 pub(super) struct Outgoing<F>(pub(super) F);
 
 impl<F: Framing> Framing for Outgoing<F> {
-    fn scan(&self, unread: &[u8], scanned: usize, _: usize) -> Result<Scan, Error> {
+    fn scan(&self, unread: &[u8], scanned: usize, _: usize) -> Result<Scan, DecodeError> {
         // No limit: with one, a long answer would be many short frames.
         Raw.scan(unread, scanned, usize::MAX)
     }
 
-    fn envelope(&self, payload: &[u8]) -> Result<Envelope<'_>, Error> {
+    fn envelope(&self, payload: &[u8]) -> Result<Envelope<'_>, EncodeError> {
         self.0.envelope(payload)
     }
 }
