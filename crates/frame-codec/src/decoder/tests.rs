@@ -21,7 +21,7 @@ fn a_length_that_is_only_claimed_reserves_nothing() {
     decoder.feed(&[0x3f, 0xff, 0xff, 0xff]);
     assert!(decoder.next_batch().unwrap().is_none());
     let _ = decoder.room();
-    assert!(decoder.unread.capacity() < 64 << 10, "{} bytes for a 4-byte header", decoder.unread.capacity());
+    assert!(decoder.buffer.capacity() < 64 << 10, "{} bytes for a 4-byte header", decoder.buffer.capacity());
 }
 
 #[test]
@@ -270,7 +270,7 @@ fn after_a_large_frame_there_is_room_for_another() {
     decoder.feed(&[&u32::try_from(len).unwrap().to_be_bytes()[..], &vec![0; len]].concat());
     assert_eq!(decoder.next_batch().unwrap().map(|batch| batch.byte_len()), Some(len));
     drop(decoder.room());
-    assert!(decoder.unread.capacity() >= len, "{} bytes", decoder.unread.capacity());
+    assert!(decoder.buffer.capacity() >= len, "{} bytes", decoder.buffer.capacity());
 }
 
 #[test]
