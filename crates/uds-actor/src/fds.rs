@@ -63,7 +63,7 @@
 //! | a frame announces more or fewer than came with it | the connection ends: [`Fault::Missing`] |
 //! | descriptors come that no frame announces | they are closed, the connection ends: [`Fault::Unannounced`] |
 //! | `MSG_CTRUNC`: some were lost for want of free descriptors here | the rest is closed, the connection ends: [`Fault::CutOff`] |
-//! | the peer takes none (`SO_PASSRIGHTS`) | the frame comes back, the connection ends: [`Fault::Refused`] |
+//! | the peer takes none (`SO_PASSRIGHTS`) | the frame comes back, the connection ends: [`Fault::Rejected`] |
 //! | too many in flight for this user ([`Fault::InFlight`]) | tried again with growing pauses for 5 seconds, then as above |
 //! | more wait for the receiver than [`Limits::held`] | nothing more is read until it takes some |
 //!

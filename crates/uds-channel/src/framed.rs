@@ -85,7 +85,7 @@ pub(super) enum Filled {
 
 impl<S: AsFd> Framed<S> {
     pub(super) fn new(socket: S, buffers: Buffers) -> Self {
-        uds_socket::set_rights(socket.as_fd(), Rights::Refused);
+        uds_socket::set_rights(socket.as_fd(), Rights::Rejected);
         Self {
             socket,
             framing: LengthPrefixed::sozu(),

@@ -4,6 +4,7 @@ use std::fmt;
 use std::path::PathBuf;
 
 use rustix::net::SocketType;
+pub use unix_diag::SocketKind;
 
 /// Where a socket is, as `unix:PATH`, `unix:@NAME` or `systemd:NAME`; unprintable bytes are escaped.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -27,34 +28,12 @@ impl fmt::Display for Address {
     }
 }
 
-/// How a socket keeps what is sent on it apart (`unix(7)`); Display is the noun: "stream".
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum SocketKind {
-    /// Not at all: a stream of bytes, with a connection.
-    Stream,
-    /// Packet by packet, with a connection.
-    Seqpacket,
-    /// Packet by packet, without a connection.
-    Datagram,
-}
-
-impl SocketKind {
-    pub(crate) const fn to_system(self) -> SocketType {
-        match self {
-            Self::Stream => SocketType::STREAM,
-            Self::Seqpacket => SocketType::SEQPACKET,
-            Self::Datagram => SocketType::DGRAM,
-        }
-    }
-}
-
-impl fmt::Display for SocketKind {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Stream => "stream",
-            Self::Seqpacket => "seqpacket",
-            Self::Datagram => "datagram",
-        })
+/// The kind as `socket(2)` takes it.
+pub(crate) const fn to_system(kind: SocketKind) -> SocketType {
+    match kind {
+        SocketKind::Stream => SocketType::STREAM,
+        SocketKind::Seqpacket => SocketType::SEQPACKET,
+        SocketKind::Datagram => SocketType::DGRAM,
     }
 }
 

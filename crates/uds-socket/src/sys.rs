@@ -92,7 +92,7 @@ pub(crate) fn watch(socket: OwnedFd, interest: Interest) -> io::Result<AsyncFd<O
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Rights {
     /// `sendmsg(2)` over there fails with `EPERM`.
-    Refused,
+    Rejected,
     /// They arrive, and whoever reads has to take or close them.
     Accepted,
 }

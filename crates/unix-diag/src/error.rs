@@ -26,7 +26,7 @@ pub enum Error {
     },
     /// The kernel does not support this query: it was built without `CONFIG_UNIX_DIAG`, or the module is not loaded.
     #[error("the kernel does not tell its socket table")]
-    Refused {
+    Rejected {
         /// The error from the kernel.
         source: io::Error,
     },
@@ -37,7 +37,7 @@ impl Error {
     pub fn is_retryable(&self) -> bool {
         match self {
             Self::Open { .. } | Self::Ask { .. } | Self::Read { .. } => true,
-            Self::Refused { .. } => false,
+            Self::Rejected { .. } => false,
         }
     }
 }

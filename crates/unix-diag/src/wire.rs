@@ -3,7 +3,7 @@
 
 use rustix::io::Errno;
 
-use crate::entry::{Backlog, Entry, FileId, Kind, State, Which};
+use crate::entry::{Backlog, Entry, FileId, SocketKind, State, Which};
 
 const SOCK_DIAG_BY_FAMILY: u16 = 20;
 const NLMSG_ERROR: u16 = 2;
@@ -30,7 +30,7 @@ pub enum Message {
     /// The end of the table.
     Done,
     /// The kernel rejects the query, with this error number.
-    Refused(i32),
+    Rejected(i32),
 }
 
 /// Splits one datagram of an answer into messages. Ends at the first one that is incomplete or makes no sense.
@@ -58,7 +58,7 @@ impl Messages<'_> {
             self.rest = self.rest.get(len.next_multiple_of(4)..).unwrap_or_default();
             match kind {
                 NLMSG_DONE => return Some(Message::Done),
-                NLMSG_ERROR => return Some(Message::Refused(refusal(body))),
+                NLMSG_ERROR => return Some(Message::Rejected(refusal(body))),
                 SOCK_DIAG_BY_FAMILY => return entry(body).map(Message::Socket),
                 _ => {}
             }
@@ -116,7 +116,7 @@ fn refusal(body: &[u8]) -> i32 {
 }
 
 fn entry(body: &[u8]) -> Option<Entry> {
-    let mut entry = Entry::new(Kind::from(*body.get(1)?), State::from(*body.get(2)?), u32_at(body, 4)?);
+    let mut entry = Entry::new(SocketKind::of_number(*body.get(1)?), State::from(*body.get(2)?), u32_at(body, 4)?);
     let mut attributes = body.get(UNIX_DIAG_MSG..)?;
     while attributes.len() >= 4 {
         let len = usize::from(u16_at(attributes, 0)?);
@@ -169,8 +169,10 @@ mod tests {
 
     #[test]
     fn a_listener_is_read() {
-        let entry =
-            Entry { file: Some(FileId { inode: 7, device: 9 }), ..Entry::new(Kind::Stream, State::Listening, 77) };
+        let entry = Entry {
+            file: Some(FileId { inode: 7, device: 9 }),
+            ..Entry::new(SocketKind::Stream, State::Listening, 77)
+        };
         let answer = [listener(), message(NLMSG_DONE, &[0; 4])].concat();
         assert_eq!(parse(&answer).collect::<Vec<_>>(), [Message::Socket(entry), Message::Done]);
     }
@@ -179,7 +181,7 @@ mod tests {
     fn a_refusal_has_its_number() {
         for (number, read) in [(-2_i32, 2), (0, Errno::PROTO.raw_os_error()), (i32::MIN, Errno::PROTO.raw_os_error())] {
             let answer = message(NLMSG_ERROR, &number.to_ne_bytes());
-            assert_eq!(parse(&answer).collect::<Vec<_>>(), [Message::Refused(read)]);
+            assert_eq!(parse(&answer).collect::<Vec<_>>(), [Message::Rejected(read)]);
         }
     }
 

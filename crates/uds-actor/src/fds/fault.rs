@@ -35,7 +35,7 @@ pub enum Fault {
     NoCount,
     /// The peer takes no descriptors; the frame was not sent.
     #[error("the peer takes no descriptors (SO_PASSRIGHTS): both ends must pass them")]
-    Refused,
+    Rejected,
     /// More descriptors of this user are in flight than one of its processes may have open; the frame was not sent.
     #[error(
         "too many descriptors of this user are sent and not received yet (ETOOMANYREFS): the limit is that of open files, \
@@ -49,7 +49,7 @@ impl Fault {
     #[must_use]
     pub const fn is_peer_fault(&self) -> bool {
         match self {
-            Self::Missing { .. } | Self::Unannounced { .. } | Self::NoCount | Self::Refused => true,
+            Self::Missing { .. } | Self::Unannounced { .. } | Self::NoCount | Self::Rejected => true,
             Self::CutOff { .. } | Self::InFlight => false,
         }
     }

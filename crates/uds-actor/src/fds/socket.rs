@@ -216,7 +216,7 @@ impl WriteShared for Writer {
         // Closing may take its time, and the lock is not needed for it.
         drop(sent);
         outcome
-            .map_err(|error| if passed && is(&error, Errno::PERM) { io::Error::other(Fault::Refused) } else { error })
+            .map_err(|error| if passed && is(&error, Errno::PERM) { io::Error::other(Fault::Rejected) } else { error })
     }
 }
 

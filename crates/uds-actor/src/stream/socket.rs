@@ -73,14 +73,14 @@ pub(crate) struct Shared {
 
 impl Socket {
     pub(crate) fn new(stream: UnixStream) -> Self {
-        Self::with_rights(stream, Rights::Refused)
+        Self::with_rights(stream, Rights::Rejected)
     }
 
     pub(crate) fn with_rights(stream: UnixStream, rights: Rights) -> Self {
         // With identities, each read would end where another process has written. We ask for the peer in other ways.
         uds_socket::want_no_identities(stream.as_fd());
         let is_set = uds_socket::set_rights(stream.as_fd(), rights);
-        let short_read = if is_set && rights == Rights::Refused { ShortRead::NothingYet } else { ShortRead::Nothing };
+        let short_read = if is_set && rights == Rights::Rejected { ShortRead::NothingYet } else { ShortRead::Nothing };
         Self {
             shared: Arc::new(Shared { stream, has_unannounced_room: AtomicBool::new(false) }),
             short_read,

@@ -59,7 +59,7 @@ impl Socket for UnixDatagram {
     }
 
     fn refuse_descriptors(&self) {
-        sys::set_rights(self.as_fd(), Rights::Refused);
+        sys::set_rights(self.as_fd(), Rights::Rejected);
     }
 
     fn largest(&self) -> usize {

@@ -63,7 +63,7 @@ impl Seqpacket {
         let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
         let (here, there) = socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, flags, None)?;
         for socket in [&here, &there] {
-            sys::set_rights(socket.as_fd(), Rights::Refused);
+            sys::set_rights(socket.as_fd(), Rights::Rejected);
         }
         Ok((Self::from_socket(here)?, Self::from_socket(there)?))
     }
@@ -141,7 +141,7 @@ impl Socket for Seqpacket {
     }
 
     fn refuse_descriptors(&self) {
-        sys::set_rights(self.as_fd(), Rights::Refused);
+        sys::set_rights(self.as_fd(), Rights::Rejected);
     }
 
     fn largest(&self) -> usize {

@@ -103,7 +103,7 @@ async fn a_peer_that_takes_no_descriptors_is_named_and_they_come_back() {
     assert_eq!(flushed, Err(FlushError));
     assert_eq!(soon("the first", heard.recv_batch()).await.unwrap().get(0), Some(&b"\0plain"[..]));
     let report = soon("the report", control.finished()).await;
-    assert_eq!(fault(&report), &Fault::Refused);
+    assert_eq!(fault(&report), &Fault::Rejected);
     assert_eq!((account(&report), report.unsent.get(0)), ((0, 1, 0, 0, 0), Some(&b"with"[..])));
     assert_eq!(texts(&report.descriptors.take_returned()[0]), ["not wanted"]);
 }
