@@ -2,7 +2,7 @@
 //! others either.
 #![no_main]
 
-use frame_codec::{Delimited, EncodeError, Envelope, DecodeError, Framing, Scan, testing};
+use frame_codec::{DecodeError, Delimited, EncodeError, Envelope, Framing, Scan, testing};
 
 /// Frames ended by `\r\n`, by someone who forgot that a read can end between the two.
 #[derive(Debug)]
