@@ -258,7 +258,7 @@ impl<F: Framing> Decoder<F> {
     ///
     /// # Errors
     ///
-    /// As for [`next_batch`](Self::next_batch).
+    /// See [`next_batch`](Self::next_batch).
     pub fn finish(&mut self) -> Result<Option<Batch>, DecodeError> {
         match &self.state {
             State::Open => {}
@@ -314,7 +314,7 @@ impl<F: Framing> Decoder<F> {
     ///
     /// # Errors
     ///
-    /// As for [`next_batch`](Self::next_batch).
+    /// See [`next_batch`](Self::next_batch).
     pub fn finish_early(&mut self) -> Result<Option<Batch>, DecodeError> {
         if self.framing.ends_at_eof() { self.next_batch() } else { self.finish() }
     }

@@ -25,7 +25,7 @@ pub enum Error {
         source: io::Error,
     },
     /// The kernel does not support this query: it was built without `CONFIG_UNIX_DIAG`, or the module is not loaded.
-    #[error("the kernel does not tell its socket table")]
+    #[error("the kernel does not provide its table of sockets")]
     Rejected {
         /// The error from the kernel.
         source: io::Error,
