@@ -28,7 +28,7 @@ pub struct Entry {
 impl Entry {
     /// A socket without a file, for tests of code that uses a table.
     pub fn new(kind: impl Into<Option<SocketKind>>, state: State, inode: u32) -> Self {
-        Self { kind, state, inode, file: None, backlog: None, uid: None }
+        Self { kind: kind.into(), state, inode, file: None, backlog: None, uid: None }
     }
 
     /// Whether a server uses its file: the socket listens, or is a datagram socket, which can receive as soon as it is
