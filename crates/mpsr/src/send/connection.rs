@@ -44,7 +44,7 @@ pub(super) struct End {
 pub(super) enum How {
     /// All of the input was handed to the kernel, and no reset was seen.
     Complete,
-    /// The connection ended first, or by a reset: see the reason in the report.
+    /// The connection ended before we knew that the input had, or by a reset: see the reason in the report.
     Lost,
     Interrupted,
     /// The receiver took nothing for as long as `--timeout` allows.
