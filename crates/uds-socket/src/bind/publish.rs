@@ -436,7 +436,11 @@ mod tests {
         }
         // Not without end.
         let scene = scene();
-        let error = scene.take_by(|_| Ok(fs::remove_file(&scene.path).unwrap())).unwrap_err();
+        let remove = |_: &OwnedFd| {
+            fs::remove_file(&scene.path).unwrap();
+            Ok(())
+        };
+        let error = scene.take_by(remove).unwrap_err();
         assert!(matches!(error, Error::Contended { attempts: ATTEMPTS, .. }), "{error}");
     }
 
