@@ -1,8 +1,8 @@
-//! Paths below a node that the client takes for the root.
+//! Paths relative to the node that the client uses as its root.
 
 use std::borrow::Cow;
 
-/// The path as the server has it.
+/// The path on the server.
 pub(crate) fn join<'a>(chroot: Option<&str>, path: &'a str) -> Cow<'a, str> {
     match chroot {
         None => Cow::Borrowed(path),
@@ -11,7 +11,7 @@ pub(crate) fn join<'a>(chroot: Option<&str>, path: &'a str) -> Cow<'a, str> {
     }
 }
 
-/// The path as the client has it. One that is not below the chroot, such as that of the configuration, stays as it is.
+/// The path as the client sees it. A path that is not below the chroot, such as the configuration's, stays unchanged.
 pub(crate) fn strip<'a>(chroot: Option<&str>, path: &'a str) -> &'a str {
     match path.strip_prefix(chroot.unwrap_or_default()) {
         Some("") => "/",

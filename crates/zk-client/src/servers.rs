@@ -1,16 +1,16 @@
-//! The connect string: which servers there are, and below which node the client works.
+//! The connect string: the servers, and the client's root node.
 
 use crate::error::Error;
 
-/// The port of a server that names none.
+/// The default port.
 const DEFAULT_PORT: u16 = 2181;
 
-/// What a connect string says.
+/// A parsed connect string.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Servers {
-    /// Each with a port.
+    /// Each name includes a port.
     pub(crate) names: Vec<String>,
-    /// A valid path that is not the root.
+    /// A valid path other than the root.
     pub(crate) chroot: Option<Box<str>>,
 }
 

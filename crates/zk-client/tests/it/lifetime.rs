@@ -39,11 +39,11 @@ async fn the_server_decides_how_long_a_session_lasts() {
 
 #[tokio::test(start_paused = true)]
 async fn a_timeout_of_zero_says_that_the_session_is_over() {
-    let refused = connecting(async |mut server: Server| {
+    let rejected = connecting(async |mut server: Server| {
         server.frame().await;
         server.send(&response(0)).await;
     });
-    let error = refused.await.unwrap_err();
+    let error = rejected.await.unwrap_err();
     assert!(matches!(error, Error::SessionExpired(_)) && error.is_retryable());
 }
 
@@ -64,15 +64,15 @@ async fn something_that_is_not_a_zookeeper_is_noticed() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_handshake_cut_at_any_byte_fails_and_does_not_hang() {
+async fn a_handshake_truncated_at_any_byte_fails_and_does_not_hang() {
     let answer = response(4000);
     let whole = [&u32::try_from(answer.len()).unwrap().to_be_bytes()[..], &answer].concat();
-    for cut in 0..whole.len() {
-        let cut_off = connecting(async |mut server: Server| {
+    for len in 0..whole.len() {
+        let failing = connecting(async |mut server: Server| {
             server.frame().await;
-            server.send_raw(&whole[..cut]).await;
+            server.send_raw(&whole[..len]).await;
         });
-        assert!(matches!(failures(cut_off.await)[..], [Failure::Lost(_)]), "{cut}");
+        assert!(matches!(failures(failing.await)[..], [Failure::Lost(_)]), "{len}");
     }
 }
 
@@ -119,8 +119,8 @@ async fn the_second_server_serves_when_the_first_does_not() {
 async fn with_nothing_to_connect_to_there_is_no_server() {
     let (connector, incoming) = InMemory::new(1024);
     drop(incoming);
-    let nobody: [&str; 0] = [];
-    assert!(failures(Client::builder().connect_with(connector.clone(), nobody).await).is_empty());
+    let no_servers: [&str; 0] = [];
+    assert!(failures(Client::builder().connect_with(connector.clone(), no_servers).await).is_empty());
     let error = Client::builder().connect_with(connector.clone(), ["gone"]).await.unwrap_err();
     assert!(error.to_string().contains("gone: connection refused (is a server running there?)"), "{error}");
 }
@@ -311,7 +311,7 @@ async fn pings_and_the_farewell_go_out_when_the_limits_are_reached() {
 }
 
 #[test]
-fn a_runtime_that_is_shut_down_leaves_nobody_hanging() {
+fn a_shut_down_runtime_leaves_no_call_hanging() {
     let build = || tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap();
     let runtime = build();
     let (zk, server) = runtime.block_on(connect(Client::builder(), 9000));
@@ -327,7 +327,7 @@ fn a_runtime_that_is_shut_down_leaves_nobody_hanging() {
 
 #[tokio::test]
 async fn a_zookeeper_that_is_not_there_is_named_with_a_hint() {
-    // A port that was free a moment ago, on an address nobody else uses.
+    // A port that was free a moment ago, on an address that no other test uses.
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap().to_string();
     drop(listener);
