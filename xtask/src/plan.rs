@@ -44,7 +44,7 @@ impl Plan {
         for (name, value) in [
             ("root", quoted(workspace.root.display())),
             ("target", quoted(target.display())),
-            ("host", said("rustc", &["--print", "host-tuple"])?),
+            ("host", said("rustc", ["--print", "host-tuple"])?),
             ("msrv", workspace.rust_version().context("no rust-version")?),
             // A test that skips itself prints that, and we must see it.
             ("shown", if nextest { "" } else { " -- --show-output" }.to_owned()),
@@ -62,7 +62,7 @@ impl Plan {
             plan.set(name, value);
         }
         plan.draw(128, fresh_seed());
-        if let Ok(release) = said("git", &["describe", "--tags", "--abbrev=0"]) {
+        if let Ok(release) = said("git", ["describe", "--tags", "--abbrev=0"]) {
             plan.set("since", release);
         }
         plan.list("fuzz", fuzz_targets(&workspace.root)?);
@@ -164,9 +164,9 @@ fn fuzz_targets(root: &Path) -> Result<Vec<String>> {
 }
 
 /// What a program prints, if it succeeds.
-fn said(program: &str, arguments: &[&str]) -> Result<String> {
+pub(crate) fn said<'a>(program: &str, arguments: impl IntoIterator<Item = &'a str>) -> Result<String> {
     let output = Command::new(program).args(arguments).output().with_context(|| program.to_owned())?;
-    ensure!(output.status.success(), "{program} {arguments:?} fails");
+    ensure!(output.status.success(), "{program} fails: {}", String::from_utf8_lossy(&output.stderr));
     Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
 }
 
@@ -277,7 +277,7 @@ mod tests {
     #[test]
     fn a_shell_reads_back_what_was_quoted() {
         for word in ["plain", "two words", "it's", "$HOME `id` \"x\"", "a\nb", "*", ""] {
-            assert_eq!(said("sh", &["-c", &format!("printf '%s.' {}", quoted(word))]).unwrap(), format!("{word}."));
+            assert_eq!(said("sh", ["-c", &format!("printf '%s.' {}", quoted(word))]).unwrap(), format!("{word}."));
         }
     }
 }

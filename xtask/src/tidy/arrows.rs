@@ -59,12 +59,11 @@ impl Picture {
 
 /// Asks cargo what is below each pure crate.
 pub(super) fn pure_builds() -> Result<Vec<String>> {
-    let (others, shell, cargo) = (picture()?.others, Shell::new()?, workspace::cargo());
+    let others = picture()?.others;
     let mut problems = Vec::new();
     for name in &others.pure {
-        let tree =
-            cmd!(shell, "{cargo} tree --locked -p {name} --edges normal,build --no-default-features --prefix none");
-        let tree = tree.quiet().read().with_context(|| format!("cargo cannot tell what is below {name}"))?;
+        let tree = "tree --locked --edges normal,build --no-default-features --prefix none --package";
+        let tree = said("cargo", tree.split(' ').chain([name.as_str()]))?;
         problems.extend(
             below(&tree, &others.never_below_pure).map(|found| format!("{name}: pure, but {found} is below it")),
         );
@@ -123,8 +122,7 @@ mod tests {
     #[test]
     fn a_runtime_below_a_pure_crate_is_found() {
         // If the format changes, the check must not become blind: this package depends on anyhow.
-        let (shell, cargo) = (Shell::new().unwrap(), workspace::cargo());
-        let tree = cmd!(shell, "{cargo} tree -p xtask --edges normal --prefix none").quiet().read().unwrap();
+        let tree = said("cargo", "tree --package xtask --edges normal --prefix none".split(' ')).unwrap();
         assert_eq!(below(&tree, &["any", "anyhow"].map(str::to_owned)).collect::<Vec<_>>(), ["anyhow"]);
     }
 }
