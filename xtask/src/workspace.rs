@@ -25,7 +25,6 @@ impl Workspace {
         let root = Path::new(&package).parent().context("xtask lies in a workspace")?;
         env::set_current_dir(root).with_context(|| format!("cannot change to {}", root.display()))?;
         let metadata = MetadataCommand::new()
-            .cargo_path(cargo())
             .no_deps()
             .other_options(["--offline".to_owned()])
             .exec()
@@ -60,11 +59,6 @@ pub(crate) fn targets(package: &Package, kind: TargetKind) -> impl Iterator<Item
     package.targets.iter().filter(move |target| target.is_kind(kind.clone())).map(|target| target.name.as_str())
 }
 
-/// The cargo that runs us, so that your choice of a toolchain also applies here.
-pub(crate) fn cargo() -> String {
-    env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned())
-}
-
 /// Packages for tests, as `cargo metadata` would print them.
 #[cfg(test)]
 pub(crate) mod fake {
@@ -72,15 +66,10 @@ pub(crate) mod fake {
 
     use super::*;
 
-    /// One target: name and kind.
-    pub(crate) type Target<'a> = (&'a str, &'a str);
-
-    /// A package in `crates/`, with the targets given.
-    pub(crate) fn package(name: &str, targets: &[Target<'_>]) -> Package {
-        let targets: Vec<_> = targets
-            .iter()
-            .map(|(name, kind)| json!({"name": name, "kind": [kind], "crate_types": ["bin"], "src_path": "/nowhere/a.rs"}))
-            .collect();
+    /// A package in `crates/`, with targets of these names and kinds.
+    pub(crate) fn package(name: &str, targets: &[(&str, &str)]) -> Package {
+        let target = |(name, kind)| json!({"name": name, "kind": [kind], "crate_types": ["bin"], "src_path": "/a.rs"});
+        let targets: Vec<_> = targets.iter().copied().map(target).collect();
         serde_json::from_value(json!({
             "name": name, "version": "0.1.0", "id": name, "dependencies": [], "targets": targets, "features": {},
             "manifest_path": format!("/nowhere/crates/{name}/Cargo.toml"), "rust_version": "1.88",
