@@ -13,7 +13,7 @@ use socket_file::{Identity, Removal};
 
 use super::directory::{ATTEMPTS, Directory, identity};
 use super::file_options::FileOptions;
-use crate::error::{Error, Result};
+use crate::error::BindError;
 
 /// How long a start waits for a lock that is only examined.
 const PATIENCE: Duration = Duration::from_millis(100);
@@ -34,7 +34,7 @@ impl NameLock {
     ///
     /// A sweep examines the lock while it examines what is beside it, and holds it while it removes it. That takes some system
     /// calls, so a start tries again for [a while](PATIENCE); but not long against a holder, which as a rule is a server.
-    pub(crate) fn take(directory: &Arc<Directory>, is_start: bool) -> Result<Self> {
+    pub(crate) fn take(directory: &Arc<Directory>, is_start: bool) -> Result<Self, BindError> {
         let name = directory.path().lock_name();
         let began = Instant::now();
         loop {
@@ -44,13 +44,13 @@ impl NameLock {
                 // It is replaced all the time, so some process has it.
                 Err(lock_file::Error::Examined | lock_file::Error::Contended { .. }) => (None, PATIENCE),
                 Err(lock_file::Error::Foreign { fault }) => {
-                    return Err(Error::ForeignLock { lock: directory.path().directory().join(&name), fault });
+                    return Err(BindError::ForeignLock { lock: directory.path().directory().join(&name), fault });
                 }
                 Err(error) => return Err(directory.failed("take the lock beside", error)),
             };
             if !is_start || began.elapsed() >= patience {
                 let lock = directory.path().directory().join(&name);
-                return Err(Error::Locked { path: directory.path().as_path().to_owned(), lock, pid });
+                return Err(BindError::Locked { path: directory.path().as_path().to_owned(), lock, pid });
             }
             std::thread::sleep(PAUSE);
         }
@@ -104,9 +104,9 @@ impl Published {
     pub(crate) fn take(
         directory: &Arc<Directory>,
         options: FileOptions,
-        mut make: impl FnMut() -> Result<OwnedFd>,
-        listen: impl Fn(&OwnedFd) -> Result<()>,
-    ) -> Result<(OwnedFd, Self)> {
+        mut make: impl FnMut() -> Result<OwnedFd, BindError>,
+        listen: impl Fn(&OwnedFd) -> Result<(), BindError>,
+    ) -> Result<(OwnedFd, Self), BindError> {
         for _ in 0..ATTEMPTS {
             directory.clear()?;
             // A socket that has a name cannot get another one.
@@ -123,8 +123,8 @@ impl Published {
         directory: &Arc<Directory>,
         socket: &OwnedFd,
         options: FileOptions,
-        listen: &impl Fn(&OwnedFd) -> Result<()>,
-    ) -> Result<Option<Self>> {
+        listen: &impl Fn(&OwnedFd) -> Result<(), BindError>,
+    ) -> Result<Option<Self>, BindError> {
         let begin = options.mode_to_begin_with();
         fchmod(socket, begin).map_err(|errno| directory.failed("prepare the mode of", errno))?;
         let path = directory.path();
@@ -157,7 +157,7 @@ impl Published {
     }
 
     /// The name just bound, found without taking a descriptor: whatever fails from here on, it is taken back.
-    fn of_bound(directory: &Arc<Directory>, socket: BorrowedFd<'_>, name: &OsStr) -> Result<Self> {
+    fn of_bound(directory: &Arc<Directory>, socket: BorrowedFd<'_>, name: &OsStr) -> Result<Self, BindError> {
         let failed = |errno| directory.failed("find the bound file of", errno);
         let stat = statat(directory, name, AtFlags::SYMLINK_NOFOLLOW).map_err(failed)?;
         directory.expect_socket(name, &stat)?;
@@ -179,7 +179,7 @@ impl Published {
     }
 
     /// Gives the file its owner and its mode, once the socket listens. Answers what the file is then.
-    pub(crate) fn open_up(&self, options: FileOptions) -> Result<Stat> {
+    pub(crate) fn open_up(&self, options: FileOptions) -> Result<Stat, BindError> {
         let directory = &self.directory;
         let name = directory.path().name();
         let failed = |errno| directory.failed("open the bound file of", errno);
@@ -307,7 +307,7 @@ mod tests {
     }
 
     impl Scene {
-        fn take(&self) -> Result<(OwnedFd, Published)> {
+        fn take(&self) -> Result<(OwnedFd, Published), BindError> {
             let (socket, published) =
                 Published::take(&self.directory, FileOptions::default(), || Ok(stream()), |_| Ok(()))?;
             listen(&socket, 8).unwrap();
@@ -342,7 +342,7 @@ mod tests {
         let before = inode(&scene.path);
         scene.directory.remove_stale(&stale, &aside).unwrap();
         let error = scene.take().unwrap_err();
-        assert!(matches!(error, Error::InUse { .. }), "{error}");
+        assert!(matches!(error, BindError::InUse { .. }), "{error}");
         assert_eq!(inode(&scene.path), before);
         assert!(!scene.aside.exists());
     }
@@ -370,7 +370,7 @@ mod tests {
         fs::rename(&scene.path, &scene.aside).unwrap();
         drop(UnixListener::bind(&scene.path).unwrap());
         let error = scene.take().unwrap_err();
-        assert!(matches!(error, Error::InUse { .. }), "{error}");
+        assert!(matches!(error, BindError::InUse { .. }), "{error}");
         assert_eq!(inode(&scene.path), before);
         UnixStream::connect(&scene.path).unwrap();
         assert_eq!(fs::read_dir(scene.path.parent().unwrap()).unwrap().count(), 1);
@@ -383,7 +383,7 @@ mod tests {
         fs::rename(&scene.path, &scene.aside).unwrap();
         let error = scene.take().unwrap_err();
         assert!(
-            matches!(&error, Error::InUse { path, liveness }
+            matches!(&error, BindError::InUse { path, liveness }
             if *path == scene.path && liveness.verdict == Verdict::Listening),
             "{error}"
         );
@@ -400,7 +400,7 @@ mod tests {
         fs::remove_file(&scene.path).unwrap();
         let _server = UnixListener::bind(&scene.path).unwrap();
         let error = Published::of_bound(&scene.directory, socket.as_fd(), "x.sock".as_ref()).unwrap_err();
-        assert!(matches!(error, Error::Contended { .. }), "{error}");
+        assert!(matches!(error, BindError::Contended { .. }), "{error}");
         UnixStream::connect(&scene.path).unwrap();
     }
 
