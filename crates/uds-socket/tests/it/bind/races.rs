@@ -1,4 +1,4 @@
-//! Races and crashes: one starter wins, and whatever a crash leaves blocks nobody.
+//! Races and crashes: one starter wins, and what a crash leaves behind blocks no other process.
 
 use std::fs;
 use std::os::unix::net::UnixListener as StdListener;
@@ -172,7 +172,7 @@ fn leave_bound(path: &std::path::Path) {
 /// Kills a starter at every moment of its start, over a stale socket or none: the next one serves, and finds no more than
 /// one starter's leavings.
 #[test]
-fn a_starter_killed_at_any_moment_blocks_nobody() {
+fn a_starter_killed_at_any_moment_blocks_no_other() {
     let place = Place::new();
     let path = place.path();
     for round in 0..60_u64 {
@@ -256,13 +256,13 @@ fn what_is_no_stale_socket_under_the_name_aside_stays() {
     let place = Place::new();
     let aside = place.beside(".x.sock.old");
     fs::write(&aside, "precious").unwrap();
-    let error = place.refusal(place.path());
+    let error = place.rejected(place.path());
     assert!(matches!(&error, BindError::NotASocket { path, .. } if *path == aside), "{error}");
     assert_eq!(fs::read_to_string(&aside).unwrap(), "precious");
     fs::remove_file(&aside).unwrap();
 
     let server = StdListener::bind(&aside).unwrap();
-    let error = place.refusal(place.path());
+    let error = place.rejected(place.path());
     assert!(matches!(&error, BindError::InUse { path, .. } if *path == place.path()), "{error}");
     // It belongs under the name, from which only a starter can have moved it.
     assert_eq!(served_by(&place.path()), Some(std::process::id()));
