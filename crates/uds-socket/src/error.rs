@@ -196,7 +196,7 @@ pub enum BindError {
         source: io::Error,
     },
 
-    /// A mode, owner or group was requested for an address that has no file of ours.
+    /// A mode, owner or group was requested for an address for which we create no file.
     #[error("{address} has no file of ours that a mode, owner or group could be set on")]
     NoFile {
         /// The address.

@@ -37,7 +37,7 @@ impl fmt::Display for Warning {
                  admitted by it unless it is named"
             ),
             Self::NoNameEvents { source } => {
-                write!(f, "the socket's file is looked at once a second, because it cannot be watched: {source}")
+                write!(f, "the socket's file is checked only once a second, because it cannot be watched: {source}")
             }
         }
     }

@@ -17,7 +17,7 @@ const PURE_FILES: &[&str] = &[
     "crates/socket-file/src/dot_files.rs",
     "crates/fs-watch/src/roster.rs",
     "crates/socket-file/src/liveness.rs",
-    "crates/fs-watch/src/ladder.rs",
+    "crates/fs-watch/src/probes.rs",
     "crates/fs-watch/src/pace.rs",
     "crates/fs-watch/src/health.rs",
     "crates/fs-watch/src/filesystem.rs",

@@ -68,7 +68,7 @@ impl Directory {
                     errno => failed(&path, "open the directory of", errno),
                 }
             })?;
-        let stat = fstat(&fd).map_err(|errno| failed(&path, "look at the directory of", errno))?;
+        let stat = fstat(&fd).map_err(|errno| failed(&path, "examine the directory of", errno))?;
         let mode = stat.st_mode;
         if mode & SHARED != 0 && mode & STICKY == 0 && !exceptions.shared {
             return Err(BindError::SharedDirectory { directory: directory.to_owned(), mode: mode & 0o7777 });
@@ -83,7 +83,7 @@ impl Directory {
 
     /// Rejects a name that belongs to a file other than a socket, before anything is created beside it.
     pub(crate) fn refuse_other_kinds(&self) -> Result<(), BindError> {
-        match self.stat_of(self.path.name()).map_err(|errno| self.failed("look at", errno))? {
+        match self.stat_of(self.path.name()).map_err(|errno| self.failed("examine", errno))? {
             Some(stat) => self.expect_socket(self.path.name(), &stat),
             None => Ok(()),
         }
@@ -226,7 +226,7 @@ impl Directory {
 
     /// The socket with that name, whether or not it has a server.
     pub(crate) fn find(&self, name: &OsStr) -> Result<Option<SocketFile>, BindError> {
-        match self.inner.find(name).map_err(|error| self.failed("look at", error))? {
+        match self.inner.find(name).map_err(|error| self.failed("examine", error))? {
             None => Ok(None),
             Some(Found::Socket(socket)) => Ok(Some(socket)),
             Some(Found::Other(kind)) => Err(BindError::NotASocket { path: self.full_path(name), kind }),

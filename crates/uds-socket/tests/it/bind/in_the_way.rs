@@ -54,7 +54,7 @@ fn a_live_server_is_not_disturbed() {
         assert!(error.is_retryable());
     }
     assert_eq!(inode(&place.path()), before);
-    // Not even a connection of ours reached it.
+    // Not even one of our connections reached it.
     assert_eq!(server.accept().unwrap_err().kind(), std::io::ErrorKind::WouldBlock);
     assert_eq!(served_by(&place.path()), Some(std::process::id()));
 }

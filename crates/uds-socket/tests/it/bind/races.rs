@@ -205,7 +205,7 @@ fn a_starter_killed_at_any_moment_blocks_no_other() {
     }
 }
 
-/// Plain servers that follow none of our rules remove the file and bind; starters of ours take the name in between. Whatever
+/// Plain servers that follow none of our rules remove the file and bind; our own starters bind the name in between. Whatever
 /// the order, a server that is alive and has not been replaced by another plain one is reached by its name.
 #[test]
 fn no_live_servers_socket_is_removed_while_plain_servers_come_and_go() {
@@ -233,7 +233,7 @@ fn no_live_servers_socket_is_removed_while_plain_servers_come_and_go() {
             .collect();
         let mut plain = 0;
         for _ in 0..2000 {
-            // Only if nothing is there: it replaces none of ours.
+            // Only if there is no file: it replaces none of our sockets.
             let Ok(server) = StdListener::bind(&path) else { continue };
             plain += 1;
             let ours = server.local_addr().unwrap();
