@@ -21,7 +21,7 @@ use clap::{CommandFactory as _, Parser, Subcommand, error::ErrorKind};
 
 use self::frames::Frames;
 pub(crate) use self::{
-    framing::Division,
+    framing::{Division, FramingName},
     listen::{End, Listen, Print},
     ls::Ls,
     send::Send,

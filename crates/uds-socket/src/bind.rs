@@ -300,10 +300,8 @@ impl Bind {
         let failed =
             |source| BindError::Bind { address: self.address.clone(), doing: "hand over to the runtime", source };
         let make = || self.socket(kind);
-        let (socket, name) = Published::take(directory, self.file, make, |socket| self.listen_on(kind, socket))?;
-        let (socket, name) = (watch(socket).map_err(failed)?, name);
-        let file = name.open_up(self.file)?;
-        Ok((socket, name, file))
+        let (socket, name, file) = Published::take(directory, self.file, make, |socket| self.listen_on(kind, socket))?;
+        Ok((watch(socket).map_err(failed)?, name, file))
     }
 
     fn taken<W: AsFd>(self, socket: W, name: Option<(Published, Stat)>, lock: Option<NameLock>) -> Taken<W> {

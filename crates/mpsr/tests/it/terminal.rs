@@ -285,7 +285,7 @@ fn what_is_said_after_an_interrupt_begins_at_the_left_edge_and_breaks_at_spaces(
     command.stdin(Stdio::null()).stdout(terminal.stdio()).stderr(terminal.stdio());
     let mut listen = Running::start(&mut command);
     drop(command);
-    listened_on(&path);
+    terminal.shows("listening on ");
     listen.signal(Signal::INT);
     assert_eq!(listen.wait(), Some(0));
     let screen = terminal.screen();

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use lock_file::Lock;
-use rustix::fs::{AtFlags, Mode, OFlags, Stat, chownat, fchmod, fstat, openat, statat, unlinkat};
+use rustix::fs::{AtFlags, Mode, OFlags, Stat, chownat, fchmod, fstat, openat, unlinkat};
 use rustix::io::Errno;
 use socket_file::{Identity, Removal};
 
@@ -104,19 +104,22 @@ pub enum Withdrawal {
 impl Published {
     /// Binds the name to a socket that `make` creates, after removing a stale one. `listen` follows `bind(2)`
     /// immediately, so that a client that waits for the name to appear is not refused. The file's mode is no wider than
-    /// requested.
+    /// requested. If the name is lost in the meantime, it is bound again, unless a server has it by then. Also returns
+    /// the file's metadata.
     pub(crate) fn take(
         directory: &Arc<Directory>,
         options: FileOptions,
         mut make: impl FnMut() -> Result<OwnedFd, BindError>,
         listen: impl Fn(&OwnedFd) -> Result<(), BindError>,
-    ) -> Result<(OwnedFd, Self), BindError> {
+    ) -> Result<(OwnedFd, Self, Stat), BindError> {
         for _ in 0..ATTEMPTS {
             directory.clear()?;
             // A socket that has a name cannot get another one.
             let socket = make()?;
-            if let Some(published) = Self::bind(directory, &socket, options, &listen)? {
-                return Ok((socket, published));
+            match Self::bind(directory, &socket, options, &listen) {
+                Ok(Some((published, file))) => return Ok((socket, published, file)),
+                Ok(None) | Err(Error::Contended { .. }) => {}
+                Err(error) => return Err(error),
             }
         }
         Err(directory.contended(ATTEMPTS))
@@ -128,7 +131,7 @@ impl Published {
         socket: &OwnedFd,
         options: FileOptions,
         listen: &impl Fn(&OwnedFd) -> Result<(), BindError>,
-    ) -> Result<Option<Self>, BindError> {
+    ) -> Result<Option<(Self, Stat)>, BindError> {
         let begin = options.mode_to_begin_with();
         fchmod(socket, begin).map_err(|errno| directory.failed("prepare the mode of", errno))?;
         let path = directory.path();
@@ -157,14 +160,15 @@ impl Published {
         let published = Self::of_bound(directory, socket.as_fd(), path.name())?;
         // A failure removes the name.
         listening?;
-        Ok(Some(published))
+        let file = published.open_up(options)?;
+        Ok(Some((published, file)))
     }
 
     /// Finds the name that was just bound, without using a descriptor, so that it is removed if anything fails from
     /// here on.
     fn of_bound(directory: &Arc<Directory>, socket: BorrowedFd<'_>, name: &OsStr) -> Result<Self, BindError> {
         let failed = |errno| directory.failed("find the bound file of", errno);
-        let stat = statat(directory, name, AtFlags::SYMLINK_NOFOLLOW).map_err(failed)?;
+        let stat = directory.stat_of(name).map_err(failed)?.ok_or_else(|| directory.contended(1))?;
         directory.expect_socket(name, &stat)?;
         let is_ours = match is_bound_to(socket, &stat) {
             Some(is_ours) => is_ours,
@@ -185,7 +189,7 @@ impl Published {
     }
 
     /// Gives the file its owner and mode once the socket listens. Returns the file's metadata after that.
-    pub(crate) fn open_up(&self, options: FileOptions) -> Result<Stat, BindError> {
+    fn open_up(&self, options: FileOptions) -> Result<Stat, BindError> {
         let directory = &self.directory;
         let name = directory.path().name();
         let failed = |errno| directory.failed("open the bound file of", errno);
@@ -315,10 +319,18 @@ mod tests {
 
     impl Scene {
         fn take(&self) -> Result<(OwnedFd, Published), BindError> {
-            let (socket, published) =
-                Published::take(&self.directory, FileOptions::default(), || Ok(stream()), |_| Ok(()))?;
-            listen(&socket, 8).unwrap();
-            published.open_up(FileOptions::default())?;
+            self.take_by(|socket| {
+                listen(socket, 8).unwrap();
+                Ok(())
+            })
+        }
+
+        fn take_by(
+            &self,
+            listen: impl Fn(&OwnedFd) -> Result<(), BindError>,
+        ) -> Result<(OwnedFd, Published), BindError> {
+            let (socket, published, _) =
+                Published::take(&self.directory, FileOptions::default(), || Ok(stream()), listen)?;
             Ok((socket, published))
         }
     }
@@ -409,6 +421,37 @@ mod tests {
         let error = Published::of_bound(&scene.directory, socket.as_fd(), "x.sock".as_ref()).unwrap_err();
         assert!(matches!(error, BindError::Contended { .. }), "{error}");
         UnixStream::connect(&scene.path).unwrap();
+    }
+
+    /// As a cleaner does that removes what it takes for rubbish, or a server that takes the name by force.
+    #[test]
+    fn a_name_that_is_lost_while_it_is_taken_is_taken_again_unless_a_server_has_it() {
+        for servers in [false, true] {
+            let scene = scene();
+            let removals = std::cell::Cell::new(0);
+            let server = std::cell::Cell::new(None);
+            let taken = scene.take_by(|socket| {
+                listen(socket, 8).unwrap();
+                if removals.replace(1) == 0 {
+                    fs::remove_file(&scene.path).unwrap();
+                    server.set(servers.then(|| UnixListener::bind(&scene.path).unwrap()));
+                }
+                Ok(())
+            });
+            match taken {
+                Ok((_socket, _published)) if !servers => drop(UnixStream::connect(&scene.path).unwrap()),
+                Err(Error::InUse { .. }) if servers => {}
+                other => panic!("{servers}: {other:?}"),
+            }
+        }
+        // Not without end.
+        let scene = scene();
+        let remove = |_: &OwnedFd| {
+            fs::remove_file(&scene.path).unwrap();
+            Ok(())
+        };
+        let error = scene.take_by(remove).unwrap_err();
+        assert!(matches!(error, Error::Contended { attempts: ATTEMPTS, .. }), "{error}");
     }
 
     #[test]
