@@ -37,22 +37,18 @@ fn main() -> ExitCode {
 fn dispatch() -> Result<ExitCode> {
     let arguments: Vec<_> = std::env::args_os().skip(1).collect();
     if arguments.is_empty() || arguments[0] == "help" {
-        say(flags::help());
-        return Ok(ExitCode::SUCCESS);
+        return Ok(finish(flags::help()));
     }
     let flags = match Xtask::from_vec(arguments) {
         Ok(flags) => flags,
-        Err(error) if error.is_help() => {
-            say(error.to_string().trim_end());
-            return Ok(ExitCode::SUCCESS);
-        }
+        Err(error) if error.is_help() => return Ok(finish(error.to_string().trim_end())),
         Err(error) => return Ok(misuse(&format!("{error}\n\n{}", flags::help()))),
     };
     let workspace = Workspace::open()?;
     match flags.subcommand {
         XtaskCmd::Ci(options) => ci(Plan::of(&workspace)?, &options),
         XtaskCmd::Tidy(options) => tidy::run(&workspace, options.ratchet),
-        XtaskCmd::Supply(_) => supply::run(&workspace),
+        XtaskCmd::Supply(_) => supply::run(),
         XtaskCmd::Doctor(_) => tools::doctor(),
         XtaskCmd::Integration(_) => only(&Plan::of(&workspace)?, "integration,zookeeper"),
         XtaskCmd::Environments(_) => only(&Plan::of(&workspace)?, "environments"),
@@ -72,6 +68,11 @@ fn dispatch() -> Result<ExitCode> {
         XtaskCmd::Demo(options) => demo(&Plan::of(&workspace)?, &options),
         XtaskCmd::Bench(options) => bench(&Plan::of(&workspace)?, &options),
     }
+}
+
+fn finish(text: &str) -> ExitCode {
+    say(text);
+    ExitCode::SUCCESS
 }
 
 /// Ends with the exit code that means a mistake in the command line.
@@ -117,8 +118,7 @@ fn prop(mut plan: Plan, options: &flags::Prop) -> Result<ExitCode> {
 fn fuzz(mut plan: Plan, options: &flags::Fuzz) -> Result<ExitCode> {
     let targets = plan.items("fuzz").to_vec();
     if options.list {
-        say(&targets.join("\n"));
-        return Ok(ExitCode::SUCCESS);
+        return Ok(finish(&targets.join("\n")));
     }
     if options.canary {
         return only(&plan, "canary");

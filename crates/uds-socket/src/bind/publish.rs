@@ -118,7 +118,7 @@ impl Published {
             let socket = make()?;
             match Self::bind(directory, &socket, options, &listen) {
                 Ok(Some((published, file))) => return Ok((socket, published, file)),
-                Ok(None) | Err(Error::Contended { .. }) => {}
+                Ok(None) | Err(BindError::Contended { .. }) => {}
                 Err(error) => return Err(error),
             }
         }
@@ -440,7 +440,7 @@ mod tests {
             });
             match taken {
                 Ok((_socket, _published)) if !servers => drop(UnixStream::connect(&scene.path).unwrap()),
-                Err(Error::InUse { .. }) if servers => {}
+                Err(BindError::InUse { .. }) if servers => {}
                 other => panic!("{servers}: {other:?}"),
             }
         }
@@ -451,7 +451,7 @@ mod tests {
             Ok(())
         };
         let error = scene.take_by(remove).unwrap_err();
-        assert!(matches!(error, Error::Contended { attempts: ATTEMPTS, .. }), "{error}");
+        assert!(matches!(error, BindError::Contended { attempts: ATTEMPTS, .. }), "{error}");
     }
 
     #[test]
