@@ -101,36 +101,6 @@ impl Sender {
         self.outlet.try_push(Payload::lent(payload)).map_err(|refusal| *refusal)
     }
 
-    pub(crate) fn poll_send_shared(
-        &self,
-        cx: &Context<'_>,
-        ticket: &mut Ticket,
-        payload: &Bytes,
-    ) -> Poll<Result<(), SendError>> {
-        self.outlet.poll_push(cx, ticket, Payload::shared(payload)).map_err(|refusal| *refusal)
-    }
-
-    pub(crate) fn mark(&self) -> u64 {
-        self.outlet.mark()
-    }
-
-    pub(crate) fn poll_written(
-        &self,
-        cx: &Context<'_>,
-        ticket: &mut Ticket,
-        mark: u64,
-    ) -> Poll<Result<(), FlushError>> {
-        self.outlet.poll_written(cx, ticket, mark)
-    }
-
-    pub(crate) fn forget(&self, ticket: &Ticket) {
-        self.outlet.forget(ticket);
-    }
-
-    pub(crate) fn begin_finish(&self) {
-        self.outlet.finish();
-    }
-
     /// Waits until everything that any clone queued before this call is handed to the kernel.
     ///
     /// # Errors

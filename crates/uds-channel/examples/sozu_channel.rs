@@ -15,7 +15,7 @@ use rustix::{
     event::epoll::{self, CreateFlags, EventData, EventFlags},
 };
 use serde::{Deserialize, Serialize};
-use uds_channel::{Blocking, Channel, Error, Json, NonBlocking, Readiness};
+use uds_channel::{Blocking, Channel, Json, NonBlocking, Readiness, RecvError, SendError};
 
 #[derive(Debug, Serialize, Deserialize)]
 enum Request {
@@ -53,7 +53,7 @@ fn main() -> Result<(), Box<dyn StdError + Send + Sync>> {
     }
 
     match client.recv_timeout(Duration::from_millis(10)) {
-        Err(error @ Error::TimedOut { .. }) => println!("client: nothing more is said: {error}"),
+        Err(error @ RecvError::TimedOut { .. }) => println!("client: nothing more is said: {error}"),
         other => return Err(format!("nothing was asked, and there is {other:?}").into()),
     }
     drop(client);
@@ -85,7 +85,7 @@ fn serve(mut channel: Server) -> Result<u32, Box<dyn StdError + Send + Sync>> {
                     served += 1;
                 }
                 Ok(None) => break,
-                Err(Error::Ended) => return Ok(served),
+                Err(RecvError::Ended) => return Ok(served),
                 Err(error) => return Err(error.into()),
             }
         }
@@ -93,7 +93,7 @@ fn serve(mut channel: Server) -> Result<u32, Box<dyn StdError + Send + Sync>> {
     }
 }
 
-fn answer(channel: &mut Server, request: &Request) -> Result<(), Error> {
+fn answer(channel: &mut Server, request: &Request) -> Result<(), SendError> {
     match request {
         Request::Reload { files } => {
             for file in 1..=*files {

@@ -6,7 +6,7 @@ use std::{
 };
 
 use super::{
-    Blocking, Channel, Codec, Error, Flush, Readiness,
+    Blocking, Channel, Codec, Flush, FlushError, Readiness, RecvError, SendError,
     framed::{Filled, Framed},
 };
 
@@ -36,10 +36,10 @@ impl<Tx: ?Sized, Rx, C: Codec<Tx, Rx>> Channel<Tx, Rx, Blocking, C> {
     ///
     /// # Errors
     ///
-    /// [`Error::Encode`], [`Error::TooLarge`], [`Error::Finished`]; [`Error::Send`] if the peer has closed or is gone —
-    /// what it sent before can still be received. [`Error::Stalled`] when it is queued and must not be sent again; other
-    /// errors that [may be retried](Error::is_retryable) are of a message that is not queued.
-    pub fn send(&mut self, message: &Tx) -> Result<(), Error> {
+    /// [`SendError::Encode`], [`SendError::TooLarge`], [`SendError::Finished`]; [`FlushError::Send`] if the peer has closed or is gone —
+    /// what it sent before can still be received. [`SendError::Stalled`] when it is queued and must not be sent again; other
+    /// errors that [may be retried](SendError::is_retryable) are of a message that is not queued.
+    pub fn send(&mut self, message: &Tx) -> Result<(), SendError> {
         self.send_until(message, Patience::ENDLESS)
     }
 
@@ -47,22 +47,27 @@ impl<Tx: ?Sized, Rx, C: Codec<Tx, Rx>> Channel<Tx, Rx, Blocking, C> {
     ///
     /// # Errors
     ///
-    /// As [`send`](Self::send); [`Error::TimedOut`] when nothing of it is queued; [`Error::Unfinished`] when it is and
+    /// As [`send`](Self::send); [`SendError::TimedOut`] when nothing of it is queued; [`SendError::Unfinished`] when it is and
     /// must not be sent again.
-    pub fn send_timeout(&mut self, message: &Tx, timeout: Duration) -> Result<(), Error> {
+    pub fn send_timeout(&mut self, message: &Tx, timeout: Duration) -> Result<(), SendError> {
         self.send_until(message, Patience::of(timeout))
     }
 
-    fn send_until(&mut self, message: &Tx, patience: Patience) -> Result<(), Error> {
+    fn send_until(&mut self, message: &Tx, patience: Patience) -> Result<(), SendError> {
         self.coded.encode(message)?;
         let sent = loop {
             match self.coded.framed.push(&self.coded.scratch) {
                 Ok(()) => {
-                    let flushed = self.coded.framed.flush_until(patience);
-                    break flushed.map_err(|error| error.once_queued(self.unsent_bytes()));
+                    break match self.coded.framed.flush_until(patience) {
+                        Ok(Flush::Done) => Ok(()),
+                        Ok(Flush::Pending { bytes: left }) => {
+                            Err(SendError::Unfinished { after: patience.given, left })
+                        }
+                        Err(error) => Err(error.once_queued(self.unsent_bytes())),
+                    };
                 }
                 // What an earlier timeout left in the queue has to make room first.
-                Err(Error::Full { .. }) => {
+                Err(SendError::Full { .. }) => {
                     if let Err(error) = self.coded.framed.write_some_until(patience) {
                         break Err(error);
                     }
@@ -74,14 +79,14 @@ impl<Tx: ?Sized, Rx, C: Codec<Tx, Rx>> Channel<Tx, Rx, Blocking, C> {
         sent
     }
 
-    /// Writes what is queued: something is after [`Error::Unfinished`] and [`Error::Stalled`], or when the channel comes from
+    /// Writes what is queued: something is after [`SendError::Unfinished`] and [`SendError::Stalled`], or when the channel comes from
     /// an event loop.
     ///
     /// # Errors
     ///
-    /// [`Error::Send`].
-    pub fn flush(&mut self) -> Result<(), Error> {
-        self.coded.framed.flush_until(Patience::ENDLESS)
+    /// [`FlushError::Send`].
+    pub fn flush(&mut self) -> Result<(), FlushError> {
+        self.coded.framed.flush_until(Patience::ENDLESS).map(drop)
     }
 
     /// Writes what is queued and closes our direction (`shutdown(2)`). The peer sees the end of the stream; what it sends
@@ -89,8 +94,8 @@ impl<Tx: ?Sized, Rx, C: Codec<Tx, Rx>> Channel<Tx, Rx, Blocking, C> {
     ///
     /// # Errors
     ///
-    /// [`Error::Send`].
-    pub fn finish(&mut self) -> Result<(), Error> {
+    /// [`FlushError::Send`].
+    pub fn finish(&mut self) -> Result<(), FlushError> {
         self.coded.framed.finish();
         self.flush()
     }
@@ -99,10 +104,10 @@ impl<Tx: ?Sized, Rx, C: Codec<Tx, Rx>> Channel<Tx, Rx, Blocking, C> {
     ///
     /// # Errors
     ///
-    /// [`Error::Decode`] for this message only. [`Error::Ended`], [`Error::Cut`], [`Error::Malformed`],
-    /// [`Error::Receive`] when there will be no more; messages that arrived before are given out first, and asked again
+    /// [`RecvError::Decode`] for this message only. [`RecvError::Ended`], [`RecvError::Truncated`], [`RecvError::Malformed`],
+    /// [`RecvError::Receive`] when there will be no more; messages that arrived before are given out first, and asked again
     /// it says the same.
-    pub fn recv(&mut self) -> Result<Rx, Error> {
+    pub fn recv(&mut self) -> Result<Rx, RecvError> {
         self.recv_until(Patience::ENDLESS)
     }
 
@@ -113,17 +118,17 @@ impl<Tx: ?Sized, Rx, C: Codec<Tx, Rx>> Channel<Tx, Rx, Blocking, C> {
     ///
     /// # Errors
     ///
-    /// As [`recv`](Self::recv), and [`Error::TimedOut`], which loses nothing: the beginning of a message stays.
-    pub fn recv_timeout(&mut self, timeout: Duration) -> Result<Rx, Error> {
+    /// As [`recv`](Self::recv), and [`RecvError::TimedOut`], which loses nothing: the beginning of a message stays.
+    pub fn recv_timeout(&mut self, timeout: Duration) -> Result<Rx, RecvError> {
         self.recv_until(Patience::of(timeout))
     }
 
-    fn recv_until(&mut self, patience: Patience) -> Result<Rx, Error> {
+    fn recv_until(&mut self, patience: Patience) -> Result<Rx, RecvError> {
         loop {
             if let Some(message) = self.coded.decode_next()? {
                 return Ok(message);
             }
-            match self.coded.framed.fill()? {
+            match self.coded.framed.fill_for_message()? {
                 Filled::Bytes | Filled::Over => {}
                 Filled::WouldBlock => self.coded.framed.wait_for_message(patience)?,
                 Filled::Full => unreachable!("a buffer has room for a message that its limit allows"),
@@ -134,11 +139,12 @@ impl<Tx: ?Sized, Rx, C: Codec<Tx, Rx>> Channel<Tx, Rx, Blocking, C> {
 
 impl Framed<OwnedFd> {
     /// Waits until there may be something to read. What is queued goes out meanwhile: the peer may be waiting for it.
-    fn wait_for_message(&mut self, patience: Patience) -> Result<(), Error> {
+    fn wait_for_message(&mut self, patience: Patience) -> Result<(), RecvError> {
         loop {
             let interest = Readiness { readable: true, ..self.interest() };
-            let Some(ready) = self.wait(interest, patience.deadline)? else {
-                return Err(Error::TimedOut { after: patience.given });
+            let waited = self.wait(interest, patience.deadline).map_err(|source| RecvError::Wait { source })?;
+            let Some(ready) = waited else {
+                return Err(RecvError::TimedOut { after: patience.given });
             };
             if interest.writable && ready.writable {
                 // If it fails, the next call that sends returns the error. What the peer sent can still be received.
@@ -150,34 +156,35 @@ impl Framed<OwnedFd> {
         }
     }
 
-    fn flush_until(&mut self, patience: Patience) -> Result<(), Error> {
+    fn flush_until(&mut self, patience: Patience) -> Result<Flush, FlushError> {
         while let Flush::Pending { bytes } = self.write()? {
             if !self.wait_for_room(patience)? {
-                return Err(Error::Unfinished { after: patience.given, left: bytes });
+                return Ok(Flush::Pending { bytes });
             }
         }
-        Ok(())
+        Ok(Flush::Done)
     }
 
     /// Writes some of what is queued, waiting for it if need be.
-    fn write_some_until(&mut self, patience: Patience) -> Result<(), Error> {
+    fn write_some_until(&mut self, patience: Patience) -> Result<(), SendError> {
         let before = self.unsent().len();
         while let Flush::Pending { bytes } = self.write()?
             && bytes == before
         {
             if !self.wait_for_room(patience)? {
-                return Err(Error::TimedOut { after: patience.given });
+                return Err(SendError::TimedOut { after: patience.given });
             }
         }
         Ok(())
     }
 
     /// Waits until the socket takes something, and reads meanwhile; false when the time is over.
-    fn wait_for_room(&mut self, patience: Patience) -> Result<bool, Error> {
+    fn wait_for_room(&mut self, patience: Patience) -> Result<bool, FlushError> {
         let interest = Readiness { writable: true, ..self.interest() };
-        let Some(ready) = self.wait(interest, patience.deadline)? else { return Ok(false) };
+        let failed = |source| FlushError::Wait { source };
+        let Some(ready) = self.wait(interest, patience.deadline).map_err(failed)? else { return Ok(false) };
         if interest.readable && ready.readable {
-            self.fill()?;
+            self.fill_meanwhile()?;
         }
         Ok(true)
     }

@@ -30,14 +30,14 @@ pub trait Codec<Tx: ?Sized, Rx> {
     ///
     /// # Errors
     ///
-    /// This message has no such bytes. The channel tells it as [`Error::Encode`](super::Error::Encode); nothing is sent.
+    /// This message has no such bytes. The channel tells it as [`SendError::Encode`](super::SendError::Encode); nothing is sent.
     fn encode(&self, message: &Tx, into: &mut Vec<u8>) -> Result<(), BoxError>;
 
     /// Makes a message of the bytes that one call of the peer sent.
     ///
     /// # Errors
     ///
-    /// They are no such message. The channel tells it as [`Error::Decode`](super::Error::Decode) and goes on with the
+    /// They are no such message. The channel tells it as [`RecvError::Decode`](super::RecvError::Decode) and goes on with the
     /// next.
     fn decode(&self, payload: &[u8]) -> Result<Rx, BoxError>;
 }

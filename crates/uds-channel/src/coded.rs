@@ -2,7 +2,12 @@
 
 use std::os::fd::AsFd;
 
-use super::{codec::Codec, error::Error, framed::Framed, limits::Buffers};
+use super::{
+    codec::Codec,
+    error::{RecvError, SendError},
+    framed::Framed,
+    limits::Buffers,
+};
 
 /// What every kind of channel is made of.
 pub(super) struct Coded<S, C> {
@@ -24,7 +29,7 @@ impl<S: AsFd, C> Coded<S, C> {
     }
 
     /// Queues a message; nothing is written.
-    pub(super) fn queue<Tx: ?Sized, Rx>(&mut self, message: &Tx) -> Result<(), Error>
+    pub(super) fn queue<Tx: ?Sized, Rx>(&mut self, message: &Tx) -> Result<(), SendError>
     where
         C: Codec<Tx, Rx>,
     {
@@ -35,13 +40,13 @@ impl<S: AsFd, C> Coded<S, C> {
     }
 
     /// Puts the message's bytes into the scratch buffer.
-    pub(super) fn encode<Tx: ?Sized, Rx>(&mut self, message: &Tx) -> Result<(), Error>
+    pub(super) fn encode<Tx: ?Sized, Rx>(&mut self, message: &Tx) -> Result<(), SendError>
     where
         C: Codec<Tx, Rx>,
     {
         self.framed.check_sendable()?;
         self.scratch.clear();
-        let encoded = self.codec.encode(message, &mut self.scratch).map_err(|source| Error::Encode { source });
+        let encoded = self.codec.encode(message, &mut self.scratch).map_err(|source| SendError::Encode { source });
         let sendable = encoded.and_then(|()| self.framed.check_len(self.scratch.len()));
         if sendable.is_err() {
             self.done_encoding();
@@ -56,13 +61,13 @@ impl<S: AsFd, C> Coded<S, C> {
     }
 
     /// The next message that is complete, if there is one.
-    pub(super) fn decode_next<Tx: ?Sized, Rx>(&mut self) -> Result<Option<Rx>, Error>
+    pub(super) fn decode_next<Tx: ?Sized, Rx>(&mut self) -> Result<Option<Rx>, RecvError>
     where
         C: Codec<Tx, Rx>,
     {
-        let decoded = self
-            .framed
-            .next(|payload| self.codec.decode(payload).map_err(|source| Error::Decode { len: payload.len(), source }));
+        let decoded = self.framed.next(|payload| {
+            self.codec.decode(payload).map_err(|source| RecvError::Decode { len: payload.len(), source })
+        });
         decoded?.transpose()
     }
 }

@@ -15,7 +15,7 @@ use rustix::{
 use uds_socket::Rights;
 
 use super::{
-    Buffers, Error, Flush, Readiness,
+    Buffers, Flush, FlushError, Readiness, RecvError, SendError,
     buffer::{Buffer, Room},
     error::passes,
 };
@@ -129,9 +129,9 @@ impl<S: AsFd> Framed<S> {
     // Receiving.
 
     /// Passes the next whole message to `read`; `None` if it has not arrived. The message is consumed, whatever `read` returns.
-    pub(super) fn next<T>(&mut self, read: impl FnOnce(&[u8]) -> T) -> Result<Option<T>, Error> {
+    pub(super) fn next<T>(&mut self, read: impl FnOnce(&[u8]) -> T) -> Result<Option<T>, RecvError> {
         if let Reading::Broken(error) = &self.reading {
-            return Err(Error::Malformed { source: error.clone() });
+            return Err(RecvError::Malformed { source: error.clone() });
         }
         let unread = self.inbox.unread();
         match self.scan() {
@@ -142,20 +142,21 @@ impl<S: AsFd> Framed<S> {
             }
             Ok(Scan::More { at_least, .. }) => match &self.reading {
                 Reading::Open => Ok(None),
-                Reading::Ended if unread.is_empty() => Err(Error::Ended),
-                Reading::Ended => Err(Error::Cut { have: unread.len(), need: at_least }),
-                Reading::Failed(errno) => Err(Error::Receive { source: (*errno).into() }),
-                Reading::Broken(error) => Err(Error::Malformed { source: error.clone() }),
+                Reading::Ended if unread.is_empty() => Err(RecvError::Ended),
+                Reading::Ended => Err(RecvError::Truncated { have: unread.len(), need: at_least }),
+                Reading::Failed(errno) => Err(RecvError::Receive { source: (*errno).into() }),
+                Reading::Broken(error) => Err(RecvError::Malformed { source: error.clone() }),
             },
             Err(error) => {
                 self.reading = Reading::Broken(error.clone());
-                Err(Error::Malformed { source: error })
+                Err(RecvError::Malformed { source: error })
             }
         }
     }
 
-    /// Reads once, without waiting. What ends the stream is told by [`next`](Self::next), behind what came before it.
-    pub(super) fn fill(&mut self) -> Result<Filled, Error> {
+    /// Reads once, without waiting. What ends the stream is told by [`next`](Self::next), behind what came before it; an error is
+    /// a shortage of memory, after which more can be read.
+    pub(super) fn fill(&mut self) -> io::Result<Filled> {
         if !matches!(self.reading, Reading::Open) {
             return Ok(Filled::Over);
         }
@@ -174,13 +175,23 @@ impl<S: AsFd> Framed<S> {
                 Err(errno) => {
                     let source = io::Error::from(errno);
                     if passes(&source) {
-                        return Err(Error::Receive { source });
+                        return Err(source);
                     }
                     self.reading = Reading::Failed(errno);
                     return Ok(Filled::Over);
                 }
             }
         }
+    }
+
+    /// The same for a call that receives.
+    pub(super) fn fill_for_message(&mut self) -> Result<Filled, RecvError> {
+        self.fill().map_err(|source| RecvError::Receive { source })
+    }
+
+    /// The same for a call that writes.
+    pub(super) fn fill_meanwhile(&mut self) -> Result<Filled, FlushError> {
+        self.fill().map_err(|source| FlushError::Wait { source })
     }
 
     /// Whether more may be read. There is always room for the rest of an incomplete message.
@@ -199,27 +210,27 @@ impl<S: AsFd> Framed<S> {
     // Sending.
 
     /// The error that every message would meet now, if there is one.
-    pub(super) fn check_sendable(&self) -> Result<(), Error> {
+    pub(super) fn check_sendable(&self) -> Result<(), SendError> {
         match self.writing {
             Writing::Open => Ok(()),
-            Writing::Finishing | Writing::Finished => Err(Error::Finished),
-            Writing::Failed(errno) => Err(self.send_failed(errno)),
+            Writing::Finishing | Writing::Finished => Err(SendError::Finished),
+            Writing::Failed(errno) => Err(self.send_failed(errno).into()),
         }
     }
 
     /// Whether a message of this length can ever be sent.
-    pub(super) const fn check_len(&self, len: usize) -> Result<(), Error> {
+    pub(super) const fn check_len(&self, len: usize) -> Result<(), SendError> {
         let max = self.outbox.capacity().max() - HEAD;
-        if len > max { Err(Error::TooLarge { len, max }) } else { Ok(()) }
+        if len > max { Err(SendError::TooLarge { len, max }) } else { Ok(()) }
     }
 
     /// Queues a message, the length of which is checked.
-    pub(super) fn push(&mut self, payload: &[u8]) -> Result<(), Error> {
+    pub(super) fn push(&mut self, payload: &[u8]) -> Result<(), SendError> {
         let envelope = self.framing.envelope(payload).expect("eight bytes hold any length that memory holds");
         if self.outbox.append(&[envelope.head.as_ref(), payload]) {
             return Ok(());
         }
-        Err(Error::Full { queued: self.outbox.unread().len(), max: self.outbox.capacity().max() })
+        Err(SendError::Full { queued: self.outbox.unread().len(), max: self.outbox.capacity().max() })
     }
 
     /// Has our direction closed when all is written.
@@ -230,7 +241,7 @@ impl<S: AsFd> Framed<S> {
     }
 
     /// Writes what the socket takes, without waiting.
-    pub(super) fn write(&mut self) -> Result<Flush, Error> {
+    pub(super) fn write(&mut self) -> Result<Flush, FlushError> {
         if let Writing::Failed(errno) = self.writing {
             return Err(self.send_failed(errno));
         }
@@ -253,15 +264,15 @@ impl<S: AsFd> Framed<S> {
         Ok(Flush::Done)
     }
 
-    fn writing_failed(&mut self, errno: Errno) -> Error {
+    fn writing_failed(&mut self, errno: Errno) -> FlushError {
         if !passes(&errno.into()) {
             self.writing = Writing::Failed(errno);
         }
         self.send_failed(errno)
     }
 
-    fn send_failed(&self, errno: Errno) -> Error {
-        Error::Send { left: self.outbox.unread().len(), source: errno.into() }
+    fn send_failed(&self, errno: Errno) -> FlushError {
+        FlushError::Send { left: self.outbox.unread().len(), source: errno.into() }
     }
 
     #[cfg(test)]
@@ -281,7 +292,7 @@ impl<S: AsFd> Framed<S> {
     }
 
     /// Waits for one of these directions, or the deadline; `None` when that has come. Errors and hang-ups are both.
-    pub(super) fn wait(&self, interest: Readiness, deadline: Option<Instant>) -> Result<Option<Readiness>, Error> {
+    pub(super) fn wait(&self, interest: Readiness, deadline: Option<Instant>) -> io::Result<Option<Readiness>> {
         let mut flags = PollFlags::empty();
         flags.set(PollFlags::IN, interest.readable);
         flags.set(PollFlags::OUT, interest.writable);
@@ -297,7 +308,7 @@ impl<S: AsFd> Framed<S> {
             {
                 self.polls.set(self.polls.get() + 1);
                 if self.is_short_for(Call::Poll) {
-                    return Err(Error::Wait { source: Errno::NOMEM.into() });
+                    return Err(Errno::NOMEM.into());
                 }
             }
             match poll(&mut sockets, timeout.as_ref()) {
@@ -313,7 +324,7 @@ impl<S: AsFd> Framed<S> {
                 }
                 // A signal was handled, `poll` is never resumed after one (signal(7)), and the deadline is still the same.
                 Err(Errno::INTR) => {}
-                Err(errno) => return Err(Error::Wait { source: errno.into() }),
+                Err(errno) => return Err(errno.into()),
             }
         }
     }

@@ -8,13 +8,13 @@
 //! # #[cfg(feature = "json")]
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! use std::{thread, time::Duration};
-//! use uds_channel::{Blocking, Channel, Error, Json, NonBlocking};
+//! use uds_channel::{Blocking, Channel, Json, NonBlocking, RecvError};
 //!
 //! type Client = Channel<String, u32, Blocking, Json>;
 //!
 //! let (mut client, server) = Client::pair()?; // or `Client::connect("/run/app.sock")`
 //! let mut server: Channel<u32, String, Blocking, Json> = server.into_blocking();
-//! let answering = thread::spawn(move || -> Result<(), Error> {
+//! let answering = thread::spawn(move || -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
 //!     let text = server.recv()?;
 //!     for number in text.split(' ') {
 //!         server.send(&number.parse().unwrap_or(0))?;
@@ -26,7 +26,7 @@
 //! let timeout = Duration::from_secs(2);
 //! assert_eq!((client.recv_timeout(timeout)?, client.recv_timeout(timeout)?), (4, 5));
 //! answering.join().expect("no panic")?;
-//! assert!(matches!(client.recv(), Err(Error::Ended)));
+//! assert!(matches!(client.recv(), Err(RecvError::Ended)));
 //! # Ok(())
 //! # }
 //! # #[cfg(not(feature = "json"))]
@@ -83,7 +83,7 @@ mod tests;
 mod tokio;
 
 use std::{
-    fmt,
+    fmt, io,
     marker::PhantomData,
     os::{
         fd::{AsFd, BorrowedFd, OwnedFd},
@@ -92,7 +92,7 @@ use std::{
     path::PathBuf,
 };
 
-use uds_socket::{BlockingListener, Connect, Peer};
+use uds_socket::{AcceptError, BlockingListener, Connect, ConnectError, Peer};
 
 #[cfg(feature = "json")]
 pub use self::codec::Json;
@@ -103,7 +103,7 @@ use self::coded::Coded;
 pub use self::tokio::{AsyncChannel, AsyncParts};
 pub use self::{
     codec::{BoxError, Codec, Verbatim},
-    error::Error,
+    error::{FlushError, RecvError, SendError},
     limits::{Buffers, Capacity},
     readiness::{Flush, Readiness},
 };
@@ -167,7 +167,7 @@ impl<Tx: ?Sized, Rx, C: Default> Channel<Tx, Rx, Blocking, C> {
     /// # Errors
     ///
     /// As [`Connect::connect_blocking`].
-    pub fn connect(path: impl Into<PathBuf>) -> Result<Self, uds_socket::Error> {
+    pub fn connect(path: impl Into<PathBuf>) -> Result<Self, ConnectError> {
         Connect::path(path).connect_blocking().map(Self::from_stream)
     }
 
@@ -195,7 +195,7 @@ impl<Tx: ?Sized, Rx, C: Default> Channel<Tx, Rx, Blocking, C> {
     /// # Errors
     ///
     /// As [`BlockingListener::accept`].
-    pub fn accept(listener: &mut BlockingListener) -> Result<(Self, Peer), uds_socket::Error> {
+    pub fn accept(listener: &mut BlockingListener) -> Result<(Self, Peer), AcceptError> {
         listener.accept().map(|(stream, peer)| (Self::from_stream(stream), peer))
     }
 }
@@ -205,10 +205,9 @@ impl<Tx, Rx, C: Default> Channel<Tx, Rx, Blocking, C> {
     ///
     /// # Errors
     ///
-    /// [`Error::Pair`]: the process has no descriptors left, or the machine no memory.
-    #[expect(clippy::type_complexity, reason = "the two ends have mirrored types, which is the point")]
-    pub fn pair() -> Result<(Self, Channel<Rx, Tx, NonBlocking, C>), Error> {
-        let (here, there) = UnixStream::pair().map_err(|source| Error::Pair { source })?;
+    /// The process has no descriptors left, or the machine no memory.
+    pub fn pair() -> io::Result<(Self, Channel<Rx, Tx, NonBlocking, C>)> {
+        let (here, there) = UnixStream::pair()?;
         let there: Channel<Rx, Tx, Blocking, C> = Channel::from_stream(there);
         Ok((Self::from_stream(here), there.into_nonblocking()))
     }

@@ -2,9 +2,9 @@
 
 /// The two buffers of a [`Channel`](super::Channel), each with its own size.
 ///
-/// At the bound of receiving, a longer message is [`Error::Malformed`](super::Error::Malformed) as soon as its length is
+/// At the bound of receiving, a longer message is [`RecvError::Malformed`](super::RecvError::Malformed) as soon as its length is
 /// read, and messages that are not taken hold the peer back. At the bound of sending, a longer message is
-/// [`Error::TooLarge`](super::Error::TooLarge), and one that does not fit beside what is queued has to wait.
+/// [`SendError::TooLarge`](super::SendError::TooLarge), and one that does not fit beside what is queued has to wait.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Buffers {
     /// For what comes in.

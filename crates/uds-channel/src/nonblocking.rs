@@ -1,6 +1,6 @@
 //! The channel for an event loop.
 
-use super::{Channel, Codec, Error, Flush, NonBlocking, Readiness, framed::Filled};
+use super::{Channel, Codec, Flush, FlushError, NonBlocking, Readiness, RecvError, SendError, framed::Filled};
 
 /// ```text
 ///   loop:   wait for `interest()` on `as_fd()`           epoll, mio, poll: edge- or level-triggered
@@ -12,8 +12,8 @@ impl<Tx: ?Sized, Rx, C: Codec<Tx, Rx>> Channel<Tx, Rx, NonBlocking, C> {
     ///
     /// # Errors
     ///
-    /// [`Error::Encode`], [`Error::TooLarge`], [`Error::Full`], [`Error::Finished`], [`Error::Send`]; nothing is queued.
-    pub fn queue(&mut self, message: &Tx) -> Result<(), Error> {
+    /// [`SendError::Encode`], [`SendError::TooLarge`], [`SendError::Full`], [`SendError::Finished`], [`FlushError::Send`]; nothing is queued.
+    pub fn queue(&mut self, message: &Tx) -> Result<(), SendError> {
         self.coded.queue(message)
     }
 
@@ -21,11 +21,11 @@ impl<Tx: ?Sized, Rx, C: Codec<Tx, Rx>> Channel<Tx, Rx, NonBlocking, C> {
     ///
     /// # Errors
     ///
-    /// As [`queue`](Self::queue) if nothing is queued. [`Error::Send`] may also mean that it is and cannot be written;
-    /// the channel sends nothing more then. After [`Error::Stalled`] it is queued, and must not be sent again.
-    pub fn try_send(&mut self, message: &Tx) -> Result<Flush, Error> {
+    /// As [`queue`](Self::queue) if nothing is queued. [`FlushError::Send`] may also mean that it is and cannot be written;
+    /// the channel sends nothing more then. After [`SendError::Stalled`] it is queued, and must not be sent again.
+    pub fn try_send(&mut self, message: &Tx) -> Result<Flush, SendError> {
         match self.queue(message) {
-            Err(Error::Full { .. }) => {
+            Err(SendError::Full { .. }) => {
                 let _ = self.coded.framed.write()?;
                 self.queue(message)?;
             }
@@ -38,8 +38,8 @@ impl<Tx: ?Sized, Rx, C: Codec<Tx, Rx>> Channel<Tx, Rx, NonBlocking, C> {
     ///
     /// # Errors
     ///
-    /// [`Error::Send`].
-    pub fn finish(&mut self) -> Result<Flush, Error> {
+    /// [`FlushError::Send`].
+    pub fn finish(&mut self) -> Result<Flush, FlushError> {
         self.coded.framed.finish();
         self.coded.framed.write()
     }
@@ -50,15 +50,15 @@ impl<Tx: ?Sized, Rx, C: Codec<Tx, Rx>> Channel<Tx, Rx, NonBlocking, C> {
     ///
     /// # Errors
     ///
-    /// [`Error::Decode`] for this message only. [`Error::Ended`], [`Error::Cut`], [`Error::Malformed`],
-    /// [`Error::Receive`] when there will be no more; messages that arrived before are given out first, and asked again
+    /// [`RecvError::Decode`] for this message only. [`RecvError::Ended`], [`RecvError::Truncated`], [`RecvError::Malformed`],
+    /// [`RecvError::Receive`] when there will be no more; messages that arrived before are given out first, and asked again
     /// it says the same.
-    pub fn try_recv(&mut self) -> Result<Option<Rx>, Error> {
+    pub fn try_recv(&mut self) -> Result<Option<Rx>, RecvError> {
         loop {
             if let Some(message) = self.coded.decode_next()? {
                 return Ok(Some(message));
             }
-            match self.coded.framed.fill()? {
+            match self.coded.framed.fill_for_message()? {
                 Filled::Bytes | Filled::Over => {}
                 Filled::WouldBlock => return Ok(None),
                 Filled::Full => unreachable!("a buffer has room for a message that its limit allows"),
@@ -74,12 +74,12 @@ impl<Tx: ?Sized, Rx, C: Codec<Tx, Rx>> Channel<Tx, Rx, NonBlocking, C> {
     ///
     /// # Errors
     ///
-    /// [`Error::Send`] when nothing can be written any more. How reading ended is told by [`try_recv`](Self::try_recv),
-    /// except for a shortage of memory, [`Error::Receive`], after which it may be tried again.
-    pub fn on_readiness(&mut self, ready: Readiness) -> Result<Flush, Error> {
+    /// [`FlushError::Send`] when nothing can be written any more. How reading ended is told by [`try_recv`](Self::try_recv),
+    /// except for a shortage of memory, [`FlushError::Wait`], after which it may be tried again.
+    pub fn on_readiness(&mut self, ready: Readiness) -> Result<Flush, FlushError> {
         let mut filled = Ok(Filled::Bytes);
         while ready.readable && matches!(filled, Ok(Filled::Bytes)) {
-            filled = self.coded.framed.fill();
+            filled = self.coded.framed.fill_meanwhile();
         }
         let flush = if ready.writable { self.coded.framed.write()? } else { self.left() };
         filled?;
@@ -91,7 +91,7 @@ impl<Tx: ?Sized, Rx, C: Codec<Tx, Rx>> Channel<Tx, Rx, NonBlocking, C> {
     /// # Errors
     ///
     /// As [`on_readiness`](Self::on_readiness).
-    pub fn run(&mut self) -> Result<Flush, Error> {
+    pub fn run(&mut self) -> Result<Flush, FlushError> {
         self.on_readiness(Readiness::BOTH)
     }
 

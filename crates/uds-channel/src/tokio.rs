@@ -12,7 +12,14 @@ use std::{
 
 use tokio::{io::Interest, net::UnixStream};
 
-use super::{codec::Codec, coded::Coded, error::Error, framed::Filled, limits::Buffers, readiness::Flush};
+use super::{
+    codec::Codec,
+    coded::Coded,
+    error::{FlushError, RecvError, SendError},
+    framed::Filled,
+    limits::Buffers,
+    readiness::Flush,
+};
 
 /// A typed channel for a program with tokio: the same messages and the same wire as [`Channel`](crate::Channel), with `async` calls.
 ///
@@ -31,7 +38,7 @@ use super::{codec::Codec, coded::Coded, error::Error, framed::Filled, limits::Bu
 ///     while let Ok(text) = server.recv().await {
 ///         server.send(&text.len()).await?;
 ///     }
-///     Ok::<_, uds_channel::Error>(())
+///     Ok::<_, uds_channel::SendError>(())
 /// });
 ///
 /// client.send(&"how long?".to_owned()).await?;
@@ -113,14 +120,14 @@ impl<Tx: ?Sized, Rx, C: Codec<Tx, Rx>> AsyncChannel<Tx, Rx, C> {
     ///
     /// # Errors
     ///
-    /// [`Error::Encode`], [`Error::TooLarge`], [`Error::Finished`]; [`Error::Send`] if the peer has closed or is gone. What the
-    /// peer sent before can still be received. After [`Error::Stalled`] the message is queued and must not be sent again.
+    /// [`SendError::Encode`], [`SendError::TooLarge`], [`SendError::Finished`]; [`FlushError::Send`] if the peer has closed or is gone. What the
+    /// peer sent before can still be received. After [`SendError::Stalled`] the message is queued and must not be sent again.
     ///
     /// # Cancel safety
     ///
     /// Not cancel safe: after a dropped future you do not know whether the message is queued. Use [`feed`](Self::feed) and
     /// [`flush`](Self::flush), which are. A message is never torn: what is queued goes out whole with the next call.
-    pub async fn send(&mut self, message: &Tx) -> Result<(), Error> {
+    pub async fn send(&mut self, message: &Tx) -> Result<(), SendError> {
         self.feed(message).await?;
         self.flush().await.map_err(|error| error.once_queued(self.unsent_bytes()))
     }
@@ -134,10 +141,10 @@ impl<Tx: ?Sized, Rx, C: Codec<Tx, Rx>> AsyncChannel<Tx, Rx, C> {
     /// # Cancel safety
     ///
     /// Cancel safe: a dropped future has queued nothing.
-    pub async fn feed(&mut self, message: &Tx) -> Result<(), Error> {
+    pub async fn feed(&mut self, message: &Tx) -> Result<(), SendError> {
         loop {
             match self.coded.queue(message) {
-                Err(Error::Full { queued, .. }) => {
+                Err(SendError::Full { queued, .. }) => {
                     poll_fn(|cx| self.poll_write(cx, |left| left < queued)).await?;
                 }
                 outcome => return outcome,
@@ -149,12 +156,12 @@ impl<Tx: ?Sized, Rx, C: Codec<Tx, Rx>> AsyncChannel<Tx, Rx, C> {
     ///
     /// # Errors
     ///
-    /// [`Error::Send`].
+    /// [`FlushError::Send`].
     ///
     /// # Cancel safety
     ///
     /// Cancel safe: what is left stays queued.
-    pub async fn flush(&mut self) -> Result<(), Error> {
+    pub async fn flush(&mut self) -> Result<(), FlushError> {
         poll_fn(|cx| self.poll_write(cx, |left| left == 0)).await
     }
 
@@ -163,12 +170,12 @@ impl<Tx: ?Sized, Rx, C: Codec<Tx, Rx>> AsyncChannel<Tx, Rx, C> {
     ///
     /// # Errors
     ///
-    /// [`Error::Send`].
+    /// [`FlushError::Send`].
     ///
     /// # Cancel safety
     ///
     /// Cancel safe; once polled, no further message is taken, and the next call goes on with what is left.
-    pub async fn finish(&mut self) -> Result<(), Error> {
+    pub async fn finish(&mut self) -> Result<(), FlushError> {
         self.coded.framed.finish();
         self.flush().await
     }
@@ -177,18 +184,18 @@ impl<Tx: ?Sized, Rx, C: Codec<Tx, Rx>> AsyncChannel<Tx, Rx, C> {
     ///
     /// # Errors
     ///
-    /// [`Error::Decode`] for this message only. [`Error::Ended`], [`Error::Cut`], [`Error::Malformed`],
-    /// [`Error::Receive`] when there will be no more; messages that arrived before are returned first, and later calls
+    /// [`RecvError::Decode`] for this message only. [`RecvError::Ended`], [`RecvError::Truncated`], [`RecvError::Malformed`],
+    /// [`RecvError::Receive`] when there will be no more; messages that arrived before are returned first, and later calls
     /// return the same error.
     ///
     /// # Cancel safety
     ///
     /// Cancel safe: a dropped future has taken no message, and the beginning of one stays buffered.
-    pub async fn recv(&mut self) -> Result<Rx, Error> {
+    pub async fn recv(&mut self) -> Result<Rx, RecvError> {
         poll_fn(|cx| self.poll_recv(cx)).await
     }
 
-    fn poll_recv(&mut self, cx: &mut Context<'_>) -> Poll<Result<Rx, Error>> {
+    fn poll_recv(&mut self, cx: &mut Context<'_>) -> Poll<Result<Rx, RecvError>> {
         if self.unsent_bytes() > 0 {
             // A failure is of no interest to a receiver; the next call that sends meets it again.
             let _ = self.poll_write(cx, |left| left == 0);
@@ -205,28 +212,28 @@ impl<Tx: ?Sized, Rx, C: Codec<Tx, Rx>> AsyncChannel<Tx, Rx, C> {
     }
 
     /// Reads once; `Pending` means that the task is woken when there is more.
-    fn poll_fill(&mut self, cx: &mut Context<'_>) -> Poll<Result<Filled, Error>> {
+    fn poll_fill(&mut self, cx: &mut Context<'_>) -> Poll<Result<Filled, RecvError>> {
         let framed = &mut self.coded.framed;
         // There is no readiness to wait for: what ended the stream is known, or there is no room.
         while framed.interest().readable {
-            ready!(self.stream.poll_read_ready(cx)).map_err(wait_failed)?;
+            ready!(self.stream.poll_read_ready(cx)).map_err(|source| RecvError::Wait { source })?;
             let mut filled = Ok(Filled::WouldBlock);
             // The readiness from before the read is taken back, so that nothing is forgotten that came since.
             let _ = self.stream.try_io(Interest::READABLE, || {
-                filled = framed.fill();
+                filled = framed.fill_for_message();
                 if matches!(filled, Ok(Filled::WouldBlock)) { Err(io::ErrorKind::WouldBlock.into()) } else { Ok(()) }
             });
             if !matches!(filled, Ok(Filled::WouldBlock)) {
                 return Poll::Ready(filled);
             }
         }
-        Poll::Ready(framed.fill())
+        Poll::Ready(framed.fill_for_message())
     }
 
     /// Writes until `is_enough` says so of what is left, and receives while it waits.
-    fn poll_write(&mut self, cx: &mut Context<'_>, is_enough: impl Fn(usize) -> bool) -> Poll<Result<(), Error>> {
+    fn poll_write(&mut self, cx: &mut Context<'_>, is_enough: impl Fn(usize) -> bool) -> Poll<Result<(), FlushError>> {
         loop {
-            if self.stream.poll_write_ready(cx).map_err(wait_failed)?.is_pending() {
+            if self.stream.poll_write_ready(cx).map_err(|source| FlushError::Wait { source })?.is_pending() {
                 while self.coded.framed.interest().readable
                     && let Poll::Ready(Ok(Filled::Bytes)) = self.poll_fill(cx)
                 {}
@@ -249,10 +256,6 @@ impl<Tx: ?Sized, Rx, C: Codec<Tx, Rx>> AsyncChannel<Tx, Rx, C> {
             }
         }
     }
-}
-
-fn wait_failed(source: io::Error) -> Error {
-    Error::Wait { source }
 }
 
 impl<Tx: ?Sized, Rx, C> AsFd for AsyncChannel<Tx, Rx, C> {

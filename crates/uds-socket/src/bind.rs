@@ -20,7 +20,7 @@ use self::publish::{NameLock, Published};
 use crate::abstract_name::abstract_address;
 use crate::address::{Address, SocketKind};
 use crate::admit::Admit;
-use crate::error::{Error, Result};
+use crate::error::BindError;
 use crate::mode::Mode;
 use crate::path::SocketPath;
 use crate::sys::{self, Rights};
@@ -35,8 +35,8 @@ const BACKLOG: u32 = 1024;
 /// not be removed, see below, the next start finds it under its name, and says so.)
 ///
 /// ```text
-///  .x.sock.lock   locked while the listener lives, then removed         → Error::Locked names the holder
-///  x.sock         examined: not a socket? served? left alone            → Error::NotASocket, Error::InUse
+///  .x.sock.lock   locked while the listener lives, then removed         → BindError::Locked names the holder
+///  x.sock         examined: not a socket? served? left alone            → BindError::NotASocket, BindError::InUse
 ///  .x.sock.old    given its name back if a crash has left it, or removed if it is stale and the name is taken; a stale
 ///                 x.sock is moved here, examined again, and removed, or put back if it is not what it was
 ///  .x.sock.older  the same where .x.sock.old is a live socket
@@ -184,7 +184,7 @@ impl Bind {
     ///
     /// On FUSE, 9p, virtiofs, overlay, network and unknown filesystems a socket's server may be hidden from this kernel: it is on
     /// another machine, or bound to the same file on the other side of the mount. There a socket that is in the way is an
-    /// error, [`Error::ForeignFilesystem`], unless you call this because you know that there is no other side, as in a
+    /// error, [`BindError::ForeignFilesystem`], unless you call this because you know that there is no other side, as in a
     /// container whose root is an overlay of its own. A socket found to be served is never removed, and one must be two
     /// seconds old.
     pub fn any_filesystem(mut self) -> Self {
@@ -206,7 +206,7 @@ impl Bind {
     /// How many connections may wait to be accepted, 1024 unless set.
     ///
     /// The kernel takes at most `net.core.somaxconn` (4096 by default). At the limit `connect` waits, or fails with
-    /// [`Error::QueueFull`] if it does not block.
+    /// [`ConnectError::QueueFull`](crate::ConnectError::QueueFull) if it does not block.
     pub fn backlog(mut self, connections: u32) -> Self {
         self.backlog = connections;
         self
@@ -217,7 +217,7 @@ impl Bind {
         self,
         kind: SocketKind,
         watch: impl FnOnce(OwnedFd) -> std::io::Result<W>,
-    ) -> Result<Taken<W>> {
+    ) -> Result<Taken<W>, BindError> {
         self.check()?;
         let path = match &self.address {
             Address::Path(path) => path,
@@ -238,9 +238,9 @@ impl Bind {
     }
 
     /// What must hold whatever the address.
-    pub(crate) fn check(&self) -> Result<()> {
+    pub(crate) fn check(&self) -> Result<(), BindError> {
         if !matches!(self.address, Address::Path(_)) && self.file != FileOptions::default() {
-            return Err(Error::NoFile { address: self.address.clone() });
+            return Err(BindError::NoFile { address: self.address.clone() });
         }
         Ok(())
     }
@@ -251,7 +251,7 @@ impl Bind {
         kind: SocketKind,
         socket: OwnedFd,
         watch: impl FnOnce(OwnedFd) -> std::io::Result<W>,
-    ) -> Result<Taken<W>> {
+    ) -> Result<Taken<W>, BindError> {
         ioctl_fionbio(&socket, true).map_err(|errno| self.failed("stop the waiting on", errno))?;
         self.ask_for_senders(kind, &socket)?;
         self.hand_over(socket, watch)
@@ -261,8 +261,9 @@ impl Bind {
         self,
         socket: OwnedFd,
         watch: impl FnOnce(OwnedFd) -> std::io::Result<W>,
-    ) -> Result<Taken<W>> {
-        let failed = |source| Error::Bind { address: self.address.clone(), doing: "hand over to the runtime", source };
+    ) -> Result<Taken<W>, BindError> {
+        let failed =
+            |source| BindError::Bind { address: self.address.clone(), doing: "hand over to the runtime", source };
         let socket = watch(socket).map_err(failed)?;
         Ok(self.taken(socket, None, None))
     }
@@ -273,8 +274,10 @@ impl Bind {
         kind: SocketKind,
         lock: &mut Option<NameLock>,
         watch: impl FnOnce(OwnedFd) -> std::io::Result<W>,
-    ) -> Result<Taken<W>> {
-        let Address::Path(path) = &self.address else { return Err(Error::NoFile { address: self.address.clone() }) };
+    ) -> Result<Taken<W>, BindError> {
+        let Address::Path(path) = &self.address else {
+            return Err(BindError::NoFile { address: self.address.clone() });
+        };
         // The directory may be a new one.
         let directory = Arc::new(Directory::open(SocketPath::new(path.clone())?, self.exceptions)?);
         directory.refuse_other_kinds()?;
@@ -292,8 +295,9 @@ impl Bind {
         kind: SocketKind,
         directory: &Arc<Directory>,
         watch: impl FnOnce(OwnedFd) -> std::io::Result<W>,
-    ) -> Result<(W, Published, Stat)> {
-        let failed = |source| Error::Bind { address: self.address.clone(), doing: "hand over to the runtime", source };
+    ) -> Result<(W, Published, Stat), BindError> {
+        let failed =
+            |source| BindError::Bind { address: self.address.clone(), doing: "hand over to the runtime", source };
         let make = || self.socket(kind);
         let (socket, name, file) = Published::take(directory, self.file, make, |socket| self.listen_on(kind, socket))?;
         Ok((watch(socket).map_err(failed)?, name, file))
@@ -310,14 +314,14 @@ impl Bind {
         Taken { socket, bind: self, admit, name, lock, warnings }
     }
 
-    fn listening(&self, kind: SocketKind, address: &SocketAddrUnix) -> Result<OwnedFd> {
+    fn listening(&self, kind: SocketKind, address: &SocketAddrUnix) -> Result<OwnedFd, BindError> {
         let socket = self.socket(kind)?;
         rustix::net::bind(&socket, address).map_err(|errno| self.failed("bind", errno))?;
         self.listen_on(kind, &socket)?;
         Ok(socket)
     }
 
-    fn socket(&self, kind: SocketKind) -> Result<OwnedFd> {
+    fn socket(&self, kind: SocketKind) -> Result<OwnedFd, BindError> {
         let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
         let socket = socket_with(AddressFamily::UNIX, kind.to_system(), flags, None)
             .map_err(|errno| self.failed("make a socket for", errno))?;
@@ -328,14 +332,14 @@ impl Bind {
     }
 
     /// Has the kernel say with each datagram who sent it. To be asked before the first one can come.
-    fn ask_for_senders(&self, kind: SocketKind, socket: &OwnedFd) -> Result<()> {
+    fn ask_for_senders(&self, kind: SocketKind, socket: &OwnedFd) -> Result<(), BindError> {
         if kind != SocketKind::Datagram {
             return Ok(());
         }
         set_socket_passcred(socket, true).map_err(|errno| self.failed("ask who sends to", errno))
     }
 
-    fn listen_on(&self, kind: SocketKind, socket: &OwnedFd) -> Result<()> {
+    fn listen_on(&self, kind: SocketKind, socket: &OwnedFd) -> Result<(), BindError> {
         // A datagram socket receives as soon as it is bound.
         if kind == SocketKind::Datagram {
             return Ok(());
@@ -344,7 +348,7 @@ impl Bind {
         rustix::net::listen(socket, backlog).map_err(|errno| self.failed("listen on", errno))
     }
 
-    fn failed(&self, doing: &'static str, errno: rustix::io::Errno) -> Error {
-        Error::Bind { address: self.address.clone(), doing, source: errno.into() }
+    fn failed(&self, doing: &'static str, errno: rustix::io::Errno) -> BindError {
+        BindError::Bind { address: self.address.clone(), doing, source: errno.into() }
     }
 }

@@ -13,7 +13,7 @@ use crate::accept::{AcceptStats, Acceptable, Accepted, Queue};
 use crate::address::Address;
 use crate::bind::publish::{NameLock, NameLoss, Published, Withdrawal};
 use crate::bind::{Bind, Taken, activation};
-use crate::error::Result;
+use crate::error::{AcceptError, BindError};
 use crate::name_watch::{Events, PERIOD, Told, drain};
 use crate::peer::Peer;
 use crate::warning::Warning;
@@ -23,22 +23,22 @@ impl Bind {
     /// Takes the address and listens on it; connections are accepted with calls that block.
     ///
     /// # Errors
-    /// As `Bind::listen`, but never [`Error::NoRuntime`](crate::Error::NoRuntime): by path
-    /// [`Error::InvalidPath`](crate::Error::InvalidPath), [`Error::PathTooLong`](crate::Error::PathTooLong),
-    /// [`Error::NoDirectory`](crate::Error::NoDirectory), [`Error::SharedDirectory`](crate::Error::SharedDirectory),
-    /// [`Error::NotASocket`](crate::Error::NotASocket), [`Error::Locked`](crate::Error::Locked),
-    /// [`Error::ForeignLock`](crate::Error::ForeignLock), [`Error::InUse`](crate::Error::InUse),
-    /// [`Error::Contended`](crate::Error::Contended); [`Error::Bind`](crate::Error::Bind) when a system call fails.
-    pub fn listen_blocking(self) -> Result<BlockingListener> {
+    /// As `Bind::listen`, but never [`BindError::NoRuntime`]: by path
+    /// [`BindError::Address`],
+    /// [`BindError::NoDirectory`], [`BindError::SharedDirectory`],
+    /// [`BindError::NotASocket`], [`BindError::Locked`],
+    /// [`BindError::ForeignLock`], [`BindError::InUse`],
+    /// [`BindError::Contended`]; [`BindError::Bind`] when a system call fails.
+    pub fn listen_blocking(self) -> Result<BlockingListener, BindError> {
         self.take(UnixStream::KIND, Ok).map(BlockingListener::new)
     }
 
     /// The same on all sockets that the service manager passed under this name; of any other address there is one listener.
     ///
     /// # Errors
-    /// As [`listen_blocking`](Self::listen_blocking), but not [`Error::PassedTwice`](crate::Error::PassedTwice). Then none of them
+    /// As [`listen_blocking`](Self::listen_blocking), but not [`BindError::PassedTwice`]. Then none of them
     /// listens.
-    pub fn listen_all_blocking(self) -> Result<Vec<BlockingListener>> {
+    pub fn listen_all_blocking(self) -> Result<Vec<BlockingListener>, BindError> {
         let Address::Systemd(name) = self.address() else { return Ok(vec![self.listen_blocking()?]) };
         self.check()?;
         let sockets = activation::take_all(name, UnixStream::KIND)?;
@@ -112,8 +112,8 @@ impl<S: Acceptable> BlockingListener<S> {
     /// instead of a hang. [`stats`](Self::stats) counts all of it.
     ///
     /// # Errors
-    /// [`Error::Accept`](crate::Error::Accept) when the listening socket itself is broken; it stays so.
-    pub fn accept(&mut self) -> Result<(S, Peer)> {
+    /// [`AcceptError`] when the listening socket itself is broken; it stays so.
+    pub fn accept(&mut self) -> Result<(S, Peer), AcceptError> {
         loop {
             if let Some(Accepted::Connection(stream, peer)) = self.next_until(None, false)? {
                 return Ok((stream, peer));
@@ -125,7 +125,7 @@ impl<S: Acceptable> BlockingListener<S> {
     ///
     /// # Errors
     /// As [`accept`](Self::accept).
-    pub fn accept_timeout(&mut self, time: Duration) -> Result<Option<(S, Peer)>> {
+    pub fn accept_timeout(&mut self, time: Duration) -> Result<Option<(S, Peer)>, AcceptError> {
         // A time that no clock reaches is none.
         let deadline = Instant::now().checked_add(time);
         loop {
@@ -152,7 +152,7 @@ impl<S: Acceptable> BlockingListener<S> {
     ///
     /// # Errors
     /// As [`accept`](Self::accept).
-    pub fn next_event(&mut self) -> Result<Accepted<S>> {
+    pub fn next_event(&mut self) -> Result<Accepted<S>, AcceptError> {
         loop {
             if let Some(accepted) = self.next_until(None, true)? {
                 return Ok(accepted);
@@ -161,7 +161,7 @@ impl<S: Acceptable> BlockingListener<S> {
     }
 
     /// What happens next, `None` at the deadline; `with_name` if the loss of the name counts.
-    fn next_until(&mut self, deadline: Option<Instant>, with_name: bool) -> Result<Option<Accepted<S>>> {
+    fn next_until(&mut self, deadline: Option<Instant>, with_name: bool) -> Result<Option<Accepted<S>>, AcceptError> {
         loop {
             let mut watch = None;
             if let (Some(name), true) = (&self.name, with_name) {
@@ -205,9 +205,9 @@ impl<S: Acceptable> BlockingListener<S> {
     /// the old socket are handed out first. Does nothing as long as the name leads here, and where there is none of ours.
     ///
     /// # Errors
-    /// As [`Bind::listen_blocking`]; above all [`Error::InUse`](crate::Error::InUse) if another server has the name. Then all is as
+    /// As [`Bind::listen_blocking`]; above all [`BindError::InUse`] if another server has the name. Then all is as
     /// before, and may be tried again.
-    pub fn rebind(&mut self) -> Result<()> {
+    pub fn rebind(&mut self) -> Result<(), BindError> {
         if self.name_loss().is_none() {
             return Ok(());
         }
@@ -268,7 +268,7 @@ impl<S> BlockingDraining<S> {
 }
 
 impl<S: Acceptable> Iterator for BlockingDraining<S> {
-    type Item = Result<(S, Peer)>;
+    type Item = Result<(S, Peer), AcceptError>;
 
     /// The next connection of an admitted peer. Through a shortage it pauses; an error is the last item.
     fn next(&mut self) -> Option<Self::Item> {

@@ -19,7 +19,7 @@ use crate::abstract_name::abstract_address;
 use crate::address::{Address, SocketKind};
 use crate::backoff::{Backoff, chance};
 use crate::denied::{denied, missing};
-use crate::error::{Error, Result};
+use crate::error::ConnectError;
 use crate::path::{check, descriptor_path, fits};
 use crate::sys::{self, Rights};
 
@@ -44,12 +44,12 @@ const LAST_PAUSE: Duration = Duration::from_millis(200);
 ///
 /// ```
 /// use std::time::Duration;
-/// use uds_socket::{Connect, Error};
+/// use uds_socket::{Connect, ConnectError};
 ///
 /// # #[tokio::main(flavor = "current_thread")]
 /// # async fn main() {
 /// let error = Connect::path("/run/no-such/x.sock").deadline(Duration::from_millis(20)).connect().await.unwrap_err();
-/// assert!(matches!(&error, Error::NotThere { missing, .. } if missing.ends_with("no-such")));
+/// assert!(matches!(&error, ConnectError::NotThere { missing, .. } if missing.ends_with("no-such")));
 /// assert!(error.is_retryable());
 /// # }
 /// ```
@@ -92,18 +92,18 @@ impl Connect {
         self
     }
 
-    fn failed(&self, source: std::io::Error) -> Error {
-        Error::Connect { address: self.address.clone(), source }
+    fn failed(&self, source: std::io::Error) -> ConnectError {
+        ConnectError::Connect { address: self.address.clone(), source }
     }
 
     /// Connects on the calling thread and without a runtime; the stream blocks.
     ///
     /// # Errors
-    /// Waited out up to the deadline: [`Error::NotThere`], [`Error::NobodyListening`], [`Error::QueueFull`], and
-    /// [`Error::Connect`] for a shortage of descriptors or memory. At once: [`Error::InvalidPath`],
-    /// [`Error::PathTooLong`], [`Error::InvalidAbstractName`], [`Error::NotASocket`], [`Error::WrongType`],
-    /// [`Error::Denied`], [`Error::NoProc`], other [`Error::Connect`].
-    pub fn connect_blocking(&self) -> Result<StdStream> {
+    /// Waited out up to the deadline: [`ConnectError::NotThere`], [`ConnectError::NobodyListening`], [`ConnectError::QueueFull`], and
+    /// [`ConnectError::Connect`] for a shortage of descriptors or memory. At once: [`ConnectError::Address`],
+    /// [`ConnectError::NotASocket`], [`ConnectError::WrongType`],
+    /// [`ConnectError::Denied`], [`ConnectError::NoProc`], other [`ConnectError::Connect`].
+    pub fn connect_blocking(&self) -> Result<StdStream, ConnectError> {
         let mut attempts = Attempts::new(self.deadline);
         loop {
             match self.attempt(SocketKind::Stream) {
@@ -117,7 +117,7 @@ impl Connect {
         }
     }
 
-    fn attempt(&self, kind: SocketKind) -> Result<OwnedFd> {
+    fn attempt(&self, kind: SocketKind) -> Result<OwnedFd, ConnectError> {
         match &self.address {
             Address::Path(path) => {
                 check(path)?;
@@ -155,33 +155,33 @@ impl Connect {
 }
 
 /// What a failed attempt to reach `path` means, looking at what is there.
-pub(crate) fn diagnose(path: &Path, wanted: SocketKind, errno: Errno) -> Error {
+pub(crate) fn diagnose(path: &Path, wanted: SocketKind, errno: Errno) -> ConnectError {
     let other = |errno| from_errno(Address::Path(path.to_owned()), wanted, errno);
     match errno {
         // The file is there, so it is the way to it that is missing.
         Errno::NOENT if !fits(path) && statat(CWD, path, AtFlags::empty()).is_ok() => {
-            Error::NoProc { path: path.to_owned() }
+            ConnectError::NoProc { path: path.to_owned() }
         }
         Errno::NOENT => {
             let missing = missing(path).unwrap_or_else(|| path.to_owned());
-            Error::NotThere { path: path.to_owned(), missing, waited: Duration::ZERO }
+            ConnectError::NotThere { path: path.to_owned(), missing, waited: Duration::ZERO }
         }
-        Errno::ACCESS => denied(path).unwrap_or_else(|| other(errno)),
+        Errno::ACCESS => denied(path).map_or_else(|| other(errno), ConnectError::from),
         // A regular file refuses connections like a dead socket.
         Errno::CONNREFUSED => match statat(CWD, path, AtFlags::empty()).map(|stat| FileKind::of_mode(stat.st_mode)) {
             Ok(FileKind::Socket) | Err(_) => other(errno),
-            Ok(kind) => Error::NotASocket { path: path.to_owned(), kind },
+            Ok(kind) => ConnectError::NotASocket { path: path.to_owned(), kind },
         },
         _ => other(errno),
     }
 }
 
-fn from_errno(address: Address, wanted: SocketKind, errno: Errno) -> Error {
+fn from_errno(address: Address, wanted: SocketKind, errno: Errno) -> ConnectError {
     match errno {
-        Errno::CONNREFUSED => Error::NobodyListening { address, waited: Duration::ZERO },
-        Errno::AGAIN => Error::QueueFull { address, waited: Duration::ZERO },
-        Errno::PROTOTYPE => Error::WrongType { address, wanted },
-        errno => Error::Connect { address, source: errno.into() },
+        Errno::CONNREFUSED => ConnectError::NobodyListening { address, waited: Duration::ZERO },
+        Errno::AGAIN => ConnectError::QueueFull { address, waited: Duration::ZERO },
+        Errno::PROTOTYPE => ConnectError::WrongType { address, wanted },
+        errno => ConnectError::Connect { address, source: errno.into() },
     }
 }
 
@@ -200,22 +200,16 @@ impl Attempts {
 
     /// How long to pause after this error, or the error if there is no time left or no point in it. The last
     /// attempt is made when the deadline has come.
-    fn pause_after(&mut self, mut error: Error, address: &Address) -> Result<Duration> {
+    fn pause_after(&mut self, error: ConnectError, address: &Address) -> Result<Duration, ConnectError> {
         let passed = self.began.elapsed();
         let is_starting = self.deadline.is_zero()
             && passed < START
-            && matches!(error, Error::NobodyListening { .. })
+            && matches!(error, ConnectError::NobodyListening { .. })
             && is_starting(address);
         let left = if is_starting { START } else { self.deadline }.saturating_sub(passed);
         if error.is_retryable() && !left.is_zero() {
             return Ok(self.backoff.jittered(chance()).min(left));
         }
-        if let Error::NotThere { waited, .. } | Error::NobodyListening { waited, .. } | Error::QueueFull { waited, .. } =
-            &mut error
-            && !self.deadline.is_zero()
-        {
-            *waited = passed;
-        }
-        Err(error)
+        Err(if self.deadline.is_zero() { error } else { error.after(passed) })
     }
 }

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{Access, AtFlags, CWD, accessat, readlink, stat};
 use rustix::io::Errno;
 
-use crate::error::Error;
+use crate::error::Denied;
 
 /// Links to follow before giving up; the kernel's own limit is 40.
 pub(crate) const LINKS: u32 = 40;
@@ -17,16 +17,10 @@ pub(crate) const LINKS: u32 = 40;
 ///
 /// Asks the kernel about each in turn instead of computing from mode bits, so that access lists, capabilities and
 /// read-only mounts count too.
-pub(crate) fn denied(path: &Path) -> Option<Error> {
+pub(crate) fn denied(path: &Path) -> Option<Denied> {
     let component = walk(path, LINKS)?;
     let stat = stat(&component).ok()?;
-    Some(Error::Denied {
-        path: path.to_owned(),
-        component,
-        mode: stat.st_mode & 0o7777,
-        uid: stat.st_uid,
-        gid: stat.st_gid,
-    })
+    Some(Denied { path: path.to_owned(), component, mode: stat.st_mode & 0o7777, uid: stat.st_uid, gid: stat.st_gid })
 }
 
 /// The first component that is missing.
@@ -77,10 +71,7 @@ mod tests {
     use super::*;
 
     fn component(path: &Path) -> Option<(PathBuf, u32)> {
-        as_nobody(|| denied(path)).map(|error| match error {
-            Error::Denied { component, mode, .. } => (component, mode),
-            other => panic!("{other}"),
-        })
+        as_nobody(|| denied(path)).map(|Denied { component, mode, .. }| (component, mode))
     }
 
     #[test]

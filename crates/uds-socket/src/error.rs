@@ -1,4 +1,4 @@
-//! What can go wrong, with the facts, whose fault it is and what to do about it.
+//! What can go wrong, one type for each kind of call: with the facts, and what to do about it.
 
 use std::fmt;
 use std::io;
@@ -10,24 +10,20 @@ use socket_file::Liveness;
 
 use crate::address::{Address, SocketKind};
 
-/// This crate's result.
-pub type Result<T, E = Error> = std::result::Result<T, E>;
-
-/// Why a socket could not be bound, found, accepted from or connected to.
-///
-/// The Display form is what to print after "failed:"; where the system gave a reason it is the
-/// [source](std::error::Error::source).
-#[derive(Debug, thiserror::Error)]
+/// A mode that is not three octal digits.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{text:?} is not a mode: write three octal digits, such as 660")]
 #[non_exhaustive]
-pub enum Error {
-    /// A mode that is not three octal digits.
-    #[error("{text:?} is not a mode: write three octal digits, such as 660")]
-    InvalidMode {
-        /// What was given.
-        text: String,
-    },
+pub struct InvalidMode {
+    /// What was given.
+    pub text: String,
+}
 
-    /// A path that cannot name a socket, whatever is in the file system.
+/// Why an address cannot be a socket's, whatever is in the file system.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum AddressError {
+    /// A path that cannot name a socket.
     #[error("{path:?} cannot name a socket: {fault}")]
     InvalidPath {
         /// What was given.
@@ -55,6 +51,38 @@ pub enum Error {
         /// The longest possible one in bytes.
         max: usize,
     },
+}
+
+/// A component of the path denies this process the way, or the socket denies it writing.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "{component:?} (mode {mode:04o}, uid {uid}, gid {gid}) does not let this process {}",
+    if *.component == *.path { "write to the socket" } else { "pass through" }
+)]
+#[non_exhaustive]
+pub struct Denied {
+    /// The socket asked for.
+    pub path: PathBuf,
+    /// The component that denies.
+    pub component: PathBuf,
+    /// Its permission bits.
+    pub mode: u32,
+    /// Its owner.
+    pub uid: u32,
+    /// Its group.
+    pub gid: u32,
+}
+
+/// Why a socket could not be bound, taken from the service manager, or bound again.
+///
+/// The Display form is what to print after "failed:"; where the system gave a reason it is the
+/// [source](std::error::Error::source).
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum BindError {
+    /// No socket can have this address.
+    #[error(transparent)]
+    Address(#[from] AddressError),
 
     /// The directory the socket should be in is not there, or is not a directory.
     #[error("there is no directory {directory:?} for a socket to be in; create it first")]
@@ -64,6 +92,10 @@ pub enum Error {
         /// What the kernel said.
         source: io::Error,
     },
+
+    /// A component of the path denies this process the way.
+    #[error(transparent)]
+    Denied(#[from] Denied),
 
     /// Others may rename and delete in this directory, so that no name in it can be trusted.
     #[error(
@@ -206,8 +238,44 @@ pub enum Error {
     },
 
     /// There is no tokio runtime with I/O here that could own the socket.
-    #[error("a listener or stream needs a tokio runtime: call this from within one")]
-    NoRuntime,
+    #[error(transparent)]
+    NoRuntime(#[from] NoRuntime),
+}
+
+impl BindError {
+    /// Whether the same call may succeed later although nobody changes a program or a configuration.
+    pub fn is_retryable(&self) -> bool {
+        // Without a wildcard: a new error does not compile without an answer.
+        match self {
+            Self::Address(_)
+            | Self::NoDirectory { .. }
+            | Self::Denied(_)
+            | Self::SharedDirectory { .. }
+            | Self::NotASocket { .. }
+            | Self::ForeignLock { .. }
+            | Self::ForeignFilesystem { .. }
+            | Self::MountPoint { .. }
+            | Self::NoFile { .. }
+            | Self::NotPassed { .. }
+            | Self::PassedTwice { .. }
+            | Self::NotAListener { .. }
+            | Self::NoRuntime(_) => false,
+            Self::Locked { .. } | Self::InUse { .. } | Self::Contended { .. } => true,
+            Self::Bind { source, .. } | Self::Examine { source, .. } => passes(source),
+        }
+    }
+}
+
+/// Why a server could not be connected to.
+///
+/// The Display form is what to print after "failed:"; where the system gave a reason it is the
+/// [source](std::error::Error::source).
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ConnectError {
+    /// No socket can have this address.
+    #[error(transparent)]
+    Address(#[from] AddressError),
 
     /// There is nothing of that name.
     #[error("there is no {missing:?}{}; start its server, or wait for it", after(*.waited))]
@@ -226,6 +294,15 @@ pub enum Error {
     NoProc {
         /// The socket asked for.
         path: PathBuf,
+    },
+
+    /// The name is taken by something that is not a socket; it cannot be connected to.
+    #[error("{path:?} is {kind}, not a socket")]
+    NotASocket {
+        /// The name.
+        path: PathBuf,
+        /// What it is.
+        kind: FileKind,
     },
 
     /// There is a socket, and nobody listens on it.
@@ -247,22 +324,8 @@ pub enum Error {
     },
 
     /// A component of the path denies this process the way, or the socket denies it writing.
-    #[error(
-        "{component:?} (mode {mode:04o}, uid {uid}, gid {gid}) does not let this process {}",
-        if *.component == *.path { "write to the socket" } else { "pass through" }
-    )]
-    Denied {
-        /// The socket asked for.
-        path: PathBuf,
-        /// The component that denies.
-        component: PathBuf,
-        /// Its permission bits.
-        mode: u32,
-        /// Its owner.
-        uid: u32,
-        /// Its group.
-        gid: u32,
-    },
+    #[error(transparent)]
+    Denied(#[from] Denied),
 
     /// The socket is of another kind than was asked for.
     #[error("{address} is not a {wanted} socket")]
@@ -282,80 +345,104 @@ pub enum Error {
         source: io::Error,
     },
 
-    /// The listening socket is broken; accepting again gives the same.
-    #[error("could not accept on {address}")]
-    Accept {
-        /// Where.
-        address: Address,
-        /// What the kernel said.
-        source: io::Error,
-    },
-
-    /// The kernel would not say who is at the other end.
-    #[error("could not learn who is at the other end")]
-    Peer {
-        /// What the kernel said.
-        source: io::Error,
-    },
+    /// There is no tokio runtime with I/O here that could own the socket.
+    #[error(transparent)]
+    NoRuntime(#[from] NoRuntime),
 }
 
-impl Error {
-    /// Whether the connection this error came from can still be used; false when there was none.
-    pub fn peer_usable(&self) -> bool {
-        self.disposition().peer_usable
-    }
-
+impl ConnectError {
     /// Whether the same call may succeed later although nobody changes a program or a configuration.
     pub fn is_retryable(&self) -> bool {
-        self.disposition().retryable
-    }
-
-    /// Every error's answers, in one table without a wildcard: a new error does not compile without them.
-    fn disposition(&self) -> Disposition {
-        const FINAL: Disposition = Disposition { peer_usable: false, retryable: false };
-        const PASSES: Disposition = Disposition { retryable: true, ..FINAL };
-        const UNHARMED: Disposition = Disposition { peer_usable: true, ..FINAL };
+        // Without a wildcard: a new error does not compile without an answer.
         match self {
-            Self::InvalidMode { .. }
-            | Self::InvalidPath { .. }
-            | Self::InvalidAbstractName { .. }
-            | Self::PathTooLong { .. }
-            | Self::NoDirectory { .. }
-            | Self::SharedDirectory { .. }
-            | Self::NotASocket { .. }
-            | Self::ForeignLock { .. }
-            | Self::ForeignFilesystem { .. }
-            | Self::MountPoint { .. }
-            | Self::NoFile { .. }
-            | Self::NotPassed { .. }
-            | Self::PassedTwice { .. }
-            | Self::NotAListener { .. }
-            | Self::NoRuntime
-            | Self::Denied { .. }
-            | Self::WrongType { .. }
+            Self::Address(_)
             | Self::NoProc { .. }
-            | Self::Accept { .. } => FINAL,
-            Self::Locked { .. }
-            | Self::InUse { .. }
-            | Self::Contended { .. }
-            | Self::NotThere { .. }
-            | Self::NobodyListening { .. }
-            | Self::QueueFull { .. } => PASSES,
-            Self::Bind { source, .. } | Self::Examine { source, .. } | Self::Connect { source, .. } => {
-                Disposition { retryable: passes(source), ..FINAL }
-            }
-            // The bytes still flow; only the identity behind them is unknown.
-            Self::Peer { .. } => UNHARMED,
+            | Self::NotASocket { .. }
+            | Self::Denied(_)
+            | Self::WrongType { .. }
+            | Self::NoRuntime(_) => false,
+            Self::NotThere { .. } | Self::NobodyListening { .. } | Self::QueueFull { .. } => true,
+            Self::Connect { source, .. } => passes(source),
         }
     }
+
+    /// The error of the last of several attempts, which says how long there were attempts.
+    #[must_use]
+    pub fn after(mut self, time: Duration) -> Self {
+        if let Self::NotThere { waited, .. } | Self::NobodyListening { waited, .. } | Self::QueueFull { waited, .. } =
+            &mut self
+        {
+            *waited = time;
+        }
+        self
+    }
 }
 
-/// The answers to a caller's two questions.
-#[derive(Debug, Clone, Copy)]
-struct Disposition {
-    peer_usable: bool,
-    retryable: bool,
+/// Why it could not be found out whether a socket has a server.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ProbeError {
+    /// No socket can have this address.
+    #[error(transparent)]
+    Address(#[from] AddressError),
+
+    /// There is nothing of that name.
+    #[error("there is no {missing:?}")]
+    NotThere {
+        /// The socket asked for.
+        path: PathBuf,
+        /// The first component of it that is missing.
+        missing: PathBuf,
+    },
+
+    /// The name is that of something that is not a socket.
+    #[error("{path:?} is {kind}, not a socket")]
+    NotASocket {
+        /// The name.
+        path: PathBuf,
+        /// What it is.
+        kind: FileKind,
+    },
+
+    /// A component of the path denies this process the way.
+    #[error(transparent)]
+    Denied(#[from] Denied),
+
+    /// The system did not answer, as for a socket that we may not write to.
+    #[error("could not find out who serves {path:?}")]
+    Failed {
+        /// The socket asked for.
+        path: PathBuf,
+        /// What the kernel said.
+        source: io::Error,
+    },
 }
+
+/// The listening socket is broken; accepting again gives the same.
+#[derive(Debug, thiserror::Error)]
+#[error("could not accept on {address}")]
+#[non_exhaustive]
+pub struct AcceptError {
+    /// Where.
+    pub address: Address,
+    /// What the kernel said.
+    pub source: io::Error,
+}
+
+/// The kernel would not say who is at the other end. Bytes can still flow on the connection.
+#[derive(Debug, thiserror::Error)]
+#[error("could not learn who is at the other end")]
+#[non_exhaustive]
+pub struct PeerError {
+    /// What the kernel said.
+    pub source: io::Error,
+}
+
+/// There is no tokio runtime with I/O here that could own the socket.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("a listener or stream needs a tokio runtime: call this from within one")]
+#[non_exhaustive]
+pub struct NoRuntime;
 
 /// What is wrong with a path, seen without looking at the file system.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -82,7 +82,10 @@ pub use crate::{
     },
     blocking::{BlockingDraining, BlockingListener},
     connect::Connect,
-    error::{Error, PathFault, Result},
+    error::{
+        AcceptError, AddressError, BindError, ConnectError, Denied, InvalidMode, NoRuntime, PathFault, PeerError,
+        ProbeError,
+    },
     mode::Mode,
     peer::Peer,
     probe::probe,

@@ -16,9 +16,7 @@ use crate::accept::{AcceptStats, Acceptable, Accepted, Queue};
 use crate::address::{Address, SocketKind};
 use crate::bind::publish::{NameLock, NameLoss, Published, Withdrawal};
 use crate::bind::{Bind, Taken, activation};
-#[cfg(doc)]
-use crate::error::Error;
-use crate::error::Result;
+use crate::error::{AcceptError, BindError};
 use crate::packet::Seqpacket;
 use crate::peer::Peer;
 use crate::runtime::in_runtime;
@@ -42,17 +40,17 @@ impl Bind {
     /// and one that a sweep of the directory examines for 100 ms.
     ///
     /// # Errors
-    /// By path: [`Error::InvalidPath`], [`Error::PathTooLong`], [`Error::NoDirectory`], [`Error::SharedDirectory`],
-    /// [`Error::NotASocket`], [`Error::Locked`], [`Error::ForeignLock`], [`Error::InUse`],
-    /// [`Error::ForeignFilesystem`], [`Error::Contended`].
-    /// By abstract name: [`Error::InvalidAbstractName`], and [`Error::Bind`] with `EADDRINUSE` when it is taken.
-    /// From the service manager: [`Error::NotPassed`], [`Error::PassedTwice`], [`Error::NotAListener`].
-    /// [`Error::NoFile`] when mode, owner or group are set and the address is not a path; [`Error::NoRuntime`]
-    /// outside a tokio runtime; [`Error::Bind`] when a system call fails. Nothing is left behind.
+    /// By path: [`BindError::Address`], [`BindError::NoDirectory`], [`BindError::SharedDirectory`],
+    /// [`BindError::NotASocket`], [`BindError::Locked`], [`BindError::ForeignLock`], [`BindError::InUse`],
+    /// [`BindError::ForeignFilesystem`], [`BindError::Contended`].
+    /// By abstract name: [`BindError::Address`], and [`BindError::Bind`] with `EADDRINUSE` when it is taken.
+    /// From the service manager: [`BindError::NotPassed`], [`BindError::PassedTwice`], [`BindError::NotAListener`].
+    /// [`BindError::NoFile`] when mode, owner or group are set and the address is not a path; [`BindError::NoRuntime`]
+    /// outside a tokio runtime; [`BindError::Bind`] when a system call fails. Nothing is left behind.
     ///
     /// # Panics
     /// In a tokio runtime that was built without I/O.
-    pub fn listen(self) -> Result<Listener> {
+    pub fn listen(self) -> Result<Listener, BindError> {
         self.listen_for::<UnixStream>()
     }
 
@@ -60,11 +58,11 @@ impl Bind {
     /// lines passes two of one name. Of any other address, there is one listener.
     ///
     /// # Errors
-    /// As [`listen`](Self::listen), but not [`Error::PassedTwice`]. Then none of them listens.
+    /// As [`listen`](Self::listen), but not [`BindError::PassedTwice`]. Then none of them listens.
     ///
     /// # Panics
     /// As [`listen`](Self::listen).
-    pub fn listen_all(self) -> Result<Vec<Listener>> {
+    pub fn listen_all(self) -> Result<Vec<Listener>, BindError> {
         let Address::Systemd(name) = self.address() else { return Ok(vec![self.listen()?]) };
         in_runtime()?;
         self.check()?;
@@ -80,11 +78,11 @@ impl Bind {
     ///
     /// # Panics
     /// As [`listen`](Self::listen).
-    pub fn listen_seqpacket(self) -> Result<SeqpacketListener> {
+    pub fn listen_seqpacket(self) -> Result<SeqpacketListener, BindError> {
         self.listen_for()
     }
 
-    fn listen_for<S: Acceptable>(self) -> Result<Listener<S>> {
+    fn listen_for<S: Acceptable>(self) -> Result<Listener<S>, BindError> {
         in_runtime()?;
         self.take(S::KIND, Listener::<S>::watch).map(Listener::new)
     }
@@ -145,14 +143,14 @@ impl<S: Acceptable> Listener<S> {
     /// [`stats`](Self::stats).
     ///
     /// # Errors
-    /// [`Error::Accept`](crate::Error::Accept) when the listening socket itself is broken; it stays so.
+    /// [`AcceptError`] when the listening socket itself is broken; it stays so.
     ///
     /// # Cancel safety
     /// Dropping the future loses no connection; a pause goes on where it was.
     ///
     /// # Panics
     /// When a pause is needed in a tokio runtime that was built without time.
-    pub async fn accept(&mut self) -> Result<(S, Peer)> {
+    pub async fn accept(&mut self) -> Result<(S, Peer), AcceptError> {
         self.queue.accept().await
     }
 
@@ -172,7 +170,7 @@ impl<S: Acceptable> Listener<S> {
     ///
     /// # Panics
     /// As [`accept`](Self::accept); also where the name is looked up once a second.
-    pub async fn next(&mut self) -> Result<Accepted<S>> {
+    pub async fn next(&mut self) -> Result<Accepted<S>, AcceptError> {
         let Self { name, watch, queue, .. } = self;
         let (Some(name), Some(watch)) = (name, watch) else { return queue.next().await };
         tokio::select! {
@@ -207,12 +205,12 @@ impl<S: Acceptable> Listener<S> {
     /// file.
     ///
     /// # Errors
-    /// As [`Bind::listen`]; above all [`Error::InUse`](crate::Error::InUse) if another server has the name. Then all is as
+    /// As [`Bind::listen`]; above all [`BindError::InUse`] if another server has the name. Then all is as
     /// before: this goes on accepting from those who are connected to the old socket already, and may be tried again.
     ///
     /// # Panics
     /// As [`Bind::listen`].
-    pub fn rebind(&mut self) -> Result<()> {
+    pub fn rebind(&mut self) -> Result<(), BindError> {
         if self.name_loss().is_none() {
             return Ok(());
         }
@@ -294,14 +292,14 @@ impl<S: Acceptable> Draining<S> {
     /// Admission is as before. In a shortage of descriptors it pauses until there are some again; nobody is shed.
     ///
     /// # Errors
-    /// [`Error::Accept`](crate::Error::Accept) when the listening socket is broken.
+    /// [`AcceptError`] when the listening socket is broken.
     ///
     /// # Cancel safety
     /// Dropping the future loses no connection.
     ///
     /// # Panics
     /// When a pause is needed in a tokio runtime that was built without time.
-    pub async fn accept(&mut self) -> Result<Option<(S, Peer)>> {
+    pub async fn accept(&mut self) -> Result<Option<(S, Peer)>, AcceptError> {
         while let Some(accepted) = self.next().await? {
             if let Accepted::Connection(connection, peer) = accepted {
                 return Ok(Some((connection, peer)));
@@ -320,7 +318,7 @@ impl<S: Acceptable> Draining<S> {
     ///
     /// # Panics
     /// As [`accept`](Self::accept).
-    pub async fn next(&mut self) -> Result<Option<Accepted<S>>> {
+    pub async fn next(&mut self) -> Result<Option<Accepted<S>>, AcceptError> {
         while self.has_more {
             self.queue.resume().await;
             match self.queue.accept_now() {

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use crate::error::{Error, Result};
+use crate::error::InvalidMode;
 
 /// Who may connect to a socket, as permission bits of its file: write permission is what counts (`unix(7)`).
 ///
@@ -18,7 +18,7 @@ use crate::error::{Error, Result};
 /// assert_eq!(Mode::octal("660")?, Mode::GROUP);
 /// assert_eq!(Mode::octal("0660")?.to_string(), "0660");
 /// assert!(Mode::octal("1224").is_err()); // what 660 looks like after one conversion too many
-/// # Ok::<(), uds_socket::Error>(())
+/// # Ok::<(), uds_socket::InvalidMode>(())
 /// ```
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Mode(u16);
@@ -54,8 +54,8 @@ impl Mode {
     /// Three octal digits, with an optional leading `0` or `0o`.
     ///
     /// # Errors
-    /// [`Error::InvalidMode`] for anything else; set-id and sticky bits mean nothing on a socket.
-    pub fn octal(text: &str) -> Result<Self> {
+    /// [`InvalidMode`] for anything else; set-id and sticky bits mean nothing on a socket.
+    pub fn octal(text: &str) -> Result<Self, InvalidMode> {
         let digits =
             text.strip_prefix("0o").or_else(|| text.strip_prefix('0').filter(|rest| rest.len() == 3)).unwrap_or(text);
         let mut bits = 0;
@@ -63,12 +63,12 @@ impl Mode {
             match digit {
                 b'0'..=b'7' if digits.len() == 3 => bits = bits << 3 | u16::from(digit - b'0'),
                 _ => {
-                    return Err(Error::InvalidMode { text: text.to_owned() });
+                    return Err(InvalidMode { text: text.to_owned() });
                 }
             }
         }
         if digits.is_empty() {
-            return Err(Error::InvalidMode { text: text.to_owned() });
+            return Err(InvalidMode { text: text.to_owned() });
         }
         Ok(Self(bits))
     }
@@ -90,9 +90,9 @@ impl Default for Mode {
 }
 
 impl FromStr for Mode {
-    type Err = Error;
+    type Err = InvalidMode;
 
-    fn from_str(text: &str) -> Result<Self> {
+    fn from_str(text: &str) -> Result<Self, InvalidMode> {
         Self::octal(text)
     }
 }
@@ -150,7 +150,7 @@ mod tests {
             "", "0", "0o", "66", "888", "6600", "04755", "4755", "00o660", "-60", "+60", " 660", "660 ", "0x1", "rw-",
             "٦٦٠",
         ] {
-            assert!(matches!(Mode::octal(text), Err(Error::InvalidMode { text: t }) if t == text), "{text:?}");
+            assert!(matches!(Mode::octal(text), Err(InvalidMode { text: t }) if t == text), "{text:?}");
         }
     }
 }

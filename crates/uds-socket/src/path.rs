@@ -9,7 +9,7 @@ use rustix::fs::fstat;
 use rustix::net::SocketAddrUnix;
 use socket_file::names;
 
-use crate::error::{Error, PathFault, Result};
+use crate::error::{AddressError, PathFault};
 
 /// Bytes of a path that fit into a socket address, besides the final zero (`unix(7)`).
 const SUN_PATH_MAX: usize = 107;
@@ -33,18 +33,18 @@ pub(crate) struct SocketPath {
 }
 
 impl SocketPath {
-    pub(crate) fn new(path: PathBuf) -> Result<Self> {
+    pub(crate) fn new(path: PathBuf) -> Result<Self, AddressError> {
         check(&path)?;
         let (directory, name) = match (path.parent(), path.file_name()) {
             (Some(parent), Some(name)) if parent.as_os_str().is_empty() => (Path::new("."), name),
             (Some(parent), Some(name)) => (parent, name),
             _ => {
-                return Err(Error::InvalidPath { path, fault: PathFault::NamesADirectory });
+                return Err(AddressError::InvalidPath { path, fault: PathFault::NamesADirectory });
             }
         };
         let max = NAME_MAX - LOCK_EXTRA;
         if name.len() > max {
-            return Err(Error::PathTooLong { len: name.len(), max, path });
+            return Err(AddressError::PathTooLong { len: name.len(), max, path });
         }
         // Where there is no working directory any more, the path is all there is.
         let absolute = std::path::absolute(&path).unwrap_or_else(|_| path.clone());
@@ -119,7 +119,7 @@ pub(crate) fn fits(path: &Path) -> bool {
 }
 
 /// Refuses what no file system could make a socket's path.
-pub(crate) fn check(path: &Path) -> Result<()> {
+pub(crate) fn check(path: &Path) -> Result<(), AddressError> {
     let bytes = path.as_os_str().as_bytes();
     let fault = if bytes.is_empty() {
         PathFault::Empty
@@ -128,11 +128,11 @@ pub(crate) fn check(path: &Path) -> Result<()> {
     } else if matches!(bytes.rsplit(|byte| *byte == b'/').next(), Some(b"" | b"." | b"..")) {
         PathFault::NamesADirectory
     } else if bytes.len() > PATH_MAX {
-        return Err(Error::PathTooLong { path: path.to_owned(), len: bytes.len(), max: PATH_MAX });
+        return Err(AddressError::PathTooLong { path: path.to_owned(), len: bytes.len(), max: PATH_MAX });
     } else {
         return Ok(());
     };
-    Err(Error::InvalidPath { path: path.to_owned(), fault })
+    Err(AddressError::InvalidPath { path: path.to_owned(), fault })
 }
 
 #[cfg(test)]
@@ -141,7 +141,7 @@ mod tests {
 
     fn fault(path: &[u8]) -> PathFault {
         match SocketPath::new(PathBuf::from(OsStr::from_bytes(path))) {
-            Err(Error::InvalidPath { fault, .. }) => fault,
+            Err(AddressError::InvalidPath { fault, .. }) => fault,
             other => panic!("{other:?}"),
         }
     }
@@ -171,8 +171,8 @@ mod tests {
     fn names_have_the_longest_length_their_lock_can_have() {
         assert!(SocketPath::new("n".repeat(249).into()).is_ok());
         let too_long = SocketPath::new("n".repeat(250).into());
-        assert!(matches!(too_long, Err(Error::PathTooLong { len: 250, max: 249, .. })), "{too_long:?}");
+        assert!(matches!(too_long, Err(AddressError::PathTooLong { len: 250, max: 249, .. })), "{too_long:?}");
         let deep = SocketPath::new(format!("/{}x", "d/".repeat(2048)).into());
-        assert!(matches!(deep, Err(Error::PathTooLong { len: 4098, max: 4095, .. })), "{deep:?}");
+        assert!(matches!(deep, Err(AddressError::PathTooLong { len: 4098, max: 4095, .. })), "{deep:?}");
     }
 }

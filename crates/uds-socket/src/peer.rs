@@ -4,7 +4,7 @@ use std::fmt;
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
 
-use crate::error::{Error, Result};
+use crate::error::PeerError;
 use crate::sys;
 
 /// The identity the kernel recorded for the other end of a connection (`SO_PEERCRED`, `SO_PEERGROUPS`; `unix(7)`).
@@ -31,10 +31,10 @@ impl Peer {
     /// Asks the kernel who is at the other end of `socket`.
     ///
     /// # Errors
-    /// [`Error::Peer`] when `socket` is not a Unix socket.
-    pub fn of(socket: impl AsFd) -> Result<Self> {
+    /// [`PeerError`] when `socket` is not a Unix socket.
+    pub fn of(socket: impl AsFd) -> Result<Self, PeerError> {
         let socket = socket.as_fd();
-        let failed = |source| Error::Peer { source };
+        let failed = |source| PeerError { source };
         let credentials = sys::peer_credentials(socket).map_err(failed)?;
         let groups = sys::peer_groups(socket).map_err(failed)?.unwrap_or_default();
         let pid = u32::try_from(credentials.pid).ok();
@@ -55,9 +55,9 @@ impl Peer {
     /// `None` where the kernel has none to give.
     ///
     /// # Errors
-    /// [`Error::Peer`] when `socket` is not a Unix socket, or no descriptor is free.
-    pub fn pidfd(socket: impl AsFd) -> Result<Option<OwnedFd>> {
-        sys::peer_pidfd(socket.as_fd()).map_err(|source| Error::Peer { source })
+    /// [`PeerError`] when `socket` is not a Unix socket, or no descriptor is free.
+    pub fn pidfd(socket: impl AsFd) -> Result<Option<OwnedFd>, PeerError> {
+        sys::peer_pidfd(socket.as_fd()).map_err(|source| PeerError { source })
     }
 
     /// Effective user id.
@@ -134,8 +134,8 @@ mod tests {
     #[test]
     fn what_is_not_a_unix_socket_has_no_peer() {
         let file = std::fs::File::open("/dev/null").unwrap();
-        assert!(matches!(Peer::of(&file), Err(Error::Peer { .. })));
-        assert!(matches!(Peer::pidfd(&file), Err(Error::Peer { .. })));
+        assert!(matches!(Peer::of(&file), Err(PeerError { .. })));
+        assert!(matches!(Peer::pidfd(&file), Err(PeerError { .. })));
     }
 
     #[test]

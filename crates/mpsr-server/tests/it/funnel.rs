@@ -347,7 +347,7 @@ async fn what_cannot_be_listened_on_is_an_error_and_leaves_nothing_behind() {
     let file = path.with_file_name("file");
     std::fs::write(&file, "precious").unwrap();
     let both = Funnel::builder(Raw).listen(Bind::path(&path)).listen(Bind::path(&file)).start().await;
-    assert!(matches!(both, Err(Error::Socket(uds_actor::Error::NotASocket { .. }))), "{both:?}");
+    assert!(matches!(both, Err(Error::Bind(uds_actor::BindError::NotASocket { .. }))), "{both:?}");
     assert!(!path.exists(), "the listener that could be had is gone again");
     assert_eq!(std::fs::read_to_string(&file).unwrap(), "precious");
     let long = PathBuf::from("/tmp").join("x".repeat(300));

@@ -19,7 +19,7 @@ use super::stats::AcceptStats;
 use crate::address::Address;
 use crate::admit::Admit;
 use crate::backoff::Backoff;
-use crate::error::{Error, Result};
+use crate::error::AcceptError;
 use crate::peer::Peer;
 
 /// The pauses while the system has no descriptor or memory for another connection.
@@ -67,7 +67,7 @@ impl<S: Acceptable, W: AsFd> Queue<S, W> {
     }
 
     /// What becomes of a connection that was accepted. Unless it is handed out it is closed already, which is counted.
-    pub(crate) fn taken(&mut self, socket: OwnedFd) -> Result<Accepted<S>> {
+    pub(crate) fn taken(&mut self, socket: OwnedFd) -> Result<Accepted<S>, AcceptError> {
         match S::from_socket(socket) {
             Ok(stream) => {
                 self.recovered();
@@ -129,7 +129,7 @@ impl<S: Acceptable, W: AsFd> Queue<S, W> {
     }
 
     /// Counts a failure and sets the pause after it, unless it will not pass.
-    pub(crate) fn failed(&mut self, error: &io::Error) -> Result<Shortage> {
+    pub(crate) fn failed(&mut self, error: &io::Error) -> Result<Shortage, AcceptError> {
         let Some(shortage) = Shortage::of(error) else {
             return Err(self.broken(error));
         };
@@ -140,7 +140,7 @@ impl<S: Acceptable, W: AsFd> Queue<S, W> {
     }
 
     /// What a failure to accept means: told if it is a shortage, an error if it will not pass.
-    pub(crate) fn not_accepted(&mut self, error: io::Error) -> Result<Option<Accepted<S>>> {
+    pub(crate) fn not_accepted(&mut self, error: io::Error) -> Result<Option<Accepted<S>>, AcceptError> {
         let last_resort = self.backoff.is_exhausted();
         let shortage = self.failed(&error)?;
         if shortage == Shortage::Descriptors && last_resort {
@@ -174,9 +174,9 @@ impl<S: Acceptable, W: AsFd> Queue<S, W> {
         }
     }
 
-    fn broken(&self, error: &io::Error) -> Error {
+    fn broken(&self, error: &io::Error) -> AcceptError {
         let source = error.raw_os_error().map_or_else(|| error.kind().into(), io::Error::from_raw_os_error);
-        Error::Accept { address: self.address.clone(), source }
+        AcceptError { address: self.address.clone(), source }
     }
 
     /// Closes the connection that has waited longest.
@@ -193,7 +193,7 @@ impl<S: Acceptable, W: AsFd> Queue<S, W> {
 
 #[cfg(feature = "tokio")]
 impl<S: Acceptable> Queue<S, AsyncFd<OwnedFd>> {
-    pub(crate) async fn accept(&mut self) -> Result<(S, Peer)> {
+    pub(crate) async fn accept(&mut self) -> Result<(S, Peer), AcceptError> {
         loop {
             if let Accepted::Connection(connection, peer) = self.next().await? {
                 return Ok((connection, peer));
@@ -201,7 +201,7 @@ impl<S: Acceptable> Queue<S, AsyncFd<OwnedFd>> {
         }
     }
 
-    pub(crate) async fn next(&mut self) -> Result<Accepted<S>> {
+    pub(crate) async fn next(&mut self) -> Result<Accepted<S>, AcceptError> {
         loop {
             self.resume().await;
             let attempt = match self.accept_retired() {

@@ -12,13 +12,13 @@ use socket_file::{Filesystem, Found, GRACE, Identity, Liveness, Owner, Removal, 
 
 use crate::address::Address;
 use crate::denied::denied;
-use crate::error::{Error, Result};
+use crate::error::BindError;
 use crate::path::{SocketPath, descriptor_path};
 
 /// Writable by group or others.
 const SHARED: u32 = 0o022;
 const STICKY: u32 = 0o1000;
-/// What [`Error::ForeignFilesystem`] says of a directory that a mount shows elsewhere.
+/// What [`BindError::ForeignFilesystem`] says of a directory that a mount shows elsewhere.
 const BACKING_SIDE: &str = "the backing side of an overlay or FUSE mount";
 /// How often to start again when the name changes hands while it is being taken.
 pub(crate) const ATTEMPTS: u32 = 16;
@@ -55,24 +55,23 @@ impl AsFd for Directory {
 
 impl Directory {
     /// Opens the directory of `path`, unless others may rename files in it.
-    pub(crate) fn open(path: SocketPath, exceptions: Exceptions) -> Result<Self> {
+    pub(crate) fn open(path: SocketPath, exceptions: Exceptions) -> Result<Self, BindError> {
         let directory = path.directory();
         let fd =
             open(directory, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty()).map_err(|errno| {
                 match errno {
                     Errno::NOENT | Errno::NOTDIR => {
-                        Error::NoDirectory { directory: directory.to_owned(), source: errno.into() }
+                        BindError::NoDirectory { directory: directory.to_owned(), source: errno.into() }
                     }
-                    Errno::ACCESS => {
-                        denied(path.as_path()).unwrap_or_else(|| failed(&path, "open the directory of", errno))
-                    }
+                    Errno::ACCESS => denied(path.as_path())
+                        .map_or_else(|| failed(&path, "open the directory of", errno), BindError::from),
                     errno => failed(&path, "open the directory of", errno),
                 }
             })?;
         let stat = fstat(&fd).map_err(|errno| failed(&path, "look at the directory of", errno))?;
         let mode = stat.st_mode;
         if mode & SHARED != 0 && mode & STICKY == 0 && !exceptions.shared {
-            return Err(Error::SharedDirectory { directory: directory.to_owned(), mode: mode & 0o7777 });
+            return Err(BindError::SharedDirectory { directory: directory.to_owned(), mode: mode & 0o7777 });
         }
         let inner = socket_file::Directory::new(fd, directory.to_owned());
         Ok(Self { inner, path, exceptions, owner: stat.st_uid })
@@ -83,7 +82,7 @@ impl Directory {
     }
 
     /// Refuses a name that is taken by something else than a socket, before anything is created beside it.
-    pub(crate) fn refuse_other_kinds(&self) -> Result<()> {
+    pub(crate) fn refuse_other_kinds(&self) -> Result<(), BindError> {
         match self.stat_of(self.path.name()).map_err(|errno| self.failed("look at", errno))? {
             Some(stat) => self.expect_socket(self.path.name(), &stat),
             None => Ok(()),
@@ -92,7 +91,7 @@ impl Directory {
 
     /// Removes a stale socket that has the name, and those that a crash has left aside. A live socket and any other file
     /// stay.
-    pub(crate) fn clear(&self) -> Result<()> {
+    pub(crate) fn clear(&self) -> Result<(), BindError> {
         let asides = [self.path.aside_name(), self.path.second_aside_name()];
         for _ in 0..ATTEMPTS {
             let are_free = [self.vacate(&asides[0])?, self.vacate(&asides[1])?];
@@ -111,7 +110,7 @@ impl Directory {
     /// A crash between moving a socket aside and removing it leaves it there. It gets its name back, under which it is
     /// examined like any other: it may turn out to be alive, or must not be removed here. If another socket has the name, it
     /// is removed where it is, if it is stale. False if it stays.
-    fn vacate(&self, aside: &OsStr) -> Result<bool> {
+    fn vacate(&self, aside: &OsStr) -> Result<bool, BindError> {
         let Some(left) = self.find(aside)? else { return Ok(true) };
         match self.inner.rename_if_free(aside, self.path.name()) {
             Ok(()) => return Ok(true),
@@ -124,7 +123,7 @@ impl Directory {
         if !is_second_name {
             match self.expect_stale(&left, &self.path.directory().join(aside)) {
                 Ok(()) => {}
-                Err(Error::InUse { .. } | Error::ForeignFilesystem { .. }) => return Ok(false),
+                Err(BindError::InUse { .. } | BindError::ForeignFilesystem { .. }) => return Ok(false),
                 Err(error) => return Err(error),
             }
         }
@@ -137,14 +136,14 @@ impl Directory {
     /// Moves a stale socket aside, where only the holder of the lock works, examines it again, and removes it; or puts it
     /// back if it is another file or no longer stale. The renaming waits for a `bind` in progress, so that its socket is
     /// known by then.
-    pub(crate) fn remove_stale(&self, stale: &SocketFile, aside: &OsStr) -> Result<()> {
+    pub(crate) fn remove_stale(&self, stale: &SocketFile, aside: &OsStr) -> Result<(), BindError> {
         let is_unbound = |path: &Path| stale.probe(path).is_ok_and(|liveness| liveness.is_unbound());
         match self.inner.remove(self.path.name(), aside, stale.identity(), is_unbound) {
             Ok(Removal::Removed | Removal::Missing | Removal::Replaced | Removal::Kept) => Ok(()),
             Ok(Removal::Displaced(_)) => Err(self.contended(1)),
             // `rename(2)` says so of a name that something is mounted over.
             Err(error) if Errno::from_io_error(&error) == Some(Errno::BUSY) => {
-                Err(Error::MountPoint { path: self.path.as_path().to_owned() })
+                Err(BindError::MountPoint { path: self.path.as_path().to_owned() })
             }
             Err(error) => Err(self.failed("move the stale socket away from", error)),
         }
@@ -161,29 +160,29 @@ impl Directory {
     }
 
     /// The stale socket that has the name, kept from being freed; `None` where there is nothing.
-    fn examine(&self) -> Result<Option<SocketFile>> {
+    fn examine(&self) -> Result<Option<SocketFile>, BindError> {
         let Some(found) = self.find(self.path.name())? else { return Ok(None) };
         self.expect_stale(&found, self.path.as_path())?;
         Ok(Some(found))
     }
 
     /// That no server has this socket, as far as this kernel and the filesystem can tell.
-    fn expect_stale(&self, found: &SocketFile, path: &Path) -> Result<()> {
+    fn expect_stale(&self, found: &SocketFile, path: &Path) -> Result<(), BindError> {
         let path = path.to_owned();
         let address = || Address::Path(self.path.as_path().to_owned());
-        let liveness = found.probe(&path).map_err(|source| Error::Examine { address: address(), source })?;
+        let liveness = found.probe(&path).map_err(|source| BindError::Examine { address: address(), source })?;
         if !liveness.is_unbound() {
-            return Err(Error::InUse { path, liveness });
+            return Err(BindError::InUse { path, liveness });
         }
         let hides_servers = self.hides_servers();
         if let (Some(filesystem), false) = (hides_servers, self.exceptions.any_filesystem) {
-            return Err(Error::ForeignFilesystem { path, filesystem });
+            return Err(BindError::ForeignFilesystem { path, filesystem });
         }
         if liveness.verdict != Verdict::Stale || (hides_servers.is_some() && found.facts().age() < GRACE) {
-            return Err(Error::InUse { path, liveness: Liveness { verdict: Verdict::Unknown, ..liveness } });
+            return Err(BindError::InUse { path, liveness: Liveness { verdict: Verdict::Unknown, ..liveness } });
         }
         if !self.exceptions.any_filesystem && is_backing_side(self.path.directory()) {
-            return Err(Error::ForeignFilesystem { path, filesystem: BACKING_SIDE });
+            return Err(BindError::ForeignFilesystem { path, filesystem: BACKING_SIDE });
         }
         Ok(())
     }
@@ -225,18 +224,18 @@ impl Directory {
     }
 
     /// The socket of that name, whether it is served or not.
-    pub(crate) fn find(&self, name: &OsStr) -> Result<Option<SocketFile>> {
+    pub(crate) fn find(&self, name: &OsStr) -> Result<Option<SocketFile>, BindError> {
         match self.inner.find(name).map_err(|error| self.failed("look at", error))? {
             None => Ok(None),
             Some(Found::Socket(socket)) => Ok(Some(socket)),
-            Some(Found::Other(kind)) => Err(Error::NotASocket { path: self.full_path(name), kind }),
+            Some(Found::Other(kind)) => Err(BindError::NotASocket { path: self.full_path(name), kind }),
         }
     }
 
-    pub(crate) fn expect_socket(&self, name: &OsStr, stat: &Stat) -> Result<()> {
+    pub(crate) fn expect_socket(&self, name: &OsStr, stat: &Stat) -> Result<(), BindError> {
         match FileKind::of_mode(stat.st_mode) {
             FileKind::Socket => Ok(()),
-            kind => Err(Error::NotASocket { path: self.full_path(name), kind }),
+            kind => Err(BindError::NotASocket { path: self.full_path(name), kind }),
         }
     }
 
@@ -256,15 +255,15 @@ impl Directory {
         if name == self.path.name() { self.path.as_path().to_owned() } else { self.path.directory().join(name) }
     }
 
-    pub(crate) fn failed(&self, doing: &'static str, source: impl Into<io::Error>) -> Error {
+    pub(crate) fn failed(&self, doing: &'static str, source: impl Into<io::Error>) -> BindError {
         failed(&self.path, doing, source)
     }
 
-    pub(crate) fn contended(&self, attempts: u32) -> Error {
-        Error::Contended { path: self.path.as_path().to_owned(), attempts }
+    pub(crate) fn contended(&self, attempts: u32) -> BindError {
+        BindError::Contended { path: self.path.as_path().to_owned(), attempts }
     }
 }
 
-fn failed(path: &SocketPath, doing: &'static str, source: impl Into<io::Error>) -> Error {
-    Error::Bind { address: Address::Path(path.as_path().to_owned()), doing, source: source.into() }
+fn failed(path: &SocketPath, doing: &'static str, source: impl Into<io::Error>) -> BindError {
+    BindError::Bind { address: Address::Path(path.as_path().to_owned()), doing, source: source.into() }
 }

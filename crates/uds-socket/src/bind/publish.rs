@@ -13,7 +13,7 @@ use socket_file::{Identity, Removal};
 
 use super::directory::{ATTEMPTS, Directory, identity};
 use super::file_options::FileOptions;
-use crate::error::{Error, Result};
+use crate::error::BindError;
 
 /// How long a start waits for a lock that is only examined.
 const PATIENCE: Duration = Duration::from_millis(100);
@@ -34,7 +34,7 @@ impl NameLock {
     ///
     /// A sweep examines the lock while it examines what is beside it, and holds it while it removes it. That takes some system
     /// calls, so a start tries again for [a while](PATIENCE); but not long against a holder, which as a rule is a server.
-    pub(crate) fn take(directory: &Arc<Directory>, is_start: bool) -> Result<Self> {
+    pub(crate) fn take(directory: &Arc<Directory>, is_start: bool) -> Result<Self, BindError> {
         let name = directory.path().lock_name();
         let began = Instant::now();
         loop {
@@ -44,13 +44,13 @@ impl NameLock {
                 // It is replaced all the time, so some process has it.
                 Err(lock_file::Error::Examined | lock_file::Error::Contended { .. }) => (None, PATIENCE),
                 Err(lock_file::Error::Foreign { fault }) => {
-                    return Err(Error::ForeignLock { lock: directory.path().directory().join(&name), fault });
+                    return Err(BindError::ForeignLock { lock: directory.path().directory().join(&name), fault });
                 }
                 Err(error) => return Err(directory.failed("take the lock beside", error)),
             };
             if !is_start || began.elapsed() >= patience {
                 let lock = directory.path().directory().join(&name);
-                return Err(Error::Locked { path: directory.path().as_path().to_owned(), lock, pid });
+                return Err(BindError::Locked { path: directory.path().as_path().to_owned(), lock, pid });
             }
             std::thread::sleep(PAUSE);
         }
@@ -105,16 +105,16 @@ impl Published {
     pub(crate) fn take(
         directory: &Arc<Directory>,
         options: FileOptions,
-        mut make: impl FnMut() -> Result<OwnedFd>,
-        listen: impl Fn(&OwnedFd) -> Result<()>,
-    ) -> Result<(OwnedFd, Self, Stat)> {
+        mut make: impl FnMut() -> Result<OwnedFd, BindError>,
+        listen: impl Fn(&OwnedFd) -> Result<(), BindError>,
+    ) -> Result<(OwnedFd, Self, Stat), BindError> {
         for _ in 0..ATTEMPTS {
             directory.clear()?;
             // A socket that has a name cannot get another one.
             let socket = make()?;
             match Self::bind(directory, &socket, options, &listen) {
                 Ok(Some((published, file))) => return Ok((socket, published, file)),
-                Ok(None) | Err(Error::Contended { .. }) => {}
+                Ok(None) | Err(BindError::Contended { .. }) => {}
                 Err(error) => return Err(error),
             }
         }
@@ -126,8 +126,8 @@ impl Published {
         directory: &Arc<Directory>,
         socket: &OwnedFd,
         options: FileOptions,
-        listen: &impl Fn(&OwnedFd) -> Result<()>,
-    ) -> Result<Option<(Self, Stat)>> {
+        listen: &impl Fn(&OwnedFd) -> Result<(), BindError>,
+    ) -> Result<Option<(Self, Stat)>, BindError> {
         let begin = options.mode_to_begin_with();
         fchmod(socket, begin).map_err(|errno| directory.failed("prepare the mode of", errno))?;
         let path = directory.path();
@@ -161,7 +161,7 @@ impl Published {
     }
 
     /// The name just bound, found without taking a descriptor: whatever fails from here on, it is taken back.
-    fn of_bound(directory: &Arc<Directory>, socket: BorrowedFd<'_>, name: &OsStr) -> Result<Self> {
+    fn of_bound(directory: &Arc<Directory>, socket: BorrowedFd<'_>, name: &OsStr) -> Result<Self, BindError> {
         let failed = |errno| directory.failed("find the bound file of", errno);
         let stat = directory.stat_of(name).map_err(failed)?.ok_or_else(|| directory.contended(1))?;
         directory.expect_socket(name, &stat)?;
@@ -183,7 +183,7 @@ impl Published {
     }
 
     /// Gives the file its owner and its mode, once the socket listens. Answers what the file is then.
-    fn open_up(&self, options: FileOptions) -> Result<Stat> {
+    fn open_up(&self, options: FileOptions) -> Result<Stat, BindError> {
         let directory = &self.directory;
         let name = directory.path().name();
         let failed = |errno| directory.failed("open the bound file of", errno);
@@ -311,14 +311,17 @@ mod tests {
     }
 
     impl Scene {
-        fn take(&self) -> Result<(OwnedFd, Published)> {
+        fn take(&self) -> Result<(OwnedFd, Published), BindError> {
             self.take_by(|socket| {
                 listen(socket, 8).unwrap();
                 Ok(())
             })
         }
 
-        fn take_by(&self, listen: impl Fn(&OwnedFd) -> Result<()>) -> Result<(OwnedFd, Published)> {
+        fn take_by(
+            &self,
+            listen: impl Fn(&OwnedFd) -> Result<(), BindError>,
+        ) -> Result<(OwnedFd, Published), BindError> {
             let (socket, published, _) =
                 Published::take(&self.directory, FileOptions::default(), || Ok(stream()), listen)?;
             Ok((socket, published))
@@ -351,7 +354,7 @@ mod tests {
         let before = inode(&scene.path);
         scene.directory.remove_stale(&stale, &aside).unwrap();
         let error = scene.take().unwrap_err();
-        assert!(matches!(error, Error::InUse { .. }), "{error}");
+        assert!(matches!(error, BindError::InUse { .. }), "{error}");
         assert_eq!(inode(&scene.path), before);
         assert!(!scene.aside.exists());
     }
@@ -379,7 +382,7 @@ mod tests {
         fs::rename(&scene.path, &scene.aside).unwrap();
         drop(UnixListener::bind(&scene.path).unwrap());
         let error = scene.take().unwrap_err();
-        assert!(matches!(error, Error::InUse { .. }), "{error}");
+        assert!(matches!(error, BindError::InUse { .. }), "{error}");
         assert_eq!(inode(&scene.path), before);
         UnixStream::connect(&scene.path).unwrap();
         assert_eq!(fs::read_dir(scene.path.parent().unwrap()).unwrap().count(), 1);
@@ -392,7 +395,7 @@ mod tests {
         fs::rename(&scene.path, &scene.aside).unwrap();
         let error = scene.take().unwrap_err();
         assert!(
-            matches!(&error, Error::InUse { path, liveness }
+            matches!(&error, BindError::InUse { path, liveness }
             if *path == scene.path && liveness.verdict == Verdict::Listening),
             "{error}"
         );
@@ -409,7 +412,7 @@ mod tests {
         fs::remove_file(&scene.path).unwrap();
         let _server = UnixListener::bind(&scene.path).unwrap();
         let error = Published::of_bound(&scene.directory, socket.as_fd(), "x.sock".as_ref()).unwrap_err();
-        assert!(matches!(error, Error::Contended { .. }), "{error}");
+        assert!(matches!(error, BindError::Contended { .. }), "{error}");
         UnixStream::connect(&scene.path).unwrap();
     }
 
@@ -430,7 +433,7 @@ mod tests {
             });
             match taken {
                 Ok((_socket, _published)) if !servers => drop(UnixStream::connect(&scene.path).unwrap()),
-                Err(Error::InUse { .. }) if servers => {}
+                Err(BindError::InUse { .. }) if servers => {}
                 other => panic!("{servers}: {other:?}"),
             }
         }
@@ -441,7 +444,7 @@ mod tests {
             Ok(())
         };
         let error = scene.take_by(remove).unwrap_err();
-        assert!(matches!(error, Error::Contended { attempts: ATTEMPTS, .. }), "{error}");
+        assert!(matches!(error, BindError::Contended { attempts: ATTEMPTS, .. }), "{error}");
     }
 
     #[test]

@@ -8,9 +8,7 @@ use tokio::net::{UnixDatagram, UnixStream};
 use super::{Attempts, Connect};
 use crate::accept::Acceptable as _;
 use crate::address::SocketKind;
-#[cfg(doc)]
-use crate::error::Error;
-use crate::error::Result;
+use crate::error::ConnectError;
 use crate::packet::Seqpacket;
 use crate::runtime::in_runtime;
 
@@ -19,10 +17,10 @@ impl Connect {
     /// Connects.
     ///
     /// # Errors
-    /// Waited out up to the deadline: [`Error::NotThere`], [`Error::NobodyListening`], [`Error::QueueFull`], and
-    /// [`Error::Connect`] for a shortage of descriptors or memory. At once: [`Error::InvalidPath`],
-    /// [`Error::PathTooLong`], [`Error::InvalidAbstractName`], [`Error::NotASocket`], [`Error::WrongType`],
-    /// [`Error::Denied`], [`Error::NoProc`], other [`Error::Connect`], [`Error::NoRuntime`] outside a tokio runtime.
+    /// Waited out up to the deadline: [`ConnectError::NotThere`], [`ConnectError::NobodyListening`], [`ConnectError::QueueFull`], and
+    /// [`ConnectError::Connect`] for a shortage of descriptors or memory. At once: [`ConnectError::Address`],
+    /// [`ConnectError::NotASocket`], [`ConnectError::WrongType`],
+    /// [`ConnectError::Denied`], [`ConnectError::NoProc`], other [`ConnectError::Connect`], [`ConnectError::NoRuntime`] outside a tokio runtime.
     ///
     /// # Cancel safety
     /// Dropping the future stops trying. No connection is made behind its back: if one was made, it is returned by
@@ -30,7 +28,7 @@ impl Connect {
     ///
     /// # Panics
     /// In a tokio runtime that was built without I/O, or without time if there is a deadline or a server is just starting.
-    pub async fn connect(&self) -> Result<UnixStream> {
+    pub async fn connect(&self) -> Result<UnixStream, ConnectError> {
         UnixStream::from_std(StdStream::from(self.reached(SocketKind::Stream).await?))
             .map_err(|source| self.failed(source))
     }
@@ -45,12 +43,12 @@ impl Connect {
     ///
     /// # Panics
     /// As [`connect`](Self::connect).
-    pub async fn connect_seqpacket(&self) -> Result<Seqpacket> {
+    pub async fn connect_seqpacket(&self) -> Result<Seqpacket, ConnectError> {
         Seqpacket::from_socket(self.reached(SocketKind::Seqpacket).await?).map_err(|source| self.failed(source))
     }
 
     /// Has a new datagram socket, without a name of its own, send to this address. Nobody can send to it, and the receiver
-    /// does not notice it until it sends. [`Error::QueueFull`] does not occur: connecting takes no place in the queue.
+    /// does not notice it until it sends. [`ConnectError::QueueFull`] does not occur: connecting takes no place in the queue.
     ///
     /// # Errors
     /// As [`connect`](Self::connect).
@@ -60,11 +58,11 @@ impl Connect {
     ///
     /// # Panics
     /// As [`connect`](Self::connect).
-    pub async fn connect_datagram(&self) -> Result<UnixDatagram> {
+    pub async fn connect_datagram(&self) -> Result<UnixDatagram, ConnectError> {
         UnixDatagram::from_std(self.reached(SocketKind::Datagram).await?.into()).map_err(|source| self.failed(source))
     }
 
-    async fn reached(&self, kind: SocketKind) -> Result<OwnedFd> {
+    async fn reached(&self, kind: SocketKind) -> Result<OwnedFd, ConnectError> {
         in_runtime()?;
         let mut attempts = Attempts::new(self.deadline);
         loop {

@@ -15,7 +15,7 @@ use super::{
     socket::{Received, Semantics, Socket, has_datagram, sized},
 };
 use crate::{
-    Address, Admit, Peer, Result, SocketKind,
+    Address, Admit, BindError, Peer, SocketKind,
     bind::{
         Bind, Taken,
         publish::{NameLock, Published},
@@ -62,7 +62,7 @@ impl Bind {
     ///
     /// # Panics
     /// As [`listen`](Self::listen).
-    pub fn bind_datagram(self) -> Result<BoundDatagram> {
+    pub fn bind_datagram(self) -> Result<BoundDatagram, BindError> {
         in_runtime()?;
         self.take(SocketKind::Datagram, |socket| UnixDatagram::from_std(socket.into())).map(BoundDatagram::new)
     }

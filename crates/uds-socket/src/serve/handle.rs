@@ -9,7 +9,7 @@ use tokio::time::timeout;
 
 use super::limits::{ServeStats, Slots};
 use crate::bind::publish::NameLoss;
-use crate::error::Error;
+use crate::error::AcceptError;
 
 /// How long the server may take to begin reading a connection that waited when draining began.
 const FIRST_READ: Duration = Duration::from_secs(1);
@@ -26,7 +26,7 @@ pub(super) struct Shared {
     pub(super) open: watch::Sender<usize>,
     /// How the listener's name was last lost.
     pub(super) name_lost: watch::Sender<Option<NameLoss>>,
-    pub(super) failure: Mutex<Option<Arc<Error>>>,
+    pub(super) failure: Mutex<Option<Arc<AcceptError>>>,
     pub(super) stats: Mutex<ServeStats>,
 }
 
@@ -48,7 +48,7 @@ impl Shared {
         self.stats.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(super) fn fail(&self, error: Error) {
+    pub(super) fn fail(&self, error: AcceptError) {
         *self.failure.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(error));
     }
 }
@@ -122,7 +122,7 @@ impl DrainHandle {
 
     /// Why the listener cannot accept any more; `None` while it can, and after an orderly end.
     #[must_use]
-    pub fn failure(&self) -> Option<Arc<Error>> {
+    pub fn failure(&self) -> Option<Arc<AcceptError>> {
         self.shared.failure.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 

@@ -16,7 +16,7 @@ use tower_service::Service;
 
 use super::Incoming;
 use crate::connect::Connect;
-use crate::error::Error;
+use crate::error::{AcceptError, ConnectError};
 use crate::peer::Peer;
 
 /// Serves HTTP/1 and HTTP/2 on the connections of `incoming` until they end, and then finishes the requests that are under way.
@@ -34,7 +34,10 @@ use crate::peer::Peer;
 /// # Panics
 ///
 /// Outside a tokio runtime with time enabled.
-pub async fn serve<S, B>(mut incoming: Incoming, mut service_for: impl FnMut(&Peer) -> S) -> Result<(), Arc<Error>>
+pub async fn serve<S, B>(
+    mut incoming: Incoming,
+    mut service_for: impl FnMut(&Peer) -> S,
+) -> Result<(), Arc<AcceptError>>
 where
     S: hyper::service::Service<Request<Received>, Response = Response<B>> + Send + 'static,
     S::Future: Send + 'static,
@@ -81,10 +84,10 @@ impl Connector {
 
 impl Service<Uri> for Connector {
     type Response = TokioIo<UnixStream>;
-    type Error = Error;
-    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Error>> + Send>>;
+    type Error = ConnectError;
+    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, ConnectError>> + Send>>;
 
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Error>> {
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), ConnectError>> {
         Poll::Ready(Ok(()))
     }
 

@@ -16,7 +16,7 @@ use super::connection::Connection;
 use super::handle::{DrainHandle, Shared, reaches};
 use super::limits::{ConnectionLimits, Slots};
 use crate::accept::Accepted;
-use crate::error::Error;
+use crate::error::AcceptError;
 use crate::listener::{Draining, Listener};
 
 /// The connections of a [`Listener`], for a server.
@@ -146,7 +146,7 @@ impl Incoming {
         }
     }
 
-    fn end(&mut self, failure: Option<Error>) {
+    fn end(&mut self, failure: Option<AcceptError>) {
         self.source = Source::Ended;
         if let Some(error) = failure {
             self.shared.fail(error);
@@ -165,7 +165,7 @@ impl Drop for Incoming {
 async fn next_within(
     listener: &mut Listener,
     slots: &Slots,
-) -> (Result<Accepted<UnixStream>, Error>, Option<OwnedSemaphorePermit>) {
+) -> (Result<Accepted<UnixStream>, AcceptError>, Option<OwnedSemaphorePermit>) {
     tokio::select! {
         biased;
         permit = slots.wait() => (listener.next().await, Some(permit)),

@@ -14,7 +14,7 @@ use test_kit::process::{Actor, NOBODY, Watchdog, as_nobody, public_directory};
 use tokio::io::AsyncReadExt;
 use tokio::net::UnixStream;
 use tokio::time::timeout;
-use uds_socket::{Accepted, Admit, Bind, Connect, Draining, Error, Listener, Mode, Peer};
+use uds_socket::{Accepted, Admit, Bind, BindError, Connect, ConnectError, Draining, Listener, Mode, Peer};
 
 const A_MOMENT: Duration = Duration::from_millis(50);
 
@@ -254,9 +254,9 @@ async fn new_connections_are_refused_while_draining() {
     send_and_leave(&path, "in time");
     let draining = listener.into_draining();
     let late = Connect::path(&path).connect().await.unwrap_err();
-    assert!(matches!(late, Error::NotThere { .. }), "{late}");
+    assert!(matches!(late, ConnectError::NotThere { .. }), "{late}");
     let late = Connect::path(&other).connect().await.unwrap_err();
-    assert!(matches!(late, Error::NobodyListening { .. }), "{late}");
+    assert!(matches!(late, ConnectError::NobodyListening { .. }), "{late}");
     assert_eq!(texts_of(draining).await, ["in time"]);
 }
 
@@ -397,7 +397,7 @@ async fn child_that_looks_at_its_descriptors() {
         let mut listener = Bind::path(&path).listen().unwrap();
         let client = Connect::path(&path).connect().await.unwrap();
         let accepted = listener.accept().await.unwrap();
-        assert!(matches!(Bind::path(&path).listen(), Err(Error::Locked { .. })));
+        assert!(matches!(Bind::path(&path).listen(), Err(BindError::Locked { .. })));
         drop((client, accepted));
         let mut draining = listener.into_draining();
         assert!(draining.accept().await.unwrap().is_none());

@@ -6,7 +6,7 @@ use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg}
 use test_kit::soon::{LONG, soon};
 use tokio::net::UnixDatagram;
 use uds_actor::{
-    Bind, Connect, Error, Reason, SendError, SocketKind,
+    Bind, Connect, ConnectError, Reason, SendError, SocketKind,
     packet::{Actor, Received, Socket},
 };
 
@@ -163,17 +163,17 @@ async fn another_kind_of_socket_is_named_for_what_it_is_not() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("x.sock");
     let error = Connect::path(&path).connect_datagram().await.unwrap_err();
-    assert!(matches!(error, Error::NotThere { .. }), "{error}");
+    assert!(matches!(error, ConnectError::NotThere { .. }), "{error}");
     let listener = Bind::path(&path).listen_seqpacket().unwrap();
     let error = Connect::path(&path).connect_datagram().await.unwrap_err();
-    assert!(matches!(error, Error::WrongType { wanted: SocketKind::Datagram, .. }), "{error}");
+    assert!(matches!(error, ConnectError::WrongType { wanted: SocketKind::Datagram, .. }), "{error}");
     let error = Connect::path(&path).connect().await.unwrap_err();
-    assert!(matches!(error, Error::WrongType { wanted: SocketKind::Stream, .. }), "{error}");
+    assert!(matches!(error, ConnectError::WrongType { wanted: SocketKind::Stream, .. }), "{error}");
     assert!(error.to_string().ends_with("is not a stream socket"), "{error}");
     drop(listener);
     let _bound = Bind::path(&path).bind_datagram().unwrap();
     let error = Connect::path(&path).connect_seqpacket().await.unwrap_err();
-    assert!(matches!(error, Error::WrongType { wanted: SocketKind::Seqpacket, .. }), "{error}");
+    assert!(matches!(error, ConnectError::WrongType { wanted: SocketKind::Seqpacket, .. }), "{error}");
 }
 
 #[tokio::test]

@@ -4,7 +4,7 @@ use std::fs;
 use std::os::unix::fs::symlink;
 
 use test_kit::process::Actor;
-use uds_socket::{Bind, Error, FileKind, LockFault, Withdrawal};
+use uds_socket::{Bind, BindError, FileKind, LockFault, Withdrawal};
 
 use super::place::{Place, served_by};
 
@@ -15,7 +15,7 @@ fn whoever_holds_the_lock_is_named() {
     assert_eq!(holder.ask(&format!("bind 600 {}", place.path().display())), "bound");
     let error = place.refusal(place.path());
     let text = error.to_string();
-    assert!(matches!(error, Error::Locked { pid: Some(pid), .. } if pid == holder.pid()), "{text}");
+    assert!(matches!(error, BindError::Locked { pid: Some(pid), .. } if pid == holder.pid()), "{text}");
     assert!(text.contains(&format!("process {}", holder.pid())), "{text}");
     assert_eq!(served_by(&place.path()), Some(holder.pid()));
 }
@@ -27,12 +27,12 @@ fn a_lock_that_is_not_ours_is_not_used() {
 
     fs::write(&lock, "").unwrap();
     fs::hard_link(&lock, place.beside("other")).unwrap();
-    assert!(matches!(place.refusal(place.path()), Error::ForeignLock { fault: LockFault::Links, .. }));
+    assert!(matches!(place.refusal(place.path()), BindError::ForeignLock { fault: LockFault::Links, .. }));
     fs::remove_file(&lock).unwrap();
 
     symlink("other", &lock).unwrap();
     let error = place.refusal(place.path());
-    assert!(matches!(error, Error::ForeignLock { fault: LockFault::Kind(FileKind::Symlink), .. }), "{error}");
+    assert!(matches!(error, BindError::ForeignLock { fault: LockFault::Kind(FileKind::Symlink), .. }), "{error}");
 }
 
 #[test]
@@ -42,7 +42,7 @@ fn the_lock_is_held_as_long_as_anything_can_be_accepted_and_then_removed() {
     let draining = place.listen(Bind::path(place.path())).unwrap().into_draining();
     assert!(matches!(draining.withdrawal(), Withdrawal::Removed));
     assert!(!place.path().exists());
-    assert!(matches!(place.refusal(place.path()), Error::Locked { .. }), "draining still holds it");
+    assert!(matches!(place.refusal(place.path()), BindError::Locked { .. }), "draining still holds it");
     assert!(lock.exists());
     drop(draining);
     assert_eq!(place.names(), [""; 0]);
