@@ -65,8 +65,11 @@ fn dispatch() -> Result<ExitCode> {
             options.since.iter().for_each(|since| plan.set("since", quoted(since)));
             only(&plan, "api,semver")
         }
-        XtaskCmd::Demo(options) => demo(&Plan::of(&workspace)?, &options),
-        XtaskCmd::Bench(options) => bench(&Plan::of(&workspace)?, &options),
+        XtaskCmd::Demo(options) => {
+            let timeout = options.timeout.map(|seconds| seconds.to_string());
+            launch(&Plan::of(&workspace)?, "demo", &[("timeout", timeout)])
+        }
+        XtaskCmd::Bench(options) => bench(Plan::of(&workspace)?, &options),
     }
 }
 
@@ -159,38 +162,27 @@ fn mutants(mut plan: Plan, options: &flags::Mutants) -> Result<ExitCode> {
     only(&plan, "mutants")
 }
 
-/// One build: two would choose dependencies' features differently and compile them twice.
-fn demo(plan: &Plan, options: &flags::Demo) -> Result<ExitCode> {
-    let target = plan.value("target");
-    let timeout = options.timeout.map(|seconds| format!(" --timeout {seconds}")).unwrap_or_default();
-    become_program(&format!(
-        "cargo build --release --locked --package mpsr --bin mpsr --package tributary-tests --bin demo && \
-         exec {target}/release/demo --mpsr {target}/release/mpsr --sources .{timeout}"
-    ))
+/// Becomes the program of this name in `xtask/steps.toml`: from here on it gets the signals and gives the exit code.
+fn launch(plan: &Plan, name: &str, options: &[(&str, Option<String>)]) -> Result<ExitCode> {
+    let mut line = plan.expand(&format!("{{{name}}}")).map_err(anyhow::Error::msg)?.concat();
+    for (flag, value) in options {
+        line.extend(value.iter().map(|value| format!(" --{flag} {value}")));
+    }
+    say(&format!("$ {line}"));
+    bail!("cannot start a shell: {}", Command::new("sh").args(["-c", &line]).exec())
 }
 
-/// The benchmark is outside the workspace, with its own lock file and target directory: its peers bring a C library and need
-/// newer compilers than we do. Not `--locked`: if one of our crates gains a dependency, cargo only adds it to that lock file.
-fn bench(plan: &Plan, options: &flags::Bench) -> Result<ExitCode> {
-    let target = format!("{}/bench", plan.value("target"));
+fn bench(mut plan: Plan, options: &flags::Bench) -> Result<ExitCode> {
     let mut peers = Vec::new();
     for (feature, tool) in [("zmq", "libzmq"), ("omq", "rust-1.93")] {
         peers.extend(tools::has(tool)?.then_some(feature));
     }
-    let mut line = format!(
-        "cargo build --release --manifest-path tests/bench/Cargo.toml --target-dir {target} --features '{}' && \
-         exec {target}/release/tributary-bench",
-        peers.join(",")
-    );
-    line += if options.quick { " --quick" } else { "" };
-    line += &options.only.as_ref().map(|only| format!(" --only {}", quoted(only))).unwrap_or_default();
-    line += &options.rounds.map(|rounds| format!(" --rounds {rounds}")).unwrap_or_default();
-    line += if options.save { " --save docs/benchmarks" } else { "" };
-    become_program(&line)
-}
-
-/// From here on the shell, and then the program, gets the signals and gives the exit code.
-fn become_program(line: &str) -> Result<ExitCode> {
-    say(&format!("$ {line}"));
-    bail!("cannot start a shell: {}", Command::new("sh").args(["-c", line]).exec())
+    plan.set("peers", peers.join(","));
+    let options = [
+        ("quick", options.quick.then(String::new)),
+        ("only", options.only.as_ref().map(quoted)),
+        ("rounds", options.rounds.map(|rounds| rounds.to_string())),
+        ("save", options.save.then(|| "docs/benchmarks".to_owned())),
+    ];
+    launch(&plan, "bench", &options)
 }

@@ -115,7 +115,7 @@ impl Plan {
         Ok(lines.collect::<Result<Vec<_>, _>>()?.concat())
     }
 
-    fn expand(&self, line: &str) -> Result<Vec<String>, String> {
+    pub(crate) fn expand(&self, line: &str) -> Result<Vec<String>, String> {
         let name = line.split_once('{').and_then(|(_, rest)| rest.split_once('}'));
         let Some((name, _)) = name else { return Ok(vec![line.to_owned()]) };
         let place = format!("{{{name}}}");
@@ -183,6 +183,7 @@ mod tests {
         let workspace = Workspace::open().unwrap();
         let mut plan = Plan::of(&workspace).unwrap();
         plan.set("since", "v1");
+        plan.set("peers", "zmq");
         (workspace, plan)
     }
 
@@ -199,7 +200,7 @@ mod tests {
             assert!(!plan.commands(step).unwrap().is_empty() && !step.limit().is_zero(), "{}", step.name);
             step.needs.iter().for_each(|name| drop(tools::find(name).unwrap()));
         }
-        for line in all_commands(&plan) {
+        for line in all_commands(&plan).into_iter().chain(plan.expand("{demo}{bench}").unwrap()) {
             let syntax = Command::new("sh").args(["-n", "-c", &line]).status().unwrap();
             assert!(syntax.success() && !line.contains(['{', '}']), "{line}");
         }

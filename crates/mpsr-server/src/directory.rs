@@ -44,7 +44,7 @@ impl Member for Listed {
             // There is no other way to connect.
             Err(fs_watch::ConnectError::NoProc { .. }) => by_name().connect().await,
             Err(fs_watch::ConnectError::Refused { .. }) => {
-                Err(ConnectError::NobodyListening { address: address.clone(), waited: Duration::ZERO })
+                Err(ConnectError::NotListening { address: address.clone(), waited: Duration::ZERO })
             }
             Err(fs_watch::ConnectError::Busy { .. }) => {
                 Err(ConnectError::QueueFull { address: address.clone(), waited: Duration::ZERO })
@@ -163,7 +163,7 @@ mod tests {
         drop(listed.connect().await.unwrap());
         drop(old);
         let error = listed.connect().await.unwrap_err();
-        assert!(matches!(error, ConnectError::NobodyListening { .. }), "{error:?}");
+        assert!(matches!(error, ConnectError::NotListening { .. }), "{error:?}");
     }
 
     #[tokio::test]

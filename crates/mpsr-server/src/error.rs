@@ -4,7 +4,7 @@
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// A listener could not be bound, or its name not taken again.
+    /// A listener could not be bound, or its name could not be bound again.
     #[error(transparent)]
     Bind(uds_actor::BindError),
     /// A listener broke. Its connections stay.

@@ -328,7 +328,7 @@ async fn connect<F: Framing + Clone + Send + 'static, M: Member>(
         Err(error) => error,
     };
     drop(pass);
-    let is_unheard = matches!(error, Error::Connect(ConnectError::NobodyListening { .. }));
+    let is_unheard = matches!(error, Error::Connect(ConnectError::NotListening { .. }));
     let is_final = !error.is_retryable();
     if is_final || candidate.is_to_be_told() {
         let place = Place::Socket(candidate.member.endpoint().address.clone());
@@ -385,7 +385,7 @@ mod tests {
         }
 
         async fn connect(&self) -> Result<UnixStream, ConnectError> {
-            Err(ConnectError::NobodyListening { address: self.0.address.clone(), waited: Duration::ZERO })
+            Err(ConnectError::NotListening { address: self.0.address.clone(), waited: Duration::ZERO })
         }
     }
 

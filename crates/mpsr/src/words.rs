@@ -42,7 +42,7 @@ pub(crate) fn bind(doing: &str, error: &BindError) -> anyhow::Error {
 /// No connection to a receiver. `has_waited` says whether --wait was given.
 pub(crate) fn connect(error: ConnectError, has_waited: bool) -> anyhow::Error {
     match error {
-        ConnectError::NotThere { .. } | ConnectError::NobodyListening { .. } | ConnectError::QueueFull { .. }
+        ConnectError::NotThere { .. } | ConnectError::NotListening { .. } | ConnectError::QueueFull { .. }
             if !has_waited =>
         {
             anyhow!("cannot send: {error} with --wait TIME")

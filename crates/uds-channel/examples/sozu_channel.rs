@@ -47,7 +47,7 @@ fn main() -> Result<(), Box<dyn StdError + Send + Sync>> {
             match client.recv_timeout(PER_MESSAGE)? {
                 Response::Processing(step) => println!("client:   … {step}"),
                 Response::Ok(text) => break println!("client:   done: {text}"),
-                Response::Error(text) => break println!("client:   refused: {text}"),
+                Response::Error(text) => break println!("client:   rejected: {text}"),
             }
         }
     }
@@ -75,7 +75,8 @@ fn serve(mut channel: Server) -> Result<u32, Box<dyn StdError + Send + Sync>> {
             let flags = event.flags;
             let over = flags.intersects(EventFlags::HUP | EventFlags::ERR);
             let (readable, writable) = (flags.contains(EventFlags::IN), flags.contains(EventFlags::OUT));
-            // What cannot be written now is written when the socket is writable again; an error shows when we read.
+            // Data that cannot be written now is written when the socket is writable again. An error shows when we
+            // read.
             let _ = channel.on_readiness(Readiness { readable: readable || over, writable });
         }
         loop {

@@ -1,4 +1,4 @@
-//! A socket with its buffers, and the codec that turns their frames into messages.
+//! A socket with its buffers, and the codec that turns frames into messages.
 
 use std::os::fd::AsFd;
 
@@ -9,11 +9,11 @@ use super::{
     limits::Buffers,
 };
 
-/// What every kind of channel is made of.
+/// What all kinds of channels consist of.
 pub(super) struct Coded<S, C> {
     pub(super) framed: Framed<S>,
     codec: C,
-    /// Where a message becomes bytes before it is known to fit.
+    /// The buffer in which a message is encoded before we know that it fits.
     pub(super) scratch: Vec<u8>,
 }
 
@@ -22,13 +22,13 @@ impl<S: AsFd, C> Coded<S, C> {
         Self { framed: Framed::new(socket, buffers), codec, scratch: Vec::new() }
     }
 
-    /// The socket, the codec, what was received and not taken, and what was queued and not written.
+    /// The socket, the codec, the bytes received and not taken, and the bytes queued and not written.
     pub(super) fn into_parts(self) -> (S, C, Vec<u8>, Vec<u8>) {
         let (unread, unsent) = (self.framed.unread().to_vec(), self.framed.unsent().to_vec());
         (self.framed.into_socket(), self.codec, unread, unsent)
     }
 
-    /// Queues a message; nothing is written.
+    /// Queues a message without writing.
     pub(super) fn queue<Tx: ?Sized, Rx>(&mut self, message: &Tx) -> Result<(), SendError>
     where
         C: Codec<Tx, Rx>,
@@ -39,7 +39,7 @@ impl<S: AsFd, C> Coded<S, C> {
         queued
     }
 
-    /// Puts the message's bytes into the scratch buffer.
+    /// Encodes the message into the scratch buffer.
     pub(super) fn encode<Tx: ?Sized, Rx>(&mut self, message: &Tx) -> Result<(), SendError>
     where
         C: Codec<Tx, Rx>,
@@ -54,13 +54,13 @@ impl<S: AsFd, C> Coded<S, C> {
         sendable
     }
 
-    /// Gives the memory of an unusually large message back.
+    /// Releases the memory of an unusually large message.
     pub(super) fn done_encoding(&mut self) {
         self.scratch.clear();
         self.scratch.shrink_to(self.framed.scratch_size());
     }
 
-    /// The next message that is complete, if there is one.
+    /// The next complete message, if there is one.
     pub(super) fn decode_next<Tx: ?Sized, Rx>(&mut self) -> Result<Option<Rx>, RecvError>
     where
         C: Codec<Tx, Rx>,

@@ -1,70 +1,71 @@
-//! What can go wrong on a channel, one type for each kind of call: which side caused it, and what still works.
+//! The errors of a channel, one type for each kind of call: which side caused them, and what still works.
 
 use std::{io, time::Duration};
 
 use super::codec::BoxError;
 
-/// Why a message was not sent, or not all of it.
+/// Why a message was not sent, or not completely.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum SendError {
-    /// The codec has no bytes for this message; nothing was queued.
+    /// The codec cannot encode this message. Nothing was queued.
     #[error("this message cannot be encoded")]
     Encode {
-        /// What the codec said.
+        /// The codec's error.
         source: BoxError,
     },
-    /// The message is larger than the sending buffer may be; nothing was queued.
+    /// The message exceeds the limit of the sending buffer. Nothing was queued.
     #[error("a message of {len} bytes where {max} can be sent; give the channel a larger sending buffer")]
     TooLarge {
-        /// Its bytes, without the length in front.
+        /// Length of the message in bytes, without its length prefix.
         len: usize,
-        /// The most there may be.
+        /// The maximum.
         max: usize,
     },
-    /// The message does not fit beside what is queued; nothing of it was. Only from the calls for an event loop: the others wait
-    /// for room.
+    /// The message does not fit into the buffer beside what is queued. Nothing of it was queued. Only calls for an event
+    /// loop return this: the others wait for room.
     #[error("{queued} of {max} bytes are queued already; send again when the socket has taken some")]
     Full {
         /// Bytes that wait to be written.
         queued: usize,
-        /// The most that may wait.
+        /// The limit of the buffer.
         max: usize,
     },
-    /// The time was over before there was room for the message; nothing is lost or queued. Only from `send_timeout`.
+    /// The time limit passed before there was room for the message. Nothing was lost or queued. Only `send_timeout` returns this.
     #[error("timed out after {after:?}")]
     TimedOut {
-        /// The time that was given.
+        /// The time limit.
         after: Duration,
     },
-    /// The time was over with the message queued and not all of it written. Do not send it again: what is left goes out
-    /// with whatever the channel does next. Only from `send_timeout`.
+    /// The time limit passed when the message was queued and not completely written. Do not send it again: the rest
+    /// goes out with the next call on the channel. Only `send_timeout` returns this.
     #[error("timed out after {after:?} with {left} bytes still to be written")]
     Unfinished {
-        /// The time that was given.
+        /// The time limit.
         after: Duration,
-        /// Bytes that are queued.
+        /// Bytes that are still queued.
         left: usize,
     },
-    /// The message is queued, and for want of memory in the kernel it could not be waited until all of it is written. Do not
-    /// send it again: what is left goes out with whatever the channel does next.
+    /// The message is queued, but the kernel's lack of memory kept us from waiting until it was written. Do not send it
+    /// again: the rest goes out with the next call on the channel.
     #[error("short of memory with {left} bytes still to be written")]
     Stalled {
-        /// Bytes that are queued.
+        /// Bytes that are still queued.
         left: usize,
-        /// What the kernel said.
+        /// The operating system's error.
         source: io::Error,
     },
     /// Our direction was closed with `finish`.
     #[error("our direction is closed")]
     Finished,
-    /// What was queued before could not be written; nothing of this message was queued. Or the connection broke with it.
+    /// Writing what was queued before failed, and nothing of this message was queued; or the connection broke while it
+    /// was written.
     #[error(transparent)]
     Flush(#[from] FlushError),
 }
 
 impl SendError {
-    /// Whether more can be sent. Receiving is a matter of its own.
+    /// Whether you can still send. Receiving does not depend on this.
     #[must_use]
     pub fn peer_usable(&self) -> bool {
         match self {
@@ -79,7 +80,7 @@ impl SendError {
         }
     }
 
-    /// Whether the same call can succeed later. False where it would do a second time what was half done.
+    /// Whether the same call can succeed later. False if it would repeat something that was half done.
     #[must_use]
     pub fn is_retryable(&self) -> bool {
         match self {
@@ -101,21 +102,22 @@ pub enum FlushError {
     /// Writing failed.
     #[error("could not send, with {left} bytes still to be written")]
     Send {
-        /// Bytes that are queued.
+        /// Bytes that are still queued.
         left: usize,
-        /// What the kernel said.
+        /// The operating system's error.
         source: io::Error,
     },
-    /// Waiting failed, or reading what the peer sent meanwhile: the machine is out of memory, or the runtime is shutting down.
+    /// Waiting failed, or reading what the peer sent in the meantime: the machine is out of memory, or the runtime is
+    /// shutting down.
     #[error("could not wait for the socket")]
     Wait {
-        /// What the kernel said.
+        /// The operating system's error.
         source: io::Error,
     },
 }
 
 impl FlushError {
-    /// Whether the kernel only lacks memory. If so, the next call writes what is left; if not, nothing can be sent any more.
+    /// Whether the kernel only lacks memory. If so, the next call writes the rest; otherwise you cannot send any more.
     #[must_use]
     pub fn is_retryable(&self) -> bool {
         match self {
@@ -124,7 +126,7 @@ impl FlushError {
         }
     }
 
-    /// The same for a call whose message is among the `left` bytes that are queued: another call would send it twice.
+    /// The same for a call whose message is among the `left` queued bytes: repeating the call would send it twice.
     pub(super) fn once_queued(self, left: usize) -> SendError {
         if !self.is_retryable() {
             return self.into();
@@ -139,32 +141,32 @@ impl FlushError {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum RecvError {
-    /// The time was over before a message was there; nothing is lost. Only from `recv_timeout`.
+    /// The time limit passed before a message arrived. Nothing was lost. Only `recv_timeout` returns this.
     #[error("timed out after {after:?}")]
     TimedOut {
-        /// The time that was given.
+        /// The time limit.
         after: Duration,
     },
-    /// The peer's bytes are no message for this codec. They are gone; the next message can be received.
+    /// The codec cannot decode the bytes that the peer sent. They are discarded, and you can receive the next message.
     #[error("a message of {len} bytes could not be decoded")]
     Decode {
-        /// How many bytes.
+        /// Length of the message in bytes.
         len: usize,
-        /// What the codec said.
+        /// The codec's error.
         source: BoxError,
     },
-    /// The peer has closed its direction, and every message of it was received. It may still be reading.
+    /// The peer has closed its direction, and you have received all of its messages. It may still be reading.
     #[error("the peer has closed its direction")]
     Ended,
     /// The stream ended in the middle of a message.
     #[error("the stream ended with {have} bytes of a message, where at least {need} belong to it")]
     Truncated {
-        /// Bytes that arrived, the length included.
+        /// Bytes that arrived, including the length prefix.
         have: usize,
-        /// Bytes that it has at least.
+        /// The minimum length of the message in bytes.
         need: usize,
     },
-    /// The length in front of a message is impossible or over the limit, so it is not known where the next message begins.
+    /// The length prefix of a message is impossible or over the limit, so we do not know where the next message begins.
     #[error("the stream cannot be read on")]
     Malformed {
         /// What is wrong with it.
@@ -173,25 +175,25 @@ pub enum RecvError {
     /// Receiving failed.
     #[error("could not receive")]
     Receive {
-        /// What the kernel said.
+        /// The operating system's error.
         source: io::Error,
     },
     /// Waiting failed: the machine is out of memory, or the runtime is shutting down. Not from the calls for an event loop.
     #[error("could not wait for the socket")]
     Wait {
-        /// What the kernel said.
+        /// The operating system's error.
         source: io::Error,
     },
 }
 
 impl RecvError {
-    /// Whether the process at the other end broke a rule.
+    /// Whether the peer violated the protocol.
     #[must_use]
     pub fn is_peer_fault(&self) -> bool {
         self.disposition().peer_fault
     }
 
-    /// Whether more can be received. Sending is a matter of its own.
+    /// Whether you can still receive. Sending does not depend on this.
     #[must_use]
     pub fn peer_usable(&self) -> bool {
         self.disposition().peer_usable
@@ -203,13 +205,13 @@ impl RecvError {
         self.disposition().retryable
     }
 
-    /// Every error's answers, in one table without a wildcard: a new error does not compile without them.
+    /// The answers for every error, in one table without a wildcard: a new variant must be added here.
     fn disposition(&self) -> Disposition {
         const OVER: Disposition = Disposition { peer_fault: false, peer_usable: false, retryable: false };
         const PASSES: Disposition = Disposition { peer_usable: true, retryable: true, ..OVER };
         match self {
             Self::TimedOut { .. } | Self::Wait { .. } => PASSES,
-            // The frame is done with, and the next one begins where it should.
+            // The frame has been consumed, and the next one begins where it should.
             Self::Decode { .. } => Disposition { peer_fault: true, peer_usable: true, ..OVER },
             Self::Ended => OVER,
             Self::Truncated { .. } | Self::Malformed { .. } => Disposition { peer_fault: true, ..OVER },
@@ -219,7 +221,7 @@ impl RecvError {
     }
 }
 
-/// The answers to a caller's three questions.
+/// The answers to the three questions of a caller.
 #[derive(Clone, Copy, Debug)]
 struct Disposition {
     peer_fault: bool,
@@ -227,7 +229,7 @@ struct Disposition {
     retryable: bool,
 }
 
-/// Whether it is only memory that the kernel lacks.
+/// Whether the kernel only lacks memory.
 pub(super) fn passes(source: &io::Error) -> bool {
     use rustix::io::Errno;
     matches!(Errno::from_io_error(source), Some(Errno::NOMEM | Errno::NOBUFS))

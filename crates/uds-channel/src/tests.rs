@@ -1,4 +1,4 @@
-//! The inside of a channel: what only a test within the crate can count and interrupt.
+//! Internals of a channel that only a unit test can count and interrupt.
 
 use std::{
     io::{Read as _, Write as _},
@@ -69,7 +69,7 @@ fn a_peer_that_drips_cannot_make_the_wait_longer() {
     let message = frame(&[b'x'; 4000]);
     there.write_all(&message[..1]).unwrap();
     let dripping = thread::spawn(move || {
-        // A byte at a time, each as soon as the last one was taken, until the other side has had enough.
+        // One byte at a time, each as soon as the last one was taken, until the other side has enough.
         for byte in &message[1..] {
             if there.write_all(&[*byte]).is_err() {
                 return;
@@ -88,7 +88,7 @@ fn a_peer_that_drips_cannot_make_the_wait_longer() {
 
 #[test]
 fn a_buffer_of_any_small_size_lets_every_stream_through() {
-    // The full-but-compactable buffer, at every offset: messages of all lengths that fit, through the smallest buffers.
+    // The full but compactable buffer, at every offset: messages of all lengths that fit, through the smallest buffers.
     for capacity in [Capacity::fixed(64), Capacity::fixed(100), Capacity::growable(64, 200)] {
         let (mut channel, mut there) = over_socket(Buffers::both(capacity));
         let largest = capacity.max() - 8;
@@ -103,25 +103,25 @@ fn a_buffer_of_any_small_size_lets_every_stream_through() {
 }
 
 #[test]
-fn any_cut_of_the_stream_gives_whole_messages_and_then_the_cut() {
+fn a_stream_truncated_anywhere_gives_whole_messages_and_then_the_truncation() {
     let wire = [frame(b"one"), frame(b""), frame(b"three")].concat();
     let starts = [0, 11, 19, 32];
-    for cut in 0..=wire.len() {
+    for len in 0..=wire.len() {
         let (mut channel, mut there) = over_socket(Buffers::default());
-        there.write_all(&wire[..cut]).unwrap();
+        there.write_all(&wire[..len]).unwrap();
         drop(there);
-        let whole = starts[1..].iter().filter(|end| **end <= cut).count();
+        let whole = starts[1..].iter().filter(|end| **end <= len).count();
         for expected in [&b"one"[..], b"", b"three"].iter().take(whole) {
-            assert_eq!(&channel.recv().unwrap(), expected, "cut at {cut}");
+            assert_eq!(&channel.recv().unwrap(), expected, "at byte {len}");
         }
         for _ in 0..2 {
             match channel.recv().unwrap_err() {
-                RecvError::Ended => assert_eq!(cut, starts[whole], "cut at {cut}"),
+                RecvError::Ended => assert_eq!(len, starts[whole], "at byte {len}"),
                 RecvError::Truncated { have, need } => {
                     let known = if have < 8 { 8 } else { starts[whole + 1] - starts[whole] };
-                    assert_eq!((have, need), (cut - starts[whole], known), "cut at {cut}");
+                    assert_eq!((have, need), (len - starts[whole], known), "at byte {len}");
                 }
-                error => panic!("cut at {cut}: {error:?}"),
+                error => panic!("at byte {len}: {error:?}"),
             }
         }
     }
@@ -150,14 +150,14 @@ fn a_message_that_is_queued_is_not_to_be_sent_again_whatever_the_kernel_lacks() 
     let buffers = Buffers::both(Capacity::growable(64, 2 << 20));
     for call in [Call::Send, Call::Poll] {
         let (mut channel, there) = over_socket(buffers);
-        let large = vec![b'l'; 1 << 20]; // more than the socket takes, so that it has to be waited
+        let large = vec![b'l'; 1 << 20]; // more than the socket accepts, so that the call must wait
         channel.coded.framed.shortage.set(Some(call));
         let stalled = channel.send(&large).unwrap_err();
         assert!(matches!(stalled, SendError::Stalled { left, .. } if left > 0), "{call:?}: {stalled:?}");
         assert!(!stalled.is_retryable() && stalled.peer_usable(), "{call:?}");
         assert!(channel.unsent_bytes() > 0);
 
-        // Before there is room for it, it is not queued, and may be sent again.
+        // Before there is room, the message is not queued, and may be sent again.
         let before = channel.unsent_bytes();
         channel.coded.framed.shortage.set(Some(call));
         let error = channel.send(&vec![b'n'; 2_000_000]).unwrap_err();
@@ -227,7 +227,7 @@ fn the_memory_of_an_unusual_message_is_given_back() {
 }
 
 #[test]
-fn a_message_that_is_refused_keeps_no_memory() {
+fn a_rejected_message_keeps_no_memory() {
     let (mut channel, _there) = over_socket(Buffers::both(Capacity::growable(64, 1000)));
     assert!(matches!(channel.send(&[0; 100_000]), Err(SendError::TooLarge { len: 100_000, max: 992 })));
     assert!(channel.coded.scratch.capacity() <= 1000, "{} bytes", channel.coded.scratch.capacity());

@@ -1,13 +1,13 @@
-//! Names in the abstract table (`unix(7)`).
+//! Names in the abstract namespace (`unix(7)`).
 
 use rustix::net::SocketAddrUnix;
 
 use crate::error::AddressError;
 
-/// Bytes of an abstract name that fit into a socket address, behind the zero it begins with.
+/// Maximum bytes of an abstract name in a socket address, after the leading zero byte.
 const ABSTRACT_MAX: usize = 107;
 
-/// The address of an abstract name.
+/// The socket address for an abstract name.
 pub(crate) fn abstract_address(name: &[u8]) -> Result<SocketAddrUnix, AddressError> {
     let invalid = AddressError::InvalidAbstractName { len: name.len(), max: ABSTRACT_MAX };
     if name.is_empty() || name.len() > ABSTRACT_MAX {

@@ -1,4 +1,4 @@
-//! Whether a socket's file has a server, found out without disturbing one.
+//! Whether a socket file has a server, without disturbing it.
 
 use std::io;
 use std::path::Path;
@@ -10,14 +10,15 @@ use crate::denied::{denied, missing};
 use crate::error::ProbeError;
 use crate::path::check;
 
-/// Says whether the socket at `path` has a server.
+/// Finds out whether the socket at `path` has a server.
 ///
-/// Asks the kernel what is bound to the file, which no server notices. A connection, closed at once, is tried last and only
-/// if nothing seems to be bound. See [`SocketFile::probe`](socket_file::SocketFile::probe).
+/// It asks the kernel what is bound to the file, which no server notices. Only if nothing seems to be bound, it tries a
+/// connection at the end, and closes it immediately. See [`SocketFile::probe`](socket_file::SocketFile::probe).
 ///
 /// # Errors
-/// [`ProbeError::NotThere`], [`ProbeError::NotASocket`] (a symbolic link is none), [`ProbeError::Address`],
-/// [`ProbeError::Denied`]; [`ProbeError::Failed`] when it cannot be told, as with a socket that we may not write to.
+/// [`ProbeError::NotThere`], [`ProbeError::NotASocket`] (also for a symbolic link), [`ProbeError::Address`],
+/// [`ProbeError::Denied`]; [`ProbeError::Failed`] if the system gives no answer, for example for a socket that we may
+/// not write to.
 pub fn probe(path: impl AsRef<Path>) -> Result<Liveness, ProbeError> {
     let path = path.as_ref();
     check(path)?;

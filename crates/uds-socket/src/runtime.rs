@@ -2,7 +2,7 @@
 
 use crate::error::NoRuntime;
 
-/// That there is a runtime which could own a socket.
+/// Returns an error unless there is a runtime that could own a socket.
 pub(crate) fn in_runtime() -> Result<(), NoRuntime> {
     tokio::runtime::Handle::try_current().map(drop).map_err(|_| NoRuntime)
 }

@@ -26,7 +26,7 @@ const INITIAL: usize = 16_384;
 const MAX: usize = 163_840;
 const HANG: Duration = Duration::from_secs(20);
 
-/// One of our ends and one of theirs, both blocking.
+/// One of our ends and one end of Sōzu's, both blocking.
 fn pair() -> (Ours<Blocking>, Theirs) {
     pair_of(Capacity::growable(INITIAL, MAX), MAX)
 }

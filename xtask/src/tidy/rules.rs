@@ -167,15 +167,6 @@ mod tests {
     }
 
     #[test]
-    fn a_problem_has_its_line() {
-        let rules = rules();
-        let unsafety = rules.rule.iter().find(|rule| rule.why.starts_with("unsafe code")).unwrap();
-        let source = "//! A.\nfn a() {\n    // unsafe\n    \"\n\";\n    unsafe { b() }\n}\n";
-        let problems = unsafety.problems(&planted([("crates/a/src/b.rs", source)])).unwrap();
-        assert!(problems.len() == 1 && problems[0].starts_with("crates/a/src/b.rs:6: "), "{problems:?}");
-    }
-
-    #[test]
     fn whatever_is_not_named_is_found() {
         const GOOD: [(&str, &str); 7] = [
             ("README.md", "| crate | |\n|---|---|\n| [`a`](crates/a) | does a |\n"),

@@ -225,7 +225,7 @@ async fn role_is_limited() {
     let path = dir.path().join("in.sock");
     let mut funnel = listening(&path).await;
     let Error::Limited { why } = trouble(&mut funnel, &path).await else { panic!("it is not limited") };
-    assert!(why.starts_with("the socket's file is looked at once a second"), "{why}");
+    assert!(why.starts_with("the socket's file is checked only once a second"), "{why}");
     let _client = client(&path);
     soon("the line", funnel.recv()).await.unwrap();
     assert_eq!(soon("the report", funnel.finished()).await.failed_sources, 0);

@@ -28,7 +28,7 @@ pub(super) const fn is_failure(error: &Error) -> bool {
 /// possible.
 pub(super) fn warning(error: Error) -> String {
     match error {
-        Error::Connect(ConnectError::NobodyListening { .. }) => {
+        Error::Connect(ConnectError::NotListening { .. }) => {
             "no process is listening on it; it is connected to when one does".to_owned()
         }
         Error::Connect(ConnectError::QueueFull { .. }) => {

@@ -251,7 +251,7 @@ async fn a_missed_deadline_is_the_peers_fault_only_if_we_listened() {
         assert!(matches!(report.reason, Reason::DeadlineExceeded), "{report}");
         assert!(report.reason.is_peer_fault());
     }
-    // Nobody receives any longer, so that only the writing is waited for.
+    // No receiver is left, so the actor waits only for the writing.
     let (here, mut there) = UnixStream::pair().unwrap();
     there.write_all(&b"a line\n".repeat(10_000)).await.unwrap();
     let (sender, receiver, control) = Actor::new(here, Delimited::lines()).inbox_bytes(1).spawn();

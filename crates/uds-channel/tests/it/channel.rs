@@ -171,7 +171,7 @@ fn a_message_that_cannot_be_decoded_is_one_message() {
 fn signals_neither_end_a_wait_nor_make_it_longer() {
     let timeout = Duration::from_millis(100);
     let (mut channel, mut there) = pair();
-    // On a busy machine the thread that interrupts may have no turn in all that time.
+    // On a busy machine, the interrupting thread may not run in all that time.
     let interrupted = (0..50).any(|_| {
         let begun = Instant::now();
         let (outcome, interrupted) = signals::while_interrupted(|| channel.recv_timeout(timeout));
@@ -365,7 +365,7 @@ fn messages_are_what_the_codec_makes_of_them() {
 }
 
 #[test]
-fn a_message_too_large_for_the_sending_buffer_is_refused_and_the_next_one_goes() {
+fn a_message_too_large_for_the_sending_buffer_is_rejected_and_the_next_one_is_sent() {
     let send = Capacity::fixed(100);
     let (mut here, mut there) = pair_of(Buffers { receive: Capacity::default(), send });
     let error = here.send(&[0; 93]).unwrap_err();

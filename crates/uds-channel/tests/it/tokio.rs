@@ -105,7 +105,7 @@ async fn what_arrived_is_received_before_the_error_that_follows_it() {
     type IsExpected = fn(&RecvError) -> bool;
     let endings: [(&[u8], IsExpected); 3] = [
         (&[], |error| matches!(error, RecvError::Ended)),
-        (&frame(b"cut off")[..12], |error| matches!(error, RecvError::Truncated { have: 12, need: 15 })),
+        (&frame(b"a frame")[..12], |error| matches!(error, RecvError::Truncated { have: 12, need: 15 })),
         (&wrong_length, |error| matches!(error, RecvError::Malformed { .. })),
     ];
     for (end, is_expected) in endings {

@@ -1,4 +1,4 @@
-//! Sockets the service manager opened for us and passes by number and name (`sd_listen_fds(3)`).
+//! Sockets that the service manager opened for us, passed by number and name (`sd_listen_fds(3)`).
 
 use std::env;
 use std::os::fd::{OwnedFd, RawFd};
@@ -12,16 +12,17 @@ use crate::sys::duplicate_inherited;
 
 /// The first descriptor that is passed.
 const FIRST: RawFd = 3;
-/// What a descriptor is called that was given no name.
+/// The name of a descriptor that was passed without one.
 const UNNAMED: &str = "unknown";
 
-/// A descriptor of the Unix socket of that name and kind, which listens if its kind can; the environment stays as it is,
-/// because changing it is not safe while other threads run, and so that every part of a program can ask for its own name.
+/// A descriptor of the Unix socket with this name and kind, which listens if its kind can. The environment is not
+/// changed: that is unsafe while other threads run, and every part of the program should be able to ask for its own
+/// name.
 pub(super) fn take(name: &str, wanted: SocketKind) -> Result<OwnedFd, BindError> {
     open(name, passed().named(name)?, wanted)
 }
 
-/// Descriptors of all Unix sockets of that name, each of which must be of that kind.
+/// Descriptors of all Unix sockets with that name. Each must be of that kind.
 pub(crate) fn take_all(name: &str, wanted: SocketKind) -> Result<Vec<OwnedFd>, BindError> {
     passed().all_named(name)?.into_iter().map(|fd| open(name, fd, wanted)).collect()
 }
@@ -32,22 +33,22 @@ fn passed() -> Passed {
 }
 
 fn open(name: &str, fd: RawFd, wanted: SocketKind) -> Result<OwnedFd, BindError> {
-    let refused = || BindError::NotAListener { name: name.to_owned(), fd, wanted };
-    let socket = duplicate_inherited(fd).map_err(|_| refused())?;
+    let not_a_listener = || BindError::NotAListener { name: name.to_owned(), fd, wanted };
+    let socket = duplicate_inherited(fd).map_err(|_| not_a_listener())?;
     let is_it = socket_domain(&socket) == Ok(AddressFamily::UNIX)
         && socket_type(&socket) == Ok(to_system(wanted))
         && (wanted == SocketKind::Datagram || socket_acceptconn(&socket) == Ok(true));
-    if is_it { Ok(socket) } else { Err(refused()) }
+    if is_it { Ok(socket) } else { Err(not_a_listener()) }
 }
 
-/// The names of the descriptors that are for us, in order from [`FIRST`].
+/// The names of the descriptors that are meant for us, in order from [`FIRST`].
 #[derive(Debug, PartialEq, Eq)]
 struct Passed {
     names: Vec<String>,
 }
 
 impl Passed {
-    /// Nothing is passed unless the pid says that it is meant for this process and not for a parent of it.
+    /// Nothing is passed unless the pid shows that it is meant for this process, and not for its parent.
     fn from(pid: Option<String>, count: Option<String>, names: Option<String>, own: u32) -> Self {
         let number = |text: Option<String>| text.and_then(|text| text.parse::<u32>().ok());
         let count = match (number(pid), number(count)) {
@@ -68,7 +69,7 @@ impl Passed {
         }
     }
 
-    /// At least one.
+    /// The descriptors with this name; at least one.
     fn all_named(&self, name: &str) -> Result<Vec<RawFd>, BindError> {
         let numbers: Vec<_> =
             (FIRST..).zip(&self.names).filter(|(_, given)| *given == name).map(|(fd, _)| fd).collect();

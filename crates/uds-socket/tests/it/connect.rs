@@ -19,7 +19,7 @@ use uds_socket::{AddressError, Connect, ConnectError, Denied, FileKind, Peer};
 const SOON: Duration = Duration::from_millis(60);
 const LONG: Duration = Duration::from_secs(30);
 
-/// A listener on which nobody but the first gets into the queue.
+/// A listener whose queue has room for the first client only.
 fn full(path: &Path) -> (UnixListener, std::os::unix::net::UnixStream) {
     let listener = socket_with(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None).unwrap();
     bind(&listener, &SocketAddrUnix::new(path).unwrap()).unwrap();
@@ -27,8 +27,8 @@ fn full(path: &Path) -> (UnixListener, std::os::unix::net::UnixStream) {
     (listener.into(), Connect::path(path).connect_blocking().unwrap())
 }
 
-/// A socket on which nobody listens any more. A process that another test is starting has it too for a moment, and to that
-/// one nobody gets through either.
+/// A socket on which no process listens any more. A process that another test is starting also has it for a moment, but no
+/// client can connect to that one either.
 fn leave(listener: UnixListener) {
     shutdown(&listener, Shutdown::Both).unwrap();
 }
@@ -57,7 +57,7 @@ async fn without_a_deadline_a_failure_is_immediate_and_says_what_to_do() {
 
     leave(UnixListener::bind(&path).unwrap());
     let error = Connect::path(&path).connect().await.unwrap_err();
-    assert!(matches!(error, ConnectError::NobodyListening { .. }), "{error}");
+    assert!(matches!(error, ConnectError::NotListening { .. }), "{error}");
 
     fs::remove_file(&path).unwrap();
     let _full = full(&path);
@@ -133,7 +133,7 @@ async fn a_server_that_never_listens_is_waited_for_as_long_as_it_may_be_starting
         let began = Instant::now();
         let error = connect.connect().await.unwrap_err();
         assert!(
-            matches!(error, ConnectError::NobodyListening { .. }) && began.elapsed() >= start,
+            matches!(error, ConnectError::NotListening { .. }) && began.elapsed() >= start,
             "{connect:?}: {error:?}"
         );
     }
@@ -144,7 +144,7 @@ async fn a_server_that_never_listens_is_waited_for_as_long_as_it_may_be_starting
         // A process that another test is starting may have it too for a moment.
         let began = Instant::now();
         let error = Connect::path(&dead).connect().await.unwrap_err();
-        assert!(matches!(error, ConnectError::NobodyListening { .. }), "{error:?}");
+        assert!(matches!(error, ConnectError::NotListening { .. }), "{error:?}");
         if began.elapsed() < start {
             break;
         }
@@ -155,7 +155,7 @@ async fn a_server_that_never_listens_is_waited_for_as_long_as_it_may_be_starting
         let began = Instant::now();
         let error = connect.connect().await.unwrap_err();
         assert!(
-            matches!(error, ConnectError::NobodyListening { .. }) && began.elapsed() < start,
+            matches!(error, ConnectError::NotListening { .. }) && began.elapsed() < start,
             "{connect:?}: {error:?}"
         );
     }
@@ -228,7 +228,7 @@ async fn a_server_that_comes_back_is_waited_for_through_every_state() {
     let mut client = std::pin::pin!(connect.connect());
     assert!(poll_once(client.as_mut()).is_none()); // no file
     leave(UnixListener::bind(&path).unwrap());
-    assert!(poll_once(client.as_mut()).is_none()); // nobody listening
+    assert!(poll_once(client.as_mut()).is_none()); // no listener
     fs::remove_file(&path).unwrap();
     let (listener, first) = full(&path);
     assert!(poll_once(client.as_mut()).is_none()); // no room
@@ -273,7 +273,7 @@ async fn child_that_drops_attempts() {
 }
 
 #[test]
-fn whoever_is_kept_out_learns_by_what() {
+fn a_client_that_is_kept_out_learns_by_what() {
     let _watchdog = Watchdog::start();
     let directory = public_directory();
     let inner = directory.path().join("inner");
@@ -323,7 +323,7 @@ fn a_long_path_is_reached_and_its_failures_are_named_too() {
     Connect::path(&path).connect_blocking().unwrap();
     leave(listener);
     let error = Connect::path(&path).connect_blocking().unwrap_err();
-    assert!(matches!(error, ConnectError::NobodyListening { .. }), "{error}");
+    assert!(matches!(error, ConnectError::NotListening { .. }), "{error}");
     fs::remove_file(&path).unwrap();
     fs::write(&path, "").unwrap();
     let error = Connect::path(&path).connect_blocking().unwrap_err();
@@ -346,6 +346,6 @@ fn a_blocking_stream_blocks_and_needs_no_runtime() {
 
     // The future says so instead of panicking.
     let connect = Connect::path(&path);
-    let refused = poll_once(std::pin::pin!(connect.connect()));
-    assert!(matches!(refused, Some(Err(ConnectError::NoRuntime(_)))));
+    let outside = poll_once(std::pin::pin!(connect.connect()));
+    assert!(matches!(outside, Some(Err(ConnectError::NoRuntime(_)))));
 }

@@ -187,10 +187,10 @@ async fn a_datagram_socket_in_an_actors_hands_takes_no_descriptors() {
     assert!(control.push(SendAncillaryMessage::ScmRights(&rights)));
     match sendmsg(&there, &[IoSlice::new(b"with a pipe")], &mut control, SendFlags::NOSIGNAL) {
         // Since Linux 6.16 the sender is told.
-        Err(refused) => assert_eq!(refused, rustix::io::Errno::PERM),
+        Err(errno) => assert_eq!(errno, rustix::io::Errno::PERM),
         Ok(_) => assert_eq!(take(&mut receiver, 1).await, [b"with a pipe"]),
     }
     drop(writer);
     let ended = tokio::task::spawn_blocking(move || std::io::read_to_string(reader).unwrap());
-    assert_eq!(soon("the end of the pipe: nobody holds it", ended).await.unwrap(), "");
+    assert_eq!(soon("the end of the pipe: no process holds it", ended).await.unwrap(), "");
 }

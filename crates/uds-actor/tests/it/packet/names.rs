@@ -152,7 +152,7 @@ async fn abstract_names_have_no_file() {
             SocketKind::Seqpacket => connect.connect_seqpacket().await.map(drop),
             _ => connect.connect_datagram().await.map(drop),
         };
-        assert!(matches!(gone, Err(ConnectError::NobodyListening { .. })), "{gone:?}");
+        assert!(matches!(gone, Err(ConnectError::NotListening { .. })), "{gone:?}");
         let error = hold(kind, Bind::abstract_name(&*name).mode(Mode::GROUP)).err().unwrap();
         assert!(matches!(error, BindError::NoFile { .. }), "{error}");
     }

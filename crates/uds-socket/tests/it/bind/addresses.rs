@@ -29,7 +29,7 @@ fn abstract_names_are_taken_once_and_have_no_file() {
     let draining = listener.into_draining();
     assert!(matches!(draining.withdrawal(), Withdrawal::NoName));
     let error = Connect::abstract_name(&*name).connect_blocking().unwrap_err();
-    assert!(matches!(error, ConnectError::NobodyListening { .. }), "{error}");
+    assert!(matches!(error, ConnectError::NotListening { .. }), "{error}");
 
     assert!(matches!(
         place.listen(Bind::abstract_name("")),

@@ -210,7 +210,7 @@ fn role_with_a_socket_aside() {
     drop(server);
 }
 
-/// One where every file belongs to the same user, whoever makes it: FUSE mounts, NFS without root's rights.
+/// A directory in which every file belongs to the same user: FUSE mounts, NFS with root squashing.
 #[test]
 fn a_filesystem_that_changes_owners_is_no_obstacle() {
     for without_netlink in ["", "1"] {
@@ -241,7 +241,7 @@ fn role_where_owners_change() {
         assert_eq!(metadata.uid(), 60_001, "the owner is changed");
         assert_eq!(metadata.mode() & 0o7777, if mode == Mode::GROUP { 0o660 } else { 0o600 });
         assert_eq!(served_by(&path), Some(std::process::id()));
-        assert!(matches!(place.refusal(&path), BindError::Locked { .. }));
+        assert!(matches!(place.rejected(&path), BindError::Locked { .. }));
         drop(listener);
         assert_eq!(fs::read_dir(&directory).unwrap().count(), 0, "the name is taken back");
     }
@@ -283,7 +283,7 @@ fn role_over_a_mount() {
 fn a_full_disk_does_not_prevent_listening() {
     let place = Place::new();
     let at = place.directory.path().display().to_string();
-    // As root inside, the only user to whom nothing is kept back.
+    // As root inside, the only user without restrictions.
     let mount =
         format!("mount -t tmpfs -o size=64k none {at} && cat /dev/zero 2>/dev/null >{at}/fill || test -s {at}/fill");
     run("-m", &mount, Some(place.directory.path()), "bind::environments::role_on_a_full_disk");
@@ -331,13 +331,13 @@ fn role_without_proc() {
     }
     let live = StdListener::bind(&path).unwrap();
     assert!(matches!(
-        place.refusal(&path),
+        place.rejected(&path),
         BindError::InUse { liveness: Liveness { verdict: Verdict::Listening, .. }, .. }
     ));
     drop(live);
 
     let long = place.beside(&"n".repeat(110));
-    let error = place.refusal(&long);
+    let error = place.rejected(&long);
     assert!(error.to_string().contains("/proc"), "{error}");
     assert!(!long.exists());
 
@@ -394,7 +394,7 @@ fn role_in_another_network() {
         let path = directory().join(name);
         let found = inode(&path);
         for _ in 0..3 {
-            let error = place.refusal(&path);
+            let error = place.rejected(&path);
             assert!(matches!(error, BindError::InUse { .. }), "{name}: {error}");
         }
         assert_eq!(inode(&path), found, "{name}");
@@ -596,7 +596,7 @@ fn a_kernel_that_lacks_a_feature_is_no_obstacle() {
             }
             let server = StdListener::bind(&path).unwrap();
             let before = inode(&path);
-            assert!(matches!(place.refusal(&path), BindError::InUse { .. }), "{what}");
+            assert!(matches!(place.rejected(&path), BindError::InUse { .. }), "{what}");
             assert_eq!(inode(&path), before, "{what}");
             drop(server);
         })
@@ -633,7 +633,7 @@ fn a_directory_that_others_may_write_to_is_used_if_that_is_known() {
     let path = shared.join("x.sock");
     for mode in [0o777, 0o2777, 0o2775] {
         fs::set_permissions(&shared, fs::Permissions::from_mode(mode)).unwrap();
-        assert!(matches!(place.refusal(&path), BindError::SharedDirectory { .. }), "{mode:o}");
+        assert!(matches!(place.rejected(&path), BindError::SharedDirectory { .. }), "{mode:o}");
         for _ in 0..2 {
             let listener = place.listen(Bind::path(&path).in_shared_directory()).unwrap();
             let metadata = path.metadata().unwrap();

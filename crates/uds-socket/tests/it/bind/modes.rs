@@ -66,7 +66,7 @@ fn owner_and_group_are_set_or_the_failure_leaves_nothing() {
 #[test]
 fn the_unprivileged_can_do_it_all_and_cannot_give_files_away() {
     let place = Place::public();
-    // Where root runs this, nobody gets a directory of its own.
+    // If root runs this, the unprivileged user gets a separate directory.
     let home = place.beside("home");
     fs::create_dir(&home).unwrap();
     if rustix::process::geteuid().is_root() {
@@ -91,7 +91,7 @@ fn the_unprivileged_can_do_it_all_and_cannot_give_files_away() {
         assert!(!lock.exists());
         fs::write(&lock, "").unwrap();
         std::os::unix::fs::chown(&lock, Some(54_321), None).unwrap();
-        let error = place.refusal(home.join("x.sock"));
+        let error = place.rejected(home.join("x.sock"));
         assert!(matches!(error, BindError::ForeignLock { fault: LockFault::Owner(54_321), .. }), "{error}");
     }
 }

@@ -296,7 +296,7 @@ fn another_live_server_keeps_the_name() {
         assert_eq!(text_of(listener.next().await.unwrap()).await, "ours again");
     });
 
-    // A cleaner that takes the lock's file too opens the way for another listener of ours.
+    // A cleaner that also removes the lock file lets another of our listeners bind.
     let mut second = place.runtime.block_on(async {
         fs::remove_file(&path).unwrap();
         fs::remove_file(place.beside(".x.sock.lock")).unwrap();

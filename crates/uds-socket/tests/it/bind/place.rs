@@ -44,8 +44,8 @@ impl Place {
         bind.listen()
     }
 
-    pub(crate) fn refusal(&self, path: impl Into<PathBuf>) -> BindError {
-        self.listen(Bind::path(path)).expect_err("a refusal")
+    pub(crate) fn rejected(&self, path: impl Into<PathBuf>) -> BindError {
+        self.listen(Bind::path(path)).expect_err("an error")
     }
 
     /// Every name in the directory.

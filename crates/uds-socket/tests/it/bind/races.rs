@@ -1,4 +1,4 @@
-//! Races and crashes: one starter wins, and whatever a crash leaves blocks nobody.
+//! Races and crashes: one starter wins, and what a crash leaves behind blocks no other process.
 
 use std::fs;
 use std::os::unix::net::UnixListener as StdListener;
@@ -172,7 +172,7 @@ fn leave_bound(path: &std::path::Path) {
 /// Kills a starter at every moment of its start, over a stale socket or none: the next one serves, and finds no more than
 /// one starter's leavings.
 #[test]
-fn a_starter_killed_at_any_moment_blocks_nobody() {
+fn a_starter_killed_at_any_moment_blocks_no_other() {
     let place = Place::new();
     let path = place.path();
     for round in 0..60_u64 {
@@ -205,7 +205,7 @@ fn a_starter_killed_at_any_moment_blocks_nobody() {
     }
 }
 
-/// Plain servers that follow none of our rules remove the file and bind; starters of ours take the name in between. Whatever
+/// Plain servers that follow none of our rules remove the file and bind; our own starters bind the name in between. Whatever
 /// the order, a server that is alive and has not been replaced by another plain one is reached by its name.
 #[test]
 fn no_live_servers_socket_is_removed_while_plain_servers_come_and_go() {
@@ -233,7 +233,7 @@ fn no_live_servers_socket_is_removed_while_plain_servers_come_and_go() {
             .collect();
         let mut plain = 0;
         for _ in 0..2000 {
-            // Only if nothing is there: it replaces none of ours.
+            // Only if there is no file: it replaces none of our sockets.
             let Ok(server) = StdListener::bind(&path) else { continue };
             plain += 1;
             let ours = server.local_addr().unwrap();
@@ -256,13 +256,13 @@ fn what_is_no_stale_socket_under_the_name_aside_stays() {
     let place = Place::new();
     let aside = place.beside(".x.sock.old");
     fs::write(&aside, "precious").unwrap();
-    let error = place.refusal(place.path());
+    let error = place.rejected(place.path());
     assert!(matches!(&error, BindError::NotASocket { path, .. } if *path == aside), "{error}");
     assert_eq!(fs::read_to_string(&aside).unwrap(), "precious");
     fs::remove_file(&aside).unwrap();
 
     let server = StdListener::bind(&aside).unwrap();
-    let error = place.refusal(place.path());
+    let error = place.rejected(place.path());
     assert!(matches!(&error, BindError::InUse { path, .. } if *path == place.path()), "{error}");
     // It belongs under the name, from which only a starter can have moved it.
     assert_eq!(served_by(&place.path()), Some(std::process::id()));
