@@ -7,7 +7,6 @@ use tokio::{sync::watch, time::Instant};
 use zk_proto::{ErrorCode, Resume, Session, SessionId, session::AddAuth};
 
 use crate::{
-    chroot,
     ending::{Ending, Report},
     error::{Error, Result},
     events::{SessionEvents, Subscriber},
@@ -93,7 +92,7 @@ impl Client {
 
     /// A path as the server has it.
     pub(crate) fn path<'a>(&self, path: &'a str) -> std::borrow::Cow<'a, str> {
-        chroot::join(self.chroot.as_deref(), path)
+        zk_proto::path::join(self.chroot.as_deref(), path)
     }
 
     /// Whether a read that was lost with its connection can be made again: it waits for the next connection.

@@ -105,7 +105,7 @@ impl fmt::Display for Created {
 impl Created {
     /// What a server says, in the words of a caller who asked for `asked` below `chroot`.
     pub(crate) fn localize(&mut self, chroot: Option<&str>, asked: &str) {
-        self.path = crate::chroot::strip(chroot, &self.path).to_owned();
+        self.path = zk_proto::path::strip(chroot, &self.path).to_owned();
         self.sequence = Sequence::behind(asked, &self.path);
     }
 }

@@ -19,7 +19,7 @@ pub enum Error {
         /// As given.
         given: String,
         /// What is wrong with it.
-        reason: &'static str,
+        reason: zk_proto::ConnectStringError,
     },
     /// No server of the list granted a session.
     #[error("no ZooKeeper server granted a session: {}", Attempts(.attempts))]

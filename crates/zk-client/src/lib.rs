@@ -97,7 +97,6 @@
 #![forbid(unsafe_code)]
 
 mod builder;
-mod chroot;
 mod client;
 mod connector;
 mod create;

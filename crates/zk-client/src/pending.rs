@@ -99,7 +99,7 @@ impl<T> Future for Pending<T> {
 impl About {
     /// A path as the caller has it.
     pub(crate) fn localize<'a>(&self, path: &'a str) -> &'a str {
-        crate::chroot::strip(self.chroot.as_deref(), path)
+        zk_proto::path::strip(self.chroot.as_deref(), path)
     }
 
     /// Whether it is the chroot itself that a request needs: it is about that, or about a new child of it.
