@@ -8,37 +8,38 @@ use crate::FileKind;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// Another process holds it.
+    /// Another process holds the lock.
     #[error("it is held by {}", pid.map_or_else(|| "another process".to_owned(), |pid| format!("process {pid}")))]
     Held {
-        /// Who, in its own pid namespace; not known if it has only just begun. Nothing should be decided by it.
+        /// The holder's pid in its own pid namespace. Unknown if the process has only just taken the lock. Do not base
+        /// decisions on it.
         pid: Option<u32>,
     },
-    /// A process examines it for a moment, without holding it: try again.
+    /// Another process is examining the lock for a moment, without holding it. Try again.
     #[error("another process is examining it")]
     Examined,
-    /// The file with this name is not one of our locks. It was left as it is.
+    /// The file with this name is not one of our locks. It was left unchanged.
     #[error("it is not used as a lock, because {fault}")]
     Foreign {
-        /// What is wrong with it.
+        /// What is wrong with the file.
         fault: Fault,
     },
-    /// It was replaced each time between opening and locking it, so another process holds one.
+    /// The file was replaced each time between opening and locking it, so another process holds a lock.
     #[error("it was replaced {attempts} times while it was being locked")]
     Contended {
-        /// How often it was tried.
+        /// The number of attempts.
         attempts: u32,
     },
     /// A system call failed.
     #[error("it cannot be opened or locked")]
     Failed {
-        /// What the operating system said.
+        /// The operating system's error.
         source: io::Error,
     },
 }
 
 impl Error {
-    /// Whether trying again may succeed with nothing changed in the program.
+    /// Whether trying again may succeed without a change in the program.
     #[must_use]
     pub const fn is_retryable(&self) -> bool {
         match self {
@@ -49,7 +50,7 @@ impl Error {
 }
 
 impl From<Error> for io::Error {
-    /// The operating system's own error where there is one.
+    /// The operating system's own error, if there is one.
     fn from(error: Error) -> Self {
         let kind = match error {
             Error::Failed { source } => return source,
@@ -60,13 +61,13 @@ impl From<Error> for io::Error {
     }
 }
 
-/// Why a file is not one that this process could have made to lock it.
+/// Why a file cannot be a lock that this process made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Fault {
-    /// It belongs to another user, who could keep it locked and lock us out for good.
+    /// It belongs to another user, who could keep it locked forever.
     Owner(u32),
-    /// It has other names, so that another process may hold it under one of them.
+    /// It has other names, and another process may lock it under one of them.
     Links,
     /// It is not a regular file.
     Kind(FileKind),

@@ -1,10 +1,10 @@
-//! What a name in the file system leads to.
+//! Kinds of files.
 
 use std::fmt;
 
 use rustix::fs::FileType;
 
-/// What a name in the file system is; Display has the article: "a regular file".
+/// The kind of a file. Its Display has an article: "a regular file".
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum FileKind {
@@ -12,7 +12,7 @@ pub enum FileKind {
     Regular,
     /// A directory.
     Directory,
-    /// A symbolic link, wherever it leads.
+    /// A symbolic link, whatever its target is.
     Symlink,
     /// A named pipe.
     Fifo,
@@ -20,12 +20,12 @@ pub enum FileKind {
     Device,
     /// A socket.
     Socket,
-    /// Something this crate has no name for.
+    /// A kind that this crate has no name for.
     Unknown,
 }
 
 impl FileKind {
-    /// What `stat(2)` says in `st_mode`.
+    /// From the `st_mode` of `stat(2)`.
     #[must_use]
     pub const fn of_mode(mode: u32) -> Self {
         match FileType::from_raw_mode(mode) {

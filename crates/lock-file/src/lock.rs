@@ -17,10 +17,10 @@ use rustix::{
 
 use crate::{Error, Fault, FileKind};
 
-/// How often to start again when the file is replaced between opening and locking it.
+/// The number of attempts when the file is replaced between opening and locking it.
 const ATTEMPTS: u32 = 8;
 
-/// NONBLOCK: a named pipe must not make us wait for its other end.
+/// NONBLOCK: opening a named pipe must not wait for its other end.
 const SAFELY: OFlags = OFlags::NOFOLLOW.union(OFlags::CLOEXEC).union(OFlags::NONBLOCK).union(OFlags::NOCTTY);
 
 const ALONE: FlockOperation = FlockOperation::NonBlockingLockExclusive;
@@ -31,9 +31,9 @@ const PRIVATE: Mode = Mode::RUSR.union(Mode::WUSR);
 /// The longest text that a lock file has: a pid and a newline.
 const LONGEST_TEXT: u64 = 16;
 
-/// A lock that is held; dropping it releases the lock and leaves the file.
+/// A lock that is held. Dropping it releases the lock and leaves the file in place.
 ///
-/// [`remove`](Self::remove) ends it without leaving the file.
+/// [`remove`](Self::remove) also removes the file.
 #[derive(Debug)]
 #[must_use = "the lock is released when this is dropped"]
 pub struct Lock {
@@ -42,21 +42,22 @@ pub struct Lock {
 }
 
 impl Lock {
-    /// Takes the lock `name` in `directory`, or says who has it. Does not wait.
+    /// Takes the lock `name` in `directory`, or returns which process has it. It does not wait.
     ///
-    /// The file is created if it is missing, and made private. It belongs to this user, or to the directory's owner: root
-    /// gives a file that it creates in a user's own directory to that user, who could not lock it otherwise. A lock file of
-    /// root's that such a user cannot open is replaced.
+    /// Creates the file if it is missing, and makes it private. The file belongs to this user, or to the directory's
+    /// owner: if root creates it in a user's own directory, root gives it to that user, who could not lock it
+    /// otherwise. If root's lock file cannot be opened by the owner of the directory, it is replaced.
     ///
-    /// This process's pid is written to it if there is room. Nothing depends on that: a full disk and a limit on the size
-    /// of files (`RLIMIT_FSIZE`) are no obstacles.
+    /// Writes this process's pid to the file if there is room. Nothing depends on that, so a full disk or a limit on
+    /// the size of files (`RLIMIT_FSIZE`) does no harm.
     ///
-    /// `directory` may be open for its path only (`O_PATH`).
+    /// You may open `directory` as a path only (`O_PATH`).
     ///
     /// # Errors
     ///
-    /// [`Error::Held`]; [`Error::Examined`], which passes soon; [`Error::Foreign`] if something else has that name; [`Error::Contended`] if it is replaced all the
-    /// time; [`Error::Failed`] with what the operating system said.
+    /// [`Error::Held`]; [`Error::Examined`], which passes soon; [`Error::Foreign`] if the name belongs to another kind
+    /// of file; [`Error::Contended`] if the file is constantly being replaced; [`Error::Failed`] with the operating
+    /// system's error.
     pub fn take(directory: impl AsFd, name: impl AsRef<Path>) -> Result<Self, Error> {
         let place = Place { directory: directory.as_fd(), name: name.as_ref() };
         for _ in 0..ATTEMPTS {
@@ -67,21 +68,21 @@ impl Lock {
         Err(Error::Contended { attempts: ATTEMPTS })
     }
 
-    /// Examines a lock that some other program keeps: as long as this is held, no process takes it. `None` if there is no such
-    /// file.
+    /// Examines a lock that another program uses: as long as you hold the returned value, no process can take the lock.
+    /// `None` if there is no such file.
     ///
-    /// Several processes may examine a lock at a time. One that wants to take it meanwhile is told [`Error::Examined`].
+    /// Several processes may examine a lock at the same time. A process that tries to take it gets [`Error::Examined`].
     ///
-    /// Nothing is made, written or changed, and the file may belong to any user, if it can be read.
+    /// Nothing is created, written or changed. The file may belong to any user, if it can be read.
     ///
     /// # Errors
     ///
-    /// As [`take`](Self::take); it is tried once.
+    /// The same as [`take`](Self::take), with a single attempt.
     pub fn examine(directory: impl AsFd, name: impl AsRef<Path>) -> Result<Option<Self>, Error> {
         let place = Place { directory: directory.as_fd(), name: name.as_ref() };
         let kind = match place.stat() {
             Ok(stat) => FileKind::of_mode(stat.st_mode),
-            // Nor can there be one whose name is too long.
+            // A file with a name that is too long cannot exist either.
             Err(Errno::NOENT | Errno::NAMETOOLONG) => return Ok(None),
             Err(errno) => return Err(failed(errno)),
         };
@@ -95,11 +96,11 @@ impl Lock {
         }
     }
 
-    /// Whether the file that is locked still has this name: only then does the lock exclude others.
+    /// Whether the locked file still has this name. Only then does the lock exclude other processes.
     ///
     /// # Errors
     ///
-    /// What the operating system said when it was asked.
+    /// The operating system's error.
     pub fn has_name(&self, directory: impl AsFd, name: impl AsRef<Path>) -> io::Result<bool> {
         let place = Place { directory: directory.as_fd(), name: name.as_ref() };
         let held = fstat(&self.file)?;
@@ -110,22 +111,23 @@ impl Lock {
         }
     }
 
-    /// Removes the file, then releases the lock. `Ok(false)` if another file has the name, which stays.
+    /// Removes the file, then releases the lock. `Ok(false)` if another file has the name; that file stays.
     ///
-    /// Removing it while it is locked is safe: a process that opened the file before and locks it afterwards compares it
-    /// with the one that has the name (see the front page), finds none or another one, and starts again. A copy of this
-    /// process made by `fork` removes nothing.
+    /// Removing the file while it is locked is safe: a process that opened it before and locks it afterwards compares
+    /// it with the file that has the name (see the front page), finds none or another one, and starts again. A copy of
+    /// this process made by `fork` removes nothing.
     ///
     /// # Errors
     ///
-    /// What kept the file from being removed. The lock is released all the same. Of a lock that was
-    /// [examined](Self::examine), [`WouldBlock`](io::ErrorKind::WouldBlock) if another process has or examines it now.
+    /// The reason why the file could not be removed. The lock is released in any case. For a lock that was
+    /// [examined](Self::examine): [`WouldBlock`](io::ErrorKind::WouldBlock) if another process holds or examines it
+    /// now.
     pub fn remove(self, directory: impl AsFd, name: impl AsRef<Path>) -> io::Result<bool> {
         if self.pid != std::process::id() {
             return Ok(false);
         }
-        // Two processes that only examine it must not both remove it: the second one might find a new file. Of a lock that is
-        // held alone already, this changes nothing.
+        // Two processes that only examine it must not both remove it: the second one might remove a new file. If the
+        // lock is already exclusive, this changes nothing.
         flock(&self.file, ALONE)?;
         if !self.has_name(&directory, &name)? {
             return Ok(false);
@@ -136,8 +138,8 @@ impl Lock {
 }
 
 impl Drop for Lock {
-    /// Closing is not enough: between fork and exec, a child that another thread is starting has the lock as well.
-    /// Unlocking takes it from all who share it — hence only in the process that locked, not in a copy of it.
+    /// Closing is not enough: between fork and exec, a child that another thread is starting shares the lock. Unlocking
+    /// releases it for all who share it, so only the process that locked it does that, and not a copy of it.
     fn drop(&mut self) {
         if self.pid == std::process::id() {
             let _ = flock(&self.file, FlockOperation::NonBlockingUnlock);
@@ -145,14 +147,14 @@ impl Drop for Lock {
     }
 }
 
-/// Where the lock is.
+/// The location of a lock.
 struct Place<'a> {
     directory: BorrowedFd<'a>,
     name: &'a Path,
 }
 
 impl Place<'_> {
-    /// `None` if the file was replaced meanwhile.
+    /// `None` if the file was replaced in the meantime.
     fn attempt(&self) -> Result<Option<Lock>, Error> {
         let directory = fstat(self.directory).map_err(failed)?;
         let Some(file) = self.open(&directory)? else { return Ok(None) };
@@ -167,11 +169,11 @@ impl Place<'_> {
         let own = geteuid().as_raw();
         if own == 0 && stat.st_uid == 0 && directory.st_uid != 0 {
             let (uid, gid) = (Uid::from_raw(directory.st_uid), Gid::from_raw(directory.st_gid));
-            // Best effort: root of a user namespace cannot give files to an owner that is not mapped there (EINVAL), nor root
-            // without CAP_CHOWN to anyone (EPERM). The lock holds all the same.
+            // Best effort: root of a user namespace cannot give files to an owner that is not mapped there (EINVAL),
+            // and root without CAP_CHOWN cannot give them to any other user (EPERM). The lock is valid even so.
             let _ = fchown(&lock.file, Some(uid), Some(gid));
         }
-        // The umask may have taken bits away, and another process may have added some: a reader could hold the lock.
+        // The umask may have cleared bits, and another process may have added some: a reader could hold the lock.
         fchmod(&lock.file, PRIVATE).map_err(failed)?;
         lock.write_pid();
         Ok(Some(lock))
@@ -182,7 +184,7 @@ impl Place<'_> {
         match openat(self.directory, self.name, OFlags::RDWR | OFlags::CREATE | SAFELY, PRIVATE) {
             Ok(file) => Ok(Some(file)),
             Err(errno) => {
-                // What is in the way says more than the error; a symbolic link, for one, gives ELOOP.
+                // The file in the way says more than the error; for example, a symbolic link causes ELOOP.
                 let Ok(stat) = self.stat() else { return Err(failed(errno)) };
                 if errno == Errno::ACCESS && is_left_by_root(&stat, directory) {
                     return match unlinkat(self.directory, self.name, AtFlags::empty()) {
@@ -201,7 +203,7 @@ impl Place<'_> {
         }
     }
 
-    /// Locks the open file; `None` if it is not, or no longer, the one of this name. Only what is looked at under the lock
+    /// Locks the open file; `None` if it does not have this name, or not any more. Only what is checked under the lock
     /// counts.
     fn lock(&self, file: OwnedFd, how: FlockOperation) -> Result<Option<(Lock, Stat)>, Error> {
         let taken = flock(&file, how);
@@ -209,7 +211,7 @@ impl Place<'_> {
         match taken {
             Ok(()) => {}
             Err(Errno::WOULDBLOCK) if how == ALONE && flock(&lock.file, SHARED).is_ok() => {
-                // No process holds it, or not any more. Those who examine it come and go.
+                // No process holds it any more. Those that examine it do so only briefly.
                 flock(&lock.file, ALONE).map_err(|_| Error::Examined)?;
             }
             Err(Errno::WOULDBLOCK) => return Err(Error::Held { pid: written_pid(&lock.file) }),
@@ -229,13 +231,13 @@ impl Place<'_> {
 }
 
 impl Lock {
-    /// For people to read, if there is room. To write beyond `RLIMIT_FSIZE` would be the end of the process (`SIGXFSZ`).
+    /// For people to read, if there is room. Writing beyond `RLIMIT_FSIZE` would end the process (`SIGXFSZ`).
     fn write_pid(&self) {
         let text = format!("{}\n", self.pid);
         if ftruncate(&self.file, 0).is_ok()
             && getrlimit(Resource::Fsize).current.is_none_or(|most| most >= LONGEST_TEXT)
         {
-            // Half a pid would be another one.
+            // Half of a pid would be another pid.
             if pwrite(&self.file, text.as_bytes(), 0) != Ok(text.len()) {
                 let _ = ftruncate(&self.file, 0);
             }
@@ -247,9 +249,9 @@ fn is_same(one: &Stat, other: &Stat) -> bool {
     (one.st_dev, one.st_ino) == (other.st_dev, other.st_ino)
 }
 
-/// What keeps the file from being our lock, as far as it can be said before it is locked.
+/// Why the file cannot be our lock, as far as we can tell before we lock it.
 ///
-/// The directory's owner is trusted with it: that user can rename the file away as well.
+/// We trust the owner of the directory, who could rename the file away in any case.
 fn fault_of(stat: &Stat, directory: &Stat) -> Option<Fault> {
     match FileKind::of_mode(stat.st_mode) {
         FileKind::Regular if stat.st_uid != geteuid().as_raw() && stat.st_uid != directory.st_uid => {
@@ -260,9 +262,9 @@ fn fault_of(stat: &Stat, directory: &Stat) -> Option<Fault> {
     }
 }
 
-/// Whether it is a lock file that root has left in our own directory, in which we may remove it.
+/// Whether this is a lock file that root has left in our own directory, so that we may remove it.
 ///
-/// Root may hold it, and that cannot be found out. Where a lock guards a socket, the socket itself shows that it is served.
+/// Root may hold it; we cannot find out. If the lock guards a socket, the socket itself shows whether a server has it.
 fn is_left_by_root(stat: &Stat, directory: &Stat) -> bool {
     FileKind::of_mode(stat.st_mode) == FileKind::Regular
         && stat.st_uid == 0
@@ -271,8 +273,8 @@ fn is_left_by_root(stat: &Stat, directory: &Stat) -> bool {
         && directory.st_uid == geteuid().as_raw()
 }
 
-/// The pid in a lock file that another process holds. It is written right after locking, so it may be missing; it is
-/// for people to read, nothing is decided by it.
+/// The pid in a lock file that another process holds. The holder writes it after locking, so it may be missing. It is
+/// for people to read; no decision depends on it.
 fn written_pid(file: &OwnedFd) -> Option<u32> {
     let mut text = [0; 16];
     let len = pread(file, &mut text, 0).ok()?;

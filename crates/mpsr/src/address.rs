@@ -18,7 +18,7 @@ pub(crate) enum Place {
     Directory(PathBuf),
 }
 
-/// Where messages go.
+/// The receiver's socket.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Socket(pub(crate) Address);
 
@@ -46,7 +46,7 @@ impl Socket {
 impl Place {
     fn parse(text: &OsStr) -> Result<Self, String> {
         Ok(match Kind::of(text)? {
-            // A directory that exists is meant as one, however it is written without a kind.
+            // A path without a kind means the directory, if there is one.
             Kind::Path(path) if path.as_os_str() == text && path.is_dir() => Self::Directory(path.to_owned()),
             Kind::Path(path) => Self::Socket(Address::Path(path.to_owned())),
             Kind::Abstract(name) => Self::Socket(Address::Abstract(name.to_owned())),
@@ -55,7 +55,7 @@ impl Place {
         })
     }
 
-    /// Whether it is the same place, however it is written: by another path, or through a link.
+    /// Whether both mean the same place, even if they are written differently: by another path, or through a link.
     pub(crate) fn is_same(&self, other: &Self) -> bool {
         match (self, other) {
             (Self::Directory(one), Self::Directory(other)) => one == other || is_same_directory(one, other),
@@ -67,7 +67,7 @@ impl Place {
         }
     }
 
-    /// Whether it is a socket with a file, to which mode, group and the like apply.
+    /// Whether it is a socket with a file, to which options such as mode and group apply.
     pub(crate) const fn has_file(&self) -> bool {
         matches!(self, Self::Socket(Address::Path(_)))
     }
@@ -77,18 +77,18 @@ impl Place {
     }
 }
 
-/// The directory that has the name at the end of this path.
+/// The directory that contains the last component of this path.
 pub(crate) fn directory_of(path: &Path) -> &Path {
     path.parent().filter(|parent| *parent != Path::new("")).unwrap_or(Path::new("."))
 }
 
-/// Whether both paths lead to one directory. One that is not there is none.
+/// Whether both paths lead to one directory. A directory that does not exist equals no other.
 fn is_same_directory(one: &Path, other: &Path) -> bool {
     let identity = |path: &Path| path.metadata().map(|found| (found.dev(), found.ino())).ok();
     identity(one).is_some_and(|one| identity(other) == Some(one))
 }
 
-/// What the text names.
+/// What the text means.
 enum Kind<'a> {
     Path(&'a Path),
     Abstract(&'a [u8]),
@@ -97,7 +97,7 @@ enum Kind<'a> {
 }
 
 impl<'a> Kind<'a> {
-    /// A path may be any bytes; what has a kind in front has it in ASCII.
+    /// A path may be any bytes. Only ASCII can follow the kind of other addresses.
     fn of(text: &'a OsStr) -> Result<Self, String> {
         let bytes = text.as_bytes();
         let path = |bytes| Path::new(OsStr::from_bytes(bytes));
@@ -129,7 +129,7 @@ impl<'a> Kind<'a> {
     }
 }
 
-/// What stands before the first colon, if it looks like a word and not like a path, and what stands behind it.
+/// The word before the first colon, unless that looks like a path, and what follows the colon.
 pub(crate) fn kind(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
     let colon = bytes.iter().position(|byte| *byte == b':')?;
     let (kind, name) = (bytes.get(..colon)?, bytes.get(colon + 1..)?);
@@ -168,7 +168,7 @@ pub(crate) fn exact(address: &Address) -> Vec<u8> {
     }
 }
 
-/// The same for a place of the funnel.
+/// The same for a place from which the funnel receives.
 pub(crate) fn exact_place(place: &mpsr_server::Place) -> Vec<u8> {
     match place {
         mpsr_server::Place::Socket(address) => exact(address),
@@ -209,7 +209,7 @@ mod tests {
         for text in ["in.sock", "./a:b", "dir/a:b", "/tmp/unix:x", "1:2", ".unix:"] {
             assert_eq!(place(text), Ok(Place::Socket(Address::Path(text.into()))));
         }
-        // What is named as a socket is taken as one.
+        // An explicit kind takes precedence.
         let named = format!("unix:{}", top.path().display());
         assert_eq!(place(named), Ok(Place::Socket(Address::Path(top.path().to_owned()))));
     }

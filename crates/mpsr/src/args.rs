@@ -44,7 +44,7 @@ pub(crate) struct Args {
 }
 
 impl Args {
-    /// The command line of this process. Where it is wrong, says why and ends the process with status 2.
+    /// The command line of this process. If it is wrong, prints why and ends the process with status 2.
     pub(crate) fn get() -> Self {
         let args = Self::try_parse().unwrap_or_else(|error| stop(&error));
         let frames = match &args.command {
@@ -64,8 +64,8 @@ impl Args {
     }
 }
 
-/// Prints help, the version or what is wrong, and ends the process. Help that could not be written is a failure, unless the
-/// reader of the pipe has read enough.
+/// Prints help, the version or an error, and ends the process. Help that cannot be written is a failure, unless the
+/// reader of the pipe closed it.
 fn stop(error: &clap::Error) -> ! {
     let printed = match unsafe_words(error) {
         Some(words) => io::stderr().write_all(words.as_bytes()),
@@ -75,11 +75,11 @@ fn stop(error: &clap::Error) -> ! {
     process::exit(if is_lost { error.exit_code().max(1) } else { error.exit_code() })
 }
 
-/// The message, escaped, if it repeats something from the command line that a terminal would obey or hide. `mpsr ls *` passes
-/// whatever names other users have given their files.
+/// The message with escapes, if it repeats something from the command line that a terminal would interpret or hide.
+/// `mpsr ls *` passes whatever names other users have given to their files.
 fn unsafe_words(error: &clap::Error) -> Option<String> {
     let words = error.render().to_string();
-    // A line that the command line brings along cannot be told from the others.
+    // A newline inside an argument looks like the end of a line of ours.
     let is_one_line = error.use_stderr() && env::args_os().any(|argument| argument.as_bytes().contains(&b'\n'));
     let escaped = match is_one_line {
         true => escaped_words(words.trim_end()),
@@ -104,48 +104,51 @@ closed unread, a second signal, or --timeout before --count or --once; 2 wrong u
 pub(crate) enum Command {
     /// Receive messages until interrupted, then print the report.
     ///
-    /// On a terminal each message is printed behind the number of its producer; elsewhere it is printed as it came, with a
-    /// newline behind it. SIGINT, SIGTERM and SIGHUP take in what has been sent so far, print the report to standard error
-    /// and exit 0; a second one, half a second later or more, does not wait. SIGUSR1 prints the report so far.
+    /// On a terminal, each message follows the number of its producer. Elsewhere it is printed unchanged, followed by a
+    /// newline. SIGINT, SIGTERM and SIGHUP receive what was sent so far, print the report to standard error and exit
+    /// with 0. A second signal, half a second later or more, exits without waiting. SIGUSR1 prints the report so far.
     #[command(after_long_help = LISTEN_EXAMPLES)]
     Listen(Listen),
     /// Send messages: the arguments, or the lines of standard input.
     ///
-    /// Exit status 0 means that all of them were handed to the kernel, and that the receiver was not seen to leave any
-    /// unread. A connection that ends before the input does, in whatever way, is exit status 1. What the receiver sends is
-    /// read and discarded; at the end, send closes its direction and waits for the receiver to close the other, for 2 seconds
-    /// without an answer and 10 in all.
+    /// Exit status 0 means that every message was handed to the kernel, and that the receiver did not visibly leave any
+    /// unread. If the connection ends before the input does, even normally, the exit status is 1. Whatever the receiver
+    /// sends is read and discarded. At the end, send closes its direction and waits for the receiver to close the
+    /// other: for 2 seconds without an answer, and 10 in total.
     ///
-    /// SIGINT, SIGTERM and SIGHUP end it: what is queued is handed over first, within 2 seconds, and the exit status is 1.
-    /// SIGUSR1 says how much was queued so far.
+    /// SIGINT, SIGTERM and SIGHUP end it with status 1, after handing over what is queued, for 2 seconds at most.
+    /// SIGUSR1 prints how much was queued so far.
     Send(Send),
-    /// Show the sockets of a directory, now and as they come and go.
+    /// Show the sockets of a directory, and every change.
     ///
-    /// Each line begins with a sign: "=" was there already, "+" has come, "!" a server listens on it, "-" is gone, was
-    /// replaced, or is stale (the file is there, its server is not), "??" something is not seen, or late, until
-    /// "-- complete again".
+    /// Each line begins with a sign: "=" was there already, "+" was added, "!" a server listens on it, "-" was removed,
+    /// replaced, or is stale (the file is there, but no process has the socket), "??" changes may be missed or late,
+    /// until "-- complete again".
     ///
-    /// Only the kernel is asked, and no server notices. Whether a server in another network namespace listens is not
-    /// known without --connect, so that there is no "!" for it; standard error says so once.
+    /// This asks only the kernel, so no server notices. For a server in another network namespace, the kernel does not
+    /// say whether it listens; there is no "!" for it without --connect, and standard error says so once.
     Watch(Watch),
     /// List the sockets of directories, and which process listens on each.
     ///
-    /// A socket is live (a server listens), full (live, its queue takes no more), bound (its owner does not listen), stale
-    /// (no process has it) or unknown. Only the kernel is asked, and no server notices. A socket that is bound in another
-    /// network namespace, as of a container, is unknown: --connect asks it. Only root sees the processes of others.
+    /// A socket is live (a server listens), full (live, with a full queue), bound (its owner does not listen), stale (no
+    /// process has it) or unknown. This asks only the kernel, so no server notices. A socket that is bound in another
+    /// network namespace, such as a container's, is unknown; --connect tries to connect to it. Only root can see the
+    /// processes of other users.
     Ls(Ls),
-    /// Remove the sockets of a directory that are proven stale, and lock files that no process holds; say of each other
-    /// socket why it is kept.
+    /// Remove the sockets of a directory that are proven stale, and lock files that no process holds; explain why every
+    /// other socket is kept.
     ///
-    /// Removed is what is old enough, belongs to this user or root, has no lock held beside it, and is bound by no process
-    /// in any network namespace, which the kernel says without a server noticing; last, a connection must fail, too. On
-    /// filesystems on whose other side a server may run (FUSE, 9p, virtiofs, NFS, overlay, and those that mpsr does not know)
-    /// nothing is removed without --any-filesystem.
+    /// Sweep removes a socket if it is old enough and belongs to this user or root, if no process holds the lock beside
+    /// it, and if no process in any network namespace has bound it, which the kernel reports without any server
+    /// noticing. As the last check, a connection must fail, too. On filesystems where a server may run on the other
+    /// side (FUSE, 9p, virtiofs, NFS, overlay, and those that mpsr does not know), nothing is removed without
+    /// --any-filesystem.
     ///
-    /// The other side of such a mount, the backing directory of a FUSE or virtiofs mount or the upper directory of an overlay,
-    /// is recognised only if a mount table of this machine that this user may read names it. Those of fuse-overlayfs, and what
-    /// a virtual machine or another machine mounts, cannot be detected. Sockets that are served through the mount look stale
-    /// there. Do not sweep such a directory: sweep through the mount, or where the server runs.
+    /// Sweep recognises the other side of such a mount, which is the backing directory of a FUSE or virtiofs mount or
+    /// the upper directory of an overlay, only if a mount table of this machine that this user may read names it. It
+    /// cannot detect those of fuse-overlayfs, nor what a virtual machine or another machine mounts. Sockets that are
+    /// served through the mount look stale there. Do not sweep such a directory: sweep through the mount, or where the
+    /// server runs.
     Sweep(Sweep),
 }
 

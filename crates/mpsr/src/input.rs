@@ -1,7 +1,7 @@
 //! Standard input, read without blocking.
 //!
-//! It is shared with other processes, so its `O_NONBLOCK` flag is not ours to set or to clear, and may be either. No thread
-//! reads it: where a process may not have one, it must still be able to send.
+//! Other processes share it, so we must not set or clear its `O_NONBLOCK` flag, and it may have either value. We do not
+//! read it in a thread: `send` must work even where a process cannot start one.
 
 use std::{
     io::{self, IoSliceMut},
@@ -21,21 +21,22 @@ use tokio::io::{Interest, unix::AsyncFd};
 #[derive(Debug)]
 pub(crate) struct Input {
     fd: BorrowedFd<'static>,
-    /// `None` for what never has to be waited for: files, and devices that cannot be polled.
+    /// `None` if reading never waits: for files, and for devices that cannot be polled.
     readiness: Option<AsyncFd<BorrowedFd<'static>>>,
-    /// Whether `RWF_NOWAIT` works: pipes (Linux 6.4) and sockets. Else `poll` is asked, which is wrong only where another
-    /// process reads the same pipe at the same moment.
+    /// Whether `RWF_NOWAIT` works: for pipes (Linux 6.4) and sockets. Otherwise we ask `poll`, which is wrong only if
+    /// another process reads the same pipe at the same moment.
     is_nowait: bool,
 }
 
 impl Input {
-    /// Must be called in the runtime.
+    /// Must be called in a runtime.
     pub(crate) fn new() -> Self {
         let fd = stdin();
         Self { fd, readiness: register(fd), is_nowait: true }
     }
 
-    /// Reads what is there into the decoder, waiting until there is something. Returns how many bytes it was, 0 at the end.
+    /// Reads what is available into the decoder, and waits until there is something. Returns the number of bytes; 0
+    /// means the end.
     ///
     /// Cancel safe: a dropped future has read nothing.
     pub(crate) async fn read(&mut self, decoder: &mut Decoder<impl Framing>) -> anyhow::Result<usize> {
@@ -53,7 +54,7 @@ impl Input {
     }
 }
 
-/// `None` where the kernel has no readiness for such a file.
+/// `None` if the kernel cannot report readiness for this file.
 #[expect(
     deprecated,
     reason = "its replacement is unsafe for the sake of descriptors that get closed; this one stays open"
@@ -64,10 +65,10 @@ fn register(fd: BorrowedFd<'static>) -> Option<AsyncFd<BorrowedFd<'static>>> {
 
 fn try_read(fd: BorrowedFd<'_>, may_wait: bool, is_nowait: &mut bool, room: &mut [u8]) -> io::Result<usize> {
     if may_wait && *is_nowait {
-        // At the position where the file is, as by `read`.
+        // -1: at the file's own position, as `read` does.
         let found = retry_on_intr(|| preadv2(fd, &mut [IoSliceMut::new(room)], u64::MAX, ReadWriteFlags::NOWAIT));
         match found {
-            // Not by this file, not by this kernel, not in this sandbox.
+            // Not supported for this file, by this kernel, or in this sandbox.
             Err(Errno::OPNOTSUPP | Errno::NOSYS | Errno::INVAL | Errno::PERM | Errno::SPIPE) => *is_nowait = false,
             found => return Ok(found?),
         }

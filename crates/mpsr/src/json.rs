@@ -1,4 +1,4 @@
-//! The objects of `--json`, one per line. Their field names are documented in the README and are kept.
+//! The objects of `--json`, one per line. The README documents their field names, which must not change.
 
 use std::{
     ffi::{OsStr, OsString},
@@ -42,7 +42,7 @@ pub(crate) enum Object<'a> {
         truncated: u64,
         lost: u64,
         bytes: u64,
-        /// These three only where they say something.
+        /// These three are left out if they are false or zero.
         #[serde(skip_serializing_if = "is_false")]
         unterminated: bool,
         #[serde(skip_serializing_if = "is_zero")]
@@ -56,7 +56,7 @@ pub(crate) enum Object<'a> {
     Rejected {
         #[serde(flatten)]
         address: AddressText,
-        /// These are null where the kernel does not say.
+        /// These are null if the kernel does not provide them.
         pid: Option<u32>,
         uid: Option<u32>,
         gid: Option<u32>,
@@ -87,7 +87,7 @@ pub(crate) enum Object<'a> {
     Report {
         #[serde(flatten)]
         totals: Totals,
-        /// Left out where there are none.
+        /// Left out if it is zero.
         #[serde(skip_serializing_if = "is_zero")]
         notes_dropped: u64,
         reason: &'static str,
@@ -146,7 +146,7 @@ pub(crate) enum Object<'a> {
         unreadable: usize,
         not_searched: usize,
     },
-    /// Of a whole command.
+    /// A remark about a whole command.
     #[serde(rename = "warning")]
     Remark {
         text: String,
@@ -165,7 +165,7 @@ pub(crate) enum Object<'a> {
 }
 
 impl Object<'_> {
-    /// `None` if nothing was passed over.
+    /// `None` if nothing was left out.
     pub(crate) fn passed_over(passed: &PassedOver) -> Option<Self> {
         let PassedOver { dot_names, links, below, unreadable, not_searched, .. } = *passed;
         (*passed != PassedOver::default()).then_some(Self::PassedOver {
@@ -178,7 +178,7 @@ impl Object<'_> {
     }
 }
 
-/// What is printed as a line.
+/// An object that is printed as a line.
 pub(crate) trait Line: Serialize {
     fn to_line(&self) -> String {
         serde_json::to_string(self).expect("these objects have string keys and finite numbers")
@@ -218,7 +218,7 @@ pub(crate) struct Totals {
 }
 
 impl Totals {
-    /// For people.
+    /// The totals as text.
     pub(crate) fn to_words(self) -> String {
         let count = |count: u64, noun: &str| format!("{count} {noun}{}", if count == 1 { "" } else { "s" });
         let mut words = format!(
@@ -261,7 +261,7 @@ const fn is_false(flag: &bool) -> bool {
     !*flag
 }
 
-/// A message: its text, or its bytes where they are not UTF-8.
+/// A message: its text, or its bytes if they are not UTF-8.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Payload<'a> {
@@ -278,7 +278,7 @@ impl<'a> Payload<'a> {
     }
 }
 
-/// A path: its text, or its bytes where they are not UTF-8.
+/// A path: its text, or its bytes if they are not UTF-8.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum PathText {
@@ -295,8 +295,8 @@ impl PathText {
     }
 }
 
-/// An address as it is written on the command line: its text, or its bytes where they are not UTF-8. Exact, without the
-/// escapes that people are shown.
+/// An address as on the command line: its text, or its bytes if they are not UTF-8. It is exact, without the escapes of
+/// the output for people.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum AddressText {
@@ -342,7 +342,7 @@ pub(crate) struct Process {
     pub(crate) command: CommandText,
 }
 
-/// A process's name: its text, or its bytes where they are not UTF-8.
+/// A process's name: its text, or its bytes if they are not UTF-8.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum NameText {
@@ -359,7 +359,7 @@ impl NameText {
     }
 }
 
-/// A process's arguments: their texts, or the bytes of all of them where one is not UTF-8.
+/// A process's arguments: their texts, or all of their bytes if one is not UTF-8.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum CommandText {

@@ -1,4 +1,4 @@
-//! `mpsr listen`: a funnel on standard output.
+//! `mpsr listen`: a funnel that writes to standard output.
 
 mod clock;
 mod ledger;
@@ -26,15 +26,16 @@ use crate::{
     signals::{ReportRequests, Signals},
 };
 
-/// How many times its size a message may take on its way out: as it is, and with each byte as an escape of six.
+/// How much room a message may take in the output, as a multiple of its size: unchanged, or with each byte as an escape
+/// of six.
 const PLAIN: u64 = 2;
 const ESCAPED: u64 = 16;
 
-/// How long after a signal a start that was going on may take. It takes milliseconds.
+/// How long the start may still take after a signal. Normally it takes milliseconds.
 const START: Duration = Duration::from_millis(800);
-/// How long after the end of `--drain` the messages that were received have to be taken from standard output.
+/// How long the messages that were received may wait for standard output after `--drain` has passed.
 const LAST_MESSAGES: Duration = Duration::from_millis(400);
-/// How long after that the report may take.
+/// How long the report may take after that.
 const LAST_REPORT: Duration = Duration::from_millis(400);
 
 pub(crate) async fn run(args: Listen) -> anyhow::Result<()> {
@@ -45,7 +46,7 @@ pub(crate) async fn run(args: Listen) -> anyhow::Result<()> {
     let (started, starting) = oneshot::channel();
     tokio::spawn(end_on_signal(signals, starting, args.end.drain, Arc::clone(&overdue)));
     let mut funnel = start(&args).await?;
-    // The task is gone if it ends the process.
+    // If the task has ended, the process is ending.
     let _ = started.send(funnel.handle());
     let mut printer = Printer::new(&args);
     tokio::spawn(report_on_request(requests, printer.reports()));
@@ -59,7 +60,7 @@ pub(crate) async fn run(args: Listen) -> anyhow::Result<()> {
     judge(&args.end, ended?, printer.delivered(), missed)
 }
 
-/// Why it ended.
+/// Why `listen` ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Ended {
     Signal,
@@ -87,18 +88,18 @@ impl Ended {
 struct Missed {
     /// Messages that were received.
     lost: u64,
-    /// Connections that were closed with nothing read from them.
+    /// Connections that were closed without being read.
     unread: u64,
     failed_sources: u64,
 }
 
-/// Whether what was asked for was done.
+/// Whether the command did what its options asked for.
 fn judge(end: &End, ended: Ended, delivered: u64, missed: Missed) -> anyhow::Result<()> {
     let Missed { lost, unread, failed_sources } = missed;
     match (ended, end.count) {
         (Ended::Sources, _) => bail!("every source of messages has failed"),
         (Ended::Once, Some(count)) if delivered < count => bail!("the connection has ended: {delivered} of {count}"),
-        // What came beyond what was asked for is not missed.
+        // Messages beyond the requested number are not missing.
         (Ended::Count | Ended::Once, _) => Ok(()),
         (Ended::Timeout, Some(count)) => bail!("no message came for {}: {delivered} of {count}", idle(end)),
         (Ended::Timeout, _) if end.once => bail!("no message came for {}, and no connection has ended", idle(end)),
@@ -150,9 +151,9 @@ fn bind(args: &Listen, address: &Address, has_file: bool) -> Bind {
     if has_file { args.file.apply(bind) } else { bind }
 }
 
-/// The first request to end takes in what has been sent. A second one, or standard output that is stuck when the time is
-/// over, ends the process where it stands; this runs beside the thread that prints, which may be stuck there. So may be a
-/// start in a directory on a filesystem that does not answer.
+/// The first request to end receives what has been sent. A second request, or standard output that is stuck when the
+/// time is over, ends the process immediately. This task runs beside the thread that prints, because that thread may be
+/// stuck, and so may a start in a directory on a filesystem that does not respond.
 async fn end_on_signal(
     mut signals: Signals,
     starting: oneshot::Receiver<Handle>,
@@ -162,7 +163,7 @@ async fn end_on_signal(
     signals.next().await;
     match timeout(START, starting).await {
         Ok(Ok(handle)) => handle.shutdown(drain),
-        // It could not start, and says why.
+        // It could not start, and reports why.
         Ok(Err(_)) => return,
         Err(_) => {
             last_word("mpsr: ended by a signal before it could start: a filesystem does not answer").await;
@@ -202,7 +203,7 @@ async fn receive(args: &Listen, funnel: &mut Funnel, printer: &mut Printer) -> a
     }
     let ended = print(end, funnel, printer).await?;
     if ended == Ended::Timeout {
-        // As after a signal: what has been sent is taken in.
+        // The same as after a signal: receive what has been sent.
         funnel.handle().shutdown(end.drain);
         let rest = End { timeout: None, ..*end };
         let printed = timeout(end.drain.saturating_add(LAST_MESSAGES), print(&rest, funnel, printer));
@@ -212,13 +213,13 @@ async fn receive(args: &Listen, funnel: &mut Funnel, printer: &mut Printer) -> a
     Ok(ended)
 }
 
-/// Prints until a signal has ended the funnel, or until what `end` asks for has happened.
+/// Prints until a signal has ended the funnel, or a condition of `end` is fulfilled.
 async fn print(end: &End, funnel: &mut Funnel, printer: &mut Printer) -> anyhow::Result<Ended> {
     let mut last_message = Instant::now();
     let mut burst = Burst::new();
     let mut has_served = false;
     loop {
-        // Flushed whenever nothing more is waiting: a busy funnel writes in blocks, a quiet one at once.
+        // Flush whenever there is nothing more to print: a busy funnel writes whole blocks, a quiet one writes at once.
         let event = match funnel.next().now_or_never() {
             Some(event) => event,
             None => {
@@ -245,7 +246,7 @@ async fn print(end: &End, funnel: &mut Funnel, printer: &mut Printer) -> anyhow:
             });
         };
         if let Event::Left(report) = &event {
-            // A signal that ends the one connection is why it ended.
+            // If a signal ended the one connection, the signal is the reason.
             has_served |= !report.is_empty() && !matches!(report.parting, Parting::Shutdown | Parting::Abandoned);
         }
         let mut bytes = 0;
@@ -274,7 +275,7 @@ mod tests {
 
     const NOTHING: Missed = Missed { lost: 0, unread: 0, failed_sources: 0 };
 
-    /// The error, if it is one, of an end with these options after one message was delivered.
+    /// The error, if any, when `listen` ends with these options after it has delivered one message.
     fn judged(once: bool, count: Option<u64>, ended: Ended, missed: Missed) -> Option<String> {
         let end = End { count, once, timeout: Some(Duration::from_secs(2)), drain: Duration::ZERO };
         judge(&end, ended, 1, missed).err().map(|error| error.to_string())
@@ -297,7 +298,7 @@ mod tests {
             (false, None, Ended::Timeout, unread, Some("1 connection was closed unread")),
             (false, Some(2), Ended::Timeout, NOTHING, Some("no message came for 2s: 1 of 2")),
             (true, None, Ended::Timeout, NOTHING, Some("no message came for 2s, and no connection has ended")),
-            // What came beyond what was asked for is not missed.
+            // Messages beyond the requested number are not missing.
             (true, None, Ended::Once, unread, None),
             (true, None, Ended::Signal, unread, None),
             (true, None, Ended::Signal, lost, Some("2 messages that were received are lost")),

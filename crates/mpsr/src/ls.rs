@@ -1,4 +1,4 @@
-//! `mpsr ls`: the sockets of directories, and what is behind each.
+//! `mpsr ls`: the sockets of directories, and the processes behind them.
 
 use std::{
     collections::HashMap,
@@ -31,14 +31,14 @@ pub(crate) fn run(args: &Ls) -> anyhow::Result<()> {
     let (survey, errors) = inspection.run_each(&args.paths);
     let has_listed = errors.len() < args.paths.len();
     let mut errors: Vec<_> = errors.into_iter().map(|error| words::directory("cannot list", error)).collect();
-    // The last one becomes the error of the whole, which is told at the end.
+    // The last error becomes the error of the command and is printed at the end.
     let failed = errors.pop().map_or(Ok(()), Err);
     errors.iter().for_each(|error| note(&format!("mpsr: {}", escaped_words(&format!("{error:#}")))));
     if !has_listed {
         return failed;
     }
     match print(args, &survey) {
-        // As with `| head`: there is no one left to tell.
+        // For example `| head`: the reader has gone.
         Err(error) if is_broken_pipe(&error) => return failed,
         printed => printed?,
     }
@@ -59,7 +59,7 @@ fn print(args: &Ls, survey: &Survey) -> anyhow::Result<()> {
             output.object(&Object::Remark { text })?;
         }
     } else {
-        // Names of one directory need not repeat it.
+        // Names within a single directory need not repeat it.
         let within = match &args.paths[..] {
             [only] => Some(only.as_path()),
             _ => None,
@@ -75,7 +75,7 @@ fn print(args: &Ls, survey: &Survey) -> anyhow::Result<()> {
     output.flush()
 }
 
-/// What should be known of the limits of what was seen.
+/// What the user must know about the limits of the survey.
 fn remarks(args: &Ls, survey: &Survey) -> Vec<String> {
     let table = no_table(survey).filter(|_| !args.json);
     let is_riddle =
@@ -93,14 +93,14 @@ fn remarks(args: &Ls, survey: &Survey) -> Vec<String> {
     [table, hidden, unasked].into_iter().flatten().chain(passed_over(&survey.passed_over)).collect()
 }
 
-/// That it is not known which sockets are listened on, and why.
+/// Which sockets we know nothing about, because the kernel's table cannot be read, and why it cannot.
 fn no_table(survey: &Survey) -> Option<String> {
     let error = survey.no_table.as_ref()?;
     let cause = error.source().map(|cause| format!(": {cause}")).unwrap_or_default();
     Some(format!("{error}{cause}: which sockets are listened on is not known"))
 }
 
-/// That a connection would tell more of some sockets, if so.
+/// A hint that `--connect` would find out more about some sockets, if so.
 pub(crate) fn unasked(survey: &Survey) -> Option<String> {
     let count = survey.sockets.iter().filter(|found| is_for_connect(found)).count();
     (count > 0).then(|| {
@@ -112,10 +112,10 @@ pub(crate) fn unasked(survey: &Survey) -> Option<String> {
     })
 }
 
-/// Whether a connection would tell more: of what is bound elsewhere, was not asked about, or is on a filesystem on whose
-/// other side there may be a server.
+/// Whether a connection would find out more: for sockets that are bound elsewhere, were not queried, or are on a
+/// filesystem where a server may run on the other side.
 fn is_for_connect(found: &Found) -> bool {
-    // A file from the future counts as old: the clock was set back since.
+    // A timestamp in the future counts as old: the clock was set back since.
     let is_old = found.facts.age() >= Duration::from_secs(2);
     match (found.liveness.verdict, found.liveness.evidence) {
         (Verdict::Unknown, Evidence::None | Evidence::Connect(Answer::Bound)) => true,
@@ -124,7 +124,7 @@ fn is_for_connect(found: &Found) -> bool {
     }
 }
 
-/// What was left out, and what shows it.
+/// What was left out, and which option shows it.
 pub(crate) fn passed_over(passed: &PassedOver) -> Option<String> {
     let parts = [
         (passed.dot_names, "socket with a dot-name", "sockets with dot-names", "--all"),
@@ -170,13 +170,13 @@ fn backlog_and_number(found: &Found) -> Option<Option<(u32, u32)>> {
     }
 }
 
-/// Since the socket was made, where the filesystem knows; else since it was last changed.
+/// Since the socket was made, if the filesystem knows; otherwise since its last change.
 fn age(found: &Found) -> Duration {
     let since = found.facts.birth.unwrap_or(found.facts.ctime);
     SystemTime::now().duration_since(since).unwrap_or_default()
 }
 
-/// The path below the directory that was named, or as it was named.
+/// The path relative to the named directory, or as it was named.
 fn name<'a>(found: &'a Found, within: Option<&Path>) -> &'a Path {
     let below = within.and_then(|within| found.path.strip_prefix(within).ok());
     below.filter(|below| !below.as_os_str().is_empty()).unwrap_or(&found.path)
@@ -207,7 +207,7 @@ fn row(found: &Found, survey: &Survey, within: Option<&Path>, owners: &HashMap<u
     ]
 }
 
-/// The largest unit of which there is one at least.
+/// In the largest unit of which there is at least one.
 fn short(age: Duration) -> String {
     let seconds = age.as_secs();
     let (number, unit) = match seconds {

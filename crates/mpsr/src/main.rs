@@ -28,7 +28,7 @@ use std::process::ExitCode;
 
 use crate::args::{Args, Command};
 
-/// Failed at run time; wrong usage is 2, which is clap's.
+/// The exit status for a failure at run time. Clap exits with 2 for wrong usage.
 const FAILED: u8 = 1;
 
 fn main() -> ExitCode {

@@ -1,7 +1,7 @@
 //! Memory after a burst.
 //!
-//! Connections give their buffers back when they have come to rest. The allocator keeps them: see `glibc.rs`. So the program
-//! notices when a burst is over, and asks the allocator to give its memory back.
+//! Idle connections release their buffers, but the allocator keeps the memory: see `glibc.rs`. So the program detects
+//! the end of a burst and asks the allocator to release it.
 
 #[cfg(target_env = "gnu")]
 mod glibc;
@@ -14,37 +14,37 @@ use tokio::time::{Instant, sleep_until};
 #[cfg(target_env = "gnu")]
 pub(crate) use self::glibc::give_back;
 
-/// Sets the allocator up. Other allocators have no parameter that has to be set.
+/// Sets the allocator up. Other allocators need no parameter.
 pub(crate) fn prepare() {
     #[cfg(target_env = "gnu")]
     glibc::prepare(limits::has_little_room());
 }
 
-/// Other allocators give memory back by themselves, or cannot be asked to.
+/// Other allocators release memory by themselves, or cannot be asked to.
 #[cfg(not(target_env = "gnu"))]
 pub(crate) const fn give_back() {}
 
-/// A burst is over when less than this moves in a period, in bytes.
+/// A burst is over when fewer bytes than this move in a period.
 const LITTLE: u64 = 1 << 20;
-/// Long enough for connections to have given their buffers back.
+/// Long enough for connections to have released their buffers.
 const PERIOD: Duration = Duration::from_secs(1);
-/// On a busy machine some of them come to rest later. So a burst is over again and again: so long after the time before. The
-/// last one is within the five seconds in which its memory is to be given back.
+/// On a busy machine, some connections become idle later. So we release memory again this long after the time before.
+/// The last release is within the five seconds in which the memory is to be released.
 const AGAIN: [Duration; 2] = [Duration::from_millis(1500), Duration::from_millis(2000)];
 
-/// What an event costs at least besides its bytes: the state of a connection, a buffer.
+/// The minimum cost of an event besides its bytes: the state of a connection, a buffer.
 const EVENT: u64 = 4 << 10;
 
-/// Notices that a burst is over.
+/// Detects the end of a burst.
 ///
-/// A busy program pays one addition for each event; one at rest has no timer.
+/// A busy program pays one addition for each event; an idle one has no timer.
 #[derive(Debug)]
 pub(crate) struct Burst {
     /// Bytes moved in the current period.
     moved: u64,
-    /// When the current period ends, if there was a burst that is not over.
+    /// When the current period ends, if there is a burst.
     until: Option<Instant>,
-    /// How often that burst was over, and how often it will have been.
+    /// How often memory was released after this burst.
     times: usize,
 }
 
@@ -53,7 +53,7 @@ impl Burst {
         Self { moved: 0, until: None, times: AGAIN.len() + 1 }
     }
 
-    /// Counts an event with so many bytes.
+    /// Counts an event with this many bytes.
     pub(crate) fn note(&mut self, bytes: u64) {
         self.moved += EVENT + bytes;
         if self.moved >= LITTLE && self.times > 0 {
@@ -63,7 +63,7 @@ impl Burst {
         }
     }
 
-    /// Waits until a burst is over; without one, without end. A burst is over three times. Cancel safe.
+    /// Waits until a burst is over; if there is none, forever. Returns three times for each burst. Cancel safe.
     pub(crate) async fn over(&mut self) {
         loop {
             let Some(until) = self.until else { return std::future::pending().await };

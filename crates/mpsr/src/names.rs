@@ -1,7 +1,7 @@
 //! Names of users and groups, and their numbers.
 //!
-//! `/etc/passwd` and `/etc/group` are read first; for a name they do not have, `getent` is asked, which knows directories
-//! on the network. Only options are looked up, at the start: the names of peers never are.
+//! We read `/etc/passwd` and `/etc/group` first. If they do not have the name, we ask `getent`, which knows directories
+//! on the network. We look up only options, at the start, and never the names of peers.
 
 use std::{
     collections::HashMap,
@@ -31,7 +31,7 @@ fn number(text: &str, what: &str, database: &str) -> Result<u32, String> {
     }
 }
 
-/// The file in `/etc`; nothing where there is none. A comment in it may be in any encoding.
+/// The file in `/etc`; empty if there is none. A comment in it may be in any encoding.
 fn table(database: &str) -> String {
     decoded(&fs::read(format!("/etc/{database}")).unwrap_or_default())
 }
@@ -46,7 +46,7 @@ fn find(table: &str, name: &str) -> Option<u32> {
     lines.find_map(|mut fields| if fields.next() == Some(name) { fields.nth(1)?.parse().ok() } else { None })
 }
 
-/// The names of users by their numbers, of those that `/etc/passwd` has: to look further could take its time.
+/// The names of users by number, as far as `/etc/passwd` has them. Other sources could take too long.
 pub(crate) fn users() -> HashMap<u32, String> {
     by_number(&table("passwd"))
 }
@@ -63,7 +63,7 @@ fn by_number(table: &str) -> HashMap<u32, String> {
     names
 }
 
-/// What `getent(1)` prints; nothing where there is none.
+/// The output of `getent(1)`; empty if there is none.
 fn getent(database: &str, name: &str) -> String {
     let mut command = Command::new("getent");
     command.args([database, "--", name]).stdin(Stdio::null()).stderr(Stdio::null());

@@ -5,7 +5,8 @@
 //!                └─ full: the note is dropped and counted
 //! ```
 //!
-//! A thread, because standard error may be anything that is not read: a pipe to a supervisor, a terminal that was stopped.
+//! A thread writes them, because standard error may be anything that is not read: a pipe to a supervisor, or a stopped
+//! terminal.
 
 use std::{
     collections::VecDeque,
@@ -27,15 +28,15 @@ use crate::{
     width::Width,
 };
 
-/// Bytes of notes that wait. Beyond that they are dropped.
+/// How many bytes of notes may wait. Further notes are dropped.
 const BOUND: usize = 64 << 10;
-/// How long the end of the process waits for its last notes to be taken.
+/// How long the process waits at its end for the last notes to be written.
 const LAST_NOTES: Duration = Duration::from_millis(200);
 
-/// Whether the terminal may have shown `^C` at the beginning of the line, where the next note is to stand.
+/// Whether the terminal may have printed `^C` at the beginning of the line of the next note.
 static INTERRUPTED: AtomicBool = AtomicBool::new(false);
 
-/// Tells that SIGINT has come.
+/// Records that SIGINT arrived.
 pub(crate) fn interrupted() {
     INTERRUPTED.store(true, Ordering::Relaxed);
 }
@@ -45,17 +46,17 @@ pub(crate) fn note(line: &str) {
     push(Line::Words(line), Bound::Kept);
 }
 
-/// Queues a line that is not dropped, however many wait: the report, and why the process ends.
+/// Queues a line that is never dropped, for the report and for the reason why the process ends.
 pub(crate) fn last_note(line: &str) {
     push(Line::Words(line), Bound::Ignored);
 }
 
-/// Queues an object as a line, as [`note`] does.
+/// Queues an object as a line, like [`note`].
 pub(crate) fn note_object(object: &Object<'_>) {
     push(Line::Object(&object.to_line()), Bound::Kept);
 }
 
-/// Queues an object as a line that is not dropped: the report.
+/// Queues an object as a line that is never dropped, for the report.
 pub(crate) fn last_object(object: &Object<'_>) {
     push(Line::Object(&object.to_line()), Bound::Ignored);
 }
@@ -68,13 +69,13 @@ fn push(line: Line<'_>, bound: Bound) {
     }
 }
 
-/// Waits until every note is written, for 200 ms at most. Returns whether they are.
+/// Waits until every note is written, for at most 200 ms. Returns whether they were.
 pub(crate) fn settle() -> bool {
     settled_queue().settle(LAST_NOTES)
 }
 
-/// The same, before something is printed on a terminal that should come after the notes. Does not wait while they are not
-/// read.
+/// The same, before something is printed to a terminal that should come after the notes. It does not wait if standard
+/// error is stuck.
 pub(crate) fn keep_order() {
     let queue = settled_queue();
     if queue.is_terminal {
@@ -87,7 +88,7 @@ pub(crate) fn dropped() -> u64 {
     queue().0.lock().dropped
 }
 
-/// The queue, after an attempt to write what is left in it where there is no thread that does.
+/// The queue. If there is no thread that writes, this first tries to write what is left in it.
 fn settled_queue() -> &'static Queue {
     let (queue, has_thread) = queue();
     if !has_thread {
@@ -96,7 +97,7 @@ fn settled_queue() -> &'static Queue {
     queue
 }
 
-/// The queue, and whether a thread writes what is pushed.
+/// The queue, and whether a thread writes its lines.
 fn queue() -> (&'static Queue, bool) {
     static QUEUE: OnceLock<Queue> = OnceLock::new();
     static THREAD: OnceLock<bool> = OnceLock::new();
@@ -111,7 +112,7 @@ fn queue() -> (&'static Queue, bool) {
 #[derive(Debug)]
 struct Queue {
     state: Mutex<State>,
-    /// In place of the thread.
+    /// Used if there is no thread.
     stream: OnceLock<Mutex<Stream>>,
     changed: Condvar,
     is_terminal: bool,
@@ -122,17 +123,17 @@ struct State {
     lines: VecDeque<Vec<u8>>,
     /// The bytes of `lines`.
     bytes: usize,
-    /// In all.
+    /// The number of dropped notes in total.
     dropped: u64,
-    /// Of those, how many have been told.
+    /// How many of these were reported.
     told: u64,
-    /// A line is on its way.
+    /// A line is being written.
     is_writing: bool,
-    /// A wait for it ended without success, and nothing has been written since.
+    /// A wait for that line has timed out, and nothing was written since.
     is_stuck: bool,
 }
 
-/// What is queued, which decides how it is made fit for a terminal.
+/// A queued line. Its kind decides how it is escaped for a terminal.
 #[derive(Clone, Copy, Debug)]
 enum Line<'a> {
     Words(&'a str),
@@ -181,7 +182,7 @@ impl Queue {
         self.changed.notify_all();
     }
 
-    /// The thread.
+    /// The loop of the thread.
     fn write_out(&self) {
         let mut stream = Stream::new(stderr());
         loop {
@@ -201,7 +202,7 @@ impl Queue {
         }
     }
 
-    /// In place of the thread, where none is to be had. A line that does not fit is lost in part.
+    /// Used if no thread could be started. If a line does not fit, part of it is lost.
     fn write_what_fits(&self) {
         let stream = self.stream.get_or_init(|| Mutex::new(Stream::new(stderr())));
         let mut stream = stream.lock().unwrap_or_else(PoisonError::into_inner);
@@ -232,7 +233,7 @@ impl Queue {
 }
 
 impl State {
-    /// The next line to write. Once all have been written, one that says how many were dropped.
+    /// The next line to write. After the last one, a line that says how many were dropped.
     fn next(&mut self) -> Option<Vec<u8>> {
         let line = match self.lines.pop_front() {
             Some(line) => {
@@ -254,7 +255,7 @@ impl State {
     }
 }
 
-/// Standard error may be closed; then there is no one to tell.
+/// If standard error is closed, there is nothing left to write to.
 fn write_all(stream: &mut Stream, mut bytes: &[u8]) {
     while !bytes.is_empty() {
         match stream.write(bytes) {

@@ -25,7 +25,7 @@ use crate::{
 /// Bytes that are collected before they are written.
 const BLOCK: usize = 64 << 10;
 
-/// Standard output: buffered; flush it when there is nothing more to say for now.
+/// Standard output, with a buffer. Flush it when there is nothing more to print for now.
 #[derive(Debug)]
 pub(crate) struct Output {
     stream: Stream,
@@ -33,9 +33,9 @@ pub(crate) struct Output {
     buffer: Vec<u8>,
     /// How much of `buffer` has been written.
     start: usize,
-    /// Bytes that the system has accepted, in all.
+    /// The total number of bytes that the system has accepted.
     accepted: u64,
-    /// Says when the stream can be written or was closed. `None` for a file, and outside a runtime.
+    /// Reports when the stream is writable or was closed. `None` for a file, and outside a runtime.
     readiness: Option<AsyncFd<BorrowedFd<'static>>>,
 }
 
@@ -48,10 +48,11 @@ impl Output {
         Self { stream, is_terminal, buffer: Vec::with_capacity(BLOCK), start: 0, accepted: 0, readiness }
     }
 
-    /// Waits until the reader of standard output is gone, as when the other end of the pipe was closed. Cancel safe.
+    /// Waits until the reader of standard output has gone, for example when the other end of the pipe was closed.
+    /// Cancel safe.
     pub(crate) async fn abandoned(&self) -> anyhow::Error {
         let Some(readiness) = &self.readiness else { return std::future::pending().await };
-        // An error here would be that of the runtime, which ends with the process.
+        // An error here can only come from the runtime, which ends with the process.
         let _ = readiness.ready(Interest::ERROR).await;
         anyhow::Error::new(io::Error::from(io::ErrorKind::BrokenPipe)).context(GONE)
     }
@@ -60,8 +61,8 @@ impl Output {
         self.is_terminal
     }
 
-    /// Adds a line for people, on a terminal in rows that fit. Blocks if a block is complete and there is no room for it;
-    /// [`push`](Self::push) does not.
+    /// Adds a line for people; on a terminal, in rows that fit. Blocks if a block is complete and there is no room for
+    /// it; [`push`](Self::push) does not.
     pub(crate) fn line(&mut self, line: &str) -> anyhow::Result<()> {
         if self.is_terminal {
             self.push_rows(line)
@@ -71,19 +72,20 @@ impl Output {
         if self.is_full() { self.flush() } else { Ok(()) }
     }
 
-    /// Adds this object as a line, as [`line`](Self::line) does; on a terminal with everything escaped that it would obey.
+    /// Adds this object as a line, like [`line`](Self::line). On a terminal, everything that it would interpret is
+    /// escaped.
     pub(crate) fn object(&mut self, object: &Object<'_>) -> anyhow::Result<()> {
         self.push_object(object);
         if self.is_full() { self.flush() } else { Ok(()) }
     }
 
-    /// Adds these bytes and this ending to the buffer, and writes nothing.
+    /// Adds these bytes and this ending to the buffer without writing.
     pub(crate) fn push(&mut self, bytes: &[u8], ending: &[u8]) {
         self.buffer.extend_from_slice(bytes);
         self.buffer.extend_from_slice(ending);
     }
 
-    /// Adds this object as a line, and writes nothing.
+    /// Adds this object as a line without writing.
     pub(crate) fn push_object(&mut self, object: &impl Line) {
         let line = object.to_line();
         if self.is_terminal {
@@ -93,13 +95,13 @@ impl Output {
         }
     }
 
-    /// Adds a line for people, broken into rows that fit the terminal, and writes nothing. [`MARGIN`] begins each row after
-    /// the first.
+    /// Adds a line for people, broken into rows that fit the terminal, without writing. Each row after the first begins
+    /// with [`MARGIN`].
     pub(crate) fn push_rows(&mut self, line: &str) {
         self.push(wrapped(line, self.width(), MARGIN).as_bytes(), b"\n");
     }
 
-    /// Columns of the terminal.
+    /// The number of columns of the terminal.
     pub(crate) fn width(&self) -> Width {
         Width::of(self.stream.fd())
     }
@@ -109,17 +111,17 @@ impl Output {
         self.buffer.len() >= BLOCK
     }
 
-    /// Bytes that were added, in all.
+    /// The total number of bytes that were added.
     pub(crate) const fn added(&self) -> u64 {
         self.accepted + (self.buffer.len() - self.start) as u64
     }
 
-    /// Bytes that the system has accepted, in all.
+    /// The total number of bytes that the system has accepted.
     pub(crate) const fn accepted(&self) -> u64 {
         self.accepted
     }
 
-    /// Writes everything, and blocks where there is no room.
+    /// Writes everything, and blocks if there is no room.
     pub(crate) fn flush(&mut self) -> anyhow::Result<()> {
         while !self.write_some()? {
             self.stream.wait();
@@ -127,7 +129,7 @@ impl Output {
         Ok(())
     }
 
-    /// Writes everything, and waits where there is no room. Cancel safe: what was written is known.
+    /// Writes everything, and waits if there is no room. Cancel safe: no written byte is forgotten.
     pub(crate) async fn drain(&mut self) -> anyhow::Result<()> {
         while !self.write_some()? {
             self.writable().await;
@@ -148,7 +150,7 @@ impl Output {
             }
         }
         self.buffer.clear();
-        // One large message does not keep its memory.
+        // Do not keep the memory of one large message.
         self.buffer.shrink_to(2 * BLOCK);
         self.start = 0;
         Ok(true)
@@ -156,7 +158,7 @@ impl Output {
 
     async fn writable(&self) {
         let Some(readiness) = self.readiness.as_ref().filter(|_| self.stream.is_announced()) else {
-            // Nothing tells when: it is tried.
+            // There is no notification, so try again later.
             return sleep(AGAIN).await;
         };
         loop {
@@ -169,7 +171,7 @@ impl Output {
     }
 }
 
-/// `None` where the kernel has no readiness for such a file.
+/// `None` if the kernel cannot report readiness for this file.
 #[expect(
     deprecated,
     reason = "its replacement is unsafe for the sake of descriptors that get closed; this one stays open"
@@ -185,10 +187,10 @@ pub(crate) fn is_broken_pipe(error: &anyhow::Error) -> bool {
 
 const GONE: &str = "cannot write to standard output";
 
-/// The last line of a process that ends where it stands. Standard error may be as stuck as standard output is: the line is
-/// tried, and given 200 ms.
+/// Writes the last line of a process that ends immediately. Standard error may be stuck, too, so this waits at most 200
+/// ms.
 pub(crate) async fn last_word(line: &'static str) {
     last_note(line);
-    // Blocks this thread, and the process ends next.
+    // This blocks the thread, but the process ends next.
     settle();
 }

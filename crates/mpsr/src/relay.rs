@@ -1,4 +1,4 @@
-//! Writing in a thread of its own, where no way of writing is sure not to block.
+//! Writing in a separate thread, where every way of writing might block.
 
 use std::{
     io,
@@ -13,7 +13,7 @@ use rustix::io::{Errno, retry_on_intr, write};
 
 /// Bytes that the thread is given at a time.
 const PIECE: usize = 4096;
-/// How long the thread is waited for at once. A terminal that is read takes some microseconds.
+/// How long the caller waits for the thread. A terminal that is being read takes some microseconds.
 const AT_ONCE: Duration = Duration::from_millis(5);
 
 /// A thread that writes to one descriptor, and may be stuck there until the process ends.
@@ -28,12 +28,12 @@ struct Shared {
     changed: Condvar,
 }
 
-/// What the thread does.
+/// The state of the thread.
 #[derive(Debug)]
 enum State {
-    /// Nothing: it can be given a piece.
+    /// Idle: it can take a piece.
     Idle,
-    /// It has been given this piece.
+    /// It is writing this piece.
     Given(Vec<u8>),
     Writing,
     /// It has written the piece, or this much of it.
@@ -43,7 +43,7 @@ enum State {
 impl Relay {
     /// # Errors
     ///
-    /// No thread is to be had.
+    /// No thread can be started.
     pub(crate) fn start(fd: BorrowedFd<'static>) -> io::Result<Self> {
         let shared = Arc::new(Shared { state: Mutex::new(State::Idle), changed: Condvar::new() });
         let relay = Self { shared: Arc::clone(&shared) };
@@ -51,8 +51,8 @@ impl Relay {
         Ok(relay)
     }
 
-    /// Returns how many bytes were written. After `AGAIN`, call it again with bytes that begin in the same way: the first of
-    /// them may be on their way.
+    /// Returns how many bytes were written. After `AGAIN`, call it again with bytes that begin the same way: the first
+    /// of them may be being written.
     pub(crate) fn write(&self, bytes: &[u8]) -> rustix::io::Result<usize> {
         let mut state = self.shared.lock();
         if matches!(*state, State::Idle) {
@@ -88,7 +88,7 @@ impl Shared {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The thread.
+    /// The loop of the thread.
     fn write_out(&self, fd: BorrowedFd<'static>) {
         loop {
             let waited = self.changed.wait_while(self.lock(), |state| !matches!(state, State::Given(_)));

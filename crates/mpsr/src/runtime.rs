@@ -1,4 +1,4 @@
-//! The runtime of the commands that wait for something.
+//! The runtime of the commands that wait for events.
 
 use std::{
     panic,
@@ -9,20 +9,20 @@ use std::{
 use anyhow::Context as _;
 use tokio::{runtime::Builder, sync::oneshot};
 
-/// Runs `command` in a runtime, on a thread of its own.
+/// Runs `command` in a runtime, on a separate thread.
 ///
-/// This thread drives sockets, timers and signals, so that they go on while the other one is stuck in a write to standard
-/// output, or on a filesystem that does not answer. It is this one and not the other way round because the kernel
-/// gives a process's signals to its first thread, even if that waits where no signal is handled. Where no thread is to be
-/// had, this one does all of it.
+/// This thread drives sockets, timers and signals, so that they continue while the other one is stuck in a write to
+/// standard output, or on a filesystem that does not respond. This thread is the driver because the kernel delivers a
+/// process's signals to its first thread, even if that thread is blocked and does not handle them. If no thread can be
+/// started, this one runs the command, too.
 ///
-/// The runtime is not shut down: the process ends next, and a thread that waits for standard input would hold it up.
+/// The runtime is not shut down: the process ends next, and a thread that waits for standard input would delay it.
 pub(crate) fn run<T: Send, F: Future<Output = anyhow::Result<T>>>(
     command: impl FnOnce() -> F + Send,
 ) -> anyhow::Result<T> {
     let runtime = Builder::new_current_thread().enable_all().build().context("cannot start")?;
     let driver: &_ = Box::leak(Box::new(runtime));
-    // A thread that cannot be started takes its closure with it.
+    // If the thread cannot be started, its closure is lost.
     let command = Mutex::new(Some(command));
     let take = || command.lock().unwrap_or_else(PoisonError::into_inner).take().expect("it is started once")();
     thread::scope(|scope| {
@@ -33,7 +33,7 @@ pub(crate) fn run<T: Send, F: Future<Output = anyhow::Result<T>>>(
         });
         match beside {
             Ok(thread) => {
-                // Dropped at the end, whatever it is.
+                // Dropped at the end, in any case.
                 let _ = driver.block_on(end);
                 thread.join().unwrap_or_else(|panic| panic::resume_unwind(panic))
             }

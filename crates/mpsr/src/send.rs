@@ -1,8 +1,8 @@
-//! `mpsr send`: arguments or standard input, as messages.
+//! `mpsr send`: sends its arguments or standard input as messages.
 //!
-//! Exit status 0 claims that every message was handed to the kernel and that no receiver was seen to leave any of them
-//! unread. `source.rs` has the messages, `route.rs` the connections (`offer.rs` those that we accept), `connection.rs` what
-//! happens on one; this counts.
+//! Exit status 0 means that every message was handed to the kernel, and that no receiver visibly left any of them
+//! unread. `source.rs` has the messages, `route.rs` the connections (`offer.rs` those that we accept), `connection.rs`
+//! what happens on one of them; this file counts.
 
 mod connection;
 mod offer;
@@ -30,7 +30,7 @@ use crate::{
     words::count,
 };
 
-/// A receiver that does not admit us hangs up at once.
+/// A receiver that does not admit us hangs up within this time.
 const AT_ONCE: Duration = Duration::from_secs(1);
 
 pub(crate) async fn run(args: Send) -> anyhow::Result<()> {
@@ -68,7 +68,7 @@ pub(crate) async fn run(args: Send) -> anyhow::Result<()> {
         let again = if !progress && args.bind {
             true
         } else {
-            // Otherwise there is nothing left that a new connection could be for.
+            // Otherwise a new connection would have nothing to send.
             args.reconnect && (source.is_open() || source.position() < source.known())
         };
         if !again {
@@ -88,7 +88,7 @@ pub(crate) async fn run(args: Send) -> anyhow::Result<()> {
     outcome
 }
 
-/// On SIGUSR1. How much of what is queued was handed to the kernel is known only when the connection has ended.
+/// Reports on SIGUSR1. How much of the queue was handed to the kernel is known only after the connection has ended.
 async fn report_on_request(mut requests: ReportRequests, address: String, progress: Arc<Progress>) {
     loop {
         requests.next().await;
@@ -103,14 +103,15 @@ async fn report_on_request(mut requests: ReportRequests, address: String, progre
 struct Sent {
     frames: u64,
     bytes: u64,
-    /// Messages of which a part was handed over, and which are not sent again because that part may be taken for a message.
+    /// Messages that were handed over in part, and that are not sent again because a receiver may have taken that part
+    /// for a message.
     truncated: u64,
-    /// Connections that were closed before everything on them was read.
+    /// Connections that were closed before the receiver had read everything.
     resets: u64,
 }
 
 impl Sent {
-    /// Counts a connection that began at this message, and moves the source to the next that is to be sent.
+    /// Counts a connection that began at this message, and moves the source to the next message to send.
     fn add(&mut self, args: &Send, source: &mut Source, start: u64, report: &Report) {
         self.frames += report.handed_to_kernel.frames;
         self.bytes += report.handed_to_kernel.bytes;
@@ -127,7 +128,7 @@ impl Sent {
         }
     }
 
-    /// Everything was handed over; whether it may be called a success.
+    /// Everything was handed over. Decides whether that is a success.
     fn judge(&self, args: &Send) -> anyhow::Result<()> {
         if self.truncated > 0 {
             bail!(
@@ -179,10 +180,10 @@ fn is_reset(reason: &Reason) -> bool {
     matches!(reason, Reason::Failed(error) if error.kind() == io::ErrorKind::ConnectionReset)
 }
 
-/// How a connection was lost, in words.
+/// How a connection was lost, as text.
 ///
-/// A receiver that does not admit us closes the connection without a word. What is certain is that it closed, and whether it
-/// left something unread; that this was for want of admission is likely where it came at once and the users differ.
+/// A receiver that does not admit us closes the connection and sends nothing. We know for certain that it closed, and
+/// whether it left anything unread. That it did not admit us is likely if it closed at once and the users differ.
 struct Loss<'a>(&'a End);
 
 impl Loss<'_> {
@@ -196,7 +197,7 @@ impl Loss<'_> {
         }
     }
 
-    /// The receiver's uid and ours, if it may be that we were not admitted.
+    /// The receiver's uid and ours, if the receiver may not have admitted us.
     fn rejected(&self) -> Option<(u32, u32)> {
         let End { report, peer, lasted } = self.0;
         let nothing_read = report.handed_to_kernel.bytes == 0 || is_reset(&report.reason);
@@ -208,7 +209,7 @@ impl Loss<'_> {
 impl fmt::Display for Loss<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let report = &self.0.report;
-        // Only a receiver that names whom it admits turns its own user or root away.
+        // Only a receiver that names the users that it admits rejects its own user or root.
         let rejected = self.rejected().map(|(theirs, ours)| (theirs, ours, ours != theirs && ours != 0));
         if let Some((theirs, ours, true)) = rejected {
             write!(

@@ -19,8 +19,8 @@ use tokio::{
 
 use crate::{notes, output::last_word};
 
-/// Requests to end that come closer together than this are one request: `timeout`, `tini -g` and shells signal a process
-/// and its group, and a closing terminal adds SIGHUP.
+/// Requests to end that follow each other within this time count as one: `timeout`, `tini -g` and shells signal a
+/// process and its group, and a closing terminal adds SIGHUP.
 const SAME_REQUEST: Duration = Duration::from_millis(500);
 /// How long a command that is not stuck takes at most to end after a second request.
 const HEARD: Duration = Duration::from_millis(500);
@@ -37,9 +37,9 @@ pub(crate) struct Signals {
 }
 
 impl Signals {
-    /// From here on these signals no longer end the process by themselves.
+    /// From here on, these signals no longer end the process by themselves.
     pub(crate) fn catch() -> anyhow::Result<Self> {
-        // Asked first: our own handler would hide the answer.
+        // Checked first, because our own handler would hide the answer.
         let hang_up = if is_ignored(Number::HUP) { None } else { Some(catch(SignalKind::hangup())?) };
         let (interrupt, terminate) = (catch(SignalKind::interrupt())?, catch(SignalKind::terminate())?);
         Ok(Self { interrupt, terminate, hang_up, last: None })
@@ -78,7 +78,7 @@ impl Signals {
 pub(crate) struct ReportRequests(Signal);
 
 impl ReportRequests {
-    /// From here on SIGUSR1 no longer ends the process.
+    /// From here on, SIGUSR1 no longer ends the process.
     pub(crate) fn catch() -> anyhow::Result<Self> {
         catch(SignalKind::user_defined1()).map(Self)
     }
@@ -89,25 +89,26 @@ impl ReportRequests {
     }
 }
 
-/// Turns a write beyond `RLIMIT_FSIZE` into an error. The signal that comes with it would end the process without a word
-/// and leave its socket behind.
+/// Turns a write beyond `RLIMIT_FSIZE` into an error. The signal that accompanies it would end the process silently and
+/// leave its socket behind.
 pub(crate) fn survive_file_size_limit() {
     if getrlimit(Resource::Fsize).current.is_none() {
         return;
     }
-    // The handler stays after the runtime is gone. Without it there is no report, and nothing worse.
+    // The handler stays after the runtime is gone. Without it, there would only be no report.
     if let Ok(runtime) = Builder::new_current_thread().enable_all().build() {
         let _entered = runtime.enter();
         drop(signal(SignalKind::from_raw(Number::XFSZ.as_raw())));
     }
 }
 
-/// Ends the process after a request to end if the command does not within this time. What it waits for may be a filesystem
-/// that does not answer, and that wait can only be left with the process. Runs beside the thread that is stuck.
+/// Ends the process after a request to end if the command does not end within this time. It may be waiting for a
+/// filesystem that does not respond, and only the end of the process ends that wait. This runs beside the thread that
+/// is stuck.
 pub(crate) async fn end_if_stuck(mut signals: Signals, patience: Duration) {
     signals.next().await;
     if timeout(patience, signals.next()).await.is_ok() {
-        // The command hears that, too, and has more to say.
+        // The command receives the second request, too, and has more to report.
         sleep(HEARD).await;
     }
     last_word("mpsr: ended by a signal: a system call has not come back").await;
@@ -118,8 +119,8 @@ fn catch(kind: SignalKind) -> anyhow::Result<Signal> {
     signal(kind).context("cannot catch signals")
 }
 
-/// Whether this process ignores the signal. Where there is no `/proc` to ask, it counts as not ignored: `sigaction(2)` knows,
-/// and no crate declares that a safe function, not even to ask.
+/// Whether this process ignores the signal. Without `/proc`, it counts as not ignored: `sigaction(2)` would know, but
+/// no crate offers it as a safe function, not even for reading.
 fn is_ignored(number: Number) -> bool {
     fs::read_to_string("/proc/self/status").is_ok_and(|status| ignores(&status, number.as_raw()))
 }

@@ -1,20 +1,20 @@
-//! A stack to run on where the process was given a small one (`ulimit -s 64`).
+//! A larger stack, for a process that was given a small one (`ulimit -s 64`).
 
 use std::{io, panic, thread};
 
 use anyhow::Context as _;
 use rustix::process::{Resource, getrlimit};
 
-/// The least stack that the tool is tried with, in bytes.
+/// The smallest stack with which we have tested the tool, in bytes.
 const ENOUGH: u64 = 1 << 20;
-/// The stack of the thread that stands in for the main thread, in bytes.
+/// The stack of the thread that replaces the main thread, in bytes.
 const ROOM: usize = 2 << 20;
 
-/// Runs `work` here, or in a thread of its own if the stack of the main thread is too small for it.
+/// Runs `work` here, or in a separate thread if the stack of the main thread is too small for it.
 ///
 /// # Errors
 ///
-/// The stack is too small and no thread is to be had.
+/// The stack is too small, and no thread can be started.
 pub(crate) fn with_room<T: Send>(work: impl FnOnce() -> T + Send) -> anyhow::Result<T> {
     let limit = getrlimit(Resource::Stack).current;
     if limit.is_none_or(|limit| limit >= ENOUGH) {

@@ -1,7 +1,7 @@
 //! Writing to a standard stream without blocking on it.
 //!
-//! A standard stream is shared with other processes, so its `O_NONBLOCK` flag is not ours to set or to clear, and may be
-//! either. This writes what fits and returns `WouldBlock` for the rest, whatever the flag says.
+//! Other processes share a standard stream, so we must not set or clear its `O_NONBLOCK` flag, and it may have either
+//! value. This module writes what fits and returns `WouldBlock` for the rest, regardless of the flag.
 
 use std::{
     io,
@@ -22,7 +22,7 @@ use crate::relay::Relay;
 /// `PIPE_BUF`: a pipe that `poll` calls writable takes this many bytes without blocking.
 const ATOMIC: usize = 4096;
 
-/// When to try again what `poll` says should work and does not.
+/// When to try again if `poll` said that writing would work and it did not.
 pub(crate) const AGAIN: Duration = Duration::from_millis(5);
 
 /// One standard stream.
@@ -30,7 +30,7 @@ pub(crate) const AGAIN: Duration = Duration::from_millis(5);
 pub(crate) struct Stream {
     fd: BorrowedFd<'static>,
     way: Way,
-    /// There is room, and not enough for the next byte.
+    /// There is some room, but not enough for the next byte.
     is_short_of_room: bool,
 }
 
@@ -43,10 +43,10 @@ enum Way {
     NoWait,
     /// Devices, and pipes of older kernels: ask with `poll`, then write a little.
     Polled,
-    /// A terminal. It counts as writable when a single byte fits, so asking is not enough. It was opened once more, as a file
-    /// description of our own with `O_NONBLOCK`.
+    /// A terminal. It counts as writable if a single byte fits, so polling is not enough. We opened it again, as our
+    /// own file description with `O_NONBLOCK`.
     Reopened,
-    /// A terminal that may not be opened again, as after `su`.
+    /// A terminal that we may not open again, for example after `su`.
     Relayed(Relay),
 }
 
@@ -64,8 +64,8 @@ impl Stream {
         Self { fd, way, is_short_of_room: false }
     }
 
-    /// The same for a thread that must not block: a terminal that cannot be opened again is written to by another thread.
-    /// Without one, a terminal that is stuck stops the caller.
+    /// The same for a thread that must not block: another thread writes to a terminal that cannot be opened again. If
+    /// that thread cannot be started, a stuck terminal blocks the caller.
     pub(crate) fn unblocked(fd: BorrowedFd<'static>) -> Self {
         let mut stream = Self::new(fd);
         if matches!(stream.way, Way::Polled)
@@ -85,7 +85,7 @@ impl Stream {
         !matches!(self.way, Way::Plain)
     }
 
-    /// Whether `poll` and `epoll` say when to try again. If not, try after [`AGAIN`].
+    /// Whether `poll` and `epoll` report when to try again. If not, try again after [`AGAIN`].
     pub(crate) const fn is_announced(&self) -> bool {
         !self.is_short_of_room && !matches!(self.way, Way::Relayed(_))
     }
@@ -94,8 +94,8 @@ impl Stream {
     ///
     /// # Errors
     ///
-    /// `WouldBlock` if nothing can, and then the next call must have bytes that begin in the same way; else what the system
-    /// says.
+    /// `WouldBlock` if nothing can be written; the next call must then have bytes that begin the same way. Otherwise
+    /// the system's error.
     pub(crate) fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let written = match &self.way {
             Way::Plain => retry_on_intr(|| write(self.fd, bytes)),
@@ -103,15 +103,15 @@ impl Stream {
             Way::Relayed(relay) => relay.write(bytes),
             Way::Reopened => {
                 let written = retry_on_intr(|| write(self.fd, bytes));
-                // A newline needs two columns' room, and another process may be in the middle of a write.
+                // A newline needs room for two columns, and another process may be in the middle of a write.
                 self.is_short_of_room = written == Err(Errno::AGAIN) && self.has_room();
                 written
             }
             Way::NoWait => {
-                // At the position where the file is, as by `write`.
+                // -1: at the file's own position, as `write` does.
                 let slices = [io::IoSlice::new(bytes)];
                 match retry_on_intr(|| pwritev2(self.fd, &slices, u64::MAX, ReadWriteFlags::NOWAIT)) {
-                    // Not by this file, not by this kernel, not in this sandbox.
+                    // Not supported for this file, by this kernel, or in this sandbox.
                     Err(Errno::OPNOTSUPP | Errno::NOSYS | Errno::INVAL | Errno::PERM | Errno::SPIPE) => {
                         self.way = Way::Polled;
                         self.write_polled(bytes)
@@ -134,7 +134,7 @@ impl Stream {
         retry_on_intr(|| write(self.fd, piece))
     }
 
-    /// Whether a write would not block, be it because it would fail.
+    /// Whether a write would not block, even if only because it would fail.
     pub(crate) fn has_room(&self) -> bool {
         match &self.way {
             Way::Relayed(relay) => relay.has_room(),
@@ -153,17 +153,17 @@ impl Stream {
 
     fn poll(&self, limit: Option<&Timespec>) -> bool {
         let ready = retry_on_intr(|| poll(&mut [PollFd::from_borrowed_fd(self.fd, PollFlags::OUT)], limit));
-        // What cannot be asked is tried.
+        // If we cannot ask, we try.
         ready.is_err() || ready == Ok(1)
     }
 }
 
-/// The same terminal, without the flags that other processes share.
+/// The same terminal, without the flags that we share with other processes.
 fn reopen(terminal: BorrowedFd<'_>) -> rustix::io::Result<BorrowedFd<'static>> {
     let path = format!("/proc/self/fd/{}", terminal.as_raw_fd());
     let flags = OFlags::WRONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
     let own = open(path, flags, Mode::empty())?;
-    // A standard stream is open until the process ends, and so is this.
+    // A standard stream stays open until the process ends, and so does this one.
     let own: &'static OwnedFd = Box::leak(Box::new(own));
     Ok(own.as_fd())
 }

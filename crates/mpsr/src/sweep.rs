@@ -19,7 +19,7 @@ pub(crate) fn run(args: &Sweep) -> anyhow::Result<()> {
     let sweep = directory::Sweep::default().min_age(args.min_age).owner(owner).dry_run(args.dry_run);
     let sweep = sweep.any_filesystem(args.any_filesystem);
     let swept = sweep.run(&args.directory).map_err(|error| words::directory("cannot sweep", error))?;
-    // The files are gone, whether or not their names can be printed.
+    // The files are gone even if their names cannot be printed.
     let printed = print(args, &swept);
     if !args.json {
         note(&summary(&swept, args.dry_run));
@@ -30,7 +30,7 @@ pub(crate) fn run(args: &Sweep) -> anyhow::Result<()> {
     let failed = swept.findings.iter().filter(|finding| has_failed(&finding.fate)).count();
     let failed = failed + swept.locks.iter().filter(|finding| matches!(finding.fate, LockFate::Failed(_))).count();
     match failed {
-        // As with `| head`: the reader has seen enough.
+        // For example `| head`: the reader has seen enough.
         0 if printed.as_ref().is_err_and(is_broken_pipe) => Ok(()),
         0 => printed,
         1 => bail!("a stale file could not be removed"),
@@ -82,7 +82,7 @@ fn has_failed(fate: &Fate) -> bool {
     matches!(fate, Fate::Kept(Kept::Failed(_) | Kept::Displaced(_)))
 }
 
-/// For people: what has become of it, its name, and why it was kept.
+/// A line for people: what happened to the file, its name, and why it was kept.
 fn line(finding: &Finding) -> String {
     let name = finding.path.file_name().unwrap_or(finding.path.as_os_str());
     let name = escaped_cell(name.as_encoded_bytes());
@@ -104,7 +104,7 @@ fn object(finding: &Finding) -> Object<'static> {
     Object::Swept { path: PathText::new(&finding.path), kind: "socket", fate, reason, text }
 }
 
-/// For people. That a lock is held, or young, is nothing to tell: its socket's line does.
+/// A line for people. It does not mention a lock that is held or young, because the socket's line does.
 fn lock_line(finding: &LockFinding) -> Option<String> {
     let name = finding.path.file_name().unwrap_or(finding.path.as_os_str());
     let name = escaped_cell(name.as_encoded_bytes());

@@ -1,17 +1,17 @@
-//! Rows of text as a table, the first column as wide as the rest of the line leaves it.
+//! Text as a table, whose first column gets the space that the others leave.
 
 use crate::width::Width;
 
-/// Between columns.
+/// The space between columns.
 const GAP: usize = 2;
-/// The first column is not made narrower than this.
+/// The minimum width of the first column.
 const NARROW: usize = 12;
 
 /// Lines of the table: the heads, then the rows.
 ///
-/// Columns are as wide as what is in them. Where that is too much for a terminal of this width, long cells of the first
-/// column have a line of their own, with the rest of the row below: nothing is cut off. Elsewhere each row is one line,
-/// whatever its length, for programs that read it.
+/// Columns are as wide as their content. If that is too wide for the terminal, long cells of the first column get their
+/// own line, with the rest of the row below, so that no text is left out. Without a terminal, each row is one line of
+/// any length, for programs that read it.
 pub(crate) fn lines<const N: usize>(heads: [&str; N], rows: &[[String; N]], terminal: Option<Width>) -> Vec<String> {
     let width = |column: usize| {
         let cells = rows.iter().map(|row| row[column].chars().count());

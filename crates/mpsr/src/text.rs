@@ -1,15 +1,15 @@
-//! Text that others sent, made safe to show on a terminal.
+//! Text from other processes, made safe to show on a terminal.
 
 use std::fmt::Write as _;
 
 use crate::width::Width;
 
-/// Begins the rows of a line after the first, on standard output. None of our lines begins with it.
+/// Begins each row of a line after the first, on standard output. None of our own lines begins with it.
 pub(crate) const MARGIN: &str = "     | ";
 
-/// The text with everything escaped that a terminal would obey or hide: control characters except the tab, characters that
-/// reorder text or are invisible, and bytes that are not UTF-8. The backslash is escaped too, so that an escape here is
-/// never a text that merely looks like one.
+/// The text with everything escaped that a terminal would interpret or hide: control characters except the tab,
+/// characters that reorder text or are invisible, and bytes that are not UTF-8. The backslash is escaped, too, so that
+/// a text cannot look like one of our escapes.
 pub(crate) fn escaped(bytes: &[u8]) -> String {
     let mut text = String::with_capacity(bytes.len());
     for chunk in bytes.utf8_chunks() {
@@ -29,8 +29,8 @@ pub(crate) fn escaped(bytes: &[u8]) -> String {
     text
 }
 
-/// The same for a cell of a table, or another text among our words. Two spaces separate those, so a space at either end
-/// and one behind another are escaped, and so are tabs: no name can pass for the words that follow it.
+/// The same for a cell of a table, or for other text inside ours. Two spaces separate cells, so this also escapes a
+/// leading, a trailing and a repeated space, and tabs: no name can imitate the text after it.
 pub(crate) fn escaped_cell(bytes: &[u8]) -> String {
     let text = escaped(bytes);
     let mut cell = String::with_capacity(text.len());
@@ -50,7 +50,7 @@ pub(crate) fn escaped_cell(bytes: &[u8]) -> String {
     cell
 }
 
-/// The same for our words in which escaped text of others already stands: the backslash stays as it is.
+/// The same for our own text that already contains escaped text: the backslash stays as it is.
 pub(crate) fn escaped_words(words: &str) -> String {
     words.chars().fold(String::with_capacity(words.len()), |mut text, c| {
         if is_plain(c) {
@@ -62,7 +62,7 @@ pub(crate) fn escaped_words(words: &str) -> String {
     })
 }
 
-/// The same for a line of JSON, which stays the same JSON: what is escaped here can only be inside its strings.
+/// The same for a line of JSON, which keeps its meaning: such characters can only be inside its strings.
 pub(crate) fn escaped_json(line: &str) -> String {
     let mut text = String::with_capacity(line.len());
     for c in line.chars() {
@@ -77,8 +77,8 @@ pub(crate) fn escaped_json(line: &str) -> String {
     text
 }
 
-/// A line broken into rows that fit, so that the terminal breaks none: each row after the first begins with `margin`. Text
-/// that the terminal itself broke would begin at the left edge, where only the program's own words may stand.
+/// A line broken into rows that fit, so that the terminal does not break it: each row after the first begins with
+/// `margin`. If the terminal broke the line, the rest would begin at the left edge, where only our own text may be.
 pub(crate) fn wrapped(line: &str, Width(columns): Width, margin: &str) -> String {
     let mut text = String::with_capacity(line.len());
     let mut column = 0;
@@ -95,18 +95,18 @@ pub(crate) fn wrapped(line: &str, Width(columns): Width, margin: &str) -> String
     text
 }
 
-/// The same for our own words, broken at a space if there is one to break at.
+/// The same for our own text, broken at a space if possible.
 pub(crate) fn wrapped_words(line: &str, Width(columns): Width, margin: &str) -> String {
     let mut text = String::with_capacity(line.len());
     let mut column = 0;
-    // Where the last space of this row is in `text`, and the column behind it.
+    // Where the last space of this row is in `text`, and the column after it.
     let mut space = None;
     let mut is_indent = true;
     for c in line.chars() {
         let width = width(c);
         if column + width > columns {
             match space.take() {
-                // The space at the end of a row is not seen, so the line break takes its place.
+                // The space at the end of a row is invisible, so the line break replaces it.
                 Some((at, behind)) => {
                     text.replace_range(at..=at, &format!("\n{margin}"));
                     column = margin.len() + column - behind;
@@ -128,7 +128,7 @@ pub(crate) fn wrapped_words(line: &str, Width(columns): Width, margin: &str) -> 
     text
 }
 
-/// Columns that a character takes at most. Terminals disagree about many of them, and none uses more than this.
+/// The maximum number of columns that a character takes. Terminals differ, but none uses more than this.
 const fn width(c: char) -> usize {
     match c {
         '\t' => 8,
@@ -141,9 +141,9 @@ fn is_plain(c: char) -> bool {
     match c {
         '\t' => true,
         ' '..='~' => true,
-        // Spaces of other scripts, which are seen as such.
+        // Spaces of other scripts, which are visible as spaces.
         '\u{a0}' | '\u{3000}' => true,
-        // What Unicode calls default-ignorable, and an empty Braille cell: nothing is seen of them.
+        // What Unicode calls default-ignorable, and an empty Braille cell: they are invisible.
         '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}' => false,
         '\u{180b}'..='\u{180f}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' => false,
         '\u{2800}' | '\u{3164}' | '\u{fe00}'..='\u{fe0f}' | '\u{feff}' | '\u{ffa0}' | '\u{fff0}'..='\u{fffb}' => false,
@@ -152,9 +152,10 @@ fn is_plain(c: char) -> bool {
     }
 }
 
-/// Whether it is neither a control or format character, nor private, unassigned or a separator.
+/// Whether it is none of a control or format character, private, unassigned or a separator.
 fn is_printable(c: char) -> bool {
-    // The standard library has the tables and shows them only here. Behind another character, a combining one is itself.
+    // The standard library has the tables, but exposes them only here. After another character, a combining one stays
+    // itself.
     let mut pair = [0; 5];
     pair[0] = b'a';
     let end = 1 + c.encode_utf8(&mut pair[1..]).len();

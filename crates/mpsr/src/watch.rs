@@ -27,8 +27,8 @@ use crate::{
     words,
 };
 
-/// How long the end may take after a signal: a reader that has stopped reading, or a filesystem that does not answer, would
-/// delay it without end.
+/// How long the end may take after a signal. A reader that has stopped reading, or a filesystem that does not respond,
+/// would delay it forever.
 const PATIENCE: Duration = Duration::from_secs(1);
 
 pub(crate) async fn run(args: Watch) -> anyhow::Result<()> {
@@ -42,7 +42,7 @@ pub(crate) async fn run(args: Watch) -> anyhow::Result<()> {
     print(&args, events, &asked).await
 }
 
-/// Until a request to end.
+/// Prints events until a request to end.
 async fn print(args: &Watch, mut events: Events, asked: &Notify) -> anyhow::Result<()> {
     let mut output = Output::new();
     let mut is_written = true;
@@ -53,7 +53,7 @@ async fn print(args: &Watch, mut events: Events, asked: &Notify) -> anyhow::Resu
             () = asked.notified() => break,
             gone = output.abandoned() => return Err(gone),
             event = events.next() => event,
-            // Whenever nothing more is there to be told: a burst is written in blocks.
+            // When no more events are waiting: a burst is written in blocks.
             () = ready(()), if !is_written => {
                 output.flush()?;
                 is_written = true;
@@ -83,11 +83,11 @@ async fn print(args: &Watch, mut events: Events, asked: &Notify) -> anyhow::Resu
         }
         is_written = false;
     }
-    // The watcher is not waited for: a filesystem that does not answer would keep it.
+    // We do not wait for the watcher, because a filesystem that does not respond would block it.
     output.flush()
 }
 
-/// Where the events come from.
+/// The source of the events.
 enum Events {
     One(Watcher),
     Tree(Box<Tree>),
@@ -120,7 +120,7 @@ impl Events {
     }
 }
 
-/// Which sockets are there and not shown. That they cannot be counted is no trouble: nothing depends on it.
+/// Which sockets are there but not shown. It is no problem if they cannot be counted: nothing depends on it.
 fn passed_over(args: &Watch) -> PassedOver {
     let inspection = Inspection::default()
         .probing(Probing::Off)
@@ -130,7 +130,7 @@ fn passed_over(args: &Watch) -> PassedOver {
 }
 
 fn note_passed_over(mut passed: PassedOver) {
-    // A link can be listed, and not watched: nothing tells of what happens to its target.
+    // A link can be listed, but not watched: no event reports what happens to its target.
     let links = std::mem::take(&mut passed.links);
     ls::passed_over(&passed).iter().for_each(|text| note(&format!("mpsr: {text}")));
     if links > 0 {
@@ -143,7 +143,7 @@ fn note_passed_over(mut passed: PassedOver) {
     }
 }
 
-/// In a task of its own, because the printing, or a scan for directories, may be stuck.
+/// Runs in a separate task, because printing, or a scan for directories, may be stuck.
 async fn end_on_signal(mut signals: Signals, asked: Arc<Notify>) {
     signals.next().await;
     asked.notify_one();
@@ -158,7 +158,7 @@ mod tests {
 
     use super::*;
 
-    /// Ends the thread that watches with its second call.
+    /// Makes the watching thread panic in its second call.
     struct Panics(bool);
 
     impl Backend for Panics {

@@ -1,4 +1,4 @@
-//! Errors of the libraries in the words of the commands: what to do, with which option.
+//! Errors of the libraries as messages of the commands: what to do, and with which option.
 
 use std::{error::Error as _, io, path::Path};
 
@@ -8,7 +8,7 @@ use uds_actor::{Address, Error, FileKind, NameLoss, Peer};
 
 use crate::address::directory_of;
 
-/// A socket cannot be bound. `doing` is what the command cannot do then: `cannot listen`.
+/// A socket cannot be bound. `doing` says what the command could not do, such as `cannot listen`.
 pub(crate) fn bind(doing: &str, error: &Error) -> anyhow::Error {
     match error {
         Error::ForeignFilesystem { path, filesystem } => anyhow!(
@@ -36,7 +36,7 @@ pub(crate) fn bind(doing: &str, error: &Error) -> anyhow::Error {
     }
 }
 
-/// A receiver cannot be connected to. `has_waited` says whether --wait was given.
+/// No connection to a receiver. `has_waited` says whether --wait was given.
 pub(crate) fn connect(error: Error, has_waited: bool) -> anyhow::Error {
     match error {
         Error::NotThere { .. } | Error::NobodyListening { .. } | Error::QueueFull { .. } if !has_waited => {
@@ -53,7 +53,7 @@ pub(crate) fn connect(error: Error, has_waited: bool) -> anyhow::Error {
     }
 }
 
-/// A directory, or a path in it, cannot be looked at by a command that does not wait for it to come into being.
+/// A directory, or a path in it, cannot be read. The command does not wait for it to appear.
 pub(crate) fn directory(doing: &str, error: fs_watch::directory::Error) -> anyhow::Error {
     match error {
         fs_watch::directory::Error::Missing { dir } => anyhow!("{doing}: there is no {dir:?}"),
@@ -62,7 +62,7 @@ pub(crate) fn directory(doing: &str, error: fs_watch::directory::Error) -> anyho
     }
 }
 
-/// The same for a watcher, which waits for a directory that does not exist yet if it is told to.
+/// The same for a watcher, which can be told to wait for a directory that does not exist yet.
 pub(crate) fn watch(doing: &str, error: fs_watch::Error) -> anyhow::Error {
     match error {
         fs_watch::Error::Unreadable { dir, source } => unreadable(doing, &dir, &source),
@@ -76,19 +76,19 @@ fn unreadable(doing: &str, dir: &Path, source: &io::Error) -> anyhow::Error {
     anyhow!("{doing}: {dir:?} cannot be read: {source}{hint}")
 }
 
-/// Whether the permissions of a directory are the reason, and not a privilege that is missing.
+/// Whether the permissions of a directory are the reason, rather than a missing privilege.
 fn is_denied(error: &io::Error) -> bool {
     Errno::from_io_error(error) == Some(Errno::ACCESS)
 }
 
-/// The file of a socket that we bound no longer leads to it. `seeker` is the one that looks for it there.
+/// The file of a socket that we bound no longer leads to it. `seeker` says who looks for it there.
 pub(crate) fn name_lost(address: &str, loss: NameLoss, seeker: &str, is_taken_again: bool) -> String {
     let what = if loss == NameLoss::Replaced { "replaced by another" } else { "removed" };
     let hint = if is_taken_again { "" } else { " (--rebind takes the name again)" };
     format!("mpsr: {address}: its file was {what}, so that no {seeker} finds it{hint}")
 }
 
-/// It does again.
+/// The file leads to the socket again.
 pub(crate) fn rebound(address: &str) -> String {
     format!("mpsr: {address}: it has its name again")
 }

@@ -1,10 +1,11 @@
 //! Whether a directory is behind a mount that shows it elsewhere.
 //!
 //! A server that binds its socket through an overlay or a FUSE mount binds it to an inode of that mount. The directory
-//! behind the mount has the same files, but for the kernel nothing is bound to them. The mount tables name the
-//! directories behind such mounts if the mounts are local, we may read the tables, and the FUSE daemon gives its directory as
-//! the source (bindfs does, fuse-overlayfs does not); mounts of a virtual machine are not in them. A match of an absolute path
-//! is therefore a proof, but the lack of a match is not. Of a relative path, which container engines use when their options
+//! behind the mount has the same files, but for the kernel no socket is bound to them. The mount tables name the
+//! directories behind such mounts if the mounts are local, if we may read the tables, and if the FUSE daemon passes its
+//! directory as the source (bindfs does, fuse-overlayfs does not). Mounts of a virtual machine are not in the tables. A
+//! matching absolute path is therefore a proof, but the lack of a match is not. Container engines use relative paths
+//! when their options become too long; for those we can compare only the last components.
 //! become too long, only the end can be compared.
 
 use std::collections::HashSet;
@@ -16,17 +17,17 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::{Mode, OFlags, fstat, open, openat};
 
-/// At most so many mount namespaces are examined.
+/// The maximum number of mount namespaces to examine.
 const NAMESPACES: usize = 1000;
-/// At most so many directories above one are examined.
+/// The maximum number of ancestors to examine.
 const DEPTH: usize = 4096;
 
-/// Whether the directory, or one above it, is shown elsewhere by an overlay or FUSE mount: its backing side. A server that binds
-/// through that mount looks unbound here.
+/// Whether an overlay or FUSE mount shows this directory, or one of its ancestors, elsewhere: then this is the backing
+/// side of the mount. The socket of a server that binds through that mount looks unbound here.
 ///
-/// A match is a proof, or, if the table has a relative path, a good reason. No match proves nothing: mounts in a virtual
-/// machine, daemons that do not name their directory, and tables that we may not read, are unknown.
-/// Reads the mount table of each mount namespace that a process we can see is in, at most 1,000.
+/// A match is a proof, or at least strong evidence if the table has a relative path. The lack of a match proves
+/// nothing: we cannot see mounts in a virtual machine, daemons that do not name their directory, and tables that we may
+/// not read. This reads the mount tables of at most 1,000 mount namespaces, those of the processes that we can see.
 pub fn is_backing_side(dir: &Path) -> bool {
     let tables = tables();
     let behind: HashSet<_> = tables.iter().flat_map(|(root, table)| identities_behind(root, table)).collect();
@@ -37,21 +38,21 @@ pub fn is_backing_side(dir: &Path) -> bool {
     dir.canonicalize().is_ok_and(|dir| is_below_one_like(&dir, &relative))
 }
 
-/// Whether the directory, or one above it, ends like one of these paths that are relative.
+/// Whether the directory, or one of its ancestors, ends like one of these relative paths.
 fn is_below_one_like(dir: &Path, paths: &[PathBuf]) -> bool {
     let relative = || paths.iter().filter(|path| path.is_relative());
     dir.ancestors().any(|above| relative().any(|path| above.ends_with(path)))
 }
 
-/// The directories behind the mounts of a table. A path in it is one of the namespace that the table belongs to, or of the
-/// one in which the mount was made, such as ours: so it is looked up in both.
+/// The directories behind the mounts of a table. A path in it belongs to the namespace of the table, or to the
+/// namespace in which the mount was made, such as ours, so we look it up in both.
 fn identities_behind(root: &Path, table: &[u8]) -> Vec<(u64, u64)> {
     let paths = behind_mounts(table).into_iter().filter(|path| path.is_absolute());
     let both = paths.flat_map(|path| [root.join(path.strip_prefix("/").unwrap_or(&path)), path.clone()]);
     both.filter_map(|path| fs::metadata(path).ok().map(|metadata| (metadata.dev(), metadata.ino()))).collect()
 }
 
-/// The directory and those above it. Found by way of `..`, because the text of a path through `/proc/PID/root` means nothing
+/// The directory and its ancestors. We follow `..`, because the text of a path through `/proc/PID/root` has no meaning
 /// here.
 fn ancestors(dir: &Path) -> Vec<(u64, u64)> {
     let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
@@ -60,7 +61,7 @@ fn ancestors(dir: &Path) -> Vec<(u64, u64)> {
     while let Ok(directory) = next {
         let Ok(stat) = fstat(&directory) else { break };
         let identity = (stat.st_dev, stat.st_ino);
-        // A root is above itself.
+        // The root is its own parent.
         if found.last() == Some(&identity) || found.len() > DEPTH {
             break;
         }
@@ -70,7 +71,7 @@ fn ancestors(dir: &Path) -> Vec<(u64, u64)> {
     found
 }
 
-/// The mount table of each mount namespace, ours first, and where the root is that its paths begin at.
+/// The mount table of each mount namespace, ours first, each with the root directory of its paths.
 fn tables() -> Vec<(PathBuf, Vec<u8>)> {
     let mut seen = HashSet::new();
     let processes = fs::read_dir("/proc").into_iter().flatten().flatten();
@@ -91,14 +92,14 @@ fn behind_mounts(table: &[u8]) -> Vec<PathBuf> {
 
 fn behind_mount(line: &[u8]) -> Vec<PathBuf> {
     let fields: Vec<&[u8]> = line.split(|byte| *byte == b' ').collect();
-    // A variable number of fields ends with a dash; then come type, source and options.
+    // A variable number of fields ends with a dash. Type, source and options follow.
     let Some(dash) = fields.iter().skip(6).position(|field| *field == b"-").map(|at| at + 6) else { return Vec::new() };
     let Some([kind, source, options]) = fields.get(dash + 1..dash + 4) else { return Vec::new() };
     if *kind == b"overlay" {
         // A socket that is bound through the mount is created in its upper layer, never in a lower one.
         upper_layer(options).into_iter().collect()
     } else if kind.starts_with(b"fuse") {
-        // mergerfs and unionfs name several, with colons in between; sshfs names a host in front of the first one.
+        // mergerfs and unionfs name several, separated by colons; sshfs puts a host in front of the first one.
         let source = unescaped(source);
         let whole = source.as_slice();
         if whole.first() != Some(&b'/') {
@@ -112,7 +113,7 @@ fn behind_mount(line: &[u8]) -> Vec<PathBuf> {
     }
 }
 
-/// The upper layer of an overlay. A backslash in its path stands before a character that would mean something else.
+/// The upper layer of an overlay. In its path, a backslash escapes a character that has a special meaning.
 fn upper_layer(options: &[u8]) -> Option<PathBuf> {
     let mut options = options.split(|byte| *byte == b',');
     let written = unescaped(options.find_map(|option| option.strip_prefix(b"upperdir="))?);

@@ -4,7 +4,8 @@
 //!   open the name O_PATH|O_NOFOLLOW ──► the file: is it the one? its owner? ──► connect to /proc/self/fd/N
 //! ```
 //!
-//! From the first step on everything concerns the file and not its name. Swapping the name in between has no effect,
+//! From the first step on, everything concerns the file and not its name. Replacing the file under that name has no
+//! effect,
 //! and a name that is too long for a socket's address (`unix(7)`: 107 bytes) is not a problem.
 
 use std::io;
@@ -24,13 +25,14 @@ use crate::overflow;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Owner {
-    /// Our own effective user, and root. In a user namespace that does not map every id, 65534 is the id of every user who
-    /// has none there, so files of that id are not ours even if this process runs as it: see [`overflow`](crate::overflow).
+    /// Our own effective user, and root. In a user namespace that does not map every id, 65534 stands for every user
+    /// without an id there. Files of that id do not count as ours, even if this process has that id: see
+    /// [`overflow`](crate::overflow).
     #[default]
     Trusted,
     /// Only this user.
     Uid(u32),
-    /// Any user: you check by other means which user listens, or it does not matter.
+    /// Any user: you check the listening user by other means, or it does not matter.
     Anybody,
 }
 
@@ -45,55 +47,55 @@ impl Owner {
     }
 }
 
-/// Why a socket that was found before could not be connected to.
+/// Why connecting to a previously found socket failed.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ConnectError {
-    /// Nothing has the path of the socket any more.
+    /// No file has the socket's path any more.
     #[error("{path:?} is gone")]
     Gone {
         /// The socket's path.
         path: PathBuf,
     },
-    /// Something else has the path of the socket.
+    /// Another file has the socket's path now.
     #[error("{path:?} is not the socket that was listed any more: wait for the next one")]
     Replaced {
         /// The socket's path.
         path: PathBuf,
     },
-    /// The socket's file belongs to a user who is not accepted here.
+    /// The socket file belongs to a user that you do not accept.
     #[error("{path:?} belongs to user {uid}: nothing was connected to")]
     WrongOwner {
         /// The socket's path.
         path: PathBuf,
-        /// The user.
+        /// The owner of the file.
         uid: u32,
     },
-    /// No process listens: not yet, or no more.
+    /// No process listens yet, or none listens any more.
     #[error("no process listens on {path:?}")]
     Refused {
         /// The socket's path.
         path: PathBuf,
     },
-    /// A process listens and has as many connections waiting as may wait.
+    /// A process listens, and its accept queue is full.
     #[error("the accept queue of {path:?} is full: its server does not accept")]
     Busy {
         /// The socket's path.
         path: PathBuf,
     },
-    /// This process may not connect.
+    /// This process has no permission to connect.
     #[error("may not connect to {path:?}: that takes permission to write to it")]
     Denied {
         /// The socket's path.
         path: PathBuf,
     },
-    /// The socket is not a stream socket: it takes datagrams or sequenced packets.
+    /// The socket is not a stream socket: it is a datagram or a seqpacket socket.
     #[error("{path:?} is not a stream socket")]
     WrongType {
         /// The socket's path.
         path: PathBuf,
     },
-    /// A file cannot be reached by its descriptor.
+    /// We cannot reach a file through its descriptor.
     #[error("cannot reach {path:?} by its descriptor: mount /proc")]
     NoProc {
         /// The socket's path.
@@ -104,14 +106,14 @@ pub enum ConnectError {
     Failed {
         /// The socket's path.
         path: PathBuf,
-        /// What the operating system said.
+        /// The operating system's error.
         source: io::Error,
     },
 }
 
 impl ConnectError {
-    /// Whether the same call may succeed later with nothing changed in the program. What comes at the path of a socket that
-    /// is gone or replaced is another socket.
+    /// Whether the same call may succeed later without a change in the program. If the socket is gone or was replaced,
+    /// whatever appears at its path is another socket.
     pub fn is_retryable(&self) -> bool {
         match self {
             Self::Refused { .. } | Self::Busy { .. } | Self::Denied { .. } | Self::Failed { .. } => true,
@@ -121,17 +123,18 @@ impl ConnectError {
     }
 }
 
-/// Connects to the stream socket that `facts` describe, if it still has its path and belongs to an acceptable user.
+/// Connects to the stream socket that `facts` describes, if it still has its path and belongs to an accepted user.
 ///
-/// The stream is non-blocking, as `tokio::net::UnixStream::from_std` needs it; otherwise call `set_nonblocking`. The call
-/// itself never waits for the server: a full queue is [`ConnectError::Busy`]. It waits for the filesystem, which may be slow.
+/// The stream is non-blocking, as `tokio::net::UnixStream::from_std` requires; otherwise call `set_nonblocking`. The
+/// call itself never waits for the server: a full queue is [`ConnectError::Busy`]. It does wait for the filesystem,
+/// which may be slow.
 ///
-/// A file's owner is the user that bound it, which is not always the user that listens. To know that, ask the stream for its
-/// peer's credentials.
+/// The owner of a file is the user that bound it, which is not always the user that listens. To find out that one, ask
+/// the stream for its peer's credentials.
 ///
 /// # Errors
 ///
-/// Each of [`ConnectError`].
+/// Any of [`ConnectError`].
 pub fn connect(path: &Path, facts: &Facts, owner: Owner) -> Result<UnixStream, ConnectError> {
     let file = open_same(path, facts)?;
     let uid = file.facts().uid;
@@ -141,7 +144,7 @@ pub fn connect(path: &Path, facts: &Facts, owner: Owner) -> Result<UnixStream, C
     connect_file(path, &file)
 }
 
-/// The open file keeps the inode's number from being used again: what is found equal now stays so.
+/// The open file keeps the kernel from reusing its inode number, so if the comparison succeeds now, it stays true.
 fn open_same(path: &Path, facts: &Facts) -> Result<SocketFile, ConnectError> {
     match Found::open(path) {
         Ok(Found::Socket(file)) if file.facts().is_same_file(facts) => Ok(file),
@@ -164,12 +167,12 @@ fn connect_file(path: &Path, file: &SocketFile) -> Result<UnixStream, ConnectErr
     let address = SocketAddrUnix::new(&*through).expect("this is shorter than an address");
     Err(match connect_to(&stream, &address) {
         Ok(()) => return Ok(OwnedFd::into(stream)),
-        // `unix(7)`: what says so of a file that is known to be a socket.
+        // According to `unix(7)`, for a file that is known to be a socket.
         Err(Errno::CONNREFUSED) => ConnectError::Refused { path },
         Err(Errno::AGAIN) => ConnectError::Busy { path },
         Err(Errno::PROTOTYPE) => ConnectError::WrongType { path },
         Err(Errno::ACCESS | Errno::PERM) => ConnectError::Denied { path },
-        // The file is open, so it is the way to it that is missing.
+        // The file is open, so the path through `/proc` is missing.
         Err(Errno::NOENT | Errno::NOTDIR) => ConnectError::NoProc { path },
         Err(errno) => ConnectError::Failed { path, source: errno.into() },
     })

@@ -1,4 +1,4 @@
-//! A directory that is held open, and what has a name in it.
+//! A directory that is held open, and the files in it.
 
 use std::ffi::OsStr;
 use std::fs::File;
@@ -15,28 +15,28 @@ use crate::facts::{Facts, Identity};
 use crate::file::SocketFile;
 use crate::names;
 
-/// A directory, held open: whatever happens to its path, what is done is done in this one.
+/// A directory that is held open: whatever happens to its path, all operations apply to this directory.
 #[derive(Debug)]
 pub struct Directory {
     fd: OwnedFd,
     path: PathBuf,
 }
 
-/// What has a name.
+/// The file that a name leads to.
 #[derive(Debug)]
 pub enum Found {
     /// A socket, held open.
     Socket(SocketFile),
-    /// Something else.
+    /// A file of another kind.
     Other(FileKind),
 }
 
 impl Found {
-    /// What has this path. A symbolic link at its end is not followed.
+    /// The file at this path. A symbolic link at its end is not followed.
     ///
     /// # Errors
     ///
-    /// What the operating system says, if nothing has the path too.
+    /// The operating system's error; also if no file has the path.
     pub fn open(path: &Path) -> io::Result<Self> {
         Self::open_in(CWD, path)
     }
@@ -59,26 +59,26 @@ impl AsFd for Directory {
 }
 
 impl Directory {
-    /// A directory that is open, be it for its path only (`O_PATH`), and its path.
+    /// A directory that is open, possibly only as a path (`O_PATH`), and its path.
     pub fn new(fd: OwnedFd, path: PathBuf) -> Self {
         Self { fd, path }
     }
 
-    /// The path, as it was given.
+    /// The path as you passed it.
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// The path of what has this name.
+    /// The path of the file with this name.
     pub fn path_of(&self, name: &OsStr) -> PathBuf {
         self.path.join(name)
     }
 
-    /// What has this name, `None` if nothing has. A symbolic link is not followed.
+    /// The file with this name; `None` if there is none. A symbolic link is not followed.
     ///
     /// # Errors
     ///
-    /// What the operating system says.
+    /// The operating system's error.
     pub fn find(&self, name: &OsStr) -> io::Result<Option<Found>> {
         match Found::open_in(self.as_fd(), Path::new(name)) {
             Ok(found) => Ok(Some(found)),
@@ -87,11 +87,11 @@ impl Directory {
         }
     }
 
-    /// The socket of this name, `None` if there is none, or something else.
+    /// The socket with this name; `None` if there is none, or a file of another kind.
     ///
     /// # Errors
     ///
-    /// What the operating system says.
+    /// The operating system's error.
     pub fn find_socket(&self, name: &OsStr) -> io::Result<Option<SocketFile>> {
         Ok(match self.find(name)? {
             Some(Found::Socket(socket)) => Some(socket),
@@ -99,11 +99,11 @@ impl Directory {
         })
     }
 
-    /// Which file has this name.
+    /// The identity of the file with this name.
     ///
     /// # Errors
     ///
-    /// What the operating system says.
+    /// The operating system's error.
     pub fn identity_of(&self, name: &OsStr) -> io::Result<Option<Identity>> {
         match statat(self, name, AtFlags::SYMLINK_NOFOLLOW) {
             Ok(stat) => Ok(Some(Identity { device: stat.st_dev, inode: stat.st_ino })),
@@ -112,34 +112,34 @@ impl Directory {
         }
     }
 
-    /// Gives `from` the name `to` unless that is taken.
+    /// Renames `from` to `to`, unless a file with that name exists.
     ///
     /// # Errors
     ///
-    /// [`AlreadyExists`](io::ErrorKind::AlreadyExists) if it is, [`NotFound`](io::ErrorKind::NotFound) if nothing is named
-    /// `from`, and what else the operating system says.
+    /// [`AlreadyExists`](io::ErrorKind::AlreadyExists) if such a file exists, [`NotFound`](io::ErrorKind::NotFound) if
+    /// `from` does not, and any other error of the operating system.
     pub fn rename_if_free(&self, from: &OsStr, to: &OsStr) -> io::Result<()> {
         match renameat_with(self, from, self, to, RenameFlags::NOREPLACE) {
-            // A link cannot replace anything either.
+            // A hard link cannot replace a file either.
             Err(errno) if self.lacks_flags(errno) => self.link_if_free(from, to),
             result => Ok(result?),
         }
     }
 
-    /// Moves `from` aside, where no other process has anything of that name.
+    /// Moves `from` aside, to a name that no other process uses.
     pub(crate) fn move_aside(&self, from: &OsStr, aside: &OsStr) -> io::Result<()> {
         match renameat_with(self, from, self, aside, RenameFlags::NOREPLACE) {
-            // Nothing is there that this could replace.
+            // There is no file that this could replace.
             Err(errno) if self.lacks_flags(errno) => Ok(renameat(self, from, self, aside)?),
             result => Ok(result?),
         }
     }
 
-    /// Whether `renameat2` failed in this way because the filesystem, the kernel or a sandbox lacks its flags.
+    /// Whether this error of `renameat2` means that the filesystem, the kernel or a sandbox does not support its flags.
     fn lacks_flags(&self, errno: Errno) -> bool {
         match errno {
             Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP => true,
-            // Of a name that nothing has, only a sandbox says so.
+            // For a name that does not exist, only a sandbox returns this.
             Errno::PERM => {
                 let name = names::spare_name();
                 renameat_with(self, &name, self, &name, RenameFlags::NOREPLACE) == Err(Errno::PERM)

@@ -3,19 +3,18 @@
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 
-/// Whether names that begin with a dot count.
+/// What to do with names that begin with a dot.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum DotFiles {
-    /// They are passed over: servers that publish a finished socket by renaming it bind it under such a
-    /// name first.
+    /// They are skipped: servers that publish a finished socket by renaming it first bind it under such a name.
     #[default]
     Ignored,
-    /// They are sockets like all others.
+    /// They are treated like all other names.
     Reported,
 }
 
 impl DotFiles {
-    /// Whether a file of this name counts.
+    /// Whether to consider a file with this name.
     pub fn admit(self, name: &OsStr) -> bool {
         match self {
             Self::Ignored => name.as_bytes().first() != Some(&b'.'),

@@ -1,4 +1,4 @@
-//! What a socket file is: which inode, its owner, what kind of socket.
+//! The properties of a socket file: its inode, its owner, its kind.
 
 use std::fmt;
 use std::fs::Metadata;
@@ -8,7 +8,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use rustix::fs::{Statx, StatxFlags, StatxTimestamp, makedev};
 use unix_diag::FileId;
 
-/// What kind of socket it is (`socket(2)`).
+/// The kind of a socket (`socket(2)`).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Kind {
@@ -18,7 +18,7 @@ pub enum Kind {
     Datagram,
     /// `SOCK_SEQPACKET`.
     SeqPacket,
-    /// No source that knows has been asked yet, or it is another kind.
+    /// No source that knows the kind has been asked yet, or it is another kind.
     #[default]
     Unknown,
 }
@@ -45,8 +45,8 @@ impl fmt::Display for Kind {
     }
 }
 
-/// Which file it is, whatever its name: `st_dev` and `st_ino`. Comparing two is meaningful only while one of the files is
-/// kept from being freed, as by an open descriptor or by a socket that is bound to it.
+/// Identifies a file independently of its name: `st_dev` and `st_ino`. Comparing two identities is meaningful only
+/// while something keeps one of the files from being freed, such as an open descriptor or a socket that is bound to it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Identity {
     /// `st_dev`.
@@ -55,7 +55,7 @@ pub struct Identity {
     pub inode: u64,
 }
 
-/// What `lstat` (see `statx(2)`) says of a socket file.
+/// The metadata of a socket file, from `lstat` (see `statx(2)`).
 ///
 /// Exhaustive on purpose: a test, or a filesystem of your own, can build one and drive a
 /// `fs_watch::Roster` with it.
@@ -63,14 +63,14 @@ pub struct Identity {
 pub struct Facts {
     /// `st_dev`.
     pub device: u64,
-    /// `st_ino`. Reused at once by some filesystems: ext4 gives the next socket the number of the
-    /// one just unlinked nearly every time.
+    /// `st_ino`. Some filesystems reuse it immediately: ext4 nearly always gives the next socket the number of the one
+    /// just unlinked.
     pub inode: u64,
-    /// When the inode was made, on filesystems that record it (`stx_btime`).
+    /// When the inode was created, on filesystems that record it (`stx_btime`).
     pub birth: Option<SystemTime>,
-    /// `st_ctime`: when the inode last changed. `chmod`, `chown`, `link` and `rename` move it.
+    /// `st_ctime`: when the inode last changed. `chmod`, `chown`, `link` and `rename` update it.
     pub ctime: SystemTime,
-    /// Permission bits, without the file type: `0o600` and the like.
+    /// Permission bits without the file type, such as `0o600`.
     pub mode: u32,
     /// Owner.
     pub uid: u32,
@@ -79,7 +79,7 @@ pub struct Facts {
 }
 
 impl Facts {
-    /// From the metadata of the file itself: of `symlink_metadata`, or of a file opened with `O_PATH`.
+    /// From the metadata of the file itself: from `symlink_metadata`, or of a file opened with `O_PATH`.
     pub fn of(metadata: &Metadata) -> Self {
         Self {
             device: metadata.dev(),
@@ -92,7 +92,7 @@ impl Facts {
         }
     }
 
-    /// From `statx(2)` asked for the basic statistics and the time of birth.
+    /// From a `statx(2)` that asked for the basic statistics and the time of birth.
     pub fn of_statx(answer: &Statx) -> Self {
         let has_birth = answer.stx_mask & StatxFlags::BTIME.bits() != 0;
         let time = |time: &StatxTimestamp| timestamp(time.tv_sec, time.tv_nsec.into());
@@ -107,34 +107,34 @@ impl Facts {
         }
     }
 
-    /// Which file it is, whatever its name.
+    /// The identity of the file, which does not depend on its name.
     pub fn identity(&self) -> Identity {
         Identity { device: self.device, inode: self.inode }
     }
 
-    /// How long ago the file was made, or last changed where that is later, by the wall clock.
+    /// The time since the file was created or last changed, whichever is later, by the wall clock.
     ///
-    /// A file from the future was dated by a clock that has been set back since: it is taken for old.
+    /// A timestamp in the future comes from a clock that has been set back since; such a file counts as old.
     pub fn age(&self) -> Duration {
         let changed = self.birth.map_or(self.ctime, |birth| birth.max(self.ctime));
         SystemTime::now().duration_since(changed).unwrap_or(Duration::MAX)
     }
 
-    /// By what the kernel's table of sockets knows the file.
+    /// The identifier of the file in the kernel's table of sockets.
     pub fn file(&self) -> FileId {
         FileId::new(self.device, self.inode)
     }
 
-    /// Whether both speak of one inode, not merely of one inode number.
+    /// Whether both describe the same inode, and not only the same inode number.
     ///
-    /// The number alone proves nothing, since it is reused. The time of birth settles it, and unlike
-    /// `ctime` survives a `chmod`. Where the filesystem records no birth, `ctime` has to do: there a
-    /// `chmod` looks like a replacement, which costs a reconnection, whereas the opposite error would
-    /// leave a reader attached to a server that is gone.
+    /// The number alone proves nothing, because it is reused. The time of birth decides, and unlike `ctime` it does not
+    /// change with `chmod`. If the filesystem records no time of birth, `ctime` must do. Then a `chmod` looks like a
+    /// replacement, which costs a reconnection. The opposite error would be worse: a reader would stay attached to a
+    /// server that is gone.
     ///
-    /// Linux before 6.13 stamps files with a clock that ticks every few milliseconds. There a socket
-    /// that is seen, unlinked and bound again within one tick, and gets the same number, passes for
-    /// its predecessor, until the kernel's table of sockets shows another behind it.
+    /// Linux before 6.13 takes timestamps from a clock that ticks every few milliseconds. If a socket is unlinked and
+    /// bound again within one tick and gets the same number, the two look the same, until the kernel's table of sockets
+    /// shows another socket for the file.
     pub fn is_same_file(&self, other: &Self) -> bool {
         let same_number = self.device == other.device && self.inode == other.inode;
         same_number
@@ -145,7 +145,7 @@ impl Facts {
     }
 }
 
-/// A point in time as the kernel gives it. `seconds` may be negative: a file can claim to be older than 1970.
+/// A point in time as the kernel represents it. `seconds` may be negative: a file can claim to be older than 1970.
 pub fn timestamp(seconds: i64, nanoseconds: i64) -> SystemTime {
     let whole = Duration::from_secs(seconds.unsigned_abs());
     let second = if seconds < 0 { UNIX_EPOCH.checked_sub(whole) } else { UNIX_EPOCH.checked_add(whole) };

@@ -1,4 +1,4 @@
-//! One socket's file, held open, and what the kernel says of it.
+//! One socket file, held open, and what the kernel knows about it.
 
 use std::fs::File;
 use std::io;
@@ -14,11 +14,10 @@ use crate::knock::{ask_file, question_file};
 use crate::liveness::{Liveness, Verdict};
 use crate::question::{Answer, Question};
 
-/// One reading of the table may lack a socket if its neighbours close meanwhile.
+/// A reading of the table may miss a socket if its neighbours close at the same time.
 const READINGS: usize = 2;
 
-/// A socket's file, held open with the right to nothing but to be asked about: as long as it is, its number means this file
-/// and no newer one.
+/// A socket file, held open only for queries. As long as it is open, its inode number means this file and no newer one.
 #[derive(Debug)]
 pub struct SocketFile {
     file: File,
@@ -32,46 +31,47 @@ impl AsFd for SocketFile {
 }
 
 impl SocketFile {
-    /// A file that is open with `O_PATH` and known to be a socket.
+    /// A file that was opened with `O_PATH` and is known to be a socket.
     pub(crate) fn new(file: File, facts: Facts) -> Self {
         Self { file, facts }
     }
 
-    /// What `lstat` said of it when it was opened.
+    /// The metadata from when it was opened.
     pub fn facts(&self) -> &Facts {
         &self.facts
     }
 
-    /// Which file it is.
+    /// The identity of the file.
     pub fn identity(&self) -> Identity {
         self.facts.identity()
     }
 
-    /// Asks about this file, and never waits. `path` leads there where `/proc` is not mounted.
+    /// Asks one question about this file. It never waits. `path` must lead to the file; it is used if `/proc` is not
+    /// mounted.
     pub fn ask(&self, path: &Path, question: Question) -> (Answer, Kind) {
         ask_file(&self.file, path, question)
     }
 
     /// Everything that this kernel can say about the socket behind the file, without disturbing a server.
     ///
-    /// The questions, in this order; the next one is put only if nothing seems to be bound:
+    /// It asks these questions in this order, each one only if no socket was found before:
     ///
     /// | question | noticed by the server | what it shows |
     /// |---|---|---|
     /// | a lookup ([`Question::Lookup`]) | no | whether a socket is bound to the file, in any network namespace |
     /// | the kernel's table (`sock_diag(7)`) | no | what that socket does; only in this network namespace |
-    /// | a connection ([`Question::Connect`]) | yes, if there is one | for kernels that answer a lookup in their own way |
+    /// | a connection ([`Question::Connect`]) | yes, if there is one | for kernels that answer a lookup differently |
     ///
-    /// The verdict is [`Stale`](Verdict::Stale) if all of them find nothing, and the kernel finds a socket by its file from
-    /// the moment `bind(2)` has returned (Linux 5.14 or later), or the file is two seconds old. That proves nothing where
-    /// another kernel, or the other side of a mount, may have the server: see
+    /// The verdict is [`Stale`](Verdict::Stale) if none of them finds a socket, and if either the kernel finds a socket by
+    /// its file from the moment `bind(2)` has returned (Linux 5.14 or later), or the file is two seconds old. This proves
+    /// nothing if the server may be in another kernel, or on the other side of a mount: see
     /// [`Filesystem::hides_servers`](crate::Filesystem::hides_servers).
     ///
-    /// `path` leads to the file, for want of `/proc`.
+    /// `path` must lead to the file; it is used if `/proc` is not mounted.
     ///
     /// # Errors
     ///
-    /// What the operating system says, if there is no answer; above all a shortage of descriptors.
+    /// The operating system's error if there is no answer, above all a shortage of descriptors.
     pub fn probe(&self, path: &Path) -> io::Result<Liveness> {
         let question = |question| question_file(self.as_fd(), path, question).map(|(answer, _)| answer);
         let looked_up = question(Question::Lookup);
@@ -83,7 +83,7 @@ impl SocketFile {
         }
         let answer = match looked_up? {
             Answer::Unbound => question(Question::Connect)?,
-            // To connect to it takes the same right.
+            // Connecting needs the same permission.
             Answer::Denied => return Err(Errno::ACCESS.into()),
             answer => answer,
         };
@@ -92,7 +92,7 @@ impl SocketFile {
         Ok(if is_stale { Liveness { verdict: Verdict::Stale, ..liveness } } else { liveness })
     }
 
-    /// The socket that is bound to it; `None` if it is not in the table of our network namespace.
+    /// The socket that is bound to the file; `None` if it is not in the table of our network namespace.
     fn find_in_table(&self) -> Result<Option<Entry>, unix_diag::Error> {
         let file = self.facts.file();
         let mut dump = unix_diag::dump(Which::Servers)?;
@@ -100,7 +100,7 @@ impl SocketFile {
     }
 }
 
-/// Whether this kernel finds every socket by its file, from the moment `bind` has returned: Linux 5.14 or later, where
+/// Whether this kernel finds every socket by its file, from the moment `bind` has returned: Linux 5.14 or later, in which
 /// `bind(2)` holds the directory's lock between creating the file and making the socket known. So what is asked after a
 /// renaming in the same directory is conclusive. Systems that resemble Linux, such as gVisor, say that they are older, or
 /// their name.

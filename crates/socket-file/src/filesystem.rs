@@ -1,18 +1,18 @@
-//! What we can expect of a filesystem, by its number in `statfs(2)`.
+//! What to expect from a filesystem, according to its number in `statfs(2)`.
 
 use std::os::fd::AsFd;
 
-/// Kinds of filesystems, as far as they make a difference to sockets and to watching.
+/// Classes of filesystems, as far as they matter for sockets and for watching.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Filesystem {
-    /// In this machine's memory: no query waits for anything.
+    /// In this machine's memory. Queries never block.
     Memory,
-    /// On this machine's disks, and known to keep change times correctly.
+    /// On this machine's disks, and known to maintain change times correctly.
     Disk,
-    /// On this machine's disks, and no other machine or mount shows its files.
+    /// On this machine's disks. No other machine or mount shows its files.
     Local,
-    /// Other machines or programs may change it without our kernel knowing.
+    /// Other machines or programs may change it without our kernel noticing.
     Foreign(&'static str),
     /// It shows the files of other directories, where they have other inodes. A socket that is bound on one side is
     /// unbound on the other.
@@ -22,12 +22,13 @@ pub enum Filesystem {
 }
 
 impl Filesystem {
-    /// Of the filesystem that `file` is on; `Other` if that cannot be found out. `file` may be open for its path only.
+    /// The class of the filesystem that `file` is on; `Other` if we cannot find out. You may open `file` as a path only
+    /// (`O_PATH`).
     pub fn of_file(file: impl AsFd) -> Self {
         rustix::fs::fstatfs(file).map_or(Self::Other, |facts| Self::of(facts.f_type as u64))
     }
 
-    /// From `f_type`; the numbers are those of `linux/magic.h` and the kernel's sources.
+    /// From `f_type`. The numbers are those of `linux/magic.h` and the kernel's sources.
     pub fn of(magic: u64) -> Self {
         match magic as u32 {
             0x0102_1994 | 0x8584_58f6 => Self::Memory,                      // tmpfs, ramfs
@@ -59,19 +60,19 @@ impl Filesystem {
         }
     }
 
-    /// Whether a scan never blocks, so that a task of a runtime may make it.
+    /// Whether a scan never blocks, so that you can run it in an async task.
     pub fn is_in_memory(self) -> bool {
         self == Self::Memory
     }
 
-    /// Whether a directory's change time changes with every change of its entries.
+    /// Whether every change of a directory's entries also changes its change time.
     pub fn keeps_change_times(self) -> bool {
         matches!(self, Self::Memory | Self::Disk)
     }
 
-    /// Its name, if a socket file may belong to a server that our kernel does not find by it: on another machine, in
-    /// another kernel (a virtual machine's), or on the other side of the same mount, where the same file has another inode.
-    /// Nothing rules that out on a filesystem that we know nothing about.
+    /// Its name, if a socket file may belong to a server that our kernel does not find through the file: on another
+    /// machine, in another kernel (such as a virtual machine's), or on the other side of the mount, where the same file
+    /// has another inode. On a filesystem that we know nothing about, this is always possible.
     ///
     /// The backing side of such a mount looks like any other directory.
     pub fn hides_servers(self) -> Option<&'static str> {
@@ -96,7 +97,7 @@ mod tests {
             assert_eq!(filesystem, Filesystem::Foreign(name));
             assert!(!filesystem.is_in_memory() && !filesystem.keeps_change_times());
         }
-        // statfs has a signed field on some machines.
+        // On some machines, this field of statfs is signed.
         assert_eq!(Filesystem::of(0xff53_4d42_u32 as i32 as u64), Filesystem::of(0xff53_4d42));
     }
 
@@ -112,7 +113,7 @@ mod tests {
         }
     }
 
-    /// A machine that shares its disks with others may have a filesystem that is not in the list.
+    /// A machine that shares its disks with others may use a filesystem that is not in the list.
     #[test]
     fn where_nothing_is_known_a_server_may_be_hidden() {
         for magic in [0, 0x1234_5678] {

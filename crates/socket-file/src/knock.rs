@@ -1,14 +1,15 @@
-//! Two questions about one socket's file: a lookup, which no server notices, and a connection, which a server does.
+//! Two questions about one socket file: a lookup, which no server notices, and a connection, which a server does
+//! notice.
 //!
-//! The kernel finds the socket that is bound to a file by its inode, in whatever network namespace it is, and compares the
-//! types before it does anything else (`unix_find_bsd` in `net/unix/af_unix.c`). To connect a *datagram* socket is therefore
-//! a lookup:
+//! The kernel finds the socket that is bound to a file through its inode, regardless of its network namespace, and
+//! compares the types before it does anything else (`unix_find_bsd` in `net/unix/af_unix.c`). Connecting a *datagram*
+//! socket is therefore a lookup:
 //!
-//! | `connect` of a datagram socket | bound to the file is |
+//! | `connect` of a datagram socket | what is bound to the file |
 //! |---|---|
 //! | `ECONNREFUSED` | nothing. A connection that a dead listener accepted does not count |
 //! | `EPROTOTYPE` | a stream or seqpacket socket, which may listen or not, and may be connected itself |
-//! | success, `EPERM` | a datagram socket, which receives nothing because of it |
+//! | success, `EPERM` | a datagram socket, which receives nothing from the lookup |
 
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::path::Path;
@@ -20,32 +21,32 @@ use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, connec
 use crate::facts::{Facts, Kind};
 use crate::question::{Answer, Question};
 
-/// Asks about the very socket that `facts` describe. Never waits.
+/// Asks about exactly the socket that `facts` describes. It never waits.
 pub fn ask(path: &Path, facts: &Facts, question: Question) -> (Answer, Kind) {
     let Ok(file) = openat(CWD, path, OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty()) else {
         return (Answer::Failed, Kind::Unknown);
     };
-    // By name you might reach another one that has come in its place meanwhile.
+    // The name may lead to another socket by now.
     let is_it = fstat(&file).is_ok_and(|stat| (stat.st_dev, stat.st_ino) == (facts.device, facts.inode));
     if is_it { ask_file(&file, path, question) } else { (Answer::Failed, Kind::Unknown) }
 }
 
-/// Asks about the socket whose file is open. `path` leads there where `/proc` is not mounted: a lookup by name is believed
-/// if the name leads to the same file before and after.
+/// Asks about the socket whose file is open. `path` must lead to the file and is used if `/proc` is not mounted. A
+/// lookup by path counts only if the path leads to the same file before and after.
 pub fn ask_file(file: impl AsFd, path: &Path, question: Question) -> (Answer, Kind) {
     question_file(file.as_fd(), path, question).unwrap_or((Answer::Failed, Kind::Unknown))
 }
 
-/// The same, with the error that [`Answer::Failed`] stands for.
+/// The same, with the error behind [`Answer::Failed`].
 pub(crate) fn question_file(
     file: BorrowedFd<'_>,
     path: &Path,
     question: Question,
 ) -> rustix::io::Result<(Answer, Kind)> {
-    // Also shorter than the 107 bytes that a path may have in a socket's address.
+    // Also, a path in a socket address is limited to 107 bytes, and this one is shorter.
     let by_descriptor = format!("/proc/self/fd/{}", file.as_raw_fd());
     match put(&SocketAddrUnix::new(&*by_descriptor)?, question) {
-        // The file is open, so it is `/proc` that is missing.
+        // The file is open, so `/proc` is missing.
         Err(Errno::NOENT | Errno::NOTDIR) => question_by_name(file, path, question),
         answer => answer,
     }
@@ -66,7 +67,7 @@ fn question_by_name(file: BorrowedFd<'_>, path: &Path, question: Question) -> ru
 
 fn put(address: &SocketAddrUnix, question: Question) -> Result<(Answer, Kind), Errno> {
     let found = match try_as(SocketType::DGRAM, address) {
-        // EPERM: a datagram socket that takes messages from one peer only.
+        // EPERM: a datagram socket that receives only from one peer.
         Ok(()) | Err(Errno::PERM) => return Ok((Answer::Accepted, Kind::Datagram)),
         Err(Errno::CONNREFUSED) => Answer::Unbound,
         Err(Errno::PROTOTYPE) => Answer::Bound,
@@ -76,7 +77,7 @@ fn put(address: &SocketAddrUnix, question: Question) -> Result<(Answer, Kind), E
     if question == Question::Lookup {
         return Ok((found, Kind::Unknown));
     }
-    // Also where nothing seems to be bound: not every system that calls itself Linux compares types first.
+    // Do this even if nothing seems to be bound: not every system that identifies itself as Linux compares types first.
     for (kind, as_kind) in [(SocketType::STREAM, Kind::Stream), (SocketType::SEQPACKET, Kind::SeqPacket)] {
         match try_as(kind, address) {
             Ok(()) => return Ok((Answer::Accepted, as_kind)),
@@ -158,7 +159,7 @@ mod tests {
             drop(server);
             assert_eq!(lookup(&path(name)), (Answer::Unbound, Kind::Unknown), "{name}, dead");
         }
-        // A client with a name of its own, and the connection that a listener has left behind.
+        // A client with its own name, and the connection that a listener has left behind.
         let listener = UnixListener::bind(path("listener")).unwrap();
         let client = socket(AddressFamily::UNIX, SocketType::STREAM, None).unwrap();
         bind(&client, &SocketAddrUnix::new(path("client")).unwrap()).unwrap();

@@ -6,14 +6,14 @@
 //! | find out whether a socket is bound to the file, without its server noticing | [`ask`] with [`Question::Lookup`] |
 //! | find out whether a process listens, by connecting | [`ask`] with [`Question::Connect`] |
 //! | draw a conclusion from the kernel's table and such an answer | [`Liveness`] |
-//! | find out everything at once about one file, held open | [`SocketFile::probe`] |
+//! | do all of that for one file that you hold open | [`SocketFile::probe`] |
 //! | connect to exactly that file, if it belongs to a user that you accept | [`connect`] |
-//! | take its name away, and that of no other file | [`Directory::remove`] |
-//! | know the names beside a socket's: of its lock, and of where it is moved before it is removed | [`names`] |
+//! | remove its name, and the name of no other file | [`Directory::remove`] |
+//! | get the names beside a socket: that of its lock, and that to which it is moved before it is removed | [`names`] |
 //! | know whether a filesystem may hide a server from this kernel | [`Filesystem`] |
 //! | know whether a mount shows a directory elsewhere | [`is_backing_side`] |
-//! | decide whether a name that begins with a dot counts | [`DotFiles`] |
-//! | know whether an owner's id identifies a user | [`overflow`] |
+//! | decide whether to consider names that begin with a dot | [`DotFiles`] |
+//! | know whether the id of an owner identifies one user | [`overflow`] |
 //!
 //! ```
 //! use socket_file::{Answer, Facts, Kind, Question, ask};

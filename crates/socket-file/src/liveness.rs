@@ -1,13 +1,13 @@
-//! Whether a server is behind a socket's file, and how that is known. Pure.
+//! Whether a server is behind a socket file, and how we know. Pure.
 //!
-//! A file does not show whether a server listens: `bind` makes it, `listen` comes later and leaves no trace, and a server
-//! that dies leaves its file behind. Three sources can tell:
+//! The file does not show whether a server listens: `bind` creates it, `listen` comes later and leaves no trace in it,
+//! and a server that dies leaves its file behind. Three sources can answer:
 //!
 //! | source | shows | noticed by the server |
 //! |---|---|---|
-//! | the kernel's table of sockets | everything, of one network namespace | no |
+//! | the kernel's table of sockets | everything, for one network namespace | no |
 //! | a lookup of the file | whether any socket is bound to it, in any namespace | no |
-//! | a connection | whether it accepts | yes |
+//! | a connection | whether the server accepts | yes |
 
 use std::fmt;
 use std::time::Duration;
@@ -19,66 +19,68 @@ use crate::question::Answer;
 /// What is known about the server of a socket, and the source of that knowledge.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Liveness {
-    /// What follows from the evidence.
+    /// The conclusion from the evidence.
     pub verdict: Verdict,
-    /// Who said what.
+    /// The source, and what it said.
     pub evidence: Evidence,
 }
 
 /// What the evidence allows us to conclude. `Unknown` does not imply `Stale`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Verdict {
-    /// A process listens; or it is a datagram socket, which takes messages as soon as it is bound.
+    /// A process listens; or it is a datagram socket, which receives as soon as it is bound.
     Listening,
     /// A process has bound it and does not listen, or not yet.
     Bound,
-    /// No process has it, and none will: a socket's file cannot be bound a second time.
+    /// No process has it, and none will: a socket file cannot be bound a second time.
     Stale,
-    /// It cannot be told, or not yet.
+    /// We cannot tell, or not yet.
     Unknown,
 }
 
-/// What a [`Verdict`] stands on.
+/// The basis of a [`Verdict`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Evidence {
-    /// No source has been asked.
+    /// No source was asked.
     None,
     /// The kernel's table has the socket.
     Table {
-        /// The number of the kernel's socket: `/proc/PID/fd` of the process that holds it shows `socket:[number]`.
+        /// The number of the kernel's socket: in `/proc/PID/fd` of its process, it appears as `socket:[number]`.
         inode: u32,
-        /// Of a listener: how many connections wait, of how many.
+        /// For a listener: the length and the limit of its accept queue.
         backlog: Option<Backlog>,
-        /// Who made it, where the kernel says so.
+        /// The user that created it, if the kernel says.
         uid: Option<u32>,
     },
-    /// The table does not have it, or could not be read, and this is what the kernel said of its file. Whether a connection
-    /// was made follows from the [`Answer`] and from [`Probing`](crate::Probing).
+    /// The table does not have it, or could not be read, and the kernel gave this answer about its file.
+    /// [`Probing`](crate::Probing) and the [`Answer`] show whether a connection was made.
     Connect(Answer),
-    /// The table had it and has it no more. Nothing else was asked, because of [`Probing::TableOnly`](crate::Probing::TableOnly).
+    /// The table had it before and no longer does. Nothing else was asked, because of
+    /// [`Probing::TableOnly`](crate::Probing::TableOnly).
     Vanished,
 }
 
-/// A file younger than this may belong to a server that is just inside `bind`: the file exists a moment before the kernel
-/// knows its socket.
+/// A file younger than this may belong to a server that is still inside `bind`: the file exists a moment before the
+/// kernel knows its socket.
 pub const GRACE: Duration = Duration::from_secs(2);
 
 impl Liveness {
-    /// Of a socket that has not been asked about.
+    /// A socket that was not examined.
     pub const UNASKED: Self = Self { verdict: Verdict::Unknown, evidence: Evidence::None };
 
-    /// The kernel's table has it.
+    /// The kernel's table has the socket.
     pub fn of_entry(entry: &Entry) -> Self {
         let verdict = if entry.is_served() { Verdict::Listening } else { Verdict::Bound };
         let Entry { inode, backlog, uid, .. } = *entry;
         Self { verdict, evidence: Evidence::Table { inode, backlog, uid } }
     }
 
-    /// The kernel's table does not have the socket, and this is what else the kernel said.
+    /// The kernel's table does not have the socket; `answer` is what else the kernel said.
     ///
-    /// That nothing is bound proves the socket stale if the table has had it, for then its server is gone, or if its file
-    /// is `age` old and that is two seconds at least: a file cannot be bound a second time.
+    /// If no socket is bound to the file, the socket is proven stale in two cases: if the table had it before, because
+    /// then its server is gone, or if the file's `age` is at least two seconds. A socket file cannot be bound a second
+    /// time.
     pub fn of_answer(answer: Answer, was_in_table: bool, age: Duration) -> Self {
         let verdict = match answer {
             Answer::Accepted | Answer::QueueFull => Verdict::Listening,
@@ -89,12 +91,12 @@ impl Liveness {
         Self { verdict, evidence: Evidence::Connect(answer) }
     }
 
-    /// Whether no socket is bound to the file, whatever follows from that.
+    /// Whether no socket is bound to the file, regardless of the conclusion.
     pub fn is_unbound(&self) -> bool {
         self.evidence == Evidence::Connect(Answer::Unbound)
     }
 
-    /// Whether a server listens and its accept queue is full: it is busy, stopped or stuck.
+    /// Whether a server listens and its accept queue is full: the server is busy, stopped or stuck.
     pub fn is_full(&self) -> bool {
         match self.evidence {
             Evidence::Table { backlog: Some(Backlog { waiting, limit }), .. } => waiting > limit,
@@ -103,14 +105,14 @@ impl Liveness {
         }
     }
 
-    /// Whether the kernel's table had it when it was last found anywhere.
+    /// Whether the kernel's table had the socket when it was last found anywhere.
     pub fn is_from_table(&self) -> bool {
         matches!(self.evidence, Evidence::Table { .. })
     }
 }
 
 impl fmt::Display for Liveness {
-    /// For "the socket is …".
+    /// Completes the sentence "the socket is …".
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match (self.verdict, self.evidence) {
             (Verdict::Unknown, Evidence::Connect(Answer::Unbound)) => {

@@ -1,21 +1,21 @@
-//! The names beside a socket's: of its lock, and of where it is moved before it is removed.
+//! The names beside a socket: that of its lock, and that to which it is moved before it is removed.
 //!
-//! They begin with a dot, so that listings pass them over. For a socket `NAME`:
+//! They begin with a dot, so that listings skip them. For a socket `NAME`:
 //!
 //! | name | what it is |
 //! |---|---|
 //! | `.NAME.lock` | the lock: its holder may remove and replace the name |
-//! | `.NAME.old` | where the holder moves a stale socket before it removes it. It follows from the name, so a restart finds what a crash left |
-//! | `.NAME.older` | the same, while `.NAME.old` is another socket, which may be alive |
-//! | `.fs-watch.swept-…` | the same for those who hold no lock: no other process has the same name |
+//! | `.NAME.old` | the name to which the holder moves a stale socket before it removes it. It is derived from the name, so that after a crash a restarted server finds it |
+//! | `.NAME.older` | the same, while `.NAME.old` is another socket, which may be live |
+//! | `.fs-watch.swept-…` | the same for a process without the lock; no other process uses the same name |
 
 use std::ffi::{OsStr, OsString};
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 
-/// Names up to this length appear whole in the name aside; of longer ones this much does.
+/// The name aside contains names up to this length in full, and this much of longer ones.
 const READABLE: usize = 40;
-/// Behind that much of a long name: `~` and a hash in hexadecimal.
+/// After that much of a long name: `~` and a hash in hexadecimal.
 const HASH: usize = 17;
 const SPARE: &str = ".fs-watch.swept-";
 
@@ -24,7 +24,7 @@ pub fn lock_name(name: &OsStr) -> OsString {
     dotted(name.as_bytes(), b"lock")
 }
 
-/// `.NAME.old`. Of long names it has the beginning and a hash: it must fit into a socket address.
+/// `.NAME.old`. For a long name, it consists of the beginning and a hash, because it must fit into a socket address.
 pub fn aside_name(name: &OsStr) -> OsString {
     let name = name.as_bytes();
     match name.get(READABLE..) {
@@ -38,7 +38,7 @@ pub fn aside_name(name: &OsStr) -> OsString {
     }
 }
 
-/// `.NAME.older`, shortened in the same way: where a stale socket is moved while another socket has the
+/// `.NAME.older`, shortened in the same way: the name to which a stale socket is moved while another socket has the
 /// [first name aside](aside_name).
 pub fn second_aside_name(name: &OsStr) -> OsString {
     let mut second = aside_name(name);
@@ -46,32 +46,33 @@ pub fn second_aside_name(name: &OsStr) -> OsString {
     second
 }
 
-/// A name aside that nothing has: not by the pid, which in a container is the same with every start.
+/// A name aside that no other file has. It does not use the pid, which in a container is the same after every start.
 pub fn spare_name() -> OsString {
     format!("{SPARE}{}-{:016x}", std::process::id(), RandomState::new().build_hasher().finish()).into()
 }
 
-/// Whether it is a name from [`spare_name`].
+/// Whether this name comes from [`spare_name`].
 pub fn is_spare_name(name: &OsStr) -> bool {
     name.as_bytes().starts_with(SPARE.as_bytes())
 }
 
-/// The socket's name, if this is its lock's.
+/// The socket's name, if this is the name of its lock.
 pub fn locked_name(lock: &OsStr) -> Option<&OsStr> {
     undotted(lock, b".lock")
 }
 
-/// Whether [`aside_name`] or [`second_aside_name`] gives names like this one.
+/// Whether this name has the form of [`aside_name`] or [`second_aside_name`].
 pub fn is_aside_name(name: &OsStr) -> bool {
     undotted_aside(name).is_some_and(|name| name.len() <= READABLE || is_shortened(name))
 }
 
-/// Whether `aside` is the first or the second name aside of `name`.
+/// Whether `aside` is the first or second name aside of `name`.
 pub fn is_aside_of(aside: &OsStr, name: &OsStr) -> bool {
     aside == aside_name(name) || aside == second_aside_name(name)
 }
 
-/// The socket's name, if this is one of its names aside and tells it. Of long names it does not: see [`is_aside_of`].
+/// The socket's name, if this is one of its names aside and contains it. A shortened name does not: use
+/// [`is_aside_of`].
 pub fn name_of_aside(aside: &OsStr) -> Option<&OsStr> {
     undotted_aside(aside).filter(|name| name.len() <= READABLE)
 }
@@ -94,7 +95,7 @@ fn undotted<'a>(name: &'a OsStr, suffix: &[u8]) -> Option<&'a OsStr> {
     (!name.is_empty()).then(|| OsStr::from_bytes(name))
 }
 
-/// FNV-1a: the name must be the same in every build of this program, which the standard hasher does not promise.
+/// FNV-1a: the name must be the same in every build of this program, which the standard hasher does not guarantee.
 struct Fnv(u64);
 
 impl Default for Fnv {

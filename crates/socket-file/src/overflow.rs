@@ -1,35 +1,35 @@
-//! The ids that the kernel gives for every user and group that has none in our user namespace.
+//! The ids with which the kernel represents every user and group that has no id in our user namespace.
 //!
-//! Where a namespace does not map all ids, as in most containers, such an id identifies no user: many may have it, and a
-//! process of our own may be one of them. So such an id is no proof that a file or a process is ours.
+//! If a namespace does not map all ids, as in most containers, such an id identifies no single user: many users may
+//! have it, and our own process may be one of them. It does not prove that a file or a process is ours.
 
 use std::fs;
 use std::sync::OnceLock;
 
-/// What the kernel uses unless an administrator changed it.
+/// The kernel's default, unless an administrator changed it.
 const DEFAULT: u32 = 65_534;
 
-/// The user id of users who have none here (`/proc/sys/kernel/overflowuid`).
+/// The id of users without an id in this namespace (`/proc/sys/kernel/overflowuid`).
 #[must_use]
 pub fn uid() -> u32 {
     static UID: OnceLock<u32> = OnceLock::new();
     *UID.get_or_init(|| setting("/proc/sys/kernel/overflowuid"))
 }
 
-/// The group id of groups that have none here (`/proc/sys/kernel/overflowgid`).
+/// The id of groups without an id in this namespace (`/proc/sys/kernel/overflowgid`).
 #[must_use]
 pub fn gid() -> u32 {
     static GID: OnceLock<u32> = OnceLock::new();
     *GID.get_or_init(|| setting("/proc/sys/kernel/overflowgid"))
 }
 
-/// Whether this id may be that of many users.
+/// Whether this id may stand for many users.
 #[must_use]
 pub fn is_many_users(id: u32) -> bool {
     id == uid() && !maps_all("/proc/self/uid_map")
 }
 
-/// Whether this id may be that of many groups.
+/// Whether this id may stand for many groups.
 #[must_use]
 pub fn is_many_groups(id: u32) -> bool {
     id == gid() && !maps_all("/proc/self/gid_map")
@@ -39,12 +39,13 @@ fn setting(path: &str) -> u32 {
     fs::read_to_string(path).ok().and_then(|text| text.trim().parse().ok()).unwrap_or(DEFAULT)
 }
 
-/// What cannot be read, because `/proc` is not mounted, is taken for a namespace that does not.
+/// If it cannot be read, because `/proc` is not mounted, we assume that the namespace does not map all ids.
 fn maps_all(path: &str) -> bool {
     fs::read_to_string(path).is_ok_and(|map| has_all(&map))
 }
 
-/// Lines of "inside, outside, count" (`user_namespaces(7)`), of ids that do not overlap; the last id is no id.
+/// Lines of "inside, outside, count" (`user_namespaces(7)`) with ids that do not overlap. The highest number is not an
+/// id.
 fn has_all(map: &str) -> bool {
     let count = |line: &str| line.split_ascii_whitespace().nth(2).and_then(|count| count.parse::<u64>().ok());
     map.lines().filter_map(count).sum::<u64>() >= u64::from(u32::MAX)
@@ -72,7 +73,7 @@ mod tests {
     fn other_ids_are_those_of_one_user() {
         assert!(!is_many_users(0) && !is_many_groups(0));
         assert!(!is_many_users(uid() - 1));
-        // As in the first namespace, which most tests run in.
+        // As in the initial namespace, in which most tests run.
         assert_eq!(is_many_users(uid()), !maps_all("/proc/self/uid_map"));
     }
 }

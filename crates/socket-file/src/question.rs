@@ -1,58 +1,58 @@
-//! What the kernel is asked about one socket's file, and what it answers.
+//! Questions to the kernel about one socket file, and its answers.
 
 use std::fmt;
 
-/// Which question to put.
+/// A question about a socket file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Question {
-    /// Is a socket bound to the file? Its server does not notice.
+    /// Is a socket bound to the file? The server does not notice.
     Lookup,
-    /// Does it accept? Connects and closes at once.
+    /// Does the server accept? Connects, and closes the connection immediately.
     Connect,
 }
 
-/// What the kernel said of a socket's file that its table does not have.
+/// The kernel's answer about a socket file that is not in its table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Answer {
-    /// A connection was made; or it is a datagram socket, which receives nothing because of the question.
+    /// A connection was made; or it is a datagram socket, which receives nothing from the question.
     Accepted,
-    /// A connection found the queue of a listener full.
+    /// A connection failed because the listener's accept queue is full.
     QueueFull,
-    /// A connection was refused, although a socket is bound to the file: it does not listen.
+    /// A connection was refused although a socket is bound to the file: it does not listen.
     Refused,
-    /// A socket is bound to the file. It was not connected to, and the server has not noticed anything.
+    /// A socket is bound to the file. No connection was made, so the server has not noticed anything.
     Bound,
     /// No socket is bound to the file, in any network namespace.
     Unbound,
-    /// This process may not write to the socket.
+    /// This process has no permission to write to the socket.
     Denied,
     /// The socket is gone, or the system could not tell.
     Failed,
 }
 
-/// How much to do in order to know whether a server listens.
+/// How much to do to find out whether a server listens.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Probing {
-    /// Ask the kernel: its table of sockets, and, for a file that the table does not have, whether any socket is bound to
-    /// it. No server notices. A stream server in another network namespace is found to be there, and whether it listens
-    /// stays unknown.
+    /// Ask the kernel: its table of sockets, and for a file that is not in the table, whether any socket is bound to
+    /// it. No server notices. For a stream server in another network namespace, this shows that it exists, but not
+    /// whether it listens.
     #[default]
     Kernel,
-    /// As `Kernel`, and connect to what is bound and not in the table. A server in another network namespace sees one
-    /// connection that closes at once, and another one from time to time, in the end once a minute. Do not use this where
-    /// a server may serve only its first connection.
+    /// Like `Kernel`, but also connect to sockets that are bound and not in the table. A server in another network
+    /// namespace sees one connection that closes immediately, and then another one from time to time, eventually once a
+    /// minute. Do not use this if a server may serve only its first connection.
     TableAndConnect,
-    /// Ask the kernel's table and nothing else. What it does not have stays unknown, unless it once had it.
+    /// Ask only the kernel's table. A socket that is not in it stays unknown, unless it was in it before.
     TableOnly,
-    /// Do not ask. A watcher announces no socket as ready, and nothing is found stale.
+    /// Do not ask. A watcher reports no socket as ready, and no socket is found stale.
     Off,
 }
 
 impl Probing {
-    /// What to ask about a file that the table does not have. `is_believed` if a lookup is believed: there is a table, or
-    /// [`is_conclusive`](crate::is_conclusive) says so. Without either we may be on a system that only resembles Linux (gVisor),
-    /// where a lookup refuses what it should find.
+    /// The question for a file that is not in the table. `is_believed` says whether to rely on a lookup: you may if the
+    /// table can be read or if [`is_conclusive`](crate::is_conclusive) returns `true`. Otherwise the system may only
+    /// resemble Linux (gVisor), where a lookup fails for sockets that it should find.
     pub fn question(self, is_believed: bool) -> Option<Question> {
         match self {
             Self::Kernel if is_believed => Some(Question::Lookup),

@@ -1,7 +1,7 @@
-//! Taking a name away from one file and from no other.
+//! Removing the name of one file, and the name of no other.
 //!
-//! There is no unlink-if-it-is-this-file. So the name is moved aside, where no other process works, and what was moved is
-//! examined again:
+//! There is no system call that unlinks a name only if it belongs to a given file. So we move the file aside, to a name
+//! that no other process uses, and examine it again there:
 //!
 //! ```text
 //!   is it the file? ──► moved aside ──► the same file, and still to be removed? ── yes ─► unlinked
@@ -17,32 +17,33 @@ use rustix::fs::{AtFlags, unlinkat};
 use crate::directory::Directory;
 use crate::facts::Identity;
 
-/// What became of a name that was to be taken away.
+/// The result of removing a name.
 #[derive(Debug)]
 pub enum Removal {
-    /// It is gone.
+    /// The name was removed.
     Removed,
-    /// It was gone already.
+    /// The name was already gone.
     Missing,
-    /// Another file has it, and keeps it.
+    /// Another file has the name and keeps it.
     Replaced,
-    /// It is the file's, and not to be removed any more.
+    /// The file has the name, but is not to be removed any more.
     Kept,
-    /// What has come to have it could not be given it back, because of this. It is under the name aside.
+    /// Another file had taken the name, and could not get it back because of this error. It is under the name aside.
     Displaced(io::Error),
 }
 
 impl Directory {
-    /// Takes `name` away if `file` has it and, once it is moved to `aside`, `is_to_go` still says so of that path.
+    /// Removes `name` if it belongs to `file` and if `is_to_go`, called with the path after the file was moved to
+    /// `aside`, still returns `true`.
     ///
-    /// Nothing else may have the name `aside`: hold the lock beside the socket and take
-    /// [`aside_name`](crate::names::aside_name), or take a [`spare_name`](crate::names::spare_name). A crash leaves the
-    /// file there. While it is aside its name is free, for some system calls.
+    /// No other file may have the name `aside`: hold the lock beside the socket and use
+    /// [`aside_name`](crate::names::aside_name), or use a [`spare_name`](crate::names::spare_name). After a crash, the
+    /// file stays there. While the file is aside, its name is free for the duration of a few system calls.
     ///
     /// # Errors
     ///
-    /// What the operating system says. The name is then as it was, if it is not said otherwise: `EBUSY` says that something
-    /// is mounted over it.
+    /// The operating system's error. The name is then unchanged, unless the error says otherwise: `EBUSY` means that it
+    /// is a mount point.
     pub fn remove(
         &self,
         name: &OsStr,
@@ -74,7 +75,7 @@ impl Directory {
         if is_it && is_to_go(&self.path_of(aside)) {
             match unlinkat(self, aside, AtFlags::empty()).map_err(io::Error::from) {
                 Ok(()) => return Ok(Removal::Removed),
-                // Another process that has come to the same end.
+                // Another process has done the same.
                 Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Removal::Removed),
                 Err(error) => outcome = Err(error),
             }
@@ -101,7 +102,7 @@ mod tests {
     use crate::file::SocketFile;
     use crate::question::{Answer, Question};
 
-    /// A directory with one socket, bound and not listening, held as if it had been found stale.
+    /// A directory with one socket, bound and not listening, held open as if it had been found stale.
     struct Scene {
         temp: TempDir,
         directory: Directory,
@@ -123,7 +124,7 @@ mod tests {
             Self { temp, directory, held, socket }
         }
 
-        /// If nothing is bound to it.
+        /// Whether nothing is bound to it.
         fn is_to_go(&self, path: &Path) -> bool {
             self.held.ask(path, Question::Connect).0 == Answer::Unbound
         }
@@ -133,7 +134,7 @@ mod tests {
             self.directory.remove(name, aside, self.held.identity(), |path| self.is_to_go(path)).unwrap()
         }
 
-        /// As if it had changed hands after the first comparison.
+        /// As if the name had changed its file after the first comparison.
         fn remove_aside(&self) -> Removal {
             let (name, aside) = (OsStr::new(NAME), OsStr::new(ASIDE));
             self.directory.remove_aside(name, aside, self.held.identity(), |path| self.is_to_go(path)).unwrap()

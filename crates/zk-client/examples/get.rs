@@ -1,4 +1,5 @@
-//! One node's data, to standard output as it is: `cargo run -p zk-client --example get -- 127.0.0.1:2181 /path`.
+//! Writes one node's data to standard output, unchanged: `cargo run -p zk-client --example get -- 127.0.0.1:2181
+//! /path`.
 
 use std::{io::Write as _, process::ExitCode, time::Duration};
 

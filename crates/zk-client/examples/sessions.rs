@@ -1,7 +1,8 @@
-//! What happens to a session, and its hand-over: `cargo run -p zk-client --example sessions -- 127.0.0.1:2181`.
+//! The events of a session, and its hand-over: `cargo run -p zk-client --example sessions -- 127.0.0.1:2181`.
 //!
-//! Stop the server and start it again while this runs, and see the session suspended and resumed. Ctrl-C hands it over to a second
-//! client, as a process would that is replaced by its successor: the ephemeral node stays. That client then closes it.
+//! Stop the server and start it again while this runs: the session is suspended and resumed. Ctrl-C hands the session
+//! over to a second client, as a process would that is replaced by its successor. The ephemeral node stays. The second
+//! client then closes the session.
 #![expect(clippy::print_stdout, reason = "an example shows what it does")]
 
 use std::time::Duration;
@@ -27,7 +28,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         }
     }
 
-    // The password in it proves that the session is ours: keep it as you keep other secrets.
+    // The password in it proves that the session is ours: keep it like any other secret.
     let session = first.detach().await?;
     let second = Client::builder().resume(session).connect(&servers).await?;
     let owner = second.exists(&mine).await?.map(|stat| stat.ephemeral_owner);

@@ -1,7 +1,7 @@
 //! A configuration that is always current: `cargo run -p zk-client --example watch_config -- 127.0.0.1:2181 /path`.
 //!
-//! It watches the node with one request, reads it with the next, and reads again whenever it may have changed. A change between two
-//! reads is seen by the second one, so the last state is always printed, also after a connection was lost.
+//! It watches the node with one request, reads it with the next, and reads it again whenever it may have changed. The
+//! second read sees any change after the first, so the last state is always printed, even after a connection was lost.
 #![expect(clippy::print_stdout, reason = "an example shows what it does")]
 
 use zk_client::{Client, ErrorCode, WatchMode};
@@ -18,7 +18,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         match zk.get(&path).await {
             Ok(node) => println!("version {}: {}", node.stat.version, node.bytes().escape_ascii()),
             Err(error) if error.code() == Some(ErrorCode::NoNode) => println!("there is no {path:?}"),
-            // A read may be made again.
+            // It is safe to repeat a read.
             Err(error) if error.client_usable() => {
                 println!("{error}; reading again");
                 continue;

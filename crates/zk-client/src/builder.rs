@@ -1,4 +1,4 @@
-//! How to connect, and how much may wait.
+//! How to connect, and the limits.
 
 use std::time::Duration;
 
@@ -16,7 +16,7 @@ use crate::{
     task,
 };
 
-/// What a client wants, and its limits.
+/// The settings and limits of a client.
 ///
 /// ```no_run
 /// # async fn example() -> zk_client::Result<()> {
@@ -41,7 +41,7 @@ pub struct Builder {
     create_chroot: Option<Vec<Acl<'static>>>,
 }
 
-/// An authentication; never printed.
+/// An authentication. It is never printed.
 #[derive(Clone)]
 struct Secret {
     scheme: String,
@@ -55,7 +55,7 @@ impl std::fmt::Debug for Secret {
 }
 
 impl Client {
-    /// Settings to connect with.
+    /// Returns settings to connect with.
     #[must_use]
     pub fn builder() -> Builder {
         Builder::default()
@@ -66,11 +66,11 @@ impl Client {
     ///
     /// # Errors
     ///
-    /// As [`Builder::connect`].
+    /// See [`Builder::connect`].
     ///
     /// # Cancel safety
     ///
-    /// As [`Builder::connect`].
+    /// See [`Builder::connect`].
     pub async fn connect(servers: &str) -> Result<Self> {
         Self::builder().connect(servers).await
     }
@@ -89,106 +89,113 @@ macro_rules! settings {
 
 impl Builder {
     settings! {
-        /// How long the server shall wait for a word from us before it ends the session; 10 s by default. Asked for at every
-        /// connection anew. Servers grant what they think fit, usually 2 to 20 of their ticks:
-        /// [`Client::session_timeout`].
+        /// How long the server waits without hearing from us before it ends the session; 10 s by default. The client
+        /// asks for it again at every connection. Servers grant a value within their own limits, usually 2 to 20 ticks:
+        /// see [`Client::session_timeout`].
         session_timeout: Duration;
-        /// How long [`connect`](Self::connect) may take in all; 10 s by default. It does not bound the reconnecting of a session.
+        /// The total time that [`connect`](Self::connect) may take; 10 s by default. It does not limit how long a
+        /// session tries to reconnect.
         connect_timeout: Duration;
-        /// How long one address has to accept a connection, and then to grant the session, before the next one is tried; 3 s
-        /// by default. While a session is at stake it is less: half of its timeout, divided by the number of addresses.
+        /// How long one address has to accept a connection, and then again to grant the session, before the client
+        /// tries the next one; 3 s by default. When the client reconnects, it allows less: half of the session timeout,
+        /// divided by the number of addresses.
         server_timeout: Duration;
-        /// Bytes of the largest request; 1 048 575 by default, as for servers (`jute.maxbuffer`), which close the
-        /// connection over a larger one. Beyond: [`Error::RequestTooLarge`](crate::Error::RequestTooLarge).
+        /// The largest request in bytes; 1 048 575 by default, as for servers (`jute.maxbuffer`), which close the
+        /// connection if they receive a larger one. A larger request fails with
+        /// [`Error::RequestTooLarge`](crate::Error::RequestTooLarge).
         max_request: usize;
-        /// Bytes of the largest reply; 4 MiB by default. It is larger than a request may be, because a node filled to the
-        /// limit comes back with more around it, and a list of children has no limit of its own. A larger reply is
-        /// skipped as it arrives: [`Error::ReplyTooLarge`](crate::Error::ReplyTooLarge).
+        /// The largest reply in bytes; 4 MiB by default. It exceeds the largest request, because a node filled to the
+        /// limit comes back with a header and metadata, and a list of children has no limit of its own. The client
+        /// skips a larger reply as it arrives, and the call fails with
+        /// [`Error::ReplyTooLarge`](crate::Error::ReplyTooLarge).
         max_reply: usize;
-        /// Bytes of requests that may wait to be sent; 16 MiB by default. Beyond:
+        /// How many bytes of requests may wait to be sent; 16 MiB by default. Beyond that, requests fail with
         /// [`Error::OutboxFull`](crate::Error::OutboxFull).
         max_outbox: usize;
-        /// Requests that may wait for their replies; 65 536 by default. Beyond:
+        /// How many requests may wait for their replies; 65 536 by default. Beyond that, requests fail with
         /// [`Error::TooManyRequests`](crate::Error::TooManyRequests).
         max_requests: usize;
-        /// Events that may wait in one stream of a watch; 4 096 by default. Beyond, they are dropped, and the stream says
-        /// [`Resync`](crate::WatchEvent::Resync).
+        /// How many events may wait in one stream of a watch; 4 096 by default. Beyond that, events are dropped, and
+        /// the stream yields [`Resync`](crate::WatchEvent::Resync).
         max_events: usize;
     }
 
-    /// How long each request may take; not limited by default. Beyond:
-    /// [`Error::TimedOut`](crate::Error::TimedOut). A request that is still waiting to be sent by then is never sent.
+    /// How long each request may take; unlimited by default. After that, it fails with
+    /// [`Error::TimedOut`](crate::Error::TimedOut). A request that is not sent by then is never sent.
     #[must_use]
     pub const fn request_timeout(mut self, timeout: Duration) -> Self {
         self.settings.request_timeout = Some(timeout);
         self
     }
 
-    /// While there is no connection, requests fail at once with [`Error::ConnectionLost`](crate::Error::ConnectionLost), and
-    /// those that were not sent when it was lost fail, too. By default they wait for the next connection of the session.
+    /// Makes requests fail at once with [`Error::ConnectionLost`](crate::Error::ConnectionLost) while there is no
+    /// connection; requests that were not sent when it was lost fail, too. By default, they wait for the next
+    /// connection of the session.
     #[must_use]
     pub const fn fail_fast(mut self) -> Self {
         self.settings.fail_fast = true;
         self
     }
 
-    /// Tries the servers in the order in which they are written. By default they are shuffled, so that clients spread over
-    /// the ensemble.
+    /// Tries the servers in the order given. By default, the client shuffles them, so that clients spread over the
+    /// ensemble.
     #[must_use]
     pub const fn in_order(mut self) -> Self {
         self.settings.in_order = true;
         self
     }
 
-    /// Proves an identity on every connection of the session: `digest` with `user:password`, or what the server has a plug-in
-    /// for.
+    /// Authenticates on every connection of the session: `digest` with `user:password`, or any scheme that the server
+    /// has a plug-in for.
     #[must_use]
     pub fn auth(mut self, scheme: impl Into<String>, proof: impl AsRef<[u8]>) -> Self {
         self.auths.push(Secret { scheme: scheme.into(), proof: proof.as_ref().to_vec() });
         self
     }
 
-    /// Creates the chroot of the connect string, and the nodes above it, where they do not exist, with this access control list.
+    /// Creates the chroot of the connect string and its ancestors, if they do not exist, with this access control list.
     #[must_use]
     pub fn create_chroot(mut self, acl: &[Acl<'_>]) -> Self {
         self.create_chroot = Some(acl.iter().cloned().map(Acl::into_owned).collect());
         self
     }
 
-    /// Goes on with a session that another client has [left](Client::detach). If it is over by then, connecting fails with
-    /// [`Error::SessionExpired`](crate::Error::SessionExpired).
+    /// Continues a session that another client has [left](Client::detach). If the session has expired by then,
+    /// connecting fails with [`Error::SessionExpired`](crate::Error::SessionExpired).
     #[must_use]
     pub fn resume(mut self, session: Resume) -> Self {
         self.resume = Some(session);
         self
     }
 
-    /// Connects over TCP to the first of `host:port,host:port/chroot` that grants a session; the port is 2181 where none is
-    /// given. Each address of each name is tried once.
+    /// Connects over TCP to the first of `host:port,host:port/chroot` that grants a session. The default port is 2181.
+    /// Each address of each name is tried once.
     ///
     /// # Errors
     ///
-    /// [`Error::ConnectString`](crate::Error::ConnectString), [`Error::NoServer`](crate::Error::NoServer) with what each
-    /// server said, [`Error::SessionExpired`](crate::Error::SessionExpired), or
-    /// [`Error::AuthFailed`](crate::Error::AuthFailed); or why the [chroot](Self::create_chroot) cannot be created.
+    /// [`Error::ConnectString`](crate::Error::ConnectString), [`Error::NoServer`](crate::Error::NoServer) with the
+    /// failure of each server, [`Error::SessionExpired`](crate::Error::SessionExpired),
+    /// [`Error::AuthFailed`](crate::Error::AuthFailed), or the reason why the [chroot](Self::create_chroot) cannot be
+    /// created.
     ///
     /// # Cancel safety
     ///
-    /// Dropping the future ends the attempt. A session that the server had just granted is closed.
+    /// Dropping the future ends the attempt. If the server had just granted a session, it is closed.
     pub async fn connect(&self, servers: &str) -> Result<Client> {
         let servers = servers::parse(servers)?;
         self.start(Tcp, servers).await
     }
 
-    /// Connects by `connector` to the first of `servers` that grants a session. Each of their addresses is tried once.
+    /// Connects through `connector` to the first of `servers` that grants a session. Each of their addresses is tried
+    /// once.
     ///
     /// # Errors
     ///
-    /// As [`connect`](Self::connect); what a server's name looks like is for the connector to say.
+    /// See [`connect`](Self::connect). The connector decides what a server's name looks like.
     ///
     /// # Cancel safety
     ///
-    /// As [`connect`](Self::connect).
+    /// See [`connect`](Self::connect).
     pub async fn connect_with<C: Connector>(
         &self,
         connector: C,

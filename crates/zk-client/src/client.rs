@@ -24,18 +24,18 @@ pub use several::{Read, ReadReply};
 
 /// A session with a ZooKeeper ensemble.
 ///
-/// Clones are cheap and share the session. Requests are queued when a method is called and go out in that order, all that
-/// is queued in one write; each method returns a future for the reply, which may be awaited later, elsewhere, or not at
-/// all.
+/// Clones are cheap and share the session. A method queues its request when you call it. Requests go out in the order
+/// of the calls, everything that is queued in one write. Each method returns a future for the reply; you can await it
+/// later, in another task, or not at all.
 ///
-/// When the connection is lost, the client looks for another one, resumes the session, proves its identities and sets its
-/// watches again. Requests that were sent and not answered fail with [`Error::ConnectionLost`], which says that they may have been
-/// executed; they are never sent again. Requests that were not sent wait, unless the client
-/// [fails fast](crate::Builder::fail_fast).
+/// When the connection is lost, the client connects again, resumes the session, authenticates again and restores its
+/// watches. Requests that were sent but not answered fail with [`Error::ConnectionLost`], which says that they may have
+/// been executed; the client never sends them again. Requests that were not sent wait, unless the client [fails
+/// fast](crate::Builder::fail_fast).
 ///
 /// A client is one session. It ends when the session has [expired](Ending::Expired), an authentication
-/// [failed](Ending::AuthFailed), or it is [closed](Self::close). [`close`](Self::close) says what became of it. When the last
-/// clone and the last watch are dropped, the session is closed too, as long as the runtime runs.
+/// [failed](Ending::AuthFailed), or you [close](Self::close) it, which returns a report. Dropping the last clone and
+/// the last watch closes the session, too, as long as the runtime runs.
 #[derive(Clone)]
 pub struct Client {
     pub(crate) inner: Arc<Inner>,
@@ -75,12 +75,12 @@ impl Client {
         Self { inner: Arc::new(inner), chroot }
     }
 
-    /// A client of the same session for which `path` is the root. Paths it is given, and paths that it gives, are relative to
-    /// it. The node is not created.
+    /// Returns a client of the same session whose root is `path`. The paths that you pass to it, and those that it
+    /// returns, are relative to that node. It does not create the node.
     ///
     /// # Errors
     ///
-    /// [`Error::Invalid`], if no server would take the path.
+    /// [`Error::Invalid`] if no server would accept the path.
     pub fn chroot(&self, path: &str) -> Result<Self> {
         zk_proto::path::validate(path).map_err(Error::Invalid)?;
         let chroot = match &*self.path(path) {
@@ -90,17 +90,17 @@ impl Client {
         Ok(Self { inner: Arc::clone(&self.inner), chroot })
     }
 
-    /// A path as the server has it.
+    /// The path on the server.
     pub(crate) fn path<'a>(&self, path: &'a str) -> std::borrow::Cow<'a, str> {
         zk_proto::path::join(self.chroot.as_deref(), path)
     }
 
-    /// Whether a read that was lost with its connection can be made again: it waits for the next connection.
+    /// Whether a read that was lost with its connection can be repeated: it waits for the next connection.
     pub(crate) fn can_reconnect(&self) -> bool {
         !self.inner.fail_fast && self.inner.link.ending().is_none()
     }
 
-    /// Queues a request about a path as the caller has it; `payload` is how many bytes there are in it besides the path.
+    /// Queues a request about a path as the caller sees it. `payload` is the number of other bytes in the request.
     pub(crate) fn request<T, C>(&self, operation: &'static str, path: &str, payload: usize, call: &C) -> Pending<T>
     where
         C: Call<Protocol = Session, Reply = std::result::Result<T, ErrorCode>>,
@@ -112,7 +112,7 @@ impl Client {
         if self.inner.fail_fast && !link.is_live() && link.ending().is_none() {
             return Pending::rejected(Error::ConnectionLost { maybe_executed: false, why: link.trouble() });
         }
-        // Looked at here so that gigabytes are not copied first to see that they are too many.
+        // Checked here, so that we do not copy gigabytes only to find that they are too many.
         let len = path.len().saturating_add(payload);
         if len > *max {
             return Pending::rejected(Error::RequestTooLarge { len, max: *max });
@@ -123,29 +123,31 @@ impl Client {
         Pending::queued(handle.call_with(call, options), about)
     }
 
-    /// Adds an identity to the session: `digest` with `user:password`, or what the server has a plug-in for. Requests made after
-    /// this call have it, on this connection and on every later one. The future resolves when a server has taken it, after a
+    /// Adds an identity to the session: `digest` with `user:password`, or any scheme that the server has a plug-in for.
+    /// Requests made after this call have it, on this connection and on every later one. The future resolves when a
+    /// server has accepted it, if necessary after reconnecting.
     /// reconnect if need be.
     ///
     /// # Errors
-    ///
+    /// [`Error::AuthFailed`], after which the session is over for this client; or the reason why the session ended
+    /// otherwise.
     /// [`Error::AuthFailed`], and the session is over for this client; or why it ended otherwise.
     ///
     /// # Cancel safety
-    ///
+    /// The identity is added even if you do not poll the future.
     /// The identity is added whether the future is polled or not.
     pub fn add_auth(&self, scheme: &str, proof: &[u8]) -> impl Future<Output = Result<()>> + Send + 'static + use<> {
         let Inner { handle, link, .. } = &*self.inner;
         let (id, taken) = link.add_auth();
         let auth = AddAuth { id, scheme, secret: proof };
-        // The session tells whether it was taken. A request that cannot be sent now is remembered for the next connection.
+        // The session reports whether the server accepted it. If it cannot be sent now, the next connection sends it.
         drop(handle.call_with(&auth, Options::new().beyond_limits()));
         handle.with_protocol_mut(|session| session.add_auth(&auth));
         let link = Arc::clone(link);
         async move { taken.await.map_err(|_| Error::ended(link.final_ending())) }
     }
 
-    /// What happens to the session from now on.
+    /// A stream of the session's events from now on.
     #[must_use]
     pub fn events(&self) -> SessionEvents {
         let (subscriber, events) = Subscriber::new();
@@ -153,30 +155,30 @@ impl Client {
         events
     }
 
-    /// Ends the session: requests made before are answered first, then the server forgets the session and its ephemeral
-    /// nodes. Requests made after this call, on any clone, fail with [`Error::Closed`].
+    /// Ends the session. Requests made before this call are answered first; then the server removes the session and its
+    /// ephemeral nodes. Requests made after this call, on any clone, fail with [`Error::Closed`].
     ///
-    /// It does not fail: [`Report::ending`] says whether the server confirmed it. That is waited for as long as the session
-    /// timeout at most: by then a server that heard nothing ends the session by itself.
+    /// This cannot fail: [`Report::ending`] says whether the server confirmed the close. It waits for the confirmation
+    /// no longer than the session timeout, after which a server that did not hear of it ends the session by itself.
     ///
     /// # Cancel safety
     ///
-    /// The session ends whether the future is polled or not; only the report is lost.
+    /// The session ends even if you do not poll the future; you lose only the report.
     pub fn close(&self) -> impl Future<Output = Report> + Send + 'static + use<> {
         self.inner.link.close();
         self.closed()
     }
 
-    /// Leaves the session as it is, ephemeral nodes included, so that another client, of another process perhaps, can
-    /// [go on with it](crate::Builder::resume) within its timeout. Requests that were not answered fail.
+    /// Leaves the session as it is, including its ephemeral nodes, so that another client, possibly in another process,
+    /// can [resume it](crate::Builder::resume) within its timeout. Unanswered requests fail.
     ///
     /// # Errors
     ///
-    /// Why the session ended before.
+    /// The reason why the session had ended before.
     ///
     /// # Cancel safety
     ///
-    /// The client is over whether the future is polled or not; only the session's password is lost.
+    /// The client stops even if you do not poll the future; you lose only the session's password.
     pub fn detach(&self) -> impl Future<Output = Result<Resume>> + Send + 'static + use<> {
         self.inner.link.detach();
         let closed = self.closed();
@@ -189,8 +191,8 @@ impl Client {
         }
     }
 
-    /// Waits for the end of the session, and says what became of it. The future does not keep the session open. If the runtime
-    /// was shut down under the client, there was nothing left to count, and `requests` in the report is empty.
+    /// Waits for the end of the session, and returns its report. The future does not keep the session open. If the
+    /// runtime was shut down while the client ran, nothing was left to count, and `requests` in the report is empty.
     ///
     /// # Cancel safety
     ///
@@ -201,7 +203,7 @@ impl Client {
         let session = self.inner.session;
         async move {
             let told = report.wait_for(Option::is_some).await.ok().and_then(|report| report.clone());
-            // No report: the runtime was shut down, and the task with it.
+            // Without a report: the runtime was shut down, and the task with it.
             told.unwrap_or_else(|| Report {
                 session,
                 ending: link.final_ending(),
@@ -210,25 +212,25 @@ impl Client {
         }
     }
 
-    /// The session.
+    /// The session's id.
     #[must_use]
     pub fn session(&self) -> SessionId {
         self.inner.session
     }
 
-    /// How long the server waits for a word from us, as granted last.
+    /// How long the server waits without hearing from us, as granted last.
     #[must_use]
     pub fn session_timeout(&self) -> Duration {
         self.inner.link.status().timeout
     }
 
-    /// The server of the present connection, or of the last one.
+    /// The server of the current connection, or of the last one.
     #[must_use]
     pub fn server(&self) -> String {
         self.inner.link.status().server.to_string()
     }
 
-    /// Whether requests are answered at present. By the time it is known, it may have changed.
+    /// Whether the server answers requests now. The answer may be out of date when you get it.
     #[must_use]
     pub fn is_connected(&self) -> bool {
         self.inner.link.is_live()

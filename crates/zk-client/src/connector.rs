@@ -1,4 +1,4 @@
-//! How a client comes to a stream.
+//! How a client opens a stream to a server.
 
 use std::{fmt, future::Future, io, net::SocketAddr};
 
@@ -8,34 +8,35 @@ use tokio::{
     sync::mpsc,
 };
 
-/// A server's name in, a stream out.
+/// Turns a server's name into a stream.
 ///
-/// [`Tcp`] and [`Unix`] are here, and [`InMemory`] for tests. Anything else that carries bytes in order, such as a tunnel or an
-/// encrypted stream, is one `impl` away: it gets the server's name beside the address, to compare a certificate with.
+/// This crate has [`Tcp`], [`Unix`], and [`InMemory`] for tests. For anything else that carries bytes in order, such as
+/// a tunnel or an encrypted stream, implement this trait. You get the server's name with each address, to compare with
+/// a certificate.
 ///
-/// The client owns its connector: it connects again whenever the connection is lost.
+/// The client owns its connector and uses it to reconnect whenever the connection is lost.
 pub trait Connector: Send + Sync + 'static {
-    /// Where a stream can be opened to.
+    /// An address to open a stream to.
     type Address: fmt::Display + Send + Sync + 'static;
-    /// What carries the bytes.
+    /// The stream that carries the bytes.
     type Stream: AsyncRead + AsyncWrite + Unpin + Send + 'static;
 
-    /// The addresses of a server. Asked anew in each round of attempts; each address is an attempt of its own.
+    /// Returns the addresses of a server. The client asks again in each round of attempts; each address is one attempt.
     ///
     /// # Errors
     ///
-    /// Whatever keeps the name from being resolved: it counts as one failed attempt.
+    /// Any reason why the name cannot be resolved. It counts as one failed attempt.
     fn resolve(&self, server: &str) -> impl Future<Output = io::Result<Vec<Self::Address>>> + Send;
 
-    /// Opens a stream to one address of a server. The caller bounds the time and drops the future when it is up.
+    /// Opens a stream to one address of a server. The caller limits the time, and drops the future after that.
     ///
     /// # Errors
     ///
-    /// Whatever keeps it from opening; the client goes on to the next address.
+    /// Any reason why the stream cannot be opened. The client goes on to the next address.
     fn connect(&self, server: &str, address: &Self::Address) -> impl Future<Output = io::Result<Self::Stream>> + Send;
 }
 
-/// TCP to `host:port`, without Nagle's delay: small requests must not wait for each other's acknowledgement.
+/// TCP to `host:port`, with `TCP_NODELAY`: a small request must not wait for the acknowledgement of another.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Tcp;
 
@@ -54,7 +55,7 @@ impl Connector for Tcp {
     }
 }
 
-/// A Unix domain socket; the server's name is the socket's path.
+/// A Unix domain socket. The server's name is the socket's path.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Unix;
 
@@ -71,7 +72,7 @@ impl Connector for Unix {
     }
 }
 
-/// Streams inside this process: the holder of the [`Incoming`] plays the server. The address is not looked at.
+/// Streams inside this process. The holder of the [`Incoming`] plays the server. The address is ignored.
 #[derive(Debug, Clone)]
 pub struct InMemory {
     buffer: usize,
@@ -85,7 +86,8 @@ pub struct Incoming {
 }
 
 impl InMemory {
-    /// Streams that hold `buffer` bytes in each direction. Up to 16 wait to be accepted; then connecting waits.
+    /// Creates a connector whose streams hold `buffer` bytes in each direction. Up to 16 streams wait to be accepted;
+    /// after that, connecting waits.
     ///
     /// # Panics
     ///

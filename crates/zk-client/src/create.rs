@@ -1,4 +1,4 @@
-//! New nodes: which kinds there are, and what creating one gives.
+//! New nodes: their kinds, and the result of creating one.
 
 use std::{borrow::Cow, fmt, time::Duration};
 
@@ -6,23 +6,23 @@ use bytes::{Bytes, BytesMut};
 use packetizer::{Call, TicketOf};
 use zk_proto::{Acl, Create, Create2, CreateContainer, CreateTtl, ErrorCode, Session, Stat, session::Context};
 
-/// What kind of node to create.
+/// The kind of node to create.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum CreateMode {
-    /// Stays until it is deleted.
+    /// The node stays until it is deleted.
     Persistent,
-    /// Ends with the session that created it, and has no children.
+    /// The node is deleted when the session that created it ends. It cannot have children.
     Ephemeral,
-    /// Stays until it is deleted; the server appends a [`Sequence`] to the name, each time the next one.
+    /// The node stays until it is deleted. The server appends the next [`Sequence`] to the name.
     PersistentSequential,
-    /// Ends with the session that created it; the server appends a [`Sequence`] to the name, each time the next one.
+    /// The node is deleted when the session that created it ends. The server appends the next [`Sequence`] to the name.
     EphemeralSequential,
-    /// Is deleted by the server some time after its last child is gone (3.5.1).
+    /// The server deletes the node some time after its last child is gone (3.5.1).
     Container,
-    /// Is deleted by the server when it has no children and was not written for this time: 1 ms to 2⁴⁰ − 1 ms (3.5.3, if
-    /// `extendedTypesEnabled` is set).
+    /// The server deletes the node when it has no children and was not written for this time: 1 ms to 2⁴⁰ − 1 ms
+    /// (3.5.3, if `extendedTypesEnabled` is set).
     Ttl(Duration),
-    /// As [`Ttl`](Self::Ttl), with a [`Sequence`] appended to the name.
+    /// Like [`Ttl`](Self::Ttl), with a [`Sequence`] appended to the name.
     SequentialTtl(Duration),
 }
 
@@ -47,7 +47,8 @@ impl CreateMode {
     }
 }
 
-/// The number that the server appended to a node's name: a counter of the parent's, which wraps from `i32::MAX` to `i32::MIN`.
+/// The number that the server appended to a node's name: a counter of the parent, which wraps from `i32::MAX` to
+/// `i32::MIN`.
 ///
 /// ```
 /// use zk_client::Sequence;
@@ -61,17 +62,18 @@ impl CreateMode {
 pub struct Sequence(pub i32);
 
 impl Sequence {
-    /// The number behind `prefix` in a name or path: ten characters, or eleven below −999,999,999. The prefix has to be
-    /// known: where it ends with `-`, the name alone does not say whether that is a sign.
+    /// Parses the number after `prefix` in a name or path: ten characters, or eleven below −999,999,999. You must pass
+    /// the prefix, because it may end with `-`, and the name alone does not say whether that is a sign.
     #[must_use]
     pub fn behind(prefix: &str, name: &str) -> Option<Self> {
         let text = name.strip_prefix(prefix)?;
         let number = text.parse().ok()?;
-        // Exactly as the server writes it.
+        // Only in the exact form that the server writes.
         (format!("{number:010}") == text).then_some(Self(number))
     }
 
-    /// Whether it was given before `other`: by the distance between them, since numbers wrap. Never compare names as text.
+    /// Whether this number was assigned before `other`. It compares by distance, because numbers wrap. Never compare
+    /// names as text.
     #[must_use]
     pub const fn is_before(self, other: Self) -> bool {
         other.0.wrapping_sub(self.0) > 0
@@ -82,11 +84,12 @@ impl Sequence {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Created {
-    /// Its path, with its number if it is sequential.
+    /// The node's path, including the number if it is sequential.
     pub path: String,
-    /// Its number, if it is sequential.
+    /// The number, if the node is sequential.
     pub sequence: Option<Sequence>,
-    /// Its history, where it was [asked for](crate::Client::create_with_stat), and of containers and nodes with a time to live.
+    /// The node's history, if you [asked for it](crate::Client::create_with_stat), or if it is a container or has a
+    /// time to live.
     pub stat: Option<Stat>,
 }
 
@@ -103,14 +106,14 @@ impl fmt::Display for Created {
 }
 
 impl Created {
-    /// What a server says, in the words of a caller who asked for `asked` below `chroot`.
+    /// Replaces the server's path by the path that the caller of a client with this `chroot` sees.
     pub(crate) fn localize(&mut self, chroot: Option<&str>, asked: &str) {
         self.path = zk_proto::path::strip(chroot, &self.path).to_owned();
         self.sequence = Sequence::behind(asked, &self.path);
     }
 }
 
-/// A node to create: one of four operations.
+/// A node to create, in one of four operations.
 pub(crate) struct NewNode<'a> {
     pub(crate) path: Cow<'a, str>,
     pub(crate) data: Option<&'a [u8]>,
@@ -126,7 +129,7 @@ impl NewNode<'_> {
     }
 }
 
-/// The time to live on the wire; what does not fit, servers reject.
+/// The time to live on the wire. The server rejects a value that does not fit.
 pub(crate) fn millis(ttl: Duration) -> i64 {
     i64::try_from(ttl.as_millis()).unwrap_or(i64::MAX)
 }
@@ -153,7 +156,7 @@ impl Call for NewNode<'_> {
             Context::Operation(zk_proto::OpCode::Create) => {
                 <Create<'_> as Call>::decode(context, frame)?.map(|path| (path, None))
             }
-            // The reply of all others is the same.
+            // All other operations have the same reply.
             _ => <Create2<'_> as Call>::decode(context, frame)?.map(|(path, stat)| (path, Some(stat))),
         };
         Ok(created.map(|(path, stat)| Created { path, sequence: None, stat }))

@@ -10,15 +10,15 @@ use zk_proto::{SessionId, session::Expiry};
 pub enum Ending {
     /// The server confirmed that it closed the session; its ephemeral nodes are gone.
     Closed,
-    /// The session is over: the server said so, or no server granted it again for 4/3 of its timeout. Its ephemeral nodes are
-    /// gone, or will be soon.
+    /// The session is over: the server said so, or no server granted it again for 4/3 of its timeout. Its ephemeral
+    /// nodes are gone, or will be soon.
     Expired(Expiry),
     /// A server did not accept an authentication.
     AuthFailed,
-    /// The client has [left](crate::Client::detach) the session, which goes on.
+    /// The client has [left](crate::Client::detach) the session, which continues.
     Detached,
-    /// It is not known: the server did not confirm that it closed the session, or the client's runtime was shut down. The
-    /// session lives on until the server's patience, the session timeout, is over, and its ephemeral nodes with it.
+    /// The outcome is unknown: the server did not confirm that it closed the session, or the client's runtime was shut
+    /// down. The session and its ephemeral nodes live on until the session timeout has passed.
     Lost(Arc<str>),
 }
 
@@ -45,14 +45,14 @@ impl From<zk_proto::Ending> for Ending {
     }
 }
 
-/// What became of a client.
+/// The final report of a client.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Report {
-    /// The session.
+    /// The session's id.
     pub session: SessionId,
-    /// How it ended.
+    /// How the session ended.
     pub ending: Ending,
-    /// What became of the requests; handshakes, pings and close are counted, too.
+    /// The outcomes of all requests, including handshakes, pings and the close.
     pub requests: packetizer::Report,
 }

@@ -1,4 +1,4 @@
-//! What can go wrong, whose fault it is, and what may be done about it.
+//! What can go wrong, whose fault it is, and what the caller can do about it.
 
 use std::{fmt, io, sync::Arc, time::Duration};
 
@@ -6,28 +6,28 @@ use zk_proto::{ErrorCode, session::Expiry};
 
 use crate::ending::Ending;
 
-/// What every fallible function here returns.
+/// The result of every fallible function of this crate.
 pub type Result<T> = std::result::Result<T, Error>;
 
-/// Why a request, or a connection, failed.
+/// Why a request or a connection failed.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// The connect string makes no sense.
+    /// The connect string is invalid.
     #[error("the connect string {given:?} is not valid: {reason}")]
     ConnectString {
-        /// As given.
+        /// The connect string as given.
         given: String,
         /// What is wrong with it.
         reason: zk_proto::ConnectStringError,
     },
-    /// No server of the list granted a session.
+    /// No server in the list granted a session.
     #[error("no ZooKeeper server granted a session: {}", Attempts(.attempts))]
     NoServer {
-        /// What was tried, in order.
+        /// The attempts, in order.
         attempts: Vec<Attempt>,
     },
-    /// The session is over, so the request was not sent. Connect again for a new session.
+    /// The session is over, so the request was not sent. Connect again to get a new session.
     #[error("the session has expired: {0}; connect again for a new one")]
     SessionExpired(Expiry),
     /// A server did not accept an authentication. The session is over for this client, and the request was not sent.
@@ -36,105 +36,105 @@ pub enum Error {
     /// The server rejected the request.
     #[error("{operation} {path:?}: {}", explained(.operation, *.code))]
     Rejected {
-        /// What was asked.
+        /// The operation that was requested.
         operation: &'static str,
-        /// Of which node.
+        /// The path of the node.
         path: Box<str>,
-        /// Why not.
+        /// The server's reason.
         code: ErrorCode,
     },
-    /// An operation of a transaction failed, so nothing of it was executed.
+    /// An operation of a transaction failed, so none of it was executed.
     #[error("operation {index} of the transaction, on {path:?}: {code}")]
     Transaction {
-        /// Which one, counted from 0.
+        /// The index of the failed operation, counted from 0.
         index: usize,
-        /// On which node.
+        /// The path of the node.
         path: Box<str>,
-        /// Why not.
+        /// The server's reason.
         code: ErrorCode,
     },
-    /// The node that this client takes for the root does not exist. `create("/")` makes it, or
-    /// [`Builder::create_chroot`](crate::Builder::create_chroot).
+    /// The client's root node does not exist. `create("/")` or
+    /// [`Builder::create_chroot`](crate::Builder::create_chroot) creates it.
     #[error("the chroot {path:?} does not exist")]
     ChrootMissing {
-        /// Its path.
+        /// The path of the chroot.
         path: Box<str>,
     },
-    /// The connection was lost. The client looks for another one, for the same session.
+    /// The connection was lost. The client is connecting again for the same session.
     #[error(
         "the connection is lost ({why}) and the request {}",
         if *.maybe_executed { "may have been executed: look before you repeat it" } else { "was not sent" }
     )]
     ConnectionLost {
-        /// Whether the server can have executed the request.
+        /// Whether the server may have executed the request.
         maybe_executed: bool,
         /// How the connection ended.
         why: Arc<str>,
     },
-    /// The request took longer than it may.
+    /// The request took longer than its timeout.
     #[error(
         "the request took longer than it may and {}",
         if *.maybe_executed { "may have been executed: look before you repeat it" } else { "was not sent" }
     )]
     TimedOut {
-        /// Whether the server can have executed the request.
+        /// Whether the server may have executed the request.
         maybe_executed: bool,
     },
-    /// The client was closed, or has left the session; the request was not sent.
+    /// The client was closed or has left the session. The request was not sent.
     #[error("the client is closed")]
     Closed,
-    /// The path is not one a server would take; the request was not sent.
+    /// No server would accept the request, for example because of its path. It was not sent.
     #[error("the request is not valid")]
     Invalid(#[source] zk_proto::Error),
-    /// The request is larger than servers take; it was not sent.
+    /// The request exceeds the limit for requests. It was not sent.
     #[error("the request has {len} bytes and servers take at most {max} (jute.maxbuffer); store less in one node")]
     RequestTooLarge {
-        /// Bytes of the request.
+        /// Length of the request in bytes.
         len: usize,
-        /// The limit, [`Options::max_request`](crate::Builder::max_request).
+        /// The limit: [`Builder::max_request`](crate::Builder::max_request).
         max: usize,
     },
-    /// Requests are made faster than the connection takes them; this one was not sent.
+    /// You make requests faster than the connection can send them. This one was not sent.
     #[error("{queued} bytes of requests wait to be sent, the limit is {max}; await earlier requests")]
     OutboxFull {
-        /// Bytes waiting.
+        /// Bytes that wait to be sent.
         queued: usize,
-        /// The limit, [`Options::max_outbox`](crate::Builder::max_outbox).
+        /// The limit: [`Builder::max_outbox`](crate::Builder::max_outbox).
         max: usize,
     },
-    /// Requests are made faster than the server answers them; this one was not sent.
+    /// You make requests faster than the server answers them. This one was not sent.
     #[error("{max} requests wait for their answers, which is the limit; await earlier requests")]
     TooManyRequests {
-        /// The limit, [`Options::max_requests`](crate::Builder::max_requests).
+        /// The limit: [`Builder::max_requests`](crate::Builder::max_requests).
         max: usize,
     },
-    /// The answer is larger than this client takes. It was skipped as it arrived; the request was executed, and other
-    /// requests are not disturbed.
+    /// The reply exceeds the limit for replies. The client skipped it as it arrived. The server executed the request,
+    /// and other requests are not affected.
     #[error("the answer to {operation} {path:?} has {len} bytes, and the limit is {max}; raise Builder::max_reply")]
     ReplyTooLarge {
-        /// What was asked.
+        /// The operation that was requested.
         operation: &'static str,
-        /// Of which node.
+        /// The path of the node.
         path: Box<str>,
-        /// Bytes of the answer.
+        /// Length of the reply in bytes.
         len: u64,
-        /// The limit, [`Options::max_reply`](crate::Builder::max_reply).
+        /// The limit: [`Builder::max_reply`](crate::Builder::max_reply).
         max: usize,
     },
-    /// The server answered nonsense. Other requests are not disturbed.
+    /// The server's reply is malformed. Other requests are not affected.
     #[error("the answer to {operation} {path:?} cannot be read")]
     Malformed {
-        /// What was asked.
+        /// The operation that was requested.
         operation: &'static str,
-        /// Of which node.
+        /// The path of the node.
         path: Box<str>,
-        /// What is wrong.
+        /// What is wrong with the reply.
         #[source]
         source: zk_proto::Error,
     },
 }
 
-/// What a code means for an operation.
+/// The meaning of a code for an operation.
 fn explained(operation: &str, code: ErrorCode) -> String {
     match code {
         ErrorCode::NoNode if operation.starts_with("create") => "the parent node does not exist".to_owned(),
@@ -143,7 +143,7 @@ fn explained(operation: &str, code: ErrorCode) -> String {
 }
 
 impl Error {
-    /// Why no request can be made any more.
+    /// The error of all requests after the session has ended.
     pub(crate) fn ended(ending: Ending) -> Self {
         match ending {
             Ending::Closed | Ending::Detached => Self::Closed,
@@ -153,7 +153,7 @@ impl Error {
         }
     }
 
-    /// Why the server rejected the request, if that is what happened.
+    /// The server's error code, if the server rejected the request.
     #[must_use]
     pub const fn code(&self) -> Option<ErrorCode> {
         match self {
@@ -175,7 +175,7 @@ impl Error {
         }
     }
 
-    /// Whether the server may have executed the request although there is no answer to it.
+    /// Whether the server may have executed the request although we have no answer to it.
     #[must_use]
     pub const fn maybe_executed(&self) -> bool {
         match self {
@@ -196,8 +196,8 @@ impl Error {
         }
     }
 
-    /// Whether the same request may succeed later — on a new client, if this one is not
-    /// [usable](Self::client_usable) — and was certainly not executed now.
+    /// Whether the request was certainly not executed, and the same request may succeed later. If the client is not
+    /// [usable](Self::client_usable), retry on a new one.
     #[must_use]
     pub const fn is_retryable(&self) -> bool {
         match self {
@@ -218,7 +218,7 @@ impl Error {
         }
     }
 
-    /// Whether the server broke the protocol.
+    /// Whether the server violated the protocol.
     #[must_use]
     pub const fn is_peer_fault(&self) -> bool {
         match self {
@@ -241,7 +241,7 @@ impl Error {
         }
     }
 
-    /// Whether this client can go on making requests.
+    /// Whether you can go on using this client.
     #[must_use]
     pub const fn client_usable(&self) -> bool {
         match self {
@@ -254,7 +254,8 @@ impl Error {
             | Self::TooManyRequests { .. }
             | Self::ReplyTooLarge { .. }
             | Self::Malformed { .. } => true,
-            // The session ends with these. After some other codes the server closes the connection, and there is another one.
+            // These end the session. After some other codes, the server closes the connection, and the client opens
+            // another one.
             Self::Rejected { code, .. } | Self::Transaction { code, .. } => !matches!(
                 code,
                 ErrorCode::SessionClosedRequireSaslAuth | ErrorCode::AuthFailed | ErrorCode::SessionExpired
@@ -268,16 +269,16 @@ impl Error {
     }
 }
 
-/// One server that was tried.
+/// An attempt to connect to one server.
 #[derive(Debug)]
 pub struct Attempt {
-    /// Its address.
+    /// The server's address.
     pub server: String,
-    /// Why it did not work.
+    /// Why the attempt failed.
     pub failure: Failure,
 }
 
-/// Why one server granted no session.
+/// Why one server did not grant a session.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Failure {
@@ -287,16 +288,16 @@ pub enum Failure {
     /// No stream could be opened.
     #[error("{}{}", .0, hint(.0))]
     Connect(io::Error),
-    /// The server rejected the connection, with this code: it is read-only, say.
+    /// The server rejected the connection with this code, for example because it is read-only.
     #[error("the server rejected the connection: {0}")]
     Rejected(ErrorCode),
-    /// The time for one address, or for all of them, was up.
+    /// The time for one address, or for all of them, has passed.
     #[error("no answer within {0:?}")]
     TimedOut(Duration),
-    /// A stream was opened and broke before the session was granted.
+    /// A stream was opened, but broke before the session was granted.
     #[error("{0}")]
     Lost(String),
-    /// The time for all servers was up before it was tried.
+    /// The time for all servers had passed before this one was tried.
     #[error("not tried, the time was up")]
     NotTried,
 }

@@ -1,4 +1,4 @@
-//! What happens to the session, as a stream.
+//! The events of a session, as a stream.
 
 use std::{
     pin::Pin,
@@ -16,7 +16,7 @@ use crate::{
 /// Events that may wait in one stream.
 const MAX_EVENTS: usize = 1 << 12;
 
-/// What happens to a session, in this order:
+/// The events of a session. They occur in this order:
 ///
 /// ```text
 ///   Connected ──► Suspended ──► Resumed ──► Suspended … ──► Ended
@@ -24,25 +24,26 @@ const MAX_EVENTS: usize = 1 << 12;
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum SessionEvent {
-    /// The session was granted. A stream that begins later does not have it.
+    /// The session was granted. A stream that you create later does not include this event.
     Connected(SessionId),
-    /// The connection is lost. The session may live on: be careful with what depends on ephemeral nodes, such as a lock.
+    /// The connection is lost. The session may live on. Be careful with anything that depends on ephemeral nodes, such
+    /// as a lock.
     Suspended,
-    /// The connection is back, with the same session, its authentications and its watches. The streams of persistent watches say
-    /// [`Resync`](crate::WatchEvent::Resync).
+    /// The client is connected again, with the same session, its authentications and its watches. The streams of
+    /// persistent watches yield [`Resync`](crate::WatchEvent::Resync).
     Resumed,
-    /// The session is over, and the stream with it.
+    /// The session and this stream are over.
     Ended(Ending),
 }
 
-/// What happens to a session from now on; see [`Client::events`](crate::Client::events).
+/// The events of a session from now on; see [`Client::events`](crate::Client::events).
 ///
-/// No event is left out. A stream in which 4,096 wait ends; what is wanted of it can be had from
-/// [`Client::closed`](crate::Client::closed).
+/// No event is left out. If 4,096 events wait in a stream, the stream ends; [`Client::closed`](crate::Client::closed)
+/// still reports the end of the session.
 #[derive(Debug)]
 pub struct SessionEvents(Reader<SessionEvent>);
 
-/// Where the events of one stream go.
+/// The queue for the events of one stream.
 #[derive(Debug)]
 pub(crate) struct Subscriber(Writer<SessionEvent>);
 
@@ -52,19 +53,19 @@ impl Subscriber {
         (Self(writer), SessionEvents(reader))
     }
 
-    /// `false` when nothing more can be told.
+    /// `false` if the stream has ended.
     pub(crate) fn push(&self, event: SessionEvent) -> bool {
         self.0.push(event) == Pushed::Queued
     }
 
-    /// Tells the last event.
+    /// Delivers the last event.
     pub(crate) fn finish(self, event: SessionEvent) {
         self.0.push(event);
     }
 }
 
 impl SessionEvents {
-    /// The next event; `None` when nothing follows.
+    /// The next event; `None` after the last one.
     ///
     /// # Cancel safety
     ///

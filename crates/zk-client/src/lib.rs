@@ -7,7 +7,7 @@
 //! # async fn main() -> zk_client::Result<()> {
 //! let zk = Client::connect("zk1:2181,zk2:2181,zk3:2181").await?;
 //!
-//! // Every change of the node from now on, whatever becomes of the connection.
+//! Every change of the node from now on, even if the connection is lost in between.
 //! let mut watch = zk.watch("/greeting", WatchMode::Node).await?;
 //!
 //! // Five requests, one round trip; the server executes them in this order.
@@ -34,7 +34,7 @@
 //! # }
 //! ```
 //!
-//! # What happens when a connection is lost
+//! What happens when a connection is lost
 //!
 //! ```text
 //!   Connected ──► Suspended ──► Resumed ──► …  ──► Ended(Closed | Expired | AuthFailed)
@@ -43,11 +43,11 @@
 //!                                identities are proved and watches are set again, then requests go out
 //! ```
 //!
-//! - The client tries every address of every server, each for a time of its own, with a head start of 250 ms over the next; names
-//!   are resolved again in each round.
-//! - The session is over when the server says so, or when no server has granted it again for 4/3 of its timeout. A [`Client`] is
-//!   one session: connect again for the next one.
-//! - [`Client::events`] tells all of this in order. [`Client::detach`] leaves a session for another process to
+//! - The client tries every address of every server, each with a separate time limit, and with a head start of 250 ms
+//!   over the next one. It resolves names again in each round.
+//! - The session is over when the server says so, or when no server has granted it again for 4/3 of its timeout. A
+//!   [`Client`] is one session: connect again to get a new one.
+//! - [`Client::events`] yields all of this in order. [`Client::detach`] leaves a session for another process to
 //!   [resume](Builder::resume).
 //!
 //! # Watches
@@ -55,22 +55,23 @@
 //! | you want | call | you get |
 //! |---|---|---|
 //! | the next change of what you read | [`get_and_watch`](Client::get_and_watch), [`exists_and_watch`](Client::exists_and_watch), [`children_and_watch`](Client::children_and_watch) | a [`Watch`]: a future of one event |
-//! | every change of a node or a tree | [`watch`](Client::watch) | [`Watches`]: a stream, which says [`Resync`](WatchEvent::Resync) where events may be missing |
-//! | how a node stands, always | [`watch_stat`](Client::watch_stat) | a [`StatStream`] of `Option<Stat>` |
+//! | every change of a node or a tree | [`watch`](Client::watch) | [`Watches`]: a stream, which yields [`Resync`](WatchEvent::Resync) where events may be missing |
+//! | the current state of a node | [`watch_stat`](Client::watch_stat) | a [`StatStream`] of `Option<Stat>` |
 //!
-//! All of them outlive connections. When the reply to a request is ready, every event that the server sent before it is in its stream.
-//! The server has one watch for each path and kind, however many users it has here; dropping one ends it without touching the others.
+//! All of them outlive connections. When the reply to a request is ready, every event that the server sent before it is
+//! in its stream. The server has one watch for each path and kind, however many users it has in the client. Dropping
+//! one of them does not affect the others.
 //!
 //! # When something fails
 //!
-//! | question | asked by |
+//! | question | method |
 //! |---|---|
 //! | what did the server say? | [`Error::code`]: `Some(ErrorCode::NoNode)`, … |
-//! | may it have been executed all the same? | [`Error::maybe_executed`] |
-//! | may I simply try again? | [`Error::is_retryable`] |
-//! | can I go on with this client? | [`Error::client_usable`] |
+//! | may the server have executed it even so? | [`Error::maybe_executed`] |
+//! | can I simply try again? | [`Error::is_retryable`] |
+//! | can I go on using this client? | [`Error::client_usable`] |
 //!
-//! That a node does not exist is an answer to [`Client::exists`], and an error to everything else.
+//! For [`Client::exists`], a node that does not exist is an answer. For everything else, it is an error.
 //!
 //! # How it works
 //!
@@ -85,14 +86,15 @@
 //!     order is fixed     reads while it writes      events
 //! ```
 //!
-//! Requests are queued when their method is called; which future is polled first does not matter, nor whether it is polled. Nothing
-//! waits for the reply before it. Everything that waits is bounded: see [`Builder`].
+//! Requests are queued when you call their method; it does not matter which future you poll first, or whether you poll
+//! it. No request waits for the reply to the one before. Every queue is bounded: see [`Builder`].
 //!
 //! # What this crate is not
 //!
-//! It has no TLS and no SASL yet ([`Connector`] is where encrypted streams come in), it does not connect to read-only servers, and it
-//! has no recipes such as locks. It makes no second session by itself. For the wire alone, see `zk-proto`. `docs/zookeeper.md` in the
-//! repository lists operations, guarantees, deviations and the versions that were tried.
+//! It has no TLS and no SASL yet (use a [`Connector`] for encrypted streams), it does not connect to read-only servers,
+//! and it has no recipes such as locks. It never creates a second session by itself. For the wire protocol alone, see
+//! `zk-proto`. `docs/zookeeper.md` in the repository lists operations, guarantees, deviations and the versions that we
+//! tested.
 
 #![forbid(unsafe_code)]
 

@@ -1,4 +1,4 @@
-//! What a client's handles, its requests and its task tell each other.
+//! The state that a client's handles, its requests and its task share.
 
 use std::{
     collections::HashMap,
@@ -21,18 +21,18 @@ use crate::{
     sink::Sink,
 };
 
-/// The first number of an authentication that a handle adds; those before it are the builder's.
+/// The id of the first authentication that a handle adds; the ids below it are the builder's.
 const FIRST_AUTH: u64 = 1 << 32;
 
-/// Why a connection is lost that nothing else is known of.
+/// Why the connection is lost if no other reason is known.
 const STOPPED: &str = "the client's task was stopped, with its runtime";
 
-/// How things stand.
+/// The current state of the connection.
 #[derive(Debug, Clone)]
 pub(crate) struct Status {
-    /// The server of the present connection, or of the last one.
+    /// The server of the current connection, or of the last one.
     pub(crate) server: Arc<str>,
-    /// As granted last.
+    /// The timeout as granted last.
     pub(crate) timeout: Duration,
 }
 
@@ -40,14 +40,14 @@ pub(crate) struct Status {
 pub(crate) struct Link {
     closing: AtomicBool,
     detaching: AtomicBool,
-    /// Whether requests are answered at present.
+    /// Whether the server answers requests now.
     live: AtomicBool,
-    /// A handle has set one of the above, or the session has a call to make.
+    /// Notified when a handle has set one of the above, or the session has a call to make.
     wake: Notify,
     ending: OnceLock<Ending>,
     /// Why the last connection was lost.
     loss: Mutex<Arc<str>>,
-    /// Why there is no other one yet, if that is known.
+    /// Why we have not reconnected yet, if that is known.
     trouble: Mutex<Option<Arc<str>>>,
     status: watch::Sender<Status>,
     sinks: Mutex<HashMap<WatchId, Sink>>,
@@ -57,7 +57,7 @@ pub(crate) struct Link {
     subscribers: Mutex<Vec<Subscriber>>,
 }
 
-/// A panic while one of these is locked leaves nothing half done.
+/// A panic while one of these locks is held leaves nothing half done.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -101,12 +101,12 @@ impl Link {
         self.detaching.load(Ordering::Acquire)
     }
 
-    /// Tells the task that the session has a call to make.
+    /// Notifies the task that the session has a call to make.
     pub(crate) fn poke(&self) {
         self.wake.notify_one();
     }
 
-    /// Waits until a handle has something to tell the task.
+    /// Waits until a handle notifies the task.
     pub(crate) async fn woken(&self) {
         self.wake.notified().await;
     }
@@ -120,13 +120,13 @@ impl Link {
         self.ending.get()
     }
 
-    /// As [`ending`](Self::ending), when nothing is left that could end it otherwise.
+    /// Like [`ending`](Self::ending), for when nothing else can end the session any more.
     pub(crate) fn final_ending(&self) -> Ending {
         let stopped = || Ending::Lost(STOPPED.into());
         self.ending().cloned().unwrap_or_else(stopped)
     }
 
-    /// Says how it ended; the task does, once, before it tells the requests that wait.
+    /// Records how the session ended. The task calls this once, before it fails the waiting requests.
     pub(crate) fn end(&self, ending: &Ending) {
         self.ending.get_or_init(|| ending.clone());
         self.live.store(false, Ordering::Release);
@@ -135,7 +135,7 @@ impl Link {
         lock(&self.subscribers).drain(..).for_each(|subscriber| subscriber.finish(SessionEvent::Ended(ending.clone())));
     }
 
-    /// Says why the connection is lost; the task does, before it tells the requests that wait.
+    /// Records why the connection is lost. The task calls this before it fails the waiting requests.
     pub(crate) fn note_loss(&self, why: Arc<str>) {
         *lock(&self.loss) = why;
         *lock(&self.trouble) = None;
@@ -146,7 +146,7 @@ impl Link {
         Arc::clone(&lock(&self.loss))
     }
 
-    /// Says why there is no other connection yet.
+    /// Records why we have not reconnected yet.
     pub(crate) fn note_trouble(&self, why: Arc<str>) {
         *lock(&self.trouble) = Some(why);
     }
@@ -165,24 +165,24 @@ impl Link {
         self.status.borrow().clone()
     }
 
-    /// A number for a watch, under which its events go to this sink.
+    /// Registers a sink for the events of a watch, and returns the id of the watch.
     pub(crate) fn add_sink(&self, sink: Sink) -> WatchId {
         let id = WatchId(self.next_watch.fetch_add(1, Ordering::Relaxed));
         let mut sinks = lock(&self.sinks);
-        // Asked with the lock held: the end is noted before the table is emptied.
+        // Checked while the lock is held: the end is recorded before the table is emptied.
         if self.ending().is_none() {
             sinks.insert(id, sink);
         }
         id
     }
 
-    /// The user of this watch is gone.
+    /// Removes the sink of a watch that has no user any more.
     pub(crate) fn remove_sink(&self, id: WatchId) {
         let sink = lock(&self.sinks).remove(&id);
-        drop(sink); // outside of the lock
+        drop(sink); // after the lock is released
     }
 
-    /// Gives an event to its users.
+    /// Delivers an event to its users.
     pub(crate) fn deliver(&self, notification: &zk_proto::Notification) {
         let mut sinks = lock(&self.sinks);
         for user in &notification.users {
@@ -192,7 +192,7 @@ impl Link {
         }
     }
 
-    /// A number for an authentication, and the future of its success.
+    /// An id for an authentication, and a future that resolves when a server has accepted it.
     pub(crate) fn add_auth(&self) -> (AuthId, oneshot::Receiver<()>) {
         let id = AuthId(self.next_auth.fetch_add(1, Ordering::Relaxed));
         let (taken, answer) = oneshot::channel();
@@ -200,7 +200,7 @@ impl Link {
         (id, answer)
     }
 
-    /// A stream of what happens to the session from now on.
+    /// Registers a stream of the session's events from now on.
     pub(crate) fn subscribe(&self, subscriber: Subscriber) {
         let mut subscribers = lock(&self.subscribers);
         match self.ending() {
@@ -209,7 +209,7 @@ impl Link {
         }
     }
 
-    /// Passes on what happened to the session. Its end is told by [`end`](Self::end).
+    /// Passes on the session's events. [`end`](Self::end) reports its end.
     pub(crate) fn handle_event(&self, event: Told) {
         let event = match event {
             Told::Connected { session, .. } => SessionEvent::Connected(session),
@@ -221,7 +221,7 @@ impl Link {
             }
             Told::Authenticated(id) => {
                 if let Some(taken) = lock(&self.auths).remove(&id) {
-                    let _ = taken.send(()); // it may not be waited for any more
+                    let _ = taken.send(()); // the caller may have stopped waiting
                 }
                 return;
             }

@@ -1,4 +1,4 @@
-//! What a node shall hold.
+//! The data of a node, to write.
 
 use std::borrow::Cow;
 
@@ -6,13 +6,13 @@ use bytes::Bytes;
 
 /// Data for a node: bytes, or null.
 ///
-/// ZooKeeper keeps null and empty apart. Byte slices, arrays, strings and vectors convert into it; [`NULL`](Self::NULL) is
-/// the other thing.
+/// ZooKeeper distinguishes null from empty. Byte slices, arrays, strings and vectors convert into this type;
+/// [`NULL`](Self::NULL) is null.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Payload<'a>(pub(crate) Option<&'a [u8]>);
 
 impl Payload<'_> {
-    /// No data at all.
+    /// No data.
     pub const NULL: Self = Self(None);
 
     pub(crate) const fn len(&self) -> usize {
@@ -59,7 +59,7 @@ impl<'a> From<&'a Cow<'_, [u8]>> for Payload<'a> {
     }
 }
 
-/// What was read, to write it back: null stays null.
+/// Data as read, to write it back: null stays null.
 impl<'a> From<&'a Option<Bytes>> for Payload<'a> {
     fn from(bytes: &'a Option<Bytes>) -> Self {
         Self(bytes.as_deref())
@@ -78,20 +78,20 @@ impl<'a> From<&'a String> for Payload<'a> {
     }
 }
 
-/// Which version of a node a change applies to.
+/// The version of a node that a change applies to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Version {
-    /// Whatever it is by then.
+    /// Any version.
     Any,
-    /// This one; if the node has another, the change is rejected with `BadVersion`. −1 is an error, and nothing is sent: servers
-    /// take it for any version.
+    /// This version. If the node has another, the server rejects the change with `BadVersion`. −1 is an error, and
+    /// nothing is sent, because servers interpret it as any version.
     Is(i32),
 }
 
 impl Version {
     /// # Errors
     ///
-    /// For −1, which means any version on the wire. Versions wrap, so a node can have it.
+    /// For −1, which means any version on the wire. Versions wrap, so a node can reach it.
     pub(crate) const fn on_the_wire(self) -> Result<i32, zk_proto::Error> {
         match self {
             Self::Any => Ok(zk_proto::ANY_VERSION),

@@ -15,35 +15,36 @@ use crate::{
     link::Link,
 };
 
-/// A request that was made; await it for the answer.
+/// A request that was made. Await it to get the reply.
 ///
-/// The request was queued when the method was called: requests reach the server in the order of the calls, whichever
-/// future is polled first, or at all. The future borrows nothing and may be sent to another task.
+/// The method queued the request when you called it: requests reach the server in the order of the calls, no matter
+/// which future you poll first, or whether you poll it. The future borrows nothing, and you can send it to another
+/// task.
 ///
-/// Without a [request timeout](crate::Builder::request_timeout) there is no time limit for a single request: a server that
-/// answers pings is alive, and how long a reply may take is for the caller to know. `tokio::time::timeout` around it does no
-/// harm.
+/// Without a [request timeout](crate::Builder::request_timeout), a single request has no time limit: a server that
+/// answers pings is alive, and only you know how long a reply may take. You can safely wrap the future in
+/// `tokio::time::timeout`.
 ///
 /// # Cancel safety
 ///
-/// May be dropped at any time. The request is sent all the same; its answer is recognised and thrown away.
+/// You can drop it at any time. The request is still sent; its reply is matched and discarded.
 #[must_use = "the request is on its way, but only awaiting it says what became of it"]
 pub struct Pending<T> {
     state: State<T>,
 }
 
 enum State<T> {
-    /// Rejected before it was queued.
+    /// The request was rejected before it was queued.
     Rejected(Option<Error>),
     Queued {
         reply: packetizer::Pending<Session, std::result::Result<T, ErrorCode>>,
         about: About,
-        /// Puts the reply in the words of the caller: paths relative to its root, say.
+        /// Converts the reply to what the caller sees, for example paths relative to its root.
         localize: fn(&mut T, &About),
     },
 }
 
-/// What a request is about.
+/// The operation and the path of a request.
 pub(crate) struct About {
     pub(crate) operation: &'static str,
     pub(crate) path: Box<str>,
@@ -63,7 +64,7 @@ impl<T> Pending<T> {
         Self { state: State::Queued { reply, about, localize: |_, _| {} } }
     }
 
-    /// Puts the reply in the words of the caller.
+    /// Converts the reply to what the caller sees.
     pub(crate) fn localized(mut self, how: fn(&mut T, &About)) -> Self {
         if let State::Queued { localize, .. } = &mut self.state {
             *localize = how;
@@ -72,7 +73,7 @@ impl<T> Pending<T> {
     }
 }
 
-// Nothing in it is ever pinned in place.
+// Nothing in it is ever pinned.
 impl<T> Unpin for Pending<T> {}
 
 impl<T> Future for Pending<T> {
@@ -80,7 +81,9 @@ impl<T> Future for Pending<T> {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<T>> {
         match &mut self.state {
-            State::Rejected(error) => Poll::Ready(Err(error.take().expect("a request is not polled after its reply"))),
+            State::Rejected(error) => {
+                Poll::Ready(Err(error.take().expect("the future is not polled after it has completed")))
+            }
             State::Queued { reply, about, localize } => {
                 let reply = ready!(Pin::new(reply).poll(cx));
                 Poll::Ready(match reply {
@@ -97,19 +100,19 @@ impl<T> Future for Pending<T> {
 }
 
 impl About {
-    /// A path as the caller has it.
+    /// A path as the caller sees it.
     pub(crate) fn localize<'a>(&self, path: &'a str) -> &'a str {
         zk_proto::path::strip(self.chroot.as_deref(), path)
     }
 
-    /// Whether it is the chroot itself that a request needs: it is about that, or about a new child of it.
+    /// Whether the request needs the chroot itself: it is about the chroot, or about a new child of it.
     fn is_about_chroot(&self) -> bool {
         let parent =
             if self.operation.starts_with("create") { self.path.rfind('/') == Some(0) } else { *self.path == *"/" };
         self.chroot.is_some() && parent
     }
 
-    /// What the server says.
+    /// Converts the server's error code.
     fn rejected(&self, code: ErrorCode) -> Error {
         match code {
             ErrorCode::NoNode if self.is_about_chroot() => {
@@ -120,7 +123,7 @@ impl About {
         }
     }
 
-    /// What the multiplexer says, in the words of this crate.
+    /// Converts an error of the multiplexer.
     fn failed(&self, error: packetizer::Error<zk_proto::Error>) -> Error {
         use packetizer::Error as Mux;
         let Self { operation, path, link, .. } = self;

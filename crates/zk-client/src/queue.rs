@@ -6,11 +6,11 @@ use std::{
     task::{Context, Poll, Waker},
 };
 
-/// Whether something was queued.
+/// The result of queueing an item.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Pushed {
     Queued,
-    /// There was no room for it.
+    /// The queue was full.
     Full,
     /// The reader is gone.
     Gone,
@@ -36,15 +36,15 @@ impl<T> Shared<T> {
     }
 }
 
-/// The end that is written to. Dropping it ends the queue.
+/// The writing end. Dropping it ends the queue.
 #[derive(Debug)]
 pub(crate) struct Writer<T>(Arc<Shared<T>>);
 
-/// The end that is read from.
+/// The reading end.
 #[derive(Debug)]
 pub(crate) struct Reader<T>(Arc<Shared<T>>);
 
-/// A queue that holds `max` items.
+/// Creates a queue for `max` items.
 pub(crate) fn queue<T>(max: usize) -> (Writer<T>, Reader<T>) {
     let state = State { items: VecDeque::new(), ended: false, gone: false, waker: None };
     let shared = Arc::new(Shared { state: Mutex::new(state), max });
@@ -63,7 +63,7 @@ impl<T> Writer<T> {
         })
     }
 
-    /// Puts an item in the place of all that are queued.
+    /// Replaces all queued items by this one.
     pub(crate) fn replace(&self, item: T) -> Pushed {
         self.change(|state, _| {
             state.items.clear();
@@ -97,7 +97,7 @@ impl<T> Drop for Writer<T> {
 }
 
 impl<T> Reader<T> {
-    /// The next item; `None` once the writer is gone and everything was read.
+    /// The next item; `None` when the writer is gone and all items were read.
     pub(crate) fn poll_next(&self, cx: &Context<'_>) -> Poll<Option<T>> {
         let mut state = self.0.lock();
         if let Some(item) = state.items.pop_front() {

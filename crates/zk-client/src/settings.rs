@@ -1,4 +1,4 @@
-//! What a client wants, and its limits: see [`Builder`](crate::Builder) for what each means.
+//! The settings and limits of a client. [`Builder`](crate::Builder) documents each of them.
 
 use std::time::Duration;
 

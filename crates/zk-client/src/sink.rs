@@ -1,4 +1,4 @@
-//! What watches tell, and where it goes.
+//! The events of watches, and where they are delivered.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -7,45 +7,45 @@ use zk_proto::{EventType, Zxid};
 
 use crate::queue::{Pushed, Reader, Writer, queue};
 
-/// What happened to a node.
+/// A change to a node.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NodeEvent {
-    /// What.
+    /// The kind of change.
     pub change: Change,
-    /// To which node.
+    /// The path of the node.
     pub path: String,
-    /// The transaction that did it; `None` from servers before 3.9.
+    /// The transaction that caused the change; `None` from servers before 3.9.
     pub zxid: Option<Zxid>,
 }
 
-/// What can happen to a node.
+/// The kinds of changes to a node.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Change {
-    /// It was created.
+    /// The node was created.
     Created,
-    /// It was deleted.
+    /// The node was deleted.
     Deleted,
-    /// Its data was written, with the same bytes perhaps.
+    /// The node's data was written, possibly with the same bytes.
     Data,
     /// A child was created or deleted.
     Children,
-    /// Something that this client has no name for.
+    /// A change that this client has no name for.
     Unknown(i32),
 }
 
-/// What a persistent watch tells.
+/// An event of a persistent watch.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum WatchEvent {
-    /// Something happened to a node.
+    /// A node changed.
     Node(NodeEvent),
-    /// Events may be missing: there was no connection, or the stream was not read. Read again what you need to know: what you
-    /// are told from now on comes after it.
+    /// Events may be missing: there was no connection, or you did not read the stream in time. Read again what you
+    /// need to know. The events that follow this one happened later.
     Resync,
 }
 
-/// Where the events of one watch go.
+/// Where the events of one watch are delivered.
 #[derive(Debug)]
 pub(crate) enum Sink {
     Once { event: Mutex<Option<oneshot::Sender<NodeEvent>>>, chroot: Option<Arc<str>> },
@@ -63,7 +63,7 @@ impl Sink {
         (Self::Stream { events, chroot }, reader)
     }
 
-    /// Takes an event; `true` if nothing more can come.
+    /// Delivers an event; `true` if no more can follow.
     pub(crate) fn is_over_with(&self, notification: &zk_proto::Notification) -> bool {
         match self {
             Self::Once { event, chroot } => {
@@ -83,7 +83,7 @@ impl Sink {
         }
     }
 
-    /// Takes note that events may be missing.
+    /// Records that events may be missing.
     pub(crate) fn resync(&self) {
         if let Self::Stream { events, .. } = self
             && events.push(WatchEvent::Resync) == Pushed::Full

@@ -17,16 +17,16 @@ use crate::{
 };
 
 impl Client {
-    /// Follows whether a node exists, and its history: a stream that begins with how things stand, and goes on with each change
-    /// as it is when it is read. Changes that follow each other quickly may be seen as one; the last one is always seen.
+    /// Follows whether a node exists, and its history. The stream begins with the current state and yields each later
+    /// state as it is when it is read. It may merge changes in quick succession, but always yields the last one.
     pub fn watch_stat(&self, path: &str) -> StatStream {
         StatStream::new(self.clone(), path)
     }
 }
 
-/// What a node's existence and history are, now and whenever they change: see [`Client::watch_stat`].
+/// The existence and history of a node, now and whenever they change: see [`Client::watch_stat`].
 ///
-/// It outlives connections. It ends when the session does, or when the server does not allow the node to be read;
+/// It outlives connections. It ends when the session ends, or when the server does not permit reading the node;
 /// [`error`](Self::error) says which.
 #[must_use = "a stream does nothing unless it is read"]
 pub struct StatStream {
@@ -50,7 +50,7 @@ impl StatStream {
         Self { client, path: path.to_owned(), state, told: None }
     }
 
-    /// The next state: `None` inside while the node does not exist. `None` outside at the end.
+    /// The next state: `Some(None)` if the node does not exist, `None` at the end of the stream.
     ///
     /// # Cancel safety
     ///
@@ -59,7 +59,7 @@ impl StatStream {
         std::future::poll_fn(|cx| Pin::new(&mut *self).poll_next(cx)).await
     }
 
-    /// Why the stream has ended, if it has.
+    /// Why the stream ended, if it has.
     #[must_use]
     pub const fn error(&self) -> Option<&Error> {
         match &self.state {
@@ -86,7 +86,7 @@ impl Stream for StatStream {
                             return Poll::Ready(Some(stat));
                         }
                     }
-                    // Reading again does no harm, and goes out on the next connection.
+                    // It is safe to repeat the read, which goes out on the next connection.
                     Err(Error::ConnectionLost { .. }) if self.client.can_reconnect() => self.ask(),
                     Err(error) => self.state = State::Ended(error),
                 },

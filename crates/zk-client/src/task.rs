@@ -1,5 +1,5 @@
-//! The task that owns the session: it finds a server, moves bytes, keeps the session alive, finds the next server, and says how
-//! the session ended.
+//! The task that owns the session: it finds a server, moves bytes, keeps the session alive, finds the next server, and
+//! reports how the session ended.
 //!
 //! ```text
 //!   find ──stream──► serve ──lost──► find …
@@ -81,18 +81,18 @@ struct Task<C: Connector> {
     servers: Vec<Arc<str>>,
     settings: Settings,
     link: Arc<Link>,
-    /// Who waits for the session to be granted, until it is.
+    /// The caller that waits until the session is granted.
     ready: Option<oneshot::Sender<Result<SessionId>>>,
-    /// Until when it is to be granted.
+    /// The deadline for the first grant.
     connect_by: Option<Instant>,
     random: Random,
     round: Option<Round<C>>,
     failed_rounds: u32,
-    /// The session's own calls that wait for their replies, so that those are not counted as late.
+    /// The session's own calls that wait for replies. They are kept so that their replies do not count as late.
     own: VecDeque<packetizer::Pending<Session, ()>>,
     /// The request that ends the session.
     farewell: Option<packetizer::Pending<Session, std::result::Result<(), ErrorCode>>>,
-    /// Until when the end of the session is waited for.
+    /// How long to wait for the end of the session.
     patience: Option<Instant>,
 }
 
@@ -106,7 +106,7 @@ impl<C: Connector> Task<C> {
             let frames = frame_codec::Limits::default().with_max_frame(self.settings.max_reply);
             let mut driver = detached.attach(stream, frames).with_unsent(self.unsent());
             let outcome = self.serve(&mut driver, &server).await;
-            // The reason must be known before the requests that wait are told to fail.
+            // The reason must be recorded before the waiting requests fail.
             match outcome {
                 Outcome::Over(ending) => {
                     self.link.end(&ending);
@@ -137,12 +137,12 @@ impl<C: Connector> Task<C> {
         }
     }
 
-    /// What becomes of requests that were not sent when the connection is lost.
+    /// What happens to requests that were not sent when the connection is lost.
     const fn unsent(&self) -> Unsent {
         if self.settings.fail_fast { Unsent::Fail } else { Unsent::Keep }
     }
 
-    /// The connection is over; `Some` if the session is, too.
+    /// Handles the end of the connection; `Some` if the session is over, too.
     fn handle_lost(&mut self, detached: &Detached<Session>, why: &Arc<str>) -> Option<Ending> {
         let now = Instant::now().into_std();
         detached.with_protocol_mut(|session| session.handle_lost(now));
@@ -150,11 +150,11 @@ impl<C: Connector> Task<C> {
         if let Some(ending) = self.pass_on(detached) {
             return Some(ending);
         }
-        // The server may or may not have closed the session: it would have said so on this connection.
+        // The server may or may not have closed the session: the confirmation would have come on this connection.
         self.farewell.as_mut().and_then(arrived).map(|_| Ending::Lost(Arc::clone(why)))
     }
 
-    /// Passes on what the session has to tell while there is no connection.
+    /// Passes on the session's events while there is no connection.
     fn pass_on(&mut self, detached: &Detached<Session>) -> Option<Ending> {
         let (events, verdict, ending) = detached.with_protocol_mut(|session| {
             let events: Vec<_> = std::iter::from_fn(|| session.poll_event()).collect();
@@ -171,12 +171,12 @@ impl<C: Connector> Task<C> {
         };
         self.link.handle_event(event);
         if let Some((session, ready)) = granted.and_then(|session| Some((session, self.ready.take()?))) {
-            // If it is not wanted any more, the last handle is gone, which the driver tells.
+            // If the caller has stopped waiting, the last handle is gone, and the driver reports that.
             drop(ready.send(Ok(session)));
         }
     }
 
-    /// Looks for a server until there is a stream to one.
+    /// Tries servers until there is a stream to one.
     async fn find(&mut self, detached: &mut Detached<Session>) -> std::result::Result<(String, C::Stream), Ending> {
         let mut pause = self.round.is_none().then(|| self.pause()).flatten();
         loop {
@@ -202,7 +202,7 @@ impl<C: Connector> Task<C> {
         }
     }
 
-    /// Does what is due while there is no connection; fails when the session, or the attempt to get one, is over.
+    /// Does what is due while there is no connection. Fails when the session, or the attempt to get one, is over.
     fn check(&mut self, detached: &mut Detached<Session>) -> std::result::Result<(), Ending> {
         let now = Instant::now();
         detached.handle_timeout(now.into_std());
@@ -228,7 +228,7 @@ impl<C: Connector> Task<C> {
         Ok(())
     }
 
-    /// Every address was tried, or the time for connecting is up.
+    /// Handles the end of a round: every address was tried, or the time for connecting has passed.
     fn end_round(&mut self, detached: &Detached<Session>) -> std::result::Result<(), Ending> {
         let Some(round) = self.round.take() else { return Ok(()) };
         self.failed_rounds = self.failed_rounds.saturating_add(1);
@@ -244,15 +244,15 @@ impl<C: Connector> Task<C> {
         Ok(())
     }
 
-    /// Until when to pause before the next round; `None` before the first.
+    /// When the next round starts; `None` before the first.
     fn pause(&mut self) -> Option<Instant> {
         let doubled = 2_u32.saturating_pow(self.failed_rounds.checked_sub(1)?.min(8));
         let longest = LONGEST_PAUSE.div_f32(10.0).saturating_mul(doubled).min(LONGEST_PAUSE);
-        // Between a half and the whole, so that clients do not come all at once.
+        // Between half of the pause and all of it, so that clients do not reconnect at the same moment.
         Instant::now().checked_add(longest.div_f32(2.0).saturating_add(self.random.below(longest.div_f32(2.0))))
     }
 
-    /// When something is due, at the latest.
+    /// The latest time at which something is due.
     fn wake(&self, detached: &Detached<Session>) -> Instant {
         let session = detached.with_protocol_mut(|session| session.poll_timeout());
         let due = [session, detached.poll_timeout()].into_iter().flatten().map(Instant::from_std);
@@ -274,7 +274,7 @@ impl<C: Connector> Task<C> {
         })
     }
 
-    /// From now on the end of the session is waited for, so long.
+    /// Starts to wait for the end of the session, for at most this long.
     fn be_patient(&mut self, timeout: Duration) {
         if self.patience.is_none() {
             self.patience = Instant::now().checked_add(timeout);
@@ -290,7 +290,7 @@ async fn next<C: Connector>(round: &mut Option<Round<C>>) -> Option<(String, C::
     }
 }
 
-/// The timeout as granted; a moment where there is no session.
+/// The timeout as granted; a short one if there is no session.
 fn timeout_of(session: &Session) -> Duration {
     session.grant().map_or(Duration::from_secs(1), |grant| grant.timeout)
 }

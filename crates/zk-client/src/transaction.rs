@@ -18,28 +18,28 @@ use crate::{
 };
 
 impl Client {
-    /// Begins a transaction: operations that are all executed, in their order and at once, or none of them.
+    /// Begins a transaction: either all of its operations are executed, in order and at once, or none is.
     pub fn transaction(&self) -> Transaction<'_> {
         Transaction::new(self)
     }
 }
 
-/// What became of one operation of a transaction that was executed.
+/// The result of one operation of a transaction that was executed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Done {
     /// A node was created.
     Created(Created),
-    /// A node was written; its history since.
+    /// A node was written; its new history.
     Set(Stat),
     /// A node was deleted.
     Deleted,
-    /// A node had the version that was asked for.
+    /// The node had the version that the operation named.
     Checked,
 }
 
-/// Operations that are all executed, in their order and at once, or none of them: an operation sees what those before it have
-/// done.
+/// Operations of which either all are executed, in order and at once, or none is. Each operation sees the effects of
+/// those before it.
 ///
 /// ```no_run
 /// # async fn example(zk: zk_client::Client) -> zk_client::Result<()> {
@@ -59,10 +59,10 @@ pub enum Done {
 pub struct Transaction<'a> {
     client: &'a Client,
     ops: Vec<MultiOp<'a>>,
-    /// The paths as the caller has them.
+    /// The paths as the caller sees them.
     paths: Vec<&'a str>,
     len: usize,
-    /// What is wrong with an operation.
+    /// The first error in an operation.
     flaw: Option<zk_proto::Error>,
 }
 
@@ -78,7 +78,7 @@ impl<'a> Transaction<'a> {
         self
     }
 
-    /// The version on the wire; what is wrong with it, [`commit`](Self::commit) says.
+    /// The version on the wire. [`commit`](Self::commit) reports an invalid one.
     fn version(&mut self, version: Version) -> i32 {
         version.on_the_wire().unwrap_or_else(|flaw| {
             self.flaw.get_or_insert(flaw);
@@ -101,7 +101,7 @@ impl<'a> Transaction<'a> {
         self.add(path, len, op)
     }
 
-    /// Creates a node, and asks for its history; servers before 3.9 do not give it.
+    /// Creates a node, and asks for its history, which servers before 3.9 do not send.
     pub fn create_with_stat(
         self,
         path: &'a str,
@@ -137,19 +137,20 @@ impl<'a> Transaction<'a> {
         self.add(path, 0, Delete { path: on_server, version })
     }
 
-    /// Lets the transaction fail unless a node exists and has this version.
+    /// Makes the transaction fail unless a node exists and has this version.
     pub fn check(mut self, path: &'a str, version: Version) -> Self {
         let version = self.version(version);
         let on_server = self.client.path(path);
         self.add(path, 0, Check { path: on_server, version })
     }
 
-    /// Makes the request; the order among other requests is that of this call. The results are in the order of the operations.
+    /// Sends the transaction. Its place in the order of requests is that of this call. The results are in the order of
+    /// the operations.
     ///
     /// # Errors
     ///
-    /// [`Error::Transaction`] names the operation that failed; nothing was executed. Or whatever keeps the request from being
-    /// sent or answered.
+    /// [`Error::Transaction`] names the operation that failed; then nothing was executed. Otherwise, any error that
+    /// keeps the request from being sent or answered.
     pub fn commit(self) -> impl Future<Output = Result<Vec<Done>>> + Send + 'static + use<> {
         let pending = match self.flaw {
             Some(flaw) => Pending::rejected(Error::Invalid(flaw)),
@@ -196,7 +197,7 @@ impl Call for Commit<'_> {
     }
 }
 
-/// What a server says of a transaction.
+/// The server's reply to a transaction.
 pub(crate) enum Committed {
     Done(Vec<Done>),
     /// The first operation that failed.
@@ -212,7 +213,7 @@ impl Committed {
             Outcome::Failed(code) => Some((index, *code)),
             _ => None,
         });
-        // A server that names none of those that were not executed says no more than that.
+        // If a server names none of the operations that were not executed, we know no more than that.
         let not_executed = || outcomes.iter().position(|outcome| *outcome == Outcome::NotExecuted);
         match failed.or_else(|| not_executed().map(|index| (index, ErrorCode::RuntimeInconsistency))) {
             Some((index, code)) => Self::Failed { index, code },

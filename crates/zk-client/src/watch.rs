@@ -29,7 +29,7 @@ pub enum WatchMode {
     Tree,
 }
 
-/// A user's claim to a watch: dropping it ends the watch, without touching those of others.
+/// A user's share of a watch. Dropping it ends this share and leaves those of other users.
 pub(crate) struct Claim {
     handle: Handle<Session>,
     link: Arc<Link>,
@@ -55,10 +55,10 @@ impl Drop for Claim {
     }
 }
 
-/// A watch for one event: await it.
+/// A watch for one event. Await it.
 ///
-/// It outlives connections: when the session has a new one, the server compares, and tells what was missed. Dropping it ends the
-/// watch. It keeps the session open, as a [`Client`](crate::Client) does.
+/// It outlives connections: when the session has a new one, the server compares states and sends what was missed.
+/// Dropping it ends the watch. Like a [`Client`](crate::Client), it keeps the session open.
 ///
 /// # Errors
 ///
@@ -94,10 +94,11 @@ impl fmt::Debug for Watch {
     }
 }
 
-/// A watch for every event, until it is dropped or the session ends: a stream.
+/// A watch for every event, as a stream, until you drop it or the session ends.
 ///
-/// It outlives connections, and says [`WatchEvent::Resync`] after each one that was lost. When it ends, the session has:
-/// [`Client::closed`](crate::Client::closed) says how. It keeps the session open, as a [`Client`](crate::Client) does.
+/// It outlives connections, and yields [`WatchEvent::Resync`] after each connection that was lost. The stream ends when
+/// the session ends; [`Client::closed`](crate::Client::closed) says how. Like a [`Client`](crate::Client), it keeps the
+/// session open.
 #[must_use = "dropping a watch ends it"]
 pub struct Watches {
     events: Reader<WatchEvent>,

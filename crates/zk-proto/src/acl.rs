@@ -9,7 +9,7 @@ use crate::{
     jute::{Reader, Record, put_int, put_text},
 };
 
-/// What may be done. Bits without a name are kept as they are.
+/// A set of permissions. Bits that have no name here are kept as they are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Permissions(pub i32);
 
@@ -24,7 +24,7 @@ impl Permissions {
     pub const DELETE: Self = Self(8);
     /// Change the access control list.
     pub const ADMIN: Self = Self(16);
-    /// All of these.
+    /// All five permissions.
     pub const ALL: Self = Self(31);
 }
 
@@ -39,27 +39,27 @@ impl BitOr for Permissions {
 /// One entry of an access control list.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Acl<'a> {
-    /// What is allowed.
+    /// What the entry allows.
     pub permissions: Permissions,
     /// How the identity was proved: `world`, `auth`, `digest`, `ip`, `x509`, `sasl`.
     pub scheme: Cow<'a, str>,
-    /// To whom, in the words of the scheme.
+    /// The identity that the entry applies to, in the notation of its scheme.
     pub id: Cow<'a, str>,
 }
 
 impl Acl<'static> {
-    /// Everyone may do everything, changing this list included (Java's `OPEN_ACL_UNSAFE`).
+    /// Everyone has every permission, including the one to change this list (Java's `OPEN_ACL_UNSAFE`).
     pub const OPEN: &'static [Self] = &[Self::world(Permissions::ALL)];
 
-    /// Everyone may read, and that is all (Java's `READ_ACL_UNSAFE`).
+    /// Everyone may read the node and list its children, and nothing else (Java's `READ_ACL_UNSAFE`).
     pub const READ_UNSAFE: &'static [Self] = &[Self::world(Permissions::READ)];
 
-    /// The creator of the node may do everything, under each identity that the connection has proved. Servers take it only
-    /// from connections that have proved one.
+    /// The creator of the node has every permission, under each identity that its connection has authenticated. Servers
+    /// accept this list only from connections that have authenticated.
     pub const CREATOR_ALL: &'static [Self] =
         &[Self { permissions: Permissions::ALL, scheme: Cow::Borrowed("auth"), id: Cow::Borrowed("") }];
 
-    /// Everyone.
+    /// An entry for everyone.
     #[must_use]
     pub const fn world(permissions: Permissions) -> Self {
         Self { permissions, scheme: Cow::Borrowed("world"), id: Cow::Borrowed("anyone") }
@@ -69,7 +69,7 @@ impl Acl<'static> {
 crate::jute::record_field!(Acl<'a>, 12);
 
 impl<'a> Acl<'a> {
-    /// Clients from an address, or from a network: `10.0.0.1`, `10.0.0.0/8`, `fd00::/8`.
+    /// An entry for clients from one address or network: `10.0.0.1`, `10.0.0.0/8`, `fd00::/8`.
     #[must_use]
     pub fn ip(permissions: Permissions, network: impl Into<Cow<'a, str>>) -> Self {
         Self { permissions, scheme: Cow::Borrowed("ip"), id: network.into() }
@@ -86,7 +86,7 @@ impl<'a> Acl<'a> {
         }
     }
 
-    /// The same entry, borrowing nothing.
+    /// The same entry, with its own copy of the text.
     #[must_use]
     pub fn into_owned(self) -> Acl<'static> {
         Acl {

@@ -1,4 +1,4 @@
-//! The operations as calls: each request with the type of its answer.
+//! The operations as calls: each request is tied to the type of its answer.
 
 use std::borrow::Cow;
 
@@ -29,25 +29,25 @@ use crate::{
     stat::Stat,
 };
 
-/// What became of one operation of a [`Multi`] or [`MultiRead`].
+/// The result of one operation of a [`Multi`] or [`MultiRead`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Outcome {
-    /// A node was created, under this path; servers up to 3.8 do not give the [`Stat`].
+    /// A node was created at this path. Servers up to 3.8 do not send the [`Stat`].
     Created(String, Option<Stat>),
     /// A node was deleted.
     Deleted,
     /// A node was written.
     Set(Stat),
-    /// A node has the version that was asked for.
+    /// The node has the version that the request named.
     Checked,
     /// A node was read.
     Node(Node),
     /// A node's children were listed.
     Children(Names),
-    /// It was not executed, because another operation of the transaction failed.
+    /// The operation was not executed, because another operation of the transaction failed.
     NotExecuted,
-    /// It failed.
+    /// The operation failed.
     Failed(ErrorCode),
 }
 
@@ -73,7 +73,8 @@ fn outcomes(reply: MultiReply<'_>, frame: &Bytes) -> Vec<Outcome> {
     reply.results.into_iter().map(|result| Outcome::new(result, frame)).collect()
 }
 
-/// Ties a request to its operation, to the check of what the server would not take, and to what its reply says.
+/// Ties a request to its operation, to the check of what a server would reject, and to the value that its reply
+/// carries.
 macro_rules! calls {
     ($($request:ty, $op:ident, |$this:ident| $check:expr, $wire:ty as $reply:ty, |$said:ident, $frame:ident| $value:expr;)+) => {$(
         impl Call for $request {
@@ -114,7 +115,7 @@ calls! {
     CreateTtl<'_>, CreateTtl, |this| this.check(), CreatedStat<'_> as (String, Stat),
         |said, _frame| said.map(|new| (new.path.into_owned(), new.stat));
     Delete<'_>, Delete, |this| path::validate(&this.path), Nothing as (), |said, _frame| said.map(|Nothing| ());
-    // That a node does not exist is an answer, not an error.
+    // A node that does not exist is an answer, not an error.
     Exists<'_>, Exists, |this| path::validate(&this.path), Stat as Option<Stat>, |said, _frame| match said {
         Ok(stat) => Ok(Some(stat)),
         Err(ErrorCode::NoNode) => Ok(None),
@@ -137,7 +138,7 @@ calls! {
     MultiRead<'_>, MultiRead, |this| this.check(), MultiReply<'_> as Vec<Outcome>,
         |said, frame| said.map(|reply| outcomes(reply, frame));
     Reconfig<'_>, Reconfig, |_this| any(), Data<'_> as Node, |said, frame| said.map(|data| Node::new(&data, frame));
-    // That there is no such watch is an answer, not an error.
+    // A watch that does not exist is an answer, not an error.
     CheckWatches<'_>, CheckWatches, |this| path::validate(&this.path), Nothing as bool, |said, _frame| match said {
         Ok(Nothing) => Ok(true),
         Err(ErrorCode::NoWatcher) => Ok(false),
@@ -166,7 +167,7 @@ calls! {
     CloseSession, CloseSession, |_this| any(), Nothing as (), |said, _frame| said.map(|Nothing| ());
 }
 
-/// A list that borrows nothing; null and empty are the same to who asked.
+/// A list with its own copies. The caller does not distinguish null from empty.
 fn owned<T: Clone, U>(list: Option<Cow<'_, [T]>>, own: impl Fn(T) -> U) -> Vec<U> {
     list.map(Cow::into_owned).unwrap_or_default().into_iter().map(own).collect()
 }

@@ -1,10 +1,10 @@
-//! Why a server refuses a request.
+//! The error codes of replies.
 
 macro_rules! error_codes {
     ($($(#[$doc:meta])* $name:ident = $code:literal, $retryable:literal, $text:literal;)+) => {
         /// The error code of a reply.
         ///
-        /// Codes that are not in this list — a newer server's — are kept in [`Unknown`](Self::Unknown).
+        /// Codes that are not in this list, from a newer server, are kept in [`Unknown`](Self::Unknown).
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
         #[non_exhaustive]
         pub enum ErrorCode {
@@ -14,7 +14,7 @@ macro_rules! error_codes {
         }
 
         impl ErrorCode {
-            /// The code with this number; `None` for 0, which says that nothing went wrong.
+            /// The error with this number; `None` for 0, which means success.
             #[must_use]
             pub const fn from_code(code: i32) -> Option<Self> {
                 Some(match code {
@@ -33,7 +33,7 @@ macro_rules! error_codes {
                 }
             }
 
-            /// Whether the same request may succeed later, and was not executed now.
+            /// Whether the request was not executed now, and the same request may succeed later.
             #[must_use]
             pub const fn is_retryable(self) -> bool {
                 match self {
@@ -61,9 +61,10 @@ macro_rules! error_codes {
 }
 
 error_codes! {
-    /// The server failed in a way it has no other word for.
+    /// The server failed for a reason that no other code describes.
     SystemError = -1, false, "the server failed";
-    /// The server's state is inconsistent; in the results of a transaction: not tried, because an earlier operation failed.
+    /// The server's state is inconsistent. In the results of a transaction: the operation was not tried, because an
+    /// earlier one failed.
     RuntimeInconsistency = -2, false, "a runtime inconsistency was found";
     /// The server's data is inconsistent.
     DataInconsistency = -3, false, "a data inconsistency was found";
@@ -71,11 +72,11 @@ error_codes! {
     ConnectionLoss = -4, false, "the connection was lost";
     /// The server could not read the request.
     MarshallingError = -5, false, "the server could not read the request";
-    /// The server does not know this operation, or it is switched off.
+    /// The server does not know this operation, or it is disabled.
     Unimplemented = -6, false, "the server does not know this operation";
     /// Used by clients, not sent by servers.
     OperationTimeout = -7, false, "the operation took too long";
-    /// The request makes no sense to the server.
+    /// The server considers the arguments invalid.
     BadArguments = -8, false, "the arguments are not valid";
     /// The server does not know the session.
     UnknownSession = -12, false, "the server does not know the session";
@@ -83,13 +84,13 @@ error_codes! {
     NewConfigNoQuorum = -13, true, "no quorum of the new configuration is connected";
     /// Another reconfiguration is under way.
     ReconfigInProgress = -14, true, "another reconfiguration is under way";
-    /// The first of the codes that concern requests; not used by itself.
+    /// The first code of the range for requests; not used by itself.
     ApiError = -100, false, "the request failed";
-    /// The node, or its parent where one is created, does not exist.
+    /// The node does not exist; for a request that creates a node, its parent does not exist.
     NoNode = -101, false, "the node does not exist";
     /// The node's access control list does not allow it.
     NoAuth = -102, false, "permission is denied by the node's ACL";
-    /// The node has another version than the one given.
+    /// The version of the node is not the one that the request named.
     BadVersion = -103, false, "the node has another version";
     /// Ephemeral nodes have no children.
     NoChildrenForEphemerals = -108, false, "the parent is ephemeral and cannot have children";
@@ -97,7 +98,7 @@ error_codes! {
     NodeExists = -110, false, "the node exists already";
     /// The node has children.
     NotEmpty = -111, false, "the node has children";
-    /// The session is over.
+    /// The session has expired.
     SessionExpired = -112, false, "the session has expired";
     /// Used by clients, not sent by servers.
     InvalidCallback = -113, false, "the callback is not valid";
@@ -105,7 +106,7 @@ error_codes! {
     InvalidAcl = -114, false, "the ACL is not valid";
     /// Authentication failed.
     AuthFailed = -115, false, "authentication failed";
-    /// The session is served by another server now.
+    /// Another server serves the session now.
     SessionMoved = -118, false, "the session has moved to another server";
     /// The server is read-only.
     NotReadOnly = -119, true, "the server is read-only at present";
@@ -115,13 +116,13 @@ error_codes! {
     NoWatcher = -121, false, "there is no such watch";
     /// Used by clients, not sent by servers.
     RequestTimeout = -122, false, "the request took too long";
-    /// Reconfiguration is switched off.
+    /// Reconfiguration is disabled.
     ReconfigDisabled = -123, false, "reconfiguration is switched off";
-    /// The server demands authentication by SASL.
+    /// The server requires SASL authentication.
     SessionClosedRequireSaslAuth = -124, false, "the server demands authentication by SASL";
-    /// The quota of a node above would be exceeded (3.7).
+    /// The request would exceed the quota of the node or of one above it (3.7).
     QuotaExceeded = -125, false, "a quota would be exceeded";
-    /// The server has too much to do (3.7).
+    /// The server is overloaded (3.7).
     ThrottledOp = -127, true, "the server has too much to do";
 }
 

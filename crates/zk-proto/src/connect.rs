@@ -1,4 +1,4 @@
-//! The handshake: the two records without a header.
+//! The handshake: the only two records that have no header.
 
 use std::{borrow::Cow, fmt, time::Duration};
 
@@ -10,26 +10,27 @@ use crate::{
     jute::{Reader, Record, put_boolean, put_buffer, put_int, put_long},
 };
 
-/// What proves that a session is ours. It is never printed.
+/// The secret that proves that a session is ours. It is never printed.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Password<'a>(Cow<'a, [u8]>);
 
 impl<'a> Password<'a> {
-    /// What a client without a session sends. Sixteen bytes, because some servers look at the length of the frame.
+    /// The password of a client that has no session yet. It has sixteen bytes, because some servers check the length of
+    /// the frame.
     pub const NONE: Password<'static> = Password(Cow::Borrowed(&[0; 16]));
 
-    /// A password that a server gave.
+    /// A password that a server sent.
     pub fn new(bytes: impl Into<Cow<'a, [u8]>>) -> Self {
         Self(bytes.into())
     }
 
-    /// The bytes: a secret.
+    /// The bytes. They are a secret.
     #[must_use]
     pub fn as_bytes(&self) -> &[u8] {
         &self.0
     }
 
-    /// A password that borrows nothing.
+    /// The same password, with its own copy of the bytes.
     #[must_use]
     pub fn into_owned(self) -> Password<'static> {
         Password(Cow::Owned(self.0.into_owned()))
@@ -51,20 +52,21 @@ impl fmt::Debug for Password<'_> {
 pub struct ConnectRequest<'a> {
     /// 0; servers ignore it.
     pub protocol_version: i32,
-    /// The highest transaction this client has seen. A server that is behind it closes the connection without a word.
+    /// The highest transaction that this client has seen. A server that is behind it closes the connection without an
+    /// answer.
     pub last_zxid_seen: Zxid,
-    /// The session timeout wanted, in milliseconds. Negotiated again at every connection.
+    /// The session timeout that the client asks for, in milliseconds. It is negotiated again at every connection.
     pub timeout_ms: i32,
     /// The session to resume, or [`SessionId::NONE`].
     pub session: SessionId,
     /// The password of that session, or [`Password::NONE`].
     pub password: Password<'a>,
-    /// Whether a read-only server will do. Clients before 3.4, and some of today, do not send this byte at all.
+    /// Whether the client accepts a read-only server. Clients before 3.4, and some current ones, do not send this byte.
     pub read_only: Option<bool>,
 }
 
 impl ConnectRequest<'static> {
-    /// Asks for a new session. A timeout over 24 days is sent as 24 days; servers grant far less.
+    /// Asks for a new session. A timeout of more than 24 days is sent as 24 days; servers grant far less.
     #[must_use]
     pub fn new_session(timeout: Duration) -> Self {
         Self {
@@ -107,31 +109,32 @@ impl<'a> Record<'a> for ConnectRequest<'a> {
 pub struct ConnectResponse<'a> {
     /// 0.
     pub protocol_version: i32,
-    /// The session timeout granted, in milliseconds; 0 or less where the session is over or was never ours.
+    /// The session timeout that the server grants, in milliseconds. 0 or less means that the session has expired or was
+    /// never ours.
     pub timeout_ms: i32,
     /// The session.
     pub session: SessionId,
-    /// What to resume it with.
+    /// The password for resuming the session.
     pub password: Password<'a>,
-    /// Whether this server is read-only. Present exactly if the request had the byte.
+    /// Whether this server is read-only. Present if and only if the request had the byte.
     pub read_only: Option<bool>,
 }
 
 /// A session that a server granted.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Grant {
-    /// Its name.
+    /// The session's id.
     pub session: SessionId,
-    /// What to resume it with.
+    /// The password for resuming it.
     pub password: Password<'static>,
-    /// How long the server waits for a word from us before it ends the session.
+    /// How long the server waits without hearing from us before it ends the session.
     pub timeout: Duration,
-    /// Whether the server is read-only at present.
+    /// Whether the server is in read-only mode now.
     pub read_only: bool,
 }
 
 impl ConnectResponse<'_> {
-    /// The session; `None` where the server says that there is none, or none any more.
+    /// The granted session; `None` if the server says that the session does not exist, or has expired.
     #[must_use]
     pub fn grant(&self) -> Option<Grant> {
         let millis = u64::try_from(self.timeout_ms).ok().filter(|millis| *millis > 0)?;

@@ -1,4 +1,4 @@
-//! What can be wrong with bytes that claim to be ZooKeeper's, and with a request that cannot be made into such bytes.
+//! Errors in records that are read, and in requests that cannot be encoded.
 
 /// A record that cannot be read, or a request that cannot be written.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -7,38 +7,38 @@ pub enum Error {
     /// The bytes end inside a field.
     #[error("{field}: {needed} bytes are needed and {left} are left")]
     Truncated {
-        /// The field, as `zookeeper.jute` calls it.
+        /// The field, by its name in `zookeeper.jute`.
         field: &'static str,
-        /// Bytes the field takes, as far as is known.
+        /// Bytes that the field needs, as far as is known.
         needed: usize,
-        /// Bytes that are left.
+        /// Bytes that remain.
         left: usize,
     },
-    /// A length that is negative and not −1.
+    /// A length is negative, and not −1 (null).
     #[error("{field}: a length of {len}")]
     NegativeLength {
         /// The field.
         field: &'static str,
-        /// What was sent.
+        /// The length as sent.
         len: i32,
     },
-    /// A list claims more elements than the bytes that are left can hold.
+    /// A list claims more elements than the remaining bytes can hold.
     #[error("{field}: a list of {count} elements in {left} bytes")]
     Count {
         /// The field.
         field: &'static str,
-        /// What was sent.
+        /// The count as sent.
         count: i32,
-        /// Bytes that are left.
+        /// Bytes that remain.
         left: usize,
     },
-    /// A field is null that cannot be.
+    /// A field is null that must not be.
     #[error("{field} is null")]
     Null {
         /// The field.
         field: &'static str,
     },
-    /// Text that is neither UTF-8 nor what Java makes of it.
+    /// The text is neither UTF-8 nor Java's variant of it.
     #[error("{field} is not text: byte {at} is not UTF-8")]
     Text {
         /// The field.
@@ -46,25 +46,26 @@ pub enum Error {
         /// Offset of the first bad byte in the text.
         at: usize,
     },
-    /// An operation that cannot stand where it does, or that is not known.
+    /// The operation is unknown, or not allowed in this place.
     #[error("operation {code} is not known, or not allowed here")]
     Operation {
         /// Its number.
         code: i32,
     },
-    /// Something came after the server had said that there is no such session, or had rejected the connection.
+    /// A frame arrived after the server had said that the session does not exist, or had rejected the connection.
     #[error("a frame of {len} bytes came after the session had been rejected")]
     AfterRefusal {
-        /// Bytes of the frame.
+        /// Length of the frame in bytes.
         len: usize,
     },
-    /// A request that would change nothing, so it is not sent: no watch of this connection has to be removed.
+    /// The request is not sent, because it would change nothing: there is no watch of this connection to remove.
     #[error("there is nothing to ask of the server")]
     NothingToSend,
-    /// Version −1 was asked for as if it were one: on the wire it matches any. Versions do come to it, by wrapping.
+    /// The request names version −1 as an expected version. On the wire, −1 matches any version. Version counters can
+    /// reach it by wrapping.
     #[error("version -1 matches any version, so a request cannot ask for that one alone")]
     AnyVersion,
-    /// A path no server takes.
+    /// Servers reject this path.
     #[error("the path {path:?} is not valid: {reason}")]
     Path {
         /// The path as given.
@@ -75,7 +76,7 @@ pub enum Error {
 }
 
 impl Error {
-    /// Whether the other side caused it.
+    /// Whether the peer sent something invalid, as opposed to the caller.
     #[must_use]
     pub const fn is_peer_fault(&self) -> bool {
         match self {
@@ -95,22 +96,22 @@ impl Error {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum PathError {
-    /// Nothing at all.
+    /// It is empty.
     #[error("it is empty")]
     Empty,
-    /// Not absolute.
+    /// It is not absolute.
     #[error("it does not begin with '/'")]
     Relative,
-    /// A slash at the end of anything but the root.
+    /// It ends with a slash and is not the root.
     #[error("it ends with '/'")]
     TrailingSlash,
-    /// Two slashes in a row.
+    /// It contains two slashes in a row.
     #[error("it has an empty component")]
     EmptyComponent,
-    /// `.` or `..`
+    /// A component is `.` or `..`.
     #[error("it has a component '.' or '..'")]
     RelativeComponent,
-    /// A control character, a surrogate, a private-use character, or one above U+FFFF.
+    /// It contains a control character, a surrogate, a private-use character, or a character above U+FFFF.
     #[error("it has the character {0:?}")]
     Character(char),
 }

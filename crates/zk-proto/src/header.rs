@@ -1,4 +1,4 @@
-//! What stands before every request and reply but the handshake.
+//! The header of every request and reply except the handshake.
 
 use bytes::BufMut;
 
@@ -8,12 +8,13 @@ use crate::{
     jute::{Reader, Record, put_int, put_long},
 };
 
-/// Stands before every request.
+/// Precedes every request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RequestHeader {
-    /// The number its reply will carry.
+    /// The number that the reply will carry.
     pub xid: Xid,
-    /// The number of the operation; [`OpCode::from_code`](crate::OpCode::from_code) knows some of them.
+    /// The number of the operation. [`OpCode::from_code`](crate::OpCode::from_code) maps the ones that this crate
+    /// knows.
     pub op: i32,
 }
 
@@ -28,19 +29,19 @@ impl<'a> Record<'a> for RequestHeader {
     }
 }
 
-/// Stands before every reply and notification.
+/// Precedes every reply and notification.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ReplyHeader {
-    /// The number of the request; [`Xid::NOTIFICATION`] where there was none.
+    /// The number of the request, or [`Xid::NOTIFICATION`] if there was none.
     pub xid: Xid,
-    /// The last transaction the server had executed.
+    /// The last transaction that the server had executed.
     pub zxid: Zxid,
-    /// 0, or the number of an [`ErrorCode`](crate::ErrorCode); then no body follows.
+    /// 0, or the number of an [`ErrorCode`](crate::ErrorCode). After an error, no body follows.
     pub err: i32,
 }
 
 impl ReplyHeader {
-    /// Bytes on the wire.
+    /// Length on the wire, in bytes.
     pub const LEN: usize = 16;
 }
 

@@ -1,23 +1,23 @@
-//! The numbers that mean something: requests, transactions, sessions.
+//! Types for numbers: requests, transactions, sessions.
 
 use std::fmt;
 
-/// The number of a request on its connection. Negative ones have a meaning of their own.
+/// The number of a request on its connection. Negative numbers have special meanings.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Xid(pub i32);
 
 impl Xid {
-    /// Marks what the server says unasked: a watched node changed.
+    /// Marks a notification: the server reports a change to a watched node.
     pub const NOTIFICATION: Self = Self(-1);
-    /// Marks a ping and its answer.
+    /// Marks a ping and its reply.
     pub const PING: Self = Self(-2);
-    /// Marks an [`Auth`](crate::Auth) and its answer.
+    /// Marks an [`Auth`](crate::Auth) and its reply.
     pub const AUTH: Self = Self(-4);
-    /// Marks a [`SetWatches`](crate::SetWatches) and its answer.
+    /// Marks a [`SetWatches`](crate::SetWatches) and its reply.
     pub const SET_WATCHES: Self = Self(-8);
 }
 
-/// Hands out request numbers: 1, 2, … `i32::MAX`, and 1 again. Zero and negative numbers are never handed out.
+/// Hands out request numbers: 1, 2, … `i32::MAX`, then 1 again. It never hands out zero or a negative number.
 #[derive(Debug, Clone, Copy)]
 pub struct Xids {
     next: i32,
@@ -30,7 +30,7 @@ impl Default for Xids {
 }
 
 impl Xids {
-    /// Starts at `next` instead of 1 — near the end, for instance, to see the numbers wrap.
+    /// Starts at `next` instead of 1, for example near the end, to test the wrap-around.
     ///
     /// # Panics
     ///
@@ -49,7 +49,7 @@ impl Xids {
     }
 }
 
-/// The number of a transaction: the server's clock. Later changes have greater numbers.
+/// The number of a transaction, assigned by the leader. Later changes have greater numbers.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Zxid(pub i64);
 
@@ -65,16 +65,16 @@ impl<'a> crate::jute::Record<'a> for Zxid {
     }
 }
 
-/// Names a session for as long as the ensemble knows it. Zero is no session.
+/// Identifies a session for as long as the ensemble knows it. Zero means no session.
 #[derive(Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SessionId(pub i64);
 
 impl SessionId {
-    /// What a client without a session sends, and what a node that is not ephemeral has for an owner.
+    /// The value that a client without a session sends, and the owner of a node that is not ephemeral.
     pub const NONE: Self = Self(0);
 }
 
-/// As ZooKeeper's own tools print it: hexadecimal.
+/// Hexadecimal, as ZooKeeper's own tools print it.
 impl fmt::Display for SessionId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:#x}", self.0)

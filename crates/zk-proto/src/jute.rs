@@ -1,4 +1,4 @@
-//! Jute, ZooKeeper's encoding: big-endian integers, lengths in four bytes, fields in order and nothing in between.
+//! Jute, ZooKeeper's encoding: big-endian integers, four-byte lengths, fields in order without padding.
 //!
 //! | type | on the wire |
 //! |---|---|
@@ -8,10 +8,10 @@
 //! | ustring | int length in bytes, text; −1 is null |
 //! | vector | int count, elements; −1 is null |
 //!
-//! Whatever follows a record is ignored, as every server and client does: newer peers append fields.
+//! Bytes after the end of a record are ignored, as every server and client does: newer peers append fields.
 //!
-//! **Text.** Java writes characters outside the Basic Multilingual Plane as two surrogates of three bytes each; these are
-//! joined when read. Everything else that is not UTF-8 is an error and never replaced: a name that was silently changed
+//! **Text.** Java encodes each character outside the Basic Multilingual Plane as two surrogates of three bytes. We join
+//! these when reading. Anything else that is not UTF-8 is an error, and we never replace it: a silently changed name
 //! would name another node, or admit another user.
 
 use std::borrow::Cow;
@@ -27,65 +27,65 @@ pub(crate) use field::{Field, record_field, records};
 
 /// One record of the protocol.
 ///
-/// A record that is read borrows its texts and buffers from the frame; `'a` is the life of that frame.
+/// A decoded record borrows its texts and buffers from the frame; `'a` is the lifetime of that frame.
 pub trait Record<'a>: Sized {
     /// Appends the record.
     ///
     /// # Panics
     ///
-    /// If a text, buffer or list has more than `i32::MAX` bytes or elements. No server takes a frame of even a hundredth
-    /// of that; whoever passes on data of unknown size checks it first.
+    /// If a text, buffer or list has more than `i32::MAX` bytes or elements. No server accepts a frame of even a
+    /// hundredth of that. If you pass on data of unknown size, check the size first.
     fn encode(&self, out: &mut impl BufMut);
 
     /// Reads the record.
     ///
     /// # Errors
     ///
-    /// If the bytes are not that record. No input panics, and memory is taken for what arrived, not for what a length
-    /// claims.
+    /// If the bytes are not such a record. No input causes a panic. Memory is allocated for the bytes that arrived,
+    /// never for what a length claims.
     fn decode(reader: &mut Reader<'a>) -> Result<Self, Error>;
 
-    /// The record as bytes.
+    /// Encodes the record into a new vector.
     ///
     /// # Panics
     ///
-    /// As [`encode`](Self::encode).
+    /// The same as [`encode`](Self::encode).
     fn to_bytes(&self) -> Vec<u8> {
         let mut out = Vec::new();
         self.encode(&mut out);
         out
     }
 
-    /// Reads a record from the start of `bytes` and ignores what follows it.
+    /// Decodes a record from the start of `bytes` and ignores the rest.
     ///
     /// # Errors
     ///
-    /// As [`decode`](Self::decode).
+    /// The same as [`decode`](Self::decode).
     fn from_bytes(bytes: &'a [u8]) -> Result<Self, Error> {
         Self::decode(&mut Reader::new(bytes))
     }
 }
 
-/// Reads fields one after the other. The name of a field is for errors.
+/// Reads fields in sequence. The field names that you pass appear in errors only.
 #[derive(Debug, Clone)]
 pub struct Reader<'a> {
     rest: &'a [u8],
 }
 
 impl<'a> Reader<'a> {
-    /// Starts at the first byte.
+    /// Starts at the first byte of the slice.
     #[must_use]
     pub const fn new(bytes: &'a [u8]) -> Self {
         Self { rest: bytes }
     }
 
-    /// Bytes not read yet.
+    /// The number of bytes not read yet.
     #[must_use]
     pub const fn left(&self) -> usize {
         self.rest.len()
     }
 
-    /// Takes `len` bytes as they are.
+    /// Takes `len` raw bytes.
     ///
     /// # Errors
     ///
@@ -97,7 +97,7 @@ impl<'a> Reader<'a> {
         Ok(taken)
     }
 
-    /// A boolean.
+    /// Reads a boolean.
     ///
     /// # Errors
     ///
@@ -106,7 +106,7 @@ impl<'a> Reader<'a> {
         Ok(self.take(field, 1)?.iter().any(|byte| *byte != 0))
     }
 
-    /// A 32-bit integer.
+    /// Reads a 32-bit integer.
     ///
     /// # Errors
     ///
@@ -115,7 +115,7 @@ impl<'a> Reader<'a> {
         self.take(field, 4).map(BigEndian::read_i32)
     }
 
-    /// A 64-bit integer.
+    /// Reads a 64-bit integer.
     ///
     /// # Errors
     ///
@@ -124,7 +124,7 @@ impl<'a> Reader<'a> {
         self.take(field, 8).map(BigEndian::read_i64)
     }
 
-    /// Bytes, or null.
+    /// Reads a buffer, or null.
     ///
     /// # Errors
     ///
@@ -139,7 +139,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// Text that is not null.
+    /// Reads text; null is an error.
     ///
     /// # Errors
     ///
@@ -149,7 +149,7 @@ impl<'a> Reader<'a> {
         text(field, bytes)
     }
 
-    /// Text, or null.
+    /// Reads text, or null.
     ///
     /// # Errors
     ///
@@ -158,8 +158,8 @@ impl<'a> Reader<'a> {
         self.buffer(field)?.map(|bytes| text(field, bytes)).transpose()
     }
 
-    /// The number of elements of a list, or null. `smallest` is the least number of bytes an element takes: a count that the
-    /// bytes left cannot hold is an error.
+    /// Reads the number of elements of a list, or null. `smallest` is the minimum number of bytes that an element
+    /// takes: a count that the remaining bytes cannot hold is an error.
     ///
     /// # Errors
     ///
@@ -177,12 +177,12 @@ impl<'a> Reader<'a> {
         Ok(Some(len))
     }
 
-    /// A list, or null. Memory is taken for what was read: at first for no more than the bytes left would fill, element for
-    /// element, however small elements are on the wire.
+    /// Reads a list, or null. The initial allocation is no more than the remaining bytes would fill, whatever count the
+    /// list claims and however small its elements are on the wire.
     ///
     /// # Errors
     ///
-    /// As [`count`](Self::count), or what `element` says.
+    /// The same as [`count`](Self::count), and any error of `element`.
     pub fn vector<T>(
         &mut self,
         field: &'static str,
@@ -199,7 +199,7 @@ impl<'a> Reader<'a> {
     }
 }
 
-/// UTF-8, or UTF-8 in which surrogate pairs were encoded one by one (CESU-8).
+/// Decodes UTF-8, or UTF-8 in which surrogate pairs were encoded one by one (CESU-8).
 pub(crate) fn text<'a>(field: &'static str, bytes: &'a [u8]) -> Result<Cow<'a, str>, Error> {
     match std::str::from_utf8(bytes) {
         Ok(text) => Ok(Cow::Borrowed(text)),
@@ -207,7 +207,7 @@ pub(crate) fn text<'a>(field: &'static str, bytes: &'a [u8]) -> Result<Cow<'a, s
     }
 }
 
-/// Joins the surrogate pairs in otherwise good UTF-8; `None` if something else is wrong.
+/// Joins the surrogate pairs in otherwise valid UTF-8; `None` if anything else is wrong.
 fn join_surrogates(mut bytes: &[u8]) -> Option<String> {
     let mut joined = String::with_capacity(bytes.len());
     loop {
@@ -250,7 +250,7 @@ pub(crate) fn put_long(out: &mut impl BufMut, value: i64) {
 }
 
 pub(crate) fn put_len(out: &mut impl BufMut, len: usize) {
-    put_int(out, i32::try_from(len).expect("whoever encodes has checked that no field exceeds i32::MAX"));
+    put_int(out, i32::try_from(len).expect("no field exceeds i32::MAX: a documented precondition of encode"));
 }
 
 pub(crate) fn put_buffer(out: &mut impl BufMut, buffer: Option<&[u8]>) {

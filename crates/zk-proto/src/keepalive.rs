@@ -1,9 +1,9 @@
-//! When to ping, and when to believe that nobody is there.
+//! When to ping, and when to give a connection up.
 //!
-//! A server ends a session that it has not heard from for the timeout it granted. So the client says something after a
-//! third of it (after ten seconds at the latest) in which it had nothing to say. And because a connection can be dead
-//! without anyone telling, it is given up when nothing has arrived for two thirds: then a third is left to reach another
-//! server. These are the figures of Apache's own clients.
+//! A server ends a session when it has not heard from the client for the granted timeout. The client therefore sends a
+//! ping after it has sent nothing for a third of the timeout, or for ten seconds if that is shorter. A connection can
+//! also be dead without any error being reported. The client gives it up when nothing has arrived for two thirds of the
+//! timeout, which leaves one third to reach another server. Apache's own clients use the same figures.
 //!
 //! ```text
 //!   0 ───────── 1/3 ───────── 2/3 ───────── 1 ──► timeout granted
@@ -12,26 +12,26 @@
 
 use std::time::{Duration, Instant};
 
-/// The longest silence on our side, however long the session timeout is.
+/// The longest time without sending anything, however long the session timeout is.
 const LONGEST_IDLE: Duration = Duration::from_secs(10);
 
-/// So many bytes within the read timeout count as life, although no frame is complete: a large answer may take long on a slow
-/// line. A peer that lets bytes drip in does not reach it.
+/// This many bytes within the read timeout count as a sign of life even if no frame is complete: a large reply may take
+/// long on a slow line. A peer that trickles single bytes does not reach it.
 const LIFE: u64 = 16 << 10;
 
-/// The timers of one connection. Pure: whoever drives it says what time it is.
+/// The timers of one connection. It reads no clock: the caller passes the time.
 #[derive(Debug, Clone)]
 pub struct Keepalive {
     timeout: Duration,
     last_sent: Instant,
     last_received: Instant,
-    /// Bytes that have arrived since then.
+    /// Bytes that have arrived since the last complete frame.
     unfinished: u64,
-    /// A ping is on its way; another would tell the server nothing new.
+    /// A ping is unanswered; a second one would tell the server nothing new.
     ping_pending: bool,
 }
 
-/// What is due.
+/// What the caller must do now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Due {
     /// Send a ping.
@@ -41,13 +41,13 @@ pub enum Due {
 }
 
 impl Keepalive {
-    /// For a session that was granted just now.
+    /// The timers of a connection whose session was granted just now.
     #[must_use]
     pub const fn new(timeout: Duration, now: Instant) -> Self {
         Self { timeout, last_sent: now, last_received: now, unfinished: 0, ping_pending: false }
     }
 
-    /// The session's timeout, as granted.
+    /// The session's timeout as granted.
     #[must_use]
     pub const fn timeout(&self) -> Duration {
         self.timeout
@@ -59,25 +59,25 @@ impl Keepalive {
         self.timeout.saturating_mul(2).checked_div(3).unwrap_or_default()
     }
 
-    /// How long we may be silent: a third of the session's timeout, ten seconds at most.
+    /// How long we may send nothing: a third of the session's timeout, at most ten seconds.
     #[must_use]
     pub fn ping_interval(&self) -> Duration {
         self.timeout.checked_div(3).unwrap_or_default().min(LONGEST_IDLE)
     }
 
-    /// Takes note that bytes were handed to the connection.
+    /// Records that bytes were written to the connection.
     pub const fn handle_sent(&mut self, now: Instant) {
         self.last_sent = now;
     }
 
-    /// Takes note that a whole frame arrived.
+    /// Records that a complete frame arrived.
     pub const fn handle_received(&mut self, now: Instant) {
         self.last_received = now;
         self.unfinished = 0;
     }
 
-    /// Takes note that so many more bytes arrived, of frames that are complete or not. From 16 KiB on they count as life, like
-    /// a whole frame.
+    /// Records that this many more bytes arrived, of complete frames or not. 16 KiB or more count as a sign of life,
+    /// like a complete frame.
     pub const fn handle_bytes(&mut self, bytes: u64, now: Instant) {
         self.unfinished = self.unfinished.saturating_add(bytes);
         if self.unfinished >= LIFE {
@@ -85,14 +85,15 @@ impl Keepalive {
         }
     }
 
-    /// Takes note that the ping was answered.
+    /// Records that the ping was answered.
     pub const fn handle_pong(&mut self) {
         self.ping_pending = false;
     }
 
-    /// Says what is due; a ping counts as sent from here on.
+    /// Returns what is due. A ping counts as sent from here on.
     ///
-    /// Before you act on [`Due::GiveUp`], look into the socket once more and ask again: what says otherwise may lie there.
+    /// Before you act on [`Due::GiveUp`], read from the socket once more and call this again: a frame may have arrived
+    /// in the meantime.
     pub fn handle_timeout(&mut self, now: Instant) -> Option<Due> {
         let silence = now.saturating_duration_since(self.last_received);
         if silence >= self.read_timeout() {
@@ -106,7 +107,7 @@ impl Keepalive {
         None
     }
 
-    /// When to ask again what is due, at the latest.
+    /// The latest time at which to call [`handle_timeout`](Self::handle_timeout) again.
     #[must_use]
     pub fn poll_timeout(&self) -> Instant {
         let give_up = later(self.last_received, self.read_timeout());
@@ -114,7 +115,7 @@ impl Keepalive {
     }
 }
 
-/// Timeouts come from a 32-bit number of milliseconds; no clock is that near its end.
+/// A timeout comes from a 32-bit number of milliseconds, and no clock is that close to its end.
 fn later(instant: Instant, duration: Duration) -> Instant {
     instant.checked_add(duration).unwrap_or(instant)
 }
@@ -136,7 +137,7 @@ mod tests {
         assert_eq!(keepalive.handle_timeout(start + secs(3)), Some(Due::Ping));
         keepalive.handle_sent(start + secs(3));
         assert_eq!(keepalive.poll_timeout(), start + secs(6), "now only the answer matters");
-        keepalive.handle_received(start + secs(5)); // something else than the answer to the ping
+        keepalive.handle_received(start + secs(5)); // not the reply to the ping
         assert_eq!(keepalive.handle_timeout(start + secs(6)), None, "a pending ping is not doubled");
         keepalive.handle_pong();
         assert_eq!(keepalive.handle_timeout(start + secs(6)), Some(Due::Ping));

@@ -1,9 +1,9 @@
-//! ZooKeeper on the wire, and the rules of a client session.
+//! The ZooKeeper wire protocol, and the rules of a client session.
 //!
-//! This crate has everything in a ZooKeeper client that is not a socket, a clock or a task: the records and their encoding
-//! ([`jute`]), the handshake, the state machine of a [`session`] over its connections (a protocol for [`packetizer`]), who watches what
-//! ([`watches`]), when to ping and when to give up ([`Keepalive`]), and which paths are valid ([`path`]). `zk-client` runs it over
-//! streams.
+//! This crate has everything in a ZooKeeper client that is not a socket, a clock or a task: the records and their
+//! encoding ([`jute`]), the handshake, the state machine of a [`session`] over its connections (a protocol for
+//! [`packetizer`]), the subscribers of each watch ([`watches`]), when to ping and when to give a connection up
+//! ([`Keepalive`]), and which paths are valid ([`path`]). `zk-client` runs it over streams.
 //!
 //! | on the wire | here |
 //! |---|---|
@@ -11,13 +11,13 @@
 //! | handshake | [`ConnectRequest`], [`ConnectResponse`], [`Grant`] |
 //! | headers | [`RequestHeader`], [`ReplyHeader`], [`Xid`], [`ErrorCode`] |
 //! | nodes | [`Create`], [`Create2`], [`CreateContainer`], [`CreateTtl`], [`Delete`], [`Exists`], [`GetData`], [`SetData`], [`GetChildren`], [`GetChildren2`], [`Sync`], … |
-//! | several at once | [`Multi`], [`MultiRead`], [`MultiReply`] |
-//! | addresses, as users write them | [`ConnectString`], [`Server`] |
+//! | several operations at once | [`Multi`], [`MultiRead`], [`MultiReply`] |
+//! | addresses that users write | [`ConnectString`], [`Server`] |
 //! | access | [`Acl`], [`digest_id`], [`GetAcl`], [`SetAcl`], [`Auth`], [`WhoAmI`] |
 //! | watches | [`AddWatch`], [`RemoveWatches`], [`SetWatches2`], [`WatcherEvent`], [`EventType`] |
 //!
-//! Every record can be encoded and decoded ([`Record::encode`], [`Record::decode`]), so the same types serve a client, a server
-//! and a proxy. Decoded records borrow from the frame.
+//! You can encode and decode every record ([`Record::encode`], [`Record::decode`]), so the same types serve a client, a
+//! server and a proxy. Decoded records borrow from the frame.
 //!
 //! ```
 //! use packetizer::{Limits, Mux, Output, frame_codec::LengthPrefixed};
@@ -47,7 +47,7 @@
 //!
 //! # What this crate is not
 //!
-//! It opens no connection, reads no clock, and retries nothing. The frames' length prefix is
+//! It opens no connection, reads no clock, and retries nothing. The length prefix of frames comes from
 //! `frame_codec::LengthPrefixed::u32_be()`. The operations that servers send each other (−10, 20) are left out.
 //!
 //! # Features

@@ -16,7 +16,7 @@ use crate::{
     stat::Stat,
 };
 
-/// The type in the header of a failed operation, and in that behind the last one.
+/// The type in the header of a failed operation, and in the header after the last one.
 const ERROR: i32 = -1;
 
 struct Header {
@@ -39,7 +39,7 @@ impl Header {
     }
 }
 
-/// Defines what can stand in a [`Multi`] or a [`MultiRead`].
+/// Defines which operations a [`Multi`] or a [`MultiRead`] can contain.
 macro_rules! operations {
     ($($(#[$doc:meta])* $name:ident($record:ty) = $op:ident;)+) => {
         /// One operation of several.
@@ -50,7 +50,7 @@ macro_rules! operations {
         }
 
         impl<'a> MultiOp<'a> {
-            /// What it does.
+            /// Which operation this is.
             #[must_use]
             pub const fn op(&self) -> OpCode {
                 match self {
@@ -103,7 +103,7 @@ operations! {
 }
 
 impl MultiOp<'_> {
-    /// Whether it reads: for a [`MultiRead`], and not for a [`Multi`].
+    /// Whether this operation reads, and so belongs in a [`MultiRead`] and not in a [`Multi`].
     #[must_use]
     pub const fn is_read(&self) -> bool {
         match self {
@@ -162,7 +162,7 @@ macro_rules! lists {
         }
 
         impl $name<'_> {
-            /// Checks the paths as the server will, and that there are only operations that may be here.
+            /// Checks that the paths are ones a server accepts, and that every operation is allowed here.
             pub(crate) fn check(&self) -> Result<(), Error> {
                 self.ops.iter().try_for_each(|op| {
                     if op.is_read() != $is_read {
@@ -176,32 +176,32 @@ macro_rules! lists {
 }
 
 lists! {
-    /// A transaction: all of its operations take effect, in their order and at once, or none does (3.4).
+    /// A transaction: either all of its operations take effect, in order and at once, or none does (3.4).
     Multi: false;
-    /// Several reads, each of which fails for itself (3.6).
+    /// Several reads in one request. Each can fail on its own (3.6).
     MultiRead: true;
 }
 
-/// What became of one operation of several.
+/// The result of one operation of several.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum MultiResult<'a> {
-    /// A node was created. Servers up to 3.8 say it of a [`Create2`] too.
+    /// A node was created. Servers up to 3.8 send this for a [`Create2`], too.
     Created(Created<'a>),
-    /// A node was created.
+    /// A node was created, and its [`Stat`] follows.
     CreatedStat(CreatedStat<'a>),
     /// A node was deleted.
     Deleted,
     /// A node was written.
     Set(Stat),
-    /// A node has the version that was asked for.
+    /// The node has the version that the request named.
     Checked,
     /// A node was read.
     Data(Data<'a>),
     /// A node's children were listed.
     Children(Children),
-    /// It failed, with the number of an [`ErrorCode`](crate::ErrorCode). In a transaction, 0 marks those before the one that
-    /// failed, which were not executed, and −2 those behind it.
+    /// The operation failed, with the number of an [`ErrorCode`](crate::ErrorCode). In a transaction, 0 marks the
+    /// operations before the failed one, which were not executed, and −2 marks those after it.
     Error(i32),
 }
 
@@ -233,7 +233,7 @@ impl<'a> MultiResult<'a> {
         }
     }
 
-    /// By the type that the server says, which is not always that of the request.
+    /// The type in the server's header decides, which is not always the type of the request.
     fn decode(header: &Header, reader: &mut Reader<'a>) -> Result<Self, Error> {
         if header.kind == ERROR {
             return Ok(Self::Error(ErrorResponse::decode(reader)?.err));
@@ -253,10 +253,10 @@ impl<'a> MultiResult<'a> {
     }
 }
 
-/// The answer to [`Multi`] and [`MultiRead`].
+/// The reply to [`Multi`] and [`MultiRead`].
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct MultiReply<'a> {
-    /// One for each operation, in their order.
+    /// One result for each operation, in order.
     pub results: Vec<MultiResult<'a>>,
 }
 

@@ -1,4 +1,4 @@
-//! A list of names in one piece of memory.
+//! A list of names in one block of memory.
 
 use std::fmt;
 
@@ -9,7 +9,7 @@ use crate::{
     jute::{self, Field, Reader, put_len, put_text},
 };
 
-/// The names of a node's children, or a list of paths: one block of text, however many there are.
+/// The names of a node's children, or a list of paths. All of them share one block of text.
 ///
 /// ```
 /// use zk_proto::Names;
@@ -26,13 +26,13 @@ pub struct Names {
 }
 
 impl Names {
-    /// How many there are.
+    /// The number of names.
     #[must_use]
     pub const fn len(&self) -> usize {
         self.ends.len()
     }
 
-    /// Whether there are none.
+    /// Whether the list is empty.
     #[must_use]
     pub const fn is_empty(&self) -> bool {
         self.ends.is_empty()
@@ -46,12 +46,12 @@ impl Names {
         self.text.get(begin as usize..end as usize)
     }
 
-    /// The names, in the order in which the server gave them, which means nothing.
+    /// The names in the server's order, which has no meaning.
     pub fn iter(&self) -> impl ExactSizeIterator<Item = &str> + DoubleEndedIterator + Clone {
         (0..self.len()).map(|index| self.get(index).unwrap_or_default())
     }
 
-    /// The names in the order of their bytes.
+    /// The names, sorted by their bytes.
     #[must_use]
     pub fn sorted(&self) -> Vec<&str> {
         let mut names: Vec<_> = self.iter().collect();
@@ -59,13 +59,13 @@ impl Names {
         names
     }
 
-    /// Whether this name is among them. Looks at each.
+    /// Whether the list contains this name. The search is linear.
     #[must_use]
     pub fn contains(&self, name: &str) -> bool {
         self.iter().any(|other| other == name)
     }
 
-    /// The bytes of memory it takes.
+    /// The memory that the list occupies, in bytes.
     #[must_use]
     pub const fn memory_len(&self) -> usize {
         self.text.capacity().saturating_add(self.ends.capacity().saturating_mul(size_of::<u32>()))
@@ -75,7 +75,7 @@ impl Names {
     ///
     /// # Panics
     ///
-    /// If there are 4 GiB of names or more.
+    /// If the names reach 4 GiB in total.
     pub fn push(&mut self, name: &str) {
         self.text.push_str(name);
         self.ends.push(u32::try_from(self.text.len()).expect("names of less than 4 GiB"));
@@ -83,7 +83,7 @@ impl Names {
 
     fn decode(field: &'static str, reader: &mut Reader<'_>) -> Result<Option<Self>, Error> {
         let Some(count) = reader.count(field, 4)? else { return Ok(None) };
-        // Both together take no more than the bytes that are there.
+        // Text and ends together take no more memory than the bytes that are there.
         let room = reader.left().saturating_sub(count.saturating_mul(4));
         let mut names = Self { text: String::with_capacity(room), ends: Vec::with_capacity(count) };
         for _ in 0..count {

@@ -1,6 +1,6 @@
-//! The numbers that have to do with watches.
+//! Enumerations about watches.
 
-/// An enum of numbers on the wire, with those of newer releases kept.
+/// Defines an enum of numbers on the wire that keeps the numbers of newer releases.
 macro_rules! numbers {
     ($($(#[$doc:meta])* $enum:ident { $($(#[$variant_doc:meta])* $name:ident = $number:literal,)+ })+) => {$(
         $(#[$doc])*
@@ -13,7 +13,7 @@ macro_rules! numbers {
         }
 
         impl $enum {
-            /// What this number means.
+            /// The variant for this number.
             #[must_use]
             pub const fn from_number(number: i32) -> Self {
                 match number {
@@ -31,7 +31,7 @@ macro_rules! numbers {
                 }
             }
 
-            /// Every one that has a name.
+            /// All variants that have a name.
             pub const NAMED: &'static [Self] = &[$(Self::$name,)+];
         }
     )+};
@@ -40,13 +40,13 @@ macro_rules! numbers {
 numbers! {
     /// What happened to a watched node.
     EventType {
-        /// Nothing: the state of the connection changed. Used by clients, not sent by servers.
+        /// No change to a node: the state of the connection changed. Used by clients, not sent by servers.
         None = -1,
-        /// It was created.
+        /// The node was created.
         Created = 1,
-        /// It was deleted.
+        /// The node was deleted.
         Deleted = 2,
-        /// Its data was written.
+        /// The node's data was written.
         DataChanged = 3,
         /// A child was created or deleted.
         ChildrenChanged = 4,
@@ -58,13 +58,13 @@ numbers! {
         PersistentWatchRemoved = 7,
     }
 
-    /// The state of a client, as events name it. Servers send [`SyncConnected`](Self::SyncConnected) only.
+    /// The state of a client, as events name it. Servers send only [`SyncConnected`](Self::SyncConnected).
     KeeperState {
-        /// Not used any more.
+        /// No longer used.
         UnknownState = -1,
         /// There is no connection.
         Disconnected = 0,
-        /// Not used any more.
+        /// No longer used.
         NoSyncConnected = 1,
         /// Connected to a server of the quorum.
         SyncConnected = 3,
@@ -72,29 +72,29 @@ numbers! {
         AuthFailed = 4,
         /// Connected to a read-only server.
         ConnectedReadOnly = 5,
-        /// Authenticated by SASL.
+        /// Authenticated through SASL.
         SaslAuthenticated = 6,
         /// The client was closed.
         Closed = 7,
-        /// The session is over.
+        /// The session has expired.
         Expired = -112,
     }
 
-    /// Which watches [`CheckWatches`](crate::CheckWatches) and [`RemoveWatches`](crate::RemoveWatches) are about.
+    /// The watches that a [`CheckWatches`](crate::CheckWatches) or [`RemoveWatches`](crate::RemoveWatches) is about.
     WatcherType {
-        /// Those on children.
+        /// Watches on children.
         Children = 1,
-        /// Those on data.
+        /// Watches on data.
         Data = 2,
-        /// All of them.
+        /// All watches.
         Any = 3,
-        /// Those that last (3.9; older servers do not know it).
+        /// Persistent watches (3.9; older servers do not know this type).
         Persistent = 4,
-        /// Those that last, on trees (3.9; older servers do not know it).
+        /// Persistent recursive watches (3.9; older servers do not know this type).
         PersistentRecursive = 5,
     }
 
-    /// What [`AddWatch`](crate::AddWatch) watches.
+    /// What an [`AddWatch`](crate::AddWatch) watches.
     AddWatchMode {
         /// A node and its children.
         Persistent = 0,

@@ -1,4 +1,4 @@
-//! The records of all operations, by operation.
+//! Requests and replies of any operation, as enums.
 
 use crate::{
     error::Error,
@@ -20,14 +20,14 @@ use crate::{
 
 /// A request record, with its operation.
 pub trait Operation {
-    /// What it asks for.
+    /// The operation that it requests.
     const OP: OpCode;
 }
 
 macro_rules! records {
     ($($(#[$doc:meta])* $op:ident = $code:literal, ($major:literal, $minor:literal, $patch:literal), $changes:ident, $xid:ident,
         $request:ty => $reply:ty;)+) => {
-        /// Any request, without its header: for servers, and for what listens in.
+        /// Any request, without its header. For servers and for tools that decode captured traffic.
         #[derive(Debug, Clone, PartialEq, Eq)]
         #[non_exhaustive]
         pub enum Request<'a> {
@@ -35,7 +35,7 @@ macro_rules! records {
         }
 
         impl<'a> Request<'a> {
-            /// What it asks for.
+            /// The operation that it requests.
             #[must_use]
             pub const fn op(&self) -> OpCode {
                 match self {
@@ -54,7 +54,7 @@ macro_rules! records {
             ///
             /// # Errors
             ///
-            /// As for [`Record::decode`].
+            /// The same as [`Record::decode`].
             pub fn decode(op: OpCode, reader: &mut Reader<'a>) -> Result<Self, Error> {
                 match op {
                     $(OpCode::$op => Record::decode(reader).map(Self::$op),)+
@@ -62,7 +62,8 @@ macro_rules! records {
             }
         }
 
-        /// The reply to any request that did not fail, without its header: for servers, and for what listens in.
+        /// The reply to any request that did not fail, without its header. For servers and for tools that decode
+        /// captured traffic.
         #[derive(Debug, Clone, PartialEq, Eq)]
         #[non_exhaustive]
         pub enum Response<'a> {
@@ -70,7 +71,7 @@ macro_rules! records {
         }
 
         impl<'a> Response<'a> {
-            /// What was asked for.
+            /// The operation that was requested.
             #[must_use]
             pub const fn op(&self) -> OpCode {
                 match self {
@@ -89,7 +90,7 @@ macro_rules! records {
             ///
             /// # Errors
             ///
-            /// As for [`Record::decode`].
+            /// The same as [`Record::decode`].
             pub fn decode(op: OpCode, reader: &mut Reader<'a>) -> Result<Self, Error> {
                 match op {
                     $(OpCode::$op => Record::decode(reader).map(Self::$op),)+

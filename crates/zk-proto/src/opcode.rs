@@ -1,17 +1,17 @@
-//! The operations: their numbers, and what is to be known of each whatever its records are.
+//! The operations: their numbers, and their properties that do not depend on the records.
 
 use crate::{ids::Xid, table::operations};
 
-/// Which number a request carries.
+/// Which xid a request carries.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum XidRule {
-    /// The next one.
+    /// The next number of the connection.
     Next,
-    /// Always this one.
+    /// Always this number.
     Fixed(Xid),
 }
 
-/// A release of ZooKeeper: the first that knows an operation.
+/// A release of ZooKeeper, as the first one that supports an operation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Release {
     /// 3 in 3.5.1.
@@ -56,7 +56,7 @@ macro_rules! xid {
 macro_rules! op_codes {
     ($($(#[$doc:meta])* $op:ident = $code:literal, ($major:literal, $minor:literal, $patch:literal), $changes:ident, $xid:ident,
         $request:ty => $reply:ty;)+) => {
-        /// What is asked for.
+        /// An operation.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
         #[non_exhaustive]
         pub enum OpCode {
@@ -75,7 +75,7 @@ macro_rules! op_codes {
                 }
             }
 
-            /// The operation with this number, if it is one of these.
+            /// The operation with this number, if this crate knows it.
             #[must_use]
             pub const fn from_code(code: i32) -> Option<Self> {
                 Some(match code {
@@ -84,7 +84,7 @@ macro_rules! op_codes {
                 })
             }
 
-            /// Its name, as this crate writes it.
+            /// The operation's name as this crate writes it.
             #[must_use]
             pub const fn name(self) -> &'static str {
                 match self {
@@ -92,7 +92,7 @@ macro_rules! op_codes {
                 }
             }
 
-            /// Whether it changes the tree or the session, so that repeating it may make a difference.
+            /// Whether the operation changes the tree or the session, so that repeating it may make a difference.
             #[must_use]
             pub const fn changes(self) -> bool {
                 match self {
@@ -100,7 +100,7 @@ macro_rules! op_codes {
                 }
             }
 
-            /// The first release that knows it. Others answer `Unimplemented` and close the connection.
+            /// The first release that supports it. Older servers answer `Unimplemented` and close the connection.
             #[must_use]
             pub const fn since(self) -> Release {
                 match self {
@@ -108,7 +108,7 @@ macro_rules! op_codes {
                 }
             }
 
-            /// Which number a request carries.
+            /// Which xid its request carries.
             #[must_use]
             pub const fn xid(self) -> XidRule {
                 match self {
@@ -130,7 +130,7 @@ mod tests {
         for op in OpCode::ALL {
             assert_eq!(OpCode::from_code(op.code()), Some(*op), "{}", op.name());
         }
-        // Internal ones (-1, 0, -10, 20), one that was never used (10), those of another product, and nonsense.
+        // Internal ones (-1, 0, -10, 20), one that was never used (10), those of another product, and invalid ones.
         for code in [-1, 0, -10, 10, 20, 500, 997, i32::MIN, i32::MAX] {
             assert_eq!(OpCode::from_code(code), None);
         }

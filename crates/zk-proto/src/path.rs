@@ -1,8 +1,8 @@
-//! Which paths a server takes, checked before a request is sent.
+//! Which paths a server accepts, checked before a request is sent.
 //!
-//! The rules are those of Apache ZooKeeper's `PathUtils`: absolute, no empty component, no `.` or `..`, and no characters
-//! that Java regards as odd. That check works on UTF-16 units, so everything above U+FFFF (emoji, for example) is refused
-//! as well. There is no limit on the length but that of a frame.
+//! The rules are those of Apache ZooKeeper's `PathUtils`: absolute, no empty component, no `.` or `..`, and none of the
+//! characters that it excludes. That check works on UTF-16 units, so everything above U+FFFF (emoji, for example) is
+//! rejected as well. Only the size of a frame limits the length.
 
 mod chroot;
 
@@ -15,7 +15,7 @@ use crate::error::Error;
 ///
 /// # Errors
 ///
-/// [`Error::Path`], with the first thing that is wrong.
+/// [`Error::Path`], with the first violation found.
 ///
 /// ```
 /// use zk_proto::path;
@@ -28,11 +28,11 @@ pub fn validate(path: &str) -> Result<(), Error> {
     check(path, path)
 }
 
-/// Checks the path of a sequential node, to which the server appends a number: here a slash may come last.
+/// Checks the path of a sequential node. The server appends a number to it, so it may end with a slash.
 ///
 /// # Errors
 ///
-/// As [`validate`].
+/// The same as [`validate`].
 pub fn validate_sequential(path: &str) -> Result<(), Error> {
     check(path, &format!("{path}0"))
 }
@@ -108,7 +108,7 @@ mod tests {
         assert_eq!(validate_sequential("/"), Ok(()));
         assert!(validate_sequential("/queue//").is_err());
         assert!(validate_sequential("").is_err());
-        // What the server checks is the name with its number: '.' and '..' become good names.
+        // The server checks the name with its number appended: '.' and '..' become valid names.
         assert_eq!(validate_sequential("/queue/."), Ok(()));
     }
 }

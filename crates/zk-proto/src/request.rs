@@ -4,31 +4,33 @@ use std::borrow::Cow;
 
 use crate::{acl::Acl, error::Error, ids::Zxid, jute::records, path};
 
-/// The version that matches any.
+/// The version number that matches any version.
 pub const ANY_VERSION: i32 = -1;
 
-/// The configuration that matches any, for [`Reconfig`].
+/// The configuration version that matches any, for [`Reconfig`].
 pub const ANY_CONFIG: i64 = -1;
 
-/// What kind of node to create.
+/// The kind of node to create.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum CreateMode {
-    /// Stays until it is deleted.
+    /// The node stays until it is deleted.
     Persistent,
-    /// Ends with the session that created it.
+    /// The node is deleted when the session that created it ends.
     Ephemeral,
-    /// Stays until it is deleted; the server appends ten digits to the name, each time a greater number.
+    /// The node stays until it is deleted. The server appends a ten-digit number to the name; the number increases with
+    /// each node.
     PersistentSequential,
-    /// Ends with the session that created it; the server appends ten digits to the name, each time a greater number.
+    /// The node is deleted when the session that created it ends. The server appends a ten-digit number to the name;
+    /// the number increases with each node.
     EphemeralSequential,
-    /// Is deleted by the server some time after its last child is gone (3.5.1). Its operation is
-    /// [`CreateContainer`]: by itself the flag makes a persistent node.
+    /// The server deletes the node some time after its last child is gone (3.5.1). Use it with [`CreateContainer`]: in
+    /// any other request, the flag creates a persistent node.
     Container,
-    /// Is deleted by the server when it has no children and was not written for a time (3.5.3, if switched on). Its operation
-    /// is [`CreateTtl`].
+    /// The server deletes the node when it has no children and was not written for a given time (3.5.3, if enabled).
+    /// Use it with [`CreateTtl`].
     PersistentWithTtl,
-    /// As [`PersistentWithTtl`](Self::PersistentWithTtl), with ten digits appended to the name.
+    /// The same as [`PersistentWithTtl`](Self::PersistentWithTtl), with ten digits appended to the name.
     PersistentSequentialWithTtl,
 }
 
@@ -47,7 +49,7 @@ impl CreateMode {
         }
     }
 
-    /// The mode with these flags, if it is one of these.
+    /// The mode with these flags, if there is one.
     #[must_use]
     pub const fn from_flags(flags: i32) -> Option<Self> {
         Some(match flags {
@@ -71,7 +73,7 @@ impl CreateMode {
         }
     }
 
-    /// Whether the node ends with its session.
+    /// Whether the node is deleted when its session ends.
     #[must_use]
     pub const fn is_ephemeral(self) -> bool {
         match self {
@@ -85,20 +87,20 @@ impl CreateMode {
     }
 }
 
-/// A list of paths, or null, which servers do not take.
+/// A list of paths, or null, which servers do not accept.
 pub type Paths<'a> = Option<Cow<'a, [Cow<'a, str>]>>;
 
-/// Records of one shape: a node to create.
+/// Records with the same fields: a node to create.
 macro_rules! creates {
     ($($(#[$doc:meta])* $name:ident;)+) => {
         records! {$(
             $(#[$doc])*
             $name<'a> {
-                /// Where; a sequential node's path gets a number appended.
+                /// The path. The server appends a number to the path of a sequential node.
                 path: Cow<'a, str> = "path",
-                /// What it holds; null and empty are not the same.
+                /// The node's data. Null and empty differ.
                 data: Option<&'a [u8]> = "data",
-                /// Who may do what with it; servers take neither null nor an empty list.
+                /// The access control list. Servers accept neither null nor an empty list.
                 acl: Option<Cow<'a, [Acl<'a>]>> = "acl",
                 /// The flags of a [`CreateMode`].
                 flags: i32 = "flags",
@@ -114,15 +116,15 @@ macro_rules! creates {
 }
 
 creates! {
-    /// Creates a node; answered with its path.
+    /// Creates a node. The reply has its path.
     Create;
-    /// Creates a node; answered with its path and its [`Stat`](crate::Stat) (3.5).
+    /// Creates a node. The reply has its path and its [`Stat`](crate::Stat) (3.5).
     Create2;
-    /// Creates a [container](CreateMode::Container), whatever the flags say (3.5.1).
+    /// Creates a [container](CreateMode::Container), regardless of the flags (3.5.1).
     CreateContainer;
 }
 
-/// Checks the path of a new node as the server will. Flags this crate has no name for are the server's to judge.
+/// Checks that a server would accept the path of a new node. The server judges flags that this crate has no name for.
 fn check_new(path: &str, flags: i32) -> Result<(), Error> {
     match CreateMode::from_flags(flags) {
         Some(mode) if mode.is_sequential() => path::validate_sequential(path),
@@ -136,15 +138,15 @@ impl CreateTtl<'_> {
     }
 }
 
-/// Records of one shape: a node to read, and whether to leave a watch on it.
+/// Records with the same fields: a node to read, and whether to leave a watch on it.
 macro_rules! reads {
     ($($(#[$doc:meta])* $name:ident;)+) => {
         records! {$(
             $(#[$doc])*
             $name<'a> {
-                /// Which.
+                /// The path.
                 path: Cow<'a, str> = "path",
-                /// Whether to be told of the next change.
+                /// Whether to leave a watch, which reports the next change.
                 watch: bool = "watch",
             }
         )+}
@@ -162,13 +164,13 @@ reads! {
     GetChildren2;
 }
 
-/// Records of one shape: a path.
+/// Records with the same field: a path.
 macro_rules! paths {
     ($($(#[$doc:meta])* $name:ident;)+) => {
         records! {$(
             $(#[$doc])*
             $name<'a> {
-                /// Which.
+                /// The path.
                 path: Cow<'a, str> = "path",
             }
         )+}
@@ -200,70 +202,70 @@ macro_rules! empty {
 }
 
 empty! {
-    /// Says that the client is alive. It has no fields.
+    /// Tells the server that the client is alive. It has no fields.
     Ping;
     /// Ends the session. It has no fields.
     CloseSession;
-    /// Asks by which identities the server knows this connection (3.7). It has no fields.
+    /// Asks for the identities that the server knows for this connection (3.7). It has no fields.
     WhoAmI;
-    /// The reply to an operation that has nothing to say.
+    /// The reply to an operation that returns nothing.
     Nothing;
 }
 
 records! {
-    /// Creates a node that the server deletes when it has no children and was not written for a time (3.5.3).
+    /// Creates a node that the server deletes when it has no children and was not written for a given time (3.5.3).
     CreateTtl<'a> {
-        /// Where; a sequential node's path gets a number appended.
+        /// The path. The server appends a number to the path of a sequential node.
         path: Cow<'a, str> = "path",
-        /// What it holds; null and empty are not the same.
+        /// The node's data. Null and empty differ.
         data: Option<&'a [u8]> = "data",
-        /// Who may do what with it; servers take neither null nor an empty list.
+        /// The access control list. Servers accept neither null nor an empty list.
         acl: Option<Cow<'a, [Acl<'a>]>> = "acl",
         /// The flags of [`CreateMode::PersistentWithTtl`] or [`CreateMode::PersistentSequentialWithTtl`].
         flags: i32 = "flags",
-        /// The time in milliseconds: 1 to 2⁴⁰ − 1.
+        /// The time to live in milliseconds: 1 to 2⁴⁰ − 1.
         ttl: i64 = "ttl",
     }
 
     /// Deletes a node that has no children.
     Delete<'a> {
-        /// Which.
+        /// The path.
         path: Cow<'a, str> = "path",
-        /// Its version, or [`ANY_VERSION`].
+        /// The version that the node must have, or [`ANY_VERSION`].
         version: i32 = "version",
     }
 
-    /// Fails unless a node exists and has this version: only inside a transaction (3.4).
+    /// Fails unless a node exists and has this version. Allowed only in a transaction (3.4).
     Check<'a> {
-        /// Which.
+        /// The path.
         path: Cow<'a, str> = "path",
-        /// Its version, or [`ANY_VERSION`].
+        /// The version that the node must have, or [`ANY_VERSION`].
         version: i32 = "version",
     }
 
     /// Writes a node's data.
     SetData<'a> {
-        /// Which.
+        /// The path.
         path: Cow<'a, str> = "path",
-        /// What it shall hold; null and empty are not the same.
+        /// The new data. Null and empty differ.
         data: Option<&'a [u8]> = "data",
-        /// Its version before, or [`ANY_VERSION`].
+        /// The version that the node must have, or [`ANY_VERSION`].
         version: i32 = "version",
     }
 
     /// Writes a node's access control list.
     SetAcl<'a> {
-        /// Which.
+        /// The path.
         path: Cow<'a, str> = "path",
-        /// Who may do what with it from then on.
+        /// The new access control list.
         acl: Option<Cow<'a, [Acl<'a>]>> = "acl",
-        /// The version of the list before ([`Stat::aversion`](crate::Stat::aversion)), or [`ANY_VERSION`].
+        /// The version that the list must have ([`Stat::aversion`](crate::Stat::aversion)), or [`ANY_VERSION`].
         version: i32 = "version",
     }
 
-    /// Waits until the server has everything that the leader has executed by now.
+    /// Waits until the server has applied everything that the leader had executed when it handled this request.
     Sync<'a> {
-        /// Which node it is about; servers ignore it and echo it, null too.
+        /// A path, which servers ignore and echo, even if it is null.
         path: Option<Cow<'a, str>> = "path",
     }
 
@@ -271,40 +273,40 @@ records! {
     Reconfig<'a> {
         /// Servers to add, or null.
         joining: Option<Cow<'a, str>> = "joiningServers",
-        /// Identities of servers to remove, or null.
+        /// Ids of servers to remove, or null.
         leaving: Option<Cow<'a, str>> = "leavingServers",
-        /// All members there shall be, instead of the two above, or null.
+        /// The complete new list of members, instead of the two fields above, or null.
         members: Option<Cow<'a, str>> = "newMembers",
-        /// The version of the configuration before, or [`ANY_CONFIG`].
+        /// The version that the configuration must have, or [`ANY_CONFIG`].
         from_config: i64 = "curConfigId",
     }
 
     /// Asks whether this connection has a watch (3.5).
     CheckWatches<'a> {
-        /// Of which node.
+        /// The path.
         path: Cow<'a, str> = "path",
         /// The number of a [`WatcherType`](crate::WatcherType).
         kind: i32 = "type",
     }
 
-    /// Takes watches of this connection away, all of a kind on a node (3.5).
+    /// Removes this connection's watches of one kind on a node (3.5).
     RemoveWatches<'a> {
-        /// Of which node.
+        /// The path.
         path: Cow<'a, str> = "path",
         /// The number of a [`WatcherType`](crate::WatcherType).
         kind: i32 = "type",
     }
 
-    /// Watches a node, or a tree, until further notice (3.6).
+    /// Adds a persistent watch to a node or a tree (3.6).
     AddWatch<'a> {
-        /// Which; it need not exist.
+        /// The path. The node need not exist.
         path: Cow<'a, str> = "path",
         /// The number of an [`AddWatchMode`](crate::AddWatchMode).
         mode: i32 = "mode",
     }
 
-    /// Watches again, on a new connection, what was watched on an earlier one. Of each path that has changed since
-    /// `relative_zxid` there is an event instead.
+    /// Registers the watches of an earlier connection again. For each path that has changed since `relative_zxid`, the
+    /// server sends an event instead.
     SetWatches<'a> {
         /// The last transaction this client knows of.
         relative_zxid: Zxid = "relativeZxid",
@@ -316,7 +318,8 @@ records! {
         child: Paths<'a> = "childWatches",
     }
 
-    /// As [`SetWatches`], with watches that last (3.6). What these missed in between is not told.
+    /// The same as [`SetWatches`], with persistent watches, too (3.6). The server does not report what persistent
+    /// watches missed in between.
     SetWatches2<'a> {
         /// The last transaction this client knows of.
         relative_zxid: Zxid = "relativeZxid",
@@ -326,21 +329,21 @@ records! {
         exist: Paths<'a> = "existWatches",
         /// Nodes whose children were watched.
         child: Paths<'a> = "childWatches",
-        /// Nodes that are watched until further notice.
+        /// Nodes with a persistent watch.
         persistent: Paths<'a> = "persistentWatches",
-        /// Trees that are watched until further notice.
+        /// Trees with a persistent recursive watch.
         persistent_recursive: Paths<'a> = "persistentRecursiveWatches",
     }
 
     /// Lists this session's ephemeral nodes (3.6).
     GetEphemerals<'a> {
-        /// What their paths begin with, as text; null and `/` are for all.
+        /// Lists only paths that begin with this text. Null and `/` list all.
         prefix: Option<Cow<'a, str>> = "prefixPath",
     }
 
-    /// One step of an authentication by SASL (3.4).
+    /// One step of a SASL authentication (3.4).
     Sasl<'a> {
-        /// The step, in the words of the mechanism.
+        /// The token, as the mechanism defines it.
         token: Option<&'a [u8]> = "token",
     }
 }
@@ -350,9 +353,9 @@ records! {
 pub struct Auth<'a> {
     /// 0.
     pub kind: i32,
-    /// How the identity is proved: `digest`, or what the server has a plug-in for.
+    /// The scheme: `digest`, or any that the server has a plug-in for.
     pub scheme: Cow<'a, str>,
-    /// The proof: a secret, which is never printed.
+    /// The proof. It is a secret and is never printed.
     pub proof: Option<&'a [u8]>,
 }
 

@@ -1,4 +1,4 @@
-//! A client's session, over all of its connections.
+//! A client's session, across all of its connections.
 //!
 //! ```text
 //!                          ┌──────────────── handle_lost ─────────────┬────────────┐
@@ -13,20 +13,20 @@
 //!                          └─ handle_lost ── Replaced   └──► Idle       Over
 //! ```
 //!
-//! [`Session`] is a [`Protocol`](packetizer::Protocol): it lives in a [`Mux`](packetizer::Mux), whose connections come and
-//! go, and settles every reply and every event in the order of their arrival. It decides and does nothing: the owner of the
-//! connection moves bytes, tells it the time, and makes the calls that it asks for.
+//! [`Session`] is a [`Protocol`](packetizer::Protocol): it lives in a [`Mux`](packetizer::Mux) that outlives each
+//! single connection, and settles every reply and event in the order of arrival. It makes decisions and does no I/O:
+//! the owner of the connection moves bytes, passes the time, and makes the calls that the session asks for.
 //!
-//! | tell it | when |
+//! | call | when |
 //! |---|---|
 //! | [`handle_open`](Session::handle_open), [`handle_lost`](Session::handle_lost) | a stream was opened; it ended |
 //! | [`handle_received`](Session::handle_received), [`handle_sent`](Session::handle_sent), [`handle_bytes`](Session::handle_bytes) | frames were handled, bytes were written, bytes arrived |
 //! | [`handle_timeout`](Session::handle_timeout) | at [`poll_timeout`](Session::poll_timeout) |
 //!
-//! | ask it | for |
+//! | call | to get |
 //! |---|---|
-//! | [`poll_call`](Session::poll_call) | calls to make on the mux: before anything else is written, after each of the above |
-//! | [`poll_event`](Session::poll_event) | what to tell the user of the session |
+//! | [`poll_call`](Session::poll_call) | calls to make on the mux: before you write anything else, and after each of the above |
+//! | [`poll_event`](Session::poll_event) | the next event for the user of the session |
 //! | [`verdict`](Session::verdict) | whether to keep the connection |
 
 use std::{collections::VecDeque, time::Duration};
@@ -37,14 +37,14 @@ use crate::{
     watches::{WatchId, Watches},
 };
 
-// What a session is made of; none of these knows it.
+// The parts of a session. None of these modules knows `Session`.
 mod auth;
 mod context;
 mod event;
 mod own;
 mod timers;
 
-// What a session does.
+// The methods of a session.
 mod calls;
 mod clock;
 mod lifecycle;
@@ -63,10 +63,10 @@ use event::Announced;
 use own::Own;
 use timers::Timers;
 
-/// A client's session. See the [module](self) page for what it is told and what it is asked.
+/// A client's session. The [module](self) page lists what to call and when.
 ///
-/// It can also be used by hand for a single connection: then make a [`ConnectRequest`] the first call, and the others behind
-/// it without waiting for its answer.
+/// You can also drive it by hand for a single connection: make a [`ConnectRequest`] the first call, and make further
+/// calls without waiting for its answer.
 #[derive(Debug)]
 pub struct Session {
     state: State,
@@ -77,10 +77,10 @@ pub struct Session {
     grant: Option<Grant>,
     auths: Auths,
     watches: Watches,
-    /// Servers do not know the removing of watches before 3.5.
+    /// Servers before 3.5 cannot remove watches.
     keeps_watches: bool,
     timers: Timers,
-    /// Replies without which the connection is not ready.
+    /// Outstanding replies that the connection needs before it is ready.
     priming: usize,
     own: VecDeque<Own>,
     announced: Announced,
@@ -91,21 +91,21 @@ pub struct Session {
 enum State {
     /// There is no connection.
     Idle,
-    /// The connect request was made, and is not answered.
+    /// The connect request was made and is unanswered.
     Connecting,
-    /// The server rejected the connection with this code, not the session.
+    /// The server rejected the connection, not the session, with this code.
     Rejected(i32),
-    /// The session is granted, and authentications and watches are not all confirmed.
+    /// The session is granted; some authentications or watches are not confirmed yet.
     Priming,
-    /// Requests are answered.
+    /// The server answers requests.
     Live,
-    /// Another session was granted than the one asked for: the other one is being closed.
+    /// The server granted another session than the one asked for. That one is being closed.
     Replaced(Ending),
     /// The session has ended.
     Over(Ending),
 }
 
-/// The timeout asked for where none is set: as in the examples of Apache's documentation.
+/// The default timeout, as in the examples of Apache's documentation.
 const TIMEOUT: Duration = Duration::from_secs(10);
 
 impl Default for Session {
@@ -115,7 +115,8 @@ impl Default for Session {
 }
 
 impl Session {
-    /// A session that is to be asked for, of a client that has seen transactions up to `last_zxid`; 0 if there were none.
+    /// A session that is not granted yet. `last_zxid` is the highest transaction that this client has seen; 0 if there
+    /// is none.
     #[must_use]
     pub fn new(xids: Xids, last_zxid: Zxid) -> Self {
         Self {
@@ -135,7 +136,7 @@ impl Session {
         }
     }
 
-    /// A session that exists already: this client, or another process, has [left](Self::resumable) it.
+    /// A session that exists already, which this client or another process [left](Self::resumable).
     #[must_use]
     pub fn resume(resume: Resume) -> Self {
         let grant =
@@ -143,7 +144,7 @@ impl Session {
         Self { grant: Some(grant), timeout: resume.timeout, ..Self::new(Xids::default(), resume.last_zxid) }
     }
 
-    /// Sets the timeout to ask for, at every connection anew; 10 s by default. The server grants what it thinks fit:
+    /// Sets the timeout to ask for at every connection; 10 s by default. The server may grant a different one: see
     /// [`grant`](Self::grant).
     #[must_use]
     pub const fn with_timeout(mut self, timeout: Duration) -> Self {
@@ -151,13 +152,14 @@ impl Session {
         self
     }
 
-    /// The session as granted last; `None` before the first time.
+    /// The session as granted last; `None` before the first grant.
     #[must_use]
     pub const fn grant(&self) -> Option<&Grant> {
         self.grant.as_ref()
     }
 
-    /// What to resume the session with, in this process or in another one; `None` where there is none, or none any more.
+    /// What you need to resume the session, in this process or another one; `None` if there is no session, or it is
+    /// over.
     #[must_use]
     pub fn resumable(&self) -> Option<Resume> {
         let grant = self.grant.as_ref().filter(|_| self.ending().is_none())?;
@@ -169,14 +171,14 @@ impl Session {
         })
     }
 
-    /// The highest transaction that a *reply* told of. Notifications do not count: one transaction may cause several,
-    /// and some servers send them with −1.
+    /// The highest transaction that a *reply* has carried. Notifications do not count: one transaction may cause
+    /// several, and some servers send them with −1.
     #[must_use]
     pub const fn last_zxid(&self) -> Zxid {
         self.last_zxid
     }
 
-    /// How the session ended; `None` while it has not.
+    /// How the session ended; `None` as long as it has not.
     #[must_use]
     pub const fn ending(&self) -> Option<&Ending> {
         match &self.state {
@@ -185,20 +187,20 @@ impl Session {
         }
     }
 
-    /// Whether requests are answered at present.
+    /// Whether the server answers requests now.
     #[must_use]
     pub const fn is_live(&self) -> bool {
         matches!(self.state, State::Live)
     }
 
-    /// The watches.
+    /// The watches of this session.
     #[must_use]
     pub const fn watches(&self) -> &Watches {
         &self.watches
     }
 
-    /// Removes a user's watch. The server's is removed, by a call that [`poll_call`](Self::poll_call) gives, once no user of
-    /// its path is left; `true` if there is such a call.
+    /// Removes a user's watch. When no user of its path is left, [`poll_call`](Self::poll_call) returns a call that
+    /// removes the server's watch. Returns `true` if there is such a call.
     pub fn unwatch(&mut self, user: WatchId) -> bool {
         let orphan = self.watches.forget(user);
         let has_call = orphan.is_some();
@@ -206,7 +208,7 @@ impl Session {
         has_call
     }
 
-    /// The connect request of the next connection.
+    /// The connect request for the next connection.
     fn connect_request(&self) -> ConnectRequest<'static> {
         let (session, password) = match &self.grant {
             Some(grant) => (grant.session, grant.password.clone()),

@@ -1,4 +1,4 @@
-//! What a server tells of a node besides its data.
+//! A node's metadata.
 
 use bytes::BufMut;
 
@@ -25,11 +25,11 @@ pub struct Stat {
     pub cversion: i32,
     /// How often its access control list was changed.
     pub aversion: i32,
-    /// The session it ends with; [`SessionId::NONE`] unless it is ephemeral.
+    /// The session that owns the node, if it is ephemeral; otherwise [`SessionId::NONE`].
     pub ephemeral_owner: SessionId,
-    /// Bytes of data.
+    /// Length of the data in bytes.
     pub data_length: i32,
-    /// How many children it has.
+    /// The number of children.
     pub num_children: i32,
     /// The transaction that last created or deleted a child.
     pub pzxid: Zxid,
@@ -38,7 +38,7 @@ pub struct Stat {
 crate::jute::record_field!(Stat, Stat::LEN);
 
 impl Stat {
-    /// Bytes on the wire.
+    /// Length on the wire, in bytes.
     pub const LEN: usize = 68;
 }
 

@@ -1,5 +1,5 @@
-//! Strategies for records, requests, replies and whole conversations, and the laws of a record (feature `proptest`): to test a
-//! proxy, a server or a client of your own.
+//! Strategies for records, requests, replies and whole conversations, and the laws of a record (feature `proptest`).
+//! Use them to test your own proxy, server or client.
 //!
 //! ```
 //! use proptest::prelude::*;
@@ -18,7 +18,8 @@
 //! });
 //! ```
 //!
-//! Records borrow from the bytes that they are read from; those that are made here borrow from memory that is never given back.
+//! Decoded records borrow from the bytes that they are read from. The records that these strategies make borrow from
+//! memory that is leaked.
 
 use std::borrow::Cow;
 
@@ -33,12 +34,12 @@ use crate::{
     SetWatches, SetWatches2, Stat, Sync, Synced, TotalNumber, WatcherEvent, WhoAmI, Zxid, jute::Reader,
 };
 
-/// Text: any, and paths.
+/// Any text, and paths.
 pub fn text() -> impl Strategy<Value = Cow<'static, str>> {
     prop_oneof![".{0,12}", "(/[a-z]{1,5}){1,3}"].prop_map(Cow::Owned)
 }
 
-/// A path that servers take.
+/// A path that servers accept.
 pub fn path() -> impl Strategy<Value = Cow<'static, str>> {
     prop_oneof![Just("/".to_owned()), "(/[a-z0-9äé .]{0,3}[a-z]){1,4}"].prop_map(Cow::Owned)
 }
@@ -111,7 +112,7 @@ pub fn connect_request() -> impl Strategy<Value = ConnectRequest<'static>> {
     )
 }
 
-/// The answer to it.
+/// The reply to a connect request.
 pub fn connect_response() -> impl Strategy<Value = ConnectResponse<'static>> {
     (any::<(i32, i32, i64)>(), password(), any::<Option<bool>>()).prop_map(
         |((protocol_version, timeout_ms, session), password, read_only)| ConnectResponse {
@@ -124,13 +125,13 @@ pub fn connect_response() -> impl Strategy<Value = ConnectResponse<'static>> {
     )
 }
 
-/// What a server says unasked.
+/// A notification.
 pub fn watcher_event() -> impl Strategy<Value = WatcherEvent<'static>> {
     (prop_oneof![1..5_i32, any::<i32>()], prop_oneof![Just(3), any::<i32>()], path())
         .prop_map(|(kind, state, path)| WatcherEvent { kind, state, path })
 }
 
-/// Fields that many requests are made of.
+/// Fields that many requests share.
 type Parts = (Cow<'static, str>, Option<&'static [u8]>, Option<Cow<'static, [Acl<'static>]>>, i32, i64, bool);
 
 fn parts() -> impl Strategy<Value = Parts> {
@@ -232,7 +233,7 @@ pub fn request_of(op: OpCode) -> BoxedStrategy<Request<'static>> {
         .boxed()
 }
 
-/// A reply to this operation that says no error.
+/// A reply to this operation that is not an error.
 pub fn response_of(op: OpCode) -> BoxedStrategy<Response<'static>> {
     let identities = option::of(
         vec((text(), text()).prop_map(|(scheme, user)| ClientInfo { scheme, user }), 0..3).prop_map(Cow::Owned),
@@ -272,15 +273,15 @@ pub fn response_of(op: OpCode) -> BoxedStrategy<Response<'static>> {
         .boxed()
 }
 
-/// Any reply that says no error.
+/// Any reply that is not an error.
 pub fn response() -> impl Strategy<Value = Response<'static>> {
     op().prop_flat_map(response_of)
 }
 
-/// A request with its header and the frame that answers it, both without a length prefix.
+/// A request with its header, and the frame that answers it, both without a length prefix.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Exchange {
-    /// What is asked.
+    /// The request.
     pub request: Request<'static>,
     /// The request's frame.
     pub asked: Vec<u8>,
@@ -288,8 +289,8 @@ pub struct Exchange {
     pub answered: Vec<u8>,
 }
 
-/// What a client and a server say to each other after the handshake: requests with the numbers that clients give them, each
-/// with a reply that says an error or not.
+/// What a client and a server exchange after the handshake: requests with the numbers that clients assign, each with a
+/// reply that may be an error.
 pub fn conversation() -> impl Strategy<Value = Vec<Exchange>> {
     let exchange = op().prop_flat_map(|op| {
         let err = prop_oneof![4 => Just(0), 1 => prop_oneof![-130..-1_i32, any::<i32>()]];
@@ -314,7 +315,7 @@ pub fn conversation() -> impl Strategy<Value = Vec<Exchange>> {
     })
 }
 
-/// Bytes that look like records now and then: small numbers, lengths that fit, lengths that do not.
+/// Bytes that occasionally look like records: small numbers, lengths that fit, lengths that do not.
 pub fn hostile() -> impl Strategy<Value = Vec<u8>> {
     let piece = prop_oneof![
         3 => (0..6_i32).prop_map(|n| n.to_be_bytes().to_vec()),
@@ -328,11 +329,11 @@ pub fn hostile() -> impl Strategy<Value = Vec<u8>> {
     vec(piece, 0..12).prop_map(|pieces| pieces.concat())
 }
 
-/// What is written of a request is what is read from it.
+/// A request that is encoded and decoded is the same request.
 ///
 /// # Errors
 ///
-/// The law that is broken.
+/// The law that was broken.
 pub fn check_request(request: &Request<'static>) -> Result<(), TestCaseError> {
     let mut bytes = Vec::new();
     request.encode(&mut bytes);
@@ -347,11 +348,11 @@ pub fn check_request(request: &Request<'static>) -> Result<(), TestCaseError> {
     Ok(())
 }
 
-/// What is written of a reply is what is read from it.
+/// A reply that is encoded and decoded is the same reply.
 ///
 /// # Errors
 ///
-/// The law that is broken.
+/// The law that was broken.
 pub fn check_response(response: &Response<'static>) -> Result<(), TestCaseError> {
     let mut bytes = Vec::new();
     response.encode(&mut bytes);

@@ -1,7 +1,7 @@
-//! Who watches what: the watches of a session, across its connections.
+//! The watches of a session, across its connections.
 //!
-//! A server's watch belongs to a connection and is named by a path and a [`WatchKind`]. A user's watch is named by a
-//! [`WatchId`]. Any number of users share one watch of the server:
+//! A server's watch belongs to a connection; a path and a [`WatchKind`] identify it. A user's watch has a [`WatchId`].
+//! Any number of users share one watch on the server:
 //!
 //! ```text
 //!   asked ──reply──► registered ──event (one-shot kinds)──► over
@@ -10,8 +10,8 @@
 //!     └──────────────► missing          the connection ended, and the next one does not have it yet
 //! ```
 //!
-//! Events, replies and the end of a connection have to be given in the order in which they came: a watch is registered by
-//! the reply to its request, so an event before that reply belongs to an older watch.
+//! Pass events, replies and the end of a connection in the order in which they occurred. The reply to a request
+//! registers its watch, so an event before that reply belongs to an older watch.
 
 use std::{
     collections::{BTreeMap, btree_map},
@@ -29,11 +29,11 @@ pub use kind::{Asked, WatchId, WatchKind};
 
 use entry::{Entry, Group};
 
-/// Where a user's watch is.
+/// The state of a user's watch.
 #[derive(Debug)]
 struct Place {
     path: Arc<str>,
-    /// `None` until the reply says which kind it became.
+    /// `None` until the reply decides which kind it is.
     kind: Option<WatchKind>,
     asked: Asked,
     covering: Option<WatchKind>,
@@ -47,30 +47,29 @@ pub struct Watches {
 }
 
 impl Watches {
-    /// How many users there are, those whose request has no reply yet included.
+    /// The number of users, including those whose request has no reply yet.
     #[must_use]
     pub fn users(&self) -> usize {
         self.users.len()
     }
 
-    /// How many watches the present connection has.
+    /// The number of watches that the current connection has.
     #[must_use]
     pub fn on_server(&self) -> usize {
         self.paths.values().flat_map(|entry| &entry.groups).filter(|group| group.on_server).count()
     }
 
-    /// The persistent watch on the same path, if there is one, because of which a watch for one event needs none of its own on the
-    /// server.
+    /// The persistent watch on the same path, if there is one, that makes a one-shot watch on the server unnecessary.
     ///
-    /// It must not have one: a server before 3.9 keeps one watch of a connection on a path, and would forget the persistent one
-    /// (ZOOKEEPER-4466).
+    /// The one-shot watch must not be set: a server before 3.9 keeps one watch per connection and path, and would drop
+    /// the persistent one (ZOOKEEPER-4466).
     #[must_use]
     pub fn covering(&self, path: &str, asked: Asked) -> Option<WatchKind> {
         self.paths.get(path)?.will_cover(asked)
     }
 
-    /// Takes note of a request that leaves a watch. Call [`forget`](Self::forget) if the request fails without a reply.
-    /// `covering` is the watch that makes one of its own unnecessary.
+    /// Records a request that leaves a watch. Call [`forget`](Self::forget) if the request fails without a reply.
+    /// `covering` is the watch that makes a separate one unnecessary.
     pub fn ask(&mut self, user: WatchId, path: &str, asked: Asked, covering: Option<WatchKind>) {
         let path: Arc<str> = match self.paths.get_key_value(path) {
             Some((path, _)) => Arc::clone(path),
@@ -82,15 +81,15 @@ impl Watches {
         }
     }
 
-    /// Takes note that the server has registered a watch. The user may be gone already; the server's watch exists all the
-    /// same, and its path is returned if it is an [orphan](Self::is_orphan) now.
+    /// Records that the server has registered a watch. The watch exists on the server even if its user is gone already;
+    /// then its path is returned if it is an [orphan](Self::is_orphan) now.
     pub fn handle_registered(&mut self, user: WatchId, path: &str, kind: WatchKind) -> Option<Arc<str>> {
         self.add_user(user, path, kind, true)?;
         self.orphan(path)
     }
 
-    /// Takes note that a request was answered whose watch is [covered](Self::covering) by a persistent one. `false` if that is
-    /// not there any more: then the server has to be asked for this one.
+    /// Records the reply to a request whose watch is [covered](Self::covering) by a persistent one. Returns `false` if
+    /// that watch no longer exists: then you must ask the server for a separate one.
     #[must_use]
     pub fn handle_covered(&mut self, user: WatchId, path: &str, kind: WatchKind, asked: Asked) -> bool {
         if !self.users.contains_key(&user) {
@@ -106,7 +105,7 @@ impl Watches {
             self.paths.insert(path.into(), Entry::default());
         }
         let entry = self.paths.get_mut(path)?;
-        // Requests that rely on it keep others from taking its place.
+        // Requests that rely on it keep other watches from replacing it.
         let relied_on = entry.is_relied_on(kind);
         let group = entry.group(kind);
         group.on_server |= on_server;
@@ -114,7 +113,7 @@ impl Watches {
         if let Some(place) = self.users.get_mut(&user).filter(|place| place.kind.is_none()) {
             place.kind = Some(kind);
             group.users.push(user);
-            // Without its user, a request for another watch may have been made in the meantime that did not count on it.
+            // While it had no user, a request for another watch may have been made that did not rely on it.
             group.covers |= on_server && kind.is_persistent();
             let (asked, covering) = (place.asked, place.covering);
             entry.count_asked(asked, covering, false);
@@ -122,7 +121,7 @@ impl Watches {
         Some(())
     }
 
-    /// Removes a user's watch. The path is returned if it is an [orphan](Self::is_orphan) now.
+    /// Removes a user's watch. Returns the path if it is an [orphan](Self::is_orphan) now.
     pub fn forget(&mut self, user: WatchId) -> Option<Arc<str>> {
         let place = self.users.remove(&user)?;
         let entry = self.paths.get_mut(&place.path)?;
@@ -134,9 +133,9 @@ impl Watches {
         self.orphan(&place.path)
     }
 
-    /// Whether the present connection has watches at a path that no user waits for: they are to be removed with one
-    /// [`RemoveWatches`](crate::RemoveWatches) of every type. While a single user is left, they stay: a server before 3.9
-    /// cannot remove one kind without another.
+    /// Whether the current connection has watches at a path that has no users. Remove them with one
+    /// [`RemoveWatches`](crate::RemoveWatches) of every type. As long as one user is left, they all stay: a server
+    /// before 3.9 cannot remove one kind without the others.
     #[must_use]
     pub fn is_orphan(&self, path: &str) -> bool {
         self.paths.get(path).is_some_and(|entry| !entry.has_users() && entry.is_on_server())
@@ -147,15 +146,15 @@ impl Watches {
         self.is_orphan(path).then(|| Arc::clone(path))
     }
 
-    /// Takes note that the server is asked to remove all watches of this connection at a path: what is asked of it later cannot
-    /// count on them.
+    /// Records that the server is being asked to remove all watches of this connection at a path. Later requests cannot
+    /// rely on them.
     pub fn handle_removed(&mut self, path: &str) {
         let Some(entry) = self.paths.get_mut(path) else { return };
         entry.groups.iter_mut().for_each(Group::set_gone);
         self.tidy(path);
     }
 
-    /// Which users an event is for. One-shot watches are over with it. The path is returned beside if it is an
+    /// Returns the users that an event is for, and ends their one-shot watches. Also returns the path if it is an
     /// [orphan](Self::is_orphan) now.
     pub fn handle_event(&mut self, event: EventType, path: &str) -> (Vec<WatchId>, Option<Arc<str>>) {
         use WatchKind::{Child, Data, Exist, Persistent, PersistentRecursive};
@@ -197,26 +196,26 @@ impl Watches {
         }
     }
 
-    /// Drops what is kept of a path at which nothing is watched.
+    /// Drops the state of a path that has no watches.
     fn tidy(&mut self, path: &str) {
         if self.paths.get(path).is_some_and(|entry| !entry.has_users() && !entry.is_on_server()) {
             self.paths.remove(path);
         }
     }
 
-    /// Takes note that the connection ended, and the server's watches with it.
+    /// Records that the connection ended, and the server's watches with it.
     pub fn handle_lost(&mut self) {
         self.paths.values_mut().flat_map(|entry| &mut entry.groups).for_each(Group::set_gone);
         self.paths.retain(|_, entry| entry.has_users());
     }
 
-    /// Forgets every watch: the session is over.
+    /// Forgets every watch, because the session is over.
     pub fn clear(&mut self) {
         self.paths.clear();
         self.users.clear();
     }
 
-    /// The users of persistent watches: they have missed what happened between two connections.
+    /// The users of persistent watches, which have missed what happened between two connections.
     #[must_use]
     pub fn persistent_users(&self) -> Vec<WatchId> {
         let persistent = |place: &Place| place.kind.is_some_and(WatchKind::is_persistent);
@@ -224,7 +223,7 @@ impl Watches {
     }
 }
 
-/// A path and all paths above it, up to the root.
+/// A path and all of its ancestors, up to the root.
 fn ancestors(path: &str) -> impl Iterator<Item = &str> {
     std::iter::successors(Some(path), |path| match path.rfind('/') {
         _ if *path == "/" => None,

@@ -1,4 +1,4 @@
-//! Sockets that are bound: options that `listen` and `send --bind` share.
+//! Options for sockets that we bind, shared by `listen` and `send --bind`.
 
 use std::{os::unix::fs::MetadataExt as _, path::Path};
 
@@ -9,28 +9,28 @@ use uds_actor::{Admit, Bind, Mode};
 use super::values::mode;
 use crate::names;
 
-/// What the socket files are like.
+/// The properties of the socket files.
 #[derive(Debug, ClapArgs)]
 #[command(next_help_heading = "Socket files")]
 pub(crate) struct SocketFile {
-    /// Permissions of the socket files, in octal; 600 unless set. By default they also decide who is admitted: 660 admits
-    /// the file's group, 666 everyone.
+    /// Permissions of the socket files, in octal; 600 unless set. By default they also decide which users are admitted:
+    /// 660 admits the file's group, 666 every user.
     #[arg(long, value_name = "OCTAL", value_parser = mode)]
     pub(crate) mode: Option<Mode>,
     /// The group of the socket files, by name or number.
     #[arg(long, value_name = "GROUP", value_parser = names::group)]
     pub(crate) group: Option<u32>,
-    /// Bind in a directory in which others may replace files, such as an emptyDir volume. They can then put a socket of
-    /// theirs in the place of ours, and receive what is meant for us.
+    /// Bind in a directory in which other users may replace files, such as an emptyDir volume. They can then replace
+    /// our socket with theirs, and receive what is meant for us.
     #[arg(long)]
     pub(crate) shared_directory: bool,
-    /// Replace a stale socket on any filesystem. On FUSE, overlay, network and unknown filesystems its server may live on
-    /// another machine, or on another side of the mount, where it cannot be seen. In the directory behind such a mount, which
-    /// cannot always be recognised, a live server's socket may look stale: bind through the mount there.
+    /// Replace a stale socket on any filesystem. On FUSE, overlay, network and unknown filesystems, its server may run on
+    /// another machine or on the other side of the mount, where we cannot see it. In the directory behind such a mount,
+    /// which we cannot always recognise, the socket of a live server may look stale: bind through the mount there.
     #[arg(long)]
     pub(crate) any_filesystem: bool,
-    /// When a socket file was removed or replaced, take its name again, unless another live server has it. Without this, the
-    /// loss is told.
+    /// Bind the name again if its socket file was removed or replaced, unless another live server has it. Without this
+    /// option, the loss is only reported.
     #[arg(long)]
     pub(crate) rebind: bool,
 }
@@ -39,21 +39,21 @@ pub(crate) struct SocketFile {
 #[derive(Debug, ClapArgs)]
 #[command(next_help_heading = "Access")]
 pub(crate) struct Access {
-    /// Admit this user, by name or number, and no others except those named by further options. May be repeated.
+    /// Admit this user, by name or number, and only the users that further options name. May be repeated.
     #[arg(long, value_name = "USER", value_parser = names::user)]
     pub(crate) allow_uid: Vec<u32>,
-    /// Admit members of this group, by name or number, and no others except those named by further options. May be repeated.
+    /// Admit members of this group, by name or number, and only the users that further options name. May be repeated.
     #[arg(long, value_name = "GROUP", value_parser = names::group)]
     pub(crate) allow_gid: Vec<u32>,
-    /// Admit everyone who can reach the socket.
+    /// Admit every user who can reach the socket.
     #[arg(long, conflicts_with_all = ["allow_uid", "allow_gid"])]
     pub(crate) allow_any: bool,
 }
 
 impl SocketFile {
-    /// Sets what was asked for, and no more: an address without a file has no mode, for example.
+    /// Sets only the options that were given: an address without a file has no mode, for example.
     pub(crate) fn apply(&self, bind: Bind) -> Bind {
-        // A name is taken again by the commands, which are told of its loss.
+        // The commands bind a lost name again themselves, because they learn of the loss.
         let Self { mode, group, shared_directory, any_filesystem, rebind: _ } = *self;
         let bind = mode.map_or(bind.clone(), |mode| bind.mode(mode));
         let bind = group.map_or(bind.clone(), |group| bind.group(group));
@@ -77,7 +77,7 @@ impl SocketFile {
 }
 
 impl Access {
-    /// Who was named; `None` if no one was, and the mode decides.
+    /// The users and groups that were named; `None` if there are none, and the mode decides.
     pub(crate) fn admit(&self) -> Option<Admit> {
         if self.allow_any {
             return Some(Admit::any());
@@ -89,8 +89,8 @@ impl Access {
         Some(self.allow_gid.iter().fold(admit, |admit, gid| admit.gid(*gid)))
     }
 
-    /// What these options do not do for the socket file at this path, if anything: its mode lets fewer processes connect than
-    /// are named.
+    /// Which of these options has no effect for the socket file at this path, if any: its mode lets fewer processes
+    /// connect than the options admit.
     pub(crate) fn unreachable(&self, file: &SocketFile, path: &Path) -> Option<String> {
         let mode = file.mode.unwrap_or_default();
         if mode.bits() & 0o002 != 0 {

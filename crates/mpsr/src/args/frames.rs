@@ -1,4 +1,4 @@
-//! Where a message ends: options that `listen` and `send` share.
+//! How messages are separated: options that `listen` and `send` share.
 
 use clap::Args as ClapArgs;
 
@@ -9,7 +9,7 @@ use super::{
 
 #[derive(Debug, ClapArgs)]
 pub(crate) struct Frames {
-    /// Where one message ends and the next begins.
+    /// The framing: where one message ends and the next begins.
     #[arg(long, value_name = "FRAMING", default_value = "lines", value_parser = FramingParser)]
     pub(crate) framing: FramingName,
     /// The largest message, in bytes (500, 64k, 1m). By default a larger one is an error.
@@ -22,7 +22,7 @@ impl Frames {
         frame_codec::Limits::default().with_max_frame(self.max_frame)
     }
 
-    /// What is wrong with these options together, if anything.
+    /// Which of these options conflict, if any.
     pub(crate) fn conflict(&self) -> Option<String> {
         if self.max_frame > frame_codec::Limits::LARGEST_MAX_FRAME {
             return Some("--max-frame is at most 1g".to_owned());

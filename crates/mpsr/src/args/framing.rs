@@ -14,29 +14,29 @@ use frame_codec::{
 /// A framing of the library, as `--framing` names it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum FramingName {
-    /// Each line is a message; the last one need not be terminated.
+    /// Each line is a message. The last one need not be terminated.
     Lines,
-    /// The same, and an unterminated last line is truncated.
+    /// The same, but an unterminated last line is truncated.
     LinesStrict,
-    /// CR and LF end each message; the last one need not be terminated.
+    /// CR and LF end each message. The last one need not be terminated.
     Crlf,
-    /// A NUL byte ends each message; the last one need not be terminated.
+    /// A NUL byte ends each message. The last one need not be terminated.
     Nul,
     /// The length in decimal digits, a space, then the message: syslog over streams (RFC 6587).
     OctetCount,
-    /// Octet counts, newlines and NUL bytes on one connection, as they come.
+    /// Octet counts, newlines and NUL bytes, mixed on one connection.
     Syslog,
     /// The length in decimal digits, a colon, the message, a comma.
     Netstring,
-    /// A length as Protocol Buffers write it, then the message.
+    /// A length in the format of Protocol Buffers, then the message.
     Varint,
     /// A length of this many bytes, then the message.
     Length { width: u8, order: ByteOrder, counts_itself: bool },
-    /// Every message has this many bytes and nothing around it.
+    /// Every message has this many bytes, with nothing in between.
     Fixed(usize),
-    /// Whatever arrives together is a message.
+    /// Bytes that arrive together are a message.
     Raw,
-    /// All that a connection carries until its end is one message.
+    /// Everything on one connection is one message.
     UntilEof,
 }
 
@@ -47,13 +47,13 @@ pub(crate) enum Division {
     Lines,
     /// At each NUL byte.
     Nul,
-    /// After each so many bytes.
+    /// After every N bytes.
     Fixed(usize),
-    /// Not at all: the bytes go out as they come.
+    /// Not at all: the bytes are sent unchanged.
     None,
 }
 
-/// What has a name of its own; lengths in front and `fixed:N` are parsed.
+/// The framings with fixed names. Lengths and `fixed:N` are parsed.
 const NAMES: &[(&str, FramingName, &str)] = &[
     ("lines", FramingName::Lines, "each line is a message; the last one need not be terminated"),
     (
@@ -80,10 +80,10 @@ const NAMES: &[(&str, FramingName, &str)] = &[
 ];
 
 const FIXED: &str = "fixed:";
-/// Behind the name of a length that counts its own bytes, too.
+/// Appended to the name of a length that includes its own bytes.
 const INCLUSIVE: &str = "-inclusive";
 
-/// How lengths in front are written, and what that means.
+/// The names of lengths, and their meanings.
 const LENGTHS: &[(&str, &str)] = &[
     ("u8", "a length of one byte, then the message"),
     (
@@ -128,7 +128,7 @@ impl FramingName {
             | Self::Length { .. } => Division::Lines,
             Self::Nul => Division::Nul,
             Self::Fixed(len) => Division::Fixed(len),
-            // Under these framings the stream is the message.
+            // With these framings, the stream is the message.
             Self::Raw | Self::UntilEof => Division::None,
         }
     }
@@ -166,7 +166,7 @@ fn parse_length(text: &str) -> Option<FramingName> {
     Some(FramingName::Length { width: u8::try_from(width).ok()? + 1, order, counts_itself })
 }
 
-/// Parses the names, and has `--help` list them.
+/// Parses the names, and lists them for `--help`.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct FramingParser;
 

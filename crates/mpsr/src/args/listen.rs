@@ -15,13 +15,13 @@ use crate::address::Place;
 
 #[derive(Debug, ClapArgs)]
 pub(crate) struct Listen {
-    /// Where messages come from: a path or unix:/PATH and unix:@NAME (bind, accept), systemd:NAME (a passed socket),
-    /// dir:/PATH or a directory that exists (connect to every socket that appears there).
+    /// Where messages come from: a path, unix:/PATH or unix:@NAME (bind and accept), systemd:NAME (a socket that the
+    /// service manager passed), dir:/PATH or an existing directory (connect to every socket that appears there).
     #[arg(required = true, value_name = "ADDRESS")]
     pub(crate) places: Vec<Place>,
     #[command(flatten)]
     pub(crate) frames: Frames,
-    /// What becomes of a message that is larger than --max-frame. What is skipped or shortened is counted.
+    /// What to do with a message that is larger than --max-frame. Skipped and shortened messages are counted.
     #[arg(long, value_name = "POLICY", value_enum, default_value_t = OversizeName::Disconnect)]
     pub(crate) oversize: OversizeName,
     #[command(flatten)]
@@ -36,14 +36,14 @@ pub(crate) struct Listen {
     pub(crate) directories: Directories,
 }
 
-/// What becomes of a message over the limit.
+/// What to do with a message over the limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum OversizeName {
-    /// Its producer is disconnected.
+    /// Disconnect its producer.
     Disconnect,
-    /// It is left out, and the connection goes on behind it.
+    /// Leave the message out. The connection continues.
     Skip,
-    /// Its beginning, as much as is allowed, is the message, and the connection goes on behind it.
+    /// Keep its beginning, up to the limit, as the message. The connection continues.
     Shorten,
 }
 
@@ -61,20 +61,20 @@ impl OversizeName {
 #[derive(Clone, Copy, Debug, ClapArgs)]
 #[command(next_help_heading = "Output")]
 pub(crate) struct Print {
-    /// Print one JSON object per line; the report goes to standard error as one more.
+    /// Print one JSON object per line. The report, also an object, goes to standard error.
     #[arg(long)]
     pub(crate) json: bool,
-    /// Print messages only: not who joins and leaves, not the report. Warnings are printed.
+    /// Print only messages, without producers that join or leave, and without the report. Warnings are still printed.
     #[arg(long, short)]
     pub(crate) quiet: bool,
     /// Put the producer in front of each message: its number, then the name of its socket or its pid and uid.
     #[arg(long, conflicts_with = "json")]
     pub(crate) prefix: bool,
-    /// Put the time in front of each message, in UTC; with --json, as "time" in each object.
+    /// Put the time in UTC in front of each message. With --json, it is the field "time" of each object.
     #[arg(long)]
     pub(crate) timestamps: bool,
-    /// Add no newline to a message, so that the output has the bytes that were sent and no others. For --framing raw and
-    /// until-eof. A terminal still gets rows.
+    /// Do not add newlines to messages, so that the output has exactly the bytes that were sent. For --framing raw and
+    /// until-eof. On a terminal, messages are still on separate lines.
     #[arg(long, conflicts_with_all = ["json", "prefix", "timestamps"])]
     pub(crate) no_newline: bool,
 }
@@ -83,31 +83,33 @@ pub(crate) struct Print {
 #[derive(Clone, Copy, Debug, ClapArgs)]
 #[command(next_help_heading = "Directories")]
 pub(crate) struct Directories {
-    /// When the connection to a socket in a directory has ended, connect again, as long as its server listens.
+    /// Connect again to a socket in a directory after its connection has ended, as long as its server listens.
     #[arg(long)]
     pub(crate) reconnect: bool,
 }
 
-/// When to end, besides a signal.
+/// When to end, other than by a signal.
 #[derive(Clone, Copy, Debug, ClapArgs)]
 #[command(next_help_heading = "End")]
 pub(crate) struct End {
-    /// End after this many messages; what was received beyond them is reported as lost.
+    /// End after this many messages. Any that were received beyond them are reported as lost.
     #[arg(long, value_name = "N", value_parser = count)]
     pub(crate) count: Option<u64>,
-    /// Take one connection, and end when it has ended. One that sends nothing does not count; further ones are not read.
+    /// Receive from one connection, and end when it ends. A connection that sends nothing does not count. No other
+    /// connection is read.
     #[arg(long)]
     pub(crate) once: bool,
-    /// End when no message has come for this long (500ms, 10s, 2m). Fails if --count or --once was not reached.
+    /// End when no message has arrived for this long (500ms, 10s, 2m). This is a failure if --count or --once was not
+    /// reached.
     #[arg(long, value_name = "TIME", value_parser = seconds)]
     pub(crate) timeout: Option<Duration>,
-    /// At the end, how long to go on taking in what has been sent (500ms, 10s, 2m).
+    /// How long to go on receiving at the end what was sent before (500ms, 10s, 2m).
     #[arg(long, value_name = "TIME", default_value = "10s", value_parser = seconds)]
     pub(crate) drain: Duration,
 }
 
 impl Listen {
-    /// Who is admitted, in words behind an address; empty where it is only us and root.
+    /// The admitted users as words after an address; empty if only we and root are admitted.
     pub(crate) fn admitted(&self, has_file: bool) -> String {
         let Access { allow_uid, allow_gid, allow_any } = &self.access;
         let numbers = |what: &str, ids: &[u32]| ids.iter().map(|id| format!("{what} {id}")).collect::<Vec<_>>();
@@ -121,7 +123,7 @@ impl Listen {
         }
     }
 
-    /// What is wrong with these options together, if anything. An option that could have no effect is an error.
+    /// Which of these options conflict, if any. An option that cannot have an effect is an error.
     pub(crate) fn conflict(&self) -> Option<String> {
         let mut places = self.places.iter().enumerate();
         if places.any(|(number, place)| self.places.iter().take(number).any(|earlier| earlier.is_same(place))) {

@@ -15,34 +15,36 @@ use crate::address::Socket;
 
 #[derive(Debug, ClapArgs)]
 pub(crate) struct Send {
-    /// The receiver's socket: a path, unix:/PATH or unix:@NAME. With --bind, also systemd:NAME (a passed socket).
+    /// The receiver's socket: a path, unix:/PATH or unix:@NAME. With --bind also systemd:NAME (a socket that the
+    /// service manager passed).
     #[arg(value_name = "ADDRESS")]
     pub(crate) socket: Socket,
-    /// One message each; without any, standard input is sent, as a rule each line as a message.
+    /// The messages. Without any, send reads standard input and sends each line as a message, unless --framing says
+    /// otherwise.
     #[arg(value_name = "MESSAGE")]
     pub(crate) messages: Vec<OsString>,
     #[command(flatten)]
     pub(crate) frames: Frames,
-    /// Bind the address and send to the first that connects, as a producer in a watched directory does. A connection that
-    /// hangs up before anything was sent is ignored.
+    /// Bind the address and send to the first receiver that connects, as producers in a watched directory do. A
+    /// connection that ends before anything was sent is ignored.
     #[arg(long)]
     pub(crate) bind: bool,
-    /// How long to wait for a receiver: 10s, 500ms, 2m. Without it: 0.2s if it has just made its socket and does not
-    /// listen yet, otherwise not at all; with --bind or --reconnect without limit.
+    /// How long to wait for a receiver: 10s, 500ms, 2m. The default is not to wait, except for 0.2s if the receiver has
+    /// just made its socket and does not listen yet. With --bind or --reconnect, the default is no limit.
     #[arg(long, value_name = "TIME", value_parser = seconds)]
     pub(crate) wait: Option<Duration>,
-    /// When the connection ends before the input does, connect again and go on. What was handed over is never sent
-    /// again, nor is a message of which a part was, if a receiver may have taken that part for a message; exit status 1
-    /// then says so.
+    /// Connect again and continue when the connection ends before the input does. A message that was handed over is
+    /// never sent again, nor is a message that was handed over in part if a receiver may have taken the part for a
+    /// message; then the exit status is 1.
     #[arg(long)]
     pub(crate) reconnect: bool,
-    /// Give up when the receiver takes nothing for this long while something is waiting to be sent.
+    /// Give up when the receiver takes nothing for this long while data waits to be sent.
     #[arg(long, value_name = "TIME", value_parser = seconds)]
     pub(crate) timeout: Option<Duration>,
-    /// Send this many messages at most, then end.
+    /// Send at most this many messages, then end.
     #[arg(long, value_name = "N", value_parser = count)]
     pub(crate) count: Option<u64>,
-    /// Say at the end how much was sent.
+    /// Print at the end how much was sent.
     #[arg(long, short)]
     pub(crate) verbose: bool,
     #[command(flatten)]
@@ -52,7 +54,7 @@ pub(crate) struct Send {
 }
 
 impl Send {
-    /// What is wrong with these options together, if anything.
+    /// Which of these options conflict, if any.
     pub(super) fn conflict(&self) -> Option<String> {
         let count = self.messages.len();
         if self.frames.framing == FramingName::UntilEof && count > 1 {

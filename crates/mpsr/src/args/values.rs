@@ -16,7 +16,7 @@ pub(super) fn mode(text: &str) -> Result<Mode, String> {
     Mode::octal(text).map_err(|error| error.to_string())
 }
 
-/// A number of bytes, at least one, or with `k`, `m` or `g` behind it of KiB, MiB or GiB.
+/// A number of bytes, at least one; `k`, `m` or `g` after it means KiB, MiB or GiB.
 pub(super) fn bytes(text: &str) -> Result<usize, String> {
     let (number, unit) = split(text);
     let factor = match unit.to_ascii_lowercase().as_str() {
@@ -34,7 +34,7 @@ pub(super) fn bytes(text: &str) -> Result<usize, String> {
     }
 }
 
-/// A number of seconds, or with `ms`, `s`, `m`, `h` or `d` behind it of these; fractions are fine.
+/// A number of seconds, or of the unit `ms`, `s`, `m`, `h` or `d` after it. Fractions are allowed.
 pub(super) fn seconds(text: &str) -> Result<Duration, String> {
     let (number, unit) = split(text);
     let factor = match unit.to_ascii_lowercase().as_str() {
@@ -57,12 +57,12 @@ pub(super) fn count(text: &str) -> Result<u64, String> {
     }
 }
 
-/// A directory, with or without its kind in front. A path may be any bytes.
+/// A directory; its kind may be in front. A path may be any bytes.
 pub(super) fn directory() -> ValueParser {
     OsStringValueParser::new().try_map(|text: OsString| parse_directory(text.as_bytes())).into()
 }
 
-/// A directory or a socket, with or without its kind in front.
+/// A directory or a socket; its kind may be in front.
 pub(super) fn place() -> ValueParser {
     OsStringValueParser::new().try_map(|text: OsString| parse_place(text.as_bytes())).into()
 }
@@ -82,8 +82,8 @@ fn parse_place(text: &[u8]) -> Result<PathBuf, String> {
     }
 }
 
-/// A path without a kind in front. What looks like another kind of address is a path only if there is such a file, as in
-/// what a shell makes of `*`.
+/// A path without a kind in front. If it looks like another kind of address, it is a path only if that file exists, for
+/// example because a shell expanded `*`.
 fn plain_path(text: &[u8], taken: &str) -> Result<PathBuf, String> {
     let path = path_of(text)?;
     let kind = address::kind(text).map(|(kind, _)| [kind, b":"].concat());
@@ -101,7 +101,7 @@ fn path_of(text: &[u8]) -> Result<PathBuf, String> {
     if text.is_empty() { Err("an empty path".to_owned()) } else { Ok(OsStr::from_bytes(text).into()) }
 }
 
-/// The number and the unit behind it.
+/// The number and its unit.
 fn split(text: &str) -> (&str, &str) {
     let end = text.find(|c: char| c.is_ascii_alphabetic()).unwrap_or(text.len());
     text.split_at(end)

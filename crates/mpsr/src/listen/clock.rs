@@ -2,9 +2,9 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-/// The time in UTC to the microsecond, as RFC 3339 writes it: `2026-03-01T12:00:00.000000Z`.
+/// The time in UTC with microseconds, in the format of RFC 3339: `2026-03-01T12:00:00.000000Z`.
 pub(super) fn rfc3339(time: SystemTime) -> String {
-    // A clock before 1970 is not set at all.
+    // A clock before 1970 was never set.
     let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
     let (seconds, micros) = (since.as_secs(), since.subsec_micros());
     let (days, second) = (seconds / 86_400, seconds % 86_400);
@@ -13,7 +13,7 @@ pub(super) fn rfc3339(time: SystemTime) -> String {
     format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{micros:06}Z")
 }
 
-/// The date that is so many days after 1970-01-01, in years that begin in March so that a leap day is the last.
+/// The date this many days after 1970-01-01. Years begin in March, so that a leap day is the last day of its year.
 const fn date(days: u64) -> (u64, u64, u64) {
     // Days since 0000-03-01.
     let days = days + 719_468;

@@ -1,4 +1,4 @@
-//! Which messages standard output has accepted, so that a report says no more than what left the process.
+//! Which messages standard output has accepted, so that a report counts only what left the process.
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -8,7 +8,7 @@ use std::{
     },
 };
 
-/// Messages, and the bytes of their payload.
+/// A number of messages, and the bytes of their payloads.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Written {
     pub(super) messages: u64,
@@ -22,13 +22,13 @@ impl Written {
     }
 }
 
-/// The messages between the funnel and standard output, and per producer those that were written.
+/// The messages between the funnel and standard output, and for each producer those that were written.
 #[derive(Debug)]
 pub(super) struct Ledger {
     /// In the order in which they were added to the output.
     pending: VecDeque<Pending>,
     written: HashMap<u64, Written>,
-    /// Messages of one producer that `written` does not have yet.
+    /// Messages of one producer that are not in `written` yet.
     run: Option<(u64, Written)>,
     tally: Arc<Tally>,
 }
@@ -37,11 +37,11 @@ pub(super) struct Ledger {
 struct Pending {
     producer: u64,
     bytes: usize,
-    /// It is written once the output has accepted so many bytes.
+    /// The message is written once the output has accepted this many bytes.
     end: u64,
 }
 
-/// Totals that can be read from another thread, however stuck this one is.
+/// Totals that another thread can read even while this one is stuck.
 #[derive(Debug, Default)]
 pub(super) struct Tally {
     pub(super) producers: AtomicU64,
@@ -78,19 +78,19 @@ impl Ledger {
         &self.tally
     }
 
-    /// A message was added to the output, and ends there.
+    /// Records that a message was added to the output and ends at this position.
     pub(super) fn add(&mut self, producer: u64, bytes: usize, end: u64) {
         self.pending.push_back(Pending { producer, bytes, end });
     }
 
-    /// The output has accepted so many bytes in all.
+    /// Records that the output has accepted this many bytes in total.
     pub(super) fn settle(&mut self, accepted: u64) {
         let mut total = Written::default();
         while let Some(&Pending { producer, bytes, end }) = self.pending.front()
             && end <= accepted
         {
             self.pending.pop_front();
-            // Messages of one producer come in runs: one look-up for each run.
+            // Messages of one producer come in runs, so one lookup serves a whole run.
             if self.run.is_none_or(|(current, _)| current != producer) {
                 self.end_run();
             }
@@ -111,7 +111,7 @@ impl Ledger {
         }
     }
 
-    /// What was written of this producer, which has left.
+    /// Returns what was written of a producer that has left, and forgets it.
     pub(super) fn close(&mut self, producer: u64) -> Written {
         self.written.remove(&producer).unwrap_or_default()
     }

@@ -1,4 +1,5 @@
-//! What `listen` prints: messages to standard output, everything else to standard error or, as objects, among them.
+//! What `listen` prints: messages to standard output; everything else to standard error, or as objects among the
+//! messages.
 
 use std::{
     io,
@@ -27,8 +28,8 @@ use crate::{
     words::{name_lost, rebound, rejected},
 };
 
-/// For people, each line has its sign behind the producer's number: `|` a message, `+` joined, `-` left. A message cannot
-/// pass for anything else: control characters are escaped, and a long one is broken into rows that have the sign, too.
+/// For people, each line has a sign after the producer's number: `|` for a message, `+` joined, `-` left. A message
+/// cannot imitate another line: control characters are escaped, and each row of a long message has the sign, too.
 #[derive(Debug)]
 pub(super) struct Printer {
     output: Output,
@@ -36,9 +37,9 @@ pub(super) struct Printer {
     print: Print,
     rebind: bool,
     once: bool,
-    /// Who is admitted to a socket without a file, and to one with.
+    /// Which users are admitted to a socket without a file, and to one with a file.
     access: [String; 2],
-    /// How many messages may still be printed.
+    /// How many more messages may be printed.
     remaining: Option<u64>,
     started: Instant,
 }
@@ -86,7 +87,8 @@ impl Printer {
         self.output.abandoned().await
     }
 
-    /// Prints the event. If this is dropped, what was not printed of it is not counted as delivered.
+    /// Prints the event. If you drop this future, the part of the event that was not printed does not count as
+    /// delivered.
     pub(super) async fn event(&mut self, event: Event) -> anyhow::Result<()> {
         match event {
             Event::Delivery(delivery) => self.messages(&delivery).await,
@@ -106,7 +108,7 @@ impl Printer {
         }
     }
 
-    /// Whether as many messages were printed as were asked for.
+    /// Whether the requested number of messages was printed.
     pub(super) fn is_complete(&self) -> bool {
         self.remaining == Some(0)
     }
@@ -138,7 +140,7 @@ impl Printer {
         Ok(())
     }
 
-    /// What stands in front of a message: on a terminal the number of its producer; and what was asked for.
+    /// The text in front of a message: on a terminal the number of its producer, and whatever the options ask for.
     fn front(&self, producer: &Producer) -> String {
         if self.print.json {
             return String::new();
@@ -189,7 +191,7 @@ impl Printer {
         self.aside(&format!("{id:>4} + {peer} on {}", escaped(&address))).await
     }
 
-    /// Told however quiet, because who is rejected otherwise looks as if nothing had come.
+    /// Printed even with `--quiet`: otherwise it would look as if the rejected peer had sent nothing.
     async fn rejected(&mut self, place: &Place, peer: Option<&Peer>) -> anyhow::Result<()> {
         Tally::add(&self.ledger.tally().rejected, 1);
         let address = exact_place(place);
@@ -246,7 +248,7 @@ impl Printer {
         self.say(&format!("mpsr: {}: {were} closed unread: {why}", escaped(&address))).await
     }
 
-    /// After everything of the producer was written or found impossible to write, so that the numbers are final.
+    /// Called after all messages of the producer were written, or could not be, so that the numbers are final.
     async fn left(&mut self, report: &ProducerReport) -> anyhow::Result<()> {
         self.flush().await?;
         let tally = self.ledger.tally();
@@ -297,9 +299,9 @@ impl Printer {
         self.say(&format!("mpsr: {}: {}", escaped(&address), escaped_words(&text))).await
     }
 
-    /// The final report; returns how many messages are lost. Nothing more is written to standard output.
+    /// Prints the final report, and returns how many messages are lost. Nothing more is written to standard output.
     pub(super) fn end(&mut self, report: &Report, reason: &'static str) -> u64 {
-        // The write that was waiting may have been dropped.
+        // The write that was in progress may have been dropped.
         self.ledger.settle(self.output.accepted());
         let Written { messages: delivered, bytes } = self.ledger.tally().written();
         let totals = Totals {
@@ -339,17 +341,17 @@ impl Printer {
         if self.output.is_full() { self.flush().await } else { Ok(()) }
     }
 
-    /// Something about the messages rather than one of them, as an object.
+    /// Prints an object that is not a message.
     async fn object_aside(&mut self, object: &Object<'_>) -> anyhow::Result<()> {
         if self.print.quiet { Ok(()) } else { self.object(object).await }
     }
 
-    /// Something about the messages rather than one of them.
+    /// Prints a line that is not a message.
     async fn aside(&mut self, line: &str) -> anyhow::Result<()> {
         if self.print.quiet { Ok(()) } else { self.say(line).await }
     }
 
-    /// To standard error; in its place among the messages if both go to a terminal.
+    /// Prints to standard error; if both streams are one terminal, in order with the messages.
     async fn say(&mut self, line: &str) -> anyhow::Result<()> {
         self.flush().await?;
         note(line);
@@ -361,7 +363,7 @@ impl Printer {
 }
 
 impl Reports {
-    /// What has been received is counted when it is taken from its producer's queue.
+    /// A message counts as received when it is taken from its producer's queue.
     pub(super) fn so_far(&self) {
         let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         let Written { messages: delivered, bytes } = self.tally.written();
@@ -371,14 +373,14 @@ impl Reports {
             received: read(&self.tally.received),
             delivered,
             truncated: read(&self.tally.truncated),
-            // What is on its way is not lost yet.
+            // Messages in between are not lost yet.
             lost: 0,
             unterminated: read(&self.tally.unterminated),
             skipped: read(&self.tally.skipped),
             shortened: read(&self.tally.shortened),
             bytes,
             rejected: read(&self.tally.rejected),
-            // The funnel counts them, and says how many at its end.
+            // The funnel counts them, and reports the number at its end.
             shed: None,
             unread: read(&self.tally.unread),
             failed_sources: read(&self.tally.failed_sources),
@@ -392,7 +394,8 @@ impl Reports {
     }
 }
 
-/// How `--prefix` calls a producer: by the name of its socket, or by what the kernel says of the process that connected.
+/// The producer's name for `--prefix`: the name of its socket, or what the kernel says about the process that
+/// connected.
 fn name(producer: &Producer) -> String {
     match (&producer.address, producer.via) {
         (Address::Path(path), Via::Directory) => {
@@ -405,7 +408,7 @@ fn name(producer: &Producer) -> String {
     }
 }
 
-/// The word for machines, and what the system or the codec said.
+/// The reason as a word for programs, and the message of the system or the codec.
 fn reason(parting: &Parting) -> (&'static str, Option<String>) {
     match parting {
         Parting::Closed => ("closed", None),

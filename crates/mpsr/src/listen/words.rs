@@ -1,4 +1,4 @@
-//! Errors of the funnel in the words of this command: what to do here, and with which option.
+//! The funnel's errors as messages of this command: what to do, and with which option.
 
 use anyhow::anyhow;
 use mpsr_server::Error;
@@ -19,12 +19,13 @@ pub(super) fn start(error: Error) -> anyhow::Error {
     }
 }
 
-/// Whether a source has ended with this, or left something behind.
+/// Whether a source has ended with this error, or has left connections unread.
 pub(super) const fn is_failure(error: &Error) -> bool {
     matches!(error, Error::Undrained { .. } | Error::WatcherEnded | Error::Socket(Socket::Accept { .. }))
 }
 
-/// What is wrong while it runs. A socket in a directory is connected to as soon as that is possible; nothing is asked for.
+/// The message for an error at run time. A socket in a directory needs no advice: we connect as soon as that is
+/// possible.
 pub(super) fn warning(error: Error) -> String {
     match error {
         Error::Socket(Socket::NobodyListening { .. }) => {

@@ -1,34 +1,35 @@
-//! How much memory this process may have (`ulimit -d`, `ulimit -v`), and for how many connections that suffices.
+//! How much memory this process may have (`ulimit -d`, `ulimit -v`), and how many connections fit into it.
 //!
-//! An allocation that fails ends a process on the spot: without a report, and with its socket left behind. So no more is begun
-//! than there is memory for, whatever the producers send.
+//! A failed allocation ends the process immediately, without a report, and leaves its socket behind. So we accept only
+//! as many connections as there is memory for, whatever the producers send.
 
 use anyhow::bail;
 use rustix::process::{Resource, getrlimit};
 
 const MIB: u64 = 1 << 20;
 
-/// What the program takes besides connections and messages: of data with the stacks of its threads, and of address space
-/// with its code and libraries, too.
+/// What the program uses besides connections and messages: data, including the stacks of its threads, and address
+/// space, including its code and libraries.
 const OWN: [(Resource, &str, u64); 2] =
     [(Resource::Data, "RLIMIT_DATA", 5 * MIB), (Resource::As, "RLIMIT_AS", 18 * MIB)];
 
-/// The stack of a thread. Watching directories takes one, and one for each of them.
+/// The stack of a thread. Watching directories takes one thread, and one more for each directory.
 const STACK: u64 = 2 * MIB;
 
-/// What a connection takes besides the message that it is in: what it may have waiting, and the blocks that it reads into.
+/// What a connection uses besides its current message: queued messages, and the blocks that it reads into.
 const CONNECTION: u64 = (256 + 3 * 128) << 10;
 
-/// Whether address space is limited, so that none of it should be reserved in advance.
+/// Whether address space is limited, so that we should not reserve any in advance.
 pub(crate) fn has_little_room() -> bool {
     getrlimit(Resource::As).current.is_some()
 }
 
-/// For how many connections there is memory. `copies` says how many times its size a message may take in the output.
+/// How many connections there is memory for. `copies` is the room that a message may take in the output, as a multiple
+/// of its size.
 ///
 /// # Errors
 ///
-/// There is not enough for one.
+/// There is not enough memory for one connection.
 pub(crate) fn connections(max_frame: usize, copies: u64, directories: usize) -> anyhow::Result<usize> {
     let threads = if directories == 0 { 0 } else { directories as u64 + 1 };
     let mut most = u64::MAX;
@@ -49,9 +50,9 @@ pub(crate) fn connections(max_frame: usize, copies: u64, directories: usize) -> 
     Ok(usize::try_from(most).unwrap_or(usize::MAX))
 }
 
-/// In bytes.
+/// Needs, in bytes.
 struct Needs {
-    /// Whatever the number of connections.
+    /// Independent of the number of connections.
     own: u64,
     /// For each connection.
     each: u64,
@@ -60,7 +61,7 @@ struct Needs {
 impl Needs {
     fn of(own: u64, max_frame: usize, copies: u64) -> Self {
         let message = u64::try_from(max_frame).unwrap_or(u64::MAX);
-        // A buffer that grows is copied into one of twice its size.
+        // A growing buffer is copied into one of twice its size.
         Self {
             own: own.saturating_add(message.saturating_mul(copies)),
             each: CONNECTION.saturating_add(message.saturating_mul(2)),

@@ -19,41 +19,40 @@ use uds_actor::{Actor, Control, Peer, Reason, Receiver, Report, SendError, Sende
 use super::{outgoing::Outgoing, source::Source};
 use crate::{args::Send, signals::Signals};
 
-/// The most that waits in this process, in bytes: what a receiver that takes little must still have taken half of before more
-/// is queued.
+/// How many bytes may wait in this process. Before more is queued, the receiver must have taken half of it.
 pub(super) const OUTBOX: usize = 256 << 10;
 
-/// How long an interrupted sender waits for what is queued to be taken.
+/// How long an interrupted sender waits for the receiver to take what is queued.
 pub(super) const PATIENCE: Duration = Duration::from_secs(2);
 
-/// How long a sender that has sent everything waits for the receiver to close, while no answers come.
+/// How long a sender that has sent everything waits for the receiver to close while it sends nothing.
 const QUIET: Duration = Duration::from_secs(2);
-/// And while they do.
+/// The same while it sends answers.
 const LAST_ANSWERS: Duration = Duration::from_secs(10);
 
-/// What became of a connection.
+/// How a connection ended.
 #[derive(Debug)]
 pub(super) struct End {
     pub(super) report: Report,
     pub(super) peer: Option<Peer>,
-    /// How long it lasted.
+    /// How long the connection lasted.
     pub(super) lasted: Duration,
 }
 
 #[derive(Debug)]
 pub(super) enum How {
-    /// All of the input was handed to the kernel, and no reset was seen.
+    /// The whole input was handed to the kernel, and no reset was seen.
     Complete,
-    /// The connection ended first, or by a reset: see the reason in the report.
+    /// The connection ended before the input, or with a reset: see the reason in the report.
     Lost,
     Interrupted,
-    /// The receiver took nothing for as long as `--timeout` allows.
+    /// The receiver took nothing for the time of `--timeout`.
     Stalled,
-    /// The input failed, or a message that the framing cannot carry.
+    /// The input failed, or contained a message that the framing cannot carry.
     Failed(anyhow::Error),
 }
 
-/// Sends from the source until it or the connection ends.
+/// Sends from the source until the source or the connection ends.
 pub(super) async fn serve(args: &Send, source: &mut Source, stream: UnixStream, signals: &mut Signals) -> (How, End) {
     let started = Instant::now();
     let framing = Outgoing(args.frames.framing.framing());
@@ -76,7 +75,8 @@ pub(super) async fn serve(args: &Send, source: &mut Source, stream: UnixStream, 
     let (how, report) = match fed {
         Fed::All => {
             answers.await_end(signals).await;
-            // If the receiver has not closed, this ends the connection: nothing more is read, and everything is written.
+            // If the receiver has not closed, this ends the connection: nothing more is read, and everything is
+            // written.
             answers.stop().await;
             let report = control.finished().await;
             (if matches!(report.reason, Reason::Closed) { How::Complete } else { How::Lost }, report)
@@ -100,7 +100,7 @@ enum Fed {
 
 /// Queues everything.
 async fn feed(args: &Send, source: &mut Source, sender: &Sender) -> Fed {
-    // The whole outbox may come back, and so may a message that goes alone.
+    // The whole outbox may be given back, and so may a message that was sent alone.
     let kept = OUTBOX + args.frames.max_frame;
     loop {
         match source.fill().await {
@@ -130,7 +130,7 @@ async fn flush(sender: Sender, signals: &mut Signals) -> Fed {
     }
 }
 
-/// Ends in order what was interrupted; a second signal does not wait.
+/// Ends an interrupted connection in order; a second signal ends it without waiting.
 async fn close(control: &Control, signals: &mut Signals) -> Report {
     tokio::select! {
         report = control.close(PATIENCE) => return report,
@@ -139,8 +139,8 @@ async fn close(control: &Control, signals: &mut Signals) -> Report {
     control.abort().await
 }
 
-/// What the receiver sends: read, counted and discarded, so that it never waits for us, and so that no unread answer turns
-/// our end into a reset.
+/// The receiver's answers: read, counted and discarded, so that it never waits for us, and so that no unread answer
+/// turns our close into a reset.
 struct Answers {
     batches: Arc<AtomicU64>,
     task: JoinHandle<()>,
@@ -158,7 +158,7 @@ impl Answers {
         Self { batches, task }
     }
 
-    /// Waits until the receiver has closed its direction: within bounds, because it may never.
+    /// Waits until the receiver has closed its direction, with a limit, because it may never close it.
     async fn await_end(&mut self, signals: &mut Signals) {
         let mut last = pin!(sleep(LAST_ANSWERS));
         let mut seen = 0;
@@ -181,7 +181,7 @@ impl Answers {
     async fn stop(self) {
         if !self.task.is_finished() {
             self.task.abort();
-            // Cancelled, which is what was asked.
+            // The task was cancelled on purpose.
             let _ = self.task.await;
         }
     }

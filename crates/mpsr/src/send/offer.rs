@@ -1,4 +1,4 @@
-//! The socket that `send --bind` offers its messages on.
+//! The socket on which `send --bind` offers its messages.
 
 use std::{future::pending, io, time::Duration};
 
@@ -13,24 +13,24 @@ use uds_actor::{Accepted, Address, Listener};
 
 use crate::{args::Send, notes::note, text::escaped_words, words};
 
-/// What fails when we cannot listen.
+/// The first part of the message if we cannot listen.
 const CANNOT_OFFER: &str = "cannot offer messages";
 
-/// A connection that hangs up within this time is a probe, and gets no message. A receiver stays.
+/// A connection that ends within this time is a probe, and gets no message. A receiver stays.
 const PROBE: Duration = Duration::from_millis(20);
 
-/// The pause between attempts to take a lost name again.
+/// The pause between attempts to bind a lost name again.
 const REBIND_PAUSE: Duration = Duration::from_secs(1);
 
-/// A listener, and what was said of it: that no receiver comes may have reasons that a user can remove.
+/// A listener, and which problems were reported: the user may be able to fix why no receiver comes.
 #[derive(Debug)]
 pub(super) struct Offer {
     listener: Listener,
     address: String,
     rebind: bool,
-    /// When to try to take the name again, once it is lost.
+    /// When to try to bind the name again, after it was lost.
     rebind_at: Option<Instant>,
-    /// Whether it was said why the name cannot be taken again, and why no connection can be had.
+    /// Whether we reported why the name cannot be bound again, and why no connection can be accepted.
     is_told: Told,
 }
 
@@ -58,7 +58,7 @@ impl Offer {
         Ok(Self { listener, address, rebind: args.file.rebind, rebind_at: None, is_told: Told::default() })
     }
 
-    /// Waits for a connection that stays. Meanwhile says who is rejected, and what becomes of the name.
+    /// Waits for a connection that stays. In the meantime, reports rejected peers and the loss of the name.
     pub(super) async fn accept(&mut self) -> anyhow::Result<UnixStream> {
         loop {
             let accepted = tokio::select! {
@@ -88,7 +88,7 @@ impl Offer {
         }
     }
 
-    /// Takes the name again, or says once why not and tries again later.
+    /// Binds the name again, or reports the reason once and tries again later.
     fn take_name(&mut self) {
         self.rebind_at = match self.listener.rebind() {
             Ok(()) => {
@@ -120,7 +120,7 @@ async fn until(time: Option<Instant>) {
     }
 }
 
-/// Whether the other side hangs up at once.
+/// Whether the peer hangs up at once.
 async fn is_probe(stream: &UnixStream) -> bool {
     let readable = timeout(PROBE, stream.ready(Interest::READABLE)).await;
     readable.is_ok() && is_hung_up(stream)

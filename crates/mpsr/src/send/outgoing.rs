@@ -2,14 +2,14 @@
 
 use frame_codec::{Envelope, Error, Framing, Raw, Scan};
 
-/// Frames what is sent as `F` does, and takes whatever is received as it comes: answers in any format are read and
-/// discarded, so that a receiver that answers is never held up, and never cut off for the way it answers.
+/// Frames outgoing messages like `F`, and receives anything: answers in any format are read and discarded, so that a
+/// receiver that answers is never blocked, and never disconnected because of its format.
 #[derive(Clone, Debug)]
 pub(super) struct Outgoing<F>(pub(super) F);
 
 impl<F: Framing> Framing for Outgoing<F> {
     fn scan(&self, unread: &[u8], scanned: usize, _: usize) -> Result<Scan, Error> {
-        // No limit: with one, a long answer would be many short frames.
+        // No limit: a limit would split a long answer into many short frames.
         Raw.scan(unread, scanned, usize::MAX)
     }
 
@@ -18,7 +18,7 @@ impl<F: Framing> Framing for Outgoing<F> {
     }
 }
 
-/// Whether a receiver may take the beginning of this message, all but its last `missing` bytes on the wire, for a message.
+/// Whether a receiver may take this message without its last `missing` bytes on the wire for a complete message.
 pub(super) fn may_be_taken(framing: &impl Framing, message: &[u8], missing: usize) -> bool {
     let Ok(envelope) = framing.envelope(message) else { return true };
     let wire = [envelope.head.as_ref(), message, envelope.tail].concat();
@@ -27,7 +27,7 @@ pub(super) fn may_be_taken(framing: &impl Framing, message: &[u8], missing: usiz
         Ok(Scan::More { .. }) => framing.at_eof(begun, usize::MAX),
         found => found,
     };
-    // What is malformed is not taken, and neither is what waits for more.
+    // A receiver rejects malformed data, and waits if more is needed.
     matches!(found, Ok(Scan::Frame { .. }))
 }
 

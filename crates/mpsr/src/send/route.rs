@@ -1,4 +1,4 @@
-//! How connections come about: we connect, or the receiver connects to us.
+//! How connections are made: we connect, or the receiver connects to us.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use tokio::{
 use super::offer::Offer;
 use crate::{args::Send, words};
 
-/// Waiting without an end: as long as a clock can count.
+/// No limit: as long as a clock can count.
 const UNLIMITED: Duration = Duration::from_secs(u32::MAX as u64);
 
 /// The pauses before connecting again to a receiver that hung up before anything was sent.
@@ -21,13 +21,13 @@ const LAST_PAUSE: Duration = Duration::from_secs(1);
 /// The way to a receiver.
 pub(super) struct Route<'a> {
     args: &'a Send,
-    /// With `--bind`.
+    /// Present with `--bind`.
     offer: Option<Offer>,
     pause: Duration,
 }
 
 impl<'a> Route<'a> {
-    /// Binds, if that is asked for.
+    /// Binds, with `--bind`.
     pub(super) fn new(args: &'a Send) -> anyhow::Result<Self> {
         let offer = if args.bind { Some(Offer::new(args)?) } else { None };
         Ok(Self { args, offer, pause: FIRST_PAUSE })
@@ -41,7 +41,7 @@ impl<'a> Route<'a> {
         self.connect(self.args.wait.unwrap_or_default()).await
     }
 
-    /// A further one, after the last ended; `progress` says whether anything was sent on that.
+    /// Another connection after the last one ended. `progress` says whether anything was sent on that one.
     pub(super) async fn reopen(&mut self, progress: bool) -> anyhow::Result<UnixStream> {
         if self.offer.is_some() {
             return self.accept().await;

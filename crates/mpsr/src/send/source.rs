@@ -19,24 +19,24 @@ use crate::{
     words::count,
 };
 
-/// Messages with a cursor, which can go back to what was queued and not sent.
+/// Messages with a cursor. It can go back to messages that were queued and not sent.
 pub(super) struct Source {
     input: Option<(Input, Decoder<Arc<dyn Framing + std::marker::Send + Sync>>)>,
-    /// What was read and may still be needed. The first message in it has the number `first`, counted from 0.
+    /// Messages that were read and may still be needed. The first of them has the number `first`, counted from 0.
     window: VecDeque<Batch>,
     first: u64,
-    /// The cursor: the next message's number, the batch of the window that it is in, and its place in there.
+    /// The cursor: the next message's number, its batch in the window, and its position in that batch.
     next: u64,
     batch: usize,
     place: usize,
-    /// How many messages there will be at most.
+    /// The maximum number of messages.
     limit: u64,
     /// Bytes of messages that are no longer in the window.
     forgotten: u64,
     progress: Arc<Progress>,
 }
 
-/// How far the cursor has come, readable from another task.
+/// The position of the cursor, readable from another task.
 #[derive(Debug)]
 pub(super) struct Progress {
     unit: Unit,
@@ -45,7 +45,7 @@ pub(super) struct Progress {
 }
 
 impl Progress {
-    /// What is in front of the cursor, in words.
+    /// How much is before the cursor, as text.
     pub(super) fn to_words(&self) -> String {
         // Statistics: nothing is ordered by them.
         let [messages, bytes] = [&self.messages, &self.bytes].map(|counter| counter.load(Ordering::Relaxed));
@@ -56,15 +56,15 @@ impl Progress {
     }
 }
 
-/// What messages are called.
+/// What the messages are called.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Unit {
-    /// Arguments, so that their number is known.
+    /// Arguments. Their number is known.
     Arguments,
     /// Standard input, divided.
     Lines,
     Records,
-    /// Standard input as it comes: only its bytes can be counted.
+    /// Standard input without division: only its bytes can be counted.
     Bytes,
 }
 
@@ -95,13 +95,13 @@ impl Source {
         &self.progress
     }
 
-    /// How many messages are known: all of them once the input has ended.
+    /// The number of messages known so far; all of them after the end of the input.
     pub(super) fn known(&self) -> u64 {
         let read = self.first + self.window.iter().map(|batch| batch.len() as u64).sum::<u64>();
         read.min(self.limit)
     }
 
-    /// Whether more may come than is known.
+    /// Whether there may be more messages than are known.
     pub(super) fn is_open(&self) -> bool {
         self.input.is_some() && self.known() < self.limit
     }
@@ -116,7 +116,7 @@ impl Source {
         if self.next >= self.limit { None } else { self.window.get(self.batch)?.get(self.place) }
     }
 
-    /// Moves on to the message behind.
+    /// Moves on to the next message.
     pub(super) fn advance(&mut self) {
         let bytes = self.current().map_or(0, <[u8]>::len) as u64;
         self.progress.bytes.fetch_add(bytes, Ordering::Relaxed);
@@ -128,7 +128,7 @@ impl Source {
         }
     }
 
-    /// Goes back to the message with this number, which is in the window.
+    /// Moves back to the message with this number, which is in the window.
     pub(super) fn rewind(&mut self, number: u64) {
         (self.next, self.batch, self.place) = (self.first, 0, 0);
         self.progress.messages.store(self.first, Ordering::Relaxed);
@@ -138,7 +138,7 @@ impl Source {
         }
     }
 
-    /// Forgets messages in front of the cursor, but not the last `bytes` of them.
+    /// Forgets messages before the cursor, except the last `bytes` of them.
     pub(super) fn keep(&mut self, bytes: usize) {
         let mut behind: usize = self.window.iter().take(self.batch).map(Batch::byte_len).sum();
         while self.batch > 0
@@ -153,7 +153,7 @@ impl Source {
         }
     }
 
-    /// Waits until the next message is there; `false` at the end.
+    /// Waits until there is a next message; `false` at the end.
     ///
     /// Cancel safe.
     pub(super) async fn fill(&mut self) -> anyhow::Result<bool> {

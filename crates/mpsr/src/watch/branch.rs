@@ -11,32 +11,32 @@ use futures_util::Stream;
 
 use super::told::Told;
 
-/// What a branch tells.
+/// What a branch reports.
 pub(super) enum News {
     Told(Told),
-    /// Its directory is gone, and no generation above `used` was told of it. The last that it tells.
+    /// Its directory is gone, and the highest generation that it reported is `used`. This is its last report.
     Ended {
         directory: PathBuf,
         used: u64,
     },
 }
 
-/// The watcher of one directory. Not that of the root, it ends with its directory.
+/// The watcher of one directory. Unless that is the root, the watcher ends with its directory.
 pub(super) struct Branch {
     directory: PathBuf,
     watcher: Watcher,
     is_root: bool,
     phase: Phase,
-    /// Generations are told above this one: a directory of this name may have been here before.
+    /// Its generations begin above this one, because an earlier directory may have had the same name.
     base: u64,
-    /// The highest that was told.
+    /// The highest generation that was reported.
     used: u64,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Phase {
     Running,
-    /// Its directory is gone; its sockets are still being taken back.
+    /// The directory is gone; the removal of its sockets is still being reported.
     Ending,
     Ended,
 }
@@ -52,7 +52,7 @@ impl Branch {
         Ok(Self { directory, watcher, is_root, phase: Phase::Running, base, used: base })
     }
 
-    /// What is there to be told, without waiting.
+    /// The next event, if there is one, without waiting.
     pub(super) fn try_next(&mut self) -> Option<Told> {
         let event = self.watcher.try_next()?;
         self.told(event)
@@ -85,7 +85,7 @@ impl Stream for Branch {
                 Poll::Pending => return Poll::Pending,
             };
             let event = match event {
-                // What it lists at first has come since the tree was listed.
+                // What its first listing finds was added after the tree was listed.
                 Event::Init | Event::InitDone => continue,
                 Event::InitApply(socket) => Event::Added(socket),
                 Event::Degraded(Why::Missing | Why::NotADirectory) if !self.is_root => {

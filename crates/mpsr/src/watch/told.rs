@@ -1,4 +1,4 @@
-//! What `watch` tells, of one directory or of a tree.
+//! What `watch` reports about one directory or a tree.
 
 use std::path::{Path, PathBuf};
 
@@ -9,7 +9,7 @@ use crate::{
     text::{escaped_cell, escaped_words},
 };
 
-/// A socket, under the generation with which it is told.
+/// A socket, with the generation under which it is reported.
 #[derive(Debug)]
 pub(super) struct Known {
     socket: Socket,
@@ -36,12 +36,13 @@ pub(super) enum Told {
     Synced {
         directory: PathBuf,
     },
-    /// And so has everything.
+    /// Every directory has been scanned completely.
     Resynced,
 }
 
 impl Told {
-    /// What the watcher of this directory tells, its generations above `base`. `None` if we do not know the event.
+    /// Converts an event of the watcher of this directory, its generations above `base`. `None` if the event is
+    /// unknown.
     pub(super) fn new(event: Event, directory: &Path, base: u64) -> Option<Self> {
         let known = |socket: Socket| Known { generation: base + socket.generation.value(), socket };
         Some(match event {
@@ -63,7 +64,7 @@ impl Told {
         })
     }
 
-    /// Of the socket that this is about.
+    /// The generation of the socket that this is about.
     pub(super) const fn generation(&self) -> Option<u64> {
         match self {
             Self::InitApply(known) | Self::Added(known) | Self::Ready(known) => Some(known.generation),
@@ -89,7 +90,7 @@ impl Told {
         }
     }
 
-    /// For people: a sign, the path, and what else is known.
+    /// A line for people: a sign, the path, and what else is known.
     pub(super) fn to_line(&self) -> Option<String> {
         Some(match self {
             Self::Init => return None,

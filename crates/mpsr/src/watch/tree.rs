@@ -1,4 +1,4 @@
-//! A directory and those below it, each watched by a watcher of its own, as one stream of events.
+//! A directory and those below it, each with its own watcher, as one stream of events.
 
 use std::{
     collections::{HashMap, HashSet, VecDeque},
@@ -21,16 +21,16 @@ use super::{
 };
 use crate::output::note;
 
-/// How often directories are looked for that have come. A watcher tells only of sockets.
+/// How often to scan for new directories. Watchers report only sockets.
 const SCAN: Duration = Duration::from_secs(1);
 
-/// Each takes a thread.
+/// The maximum number of directories. Each takes a thread.
 const MOST: usize = 256;
 
-/// Levels below the directory.
+/// The maximum depth below the directory.
 const DEPTH: usize = 32;
 
-/// After which time a directory that could not be watched is tried again, at first and at most.
+/// After which time to try a directory again that could not be watched: at first, and at most.
 const RETRY: (Duration, Duration) = (SCAN, Duration::from_secs(64));
 
 type Build = Box<dyn Fn(&Path) -> Builder + Send>;
@@ -45,18 +45,18 @@ struct Failed {
 /// The watchers, and the directories that they watch.
 pub(super) struct Tree {
     root: PathBuf,
-    /// Whether directories count if their names begin with a dot.
+    /// Whether to include directories with names that begin with a dot.
     all: bool,
     build: Build,
     known: HashSet<PathBuf>,
-    /// Found, and not watched yet.
+    /// Directories that were found and are not watched yet.
     waiting: VecDeque<PathBuf>,
-    /// Of those that are known.
+    /// Known directories that could not be watched.
     failed: HashMap<PathBuf, Failed>,
     branches: SelectAll<Branch>,
-    /// The directories of which changes are not all seen at once.
+    /// The directories in which changes may be missed or late.
     troubled: HashSet<PathBuf>,
-    /// No generation above this one has been told of a directory that is not watched any more.
+    /// No directory that is no longer watched has reported a generation above this one.
     used: u64,
     scan: Interval,
     ready: VecDeque<Told>,
@@ -64,7 +64,7 @@ pub(super) struct Tree {
 }
 
 impl Tree {
-    /// Watches what is there. The first listing of all of them is told as one.
+    /// Starts to watch what is there. The first listings of all directories are reported as one.
     pub(super) async fn start(
         root: PathBuf,
         all: bool,
@@ -93,7 +93,7 @@ impl Tree {
         while let Some(directory) = tree.waiting.pop_front() {
             match Branch::start(&tree.build, directory.clone(), false, 0).await {
                 Ok(branch) => branches.push(branch),
-                // Gone again, or closed to us.
+                // The directory is gone again, or we may not read it.
                 Err(error) => tree.pass_over(directory, &error),
             }
         }
@@ -120,7 +120,7 @@ impl Tree {
                 return Some(told);
             }
             while let Some(directory) = self.waiting.front().cloned() {
-                // Still in front if this is dropped meanwhile.
+                // It stays in the queue if this future is dropped in the meantime.
                 let started = Branch::start(&self.build, directory.clone(), false, self.used).await;
                 self.waiting.pop_front();
                 match started {
@@ -150,7 +150,7 @@ impl Tree {
         }
     }
 
-    /// What a branch tells, as the tree tells it: nothing is complete while one branch is not.
+    /// Converts a report of a branch to one of the tree: nothing is complete until every branch is.
     fn heard(&mut self, told: Told) -> Option<Told> {
         match told {
             Told::Degraded { ref directory, .. } => drop(self.troubled.insert(directory.clone())),
@@ -163,15 +163,15 @@ impl Tree {
         Some(told)
     }
 
-    /// Finds directories that are not known yet, and those that are due to be tried again.
+    /// Finds new directories, and those that it is time to try again.
     fn find_directories(&mut self) {
         self.retry();
         let mut pending = vec![(self.root.clone(), 0)];
         while let Some((directory, depth)) = pending.pop() {
-            // What cannot be read has no sockets that could be shown.
+            // A directory that cannot be read has no sockets to show.
             let Ok(entries) = fs::read_dir(&directory) else { continue };
             for entry in entries.flatten() {
-                // Not of what a link leads to.
+                // Links to directories do not count.
                 let is_directory = entry.file_type().is_ok_and(|kind| kind.is_dir());
                 if !is_directory || (!self.all && entry.file_name().as_bytes().starts_with(b".")) {
                     continue;
@@ -199,7 +199,7 @@ impl Tree {
         let is_there = |directory: &Path| directory.symlink_metadata().is_ok_and(|metadata| metadata.is_dir());
         let gone: Vec<_> = self.failed.keys().filter(|directory| !is_there(directory)).cloned().collect();
         for directory in gone {
-            // Another of its name is a new one.
+            // A new directory of the same name starts afresh.
             self.failed.remove(&directory);
             self.known.remove(&directory);
         }
@@ -207,7 +207,8 @@ impl Tree {
         self.waiting.extend(due.map(|(directory, _)| directory.clone()));
     }
 
-    /// It is tried again when it is found the next time; unless it is gone, after a time that doubles.
+    /// The directory is tried again when a scan finds it: immediately if it was gone, otherwise after a delay that
+    /// doubles.
     fn pass_over(&mut self, directory: PathBuf, error: &Error) {
         if matches!(error, Error::Missing { .. } | Error::NotADirectory { .. }) {
             self.failed.remove(&directory);
@@ -243,7 +244,7 @@ mod tests {
 
     const LIMIT: Duration = Duration::from_secs(30);
 
-    /// Gives no hints, and fails while it is told to.
+    /// Sends no hints, and fails on request.
     #[derive(Clone, Default)]
     struct Troubled {
         fails: Arc<AtomicUsize>,
@@ -267,7 +268,7 @@ mod tests {
             self.fails.store(fails.into(), Ordering::SeqCst);
         }
 
-        /// Waits until what it says now has been told.
+        /// Waits until the watcher has noticed its current state.
         async fn told(&self) {
             let before = self.armed.load(Ordering::SeqCst);
             let told = async {
@@ -307,7 +308,7 @@ mod tests {
         assert!(timeout(Duration::from_millis(300), tree.next()).await.is_err(), "the other one is in trouble");
         of_b.fail(false);
         assert!(matches!(next(&mut tree).await, Told::Resynced));
-        // The trouble of a directory ends with it.
+        // The failure of a directory ends with it.
         of_a.fail(true);
         assert!(matches!(next(&mut tree).await, Told::Degraded { directory, .. } if directory == *a));
         fs::remove_dir(a).unwrap();
@@ -325,7 +326,7 @@ mod tests {
         let count = Arc::clone(&tried);
         let build = move |directory: &Path| {
             Watcher::builder(match directory.ends_with("below") && count.fetch_add(1, Ordering::SeqCst) < 2 {
-                // Cannot be opened, which passes.
+                // This cannot be opened for now.
                 true => &circle,
                 false => directory,
             })

@@ -1,4 +1,4 @@
-//! Sockets of which the kernel does not say whether a server listens.
+//! Sockets for which the kernel does not say whether a server listens.
 
 use std::{
     collections::{HashSet, VecDeque},
@@ -13,22 +13,22 @@ use tokio::time::{Instant, sleep_until};
 use super::told::Told;
 use crate::ls::unasked;
 
-/// How long a server may take to be ready before it is looked for. A file younger than two seconds proves nothing.
+/// How long a server may take to be ready before we check it. A file younger than two seconds proves nothing.
 const PATIENCE: Duration = Duration::from_secs(3);
 
-/// Says once that there are such sockets, and which option asks them: without a sign of it, one of another network namespace
-/// looks as if it were never ready.
+/// Reports once that there are such sockets, and which option queries them. Without this, a socket of another network
+/// namespace looks as if it never became ready.
 #[derive(Debug, Default)]
 pub(super) struct Unasked {
     is_over: bool,
-    /// Those that are there and not known to be ready.
+    /// The sockets that are there and not known to be ready.
     waiting: HashSet<PathBuf>,
-    /// When to look for them, the oldest first. Those that are not in `waiting` any more are passed over.
+    /// When to check them, the oldest first. Entries that are no longer in `waiting` are skipped.
     due: VecDeque<(Instant, PathBuf)>,
 }
 
 impl Unasked {
-    /// `is_over` if there is nothing to say from the start.
+    /// `is_over` if there is nothing to report from the start.
     pub(super) fn new(is_over: bool) -> Self {
         Self { is_over, ..Self::default() }
     }
@@ -55,7 +55,7 @@ impl Unasked {
         }
     }
 
-    /// Looks for those that have waited long enough. Returns what to say, if there is something.
+    /// Checks the sockets that have waited long enough. Returns the remark, if there is one.
     pub(super) fn check(&mut self) -> Option<String> {
         let now = Instant::now();
         let mut paths = Vec::new();
@@ -69,7 +69,7 @@ impl Unasked {
         if paths.is_empty() {
             return None;
         }
-        // One that is gone by now is an error, and nothing to tell.
+        // A socket that is gone by now is an error, which we need not report.
         let inspection = Inspection::default().probing(Probing::Kernel).dot_files(DotFiles::Reported);
         let said = unasked(&inspection.run_each(paths).0);
         if said.is_some() {

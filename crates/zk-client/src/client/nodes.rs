@@ -13,15 +13,16 @@ use crate::{
     pending::Pending,
 };
 
-/// Each method lists what the server may reject it with ([`Error::Rejected`]); beside that, it fails with whatever keeps the
-/// request from being sent or answered.
+/// Each method lists the codes with which the server may reject it ([`Error::Rejected`]). In addition, it fails with
+/// any error that keeps the request from being sent or answered.
 impl Client {
-    /// Creates a node. Sequential nodes get a [number](Created::sequence) behind the path that is given here.
+    /// Creates a node. The server appends a [number](Created::sequence) to the path of a sequential node.
     ///
     /// # Errors
     ///
-    /// `NodeExists`; `NoNode` where the parent is missing; `NoChildrenForEphemerals`; `NoAuth` by the parent's list; `InvalidAcl`;
-    /// `Unimplemented` for a time to live that is switched off in the server, which then closes the connection.
+    /// `NodeExists`; `NoNode` if the parent is missing; `NoChildrenForEphemerals`; `NoAuth` according to the parent's
+    /// list; `InvalidAcl`; `Unimplemented` for a time to live that the server does not have enabled, which then closes
+    /// the connection.
     pub fn create<'a>(
         &self,
         path: &str,
@@ -32,11 +33,11 @@ impl Client {
         self.new_node("create", path, data.into(), mode, acl, false)
     }
 
-    /// As [`create`](Self::create), and gives the node's [history](Created::stat) (3.5).
+    /// Like [`create`](Self::create), but also returns the node's [history](Created::stat) (3.5).
     ///
     /// # Errors
     ///
-    /// As [`create`](Self::create).
+    /// See [`create`](Self::create).
     pub fn create_with_stat<'a>(
         &self,
         path: &str,
@@ -90,7 +91,7 @@ impl Client {
     ///
     /// # Errors
     ///
-    /// `NoNode`, `BadVersion`, `NotEmpty`, `NoAuth` by the parent's list; [`Error::Invalid`] for version −1.
+    /// `NoNode`, `BadVersion`, `NotEmpty`, `NoAuth` according to the parent's list; [`Error::Invalid`] for version −1.
     pub fn delete(&self, path: &str, version: Version) -> Pending<()> {
         match version.on_the_wire() {
             Ok(version) => self.request("delete", path, 0, &Delete { path: self.path(path), version }),
@@ -98,11 +99,11 @@ impl Client {
         }
     }
 
-    /// Asks for a node's history; `None` if it does not exist.
+    /// Returns a node's history; `None` if it does not exist.
     ///
     /// # Errors
     ///
-    /// `NoAuth` by servers from 3.8.4 and 3.9.2 on.
+    /// `NoAuth` from servers since 3.8.4 and 3.9.2.
     pub fn exists(&self, path: &str) -> Pending<Option<Stat>> {
         self.request("exists", path, 0, &Exists { path: self.path(path), watch: false })
     }
@@ -116,7 +117,7 @@ impl Client {
         self.request("children", path, 0, &GetChildren { path: self.path(path), watch: false })
     }
 
-    /// Lists the names of a node's children, in no particular order, with its own history.
+    /// Lists the names of a node's children, in no particular order, and returns the node's own history.
     ///
     /// # Errors
     ///
@@ -134,7 +135,7 @@ impl Client {
         self.request("all children number", path, 0, &GetAllChildrenNumber { path: self.path(path) })
     }
 
-    /// Lists this session's ephemeral nodes whose paths begin with `prefix`, as text; `/` is for all of them (3.6).
+    /// Lists this session's ephemeral nodes whose paths begin with the text `prefix`; `/` lists all of them (3.6).
     ///
     /// # Errors
     ///
@@ -148,7 +149,8 @@ impl Client {
         })
     }
 
-    /// Reads a node's access control list, with its history. Without the `ADMIN` permission, the proofs in it are hidden.
+    /// Reads a node's access control list and its history. Without the `ADMIN` permission, the server hides the secrets
+    /// in it.
     ///
     /// # Errors
     ///
@@ -157,7 +159,7 @@ impl Client {
         self.request("get acl", path, 0, &GetAcl { path: self.path(path) })
     }
 
-    /// Writes a node's access control list. The version is that of the list: [`Stat::aversion`].
+    /// Writes a node's access control list. `version` is the version of the list: [`Stat::aversion`].
     ///
     /// # Errors
     ///
@@ -172,8 +174,8 @@ impl Client {
         }
     }
 
-    /// Waits until the server of this connection has everything that the leader has executed by now: what is read behind it
-    /// is not older.
+    /// Waits until the server of this connection has applied everything that the leader had executed. Later reads are
+    /// not older than that.
     ///
     /// # Errors
     ///
@@ -183,15 +185,16 @@ impl Client {
     }
 }
 
-/// Which version of an access control list a change applies to; not to be confused with the [`Version`] of a node's data.
+/// The version of an access control list that a change applies to; not to be confused with the [`Version`] of a node's
+/// data.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct AclVersion(Version);
 
 impl AclVersion {
-    /// Whatever it is by then.
+    /// Any version.
     pub const ANY: Self = Self(Version::Any);
 
-    /// This one: a node's [`aversion`](Stat::aversion). −1 is an error, and nothing is sent.
+    /// This version: a node's [`aversion`](Stat::aversion). −1 is an error, and nothing is sent.
     #[must_use]
     pub const fn is(aversion: i32) -> Self {
         Self(Version::Is(aversion))

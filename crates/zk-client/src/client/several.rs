@@ -1,4 +1,4 @@
-//! Requests about several nodes at once, and what is made of several requests.
+//! Requests about several nodes at once, and operations composed of several requests.
 
 use std::{collections::VecDeque, future::Future};
 
@@ -12,10 +12,10 @@ use crate::{
     pending::Pending,
 };
 
-/// How often a tree is listed again that turns out not to be empty.
+/// How often a tree is listed again if it turns out not to be empty.
 const MOST_LISTINGS: usize = 10;
 
-/// Requests under way at a time.
+/// The number of concurrent requests.
 const WINDOW: usize = 1 << 10;
 
 /// The configuration of the ensemble; no chroot applies to it.
@@ -30,7 +30,7 @@ pub enum Read<'a> {
     Children(&'a str),
 }
 
-/// What was read.
+/// The result of one read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ReadReply {
     /// A node.
@@ -40,12 +40,12 @@ pub enum ReadReply {
 }
 
 impl Client {
-    /// Reads several nodes in one request; each read fails for itself (3.6).
+    /// Reads several nodes in one request. Each read can fail on its own (3.6).
     ///
     /// # Errors
     ///
-    /// Of each read: [`Error::Rejected`] with `NoNode` or `NoAuth`. In all: `Unimplemented` by servers before 3.6, which then
-    /// close the connection.
+    /// Each read: [`Error::Rejected`] with `NoNode` or `NoAuth`. The whole request: `Unimplemented` from servers before
+    /// 3.6, which then close the connection.
     pub fn multi_read(
         &self,
         reads: &[Read<'_>],
@@ -79,33 +79,34 @@ impl Client {
         }
     }
 
-    /// By which identities the server knows this connection (3.7).
+    /// Returns the identities that the server knows for this connection (3.7).
     ///
     /// # Errors
     ///
-    /// `Unimplemented` by servers before 3.7, which then close the connection.
+    /// `Unimplemented` from servers before 3.7, which then close the connection.
     pub fn who_am_i(&self) -> Pending<Vec<ClientInfo<'static>>> {
         self.request("who am i", "", 0, &WhoAmI)
     }
 
-    /// The configuration of the ensemble, in the words of ZooKeeper's configuration files; empty for a single server (3.5).
+    /// Returns the configuration of the ensemble, in the syntax of ZooKeeper's configuration files; empty for a single
+    /// server (3.5).
     ///
     /// # Errors
     ///
-    /// `NoNode` by servers before 3.5.
+    /// `NoNode` from servers before 3.5.
     pub fn config(&self) -> Pending<Node> {
         self.request("config", CONFIG, 0, &GetData { path: CONFIG.into(), watch: false })
     }
 
-    /// Creates a node, and the nodes above it, where they do not exist.
+    /// Creates a node and its ancestors, if they do not exist.
     ///
     /// # Errors
     ///
-    /// As [`create`](Self::create), but `NodeExists` and `NoNode`.
+    /// The same as [`create`](Self::create), except for `NodeExists` and `NoNode`.
     ///
     /// # Cancel safety
     ///
-    /// Some of the nodes may be created.
+    /// Some of the nodes may have been created.
     pub async fn ensure_path(&self, path: &str, acl: &[Acl<'_>]) -> Result<()> {
         if self.exists(path).await?.is_some() {
             return Ok(());
@@ -120,7 +121,7 @@ impl Client {
             match create.await {
                 Ok(_) => above = Ok(()),
                 Err(error) if error.code() == Some(ErrorCode::NodeExists) => above = Ok(()),
-                // A node above may exist all the same, under a parent that we may not write to.
+                // An ancestor may exist even so, under a parent that we may not write to.
                 Err(error) => above = above.and(Err(error)),
             }
         }
@@ -134,17 +135,17 @@ impl Client {
         root.ensure_path(chroot, acl).await
     }
 
-    /// Deletes a node and every node below it. Nodes that are created there meanwhile are deleted, too, as far as they are seen;
-    /// that a node does not exist is no error.
+    /// Deletes a node and every node below it. It also deletes nodes that are created there in the meantime, if it sees
+    /// them. A node that does not exist is not an error.
     ///
     /// # Errors
     ///
-    /// [`Error::Rejected`], with `NoAuth`; with `NotEmpty` if nodes keep being created, and the path of the one that is not
-    /// empty. Some nodes are deleted by then.
+    /// [`Error::Rejected`] with `NoAuth`, or with `NotEmpty` and the path of the node that is not empty, if nodes keep
+    /// being created. Some nodes are deleted by then.
     ///
     /// # Cancel safety
     ///
-    /// Some of the nodes may be deleted.
+    /// Some of the nodes may have been deleted.
     pub async fn delete_recursive(&self, path: &str) -> Result<()> {
         let mut last = Ok(());
         for _ in 0..=MOST_LISTINGS {
@@ -157,7 +158,7 @@ impl Client {
         last
     }
 
-    /// A node and all nodes below it, each behind its parent.
+    /// A node and all nodes below it, each after its parent.
     async fn tree(&self, path: &str) -> Result<Vec<String>> {
         let mut tree = vec![path.to_owned()];
         let mut listed = 0;
@@ -180,7 +181,7 @@ impl Client {
         }
     }
 
-    /// Deletes nodes, the last one first. Inside is the last one that was not empty.
+    /// Deletes nodes, the last one first. The inner result is the last node that was not empty.
     async fn delete_all(&self, mut tree: Vec<String>) -> Result<Result<()>> {
         let mut not_empty = Ok(());
         let mut pending = VecDeque::new();
@@ -195,7 +196,7 @@ impl Client {
                 Ok(()) => {}
                 Err(error) if error.code() == Some(ErrorCode::NoNode) => {}
                 Err(error) if error.code() == Some(ErrorCode::NotEmpty) => {
-                    // The deepest one is at fault; those above it are not empty for that reason.
+                    // The deepest one is the cause: those above it are not empty because of it.
                     not_empty = not_empty.and(Err(error));
                 }
                 Err(error) => return Err(error),

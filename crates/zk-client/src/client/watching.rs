@@ -16,24 +16,24 @@ use crate::{
     watch::{Claim, Watch, WatchMode, Watches},
 };
 
-/// The request is made when the method is called, like all others; the watch comes with its reply. If the future is dropped,
-/// there is no watch.
+/// As with all other methods, the request is made when you call the method. The watch comes with its reply. If you drop
+/// the future, there is no watch.
 impl Client {
-    /// Reads a node, and watches for the next change of its data, or its deletion.
+    /// Reads a node, and watches for the next change of its data or for its deletion.
     ///
     /// # Errors
     ///
-    /// As [`get`](Self::get). Then there is no watch.
+    /// See [`get`](Self::get). On an error, there is no watch.
     pub fn get_and_watch(&self, path: &str) -> impl Future<Output = Result<(Node, Watch)>> + Send + 'static + use<> {
         self.once("get and watch", path, GetData { path: self.path(path), watch: true }).finish()
     }
 
-    /// Asks for a node's history, and watches for the next change of its data or its deletion; if it does not exist, for its
-    /// creation.
+    /// Returns a node's history, and watches for the next change of its data or for its deletion; if it does not exist,
+    /// for its creation.
     ///
     /// # Errors
     ///
-    /// As [`exists`](Self::exists). Then there is no watch.
+    /// See [`exists`](Self::exists). On an error, there is no watch.
     pub fn exists_and_watch(
         &self,
         path: &str,
@@ -41,12 +41,12 @@ impl Client {
         self.once("exists and watch", path, Exists { path: self.path(path), watch: true }).finish()
     }
 
-    /// Lists a node's children, with its history, and watches for the next child that is created or deleted, or the node's own
-    /// deletion.
+    /// Lists a node's children and returns its history, and watches for the next child that is created or deleted, or
+    /// for the node's own deletion.
     ///
     /// # Errors
     ///
-    /// As [`children`](Self::children). Then there is no watch.
+    /// See [`children`](Self::children). On an error, there is no watch.
     pub fn children_and_watch(
         &self,
         path: &str,
@@ -54,12 +54,12 @@ impl Client {
         self.once("children and watch", path, GetChildren2 { path: self.path(path), watch: true }).finish()
     }
 
-    /// Watches a node, or a tree, until the stream is dropped or the session ends (3.6). The node need not exist. It is told of
-    /// every change that the server makes after this request.
+    /// Watches a node or a tree until you drop the stream or the session ends (3.6). The node need not exist. The
+    /// stream yields every change that the server makes after this request.
     ///
     /// # Errors
     ///
-    /// `Unimplemented` by servers before 3.6, which then close the connection.
+    /// `Unimplemented` from servers before 3.6, which then close the connection.
     pub fn watch(&self, path: &str, mode: WatchMode) -> impl Future<Output = Result<Watches>> + Send + 'static + use<> {
         let (sink, events) = Sink::stream(self.inner.max_events, self.chroot.clone());
         let claim = Claim::new(&self.inner.handle, &self.inner.link, sink);
@@ -75,7 +75,7 @@ impl Client {
         }
     }
 
-    /// Makes a request for a watch of one event.
+    /// Makes a request for a one-shot watch.
     fn once<T, C>(&self, operation: &'static str, path: &str, call: C) -> Once<T>
     where
         C: LeavesWatch + Call<Protocol = Session, Reply = std::result::Result<T, ErrorCode>>,
@@ -87,7 +87,7 @@ impl Client {
     }
 }
 
-/// A request for a watch of one event.
+/// A request for a one-shot watch.
 struct Once<T> {
     reply: Pending<T>,
     watch: Watch,

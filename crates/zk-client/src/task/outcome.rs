@@ -1,4 +1,4 @@
-//! How a connection ends, and what a future has to say at this moment.
+//! How a connection ends, and the value of a future at this moment.
 
 use std::{
     future::Future,
@@ -10,15 +10,15 @@ use tokio::task::unconstrained;
 
 use crate::{ending::Ending, error::Failure};
 
-/// What comes after a connection.
+/// What follows a connection.
 pub(super) enum Outcome {
-    /// The next one: this one is lost.
+    /// Another connection: this one is lost.
     Lost(Failure),
     /// Nothing: the session is over.
     Over(Ending),
 }
 
-/// What a future has to say now, however much the task has done since it was polled.
+/// The value of a future if it is ready now, regardless of how much of its budget the task has used.
 pub(super) fn arrived<F: Future + Unpin>(future: &mut F) -> Option<F::Output> {
     let mut cx = Context::from_waker(Waker::noop());
     match pin!(unconstrained(future)).poll(&mut cx) {

@@ -1,4 +1,4 @@
-//! Random numbers that need not be good: the order of servers, and how long to pause.
+//! Random numbers of low quality, for the order of servers and the length of pauses.
 
 use std::{
     hash::{BuildHasher as _, Hasher as _, RandomState},

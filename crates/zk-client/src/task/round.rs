@@ -12,36 +12,36 @@ use crate::{
     error::{Attempt, Failure},
 };
 
-/// How long an attempt has a head start before the next one.
+/// The head start of each attempt over the next one.
 const STAGGER: Duration = Duration::from_millis(250);
 
-/// An address that can be tried.
+/// An address to try.
 struct Target<A> {
     server: Arc<str>,
     address: A,
 }
 
-/// The addresses of a server that are not tried yet, once they are known.
+/// The addresses of a server that were not tried yet; `None` until the name is resolved.
 type Known<A> = Option<VecDeque<A>>;
 
-/// What a background job has found.
+/// The result of a background job.
 enum Found<C: Connector> {
     Addresses(usize, io::Result<Vec<C::Address>>),
     Stream(String, Result<C::Stream, Failure>),
 }
 
-/// A round under way. Names are resolved and addresses connected to beside each other, each with a head start over the next;
-/// streams come out one by one.
+/// A round in progress. It resolves names and connects to addresses concurrently, each with a head start over the next,
+/// and returns the streams one by one.
 pub(super) struct Round<C: Connector> {
     connector: Arc<C>,
-    /// The servers in the order of this round; the addresses of each that are not tried yet, once they are known.
+    /// The servers in the order of this round, with the addresses of each that were not tried yet.
     servers: Vec<(Arc<str>, Known<C::Address>)>,
     jobs: JoinSet<Found<C>>,
-    /// Attempts under way, with the time of their start.
+    /// Attempts in progress, with the time at which they started.
     connecting: Vec<(String, Instant)>,
-    /// Attempts that failed before there was a stream.
+    /// Attempts that failed before a stream was open.
     unreachable: usize,
-    /// Addresses known in all.
+    /// The number of addresses known so far.
     addresses: usize,
     next_start: Option<Instant>,
     limit: Box<dyn Fn(usize) -> Duration + Send + Sync>,
@@ -49,7 +49,8 @@ pub(super) struct Round<C: Connector> {
 }
 
 impl<C: Connector> Round<C> {
-    /// Begins a round over the servers in this order. `limit` is how long one attempt may take, by the number of addresses.
+    /// Begins a round over the servers in this order. `limit` returns how long one attempt may take, given the number
+    /// of addresses.
     pub(super) fn new(
         connector: &Arc<C>,
         servers: impl IntoIterator<Item = Arc<str>>,
@@ -131,7 +132,7 @@ impl<C: Connector> Round<C> {
         }
     }
 
-    /// Takes the next address that is known, in the order of the servers.
+    /// Takes the next known address, in the order of the servers.
     fn take(&mut self) -> Option<Target<C::Address>> {
         self.servers.iter_mut().find_map(|(server, known)| {
             let address = known.as_mut()?.pop_front()?;
@@ -139,7 +140,7 @@ impl<C: Connector> Round<C> {
         })
     }
 
-    /// Starts the next attempt, if an address is left.
+    /// Starts the next attempt, if there is an address left.
     fn start_one(&mut self) -> bool {
         let Some(target) = self.take() else { return false };
         let (connector, limit) = (Arc::clone(&self.connector), self.limit());
@@ -156,17 +157,17 @@ impl<C: Connector> Round<C> {
         true
     }
 
-    /// Takes note that a stream that was given out was of no use.
+    /// Records that a stream that this round returned did not lead to a session.
     pub(super) fn handle_failed(&mut self, server: String, failure: Failure) {
         self.failures.push(Attempt { server, failure });
     }
 
-    /// Attempts that failed before there was a stream.
+    /// Attempts that failed before a stream was open.
     pub(super) const fn unreachable(&self) -> usize {
         self.unreachable
     }
 
-    /// What failed so far, what is under way, and what was not tried.
+    /// All attempts: those that failed, those in progress, and those not made.
     pub(super) fn into_attempts(mut self) -> Vec<Attempt> {
         let mut attempts = std::mem::take(&mut self.failures);
         for (server, start) in std::mem::take(&mut self.connecting) {
@@ -180,7 +181,7 @@ impl<C: Connector> Round<C> {
 }
 
 impl<A: std::fmt::Display> Target<A> {
-    /// The server's name, with the address where that is another.
+    /// The server's name, and its address if that differs.
     fn name(&self) -> String {
         let address = self.address.to_string();
         if address == *self.server { address } else { format!("{} ({address})", self.server) }

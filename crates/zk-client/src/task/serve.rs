@@ -20,21 +20,22 @@ use super::{
 };
 use crate::{connector::Connector, ending::Ending, error::Failure};
 
-/// What is looked at before silence is believed: a server that says so much is not silent.
+/// How many steps the driver may take before we believe that the server is silent: a server that sends this much is
+/// not.
 const MOST_STEPS: usize = 64;
 
-/// What is known of one connection beside the session's state.
+/// The state of one connection beside the session's.
 struct Connection<'a> {
     server: &'a str,
     /// How long the server has to grant the session.
     allowed: Duration,
-    /// Bytes that had arrived when they were last counted.
+    /// Bytes that had arrived at the last count.
     bytes_read: u64,
-    /// The last handle is gone.
+    /// Whether the last handle is gone.
     hung_up: bool,
 }
 
-/// What the session wants after its state has moved.
+/// What the session asks for after a change of its state.
 struct Wishes {
     calls: Vec<OwnCall>,
     events: Vec<Told>,
@@ -68,7 +69,7 @@ impl<C: Connector> Task<C> {
             tokio::select! {
                 step = driver.next() => {
                     if let Some(lost) = self.handle(driver, &mut connection, step) {
-                        // A server that says that the session is over hangs up right behind it.
+                        // A server that ends the session closes the connection right after saying so.
                         let last = self.act(driver, &mut connection, timer.as_mut()).await;
                         return last.filter(|last| matches!(last, Outcome::Over(_))).unwrap_or(Outcome::Lost(lost));
                     }
@@ -79,7 +80,7 @@ impl<C: Connector> Task<C> {
         }
     }
 
-    /// Takes note of what the driver has to tell; `Some` when the connection is over.
+    /// Handles an event of the driver; `Some` when the connection is over.
     fn handle<S: AsyncRead + AsyncWrite + Unpin>(
         &self,
         driver: &Driver<S, Session>,
@@ -106,7 +107,7 @@ impl<C: Connector> Task<C> {
         None
     }
 
-    /// Does what is due; `Some` when the connection is to be left.
+    /// Does what is due; `Some` when the connection is to be closed.
     async fn act<S: AsyncRead + AsyncWrite + Unpin>(
         &mut self,
         driver: &mut Driver<S, Session>,
@@ -115,8 +116,8 @@ impl<C: Connector> Task<C> {
     ) -> Option<Outcome> {
         let mut wishes = self.ask(driver, connection);
         if wishes.give_up.is_some() {
-            // If this process was suspended, or its runtime blocked, what the server said lies in the socket. The runtime asks
-            // the kernel which sockets are readable before this task goes on.
+            // If this process was suspended, or its runtime blocked, the server's data is waiting in the socket. The
+            // runtime asks the kernel which sockets are readable before this task continues.
             tokio::task::yield_now().await;
             for _ in 0..MOST_STEPS {
                 let Some(step) = arrived(&mut pin!(driver.next())) else { break };
@@ -145,7 +146,7 @@ impl<C: Connector> Task<C> {
             return Some(Outcome::Over(Ending::Detached));
         }
         if (self.link.is_closing() || connection.hung_up) && self.farewell.is_none() {
-            // Behind everything that was asked before.
+            // Sent after every earlier request.
             self.farewell = Some(driver.call_last(&CloseSession));
             self.be_patient(wishes.timeout);
         }
@@ -159,14 +160,14 @@ impl<C: Connector> Task<C> {
         }
         let due = wishes.wake.map(Instant::from_std).into_iter().chain(self.patience).min();
         let due = due.unwrap_or_else(|| now + Duration::from_secs(24 * 3600));
-        // A timer that fires early does no harm, and setting it anew for each reply costs.
+        // A timer that fires early is harmless, and resetting it for each reply has a cost.
         if due < timer.deadline() || timer.deadline() <= now {
             timer.reset(due);
         }
         None
     }
 
-    /// What comes after a connection that has ended, or is given up.
+    /// What follows a connection that has ended or was given up.
     fn lost<S: AsyncRead + AsyncWrite + Unpin>(
         &mut self,
         driver: &Driver<S, Session>,
@@ -180,7 +181,8 @@ impl<C: Connector> Task<C> {
         }
     }
 
-    /// Tells the session the time and what has arrived, makes the calls that it asks for, and passes on its events.
+    /// Passes the time and the arrived bytes to the session, makes the calls that it asks for, and passes on its
+    /// events.
     fn ask<S: AsyncRead + AsyncWrite + Unpin>(
         &mut self,
         driver: &Driver<S, Session>,

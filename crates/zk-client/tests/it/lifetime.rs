@@ -119,8 +119,8 @@ async fn the_second_server_serves_when_the_first_does_not() {
 async fn with_nothing_to_connect_to_there_is_no_server() {
     let (connector, incoming) = InMemory::new(1024);
     drop(incoming);
-    let nobody: [&str; 0] = [];
-    assert!(failures(Client::builder().connect_with(connector.clone(), nobody).await).is_empty());
+    let no_servers: [&str; 0] = [];
+    assert!(failures(Client::builder().connect_with(connector.clone(), no_servers).await).is_empty());
     let error = Client::builder().connect_with(connector.clone(), ["gone"]).await.unwrap_err();
     assert!(error.to_string().contains("gone: connection refused (is a server running there?)"), "{error}");
 }
@@ -311,7 +311,7 @@ async fn pings_and_the_farewell_go_out_when_the_limits_are_reached() {
 }
 
 #[test]
-fn a_runtime_that_is_shut_down_leaves_nobody_hanging() {
+fn a_shut_down_runtime_leaves_no_call_hanging() {
     let build = || tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap();
     let runtime = build();
     let (zk, server) = runtime.block_on(connect(Client::builder(), 9000));
@@ -327,7 +327,7 @@ fn a_runtime_that_is_shut_down_leaves_nobody_hanging() {
 
 #[tokio::test]
 async fn a_zookeeper_that_is_not_there_is_named_with_a_hint() {
-    // A port that was free a moment ago, on an address nobody else uses.
+    // A port that was free a moment ago, on an address that no other test uses.
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap().to_string();
     drop(listener);

@@ -75,7 +75,7 @@ async fn requests_do_not_wait_for_answers_and_keep_the_order_of_the_calls() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_dropped_request_is_sent_and_its_late_answer_disturbs_nobody() {
+async fn a_dropped_request_is_sent_and_its_late_answer_is_ignored() {
     let (zk, mut server) = ready().await;
     let mut kept = Vec::new();
     for n in 0..10 {
@@ -157,7 +157,7 @@ async fn an_answer_out_of_order_is_not_followed() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn notifications_nobody_asked_for_are_no_harm() {
+async fn unexpected_notifications_are_ignored() {
     let (zk, mut server) = ready().await;
     let pending = zk.get("/a");
     server.request().await;

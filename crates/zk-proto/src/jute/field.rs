@@ -1,4 +1,4 @@
-//! Fields, and records that are nothing but fields.
+//! Field types, and records that consist only of fields.
 
 use std::borrow::Cow;
 
@@ -7,9 +7,9 @@ use bytes::BufMut;
 use super::{Reader, put_boolean, put_buffer, put_int, put_len, put_long, put_text};
 use crate::error::Error;
 
-/// A type of which a record's field can be.
+/// A type that a field of a record can have.
 pub(crate) trait Field<'a>: Sized {
-    /// The least number of bytes it takes.
+    /// The minimum number of bytes on the wire.
     const SMALLEST: usize;
 
     fn put(&self, out: &mut impl BufMut);
@@ -108,7 +108,7 @@ impl<'a, T: Field<'a> + Clone> Field<'a> for Option<Cow<'a, [T]>> {
     }
 }
 
-/// Makes a record a field of others.
+/// Makes a record usable as a field of other records.
 macro_rules! record_field {
     ($type:ty, $smallest:expr) => {
         impl<'a> $crate::jute::Field<'a> for $type {
@@ -125,7 +125,7 @@ macro_rules! record_field {
     };
 }
 
-/// Defines records by their fields, in the order of the wire. The text is the field's name in `zookeeper.jute`.
+/// Defines records by their fields, in wire order. The string is the field's name in `zookeeper.jute`.
 macro_rules! records {
     ($($(#[$doc:meta])* $name:ident $(<$life:lifetime>)? {
         $($(#[$field_doc:meta])* $field:ident: $type:ty = $jute:literal,)*

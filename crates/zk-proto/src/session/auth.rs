@@ -1,10 +1,10 @@
-//! What the client has proved, or is to prove, on every connection of the session.
+//! The authentications that the client repeats on every connection of the session.
 
 use std::fmt;
 
 use crate::request::Auth;
 
-/// Names an authentication of a session.
+/// Identifies an authentication of a session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct AuthId(pub u64);
 
@@ -12,7 +12,7 @@ struct Proof {
     id: AuthId,
     scheme: Box<str>,
     secret: Box<[u8]>,
-    /// Whether a server has taken it.
+    /// Whether a server has accepted it.
     taken: bool,
 }
 
@@ -27,7 +27,7 @@ impl Auths {
         self.proofs.iter().map(|proof| proof.id)
     }
 
-    /// Remembers an authentication. Twice the same is once.
+    /// Remembers an authentication. Adding the same one twice has no effect.
     pub(super) fn add(&mut self, auth: &AddAuth<'_>) {
         if self.all().all(|id| id != auth.id) {
             let (scheme, secret) = (auth.scheme.into(), auth.secret.into());
@@ -35,13 +35,13 @@ impl Auths {
         }
     }
 
-    /// Takes note that a server has taken it; `true` the first time.
+    /// Records that a server has accepted it; `true` the first time.
     pub(super) fn is_news(&mut self, id: AuthId) -> bool {
         let proof = self.proofs.iter_mut().find(|proof| proof.id == id);
         proof.is_some_and(|proof| !std::mem::replace(&mut proof.taken, true))
     }
 
-    /// The request that proves it.
+    /// The request that sends it.
     pub(super) fn request(&self, id: AuthId) -> Option<Auth<'_>> {
         let proof = self.proofs.iter().find(|proof| proof.id == id)?;
         Some(Auth { kind: 0, scheme: (&*proof.scheme).into(), proof: Some(&proof.secret) })
@@ -57,14 +57,14 @@ impl fmt::Debug for Auths {
 
 /// Adds an authentication to the session: it is sent now, and again on each later connection.
 ///
-/// [`SessionEvent::Authenticated`](super::SessionEvent::Authenticated) says that the server took it, which can be after the
-/// connection of this very call was lost.
+/// [`SessionEvent::Authenticated`](super::SessionEvent::Authenticated) reports that a server accepted it. That can
+/// happen after the connection of this call was lost.
 pub struct AddAuth<'a> {
-    /// Names it; chosen by the caller, and not used twice.
+    /// Identifies the authentication. You choose it; do not use it twice.
     pub id: AuthId,
-    /// How the identity is proved: `digest`, or what the server has a plug-in for.
+    /// The scheme: `digest`, or any that the server has a plug-in for.
     pub scheme: &'a str,
-    /// The proof: a secret, which is never printed.
+    /// The proof. It is a secret and is never printed.
     pub secret: &'a [u8],
 }
 

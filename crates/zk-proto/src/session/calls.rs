@@ -1,4 +1,4 @@
-//! How the calls of a session are written: those of its users, and its own.
+//! How a session's calls are encoded: those of its users, and its own.
 
 use bytes::{Bytes, BytesMut};
 use packetizer::{Call, Route, Ticket, TicketOf};
@@ -20,17 +20,18 @@ use crate::{
 };
 
 impl Session {
-    /// The next call to make. Ask until there is none, before the mux is asked for bytes to write.
+    /// The next call to make. Call this until it returns `None`, before you ask the mux for bytes to write.
     pub fn poll_call(&mut self) -> Option<OwnCall> {
         self.own.pop_front().map(OwnCall)
     }
 
-    /// Remembers an authentication for the next connection, without sending it now. Twice the same is once.
+    /// Remembers an authentication for the next connection without sending it now. Adding the same one twice has no
+    /// effect.
     pub fn add_auth(&mut self, auth: &AddAuth<'_>) {
         self.auths.add(auth);
     }
 
-    /// Appends a header and a record. The number is taken last: nothing can fail any more.
+    /// Appends a header and a record. The xid is taken last, when nothing can fail any more.
     pub(crate) fn encode<'a>(&mut self, op: OpCode, record: &impl Record<'a>, frame: &mut BytesMut) -> TicketOf<Self> {
         self.encode_with(op, record, Context::Operation(op), frame)
     }
@@ -52,7 +53,7 @@ impl Session {
     }
 
     fn encode_auth(&mut self, id: AuthId, priming: bool, frame: &mut BytesMut) -> Result<TicketOf<Self>, Error> {
-        // Taken out for the time of encoding, which needs the session as a whole.
+        // Taken out during encoding, which borrows the whole session.
         let auths = std::mem::take(&mut self.auths);
         let context = Context::Auth { id, priming };
         let ticket = auths.request(id).map(|record| self.encode_with(OpCode::Auth, &record, context, frame));
@@ -63,7 +64,7 @@ impl Session {
 
 impl Call for ConnectRequest<'_> {
     type Protocol = Session;
-    /// `None`: there is no such session any more.
+    /// `None`: the session does not exist, or has expired.
     type Reply = Option<Grant>;
 
     fn encode(&self, session: &mut Session, frame: &mut BytesMut) -> Result<TicketOf<Session>, Error> {
@@ -93,7 +94,7 @@ impl Call for AddAuth<'_> {
 
 impl Call for OwnCall {
     type Protocol = Session;
-    /// What it says, the session knows already.
+    /// The session has already acted on the reply.
     type Reply = ();
 
     fn encode(&self, session: &mut Session, frame: &mut BytesMut) -> Result<TicketOf<Session>, Error> {
@@ -110,12 +111,12 @@ impl Call for OwnCall {
             }
             Own::Unwatch(path) => {
                 if !session.watches.is_orphan(path) {
-                    // In the meantime there is a user again.
+                    // In the meantime, the path has a user again.
                     return Err(Error::NothingToSend);
                 }
                 let record = RemoveWatches { path: (&**path).into(), kind: WatcherType::Any.number() };
                 let ticket = session.encode_with(OpCode::RemoveWatches, &record, Context::Unwatch, frame);
-                // What is asked of the server later must not count on these watches.
+                // Later requests must not rely on these watches.
                 session.watches.handle_removed(path);
                 Ok(ticket)
             }

@@ -1,4 +1,4 @@
-//! What is remembered of a request until its reply, and where the reply is looked for.
+//! What the session remembers of a request until its reply, and in which queue it looks for the reply.
 
 use super::auth::AuthId;
 use crate::{
@@ -7,18 +7,18 @@ use crate::{
     watches::{Asked, WatchId},
 };
 
-/// The queues in which a server answers.
+/// The queues of replies.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Lane {
-    /// The answer to the connect request, which has no header.
+    /// The reply to the connect request, which has no header.
     Handshake,
-    /// Answers to numbered requests, in order.
+    /// Replies to numbered requests, in order.
     Ordered,
-    /// Answers to pings. Some servers answer them ahead of what they still have to do.
+    /// Replies to pings. Some servers send them ahead of earlier requests that they still execute.
     Ping,
-    /// Answers to authentications, which overtake what was asked before.
+    /// Replies to authentications, which can overtake earlier requests.
     Auth,
-    /// Answers to the restoring of watches.
+    /// Replies to requests that restore watches.
     SetWatches,
 }
 
@@ -33,36 +33,36 @@ impl Lane {
     }
 }
 
-/// What must be remembered of a request.
+/// What the session remembers of a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Context {
-    /// It was the connect request.
+    /// A connect request.
     Connect,
-    /// It was this operation.
+    /// This operation.
     Operation(OpCode),
-    /// It leaves a watch.
+    /// A request that leaves a watch.
     Watch {
-        /// Which one.
+        /// Which watch.
         asked: Asked,
-        /// Of which node.
+        /// The node's path.
         path: Box<str>,
-        /// For which user.
+        /// The user of the watch.
         user: WatchId,
-        /// Whether it asked the server for none, because there is a persistent one.
+        /// Whether the request asked for no watch, because a persistent one covers it.
         covered: bool,
     },
-    /// It was an authentication that the session remembers.
+    /// An authentication that the session remembers.
     Auth {
-        /// Which one.
+        /// Which authentication.
         id: AuthId,
-        /// Whether the connection is not ready without it.
+        /// Whether the connection needs it before it is ready.
         priming: bool,
     },
-    /// It asked for the watches of earlier connections.
+    /// A request that restores the watches of earlier connections.
     Watches,
-    /// It removed all watches at a path.
+    /// A request that removes all watches at a path.
     Unwatch,
-    /// It closes another session that was granted instead of this one.
+    /// A request that closes another session, which was granted instead of this one.
     CloseOther,
 }

@@ -1,4 +1,4 @@
-//! What a session tells: its own life, and what happened to watched nodes.
+//! The events of a session: its state, and changes to watched nodes.
 
 use std::{fmt, time::Duration};
 
@@ -10,18 +10,18 @@ use crate::{
     watches::WatchId,
 };
 
-/// What happened to a watched node, and which users it is for.
+/// A change to a watched node, and the users that it is for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Notification {
-    /// What happened, to which node.
+    /// The change and the node's path.
     pub event: WatcherEvent<'static>,
     /// The transaction that caused it; −1 from servers before 3.9.
     pub zxid: Zxid,
-    /// The users. One-shot watches among them are over.
+    /// The users. Their one-shot watches are over.
     pub users: Vec<WatchId>,
 }
 
-/// What happens to a session, in this order:
+/// The states of a session. They occur in this order:
 ///
 /// ```text
 ///   Connected ──► Suspended ──► Resumed ──► Suspended … ──► Ended
@@ -31,20 +31,20 @@ pub struct Notification {
 pub enum SessionEvent {
     /// The session was granted, and everything that its connection needs first is confirmed.
     Connected {
-        /// Its name.
+        /// The session's id.
         session: SessionId,
-        /// How long the server waits for a word from us.
+        /// How long the server waits without hearing from us.
         timeout: Duration,
     },
-    /// The connection is lost. The session may live on: its ephemeral nodes do until the server's patience is over.
+    /// The connection is lost. The session and its ephemeral nodes may live on until the server's timeout.
     Suspended,
-    /// A connection of the same session is ready: authentications and watches are as they were. Users of persistent watches
-    /// have missed what happened in between.
+    /// A new connection of the same session is ready, with its authentications and watches restored. Users of
+    /// persistent watches have missed what happened in between.
     Resumed {
-        /// Whose watches have a gap.
+        /// The users whose watches have a gap.
         gaps: Vec<WatchId>,
     },
-    /// The server has taken an authentication.
+    /// The server has accepted an authentication.
     Authenticated(AuthId),
     /// The session is over. Nothing follows.
     Ended(Ending),
@@ -57,7 +57,7 @@ pub enum Ending {
     /// The server confirmed that it closed the session; its ephemeral nodes are gone.
     #[error("the session was closed")]
     Closed,
-    /// The session is over, and its ephemeral nodes are gone, or will be soon.
+    /// The session is over. Its ephemeral nodes are gone, or will be soon.
     #[error("the session has expired: {0}")]
     Expired(Expiry),
     /// The server does not accept an authentication.
@@ -72,24 +72,24 @@ pub enum Expiry {
     /// The server said so.
     #[error("the server says so")]
     Server,
-    /// The server granted another session instead, which was closed.
+    /// The server granted another session instead, which we closed.
     #[error("the server granted session {granted} instead")]
     Replaced {
-        /// The other one.
+        /// The session that was granted.
         granted: SessionId,
     },
-    /// No server could be reached for 4/3 of the timeout.
+    /// We could not reach any server for 4/3 of the timeout.
     #[error("no server granted it again for {silence:?}")]
     Unreachable {
-        /// How long no server has been heard from.
+        /// How long ago we last heard from a server.
         silence: Duration,
     },
-    /// Every server that was tried for 4/3 of the timeout closed the connection without an answer.
+    /// Every server that we tried for 4/3 of the timeout closed the connection without an answer.
     #[error("every server closed the handshake without an answer for {silence:?}; they may be behind zxid {:#x}", .last_zxid.0)]
     Unanswered {
-        /// How long no server has been heard from.
+        /// How long ago we last heard from a server.
         silence: Duration,
-        /// The transaction that this client had seen.
+        /// The highest transaction that this client had seen.
         last_zxid: Zxid,
     },
 }
@@ -99,22 +99,22 @@ pub enum Expiry {
 pub enum Verdict {
     /// Keep it.
     Keep,
-    /// Close it, and open another one: this server rejected the connection, with this code.
+    /// Close it and open another one: this server rejected the connection with this code.
     Rejected(i32),
-    /// Close it, and fail every call: the session is over.
+    /// Close it and fail every call: the session is over.
     Over,
 }
 
-/// What it takes to go on with a session, in this process or in another one.
+/// What you need to continue a session, in this process or in another one.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Resume {
-    /// Its name.
+    /// The session's id.
     pub session: SessionId,
-    /// What proves that it is ours: a secret.
+    /// The password that proves that the session is ours. It is a secret.
     pub password: Password<'static>,
     /// The timeout to ask for.
     pub timeout: Duration,
-    /// The highest transaction seen in it.
+    /// The highest transaction seen in the session.
     pub last_zxid: Zxid,
 }
 
@@ -128,7 +128,7 @@ impl fmt::Debug for Resume {
     }
 }
 
-/// What the user of the session was told last.
+/// The last state that the user of the session was told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Announced {
     Nothing,

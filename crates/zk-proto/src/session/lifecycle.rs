@@ -1,4 +1,4 @@
-//! Connections come and go, and the session with them.
+//! How connections begin and end, and the session with them.
 
 use std::{sync::Arc, time::Instant};
 
@@ -11,7 +11,7 @@ use super::{
 use crate::{connect::ConnectResponse, error::Error, header::ReplyHeader, ids::Zxid, jute::Record};
 
 impl Session {
-    /// A stream was opened, on which nothing was said yet. The session is to be granted on it by `deadline`. Make the calls
+    /// A stream was opened, and nothing was sent yet. The session must be granted on it by `deadline`. Make the calls
     /// of [`poll_call`](Self::poll_call) now.
     pub fn handle_open(&mut self, deadline: Instant, now: Instant) {
         if self.ending().is_some() {
@@ -25,7 +25,7 @@ impl Session {
         self.priming = self.own.len();
     }
 
-    /// The connection ended, before or after the session was granted on it. Tell the mux first.
+    /// The connection ended, before or after the session was granted on it. Notify the mux first.
     pub fn handle_lost(&mut self, now: Instant) {
         match &self.state {
             State::Over(_) => return,
@@ -45,12 +45,13 @@ impl Session {
         }
     }
 
-    /// No stream could be opened to a server.
+    /// No stream to any server could be opened.
     pub const fn handle_unreachable(&mut self) {
         self.timers.note_other_failure();
     }
 
-    /// Whether to keep the connection. Ask after each frame that was handled, and after [`handle_timeout`](Self::handle_timeout).
+    /// Whether to keep the connection. Call this after each frame that you handled, and after
+    /// [`handle_timeout`](Self::handle_timeout).
     #[must_use]
     pub const fn verdict(&self) -> Verdict {
         match self.state {
@@ -60,12 +61,12 @@ impl Session {
         }
     }
 
-    /// The next thing to tell the user of the session.
+    /// The next event for the user of the session.
     pub fn poll_event(&mut self) -> Option<SessionEvent> {
         self.events.pop_front()
     }
 
-    /// The answer to the connect request: a session, another one, none, or the header of a reply.
+    /// Handles the reply to the connect request: this session, another one, none, or the header of a reply.
     pub(super) fn handle_handshake(&mut self, frame: &[u8]) -> Result<(), Error> {
         if frame.len() == ReplyHeader::LEN {
             self.state = State::Rejected(ReplyHeader::from_bytes(frame)?.err);
@@ -91,7 +92,7 @@ impl Session {
         Ok(())
     }
 
-    /// One of the replies came that the connection needs.
+    /// Handles one of the replies that the connection needs before it is ready.
     pub(super) fn handle_primed(&mut self) {
         self.priming = self.priming.saturating_sub(1);
         if self.priming > 0 || self.state != State::Priming {
@@ -109,14 +110,14 @@ impl Session {
         self.events.push_back(event);
     }
 
-    /// The session is over, whatever was known of it before.
+    /// Ends the session, whatever its state was.
     pub(super) fn end(&mut self, ending: Ending) {
         if self.ending().is_none() {
             self.set_over(ending);
         }
     }
 
-    /// The session that was granted instead is closed, or its connection is lost.
+    /// The session that was granted instead was closed, or its connection was lost.
     pub(super) fn end_replaced(&mut self) {
         if let State::Replaced(ending) = &self.state {
             let ending = ending.clone();
@@ -129,12 +130,12 @@ impl Session {
         self.own.clear();
         self.watches.clear();
         self.timers = Timers::default();
-        // A session that comes after this one begins at the beginning.
+        // The next session begins with no history.
         self.last_zxid = Zxid(0);
         self.events.push_back(SessionEvent::Ended(ending));
     }
 
-    /// Asks for the removal of watches that have no user.
+    /// Queues requests that remove watches without users.
     pub(super) fn remove_watches(&mut self, orphans: impl IntoIterator<Item = Arc<str>>) {
         if !self.keeps_watches {
             self.own.extend(orphans.into_iter().map(Own::Unwatch));

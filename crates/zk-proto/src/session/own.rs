@@ -1,4 +1,4 @@
-//! The calls that a session needs by itself.
+//! The calls that a session makes for itself.
 
 use std::sync::Arc;
 
@@ -7,8 +7,8 @@ use packetizer::{Options, Urgency};
 use super::auth::AuthId;
 use crate::{ids::Zxid, watches::Batch};
 
-/// A call that the session needs, whatever its users call. Make it with the [options](Self::options) that it asks for, and
-/// admit it whatever the limits.
+/// A call that the session needs regardless of its users. Make it with the [options](Self::options) that it returns,
+/// and exempt it from the limits.
 #[derive(Debug)]
 pub struct OwnCall(pub(super) Own);
 
@@ -20,7 +20,7 @@ pub(super) enum Own {
     },
     SetWatches(Batch),
     Unwatch(Arc<str>),
-    /// Asks for the watch of a user whose request did not, because it was covered then.
+    /// Asks for the watch of a user whose request asked for none, because a persistent watch covered it then.
     Rewatch {
         batch: Batch,
         since: Zxid,
@@ -30,12 +30,12 @@ pub(super) enum Own {
 }
 
 impl OwnCall {
-    /// Its place among the calls.
+    /// Where it goes in the order of calls.
     #[must_use]
     pub const fn options(&self) -> Options {
         let urgency = match self.0 {
             Own::Connect | Own::Auth { .. } | Own::SetWatches(_) | Own::CloseOther => Urgency::Priming,
-            // They belong to this connection: the next one begins without watches that have no user.
+            // These belong to this connection: the next one starts without watches that have no user.
             Own::Ping | Own::Unwatch(_) | Own::Rewatch { .. } => Urgency::Ahead,
         };
         Options::new().with_urgency(urgency).beyond_limits()

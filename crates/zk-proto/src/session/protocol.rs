@@ -1,4 +1,4 @@
-//! How replies and events find their requests, and what each does to the session.
+//! How replies and events are matched to requests, and how each changes the session.
 
 use packetizer::{Class, ClassOf, Matched, Protocol, Route, Skip};
 
@@ -21,7 +21,7 @@ use crate::{
 };
 
 impl Session {
-    /// Takes note of one reply.
+    /// Handles one reply.
     fn handle_reply(&mut self, context: &mut Context, header: ReplyHeader) {
         self.last_zxid = self.last_zxid.max(header.zxid);
         let code = ErrorCode::from_code(header.err);
@@ -34,7 +34,7 @@ impl Session {
             Context::Watch { asked, path, user, covered } => match asked.registered(code) {
                 Some(kind) if *covered => {
                     if !self.watches.handle_covered(*user, path, kind, *asked) {
-                        // Since this reply the node may have changed: the server compares.
+                        // The node may have changed since this reply. The server compares.
                         self.own.push_back(Own::Rewatch { batch: Batch::of(kind, path), since: header.zxid });
                     }
                 }
@@ -72,7 +72,7 @@ impl Session {
 
 impl Protocol for Session {
     type Lane = Lane;
-    /// The answer to the connect request carries no number.
+    /// The reply to the connect request carries no number.
     type Tag = Option<Xid>;
     type Context = Context;
     type Event = Notification;

@@ -1,4 +1,4 @@
-//! What is due when: the handshake, pings, the end of patience with a silent server, and the end of the session itself.
+//! The timers: the handshake, pings, the limit for a silent server, and the end of the session itself.
 
 use std::{
     fmt,
@@ -11,10 +11,10 @@ use crate::{
     keepalive::{Due, Keepalive},
 };
 
-/// Why a connection is to be given up.
+/// Why to give a connection up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum GiveUp {
-    /// The session was not granted in this time.
+    /// The session was not granted within this time.
     Handshake(Duration),
     /// Nothing has arrived for this long.
     Silence(Duration),
@@ -40,16 +40,16 @@ pub(super) enum Alarm {
 /// The timers of a session.
 #[derive(Debug, Default)]
 pub(super) struct Timers {
-    /// The latest time that was told.
+    /// The latest time that was passed in.
     now: Option<Instant>,
-    /// When the stream was opened, and until when the session is to be granted on it.
+    /// When the stream was opened, and the deadline for the grant on it.
     handshake: Option<(Instant, Instant)>,
     keepalive: Option<Keepalive>,
-    /// When a server was last heard from in this session.
+    /// When we last heard from a server in this session.
     contact: Option<Instant>,
-    /// When the connection was lost that was granted last.
+    /// When the last granted connection was lost.
     lost: Option<Instant>,
-    /// Attempts since then in which a server closed the connection without an answer, and others.
+    /// Attempts since then in which a server closed the connection without an answer, and other attempts.
     unanswered: usize,
     others: usize,
 }
@@ -117,7 +117,7 @@ impl Timers {
         }
     }
 
-    /// When something is due, at the latest; `expires_at` is when the session ends by itself.
+    /// The latest time at which something is due. `expires_at` is when the session expires by itself.
     pub(super) fn poll_timeout(&self, expires_at: Option<Instant>) -> Option<Instant> {
         match (&self.keepalive, self.handshake) {
             (Some(keepalive), _) => Some(keepalive.poll_timeout()),

@@ -11,30 +11,30 @@ use crate::{
     watches::{Asked, WatchId},
 };
 
-/// A request that leaves a watch, with the user it is for. The record must ask for the watch.
+/// A request that leaves a watch, and the user that it is for. The record must ask for the watch.
 ///
 /// If the call fails without a reply, [`unwatch`](Session::unwatch) the user.
 #[derive(Debug, Clone, Copy)]
 pub struct Watching<C> {
     /// The request.
     pub call: C,
-    /// Names the user's watch.
+    /// Identifies the user's watch.
     pub user: WatchId,
 }
 
-/// A request that can leave a watch: which one, and where.
+/// A request that can leave a watch.
 pub trait LeavesWatch: Call<Protocol = Session> {
-    /// Which node is watched.
+    /// The path of the watched node.
     fn path(&self) -> &str;
 
-    /// What is asked for.
+    /// Which watch the request asks for.
     fn asks(&self) -> Asked;
 
-    /// As [`Call::encode`], without asking for the watch.
+    /// The same as [`Call::encode`], without asking for the watch.
     ///
     /// # Errors
     ///
-    /// As [`Call::encode`].
+    /// The same as [`Call::encode`].
     fn encode_unwatched(&self, session: &mut Session, frame: &mut BytesMut) -> Result<TicketOf<Session>, Error>;
 }
 

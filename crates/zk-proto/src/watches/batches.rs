@@ -1,4 +1,4 @@
-//! Which watches the next connection needs, in requests that a server takes.
+//! Which watches the next connection needs, in requests small enough for a server.
 
 use std::{borrow::Cow, sync::Arc};
 
@@ -8,8 +8,8 @@ use crate::{
     request::{SetWatches, SetWatches2},
 };
 
-/// Bytes of paths in one request; a single longer path has a request of its own. Servers limit a request to 1 MiB, Apache's own
-/// client to this.
+/// Bytes of paths in one request; a single longer path gets its own request. Servers limit a request to 1 MiB, and
+/// Apache's own client limits it to this.
 const LIMIT: usize = 128 << 10;
 
 /// The watches that one [`SetWatches`] or [`SetWatches2`] asks for.
@@ -20,7 +20,7 @@ pub struct Batch {
 }
 
 impl Batch {
-    /// One watch.
+    /// A batch of one watch.
     pub(crate) fn of(kind: WatchKind, path: &str) -> Self {
         let mut batch = Self::default();
         if let Some(paths) = batch.paths.get_mut(kind as usize) {
@@ -29,7 +29,7 @@ impl Batch {
         batch
     }
 
-    /// Whether some of them are persistent, so that it takes a [`SetWatches2`].
+    /// Whether any of them is persistent, so that a [`SetWatches2`] is needed.
     #[must_use]
     pub const fn is_persistent(&self) -> bool {
         let [.., persistent, recursive] = &self.paths;
@@ -41,7 +41,7 @@ impl Batch {
         paths.iter().map(|path| Cow::Borrowed(&**path)).collect::<Vec<_>>().into()
     }
 
-    /// The request for one-shot watches: events that were missed since `relative_zxid` are sent now.
+    /// The request for one-shot watches. The server sends events that were missed since `relative_zxid` immediately.
     #[must_use]
     pub fn one_shot(&self, relative_zxid: Zxid) -> SetWatches<'_> {
         SetWatches {
@@ -65,17 +65,17 @@ impl Batch {
         }
     }
 
-    /// Each watch of it.
+    /// The watches of this batch.
     pub fn iter(&self) -> impl Iterator<Item = (WatchKind, &Arc<str>)> {
         WatchKind::ALL.into_iter().zip(&self.paths).flat_map(|(kind, paths)| paths.iter().map(move |path| (kind, path)))
     }
 }
 
 impl Watches {
-    /// What a new connection has to be asked for first, in this order. One-shot watches come before the others: a server before
-    /// 3.9 keeps the last kind it was told of a path.
+    /// What to request first on a new connection, in this order. One-shot watches come before persistent ones: a server
+    /// before 3.9 keeps the last kind that was set on a path.
     ///
-    /// From here on the connection counts as having them: what is asked of the server later, it executes later.
+    /// From here on, the connection counts as having these watches: the server executes later requests later.
     #[must_use]
     pub fn batches(&mut self) -> Vec<Batch> {
         let mut batches = Vec::new();

@@ -1,14 +1,14 @@
-//! What is watched at one path.
+//! The watches at one path.
 
 use super::kind::{Asked, WatchId, WatchKind};
 
-/// The users of one watch of the server.
+/// The users of one watch on the server.
 #[derive(Debug, Default)]
 pub(super) struct Group {
     pub(super) users: Vec<WatchId>,
-    /// Whether the present connection has it.
+    /// Whether the current connection has it.
     pub(super) on_server: bool,
-    /// Whether nothing can have taken its place since: requests made while it was registered relied on it.
+    /// Whether nothing can have replaced it since: requests made while it was registered relied on it.
     pub(super) covers: bool,
 }
 
@@ -19,17 +19,17 @@ impl Group {
     }
 }
 
-/// What is watched at one path.
+/// The watches at one path.
 #[derive(Debug, Default)]
 pub(super) struct Entry {
     pub(super) groups: [Group; 5],
     /// Users whose request has no reply yet.
     asked: usize,
-    /// Those of them who asked for a persistent watch of each kind.
+    /// How many of these asked for a persistent watch of each kind.
     asked_node: usize,
     asked_tree: usize,
-    /// Those of them who asked for none of their own, because of a persistent watch of each kind: it is needed until they have
-    /// their replies, whether it has users or not.
+    /// How many of these asked for no watch, because a persistent watch of each kind covers them. That watch is needed
+    /// until they have their replies, even if it has no users.
     riding_node: usize,
     riding_tree: usize,
 }
@@ -46,7 +46,7 @@ impl Entry {
         }
     }
 
-    /// Counts a request that has no reply yet, or has one now.
+    /// Counts a request as outstanding, or as answered.
     pub(super) fn count_asked(&mut self, asked: Asked, rides: Option<WatchKind>, more: bool) {
         let count = |count: &mut usize| *count = if more { count.saturating_add(1) } else { count.saturating_sub(1) };
         count(&mut self.asked);
@@ -62,7 +62,7 @@ impl Entry {
         }
     }
 
-    /// Whether a request without a reply asked for no watch of its own because of this one.
+    /// Whether an outstanding request asked for no watch of its own because of this one.
     pub(super) const fn is_relied_on(&self, kind: WatchKind) -> bool {
         match kind {
             WatchKind::Persistent => self.riding_node > 0,
@@ -80,8 +80,8 @@ impl Entry {
         self.asked > 0 || self.groups.iter().any(|group| !group.users.is_empty())
     }
 
-    /// The persistent watch that tells of everything a one-shot watch is about, and that the server has when it comes to a request
-    /// that is made now.
+    /// The persistent watch that reports everything a one-shot watch would, and that the server will have when it
+    /// executes a request made now.
     pub(super) fn will_cover(&self, asked: Asked) -> Option<WatchKind> {
         let [.., node, tree] = &self.groups;
         let node = node.covers || self.asked_node > 0 || self.needs(WatchKind::Persistent);
@@ -89,7 +89,7 @@ impl Entry {
         Self::covering(asked, node, tree)
     }
 
-    /// Whether it does so now.
+    /// Whether such a watch is registered now.
     pub(super) fn is_covering(&self, asked: Asked) -> bool {
         let [.., node, tree] = &self.groups;
         Self::covering(asked, node.covers, tree.covers).is_some()
@@ -99,7 +99,7 @@ impl Entry {
         match asked {
             Asked::Data | Asked::Exists | Asked::Child if node => Some(WatchKind::Persistent),
             Asked::Data | Asked::Exists if tree => Some(WatchKind::PersistentRecursive),
-            // A tree is not told of lists of children.
+            // A recursive watch does not report changes to lists of children.
             Asked::Data | Asked::Exists | Asked::Child | Asked::Persistent | Asked::PersistentRecursive => None,
         }
     }

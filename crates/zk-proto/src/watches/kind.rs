@@ -1,8 +1,8 @@
-//! Which watches there are, and which a request leaves.
+//! The kinds of watches, and which kind a request leaves.
 
 use crate::code::ErrorCode;
 
-/// Names a user's watch; the user chooses the number, and does not use it twice.
+/// Identifies a user's watch. You choose the number; do not use it twice.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct WatchId(pub u64);
 
@@ -25,7 +25,7 @@ impl WatchKind {
     /// All of them, in the order of [`SetWatches2`](crate::SetWatches2).
     pub const ALL: [Self; 5] = [Self::Data, Self::Exist, Self::Child, Self::Persistent, Self::PersistentRecursive];
 
-    /// Whether it lasts after an event.
+    /// Whether it remains after an event.
     #[must_use]
     pub const fn is_persistent(self) -> bool {
         match self {
@@ -35,12 +35,12 @@ impl WatchKind {
     }
 }
 
-/// Which watch a request leaves.
+/// Which watch a request asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Asked {
     /// One event about the node's data.
     Data,
-    /// One event about the node's data, or about its creation where there is none.
+    /// One event about the node's data, or about its creation if it does not exist.
     Exists,
     /// One event about the node's list of children.
     Child,
@@ -51,7 +51,7 @@ pub enum Asked {
 }
 
 impl Asked {
-    /// The kind of watch that the server has registered, by what it replied; `None` if it has not.
+    /// The kind of watch that the server registered, according to its reply; `None` if it registered none.
     #[must_use]
     pub const fn registered(self, code: Option<ErrorCode>) -> Option<WatchKind> {
         match (self, code) {

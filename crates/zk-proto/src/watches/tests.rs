@@ -1,4 +1,4 @@
-//! Which users hear of what, and what the server is asked for.
+//! Which users get which events, and what is requested from the server.
 
 use super::*;
 use crate::{ids::Zxid, jute::Record as _};
@@ -147,7 +147,7 @@ fn a_watch_for_one_event_is_covered_by_a_persistent_one_that_then_stays_until_it
     let covering = watches.covering("/a", Asked::Child);
     assert_eq!(covering, Some(WatchKind::Persistent), "the server has it by then");
     watches.ask(B, "/a", Asked::Child, covering);
-    // The connection is lost with the persistent watch under way, and its user gives up; the other request waits.
+    // The connection is lost while the persistent watch is requested, and its user gives up; the other request waits.
     watches.handle_lost();
     assert_eq!(watches.forget(A), None);
     let batches = watches.batches();
@@ -155,7 +155,7 @@ fn a_watch_for_one_event_is_covered_by_a_persistent_one_that_then_stays_until_it
     assert!(watches.handle_covered(B, "/a", WatchKind::Child, Asked::Child));
     let (users, orphan) = watches.handle_event(EventType::ChildrenChanged, "/a");
     assert_eq!((users, orphan.as_deref()), (vec![B], Some("/a")));
-    // A tree tells nothing of lists of children.
+    // A recursive watch does not report lists of children.
     watches.ask(C, "/t", Asked::PersistentRecursive, None);
     assert_eq!(watches.covering("/t", Asked::Exists), Some(WatchKind::PersistentRecursive));
     assert_eq!(watches.covering("/t", Asked::Child), None);
@@ -166,7 +166,7 @@ fn a_persistent_watch_whose_user_left_before_the_reply_covers_nothing() {
     let mut watches = Watches::default();
     watches.ask(A, "/a", Asked::Persistent, None);
     watches.forget(A);
-    // This request does not count on the watch that is under way, and takes its place on a server before 3.9.
+    // This request does not rely on the requested watch, and replaces it on a server before 3.9.
     assert_eq!(watches.covering("/a", Asked::Data), None);
     watches.ask(B, "/a", Asked::Data, None);
     assert_eq!(watches.handle_registered(A, "/a", WatchKind::Persistent), None);

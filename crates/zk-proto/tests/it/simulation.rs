@@ -324,7 +324,7 @@ impl World {
         }
         for set in [&connection.persistent, &connection.recursive, &connection.once_data, &connection.once_child] {
             for path in set {
-                assert!(watched.contains(path), "{path} is watched, and nobody wants it");
+                assert!(watched.contains(path), "{path} is watched, and no user wants it");
             }
         }
         assert_eq!(session.watches().users(), self.client.watches.len());

@@ -92,7 +92,7 @@ pub(crate) struct Client {
     next_write: u64,
     pub(crate) proofs: BTreeSet<Vec<u8>>,
     pub(crate) events: Vec<SessionEvent>,
-    /// Writes whose outcome was "not sent", and those that were answered.
+    /// Writes with the outcome "not sent", and those that were answered.
     pub(crate) not_sent: BTreeSet<Vec<u8>>,
     pub(crate) answered: BTreeSet<Vec<u8>>,
     outcomes: usize,
@@ -398,7 +398,7 @@ impl Client {
     pub(crate) fn check_settled(&self) {
         assert_eq!(self.outcomes, self.calls.len(), "calls without an outcome");
         if let Some(SessionEvent::Ended(Ending::Closed)) = self.events.last() {
-            panic!("nobody closed the session");
+            panic!("no user closed the session");
         }
     }
 }
