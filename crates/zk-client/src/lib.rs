@@ -119,7 +119,8 @@ mod watch;
 
 pub use packetizer::Report as Requests;
 pub use zk_proto::{
-    Acl, ClientInfo, ErrorCode, Names, Node, Permissions, Resume, SessionId, Stat, Zxid, session::Expiry,
+    Acl, ClientInfo, ConnectString, ConnectStringError, ErrorCode, Names, Node, Permissions, Resume, Server, SessionId,
+    Stat, Zxid, digest_id, session::Expiry,
 };
 
 pub use crate::{

@@ -27,6 +27,7 @@ const GRAPH: &[Crate] = &[
     arrows("fs-watch", &["socket-file", "lock-file", "unix-diag"]),
     arrows("cancel-kit", &[]),
     arrows("heap-kit", &[]),
+    arrows("terminal-text", &[]),
     arrows("packetizer", &["frame-codec"]),
     arrows("uds-socket", &["socket-file", "lock-file", "unix-diag"]),
     arrows("uds-channel", &["frame-codec", "uds-socket"]),
@@ -50,12 +51,14 @@ const GRAPH: &[Crate] = &[
             "unix-diag",
             "packetizer",
             "frame-codec",
+            "terminal-text",
         ],
     ),
+    arrows("zk", &["zk-client", "zk-proto", "terminal-text"]),
 ];
 
 /// No crate depends on these, not even in tests.
-const BINARIES: &[&str] = &["mpsr"];
+const BINARIES: &[&str] = &["mpsr", "zk"];
 
 /// Every crate may test with these.
 const FOR_TESTS: &[&str] = &["cancel-kit", "heap-kit", "test-kit"];
