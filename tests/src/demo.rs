@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!  mpsr send, socat, nc, python3 ──connect──► in.sock ─┐
-//!                                                      ├─► mpsr listen ──JSON──► ledger ──► account
+//!                                                      ├─► mpsr listen ──JSON──► ledger ──► report
 //!  mpsr send --bind, socat, python3 ◄──connect── sockets/ ┘
 //! ```
 //! What arrives is compared with the files that were sent, by this program and not by the tool.
@@ -177,7 +177,7 @@ impl Show {
         }
         screen.say("")?;
         let transports: Vec<&str> = self.cast.iter().map(|(recipe, _)| recipe.transport.word()).collect();
-        for line in table::account(&self.ledger, &transports, took) {
+        for line in table::summary(&self.ledger, &transports, took) {
             screen.say(&line)?;
         }
         Ok(())
@@ -234,10 +234,10 @@ impl Show {
 
     /// Waits until the first producer's socket is there, or the producer is gone.
     async fn until_bound(&mut self, socket: &std::path::Path) -> Result<()> {
-        let mut look = tokio::time::interval(Duration::from_millis(5));
+        let mut tick = tokio::time::interval(Duration::from_millis(5));
         loop {
             tokio::select! {
-                _ = look.tick() => if socket.exists() { return Ok(()) },
+                _ = tick.tick() => if socket.exists() { return Ok(()) },
                 Some(departure) = self.crew.next() => {
                     self.see_off(departure)?;
                     bail!("the first producer ended before it was received");

@@ -37,7 +37,7 @@ struct Shared {
     /// Connections that were accepted.
     accepted: AtomicU64,
     /// Each new value breaks the connections that there are.
-    cut: watch::Sender<u64>,
+    breaks: watch::Sender<u64>,
 }
 
 impl Proxy {
@@ -49,8 +49,8 @@ impl Proxy {
     pub async fn start(server: String) -> io::Result<Self> {
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let address = listener.local_addr()?;
-        let cut = watch::Sender::new(0);
-        let shared = Arc::new(Shared { budget: AtomicI64::new(UNLIMITED), accepted: AtomicU64::new(0), cut });
+        let breaks = watch::Sender::new(0);
+        let shared = Arc::new(Shared { budget: AtomicI64::new(UNLIMITED), accepted: AtomicU64::new(0), breaks });
         let accepting = tokio::spawn(accept(listener, server, Arc::clone(&shared)));
         Ok(Self { address, shared, accepting })
     }
@@ -68,13 +68,13 @@ impl Proxy {
     }
 
     /// Breaks every connection now.
-    pub fn cut(&self) {
-        self.shared.cut.send_modify(|cut| *cut += 1);
+    pub fn break_all(&self) {
+        self.shared.breaks.send_modify(|breaks| *breaks += 1);
     }
 
-    /// Breaks every connection once so many more bytes have passed, in both directions together; the bytes before are passed
+    /// Breaks every connection once this many more bytes have passed, in both directions together; the bytes before are passed
     /// on. Later connections are not limited.
-    pub fn cut_after(&self, bytes: u32) {
+    pub fn break_after(&self, bytes: u32) {
         self.shared.budget.store(bytes.into(), Ordering::Relaxed);
     }
 }
@@ -82,7 +82,7 @@ impl Proxy {
 impl Drop for Proxy {
     fn drop(&mut self) {
         self.accepting.abort();
-        self.cut();
+        self.break_all();
     }
 }
 
@@ -99,19 +99,19 @@ async fn accept(listener: TcpListener, server: String, shared: Arc<Shared>) {
 
 /// Passes bytes on until one side ends or the connection is to break. Dropping one half after the other closes both.
 async fn pass(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, shared: Arc<Shared>) {
-    let mut cut = shared.cut.subscribe();
+    let mut breaks = shared.breaks.subscribe();
     let mut bytes = vec![0; 16 << 10];
     loop {
         let read = tokio::select! {
             read = from.read(&mut bytes) => read,
-            _ = cut.changed() => return,
+            _ = breaks.changed() => return,
         };
-        let Ok(read @ 1..) = read else { return shared.cut.send_modify(|cut| *cut += 1) };
+        let Ok(read @ 1..) = read else { return shared.breaks.send_modify(|breaks| *breaks += 1) };
         let before = shared.budget.fetch_sub(i64::try_from(read).unwrap_or(i64::MAX), Ordering::Relaxed);
         let passes = usize::try_from(before.max(0)).unwrap_or(usize::MAX).min(read);
         if to.write_all(bytes.get(..passes).unwrap_or_default()).await.is_err() || passes < read {
             shared.budget.store(UNLIMITED, Ordering::Relaxed);
-            shared.cut.send_modify(|cut| *cut += 1);
+            shared.breaks.send_modify(|breaks| *breaks += 1);
             return;
         }
     }

@@ -19,7 +19,7 @@ use crate::{
     workspace::Workspace,
 };
 
-/// Where at least so many percent of the mutants must be caught: codecs, multiplexer, roster.
+/// Where at least this many percent of the mutants must be caught: codecs, multiplexer, roster.
 const PROMISED: &[(&str, u64)] = &[("frame-codec", 95), ("packetizer", 95), ("crates/fs-watch/src/roster", 95)];
 /// The allowed survivors, with reasons.
 const SURVIVORS: &str = "xtask/survivors.toml";

@@ -19,7 +19,7 @@ pub enum Error<O: Debug> {
         found: O,
     },
     /// A future is pending and nothing is left that could wake it. Only this crate's own executor detects this.
-    #[error("{plan}: pending after {polls} polls, and nobody is left to wake it")]
+    #[error("{plan}: pending after {polls} polls, and nothing is left to wake it")]
     Stalled {
         /// When futures were dropped.
         plan: Plan,

@@ -120,7 +120,7 @@ impl Batch {
         self.oversized.shortened
     }
 
-    /// The same batch, with the note that so many frames were left out before it.
+    /// The same batch, with the note that this many frames were left out before it.
     pub(crate) const fn behind(mut self, skipped: u32) -> Self {
         self.oversized.skipped = skipped;
         self

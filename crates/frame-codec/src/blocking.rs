@@ -294,7 +294,7 @@ mod tests {
     }
 
     #[test]
-    fn a_write_that_is_cut_short_goes_on_where_it_stopped() {
+    fn a_partial_write_continues_where_it_stopped() {
         use io::ErrorKind::{Interrupted, WouldBlock};
         let stream =
             Scripted { writes: [Ok(2), Err(Interrupted), Ok(1), Err(WouldBlock)].into(), ..Scripted::default() };

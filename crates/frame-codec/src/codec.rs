@@ -174,7 +174,7 @@ mod tests {
     }
 
     #[test]
-    fn a_frame_over_the_limit_is_refused_for_good() {
+    fn a_frame_over_the_limit_is_rejected_for_good() {
         let mut codec = Codec::new(LengthPrefixed::u32_be(), Limits::default().with_max_frame(8));
         for _ in 0..2 {
             let mut wire = BytesMut::from(&b"\0\0\0\x09"[..]);

@@ -401,7 +401,7 @@ impl<F: Framing> Decoder<F> {
     ///
     /// # Errors
     ///
-    /// As for [`next_batch`](Self::next_batch).
+    /// See [`next_batch`](Self::next_batch).
     pub fn finish(&mut self) -> Result<Option<Batch>, Error> {
         match &self.state {
             State::Open => {}
@@ -457,7 +457,7 @@ impl<F: Framing> Decoder<F> {
     ///
     /// # Errors
     ///
-    /// As for [`next_batch`](Self::next_batch).
+    /// See [`next_batch`](Self::next_batch).
     pub fn finish_early(&mut self) -> Result<Option<Batch>, Error> {
         if self.framing.ends_at_eof() { self.next_batch() } else { self.finish() }
     }

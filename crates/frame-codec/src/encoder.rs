@@ -399,7 +399,7 @@ mod tests {
     }
 
     #[test]
-    fn a_refused_payload_leaves_nothing_behind() {
+    fn a_rejected_payload_leaves_nothing_behind() {
         let mut encoder = Encoder::new(Delimited::lines(), Limits::default().with_max_frame(4));
         assert_eq!(encoder.push(b"a\nb"), Err(Error::DelimiterInPayload { at: 1 }));
         assert_eq!(encoder.push(b"abcde"), Err(Error::PayloadTooLarge { len: 5, max: 4 }));

@@ -60,7 +60,7 @@ pub trait Framing: fmt::Debug {
     ///
     /// # Errors
     ///
-    /// As for [`scan`](Self::scan).
+    /// See [`scan`](Self::scan).
     fn at_eof(&self, unread: &[u8], max_payload: usize) -> Result<Scan, Error> {
         let _ = max_payload;
         Ok(Scan::More { at_least: unread.len().saturating_add(1), scanned: unread.len() })
@@ -84,7 +84,7 @@ pub trait Framing: fmt::Debug {
     ///
     /// # Errors
     ///
-    /// As for [`scan`](Self::scan).
+    /// See [`scan`](Self::scan).
     fn oversized(&self, unread: &[u8]) -> Result<Oversized, Error> {
         let _ = unread;
         Ok(Oversized::Unknown)
@@ -96,7 +96,7 @@ pub trait Framing: fmt::Debug {
     ///
     /// # Errors
     ///
-    /// As for [`scan`](Self::scan).
+    /// See [`scan`](Self::scan).
     fn resume(&self, rest: &[u8]) -> Result<Scan, Error> {
         self.scan(rest, 0, usize::MAX)
     }

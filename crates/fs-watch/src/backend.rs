@@ -38,7 +38,7 @@ pub trait Backend: Send + 'static {
     fn disarm(&mut self);
 
     /// How often to scan regardless of hints, if more often than the watcher's safety interval.
-    fn look_every(&self) -> Option<Duration> {
+    fn scan_interval(&self) -> Option<Duration> {
         None
     }
 }

@@ -46,7 +46,7 @@ pub fn connect_at(socket: &Socket) -> Result<UnixStream, ConnectError> {
 ///
 /// # Errors
 ///
-/// As [`connect_at`].
+/// See [`connect_at`].
 pub fn connect_at_owned_by(socket: &Socket, owner: Owner) -> Result<UnixStream, ConnectError> {
     socket_file::connect(&socket.path, &socket.facts, owner)
 }

@@ -99,11 +99,11 @@ impl Driver {
             self.outbox.started(Err(Error::Create { dir: self.dir.clone(), source }));
             return false;
         }
-        let trouble = self.look(HashSet::new());
+        let trouble = self.scan(HashSet::new());
         if let Some(why) = &trouble.listing
             && !(self.missing == Missing::Wait && *why == Why::Missing)
         {
-            self.outbox.started(Err(refusal(self.dir.clone(), why.clone())));
+            self.outbox.started(Err(start_error(self.dir.clone(), why.clone())));
             return false;
         }
         let Bulletin { before, .. } = self.health.handle_scan(trouble.worst());
@@ -133,15 +133,15 @@ impl Driver {
                 return;
             }
             self.take_note(&dirty);
-            asked |= dirty.wants_full_look();
+            asked |= dirty.wants_full_scan();
             let called = dirty.called;
             if called.is_some() || Instant::now() >= self.pace.deadline(asked) {
                 let trouble = match self.glance(asked || called.is_some()) {
                     Some(trouble) => {
-                        self.look_at_each(dirty.names);
+                        self.scan_names(dirty.names);
                         trouble
                     }
-                    None => self.look(dirty.names),
+                    None => self.scan(dirty.names),
                 };
                 asked = false;
                 self.tell(trouble, called.is_some());
@@ -150,7 +150,7 @@ impl Driver {
                     self.outbox.looked(ticket, blind.cloned());
                 }
             } else {
-                self.look_at_each(dirty.names);
+                self.scan_names(dirty.names);
                 if lock(&self.ledger).must_judge(Instant::now()) {
                     self.judge();
                     self.tell_of_table();
@@ -162,8 +162,8 @@ impl Driver {
 
     /// When to act if nothing happens.
     fn deadline(&self, asked: bool) -> Instant {
-        let look = self.pace.deadline(asked);
-        lock(&self.ledger).deadline(Instant::now()).map_or(look, |judge| judge.min(look))
+        let scan = self.pace.deadline(asked);
+        lock(&self.ledger).deadline(Instant::now()).map_or(scan, |judge| judge.min(scan))
     }
 
     fn take_note(&mut self, dirty: &Dirty) {
@@ -187,12 +187,12 @@ impl Driver {
         if !seen.vouches_for(&stamp, SystemTime::now()) {
             return None;
         }
-        self.pace.handle_look(began, Instant::now(), true, spread());
+        self.pace.handle_scan(began, Instant::now(), true, spread());
         Some(Trouble { listing: None, arming: None, filesystem: None })
     }
 
     /// One complete scan: the path, the directory and every name in it.
-    fn look(&mut self, names: HashSet<OsString>) -> Trouble {
+    fn scan(&mut self, names: HashSet<OsString>) -> Trouble {
         let began = Instant::now();
         let at = SystemTime::now();
         let stamp = eyes::stamp(&self.absolute);
@@ -204,7 +204,7 @@ impl Driver {
             let mut ledger = lock(&self.ledger);
             let trouble = ledger.list();
             // A listing can miss a name that is there, so each name in a hint is also looked up.
-            ledger.look_at_each(names);
+            ledger.scan_names(names);
             trouble
         };
         // Was the directory that is armed the one that was listed, and is it still?
@@ -218,7 +218,7 @@ impl Driver {
         };
         let is_direct = target.directory() == Some(&self.absolute);
         self.hints.set_in_place(trouble.is_none() && is_direct && filesystem.is_in_memory());
-        self.pace.handle_look(began, Instant::now(), trouble.is_none(), spread());
+        self.pace.handle_scan(began, Instant::now(), trouble.is_none(), spread());
         trouble
     }
 
@@ -233,9 +233,9 @@ impl Driver {
         }
     }
 
-    fn look_at_each(&self, names: HashSet<OsString>) {
+    fn scan_names(&self, names: HashSet<OsString>) {
         let mut ledger = lock(&self.ledger);
-        ledger.look_at_each(names);
+        ledger.scan_names(names);
         ledger.publish(Bulletin::SILENCE, &self.outbox);
     }
 
@@ -276,7 +276,7 @@ impl Driver {
         lock(&self.ledger).publish(Bulletin::SILENCE, &self.outbox);
     }
 
-    /// Probes sockets that the table lacks, at most so many before other work can run.
+    /// Probes sockets that the table lacks, at most this many before other work can run.
     fn ask(&self, most: usize) {
         let mut ledger = lock(&self.ledger);
         ledger.ask(most);
@@ -310,7 +310,7 @@ impl Drop for Finish {
     }
 }
 
-fn refusal(dir: PathBuf, why: Why) -> Error {
+fn start_error(dir: PathBuf, why: Why) -> Error {
     match why {
         Why::Missing => Error::Missing { dir },
         Why::NotADirectory => Error::NotADirectory { dir },

@@ -141,7 +141,7 @@ fn read(dir: &Path, admits: impl Fn(&OsStr) -> bool, seen: &mut Vec<(OsString, F
             // Another file by now, or gone since it was listed. If it was known, it is in doubt.
             Ok(_) | Err(Errno::NOENT) => {}
             // Some sandboxes reject this call and allow older ones.
-            Err(error) => match look_at(dir, name) {
+            Err(error) => match scan_name(dir, name) {
                 Sighting::Socket(facts) => seen.push((name.to_owned(), facts)),
                 Sighting::Other | Sighting::Absent => {}
                 // It is there and cannot be examined, so the listing must not count as complete.
@@ -153,15 +153,17 @@ fn read(dir: &Path, admits: impl Fn(&OsStr) -> bool, seen: &mut Vec<(OsString, F
 }
 
 /// Looks up one name, without following a symbolic link.
-pub(crate) fn look_at(dir: &Path, name: &OsStr) -> Sighting {
+pub(crate) fn scan_name(dir: &Path, name: &OsStr) -> Sighting {
     match fs::symlink_metadata(dir.join(name)) {
-        Err(error) if error.kind() == io::ErrorKind::InvalidFilename => look_in(dir, name).unwrap_or(Sighting::Unknown),
+        Err(error) if error.kind() == io::ErrorKind::InvalidFilename => {
+            scan_name_in(dir, name).unwrap_or(Sighting::Unknown)
+        }
         answer => sighting(answer),
     }
 }
 
 /// The same for a path that is too long for a system call, in a directory with a path that is not.
-fn look_in(dir: &Path, name: &OsStr) -> io::Result<Sighting> {
+fn scan_name_in(dir: &Path, name: &OsStr) -> io::Result<Sighting> {
     let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
     let directory = rustix::fs::open(dir, flags, Mode::empty())?;
     let asked = StatxFlags::BASIC_STATS | StatxFlags::BTIME;
@@ -208,9 +210,9 @@ mod tests {
         let (listing, trouble) = list(dir.path(), 0, |_| true);
         assert_eq!(names(&listing), ["socket"]);
         assert_eq!(trouble, None);
-        assert_eq!(look_at(dir.path(), "link".as_ref()), Sighting::Other);
-        assert_eq!(look_at(dir.path(), "none".as_ref()), Sighting::Absent);
-        assert_eq!(look_at(&dir.path().join("file"), "none".as_ref()), Sighting::Absent);
+        assert_eq!(scan_name(dir.path(), "link".as_ref()), Sighting::Other);
+        assert_eq!(scan_name(dir.path(), "none".as_ref()), Sighting::Absent);
+        assert_eq!(scan_name(&dir.path().join("file"), "none".as_ref()), Sighting::Absent);
     }
 
     #[test]
@@ -226,10 +228,10 @@ mod tests {
         drop(UnixListener::bind(root.path().join("a")).unwrap());
         rustix::fs::renameat(rustix::fs::CWD, root.path().join("a"), &directory, &name).unwrap();
         assert_eq!(names(&list(&dir, 0, |_| true).0), [name.as_str()]);
-        assert!(matches!(look_at(&dir, name.as_ref()), Sighting::Socket(_)));
+        assert!(matches!(scan_name(&dir, name.as_ref()), Sighting::Socket(_)));
         rustix::fs::unlinkat(&directory, &name, AtFlags::empty()).unwrap();
-        assert_eq!(look_at(&dir, name.as_ref()), Sighting::Absent);
-        assert_eq!(look_at(&dir, "x".repeat(256).as_ref()), Sighting::Unknown);
+        assert_eq!(scan_name(&dir, name.as_ref()), Sighting::Absent);
+        assert_eq!(scan_name(&dir, "x".repeat(256).as_ref()), Sighting::Unknown);
     }
 
     #[test]
@@ -244,7 +246,7 @@ mod tests {
         let (listing, trouble) = list(&circle, 0, |_| true);
         assert_eq!(listing, Listing::Partial(vec![]));
         assert!(matches!(trouble, Some(Why::Unreadable { .. })), "{trouble:?}");
-        assert_eq!(look_at(&circle, "a".as_ref()), Sighting::Unknown);
+        assert_eq!(scan_name(&circle, "a".as_ref()), Sighting::Unknown);
     }
 
     #[test]

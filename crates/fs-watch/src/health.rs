@@ -73,7 +73,7 @@ mod tests {
     }
 
     #[test]
-    fn a_gap_is_mended_by_the_first_look_that_sees() {
+    fn a_gap_is_closed_by_the_first_successful_scan() {
         let mut health = Health::default();
         health.handle_gap();
         assert_eq!(health.handle_scan(Some(Why::Missing)).after, None);

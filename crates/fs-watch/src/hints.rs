@@ -10,7 +10,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Waker};
 use std::time::Instant;
 
-/// Beyond so many names, scanning all names is cheaper than remembering which.
+/// Beyond this many names, scanning all names is cheaper than remembering which.
 const MAX_NAMES: usize = 4096;
 
 /// Where a [`Backend`](crate::Backend) puts its hints. Clones share one set.
@@ -41,7 +41,7 @@ pub(crate) struct Dirty {
     pub(crate) lost: bool,
     /// The watcher was told to stop. Never reset.
     pub(crate) stopped: bool,
-    /// The last ticket that [`Hints::call_for_look`] returned, if it was not taken yet.
+    /// The last ticket that [`Hints::request_scan`] returned, if it was not taken yet.
     pub(crate) called: Option<u64>,
     /// The consumer has taken events, and there is room for more.
     drained: bool,
@@ -55,7 +55,7 @@ pub(crate) struct Dirty {
 
 impl Dirty {
     /// Whether looking up single names is not enough.
-    pub(crate) fn wants_full_look(&self) -> bool {
+    pub(crate) fn wants_full_scan(&self) -> bool {
         self.everywhere || self.overflowed || self.lost
     }
 
@@ -63,7 +63,7 @@ impl Dirty {
     fn is_empty(&self) -> bool {
         let names_are_ours = !self.in_place || self.left_over;
         (self.names.is_empty() || !names_are_ours)
-            && !self.wants_full_look()
+            && !self.wants_full_scan()
             && !self.stopped
             && !self.left_over
             && self.called.is_none()
@@ -132,7 +132,7 @@ impl Hints {
     }
 
     /// Requests a complete scan that begins after this call. Returns the number under which its end will be reported.
-    pub(crate) fn call_for_look(&self) -> u64 {
+    pub(crate) fn request_scan(&self) -> u64 {
         let mut ticket = 0;
         self.change(|dirty| {
             dirty.tickets += 1;

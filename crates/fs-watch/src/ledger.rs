@@ -14,11 +14,11 @@ use unix_diag::Table;
 use crate::event::{Event, Why};
 use crate::eyes;
 use crate::health::Bulletin;
-use crate::ladder::Ladder;
 use crate::outbox::Outbox;
+use crate::probes::PendingProbes;
 use crate::roster::{Change, Roster};
 
-/// Up to so many sockets that the table lacks are queried one by one.
+/// Up to this many sockets that the table lacks are queried one by one.
 const FEW: usize = 64;
 
 #[derive(Debug)]
@@ -26,7 +26,7 @@ pub(crate) struct Ledger {
     /// Absolute, so that a later change of the working directory does not matter.
     dir: PathBuf,
     roster: Roster,
-    ladder: Ladder,
+    probes: PendingProbes,
     probing: Probing,
     /// Whether the last attempt to read the kernel's table succeeded.
     has_table: bool,
@@ -36,7 +36,7 @@ pub(crate) struct Ledger {
 
 impl Ledger {
     pub(crate) fn new(dir: PathBuf, roster: Roster, probing: Probing) -> Self {
-        Self { dir, roster, ladder: Ladder::default(), probing, has_table: false, no_table: None }
+        Self { dir, roster, probes: PendingProbes::default(), probing, has_table: false, no_table: None }
     }
 
     pub(crate) fn roster(&self) -> &Roster {
@@ -56,27 +56,27 @@ impl Ledger {
         let (listing, trouble) = eyes::list(&self.dir, self.roster.len(), |name| self.roster.admits(name));
         self.roster.handle_listing(listing);
         while let Some(doubtful) = self.roster.poll_doubt() {
-            self.look_at(doubtful);
+            self.scan_name(doubtful);
         }
         trouble
     }
 
     /// Looks up the names in hints.
-    pub(crate) fn look_at_each(&mut self, names: HashSet<OsString>) {
+    pub(crate) fn scan_names(&mut self, names: HashSet<OsString>) {
         let now = Instant::now();
         for name in names {
             if self.roster.admits(&name) {
                 let is_waiting = self.roster.handle_stir(&name);
                 if is_waiting && self.probing != Probing::Off {
-                    self.ladder.handle_arrival(self.roster.dir().join(&name), now);
+                    self.probes.handle_arrival(self.roster.dir().join(&name), now);
                 }
-                self.look_at(name);
+                self.scan_name(name);
             }
         }
     }
 
-    fn look_at(&mut self, name: OsString) {
-        let sighting = eyes::look_at(&self.dir, &name);
+    fn scan_name(&mut self, name: OsString) {
+        let sighting = eyes::scan_name(&self.dir, &name);
         self.roster.handle_sighting(name, sighting);
     }
 
@@ -92,13 +92,13 @@ impl Ledger {
 
     /// When to probe again, because a socket is new, or bound and not listening.
     fn judgement(&self) -> Option<Instant> {
-        let bound = self.roster.has_bound().then(|| self.ladder.next_round()).flatten();
-        self.ladder.deadline().into_iter().chain(bound).min()
+        let bound = self.roster.has_bound().then(|| self.probes.next_round()).flatten();
+        self.probes.deadline().into_iter().chain(bound).min()
     }
 
     /// Whether to judge together with a periodic scan.
     pub(crate) fn may_judge(&self, now: Instant) -> bool {
-        self.probing != Probing::Off && !self.ladder.is_resting(now)
+        self.probing != Probing::Off && !self.probes.is_resting(now)
     }
 
     /// Applies the kernel's table. If it lacks a socket, reads a second table before it concludes anything.
@@ -118,9 +118,9 @@ impl Ledger {
         self.no_table.clone_from(error);
         self.roster.handle_table(find, *arrivals, *began);
         while let Some(doubtful) = self.roster.poll_doubt() {
-            self.look_at(doubtful);
+            self.scan_name(doubtful);
         }
-        self.ladder.handle_round(*began, Instant::now());
+        self.probes.handle_round(*began, Instant::now());
         self.roster.misses_another()
     }
 
@@ -161,15 +161,15 @@ impl Ledger {
 
     /// The changes since the last call, as events.
     pub(crate) fn take_changes(&mut self) -> impl Iterator<Item = Event> {
-        let Self { roster, ladder, probing, .. } = self;
+        let Self { roster, probes, probing, .. } = self;
         let now = Instant::now();
         std::iter::from_fn(move || {
             let change = roster.poll_change()?;
             match &change {
-                Change::Added(socket) if *probing != Probing::Off => ladder.handle_arrival(socket.path.clone(), now),
+                Change::Added(socket) if *probing != Probing::Off => probes.handle_arrival(socket.path.clone(), now),
                 Change::Added(_) => {}
-                Change::Ready(socket) => ladder.handle_settled(&socket.path),
-                Change::Removed { id, .. } => ladder.handle_settled(&id.path),
+                Change::Ready(socket) => probes.handle_settled(&socket.path),
+                Change::Removed { id, .. } => probes.handle_settled(&id.path),
             }
             Some(change.into())
         })
@@ -292,7 +292,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_in_no_table_costs_a_second_reading_once_and_not_with_every_look() {
+    fn a_socket_in_no_table_costs_a_second_reading_once_and_not_with_every_scan() {
         let dir = tempfile::tempdir().unwrap();
         drop(std::os::unix::net::UnixListener::bind(dir.path().join("a")).unwrap());
         for probing in [Probing::Kernel, Probing::TableAndConnect, Probing::TableOnly] {
@@ -306,7 +306,7 @@ mod tests {
                     poll.began += std::time::Duration::from_secs(5);
                 }
             }
-            ledger.look_at_each([OsString::from("a")].into());
+            ledger.scan_names([OsString::from("a")].into());
             assert!(ledger.take_in(&poll), "something may have happened");
         }
     }

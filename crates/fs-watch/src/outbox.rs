@@ -9,7 +9,7 @@ use crate::event::{Event, Why};
 use crate::hints::Hints;
 use crate::socket::{Socket, SocketId};
 
-/// When so many events wait, the thread stops scanning until the consumer has caught up. Changes meanwhile leave hints,
+/// When this many events wait, the thread stops scanning until the consumer has caught up. Changes meanwhile leave hints,
 /// so no final state is lost; they are noticed later, and what came and went in between is not noticed at all.
 const HIGH_WATER: usize = 1024;
 
@@ -241,7 +241,7 @@ mod tests {
         let time = std::time::UNIX_EPOCH;
         let mut roster = Roster::new("/d", DotFiles::Ignored);
         let outbox = Outbox::new(Hints::default());
-        let mut look = |ticket: u64, names: &[&str], inode: u64| {
+        let mut scan = |ticket: u64, names: &[&str], inode: u64| {
             let facts = Facts { device: 1, inode, birth: Some(time), ctime: time, mode: 0o600, uid: 0, gid: 0 };
             for name in ["a", "b", "c"] {
                 let is_there = names.contains(&name);
@@ -252,13 +252,13 @@ mod tests {
             outbox.push(changes.into_iter().map(Event::from).chain(trouble));
             outbox.looked(ticket, None);
         };
-        look(1, &["a", "b"], 1);
+        scan(1, &["a", "b"], 1);
         while outbox.take_event().is_some() {}
         for ticket in 2..10_000 {
-            look(ticket, if ticket % 2 == 0 { &["a", "c"] } else { &["a", "b"] }, ticket);
+            scan(ticket, if ticket % 2 == 0 { &["a", "c"] } else { &["a", "b"] }, ticket);
             assert!(outbox.lock().events.len() <= HIGH_WATER + 16);
         }
-        look(10_000, &["a", "c"], 10_000);
+        scan(10_000, &["a", "c"], 10_000);
         forget_episodes(&mut outbox.lock().events);
         let rest: Vec<_> = std::iter::from_fn(|| outbox.take_event()).collect();
         // Sockets that the consumer knew are gone and new ones have come, and each change was reported in that order.

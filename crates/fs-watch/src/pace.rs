@@ -21,7 +21,7 @@ impl Pace {
 
     /// `spread`, from 0 to 1, takes up to a tenth off the interval, so that many watchers that were started together do
     /// not keep scanning at the same moments.
-    pub(crate) fn handle_look(&mut self, began: Instant, now: Instant, well: bool, spread: f64) {
+    pub(crate) fn handle_scan(&mut self, began: Instant, now: Instant, well: bool, spread: f64) {
         let interval = if well { self.interval } else { self.interval.min(WHILE_TROUBLED) };
         self.next = now + interval.mul_f64(1.0 - spread.clamp(0.0, 1.0) / 10.0);
         // Scans take at most a third of the time, however fast the directory changes.
@@ -72,19 +72,19 @@ mod tests {
     fn looks_come_at_the_interval_and_more_often_in_trouble() {
         let start = Instant::now();
         let mut pace = Pace::new(5 * SECOND, start);
-        pace.handle_look(start, start, true, 0.0);
+        pace.handle_scan(start, start, true, 0.0);
         assert_eq!(pace.deadline(false), start + 5 * SECOND);
-        pace.handle_look(start, start, true, 1.0);
+        pace.handle_scan(start, start, true, 1.0);
         assert_eq!(pace.deadline(false), start + Duration::from_millis(4500));
-        pace.handle_look(start, start, false, 0.0);
+        pace.handle_scan(start, start, false, 0.0);
         assert_eq!(pace.deadline(false), start + WHILE_TROUBLED);
     }
 
     #[test]
-    fn a_look_asked_for_waits_only_for_the_rest_after_the_last() {
+    fn a_requested_scan_waits_only_for_the_rest_of_the_pause() {
         let start = Instant::now();
         let mut pace = Pace::new(5 * SECOND, start);
-        pace.handle_look(start, start + SECOND, true, 0.0);
+        pace.handle_scan(start, start + SECOND, true, 0.0);
         assert_eq!(pace.deadline(true), start + 3 * SECOND);
     }
 
@@ -92,7 +92,7 @@ mod tests {
     fn a_short_interval_does_not_take_the_rest_away() {
         let start = Instant::now();
         let mut pace = Pace::new(SECOND / 1000, start);
-        pace.handle_look(start, start + SECOND, true, 0.0);
+        pace.handle_scan(start, start + SECOND, true, 0.0);
         assert_eq!(pace.deadline(false), start + 3 * SECOND);
     }
 

@@ -27,13 +27,13 @@ use crate::socket::{Generation, Socket};
 
 mod change;
 mod known;
-mod look;
 mod retry;
+mod scan;
 #[cfg(test)]
 mod tests;
 
 pub use change::Change;
-pub use look::{Listing, Sighting};
+pub use scan::{Listing, Sighting};
 
 use change::Changes;
 use known::Known;

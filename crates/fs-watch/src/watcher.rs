@@ -57,10 +57,10 @@ pub struct Builder {
     backend: Box<dyn Backend>,
 }
 
-/// The consumer looks up at most so many names by itself, which takes some microseconds.
+/// The consumer looks up at most this many names by itself, which takes some microseconds.
 const IN_PLACE: usize = 16;
 
-/// At most so many times in one poll.
+/// At most this many times in one poll.
 const TURNS: usize = 4;
 
 impl Watcher {
@@ -72,7 +72,7 @@ impl Watcher {
     ///
     /// # Errors
     ///
-    /// As [`Builder::start`].
+    /// See [`Builder::start`].
     pub async fn start(dir: impl Into<PathBuf>) -> Result<Self, Error> {
         Self::builder(dir).start().await
     }
@@ -132,7 +132,7 @@ impl Watcher {
     ///
     /// Cancel safe: no event is lost, and the scan still happens.
     pub async fn sync(&self) -> Result<(), Error> {
-        let ticket = self.hints.call_for_look();
+        let ticket = self.hints.request_scan();
         match poll_fn(|context| self.outbox.poll_looked(ticket, context)).await {
             Some(None) => Ok(()),
             Some(Some(source)) => Err(Error::Blind { dir: self.dir.clone(), source }),
@@ -143,7 +143,7 @@ impl Watcher {
     /// Requests a scan and a probe of everything as soon as possible, without waiting for it.
     #[cfg(feature = "tokio")]
     pub(crate) fn hurry(&self) {
-        self.hints.call_for_look();
+        self.hints.request_scan();
     }
 
     fn poll_event(&mut self, context: &Context<'_>) -> Poll<Option<Event>> {
@@ -160,7 +160,7 @@ impl Watcher {
                 // This also wakes the task for the next event.
                 return self.outbox.poll_event(context);
             }
-            self.look_in_place(names);
+            self.scan_in_place(names);
             if let Some(event) = self.outbox.take_event() {
                 return Poll::Ready(Some(event));
             }
@@ -172,14 +172,14 @@ impl Watcher {
 
     /// On a filesystem in memory, a lookup never blocks. The shortest way from a hint to an event is then to look up
     /// the name here instead of waking a thread.
-    fn look_in_place(&mut self, names: HashSet<OsString>) {
+    fn scan_in_place(&mut self, names: HashSet<OsString>) {
         let mut ledger = match self.ledger.try_lock() {
             Ok(ledger) => ledger,
             Err(TryLockError::Poisoned(poisoned)) => PoisonError::into_inner(poisoned),
             // The thread is scanning or probing: leave it this work, too.
             Err(TryLockError::WouldBlock) => return self.hints.leave(names),
         };
-        ledger.look_at_each(names);
+        ledger.scan_names(names);
         ledger.publish(Bulletin::SILENCE, &self.outbox);
         self.unasked |= ledger.deadline(Instant::now()).is_some();
     }
@@ -269,7 +269,7 @@ impl Builder {
         let absolute = std::path::absolute(&dir).map_err(|source| Error::Unreadable { dir: dir.clone(), source })?;
         let hints = Hints::default();
         let outbox = Arc::new(Outbox::new(hints.clone()));
-        let interval = backend.look_every().map_or(safety_interval, |own| own.min(safety_interval));
+        let interval = backend.scan_interval().map_or(safety_interval, |own| own.min(safety_interval));
         let interval = interval.clamp(Duration::from_millis(1), Duration::from_secs(86_400));
         let ledger = Ledger::new(absolute.clone(), Roster::new(&dir, dot_files), probing);
         let ledger = Arc::new(Mutex::new(ledger));

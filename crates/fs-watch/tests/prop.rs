@@ -51,8 +51,8 @@ enum Step {
     ListAndFail {
         missed: u8,
     },
-    LookAt(u8),
-    FailToLookAt(u8),
+    ScanName(u8),
+    FailToScanName(u8),
 }
 
 fn step() -> impl Strategy<Value = Step> {
@@ -71,8 +71,8 @@ fn step() -> impl Strategy<Value = Step> {
         2 => any::<u8>().prop_map(|unseen| Step::ListBrokenOff { unseen }),
         1 => any::<u8>().prop_map(|missed| Step::ListAndForget { missed }),
         1 => any::<u8>().prop_map(|missed| Step::ListAndFail { missed }),
-        4 => name.clone().prop_map(Step::LookAt),
-        1 => name.prop_map(Step::FailToLookAt),
+        4 => name.clone().prop_map(Step::ScanName),
+        1 => name.prop_map(Step::FailToScanName),
     ]
 }
 
@@ -163,7 +163,7 @@ impl Directory {
         }
     }
 
-    fn look_at(&self, name: &OsString) -> Sighting {
+    fn scan_name(&self, name: &OsString) -> Sighting {
         match self.entries.get(name) {
             Some(Entry::Socket(facts)) => Sighting::Socket(*facts),
             Some(Entry::File) => Sighting::Other,
@@ -211,7 +211,7 @@ impl Consumer {
                     let before = self.sockets.insert(socket.path.clone(), socket);
                     assert_eq!(before, None, "what is there was added");
                 }
-                Change::Ready(_) => panic!("nobody was asked who listens"),
+                Change::Ready(_) => panic!("no probe was made"),
                 Change::Removed { id, reason } => {
                     assert_eq!(replaced, None, "a replacement must be followed by its successor");
                     let before = self.sockets.remove(&id.path);
@@ -234,7 +234,7 @@ impl Consumer {
 
 fn answer_doubts(roster: &mut Roster, truth: &Directory) {
     while let Some(doubtful) = roster.poll_doubt() {
-        let sighting = truth.look_at(&doubtful);
+        let sighting = truth.scan_name(&doubtful);
         roster.handle_sighting(doubtful, sighting);
     }
 }
@@ -268,11 +268,11 @@ proptest! {
                         roster.handle_sighting(doubtful, Sighting::Unknown);
                     }
                 }
-                Step::LookAt(at) => {
-                    let sighting = truth.look_at(&name(at));
+                Step::ScanName(at) => {
+                    let sighting = truth.scan_name(&name(at));
                     roster.handle_sighting(name(at), sighting);
                 }
-                Step::FailToLookAt(at) => roster.handle_sighting(name(at), Sighting::Unknown),
+                Step::FailToScanName(at) => roster.handle_sighting(name(at), Sighting::Unknown),
                 _ => {}
             }
             consumer.take(&mut roster, &truth);

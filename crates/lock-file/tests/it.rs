@@ -49,9 +49,9 @@ impl Scene {
 fn the_second_is_told_who_is_the_first() {
     let scene = Scene::new();
     let lock = scene.take().unwrap();
-    for refused in [scene.take().unwrap_err(), scene.examine().unwrap_err()] {
-        assert!(matches!(refused, Error::Held { pid: Some(pid) } if pid == std::process::id()), "{refused}");
-        assert!(refused.is_retryable());
+    for rejected in [scene.take().unwrap_err(), scene.examine().unwrap_err()] {
+        assert!(matches!(rejected, Error::Held { pid: Some(pid) } if pid == std::process::id()), "{rejected}");
+        assert!(rejected.is_retryable());
     }
     drop(lock);
     drop(scene.take().unwrap());
@@ -224,14 +224,14 @@ const FOREIGN: [(Prepare, Fault); 4] = [
 ];
 
 #[test]
-fn what_is_no_lock_of_ours_is_refused_and_left_alone() {
+fn a_file_that_is_not_our_lock_is_rejected_and_left_alone() {
     for (prepare, expected) in FOREIGN {
         let scene = Scene::new();
         prepare(&scene.path(NAME));
         let before = fs::symlink_metadata(scene.path(NAME)).unwrap();
-        for refused in [scene.take().unwrap_err(), scene.examine().unwrap_err()] {
-            assert!(matches!(refused, Error::Foreign { fault } if fault == expected), "{expected}: {refused}");
-            assert!(!refused.is_retryable());
+        for rejected in [scene.take().unwrap_err(), scene.examine().unwrap_err()] {
+            assert!(matches!(rejected, Error::Foreign { fault } if fault == expected), "{expected}: {rejected}");
+            assert!(!rejected.is_retryable());
         }
         let after = fs::symlink_metadata(scene.path(NAME)).unwrap();
         assert_eq!((before.ino(), before.mode()), (after.ino(), after.mode()), "{expected}");
@@ -240,7 +240,7 @@ fn what_is_no_lock_of_ours_is_refused_and_left_alone() {
 }
 
 #[test]
-fn a_file_with_two_names_is_refused_and_not_written_to() {
+fn a_file_with_two_names_is_rejected_and_not_written_to() {
     let scene = Scene::new();
     fs::write(scene.path("precious"), "text").unwrap();
     fs::set_permissions(scene.path("precious"), Permissions::from_mode(0o644)).unwrap();
@@ -251,17 +251,17 @@ fn a_file_with_two_names_is_refused_and_not_written_to() {
 }
 
 #[test]
-fn somebody_elses_file_is_refused() {
+fn another_users_file_is_rejected() {
     const NOBODY: u32 = 65_534;
     let scene = Scene::new();
-    let (refused, owner) = if rustix::process::geteuid().is_root() {
+    let (rejected, owner) = if rustix::process::geteuid().is_root() {
         fs::write(scene.path(NAME), "").unwrap();
         chown(scene.path(NAME), Some(NOBODY), None).unwrap();
         (scene.take(), NOBODY)
     } else {
         (Lock::take(File::open("/etc").unwrap(), "passwd"), 0)
     };
-    assert!(matches!(refused, Err(Error::Foreign { fault: Fault::Owner(uid) }) if uid == owner), "{refused:?}");
+    assert!(matches!(rejected, Err(Error::Foreign { fault: Fault::Owner(uid) }) if uid == owner), "{rejected:?}");
 }
 
 #[test]
@@ -274,8 +274,8 @@ fn a_lock_that_others_keep_is_examined_and_left_as_it_is() {
     fs::write(scene.path(NAME), "theirs").unwrap();
     fs::set_permissions(scene.path(NAME), Permissions::from_mode(0o644)).unwrap();
     let locks = [scene.examine(), scene.examine()].map(|lock| lock.unwrap().expect("it is there"));
-    let refused = scene.take().unwrap_err();
-    assert!(matches!(refused, Error::Examined) && refused.is_retryable(), "{refused}");
+    let rejected = scene.take().unwrap_err();
+    assert!(matches!(rejected, Error::Examined) && rejected.is_retryable(), "{rejected}");
     assert_eq!(fs::read_to_string(scene.path(NAME)).unwrap(), "theirs");
     assert_eq!(fs::metadata(scene.path(NAME)).unwrap().mode() & 0o7777, 0o644);
     drop(locks);

@@ -37,8 +37,8 @@ async fn main() -> Result {
     while let Some(event) = funnel.next().await {
         match event {
             Event::Joined(producer) => println!("+ {producer}"),
-            Event::Left(account) => {
-                println!("- {account}");
+            Event::Left(report) => {
+                println!("- {report}");
                 left += 1;
                 if left == PRODUCERS {
                     funnel.handle().shutdown(Duration::from_secs(1));

@@ -1,7 +1,7 @@
 //! A manager that sends: each plugin offers a socket in a directory, and the manager can send to any of them, or to all.
 //!
-//! The handler of a socket registers the sender of its actor. Any task of the program can then send to that socket, until the
-//! handler ends. The queue in between is the actor's, bounded in bytes.
+//! The handler of a socket registers the sender of its actor. Any task of the program can then send to that socket
+//! until the handler ends. The queue in between is the actor's, and is bounded in bytes.
 //!
 //! ```sh
 //! cargo run -p mpsr-server --example commands
@@ -38,7 +38,7 @@ async fn main() -> Result {
     });
     let senders = attached.senders();
 
-    // To each, once all are there; to one, once all have answered; to the others, once that one has gone.
+    // Send to each when all are there; to one when all have answered; to the others when that one has gone.
     let (mut here, mut ready, mut gone) = (0, BTreeSet::new(), 0);
     while gone < PLUGINS.len() {
         tokio::select! {
@@ -80,7 +80,7 @@ async fn main() -> Result {
 async fn send_all(senders: &[(fs_watch::SocketId, Sender)], command: &str) -> Result {
     for (id, sender) in senders {
         println!("  {command} to {}", name(&id.path));
-        // It waits if the plugin does not read: a manager with impatient plugins uses `try_send`.
+        // This waits if the plugin does not read. A manager with plugins that may be slow uses `try_send`.
         sender.send(command.as_bytes()).await?;
     }
     Ok(())
@@ -110,7 +110,7 @@ async fn attend(
     }
 }
 
-/// A plugin: does what it is told, until it is told to quit.
+/// A plugin: executes commands until it is told to quit.
 async fn plugin(path: PathBuf) -> Result {
     let mut listener = Bind::path(path).listen()?;
     let (stream, _manager) = listener.accept().await?;

@@ -32,7 +32,7 @@ type Result<T = ()> = std::result::Result<T, Box<dyn std::error::Error + Send + 
 
 const PRODUCERS: u64 = 4;
 const LINES: u64 = 1000;
-/// How long the connection to a socket that is gone may be drained.
+/// How long to drain the connection to a socket that is gone.
 const GOODBYE: Duration = Duration::from_secs(2);
 
 #[tokio::main]
@@ -114,7 +114,7 @@ async fn manage() -> Result {
 
 /// The handler of one socket: connects, and passes on what arrives.
 async fn receive(socket: Socket, stop: Stop, funnel: mpsc::Sender<(PathBuf, Batch)>) -> Result {
-    // Exactly the socket that was announced, and only if it is ours or root's.
+    // Connect only to the socket that was announced, and only if it belongs to us or root.
     let stream = UnixStream::from_std(connect_at(&socket)?)?;
     let (_sender, mut receiver, control) = Actor::new(stream, Delimited::lines()).spawn();
     loop {

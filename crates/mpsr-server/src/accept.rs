@@ -17,11 +17,11 @@ use crate::{
     site::{Arrival, Site},
 };
 
-/// The pause between attempts to take a lost name again.
+/// The pause between attempts to bind a lost name again.
 const REBIND_PAUSE: Duration = Duration::from_secs(1);
 
-/// Accepts until the funnel stops or is full, then lets in the connections that were waiting as long as there is time for
-/// them, and counts the others.
+/// Accepts until the funnel stops or is full. Then admits the connections that were waiting, as long as there is time,
+/// and counts the others.
 pub(crate) async fn run<F: Framing + Clone + Send + 'static>(listener: Listener, rebind: bool, site: Site<F>) {
     let address = listener.address().clone();
     let mut source = Source { address, rebind, site, shortage: None, rebind_at: None, told_rebind: false, unread: 0 };
@@ -35,14 +35,14 @@ pub(crate) async fn run<F: Framing + Clone + Send + 'static>(listener: Listener,
 /// One listener of a funnel.
 struct Source<F> {
     address: Address,
-    /// Whether to take the name again when it is lost.
+    /// Whether to bind the name again when it is lost.
     rebind: bool,
     site: Site<F>,
-    /// The last shortage that is not over. It was told when it began.
+    /// The current shortage of descriptors or memory, which was reported when it began.
     shortage: Option<io::Error>,
-    /// When to try to take the name again.
+    /// When to try to bind the name again.
     rebind_at: Option<Instant>,
-    /// Whether it was told why the name cannot be taken again.
+    /// Whether we reported why the name cannot be bound again.
     told_rebind: bool,
     /// Connections that were closed with nothing read from them.
     unread: u64,
@@ -51,7 +51,7 @@ struct Source<F> {
 impl<F: Framing + Clone + Send + 'static> Source<F> {
     async fn run(&mut self, mut listener: Listener) {
         if let Err(error) = self.accept(&mut listener).await {
-            // The listening socket is broken. Other sources are not.
+            // The listening socket is broken, but other sources still work.
             self.site.admission.count_listener(listener.stats());
             self.fail(Error::Socket(error)).await;
             return;
@@ -71,7 +71,7 @@ impl<F: Framing + Clone + Send + 'static> Source<F> {
         }
         loop {
             let accepted = tokio::select! {
-                // A flood of connections puts off neither the end nor the name.
+                // A flood of connections must delay neither the end nor the rebinding.
                 biased;
                 () = self.site.stop.asked() => return Ok(()),
                 () = self.site.admission.full() => return Ok(()),
@@ -87,7 +87,7 @@ impl<F: Framing + Clone + Send + 'static> Source<F> {
                     self.shortage = None;
                     let admission = Arc::clone(&self.site.admission);
                     let mut passing = pin!(admission.pass(Some(peer.uid())));
-                    // Where there is no slot, this may take long.
+                    // If there is no free slot, this may take long.
                     let pass = loop {
                         tokio::select! {
                             biased;
@@ -103,7 +103,7 @@ impl<F: Framing + Clone + Send + 'static> Source<F> {
         }
     }
 
-    /// Lets in the connections that were waiting, and counts those for which there is no time or no room.
+    /// Admits the connections that were waiting, and counts those for which there is no time or no room.
     async fn drain(&mut self, draining: &mut Draining) -> Result<(), Error> {
         while let Some(next) = self.site.in_time(draining.next()).await {
             match next.map_err(Error::Socket)? {
@@ -111,7 +111,7 @@ impl<F: Framing + Clone + Send + 'static> Source<F> {
                 None => return Ok(()),
             }
         }
-        // Taking a connection that is there waits for nothing; only a shortage makes a pause.
+        // Taking a connection that is there does not wait; only a shortage causes a pause.
         while let Some(next) = draining.next().now_or_never() {
             match next.map_err(Error::Socket)? {
                 Some(Accepted::Connection(stream, _)) => self.close_unread(&stream),
@@ -141,8 +141,8 @@ impl<F: Framing + Clone + Send + 'static> Source<F> {
         }
     }
 
-    /// `pass` is waited for only when there is a connection for it: a listener that waits takes none from other sources. `None`
-    /// if there was no time.
+    /// It waits for `pass` only when there is a connection, so a waiting listener takes no slot from other sources.
+    /// `None` if there was no time.
     async fn let_in(&mut self, stream: UnixStream, peer: Peer, pass: Option<Result<Pass, Denied>>) {
         match pass {
             Some(Ok(pass)) => {
@@ -159,9 +159,10 @@ impl<F: Framing + Clone + Send + 'static> Source<F> {
         }
     }
 
-    /// Counts a connection that is closed next, unless its peer has sent nothing and hung up: then nothing is lost.
+    /// Counts a connection that is about to be closed, unless its peer hung up without sending anything: then nothing
+    /// is lost.
     fn close_unread(&mut self, stream: &UnixStream) {
-        // What is taken out of the queue is not missed by a peer that is told of unread data by a reset: so it stays there.
+        // Peek, and leave the data in the queue: a close with unread data resets the connection, which tells the peer.
         let found = recv(stream, &mut [0; 1], RecvFlags::PEEK | RecvFlags::DONTWAIT);
         if !matches!(found, Ok((_, 0))) {
             self.unread += 1;
@@ -175,7 +176,7 @@ impl<F: Framing + Clone + Send + 'static> Source<F> {
         }
     }
 
-    /// Takes the name again, or notes when to try next.
+    /// Binds the name again, or records when to try next.
     async fn take_name(&mut self, listener: &mut Listener) {
         match listener.rebind() {
             Ok(()) => {

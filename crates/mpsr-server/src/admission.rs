@@ -1,8 +1,9 @@
-//! Admission: how many connections there may be, at one time, from one user and in total, and a count of those that were
-//! not let in.
+//! Admission: how many connections there may be at one time, from one user and in total. Also counts those that were
+//! not admitted.
 //!
-//! A [`Pass`] is the right to be a producer. A connection from a listener asks for one when it has been accepted; a socket
-//! of a directory is connected to only with a pass in hand, because a server that serves one connection would waste it on us.
+//! A [`Pass`] is the right to be a producer. A listener requests one after it has accepted a connection. To a socket in
+//! a directory, the funnel connects only when it has a pass, because a server that serves a single connection would
+//! waste it on us.
 
 use std::{
     collections::HashMap,
@@ -25,44 +26,44 @@ pub(crate) struct Admission {
     slots: Arc<Semaphore>,
     total: Option<Total>,
     per_uid: usize,
-    /// Connections of each user that has any.
+    /// The number of connections of each user that has any.
     users: Mutex<HashMap<u32, usize>>,
-    /// Cancelled when no connection will be let in any more.
+    /// Cancelled when no further connection will be admitted.
     full: CancellationToken,
     counts: Mutex<Counts>,
 }
 
-/// A bound on the producers that are admitted in total.
+/// The limit on the producers that are admitted in total.
 ///
-/// A permit is held by a connection that has not sent anything, and comes back if it ends like that. It is spent when the
-/// first byte of a message has come.
+/// A connection holds a permit while it has sent nothing, and returns it if it ends like that. When the first byte of a
+/// message arrives, the permit is spent.
 #[derive(Debug)]
 struct Total {
     permits: Arc<Semaphore>,
     unspent: AtomicUsize,
 }
 
-/// What became of connections that did not become producers, and of sources.
+/// Counts of connections that did not become producers, and of sources.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Counts {
-    /// The peer is not admitted.
+    /// The peer was not admitted.
     pub(crate) rejected: u64,
-    /// Closed for want of descriptors.
+    /// Closed because of a shortage of descriptors.
     pub(crate) shed: u64,
-    /// Closed because its user has too many.
+    /// Closed because its user had too many connections.
     pub(crate) over_limit: u64,
     /// Closed with nothing read from it.
     pub(crate) unread: u64,
-    /// Sources that ended by themselves, or left a queue that could not be emptied.
+    /// Sources that ended by themselves, or whose queue of connections could not be emptied.
     pub(crate) failed_sources: u64,
 }
 
-/// Why a connection is not let in.
+/// Why a connection is not admitted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Denied {
-    /// Its user has as many connections as one user may have.
+    /// Its user has the maximum number of connections.
     UserLimit,
-    /// As many producers were admitted as are admitted in total.
+    /// The total number of producers has been reached.
     Full,
 }
 
@@ -83,13 +84,13 @@ impl Admission {
         })
     }
 
-    /// Waits until there may be one more connection. `uid` is the user of a peer that has connected to us.
+    /// Waits until one more connection is allowed. `uid` is the user of a peer that has connected to us.
     ///
     /// Cancel safe: a dropped future holds nothing.
     pub(crate) async fn pass(self: &Arc<Self>, uid: Option<u32>) -> Result<Pass, Denied> {
-        // First, so that the connections of one user do not wait in the way of others'.
+        // First, so that connections of one user do not delay those of others.
         let user = uid.map(|uid| self.claim(uid)).transpose()?;
-        // Before the slot: who has a slot waits for nothing, so slots always come back.
+        // Before the slot: the holder of a slot must not wait, so that every slot is released.
         let permit = match &self.total {
             Some(total) => Some(Arc::clone(&total.permits).acquire_owned().await.map_err(|_| Denied::Full)?),
             None => None,
@@ -108,7 +109,7 @@ impl Admission {
         Ok(User { admission: Arc::clone(self), uid })
     }
 
-    /// Waits until no connection will be let in any more: as many as are admitted in total have sent something.
+    /// Waits until no further connection will be admitted: the total number of producers have sent something.
     pub(crate) async fn full(&self) {
         self.full.cancelled().await;
     }
@@ -125,7 +126,7 @@ impl Admission {
         count(&mut self.counts.lock().unwrap_or_else(PoisonError::into_inner));
     }
 
-    /// Counts what a listener did, once it has ended.
+    /// Adds the counts of a listener that has ended.
     pub(crate) fn count_listener(&self, stats: &AcceptStats) {
         self.count(|counts| {
             counts.rejected += stats.rejected;
@@ -138,8 +139,8 @@ impl Admission {
     }
 }
 
-/// The right to be a producer: a slot, and one of the admissions if they are bounded. Dropping it gives the slot back, and
-/// the admission, too, unless that was [spent](Self::spend).
+/// The right to be a producer: a slot, and a permit if the total is limited. Dropping it releases the slot, and also
+/// the permit unless that was [spent](Self::spend).
 #[derive(Debug)]
 pub(crate) struct Pass {
     admission: Arc<Admission>,
@@ -149,7 +150,7 @@ pub(crate) struct Pass {
 }
 
 impl Pass {
-    /// The connection has sent something.
+    /// Records that the connection has sent something.
     pub(crate) fn spend(&mut self) {
         if let Some(permit) = self.permit.take() {
             permit.forget();
@@ -158,7 +159,7 @@ impl Pass {
     }
 }
 
-/// One connection in the count of its user.
+/// One connection in its user's count.
 #[derive(Debug)]
 struct User {
     admission: Arc<Admission>,
@@ -170,7 +171,7 @@ impl Drop for User {
         let mut users = self.admission.users.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(connections) = users.get_mut(&self.uid) {
             *connections -= 1;
-            // A user without connections takes no memory.
+            // A user without connections occupies no memory.
             if *connections == 0 {
                 users.remove(&self.uid);
             }
@@ -190,7 +191,7 @@ mod tests {
         Admission::new(&limits)
     }
 
-    /// A pass, if one is to be had now.
+    /// A pass, if one is available now.
     fn now(admission: &Arc<Admission>, uid: Option<u32>) -> Option<Result<Pass, Denied>> {
         admission.pass(uid).now_or_never()
     }
@@ -236,7 +237,7 @@ mod tests {
         let _second = now(&admission, Some(7)).unwrap().unwrap();
         assert_eq!(now(&admission, Some(7)).unwrap().unwrap_err(), Denied::UserLimit);
         let _other = now(&admission, Some(8)).unwrap().unwrap();
-        // A socket that we connect to counts for no user.
+        // A socket that we connect to does not count for any user.
         let _socket = now(&admission, None).unwrap().unwrap();
         drop(first);
         drop(now(&admission, Some(7)).unwrap().unwrap());

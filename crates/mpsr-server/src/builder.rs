@@ -26,10 +26,10 @@ use crate::{
     site::Site, stop::Stop,
 };
 
-/// Connections and events that wait for the funnel to be polled.
+/// How many connections and events may wait for the funnel to be polled.
 const ARRIVALS: usize = 64;
 
-/// Where producers come from, how their messages are framed, and how much the funnel holds.
+/// The settings of a funnel: where producers come from, how messages are framed, and how much the funnel may hold.
 #[must_use = "a funnel receives nothing until it is started"]
 pub struct Builder<F> {
     framing: F,
@@ -48,7 +48,7 @@ pub struct Builder<F> {
 type Members = Pin<Box<dyn Stream<Item = Membership<Endpoint>> + Send>>;
 
 impl Funnel {
-    /// A funnel for messages framed like this.
+    /// Creates a builder for messages with this framing.
     pub fn builder<F: Framing + Clone + Send + Sync + 'static>(framing: F) -> Builder<F> {
         Builder {
             framing,
@@ -66,39 +66,38 @@ impl Funnel {
 }
 
 impl<F: Framing + Clone + Send + Sync + 'static> Builder<F> {
-    /// Accepts producers here, on every socket that was passed under this name if it is the service manager's. `bind` says
-    /// which peers are admitted.
+    /// Accepts producers on this address. If it names sockets of the service manager, accepts on every socket that was
+    /// passed under that name. `bind` decides which peers are admitted.
     pub fn listen(mut self, bind: Bind) -> Self {
         self.listeners.push(bind);
         self
     }
 
-    /// Whether a listener whose name was [lost](crate::Event::NameLost) takes it again: at once, and then once a second while
-    /// another live server has it. Off unless set.
+    /// Whether a listener whose name was [lost](crate::Event::NameLost) binds it again: immediately, and then once a
+    /// second as long as another live server has it. Off by default.
     pub fn rebind(mut self, rebind: bool) -> Self {
         self.rebind = rebind;
         self
     }
 
-    /// Connects to every socket that appears in this directory, now and later, and ends the connection to each that
-    /// vanishes. The kernel's table says which sockets are there: nothing but the funnel's one connection reaches a producer.
-    /// Sockets that this funnel listens on may be among them, and are not connected to.
+    /// Connects to every socket in this directory, now and as they appear, and ends the connection to each socket that
+    /// vanishes. The kernel's table shows which sockets exist, so a producer sees only the funnel's one connection. The
+    /// funnel does not connect to sockets on which it listens itself.
     #[cfg(feature = "dir")]
     pub fn directory(mut self, path: impl Into<std::path::PathBuf>) -> Self {
         self.directories.push(Directory { path: path.into() });
         self
     }
 
-    /// Connects to every endpoint that joins, and ends the connection to each that leaves, or whose address is taken by an
-    /// endpoint of another generation.
+    /// Connects to every endpoint that joins. Ends the connection to an endpoint when it leaves, or when an endpoint
+    /// with another generation joins at the same address.
     #[cfg(feature = "dir")]
     pub fn members(mut self, members: impl Stream<Item = Membership<Endpoint>> + Send + 'static) -> Self {
         self.members.push(Box::pin(members));
         self
     }
 
-    /// The users that sockets may belong to, in directories and among members, if they are to be connected to;
-    /// [`Admit::own`] unless set.
+    /// Which users the funnel connects to, in directories and among members; [`Admit::own`] by default.
     #[cfg(feature = "dir")]
     pub fn admit(mut self, admit: Admit) -> Self {
         self.policy.admit = admit;
@@ -106,26 +105,27 @@ impl<F: Framing + Clone + Send + Sync + 'static> Builder<F> {
     }
 
     /// Whether to connect again, in directories and among members, when a connection has ended and its socket is still
-    /// there: after a pause of 5 ms at first, which doubles up to 1 s with each attempt that fails and each connection that
-    /// lasts less than a second. Each connection is a producer of its own. Off unless set,
-    /// because a server that sends a file to every client would send it over and over.
+    /// there. The pause is 5 ms at first. It doubles with each attempt that fails and each connection that lasts less
+    /// than a second, up to 1 s. Each connection is a separate producer. Off by default, because a server that sends a
+    /// file to every client would send it repeatedly.
     #[cfg(feature = "dir")]
     pub fn reconnect(mut self, reconnect: bool) -> Self {
         self.policy.reconnect = reconnect;
         self
     }
 
-    /// The bounds, unless the defaults suit.
+    /// Sets the limits, if the defaults do not suit.
     pub fn limits(mut self, limits: Limits) -> Self {
         self.limits = limits;
         self
     }
 
-    /// Binds every listener, watches every directory, and begins.
+    /// Binds every listener, watches every directory, and starts the funnel.
     ///
     /// # Errors
     ///
-    /// [`Error::NoSource`], or what keeps the first listener or directory from being had; then nothing is left behind.
+    /// [`Error::NoSource`], or the reason why a listener could not be bound or a directory could not be watched. After
+    /// an error, nothing is left behind.
     ///
     /// # Panics
     ///

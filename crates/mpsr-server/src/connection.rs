@@ -1,4 +1,4 @@
-//! One producer's connection, as a stream of what happens on it.
+//! One producer's connection, as a stream of its events.
 
 use std::{
     fmt,
@@ -27,27 +27,27 @@ pub(crate) struct Connection {
     producer: Arc<Producer>,
     drain: DrainHandle,
     state: State,
-    /// Told next: what came behind messages that are missing.
+    /// To be returned next: the delivery that follows missing messages.
     next: Option<Delivery>,
-    /// Messages given out so far.
+    /// Messages returned so far.
     delivered: Count,
-    /// Those of them that the application could not deliver.
+    /// How many of these the application could not deliver.
     lost_later: Count,
-    /// Given back when the connection is gone, so that another may come.
+    /// Released with the connection, so that another one can be admitted.
     pass: Pass,
 }
 
 enum State {
     Receiving {
         receiver: Receiver,
-        /// Held because a client that reads as well takes our half-close for the end of everything.
+        /// We hold a sender because a client that also reads would take our half-close for the end of the connection.
         _sender: Sender,
     },
     Ending(Pin<Box<dyn Future<Output = Report> + Send>>),
     Ended,
 }
 
-/// Has a connection end after it has received what has arrived.
+/// Ends a connection after it has received what has arrived.
 #[derive(Clone, Debug)]
 pub(crate) struct DrainHandle {
     control: Control,
@@ -59,9 +59,9 @@ impl DrainHandle {
         Self { control, asked: Arc::default() }
     }
 
-    /// Receives what has arrived and then ends, within `deadline`.
+    /// Receives what has arrived, then ends, within `deadline`.
     pub(crate) fn drain(&self, why: Asked, deadline: Duration) {
-        // The first reason counts.
+        // The first reason is the one that counts.
         let _ = self.asked.set(why);
         drop(self.control.drain(deadline));
     }
@@ -100,14 +100,14 @@ impl Connection {
         &self.drain
     }
 
-    /// Counts messages that were given out as lost; no more than were given out.
+    /// Counts messages that were returned as lost; at most as many as were returned.
     pub(crate) fn mark_lost(&mut self, count: Count) {
         let left = self.delivered - self.lost_later;
         let count = Count { frames: count.frames.min(left.frames), bytes: count.bytes.min(left.bytes) };
         self.lost_later += count;
     }
 
-    /// Gives a batch out, and first says what is missing in front of it.
+    /// Returns a batch, after reporting the messages that are missing before it.
     fn deliver(&mut self, batch: Batch) -> Option<Event> {
         let skipped = u64::from(batch.skipped());
         if !batch.is_empty() {
@@ -125,7 +125,7 @@ impl Connection {
         Some(Event::Delivery(delivery))
     }
 
-    /// Ends it without receiving any more: what is received and not delivered is lost.
+    /// Ends the connection without receiving more. Messages that were received and not delivered are lost.
     pub(crate) fn abandon(&mut self) {
         if let Some(delivery) = self.next.take() {
             // The actor counts it as delivered.

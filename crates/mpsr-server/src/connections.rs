@@ -1,4 +1,4 @@
-//! All connections of a funnel, polled in the order of their turns.
+//! All connections of a funnel, polled in the order of the schedule.
 
 use std::{
     collections::HashMap,
@@ -15,10 +15,10 @@ use futures_util::task::AtomicWaker;
 
 use crate::{Event, ProducerId, connection::Connection, schedule::Schedule};
 
-/// What one producer may deliver before the next one has its turn, in bytes of memory: one full read.
+/// How much one producer may deliver in each round, in bytes of memory: one full read.
 pub(crate) const QUANTUM: usize = 64 << 10;
 
-/// Connections by their producer's number, with a [`Schedule`] that says which to poll.
+/// Connections by their producer's number, with a [`Schedule`] that decides which to poll.
 ///
 /// Only connections that were woken are polled: idle ones cost nothing.
 #[derive(Debug)]
@@ -35,14 +35,14 @@ struct Member {
     waker: Waker,
 }
 
-/// The connections that were woken since they were last looked at, and the task to wake for them.
+/// The connections that were woken since the last poll, and the task to wake for them.
 #[derive(Debug, Default)]
 struct Woken {
     producers: Mutex<Vec<ProducerId>>,
     task: AtomicWaker,
 }
 
-/// What wakes one connection.
+/// The waker of one connection.
 #[derive(Debug)]
 struct Ring {
     producer: ProducerId,
@@ -81,7 +81,7 @@ impl Connections {
     }
 
     pub(crate) fn iter_mut(&mut self) -> impl Iterator<Item = &mut Connection> {
-        // An exclusive reference may change what a connection waits for.
+        // With `&mut`, the caller may change what a connection waits for.
         for producer in self.members.keys() {
             self.schedule.ready(*producer);
         }
@@ -112,7 +112,7 @@ impl Connections {
                         Event::Delivery(delivery) => {
                             self.schedule.charge(producer, delivery.batch().memory_len());
                         }
-                        // Nothing follows.
+                        // Nothing follows this event.
                         Event::Left(_) => self.remove(producer),
                         _ => {}
                     }
@@ -134,7 +134,7 @@ impl Connections {
         let mut woken = self.woken.producers.lock().unwrap_or_else(PoisonError::into_inner);
         for producer in woken.drain(..) {
             if let Some(member) = self.members.get(&producer) {
-                // Before it is polled: a wake during the poll must be noted again.
+                // Before the poll, so that a wake during the poll is noticed.
                 member.ring.is_woken.store(false, Ordering::Release);
                 self.schedule.ready(producer);
             }

@@ -20,12 +20,12 @@ use crate::{Endpoint, Membership, members::Member};
 #[derive(Debug)]
 pub(crate) struct Listed {
     endpoint: Endpoint,
-    /// Not known of one that left.
+    /// `None` for a socket that left.
     socket: Option<Socket>,
 }
 
-/// The very socket that was listed: one that has taken its name since is another member, which would otherwise be
-/// connected to twice.
+/// A member is exactly the socket that was listed. A later socket with the same name is another member; otherwise we
+/// would connect to it twice.
 impl Member for Listed {
     fn endpoint(&self) -> &Endpoint {
         &self.endpoint
@@ -35,13 +35,13 @@ impl Member for Listed {
         let address = &self.endpoint.address;
         let by_name = || Connect::to(address.clone());
         let Some(socket) = &self.socket else { return by_name().connect().await };
-        // The owner of the file does not matter: the server is asked for its user.
+        // The owner of the file does not matter, because we ask the server for its user.
         match connect_at_owned_by(socket, Owner::Anybody) {
             Ok(stream) => {
                 let stream = UnixStream::from_std(stream);
                 stream.map_err(|source| Error::Connect { address: address.clone(), source })
             }
-            // There is no other way.
+            // There is no other way to connect.
             Err(ConnectError::NoProc { .. }) => by_name().connect().await,
             Err(ConnectError::Refused { .. }) => {
                 Err(Error::NobodyListening { address: address.clone(), waited: Duration::ZERO })
@@ -53,12 +53,12 @@ impl Member for Listed {
                 Err(Error::WrongType { address: address.clone(), wanted: SocketKind::Stream })
             }
             Err(ConnectError::Failed { source, .. }) => Err(Error::Connect { address: address.clone(), source }),
-            // What denies the way, the name shows.
+            // If permission is denied, connecting by name gives the better error.
             Err(ConnectError::Denied { .. }) => match by_name().connect().await {
                 Err(error) => Err(error),
                 Ok(_another) => Err(not_there(socket)),
             },
-            // Replaced or gone: as the watcher will say, unless it is moved back.
+            // Replaced or gone. The watcher will report it, unless the file is moved back.
             Err(_) => Err(not_there(socket)),
         }
     }
@@ -68,7 +68,7 @@ fn not_there(socket: &Socket) -> Error {
     Error::NotThere { path: socket.path.clone(), missing: socket.path.clone(), waited: Duration::ZERO }
 }
 
-/// Every socket in the watched directory is a member, but for those with names of `own`.
+/// The members are all sockets in the watched directory, except those with names in `own`.
 pub(crate) fn members(watcher: Watcher, own: Vec<OsString>) -> impl Stream<Item = Membership<Listed>> {
     watcher.filter_map(move |event| ready(member(event).filter(|change| !is_about(change, &own))))
 }
@@ -85,7 +85,7 @@ fn is_about(change: &Membership<Listed>, names: &[OsString]) -> bool {
 
 fn member(event: Event) -> Option<Membership<Listed>> {
     match event {
-        // One that listens now is announced again.
+        // A member that starts to listen is announced again.
         Event::InitApply(socket) | Event::Added(socket) | Event::Ready(socket) => {
             Some(Membership::Joined(listed(socket.id(), Some(socket))))
         }
@@ -101,21 +101,21 @@ fn listed(SocketId { path, generation }: SocketId, socket: Option<Socket>) -> Li
     Listed { endpoint, socket }
 }
 
-/// A directory to be watched, until the funnel starts.
+/// A directory to watch, until the funnel starts.
 #[derive(Debug)]
 pub(crate) struct Directory {
     pub(crate) path: PathBuf,
 }
 
 impl Directory {
-    /// The names that our own listeners have in it: a funnel that connected to itself would be its own producer.
+    /// The names of our own listeners in this directory: a funnel that connected to itself would be its own producer.
     ///
-    /// Their locks keep others from these names for as long as we listen.
+    /// Their locks keep other processes from using these names as long as we listen.
     pub(crate) fn names_of(&self, listeners: &[Listener]) -> Vec<OsString> {
         let name_here = |listener: &Listener| {
             let Address::Path(path) = listener.address() else { return None };
             let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(".".as_ref());
-            // By identity: one directory can have several paths, through mounts and /proc.
+            // Compared by identity, because a directory can have several paths, through mounts and /proc.
             let identity = |path: &Path| fs::metadata(path).ok().map(|found| (found.dev(), found.ino()));
             let is_here = identity(parent)? == identity(&self.path)?;
             path.file_name().filter(|_| is_here).map(OsString::from)
@@ -156,7 +156,7 @@ mod tests {
         new.set_nonblocking(true).unwrap();
         assert_eq!(new.accept().unwrap_err().kind(), std::io::ErrorKind::WouldBlock);
 
-        // Moved back before anybody has looked, it is the one that was listed.
+        // Moved back before any check, it is the socket that was listed.
         fs::rename(dir.path().join("old.sock"), &path).unwrap();
         drop(listed.connect().await.unwrap());
         drop(old);

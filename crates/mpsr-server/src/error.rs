@@ -1,41 +1,42 @@
-//! What can go wrong with the sources of messages.
+//! Errors of the sources of messages.
 
-/// A source of producers that does not work, or no longer works.
+/// A source of producers does not work, or no longer works.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// A listener could not be bound, or broke; or a socket in a directory cannot be connected to.
+    /// A listener could not be bound, or broke; or the funnel cannot connect to a socket in a directory.
     #[error(transparent)]
     Socket(uds_actor::Error),
     /// A directory cannot be watched.
     #[cfg(feature = "dir")]
     #[error(transparent)]
     Watch(fs_watch::Error),
-    /// A connection cannot be accepted for want of descriptors or memory. It waits, and the listener tries again after a pause.
-    /// Reported once for each shortage.
+    /// A connection cannot be accepted because of a shortage of descriptors or memory. It waits, and the listener tries
+    /// again after a pause. Reported once for each shortage.
     #[error("cannot accept on {address} for now")]
     Shortage {
         /// The listener.
         address: uds_actor::Address,
-        /// What the system said.
+        /// The operating system's error.
         source: std::io::Error,
     },
-    /// A listener ended while connections could not be accepted for want of descriptors or memory. Those that waited are
-    /// lost, if there were any: they cannot be counted.
+    /// A listener ended during a shortage of descriptors or memory. Connections that were waiting are lost; they cannot
+    /// be counted, so there may have been none.
     #[error("connections that waited on {address} may be lost: they could not be accepted before the end")]
     Undrained {
         /// The listener.
         address: uds_actor::Address,
-        /// What the system said.
+        /// The operating system's error.
         source: std::io::Error,
     },
-    /// The watcher of a directory has ended: sockets that appear from here on are not found. Those that are connected stay.
+    /// The watcher of a directory has ended: the funnel does not find sockets that appear from now on. Existing
+    /// connections stay.
     #[error("the directory is not watched any longer")]
     WatcherEnded,
-    /// A feature is missing here. The listener, or the directory, works with a limitation.
+    /// A feature of the system is missing. The listener or the directory works with a limitation.
     #[error("{why}")]
     Limited {
-        /// What is missing, and what that means.
+        /// What is missing, and the consequence.
         why: String,
     },
     /// The builder has no listener, directory or stream of members.
@@ -44,13 +45,13 @@ pub enum Error {
     /// The list of sockets may be out of date for now. Existing connections are not affected.
     #[error("the list of sockets may be out of date: {why}")]
     Degraded {
-        /// What the watcher said.
+        /// The watcher's reason.
         why: String,
     },
 }
 
 impl Error {
-    /// Whether the same may succeed later.
+    /// Whether the same operation may succeed later.
     #[must_use]
     pub fn is_retryable(&self) -> bool {
         match self {

@@ -1,4 +1,4 @@
-//! What a funnel returns.
+//! What a funnel returns: deliveries and other events.
 
 use std::{fmt, path::PathBuf, sync::Arc};
 
@@ -15,7 +15,7 @@ pub struct Delivery {
 }
 
 impl Delivery {
-    /// Their producer.
+    /// The producer of the messages.
     #[must_use]
     pub const fn producer(&self) -> &Arc<Producer> {
         &self.producer
@@ -27,7 +27,7 @@ impl Delivery {
         &self.batch
     }
 
-    /// The messages, to be kept; their memory counts against the producer's bound until the last is dropped.
+    /// The messages, to keep. Their memory counts against the producer's limit until the last of them is dropped.
     #[must_use]
     pub fn into_batch(self) -> Batch {
         self.batch
@@ -52,84 +52,84 @@ impl IntoIterator for Delivery {
     }
 }
 
-/// What [`Funnel::next`](crate::Funnel::next) returns.
+/// An event of a funnel: see [`Funnel::next`](crate::Funnel::next).
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Event {
-    /// A producer is connected. Comes before its first delivery.
+    /// A producer has connected. This comes before its first delivery.
     Joined(Arc<Producer>),
     /// Messages.
     Delivery(Delivery),
-    /// Messages of a producer are missing here: they were larger than the limit and left out
-    /// ([`Oversize::Skip`](frame_codec::Oversize::Skip)). Its next delivery is what it sent behind them.
+    /// Messages of a producer are missing here, because they were larger than the limit and left out
+    /// ([`Oversize::Skip`](frame_codec::Oversize::Skip)). The producer's next delivery is what it sent after them.
     Missing {
-        /// Their producer.
+        /// The producer of the messages.
         producer: Arc<Producer>,
         /// How many messages, at least 1.
         count: u64,
     },
-    /// A producer's connection has ended. Comes after its last delivery.
+    /// A producer's connection has ended. This comes after its last delivery.
     Left(ProducerReport),
-    /// Every socket that was in this place at the start has been found.
+    /// Every socket that this source had at the start has been found.
     Synced(Place),
-    /// A peer that is not admitted. Its connection was closed, and nothing was received from it. There is one event for each
-    /// such peer, at once.
+    /// A peer is not admitted. The funnel closed its connection without receiving anything, and reports each such peer
+    /// immediately.
     Rejected {
         /// The listener that it connected to, or its socket that the funnel connected to.
         place: Place,
-        /// Its identity; `None` if the kernel does not provide it.
+        /// The peer's identity; `None` if the kernel does not provide it.
         peer: Option<Peer>,
     },
-    /// The user of a peer has as many connections as [`Limits::per_uid`](crate::Limits::per_uid) allows. This one was closed,
-    /// and nothing was received from it.
+    /// The user of a peer has as many connections as [`Limits::per_uid`](crate::Limits::per_uid) allows. The funnel
+    /// closed this one without receiving anything.
     OverLimit {
         /// The listener.
         place: Place,
         /// The peer's identity.
         peer: Peer,
     },
-    /// Connections of admitted peers were waiting when a listener ended. They were closed, and nothing was received from them:
-    /// time ran out in a shutdown, or the funnel had as many producers as
-    /// [`Limits::admissions`](crate::Limits::admissions) allows. A connection that hung up without sending anything is not
-    /// counted. There is at most one such event for each listener.
+    /// Connections of admitted peers were waiting when a listener ended, and the funnel closed them without receiving
+    /// anything: time ran out in a shutdown, or the funnel had as many producers as
+    /// [`Limits::admissions`](crate::Limits::admissions) allows. A connection that hung up without sending anything
+    /// does not count. There is at most one such event for each listener.
     Unread {
         /// The listener.
         place: Place,
         /// How many connections, at least 1.
         connections: u64,
     },
-    /// The name of a listener no longer leads to it, so that no new producer finds it. Those that are connected stay.
+    /// The name of a listener no longer leads to it, so new producers cannot find it. Existing connections stay.
     NameLost {
         /// The listener.
         place: Place,
-        /// What became of the name.
+        /// What happened to the name.
         loss: NameLoss,
     },
-    /// A listener has taken its name again: see [`Builder::rebind`](crate::Builder::rebind).
+    /// A listener has bound its name again: see [`Builder::rebind`](crate::Builder::rebind).
     Rebound(Place),
-    /// A fault that you may want to look into. The funnel goes on.
+    /// A problem that you may want to look into. The funnel continues.
     Trouble {
-        /// Where.
+        /// The source.
         place: Place,
-        /// What.
+        /// The problem.
         error: Error,
     },
 }
 
-/// Where producers come from.
+/// A source of producers.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Place {
-    /// A socket: the funnel's, which they connect to, or one of theirs.
+    /// A socket: the funnel's listener, or a producer's socket that the funnel connected to.
     Socket(Address),
-    /// A directory in which their sockets appear.
+    /// A directory in which producers offer sockets.
     Directory(PathBuf),
     /// A stream of [`Membership`](crate::Membership) that the application supplied.
     Members,
 }
 
 impl fmt::Display for Place {
-    /// As an address on a command line; unprintable bytes are escaped.
+    /// Displays an address as on a command line, with unprintable bytes escaped.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Socket(address) => address.fmt(f),

@@ -20,26 +20,26 @@ use crate::{
 
 /// Receives from many producers.
 ///
-/// Made by [`Funnel::builder`]. Producers take turns: each delivers what it has queued, up to 64 KiB of memory and one
-/// batch more, and then the next one has its turn. What a turn overran counts against the producer's later turns. So a
-/// producer that has something queued waits for at most one turn of each other producer, however much they send. What a
-/// producer has in the funnel is bounded in bytes, and beyond that the kernel holds it back.
+/// [`Funnel::builder`] makes one. The funnel serves producers in rounds: in each round, a producer delivers what it has
+/// queued, up to 64 KiB of memory and one more batch. Any excess counts against its later rounds. A producer that has
+/// something queued therefore waits for at most one such quantum of each other producer, however much they send. The
+/// bytes of a producer in the funnel are bounded; beyond that, the kernel makes it wait.
 ///
-/// Dropping it ends every connection; what was received and not delivered is lost.
+/// Dropping the funnel ends every connection. Messages that were received and not delivered are lost.
 #[derive(Debug)]
 pub struct Funnel {
     pub(crate) listening: Vec<Address>,
     /// `None` once every source has ended.
     pub(crate) arrivals: Option<mpsc::Receiver<Arrival>>,
     pub(crate) connections: Connections,
-    /// What `recv_message` takes from.
+    /// The batch that `recv_message` reads from.
     pub(crate) current: Current,
-    /// Whether an arrival was told last, so that deliveries come next if there are any.
+    /// Whether the last event was an arrival, so that deliveries are next if there are any.
     pub(crate) told_arrival: bool,
     pub(crate) sources: JoinSet<()>,
     pub(crate) admission: Arc<Admission>,
     pub(crate) stop: Stop,
-    /// `None` once the stop has been heard.
+    /// `None` once the stop was noticed.
     pub(crate) stopping: Option<Pin<Box<WaitForCancellationFutureOwned>>>,
     pub(crate) report: Report,
     pub(crate) started: Instant,
@@ -48,10 +48,10 @@ pub struct Funnel {
 }
 
 impl Funnel {
-    /// Waits for the next messages, from the next producer in the schedule; `None` after a [shutdown](Handle::shutdown), when
-    /// everything has been delivered. Without a shutdown it returns `None` when every source has ended: the application's
-    /// streams of members, listeners that broke, or all of them once the funnel had as many producers as
-    /// [`Limits::admissions`](crate::Limits::admissions) allows.
+    /// Waits for the next messages, from the next producer in the schedule. It returns `None` after a
+    /// [shutdown](Handle::shutdown), when everything has been delivered. Without a shutdown, it returns `None` when
+    /// every source has ended: the application's streams of members, listeners that broke, or all of them once the
+    /// funnel had as many producers as [`Limits::admissions`](crate::Limits::admissions) allows.
     ///
     /// # Cancel safety
     ///
@@ -64,11 +64,11 @@ impl Funnel {
         }
     }
 
-    /// Waits for the next message and lends it; `None` as for [`recv`](Self::recv).
+    /// Waits for the next message and lends it. It returns `None` like [`recv`](Self::recv).
     ///
-    /// For code that decides after each message: it needs one loop, where batches need two. You may mix this with
-    /// [`recv`](Self::recv) and [`next`](Self::next), which first return the rest of the batch that a message was taken from.
-    /// Messages that are not taken before [`finished`](Self::finished) are lost, and reported as lost.
+    /// Use it for code that decides after each message: it needs one loop, whereas batches need two. You may mix it
+    /// with [`recv`](Self::recv) and [`next`](Self::next), which first return the rest of the current batch. Messages
+    /// that you do not take before [`finished`](Self::finished) are lost, and reported as lost.
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")]
@@ -100,7 +100,7 @@ impl Funnel {
     /// Cancel safe: a dropped future has taken no message.
     pub async fn recv_message(&mut self) -> Option<Message<'_>> {
         while self.current.is_empty() {
-            // Its memory is free before more is waited for.
+            // Release the memory before waiting for more.
             self.current = Current::default();
             let delivery = self.recv().await?;
             self.current = Current::new(delivery);
@@ -108,7 +108,8 @@ impl Funnel {
         self.current.next()
     }
 
-    /// The same with everything else that happens: who joins, who leaves with which report, what is missing or rejected, and trouble.
+    /// Like [`recv`](Self::recv), but returns all other events, too: which producers join, which leave with which
+    /// report, what is missing or rejected, and problems.
     ///
     /// # Cancel safety
     ///
@@ -129,7 +130,7 @@ impl Funnel {
                 connection.drain_handle().drain(Asked::Shutdown, self.stop.left());
             }
         }
-        // A flood of connections does not hold deliveries back, nor the other way round.
+        // A flood of connections must not delay deliveries, nor the other way round.
         if !std::mem::replace(&mut self.told_arrival, false)
             && let Some(event) = self.poll_arrival(cx)
         {
@@ -154,7 +155,7 @@ impl Funnel {
         }
     }
 
-    /// The next connection or piece of news from the sources, if there is one.
+    /// The next connection or event from the sources, if there is one.
     fn poll_arrival(&mut self, cx: &mut Context<'_>) -> Option<Event> {
         match self.arrivals.as_mut()?.poll_recv(cx) {
             Poll::Ready(Some(Arrival::Connection(connection))) => {
@@ -175,26 +176,27 @@ impl Funnel {
         }
     }
 
-    /// Counts messages that [`recv`](Self::recv) returned, and that the application then could not deliver, as lost
-    /// instead: in the report of their producer if that has not [left](Event::Left) yet, and in the funnel's.
+    /// Counts messages as lost instead of delivered, because the application could not deliver them after
+    /// [`recv`](Self::recv) had returned them. They count in the report of their producer, if that has not
+    /// [left](Event::Left) yet, and in the funnel's.
     ///
-    /// For a program whose messages are delivered when something else took them: a file, a pipe, another connection. More
-    /// than the producer, or the funnel, has delivered is not counted.
+    /// Use it if a message counts as delivered only when something else has accepted it: a file, a pipe, another
+    /// connection. At most as many count as the producer, or the funnel, has delivered.
     pub fn mark_lost(&mut self, producer: ProducerId, count: Count) {
         match self.connections.get_mut(producer) {
-            // The funnel's report has it when the producer leaves.
+            // When the producer leaves, its count goes into the funnel's report.
             Some(connection) => connection.mark_lost(count),
             None => self.report.mark_lost(count),
         }
     }
 
-    /// Where the funnel listens.
+    /// The addresses on which the funnel listens.
     #[must_use]
     pub fn listening(&self) -> &[Address] {
         &self.listening
     }
 
-    /// A handle to stop it with.
+    /// A handle to stop the funnel with.
     #[must_use]
     pub fn handle(&self) -> Handle {
         Handle { stop: self.stop.clone() }
@@ -202,8 +204,8 @@ impl Funnel {
 
     /// Ends the funnel and returns the report.
     ///
-    /// After [`recv`](Self::recv) has answered `None` nothing is left to be lost. Before that it is the hard way:
-    /// connections end where they stand.
+    /// After [`recv`](Self::recv) has returned `None`, nothing is left that could be lost. Before that, this ends every
+    /// connection abruptly.
     pub async fn finished(mut self) -> Report {
         self.stop.ask(Duration::ZERO);
         if let Some((producer, left)) = self.current.left() {

@@ -38,10 +38,10 @@
 //! # }
 //! ```
 //!
-//! # What is promised
+//! # Guarantees
 //!
 //! - The messages of a connection arrive in order.
-//! - Nothing that was received is lost while the receiver runs. A [shutdown](Handle::shutdown) first drains the accept queue and
+//! - While the receiver runs, no received message is lost. A [shutdown](Handle::shutdown) first drains the accept queue and
 //!   every connection.
 //! - The [`Report`] covers every message that was received.
 //!
@@ -50,7 +50,7 @@
 //!
 //! # What this crate is not
 //!
-//! It sends nothing back, stores nothing, and knows nothing of other machines.
+//! It sends nothing back, stores nothing, and works on one machine only.
 //!
 //! # Features
 //!

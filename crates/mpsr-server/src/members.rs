@@ -1,4 +1,4 @@
-//! Producers that offer a socket. The funnel connects to each socket that appears, and ends the connection when it vanishes.
+//! Producers that offer a socket. The funnel connects to each socket that appears, and disconnects when it vanishes.
 
 use std::{
     collections::HashMap,
@@ -27,31 +27,31 @@ use crate::{
     site::{Arrival, Site},
 };
 
-/// How long connecting to a socket fails before the application is told. We go on trying after that.
+/// How long connecting to a socket may fail before we report it. We keep trying after that.
 const PATIENCE: Duration = Duration::from_secs(1);
 
-/// The pauses between attempts: short enough that a restart is hardly noticed, in the end long enough not to be a load.
-/// A connection that lasted as long as the longest pause starts them over.
+/// The pauses between attempts: at first so short that a restart is hardly noticeable, in the end so long that the load
+/// is negligible. A connection that lasted as long as the longest pause resets them.
 const FIRST_PAUSE: Duration = Duration::from_millis(5);
 const LAST_PAUSE: Duration = Duration::from_secs(1);
 
-/// The longest pause once no process has listened for a long time: the socket may be a dead one among thousands. One that is
-/// announced again is tried at once.
+/// The longest pause when no process has listened for a long time: the socket may be one of thousands of dead ones. A
+/// member that is announced again is tried immediately.
 const LAST_PAUSE_UNHEARD: Duration = Duration::from_secs(30);
 
-/// After a socket has vanished, how long its connection may take to deliver what has arrived.
+/// How long a connection may take to deliver what has arrived after its socket has vanished.
 const DRAIN: Duration = Duration::from_secs(5);
 
-/// A socket that is announced, and how to connect to it.
+/// A socket that was announced, and how to connect to it.
 pub(crate) trait Member: fmt::Debug + Send + Sync + 'static {
-    /// Distinguishes this one from all others.
+    /// Distinguishes this member from all others.
     fn endpoint(&self) -> &Endpoint;
 
-    /// One attempt.
+    /// Makes one attempt.
     fn connect(&self) -> impl Future<Output = Result<UnixStream, uds_actor::Error>> + Send;
 }
 
-/// Connects to whatever has the address now.
+/// Connects to the socket that has the address now.
 impl Member for Endpoint {
     fn endpoint(&self) -> &Endpoint {
         self
@@ -62,7 +62,7 @@ impl Member for Endpoint {
     }
 }
 
-/// What a funnel does with members, whatever the source.
+/// What to do with members, for any source.
 #[derive(Clone, Debug)]
 pub(crate) struct Policy {
     /// Which peers may offer a socket.
@@ -71,12 +71,12 @@ pub(crate) struct Policy {
     pub(crate) reconnect: bool,
 }
 
-/// A member that is there, with what its handlers, one after the other, leave for the next.
+/// A current member, and the state that each of its handlers leaves for the next one.
 #[derive(Debug)]
 struct Candidate<M> {
     member: Arc<M>,
     attempts: Arc<Mutex<Attempts>>,
-    /// It was announced again: a server may listen now.
+    /// Notified when the member was announced again: a server may listen now.
     announced: Arc<Notify>,
 }
 
@@ -91,7 +91,7 @@ impl<M> Clone for Candidate<M> {
 #[derive(Debug, Default)]
 struct Attempts {
     began: Option<Instant>,
-    /// Whether the application knows that they fail.
+    /// Whether the failure was reported.
     told: bool,
 }
 
@@ -108,7 +108,7 @@ impl<M: Member> Candidate<M> {
         *self.attempts.lock().unwrap_or_else(PoisonError::into_inner) = Attempts::default();
     }
 
-    /// Whether the application is told now: once, when attempts have failed for a while.
+    /// Whether to report the failure now: once, when attempts have failed for a while.
     fn is_to_be_told(&self) -> bool {
         let mut attempts = self.attempts.lock().unwrap_or_else(PoisonError::into_inner);
         let is_due = attempts.began.is_some_and(|began| began.elapsed() >= PATIENCE);
@@ -129,12 +129,12 @@ impl<M: Member> Subject for Candidate<M> {
     }
 }
 
-/// The attempt failed, or the connection has ended, and there is to be another.
+/// The attempt failed or the connection has ended, and we try again.
 #[derive(Debug)]
 struct Again;
 
-/// Every member has a handler from the start, and as soon as another has its address. A handler that is asked to stop is
-/// not aborted: what it waits for is the application, and its connection must be reported.
+/// Every member gets a handler, even while a previous member's handler still runs at the same address. A handler that
+/// was asked to stop is not aborted: it may be waiting for the application, and its connection must be reported.
 fn limits() -> attach::Policy {
     attach::Policy::default()
         .with_patience(Duration::MAX)
@@ -144,7 +144,7 @@ fn limits() -> attach::Policy {
         .with_limit(usize::MAX)
 }
 
-/// Keeps one handler for each member that is there.
+/// Keeps one handler for each current member.
 pub(crate) async fn run<F, M, S>(members: S, place: Place, policy: Policy, site: Site<F>)
 where
     F: Framing + Clone + Send + Sync + 'static,
@@ -161,11 +161,11 @@ where
         let (site, parting) = (Arc::clone(&site), Arc::clone(&parting));
         move |candidate, stop| attend(candidate, stop, policy.clone(), Arc::clone(&site), Arc::clone(&parting))
     });
-    // Which one is at each address, and how to tell its handler that it was announced again.
+    // The generation at each address, and how to tell its handler that it was announced again.
     let mut announced: HashMap<Address, (u64, Arc<Notify>)> = HashMap::new();
     let (mut is_full, mut has_ended, mut is_stopping) = (false, false, false);
-    // When the funnel is full, only those that are connected are of interest: until they leave. When the list has ended or
-    // the funnel stops, the members that it named stay connected until they close.
+    // When the funnel is full, only the existing connections matter, until they end. When the list has ended or the
+    // funnel stops, the members on it stay connected until they close.
     while !(is_full || has_ended) || !handlers.is_idle() {
         let change = tokio::select! {
             () = site.stop.asked(), if !is_stopping => {
@@ -188,9 +188,9 @@ where
             Some(Membership::Joined(member)) => {
                 let Endpoint { address, generation } = member.endpoint().clone();
                 match announced.get(&address) {
-                    // A member that is there already and is announced again is still one producer.
+                    // A member that is announced again is still one producer.
                     Some((there, again)) if *there == generation => again.notify_one(),
-                    // It takes the place of what was there, even if that was not said to have left.
+                    // It replaces the previous member, even if that was not reported to have left.
                     _ => {
                         let candidate = Candidate::new(member);
                         announced.insert(address, (generation, Arc::clone(&candidate.announced)));
@@ -208,7 +208,7 @@ where
             Some(Membership::Synced) => site.tell(Arrival::Event(Event::Synced(place.clone()))).await,
             Some(Membership::Degraded(why)) => site.trouble(place.clone(), Error::Degraded { why }).await,
             None => {
-                // A stream of the application may end: then the members that it named are all there are.
+                // A stream of the application may end. Then there are no members other than those that it named.
                 if let Place::Directory(_) = place {
                     site.fail(place.clone(), Error::WatcherEnded).await;
                 }
@@ -225,10 +225,10 @@ fn note(change: Change<Endpoint, Again>) {
     }
 }
 
-/// Makes one attempt to connect to a member, and stays with it until it leaves or its connection ends.
+/// Makes one attempt to connect to a member, and serves the connection until the member leaves or the connection ends.
 ///
-/// Unless the policy says so, a connection that ended is not made again for the same socket: a server that hands its file
-/// to every client would hand it out over and over.
+/// Unless the policy says so, we do not connect to the same socket twice: a server that sends its file to every client
+/// would send it again and again.
 async fn attend<F: Framing + Clone + Send + Sync + 'static, M: Member>(
     candidate: Candidate<M>,
     stop: attach::Stop,
@@ -252,7 +252,7 @@ async fn attend<F: Framing + Clone + Send + Sync + 'static, M: Member>(
         }
         Connected::GaveUp => return Ok(()),
     };
-    // Not to be cancelled: from here on the connection has an actor that receives.
+    // This must not be cancelled: from here on, an actor receives from the connection.
     let Ok(drain) = site.attach(stream, (address, Via::Directory, peer), pass).await else {
         site.admission.count(|counts| counts.unread += 1);
         return Ok(());
@@ -260,7 +260,7 @@ async fn attend<F: Framing + Clone + Send + Sync + 'static, M: Member>(
     tokio::select! {
         () = drain.ended() => if policy.reconnect { Err(Again) } else { Ok(()) },
         () = site.stop.asked() => Ok(()),
-        // Its successor at the same address does not wait for that.
+        // The member's successor at the same address does not wait for this.
         () = stop.requested() => {
             parting.add(async move { release(&drain, &site).await });
             Ok(())
@@ -268,46 +268,46 @@ async fn attend<F: Framing + Clone + Send + Sync + 'static, M: Member>(
     }
 }
 
-/// Connections to sockets that have vanished, until they end. Their handlers have ended.
+/// Connections to sockets that have vanished, until they end. They no longer have handlers.
 #[derive(Debug, Default)]
 struct Parting(Mutex<JoinSet<()>>);
 
 impl Parting {
     fn add(&self, release: impl Future<Output = ()> + Send + 'static) {
         let mut tasks = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        // Those that have ended take memory until they are joined.
+        // Tasks that have ended occupy memory until they are joined.
         while tasks.try_join_next().is_some() {}
         tasks.spawn(release);
     }
 
-    /// Waits for those that are left when every handler has ended.
+    /// Waits for the remaining ones when every handler has ended.
     async fn wait(&self) {
         let tasks = std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner));
         tasks.join_all().await;
     }
 }
 
-/// Ends the connection to a socket that has vanished. Its peer may still be writing to it, and has the grace to stop.
+/// Ends the connection to a socket that has vanished. Its peer may still be writing, and has the grace period to stop.
 async fn release<F>(drain: &DrainHandle, site: &Site<F>) {
     tokio::select! {
         () = drain.ended() => {}
-        // Now the deadline of the stop counts.
+        // From here on, the deadline of the stop counts.
         () = site.stop.asked() => {}
         () = sleep(site.limits.vanished_grace) => drain.drain(Asked::Vanished, DRAIN),
     }
 }
 
-/// What came of trying to connect.
+/// The result of an attempt to connect.
 enum Connected {
     Admitted(UnixStream, Peer, Pass),
     Rejected(Peer),
-    /// Trying again cannot help, which the application has been told; or the funnel is full.
+    /// Another attempt cannot help, and the problem was reported; or the funnel is full.
     GaveUp,
 }
 
-/// Tries once, and says once what has been in the way for a while.
+/// Makes one attempt, and reports a problem once when it has lasted for a while.
 ///
-/// A pass is held for one attempt at a time: sockets that refuse do not take the place of those that serve.
+/// A pass is held only during the attempt, so that sockets without a server do not take slots from those with one.
 async fn connect<F: Framing + Clone + Send + 'static, M: Member>(
     candidate: &Candidate<M>,
     admit: &Admit,
@@ -344,12 +344,13 @@ async fn connect<F: Framing + Clone + Send + 'static, M: Member>(
     Err(Again)
 }
 
-/// How much longer the pause is when no process has listened for so long: together a tenth of that, within bounds.
+/// How much longer the pause is after this long without a listening process: in total a tenth of that time, within
+/// limits.
 fn further_pause(time: Duration) -> Duration {
     (time / 10).clamp(LAST_PAUSE, LAST_PAUSE_UNHEARD) - LAST_PAUSE
 }
 
-/// The error of the last attempt, saying how long there were attempts.
+/// The error of the last attempt, with the time since the first one.
 fn waited(mut error: uds_actor::Error, time: Duration) -> uds_actor::Error {
     use uds_actor::Error::{NobodyListening, NotThere, QueueFull};
     if let NotThere { waited, .. } | NobodyListening { waited, .. } | QueueFull { waited, .. } = &mut error {
@@ -399,7 +400,7 @@ mod tests {
         let (site, _told) = site();
         let endpoint = Endpoint { address: Address::Path("/run/a.sock".into()), generation: 1 };
         let dead = Candidate::new(Dead(endpoint));
-        // So much of a pause is made by the attempt itself; the supervisor makes one of a second at most.
+        // The attempt itself takes part of the pause; the supervisor pauses for at most a second.
         for (after, pause) in [(0, 0), (9, 0), (11, 1), (80, 9), (100, 20), (3600, 29)] {
             tokio::time::advance(Duration::from_secs(after)).await;
             let began = Instant::now();
@@ -418,7 +419,7 @@ mod tests {
         assert_eq!(began.elapsed().as_secs(), 2);
     }
 
-    /// A socket that cannot be connected to, and says which generation was tried.
+    /// A socket to which no connection is possible. It records the generations that were tried.
     #[derive(Debug)]
     struct Hopeless(Endpoint, Arc<Mutex<Vec<u64>>>);
 
@@ -449,7 +450,7 @@ mod tests {
         assert_eq!(*tried.lock().unwrap(), [1, 2, 1]);
     }
 
-    /// What a source with no members tells when its stream of them ends, and how many sources have failed then.
+    /// The events of a source without members when its stream ends, and the number of failed sources then.
     async fn end_of_stream(place: Place) -> (Vec<Arrival>, u64) {
         let (site, mut told) = site();
         let admission = Arc::clone(&site.admission);

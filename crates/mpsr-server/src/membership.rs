@@ -1,34 +1,34 @@
-//! Who is there: the vocabulary in which producers are announced to a funnel.
+//! Membership: how producers are announced to a funnel.
 
 use std::fmt;
 
 use uds_actor::Address;
 
-/// One change in who is there.
+/// A change to the set of members.
 ///
-/// The funnel owns this vocabulary; watchers of directories, of a registry or of a list in a file convert into it, and a
-/// stream of it is all they have to offer.
+/// This type belongs to the funnel. Any source of members, such as a watcher of a directory, a registry or a list in a
+/// file, can be adapted into a stream of it.
 ///
-/// A member that comes back is announced again, as `Left` and then `Joined` with another generation.
+/// A member that returns is announced again, as `Left` and then `Joined` with another generation.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Membership<A> {
-    /// It is there from now on.
+    /// The member is there from now on.
     Joined(A),
-    /// It is gone.
+    /// The member is gone.
     Left(A),
     /// Every member that was there at the start has been announced; or, after `Degraded`, the list is complete again.
     Synced,
-    /// The list may be out of date, and why. No member counts as gone because of it.
+    /// The list may be out of date, for this reason. No member counts as gone because of it.
     Degraded(String),
 }
 
 /// A socket that offers messages to its clients.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Endpoint {
-    /// Where it is.
+    /// The socket's address.
     pub address: Address,
-    /// Tells it from others that had the same address before.
+    /// Distinguishes it from other sockets that had the same address before.
     pub generation: u64,
 }
 

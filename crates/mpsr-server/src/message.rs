@@ -1,4 +1,4 @@
-//! Messages one by one, out of the batches in which they arrive.
+//! Single messages, from the batches in which they arrive.
 
 use std::sync::Arc;
 
@@ -14,13 +14,13 @@ pub struct Message<'a> {
 }
 
 impl<'a> Message<'a> {
-    /// Its producer.
+    /// The message's producer.
     #[must_use]
     pub const fn producer(&self) -> &'a Arc<Producer> {
         self.producer
     }
 
-    /// Its bytes.
+    /// The message's bytes.
     #[must_use]
     pub const fn payload(&self) -> &'a [u8] {
         self.payload
@@ -33,7 +33,7 @@ impl AsRef<[u8]> for Message<'_> {
     }
 }
 
-/// The delivery that messages are taken from.
+/// The delivery from which messages are taken.
 #[derive(Debug, Default)]
 pub(crate) struct Current {
     delivery: Option<Delivery>,
@@ -58,7 +58,7 @@ impl Current {
         Some(Message { producer, payload })
     }
 
-    /// The messages that were not taken, as a delivery of their own, in the memory and with the credit of the whole.
+    /// The messages that were not taken, as a separate delivery, with the memory and the credit of the whole batch.
     pub(crate) fn take_rest(&mut self) -> Option<Delivery> {
         let Self { delivery, next } = std::mem::take(self);
         let Delivery { producer, batch } = delivery?;
@@ -66,7 +66,7 @@ impl Current {
         (!batch.is_empty()).then_some(Delivery { producer, batch })
     }
 
-    /// The producer of the messages that were not taken, and how many these are.
+    /// The producer and the number of the messages that were not taken.
     pub(crate) fn left(&self) -> Option<(ProducerId, Count)> {
         let Delivery { producer, batch } = self.delivery.as_ref()?;
         let bytes = batch.iter().skip(self.next).map(|message| message.len() as u64).sum();
@@ -114,7 +114,7 @@ mod tests {
             drop(rest);
             assert_eq!(Arc::strong_count(&credit), 1, "{taken}");
         }
-        // Nothing is left, so nothing is kept.
+        // No message is left, so the memory is released.
         let credit = Arc::new(());
         let mut current = current(batch(&[b"a"]).holding(Arc::clone(&credit)));
         current.next().unwrap();

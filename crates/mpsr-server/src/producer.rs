@@ -1,10 +1,10 @@
-//! Who sent it.
+//! Producers, and their identity.
 
 use std::fmt;
 
 use uds_actor::{Address, Peer};
 
-/// Numbers the producers of one funnel, from 1, in the order in which they joined. Never used twice.
+/// The number of a producer in its funnel. Numbers start at 1, follow the order of joining, and are never reused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ProducerId(pub(crate) u64);
 
@@ -24,17 +24,17 @@ impl fmt::Display for ProducerId {
 
 /// One connection that messages come from.
 ///
-/// Who it is comes from the kernel, never from what it says.
+/// Its identity comes from the kernel, and never from what it sends.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Producer {
-    /// Its number.
+    /// The producer's number.
     pub id: ProducerId,
-    /// Our address that it connected to, or its address that we connected to.
+    /// Our address, to which it connected, or its address, to which we connected.
     pub address: Address,
-    /// Which of the two.
+    /// Which of the two connected.
     pub via: Via,
-    /// Its identity: of the process that connected, or of the one that called `listen`.
+    /// The identity of the process that connected, or of the one that called `listen`.
     pub peer: Peer,
 }
 
@@ -47,7 +47,7 @@ impl fmt::Display for Producer {
     }
 }
 
-/// How a connection came about.
+/// How a connection was made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Via {

@@ -1,4 +1,4 @@
-//! What became of everything, producer by producer and in all.
+//! Reports: what happened to every message, by producer and in total.
 
 use std::{fmt, io, sync::Arc, time::Duration};
 
@@ -6,35 +6,37 @@ use uds_actor::{Count, Reason};
 
 use crate::{Producer, admission::Counts};
 
-/// The report of one producer, complete: it comes when everything of it has been delivered.
+/// The complete report of one producer. It comes when all of its messages have been delivered.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct ProducerReport {
-    /// Who.
+    /// The producer.
     pub producer: Arc<Producer>,
-    /// Complete messages read from it.
+    /// Complete messages that were read from it.
     pub received: Count,
     /// Messages returned by [`Funnel::recv`](crate::Funnel::recv) or [`Funnel::next`](crate::Funnel::next), and not
     /// [marked as lost](crate::Funnel::mark_lost) later.
     pub delivered: Count,
-    /// Messages received and not delivered: where the funnel was ended before it was empty, or the application marked them.
+    /// Messages received and not delivered: the funnel was ended before it was empty, or the application marked them as
+    /// lost.
     pub lost: Count,
     /// Bytes of a message that never became complete; 0 if the stream ended between messages.
     pub truncated_bytes: usize,
-    /// Whether its last message was ended by the end of the connection, or by a shutdown, instead of its terminator. It may
-    /// be the beginning of a longer one: a producer that is killed leaves its last line like that.
+    /// Whether the last message ended with the connection, or with a shutdown, instead of its terminator. It may be the
+    /// beginning of a longer message: a producer that is killed leaves its last line like that.
     pub unterminated: bool,
-    /// Messages over the limit that were left out ([`Oversize::Skip`](frame_codec::Oversize::Skip)); not received.
+    /// Messages over the limit that were left out ([`Oversize::Skip`](frame_codec::Oversize::Skip)). They do not count
+    /// as received.
     pub skipped: u64,
-    /// Messages received that are the beginnings of messages over the limit
+    /// Received messages that are the beginning of a message over the limit
     /// ([`Oversize::Shorten`](frame_codec::Oversize::Shorten)).
     pub shortened: u64,
-    /// How it ended.
+    /// How the connection ended.
     pub parting: Parting,
 }
 
 impl ProducerReport {
-    /// Whether nothing came from it: no message, and no part of one. A probe leaves such a report.
+    /// Whether nothing was received from it, not even part of a message. A probe leaves such a report.
     #[must_use]
     pub const fn is_empty(&self) -> bool {
         self.received.frames == 0
@@ -43,7 +45,7 @@ impl ProducerReport {
             && !matches!(self.parting, Parting::Malformed(_))
     }
 
-    /// Messages that were truncated: 0 or 1.
+    /// The number of truncated messages: 0 or 1.
     #[must_use]
     pub const fn truncated(&self) -> u64 {
         (self.truncated_bytes > 0) as u64
@@ -79,17 +81,17 @@ impl fmt::Display for ProducerReport {
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum Parting {
-    /// The producer closed it in an orderly way.
+    /// The producer closed it normally.
     Closed,
     /// The producer reset it, or the socket failed.
     Failed(Arc<io::Error>),
-    /// The producer broke the framing.
+    /// The producer violated the framing.
     Malformed(frame_codec::Error),
-    /// Its socket vanished from the directory, and what had arrived until then was received.
+    /// Its socket vanished from the directory. What had arrived until then was received.
     Vanished,
-    /// The funnel was shut down, and what had arrived until then was received.
+    /// The funnel was shut down. What had arrived until then was received.
     Shutdown,
-    /// The funnel was ended, or time ran out in a shutdown; what was still in the kernel is not received.
+    /// The funnel was ended, or time ran out in a shutdown. Data that was still in the kernel was not received.
     Abandoned,
 }
 
@@ -102,12 +104,13 @@ impl Parting {
             #[cfg(feature = "dir")]
             (_, Some(Asked::Vanished)) => Self::Vanished,
             (_, Some(Asked::Shutdown)) => Self::Shutdown,
-            // Also `HungUp`: a producer ends by hanging up. That we hold a sender, which sends nothing, changes nothing.
+            // Also for `HungUp`: a producer ends by hanging up. We hold a sender but send nothing, so that makes no
+            // difference.
             (_, None) => Self::Closed,
         }
     }
 
-    /// Whether the producer's side caused an end that was not orderly.
+    /// Whether the producer caused an end that was not normal.
     #[must_use]
     pub const fn is_peer_fault(&self) -> bool {
         match self {
@@ -130,10 +133,10 @@ impl fmt::Display for Parting {
     }
 }
 
-/// What we asked of a connection that then ended in an orderly way.
+/// Why we asked a connection to end, if it then ended normally.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Asked {
-    /// Its socket has gone.
+    /// The producer's socket is gone.
     #[cfg(feature = "dir")]
     Vanished,
     Shutdown,
@@ -143,7 +146,7 @@ pub(crate) enum Asked {
 #[derive(Clone, Debug, Default)]
 #[non_exhaustive]
 pub struct Report {
-    /// Connections that messages could come from.
+    /// Connections from which messages could come.
     pub producers: u64,
     /// Complete messages read.
     pub received: Count,
@@ -161,16 +164,16 @@ pub struct Report {
     pub shortened: u64,
     /// Connections closed because their peer is not admitted.
     pub rejected: u64,
-    /// Connections closed for want of descriptors.
+    /// Connections closed because of a shortage of descriptors.
     pub shed: u64,
     /// Connections closed because their user had as many as [`Limits::per_uid`](crate::Limits::per_uid) allows.
     pub over_limit: u64,
-    /// Connections of admitted peers that were closed with nothing read from them: time ran out in a shutdown, or the funnel
-    /// had as many producers as [`Limits::admissions`](crate::Limits::admissions) allows. What was sent on them is lost, and
-    /// how much that is is not known.
+    /// Connections of admitted peers that were closed with nothing read from them: time ran out in a shutdown, or the
+    /// funnel had as many producers as [`Limits::admissions`](crate::Limits::admissions) allows. What was sent on them
+    /// is lost, and we do not know how much that is.
     pub unread: u64,
-    /// Sources that ended before the funnel did, or whose queue of connections could not be emptied. What was lost there is
-    /// not known; an [`Event::Trouble`](crate::Event::Trouble) said why.
+    /// Sources that ended before the funnel did, or whose queue of connections could not be emptied. We do not know
+    /// what was lost there; an [`Event::Trouble`](crate::Event::Trouble) gave the reason.
     pub failed_sources: u64,
     /// How long the funnel ran.
     pub elapsed: Duration,
@@ -193,7 +196,7 @@ impl Report {
         (self.unread, self.failed_sources) = (unread, failed_sources);
     }
 
-    /// Counts messages that were delivered as lost; no more than were delivered.
+    /// Counts delivered messages as lost; at most as many as were delivered.
     pub(crate) fn mark_lost(&mut self, count: Count) {
         let Count { frames, bytes } = self.delivered;
         let count = Count { frames: count.frames.min(frames), bytes: count.bytes.min(bytes) };

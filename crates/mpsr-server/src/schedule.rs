@@ -1,16 +1,15 @@
 //! Which producer is next: deficit round robin over producers, in bytes.
 //!
-//! Pure: which producers have something queued, and what a batch costs, are arguments.
+//! Pure: the caller passes which producers have something queued, and what each batch costs.
 //!
-//! A producer keeps its turn until it has used a quantum of bytes or has nothing left, then the next one has its turn. The
-//! size of a batch is known only after it was taken, so a turn may overrun its quantum by one batch. The overrun is a debt
-//! that the producer works off in later rounds, so that every producer gets the same number of bytes however large its
-//! batches are.
+//! In each round, a producer may deliver until it has used a quantum of bytes or has nothing left; then the next
+//! producer follows. The size of a batch is known only after it was taken, so a producer may exceed its quantum by one
+//! batch. The excess is a debt that the producer works off in later rounds, so that every producer gets the same number
+//! of bytes, however large its batches are.
 //!
 //! # The bound
 //!
-//! A producer that has something queued and no debt waits for at most one turn of each other producer. A turn is at
-//! most one quantum and one batch.
+//! A producer that has something queued and no debt waits for at most one quantum and one batch of each other producer.
 
 use std::collections::{HashMap, VecDeque};
 
@@ -19,34 +18,34 @@ use crate::ProducerId;
 /// Debts beyond this many quanta are forgiven, so that finding the next producer takes a bounded number of steps.
 const MOST_DEBT: i64 = 64;
 
-/// The producers that have something queued, or a debt, in the order of their turns.
+/// The producers that have something queued, or a debt, in the order of the round.
 #[derive(Debug)]
 pub(crate) struct Schedule {
     quantum: i64,
-    /// The front has the turn.
+    /// The producer at the front is the current one.
     rotation: VecDeque<ProducerId>,
     /// One for each producer in the rotation.
     shares: HashMap<ProducerId, Share>,
-    /// How many of them have something queued.
+    /// The number of these that have something queued.
     ready: usize,
 }
 
 #[derive(Debug)]
 struct Share {
-    /// Whether something is queued. Without it, the producer is in the rotation only to work off its debt.
+    /// Whether something is queued. If not, the producer is in the rotation only to work off its debt.
     is_ready: bool,
-    /// Bytes that may still be taken in this turn; negative is a debt.
+    /// Bytes that the producer may still deliver in this round. A negative number is a debt.
     credit: i64,
 }
 
 impl Schedule {
-    /// Turns of `quantum` bytes; at least 1.
+    /// A schedule with this quantum in bytes, at least 1.
     pub(crate) fn new(quantum: usize) -> Self {
         let quantum = i64::try_from(quantum).unwrap_or(i64::MAX).clamp(1, i64::MAX / (2 * MOST_DEBT));
         Self { quantum, rotation: VecDeque::new(), shares: HashMap::new(), ready: 0 }
     }
 
-    /// Notes that this producer has something queued. A new one has its turn behind all others.
+    /// Records that this producer has something queued. A new producer is last in the round.
     pub(crate) fn ready(&mut self, producer: ProducerId) {
         let share = self.shares.entry(producer).or_insert_with(|| {
             self.rotation.push_back(producer);
@@ -57,7 +56,7 @@ impl Schedule {
         }
     }
 
-    /// The producer that is next: the same until its quantum is used or it is [idle](Self::idle).
+    /// The current producer. It stays the same until its quantum is used or it is [idle](Self::idle).
     pub(crate) fn next(&mut self) -> Option<ProducerId> {
         while self.ready > 0 {
             let producer = *self.rotation.front()?;
@@ -65,7 +64,7 @@ impl Schedule {
             if share.is_ready && share.credit > 0 {
                 return Some(producer);
             }
-            // Its turn is over. What it gets for the next one pays its debt first.
+            // Its quantum is used. The next one pays its debt first.
             self.rotation.pop_front();
             share.credit += self.quantum;
             if share.is_ready || share.credit < 0 {
@@ -85,7 +84,7 @@ impl Schedule {
         }
     }
 
-    /// Notes that nothing is queued. What is left of its turn is void; a debt is not.
+    /// Records that nothing is queued. The producer loses the rest of its quantum, but keeps its debt.
     pub(crate) fn idle(&mut self, producer: ProducerId) {
         let Some(share) = self.shares.get_mut(&producer) else { return };
         if share.credit >= 0 {
@@ -115,7 +114,7 @@ mod tests {
 
     const QUANTUM: usize = 64 << 10;
 
-    /// Producers with queues of batches, given by their sizes; each is refilled with its last batch if it floods.
+    /// Producers with queues of batches, given by their sizes. A flooding producer's last batch is repeated forever.
     struct Play {
         schedule: Schedule,
         queues: Vec<VecDeque<usize>>,
@@ -172,8 +171,8 @@ mod tests {
     }
 
     #[test]
-    fn what_a_turn_overran_is_paid_in_later_rounds() {
-        // One sends 16 quanta at a time, the other one quantum: in the long run both get the same.
+    fn a_producer_pays_in_later_rounds_for_exceeding_its_quantum() {
+        // One sends 16 quanta at a time, the other one quantum: over time, both get the same.
         let mut play = Play::new(vec![vec![16 * QUANTUM; 10], vec![QUANTUM; 1000]]);
         let mut bytes = [0, 0];
         while bytes[0] < 100 * QUANTUM {
@@ -188,7 +187,7 @@ mod tests {
     fn a_debt_outlives_a_pause_and_delays_no_producer_that_is_alone() {
         let mut play = Play::new(vec![vec![16 * QUANTUM], vec![QUANTUM; 100]]);
         assert_eq!(play.take(), Some((0, 16 * QUANTUM)));
-        // Nothing is left, then something comes again: the debt is still there.
+        // Its queue becomes empty and then gets more: the debt remains.
         assert_eq!(play.take(), Some((1, QUANTUM)));
         play.arrive(0, 1);
         let rounds = (0..).find(|_| play.take().unwrap().0 == 0).unwrap();
@@ -198,7 +197,7 @@ mod tests {
     }
 
     #[test]
-    fn a_producer_that_is_forgotten_has_no_turn() {
+    fn a_removed_producer_is_not_served() {
         let mut play = Play::new(vec![vec![1], vec![2], vec![3]]);
         play.schedule.remove(id(1));
         play.schedule.remove(id(1));
@@ -208,7 +207,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_producer_without_debt_waits_for_at_most_one_turn_of_each_other(
+        fn a_producer_without_debt_waits_for_at_most_one_quantum_of_each_other(
             queues in prop::collection::vec(prop::collection::vec(1..4 * QUANTUM, 0..40), 1..12),
             arrivals in prop::collection::vec((0_usize..12, 1..4 * QUANTUM), 0..200),
         ) {
@@ -218,7 +217,8 @@ mod tests {
             let mut play = Play::new(queues);
             let mut arrivals = arrivals.into_iter();
             let mut taken = 0;
-            // For each producer that waits without debt: the bytes that each other took since it began to.
+            // For each producer that waits without debt: the bytes that each other one has taken since it began to
+            // wait.
             let mut waits: Vec<Option<Vec<usize>>> = vec![None; count];
             loop {
                 if let Some((producer, batch)) = arrivals.next() {

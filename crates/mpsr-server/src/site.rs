@@ -1,4 +1,4 @@
-//! What every source of producers shares: how a stream becomes a connection of the funnel.
+//! What the sources of producers share: how a stream becomes a connection of the funnel.
 
 use std::sync::{
     Arc,
@@ -23,7 +23,7 @@ pub(crate) enum Arrival {
     Event(Event),
 }
 
-/// Handed to every source.
+/// The context of a source.
 #[derive(Debug)]
 pub(crate) struct Site<F> {
     pub(crate) framing: F,
@@ -35,11 +35,11 @@ pub(crate) struct Site<F> {
 }
 
 impl<F: Framing + Clone + Send + 'static> Site<F> {
-    /// What comes of `future` while the funnel takes connections in: after a stop for as long as there is time, and never once
-    /// it is full or gone.
+    /// The result of `future`, as long as the funnel admits connections: after a stop only within its deadline, and
+    /// never once the funnel is full or gone.
     pub(crate) async fn in_time<T>(&self, future: impl Future<Output = T>) -> Option<T> {
         tokio::select! {
-            // When time runs out, connections end and their slots come back: no other is let in then.
+            // When time runs out, connections end and release their slots. No other connection may be admitted then.
             biased;
             () = self.stop.is_over() => None,
             () = self.arrivals.closed() => None,
@@ -48,14 +48,14 @@ impl<F: Framing + Clone + Send + 'static> Site<F> {
         }
     }
 
-    /// Gives the stream to an actor, and the actor to the funnel. Returns the stream if the funnel is gone.
+    /// Starts an actor for the stream, and passes the actor to the funnel. Returns the stream if the funnel is gone.
     pub(crate) async fn attach(
         &self,
         stream: UnixStream,
         (address, via, peer): (Address, Via, Peer),
         pass: Pass,
     ) -> Result<DrainHandle, UnixStream> {
-        // The actor reads from the first moment, so there must be a funnel to report it.
+        // The actor reads immediately, so there must be a funnel that reports it.
         let Ok(arrival) = self.arrivals.reserve().await else { return Err(stream) };
         let id = ProducerId(self.last_id.fetch_add(1, Ordering::Relaxed) + 1);
         let producer = Arc::new(Producer { id, address, via, peer });
@@ -73,7 +73,7 @@ impl<F: Framing + Clone + Send + 'static> Site<F> {
         Ok(drain)
     }
 
-    /// Says that a source has ended by itself, or with connections that it could not take in, and counts it.
+    /// Reports and counts a source that has ended by itself, or with connections that it could not accept.
     pub(crate) async fn fail(&self, place: Place, error: Error) {
         self.admission.count(|counts| counts.failed_sources += 1);
         self.trouble(place, error).await;
@@ -83,7 +83,7 @@ impl<F: Framing + Clone + Send + 'static> Site<F> {
         self.tell(Arrival::Event(Event::Trouble { place, error })).await;
     }
 
-    /// Tells the funnel, if it is still there: if not, the source ends, because a funnel that is dropped stops first.
+    /// Sends to the funnel, if it still exists. If not, the source ends: dropping a funnel stops it first.
     pub(crate) async fn tell(&self, arrival: Arrival) {
         drop(self.arrivals.send(arrival).await);
     }

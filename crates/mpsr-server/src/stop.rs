@@ -1,4 +1,4 @@
-//! How a funnel is told to stop.
+//! Stopping a funnel.
 
 use std::{
     sync::{Arc, OnceLock},
@@ -8,22 +8,22 @@ use std::{
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::{CancellationToken, DropGuard, WaitForCancellationFutureOwned};
 
-/// A request to stop, made once and seen by every task of the funnel.
+/// A request to stop, made once and visible to every task of the funnel.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Stop {
     token: CancellationToken,
-    /// When time runs out; `None` if that is further off than a clock can say.
+    /// The deadline; `None` if a clock cannot represent it.
     deadline: Arc<OnceLock<Option<Instant>>>,
 }
 
 impl Stop {
     pub(crate) fn ask(&self, within: Duration) {
-        // The first request counts.
+        // The first request is the one that counts.
         let _ = self.deadline.set(Instant::now().checked_add(within));
         self.token.cancel();
     }
 
-    /// The time that is left. None if no stop was asked for, because then the funnel was dropped.
+    /// The remaining time. Zero if there was no request, because then the funnel was dropped.
     pub(crate) fn left(&self) -> Duration {
         match self.deadline.get() {
             Some(Some(deadline)) => deadline.saturating_duration_since(Instant::now()),
@@ -32,11 +32,11 @@ impl Stop {
         }
     }
 
-    /// Waits until a stop was asked for and time has run out.
+    /// Waits until there was a request to stop and its deadline has passed.
     pub(crate) async fn is_over(&self) {
         self.asked().await;
         let left = self.left();
-        // A timer would take up to a millisecond more.
+        // A timer would take up to a millisecond longer.
         if !left.is_zero() {
             sleep(left).await;
         }
@@ -50,7 +50,7 @@ impl Stop {
         self.token.clone().cancelled_owned()
     }
 
-    /// Asks when it is dropped.
+    /// Requests a stop when it is dropped.
     pub(crate) fn guard(&self) -> DropGuard {
         self.token.clone().drop_guard()
     }
@@ -67,18 +67,18 @@ pub struct Handle {
 }
 
 impl Handle {
-    /// Ends the funnel without losing what has been sent to it: names are taken back, connections that wait are accepted, and
-    /// every connection is read until the kernel holds nothing more of it, for `deadline` at most. Connections that still
-    /// wait then are closed and counted ([`Report::unread`](crate::Report::unread)).
+    /// Ends the funnel without losing what was sent to it: it removes the names of its listeners, accepts the
+    /// connections that wait, and reads every connection until the kernel holds nothing more for it, for at most
+    /// `deadline`. It then closes and counts connections that still wait ([`Report::unread`](crate::Report::unread)).
     ///
-    /// The application goes on receiving until [`Funnel::recv`](crate::Funnel::recv) answers `None`.
+    /// The application continues to receive until [`Funnel::recv`](crate::Funnel::recv) returns `None`.
     pub fn shutdown(&self, deadline: Duration) {
         self.stop.ask(deadline);
     }
 
-    /// Whether a shutdown was asked for, or the funnel is gone.
+    /// Whether there was a request for a shutdown, or the funnel is gone.
     ///
-    /// A funnel ends without one when all of its sources have ended, or when it is full
+    /// A funnel also ends without a request when all of its sources have ended, or when it is full
     /// ([`Limits::admissions`](crate::Limits::admissions)).
     #[must_use]
     pub fn is_shutdown(&self) -> bool {

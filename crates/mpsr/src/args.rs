@@ -178,7 +178,7 @@ mod tests {
     }
 
     #[test]
-    fn malformed_values_are_refused_with_a_reason() {
+    fn malformed_values_are_rejected_with_a_reason() {
         for line in [
             "mpsr listen unx:/tmp/x.sock",
             "mpsr listen unix:",

@@ -132,7 +132,7 @@ impl Sent {
     fn judge(&self, args: &Send) -> anyhow::Result<()> {
         if self.truncated > 0 {
             bail!(
-                "{}: {} cut off when a connection ended, and not sent again, because a receiver may have taken the beginning",
+                "{}: {} truncated when a connection ended, and not sent again, because a receiver may have taken the beginning",
                 args.socket.0,
                 count(self.truncated, "message was", "messages were")
             );

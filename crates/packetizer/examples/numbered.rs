@@ -27,7 +27,7 @@ enum Wrong {
     #[error("a frame of {0} bytes")]
     Short(usize),
     #[error("the server says no: {0}")]
-    Refused(String),
+    Rejected(String),
 }
 
 impl Protocol for Numbered {
@@ -62,7 +62,7 @@ impl Numbered {
 fn result(mut frame: Bytes) -> Result<Bytes, Wrong> {
     let status = *frame.get(4).ok_or(Wrong::Short(frame.len()))?;
     frame.advance(5);
-    if status == 0 { Ok(frame) } else { Err(Wrong::Refused(String::from_utf8_lossy(&frame).into_owned())) }
+    if status == 0 { Ok(frame) } else { Err(Wrong::Rejected(String::from_utf8_lossy(&frame).into_owned())) }
 }
 
 /// Each operation is a type, and its reply another.

@@ -122,7 +122,7 @@ impl<P: Protocol, W> Mux<P, W> {
     /// Like [`request`](Self::request), with a place in the order, a deadline, or beyond the limits.
     ///
     /// # Errors
-    /// As [`request`](Self::request).
+    /// See [`request`](Self::request).
     pub fn request_with<C: Call<Protocol = P>>(
         &mut self,
         call: &C,

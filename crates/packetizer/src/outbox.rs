@@ -246,7 +246,7 @@ impl Outbox {
         (live > 0).then_some(block)
     }
 
-    /// Records that the connection has written so many more bytes of what was taken. Call [`pop_sent`](Self::pop_sent)
+    /// Records that the connection has written this many more bytes of what was taken. Call [`pop_sent`](Self::pop_sent)
     /// until it returns `None`.
     pub(crate) fn handle_written(&mut self, bytes: usize) {
         self.taken.written = self.taken.written.saturating_add(bytes).min(self.taken.len);

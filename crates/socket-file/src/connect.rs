@@ -5,8 +5,7 @@
 //! ```
 //!
 //! From the first step on, everything concerns the file and not its name. Replacing the file under that name has no
-//! effect,
-//! and a name that is too long for a socket's address (`unix(7)`: 107 bytes) is not a problem.
+//! effect, and a name that is too long for a socket address (`unix(7)`: 107 bytes) is not a problem.
 
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};

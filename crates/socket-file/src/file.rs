@@ -54,7 +54,7 @@ impl SocketFile {
 
     /// Everything that this kernel can say about the socket behind the file, without disturbing a server.
     ///
-    /// It asks these questions in this order, each one only if no socket was found before:
+    /// It asks these questions in this order, and connects only if no socket seems to be bound:
     ///
     /// | question | noticed by the server | what it shows |
     /// |---|---|---|

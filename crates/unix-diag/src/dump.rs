@@ -40,7 +40,7 @@ pub fn find(inode: u32) -> Result<Option<Entry>, Error> {
     let socket = ask(&request_one(inode))?;
     let mut dump = Dump { socket, which: Which::All, piece: vec![0; PIECE], unread: 0..0, ended: false };
     match dump.next() {
-        Some(Err(Error::Refused { source })) if source.raw_os_error() == Some(Errno::NOENT.raw_os_error()) => Ok(None),
+        Some(Err(Error::Rejected { source })) if source.raw_os_error() == Some(Errno::NOENT.raw_os_error()) => Ok(None),
         answer => answer.transpose(),
     }
 }
@@ -74,9 +74,9 @@ impl Iterator for Dump {
                     }
                 }
                 Some(Message::Done) => self.ended = true,
-                Some(Message::Refused(number)) => {
+                Some(Message::Rejected(number)) => {
                     self.ended = true;
-                    return Some(Err(Error::Refused { source: std::io::Error::from_raw_os_error(number) }));
+                    return Some(Err(Error::Rejected { source: std::io::Error::from_raw_os_error(number) }));
                 }
                 None => {
                     if let Err(errno) = self.refill() {

@@ -25,8 +25,8 @@ pub enum Error {
         source: io::Error,
     },
     /// The kernel does not support this query: it was built without `CONFIG_UNIX_DIAG`, or the module is not loaded.
-    #[error("the kernel does not tell its socket table")]
-    Refused {
+    #[error("the kernel does not provide its table of sockets")]
+    Rejected {
         /// The error from the kernel.
         source: io::Error,
     },
@@ -37,7 +37,7 @@ impl Error {
     pub fn is_retryable(&self) -> bool {
         match self {
             Self::Open { .. } | Self::Ask { .. } | Self::Read { .. } => true,
-            Self::Refused { .. } => false,
+            Self::Rejected { .. } => false,
         }
     }
 }

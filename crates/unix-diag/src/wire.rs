@@ -30,7 +30,7 @@ pub enum Message {
     /// The end of the table.
     Done,
     /// The kernel rejects the query, with this error number.
-    Refused(i32),
+    Rejected(i32),
 }
 
 /// Splits one datagram of an answer into messages. Ends at the first one that is incomplete or makes no sense.
@@ -58,7 +58,7 @@ impl Messages<'_> {
             self.rest = self.rest.get(len.next_multiple_of(4)..).unwrap_or_default();
             match kind {
                 NLMSG_DONE => return Some(Message::Done),
-                NLMSG_ERROR => return Some(Message::Refused(refusal(body))),
+                NLMSG_ERROR => return Some(Message::Rejected(rejection(body))),
                 SOCK_DIAG_BY_FAMILY => return entry(body).map(Message::Socket),
                 _ => {}
             }
@@ -110,7 +110,7 @@ fn question(flags: u16, states: u32, inode: u32) -> Vec<u8> {
 }
 
 /// The error number as a positive number; the kernel sends it negated.
-fn refusal(body: &[u8]) -> i32 {
+fn rejection(body: &[u8]) -> i32 {
     let number = u32_at(body, 0).map_or(0, |number| (number as i32).wrapping_neg());
     if number > 0 { number } else { Errno::PROTO.raw_os_error() }
 }
@@ -176,18 +176,18 @@ mod tests {
     }
 
     #[test]
-    fn a_refusal_has_its_number() {
+    fn a_rejection_has_its_number() {
         for (number, read) in [(-2_i32, 2), (0, Errno::PROTO.raw_os_error()), (i32::MIN, Errno::PROTO.raw_os_error())] {
             let answer = message(NLMSG_ERROR, &number.to_ne_bytes());
-            assert_eq!(parse(&answer).collect::<Vec<_>>(), [Message::Refused(read)]);
+            assert_eq!(parse(&answer).collect::<Vec<_>>(), [Message::Rejected(read)]);
         }
     }
 
     #[test]
-    fn cut_or_twisted_answers_end_the_search() {
+    fn truncated_or_altered_answers_end_the_search() {
         let whole = listener();
-        for cut in 0..whole.len() {
-            assert_eq!(parse(&whole[..cut]).count(), 0, "{cut}");
+        for end in 0..whole.len() {
+            assert_eq!(parse(&whole[..end]).count(), 0, "{end}");
         }
         for at in 0..whole.len() {
             for value in [0, 1, 4, 15, 255] {

@@ -34,7 +34,7 @@
 //! # }
 //! ```
 //!
-//! What happens when a connection is lost
+//! # What happens when a connection is lost
 //!
 //! ```text
 //!   Connected ──► Suspended ──► Resumed ──► …  ──► Ended(Closed | Expired | AuthFailed)

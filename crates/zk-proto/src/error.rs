@@ -54,7 +54,7 @@ pub enum Error {
     },
     /// A frame arrived after the server had said that the session does not exist, or had rejected the connection.
     #[error("a frame of {len} bytes came after the session had been rejected")]
-    AfterRefusal {
+    AfterRejection {
         /// Length of the frame in bytes.
         len: usize,
     },
@@ -86,7 +86,7 @@ impl Error {
             | Self::Null { .. }
             | Self::Text { .. }
             | Self::Operation { .. }
-            | Self::AfterRefusal { .. } => true,
+            | Self::AfterRejection { .. } => true,
             Self::NothingToSend | Self::AnyVersion | Self::Path { .. } => false,
         }
     }

@@ -295,7 +295,7 @@ mod tests {
     }
 
     #[test]
-    fn impossible_lengths_are_refused_without_allocating() {
+    fn impossible_lengths_are_rejected_without_allocating() {
         for len in [-2, i32::MIN] {
             assert_eq!(
                 Reader::new(&len.to_be_bytes()).buffer("data"),

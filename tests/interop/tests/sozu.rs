@@ -193,31 +193,31 @@ fn both_refuse_the_same_lengths() {
 
     let (mut ours, mut theirs) = pair_of(Capacity::fixed(MAX), max);
     ours.send(&larger).unwrap();
-    let refused = theirs.read_message_blocking_timeout(Some(HANG)).unwrap_err();
-    assert!(matches!(refused, ChannelError::MessageTooLarge { .. }), "{refused}");
+    let rejected = theirs.read_message_blocking_timeout(Some(HANG)).unwrap_err();
+    assert!(matches!(rejected, ChannelError::MessageTooLarge { .. }), "{rejected}");
 
     let (mut ours, mut theirs) = pair_of(Capacity::fixed(max), MAX);
     theirs.write_message(&response(ResponseStatus::Ok, "x".repeat(max))).unwrap();
-    let refused = ours.recv_timeout(HANG).unwrap_err();
+    let rejected = ours.recv_timeout(HANG).unwrap_err();
     assert!(
-        matches!(refused, Error::Malformed { .. }) && refused.is_peer_fault() && !refused.peer_usable(),
-        "{refused}"
+        matches!(rejected, Error::Malformed { .. }) && rejected.is_peer_fault() && !rejected.peer_usable(),
+        "{rejected}"
     );
 }
 
 #[test]
-fn a_length_below_eight_is_refused_by_both() {
+fn a_length_below_eight_is_rejected_by_both() {
     for said in 0_u64..8 {
         let (here, mut there) = UnixStream::pair().unwrap();
         there.write_all(&said.to_le_bytes()).unwrap();
         let mut theirs: Theirs = theirs(here, MAX);
-        let refused = theirs.read_message_blocking_timeout(Some(HANG)).unwrap_err();
-        assert!(matches!(refused, ChannelError::MessageLengthUnderDelimiter { .. }), "{refused}");
+        let rejected = theirs.read_message_blocking_timeout(Some(HANG)).unwrap_err();
+        assert!(matches!(rejected, ChannelError::MessageLengthUnderDelimiter { .. }), "{rejected}");
 
         let (here, mut there) = UnixStream::pair().unwrap();
         there.write_all(&said.to_le_bytes()).unwrap();
-        let refused = Ours::from_stream(here).recv_timeout(HANG).unwrap_err();
-        assert!(matches!(refused, Error::Malformed { .. }), "{refused}");
+        let rejected = Ours::from_stream(here).recv_timeout(HANG).unwrap_err();
+        assert!(matches!(rejected, Error::Malformed { .. }), "{rejected}");
     }
 }
 

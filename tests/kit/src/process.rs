@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use rustix::fs::{Gid, Uid};
 
-/// The uid and gid of nobody in particular.
+/// The uid and gid of an unprivileged user.
 pub const NOBODY: u32 = 65_534;
 
 /// Aborts the process unless dropped within a minute.
@@ -153,12 +153,12 @@ pub fn public_directory() -> tempfile::TempDir {
     directory
 }
 
-/// Runs `f` on a thread that is nobody in particular, if this process is root: Linux keeps credentials per thread.
+/// If this process is root, runs `f` on a thread of an unprivileged user: Linux keeps credentials per thread.
 pub fn as_nobody<T: Send>(f: impl FnOnce() -> T + Send) -> T {
     as_user(NOBODY, f)
 }
 
-/// The same with a user whom no other process of these tests is, for what the kernel counts per user.
+/// The same with a user that no other process of these tests has, for resources that the kernel counts per user.
 pub fn as_somebody<T: Send>(f: impl FnOnce() -> T + Send) -> T {
     // Among those that a container has, too.
     as_user(20_000 + std::process::id() % 40_000, f)

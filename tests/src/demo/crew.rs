@@ -51,7 +51,7 @@ impl Crew {
         let mut command = Command::from(command);
         command.stdout(Stdio::null()).stderr(Stdio::piped()).kill_on_drop(true);
         let mut child = command.spawn()?;
-        let pid = child.id().expect("a child that nobody waited for has a process id");
+        let pid = child.id().expect("a child that was not waited for has a process id");
         let stdin = child.stdin.take();
         self.members.spawn(attend(index, child, self.dismissed.subscribe()));
         Ok(Hired { pid, stdin })

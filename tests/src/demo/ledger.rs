@@ -10,7 +10,7 @@ use super::event::{Counts, Event, Via};
 /// The reports of all producers.
 #[derive(Debug, Default)]
 pub struct Ledger {
-    accounts: Vec<ProducerReport>,
+    reports: Vec<ProducerReport>,
     /// The receiver's numbers, mapped to ours.
     by_producer: HashMap<u64, usize>,
     /// Producers that we did not start, and messages that none of ours sent.
@@ -51,7 +51,7 @@ enum Standing {
 impl Ledger {
     /// Adds a producer; returns its index. Call it before the first event of that producer.
     pub fn expect(&mut self, name: impl Into<String>, key: Key, lines: Vec<Vec<u8>>) -> usize {
-        self.accounts.push(ProducerReport {
+        self.reports.push(ProducerReport {
             name: name.into(),
             key,
             expected: lines,
@@ -61,7 +61,7 @@ impl Ledger {
             difference: None,
             standing: Standing::Awaited,
         });
-        self.accounts.len() - 1
+        self.reports.len() - 1
     }
 
     /// Applies one event; returns the index of the producer it is about.
@@ -70,21 +70,21 @@ impl Ledger {
             Event::Joined { producer, address, via, pid } => self.handle_joined(*producer, address, *via, *pid),
             Event::Message { producer, payload } => {
                 let index = self.known(*producer, "sent a message")?;
-                let account = &mut self.accounts[index];
-                if account.standing != Standing::Joined {
-                    self.strangers.push(format!("{} sent a message after it left", account.name));
+                let report = &mut self.reports[index];
+                if report.standing != Standing::Joined {
+                    self.strangers.push(format!("{} sent a message after it left", report.name));
                 }
-                account.handle_message(payload);
+                report.handle_message(payload);
                 Some(index)
             }
             Event::Left { producer, counts, reason } => {
                 let index = self.known(*producer, "left")?;
-                let account = &mut self.accounts[index];
-                if account.standing != Standing::Joined {
-                    self.strangers.push(format!("{} left twice", account.name));
+                let report = &mut self.reports[index];
+                if report.standing != Standing::Joined {
+                    self.strangers.push(format!("{} left twice", report.name));
                     return None;
                 }
-                account.standing = Standing::Left { counts: *counts, reason: reason.clone() };
+                report.standing = Standing::Left { counts: *counts, reason: reason.clone() };
                 Some(index)
             }
             Event::Listening | Event::Watching | Event::Warning(_) | Event::Report { .. } | Event::Other(_) => None,
@@ -93,27 +93,27 @@ impl Ledger {
 
     /// The reports of all producers, in the order in which they were added.
     #[must_use]
-    pub fn accounts(&self) -> &[ProducerReport] {
-        &self.accounts
+    pub fn reports(&self) -> &[ProducerReport] {
+        &self.reports
     }
 
     /// Whether every producer came and went.
     #[must_use]
     pub fn is_settled(&self) -> bool {
-        self.accounts.iter().all(|account| matches!(account.standing, Standing::Left { .. }))
+        self.reports.iter().all(|report| matches!(report.standing, Standing::Left { .. }))
     }
 
     /// The sums over all producers, by our own count.
     #[must_use]
     pub fn totals(&self) -> Counts {
         let mut totals = Counts::default();
-        for account in &self.accounts {
-            let told = account.told();
+        for report in &self.reports {
+            let told = report.told();
             totals.received += told.received;
-            totals.delivered += account.delivered;
+            totals.delivered += report.delivered;
             totals.truncated += told.truncated;
             totals.lost += told.lost;
-            totals.bytes += account.bytes;
+            totals.bytes += report.bytes;
         }
         totals
     }
@@ -122,8 +122,8 @@ impl Ledger {
     #[must_use]
     pub fn problems(&self) -> Vec<String> {
         let mut problems = self.strangers.clone();
-        for account in &self.accounts {
-            account.collect_problems(&mut problems);
+        for report in &self.reports {
+            report.collect_problems(&mut problems);
         }
         problems
     }
@@ -134,32 +134,32 @@ impl Ledger {
         let mut problems = Vec::new();
         let totals = Counts { truncated: 0, lost: 0, ..self.totals() };
         let expected = Counts { received: totals.delivered, ..totals };
-        if producers != self.accounts.len() as u64 {
-            problems.push(format!("the report counts {producers} producers, there were {}", self.accounts.len()));
+        if producers != self.reports.len() as u64 {
+            problems.push(format!("the report counts {producers} producers, there were {}", self.reports.len()));
         }
         if told != expected {
-            problems.push(format!("the report says {told:?}, the account is {expected:?}"));
+            problems.push(format!("the report says {told:?}, but the events add up to {expected:?}"));
         }
         problems
     }
 
     fn handle_joined(&mut self, producer: u64, address: &str, via: Via, pid: Option<u32>) -> Option<usize> {
         let path = address.split_once(':').map_or(address, |(_, path)| path);
-        let matches = |account: &ProducerReport| match (&account.key, via) {
+        let matches = |report: &ProducerReport| match (&report.key, via) {
             (Key::Pid(expected), Via::Listen) => pid == Some(*expected),
             (Key::Path(expected), Via::Dir) => expected == path,
             (Key::Pid(_), Via::Dir) | (Key::Path(_), Via::Listen) => false,
         };
-        let Some(index) = self.accounts.iter().position(matches) else {
-            self.strangers.push(format!("a producer nobody started joined: {address}, process {pid:?}"));
+        let Some(index) = self.reports.iter().position(matches) else {
+            self.strangers.push(format!("an unknown producer joined: {address}, process {pid:?}"));
             return None;
         };
-        let account = &mut self.accounts[index];
-        if account.standing != Standing::Awaited {
-            self.strangers.push(format!("{} joined twice", account.name));
+        let report = &mut self.reports[index];
+        if report.standing != Standing::Awaited {
+            self.strangers.push(format!("{} joined twice", report.name));
             return None;
         }
-        account.standing = Standing::Joined;
+        report.standing = Standing::Joined;
         self.by_producer.insert(producer, index);
         Some(index)
     }
@@ -249,7 +249,7 @@ impl ProducerReport {
                     bytes: self.bytes,
                 };
                 if *counts != own {
-                    problems.push(format!("{name}: its account says {counts:?}, we saw {own:?}"));
+                    problems.push(format!("{name}: its report has {counts:?}, we saw {own:?}"));
                 }
                 if reason != "closed" {
                     problems.push(format!("{name}: left with reason {reason:?} instead of an orderly end"));

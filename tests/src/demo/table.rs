@@ -9,16 +9,16 @@ const HEAD: [&str; 6] = ["producer", "transport", "sent", "delivered", "truncate
 
 /// One line per producer, a line of sums, and how fast it was.
 ///
-/// `transports` has one word per account.
+/// `transports` has one word per report.
 #[must_use]
-pub fn account(ledger: &Ledger, transports: &[&str], took: Duration) -> Vec<String> {
+pub fn summary(ledger: &Ledger, transports: &[&str], took: Duration) -> Vec<String> {
     let mut rows: Vec<[String; 6]> = vec![HEAD.map(str::to_owned)];
-    for (account, transport) in ledger.accounts().iter().zip(transports) {
-        let told = account.told();
-        rows.push(row(&account.name, transport, account.sent(), account.delivered(), told.truncated, told.lost));
+    for (report, transport) in ledger.reports().iter().zip(transports) {
+        let told = report.told();
+        rows.push(row(&report.name, transport, report.sent(), report.delivered(), told.truncated, told.lost));
     }
     let Counts { delivered, truncated, lost, bytes, .. } = ledger.totals();
-    let sent = ledger.accounts().iter().map(super::ledger::ProducerReport::sent).sum();
+    let sent = ledger.reports().iter().map(super::ledger::ProducerReport::sent).sum();
     rows.push(row("total", "", sent, delivered, truncated, lost));
 
     let widths: [usize; 6] =
@@ -69,7 +69,7 @@ mod tests {
         for _ in 0..12 {
             ledger.handle(&Event::Message { producer: 1, payload: b"abc".to_vec() });
         }
-        let lines = account(&ledger, &["connect", "dir"], Duration::from_millis(500));
+        let lines = summary(&ledger, &["connect", "dir"], Duration::from_millis(500));
         assert_eq!(
             lines,
             [

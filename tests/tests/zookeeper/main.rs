@@ -23,7 +23,7 @@ async fn connect(server: &ZooKeeper) -> Client {
 }
 
 fn code<T: std::fmt::Debug>(result: Result<T, Error>) -> Option<ErrorCode> {
-    result.expect_err("a refusal").code()
+    result.expect_err("the server rejects it").code()
 }
 
 #[tokio::test]

@@ -36,8 +36,8 @@ async fn nodes_of_every_kind_are_created() {
         let ephemeral = matches!(mode, CreateMode::Ephemeral | CreateMode::EphemeralSequential);
         assert_eq!(stat.ephemeral_owner == zk.session(), ephemeral, "{mode:?}");
     }
-    let refused = soon(zk.create("/k/zero", "", CreateMode::Ttl(Duration::ZERO), Acl::OPEN)).await;
-    assert_eq!(code(refused), Some(ErrorCode::BadArguments));
+    let rejected = soon(zk.create("/k/zero", "", CreateMode::Ttl(Duration::ZERO), Acl::OPEN)).await;
+    assert_eq!(code(rejected), Some(ErrorCode::BadArguments));
 
     let mut ephemerals = soon(zk.ephemerals("/")).await.unwrap().sorted().join(" ");
     assert_eq!(ephemerals, "/k/1- /k/3-0000000003");

@@ -72,9 +72,9 @@ async fn five_kinds_of_watch_survive_a_hundred_broken_connections() {
         let watching = Watching::set(&zk).await;
         // At once, or a byte later each time: in the handshake, among the watches, in a reply.
         if round % 2 == 0 {
-            proxy.cut()
+            proxy.break_all()
         } else {
-            proxy.cut_after(round * 5)
+            proxy.break_after(round * 5)
         }
         let busy = (round % 4 == 3).then(|| zk.set("/mine", "", Version::Any));
 

@@ -27,7 +27,7 @@ pub(crate) struct Index {
 }
 
 impl Index {
-    /// An index for approximately so many frames; it allocates nothing before the first.
+    /// An index for approximately this many frames; it allocates nothing before the first.
     pub(crate) const fn expecting(frames: usize) -> Self {
         Self { frames: Vec::new(), byte_len: 0, expected: frames }
     }

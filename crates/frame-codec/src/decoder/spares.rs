@@ -3,7 +3,7 @@
 
 use bytes::BytesMut;
 
-/// At most so many blocks are kept.
+/// At most this many blocks are kept.
 const MOST: usize = 3;
 
 /// Smaller blocks are not worth keeping, and larger ones take too much memory.
@@ -22,7 +22,7 @@ struct Spare {
 }
 
 impl Spares {
-    /// Keeps a block of so many bytes, by its free end.
+    /// Keeps a block of this many bytes, by its free end.
     pub(super) fn put(&mut self, mut memory: BytesMut, block: usize) {
         if !WORTH.contains(&block) {
             return;

@@ -88,7 +88,7 @@ fn the_end_is_no_reason_to_take_several_frames_for_one() {
 }
 
 #[test]
-fn a_length_prefixed_remainder_is_cut_at_the_end() {
+fn an_incomplete_length_prefixed_frame_is_truncated_at_the_end() {
     let mut decoder = Decoder::new(LengthPrefixed::u32_be(), Limits::default());
     decoder.feed(b"\0\0\0\x01a\0\0\0\x05ab");
     assert_eq!(decoder.next_batch().unwrap().unwrap().len(), 1);

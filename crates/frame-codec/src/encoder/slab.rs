@@ -43,7 +43,7 @@ impl Slab {
         len
     }
 
-    /// Ensures that so many bytes fit behind what waits.
+    /// Ensures that this many bytes fit behind what waits.
     #[cold]
     fn make_room(&mut self, len: usize) {
         if self.begin >= self.end / 2 {
@@ -69,7 +69,7 @@ impl Slab {
         &self.memory[self.begin..self.end]
     }
 
-    /// Removes so many bytes from the front.
+    /// Removes this many bytes from the front.
     ///
     /// # Panics
     ///

@@ -76,7 +76,7 @@ mod tests {
     }
 
     #[test]
-    fn endless_digits_are_refused_as_soon_as_they_say_too_much() {
+    fn endless_digits_are_rejected_as_soon_as_they_exceed_the_limit() {
         assert!(matches!(read(b"99", 100), Ok(Decimal::Partial)));
         assert!(matches!(read(b"101", 100), Err(Error::FrameTooLarge { len: 101, max: 100 })));
         assert!(matches!(read(&[b'9'; 40], usize::MAX), Err(Error::FrameTooLarge { .. })));

@@ -258,20 +258,20 @@ mod tests {
     }
 
     #[test]
-    fn a_line_that_grows_past_the_limit_is_refused_before_its_end() {
+    fn a_line_that_grows_past_the_limit_is_rejected_before_its_end() {
         let found = Delimited::lines().scan(b"abcdef", 0, 5);
         assert_eq!(found, Err(Error::FrameTooLarge { len: 6, max: 5 }));
         assert!(Delimited::lines().scan(b"abcde", 0, 5).is_ok());
     }
 
     #[test]
-    fn a_payload_with_the_delimiter_inside_is_refused() {
+    fn a_payload_that_contains_the_delimiter_is_rejected() {
         assert_eq!(Delimited::lines().envelope(b"ab\nc"), Err(Error::DelimiterInPayload { at: 2 }));
         assert_eq!(Delimited::by_string(b"--").envelope(b"ab--c"), Err(Error::DelimiterInPayload { at: 2 }));
     }
 
     #[test]
-    fn a_delimiter_that_the_payload_would_begin_is_refused() {
+    fn a_payload_that_ends_with_the_beginning_of_its_delimiter_is_rejected() {
         // "xa" and "aa" would be read as "x", then "a" and the bytes behind it.
         assert_eq!(Delimited::by_string(b"aa").envelope(b"xa"), Err(Error::DelimiterInPayload { at: 1 }));
         assert_eq!(Delimited::by_string(b"abab").envelope(b"xab"), Err(Error::DelimiterInPayload { at: 1 }));

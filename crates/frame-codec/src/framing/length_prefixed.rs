@@ -121,7 +121,7 @@ impl LengthPrefixed {
         self.worked_out()
     }
 
-    /// Adds so many bytes to the length that the field counts; subtracts if negative.
+    /// Adds this many bytes to the length that the field counts; subtracts if negative.
     #[must_use]
     pub const fn adjusted(mut self, by: i32) -> Self {
         self.adjustment = by;
@@ -165,7 +165,7 @@ impl LengthPrefixed {
         Ok(said)
     }
 
-    /// Why the length field cannot express that so many bytes follow it, in a payload of `len` bytes.
+    /// Why the length field cannot express that this many bytes follow it, in a payload of `len` bytes.
     #[cold]
     fn unsayable(&self, behind: u64, len: usize) -> Error {
         // The part of the payload that is not behind the length field: the header, if that belongs to the payload.
@@ -282,7 +282,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_length_over_the_limit_is_refused_at_its_header() {
+    fn a_length_over_the_limit_is_rejected_at_its_header() {
         let framing = LengthPrefixed::u32_be();
         assert_eq!(framing.scan(&[0xff; 4], 0, 100), Err(Error::FrameTooLarge { len: 0xffff_ffff, max: 100 }));
         assert_eq!(framing.scan(&[0, 0, 0, 101], 0, 100), Err(Error::FrameTooLarge { len: 101, max: 100 }));
@@ -309,7 +309,7 @@ mod tests {
     }
 
     #[test]
-    fn a_payload_that_the_length_field_cannot_express_is_refused() {
+    fn a_payload_that_the_length_field_cannot_express_is_rejected() {
         let framing = LengthPrefixed::new(1, ByteOrder::BigEndian).inclusive();
         assert!(framing.envelope(&[0; 254]).is_ok());
         assert_eq!(framing.envelope(&[0; 255]), Err(Error::PayloadTooLarge { len: 255, max: 254 }));

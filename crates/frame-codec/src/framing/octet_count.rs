@@ -74,7 +74,7 @@ mod tests {
     }
 
     #[test]
-    fn a_count_over_the_limit_is_refused_before_its_space() {
+    fn a_count_over_the_limit_is_rejected_before_its_space() {
         assert_eq!(OctetCount.scan(b"101", 0, 100), Err(Error::FrameTooLarge { len: 101, max: 100 }));
         assert_eq!(OctetCount.scan(b"100 ", 0, 100), Ok(Scan::More { at_least: 104, scanned: 0 }));
     }

@@ -54,7 +54,7 @@ async fn a_peer_that_half_closes_still_gets_its_answer() {
 }
 
 #[tokio::test]
-async fn complete_frames_come_before_the_cut_one_is_told() {
+async fn complete_frames_come_before_the_truncated_one_is_reported() {
     let (here, mut there) = UnixStream::pair().unwrap();
     there.write_all(b"\0\0\0\x02ok\0\0\0\x09par").await.unwrap();
     drop(there);
@@ -121,7 +121,7 @@ async fn a_failed_write_is_told_once_and_reading_goes_on() {
     there.write_all(b"last words\n").await.unwrap();
     drop(there);
     let mut pump = Pump::new(here, Delimited::lines(), Limits::default());
-    pump.encoder().push(b"nobody hears this").unwrap();
+    pump.encoder().push(b"this is not received").unwrap();
     let failed = timeout(HANG, pump.next()).await.unwrap();
     assert!(matches!(&failed, PumpEvent::WriteFailed(e) if e.kind() == io::ErrorKind::BrokenPipe), "{failed:?}");
     let (frames, _) = drain(&mut pump).await;

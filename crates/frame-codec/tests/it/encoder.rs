@@ -15,7 +15,7 @@ enum Step {
     PushShared(usize),
     /// So many thousandths of what waits.
     Consume(usize),
-    /// A vectored write that takes at most so many slices, and all bytes of these but the last few.
+    /// A vectored write that takes at most this many slices, and all bytes of these but the last few.
     Write {
         slices: usize,
         short_by: usize,

@@ -53,7 +53,7 @@ impl Model {
         }
     }
 
-    /// A message of so many bytes with this in its length field, as far as there is room.
+    /// A message of this many bytes with this in its length field, as far as there is room.
     fn message(self, said: i128, len: usize) -> Vec<u8> {
         let mut message = vec![0x55; usize::from(self.offset)];
         message.extend(self.encode(said));
@@ -61,7 +61,7 @@ impl Model {
         message
     }
 
-    /// What the length field must contain for a payload, with or without header, with so many bytes behind its length
+    /// What the length field must contain for a payload, with or without header, with this many bytes behind its length
     /// field.
     fn said(self, behind: i128, len: usize) -> Result<i128, Error> {
         let header = len as i128 - behind;

@@ -86,7 +86,7 @@ impl Policy {
         Self { start, ..self }
     }
 
-    /// The pause after so many short runs in a row.
+    /// The pause after this many short runs in a row.
     pub(super) fn pause(&self, strikes: u32) -> Duration {
         match strikes.checked_sub(1) {
             None => Duration::ZERO,

@@ -20,7 +20,7 @@ use std::time::{Duration, Instant};
 use super::policy::Policy;
 use super::subject::Subject;
 
-/// The short runs at so many places where nothing is are remembered.
+/// The short runs at this many places where nothing is are remembered.
 const REMEMBERED: usize = 1024;
 
 /// What to do next.

@@ -52,9 +52,9 @@ struct Task {
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Change<I, E> {
-    /// As [`News::Started`](super::News::Started).
+    /// See [`News::Started`](super::News::Started).
     Started(I),
-    /// As [`News::Ended`](super::News::Ended).
+    /// See [`News::Ended`](super::News::Ended).
     Ended {
         /// What it was the handler of.
         id: I,
@@ -65,7 +65,7 @@ pub enum Change<I, E> {
         /// When it will be started again, unless its subject goes before that.
         again_in: Option<Duration>,
     },
-    /// As [`News::Skipped`](super::News::Skipped).
+    /// See [`News::Skipped`](super::News::Skipped).
     Skipped(I),
 }
 

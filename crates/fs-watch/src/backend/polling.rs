@@ -28,7 +28,7 @@ impl Backend for Polling {
 
     fn disarm(&mut self) {}
 
-    fn look_every(&self) -> Option<Duration> {
+    fn scan_interval(&self) -> Option<Duration> {
         Some(self.interval)
     }
 }

@@ -21,7 +21,7 @@ pub struct Script {
 
 #[derive(Debug, Default)]
 struct State {
-    refusal: Option<Why>,
+    failure: Option<Why>,
     armed: Option<(Target, Hints)>,
     arms: usize,
     disarms: usize,
@@ -38,7 +38,7 @@ impl Scripted {
 impl Script {
     /// From now on arming fails with this error, or succeeds again.
     pub fn refuse(&self, why: Option<Why>) {
-        self.state().refusal = why;
+        self.state().failure = why;
     }
 
     /// Where to put hints, while armed. A clone stays valid for the life of the watcher.
@@ -70,7 +70,7 @@ impl Backend for Scripted {
     fn arm(&mut self, target: &Target, hints: &Hints) -> Result<(), Why> {
         let mut state = self.script.state();
         state.arms += 1;
-        if let Some(why) = state.refusal.clone() {
+        if let Some(why) = state.failure.clone() {
             state.armed = None;
             return Err(why);
         }

@@ -43,7 +43,7 @@ impl Lock {
         }
         match lock_file::Lock::take(&handle, NAME) {
             Ok(held) => Ok(Self { dir: dir.as_ref().to_owned(), handle, held: Some(held) }),
-            Err(error) => Err(refused(&handle, error)),
+            Err(error) => Err(not_locked(&handle, error)),
         }
     }
 
@@ -62,7 +62,7 @@ impl Drop for Lock {
     }
 }
 
-fn refused(handle: &Handle, error: lock_file::Error) -> Error {
+fn not_locked(handle: &Handle, error: lock_file::Error) -> Error {
     let name = OsStr::new(NAME);
     let (dir, lock) = (handle.path().to_owned(), handle.path_of(name));
     match error {

@@ -44,7 +44,7 @@ pub(super) struct Changes {
 }
 
 impl Changes {
-    /// An empty queue keeps room for so many changes.
+    /// An empty queue keeps room for this many changes.
     const KEPT: usize = 64;
 
     pub(super) fn new(dir: PathBuf) -> Self {

@@ -83,7 +83,7 @@ impl Retry {
 mod tests {
     use super::*;
 
-    /// The pause after so many equal answers.
+    /// The pause after this many equal answers.
     fn pause_after(answer: Option<Answer>, answers: usize) -> Duration {
         let now = Instant::now();
         let mut retry = Retry::default();

@@ -41,7 +41,7 @@ fn changes(roster: &mut Roster) -> Vec<String> {
 }
 
 #[test]
-fn an_absence_counts_only_after_a_look() {
+fn an_absence_counts_only_after_a_scan() {
     let mut roster = roster();
     roster.handle_listing(complete(&[("a", born(1, 1)), ("b", born(2, 1))]));
     assert_eq!(changes(&mut roster), ["+a@1", "+b@1"]);

@@ -145,7 +145,7 @@ mod attached {
             let mut attached: Attached<String> = watcher.attach(move |_, stop| {
                 let hand_out = hand_out.clone();
                 async move {
-                    hand_out.send(stop.clone()).await.map_err(|_| "nobody takes it".to_owned())?;
+                    hand_out.send(stop.clone()).await.map_err(|_| "the receiver is gone".to_owned())?;
                     stop.requested().await;
                     Ok(())
                 }

@@ -78,7 +78,7 @@ async fn every_obstacle_has_its_error() {
     /// What it is, how it comes about, which error it has, and whether to try again.
     type Case = (&'static str, fn(&Path), fn(&ConnectError) -> bool, bool);
     let cases: [Case; 8] = [
-        ("nobody listens", |_| {}, |error| matches!(error, ConnectError::Refused { .. }), true),
+        ("no process listens", |_| {}, |error| matches!(error, ConnectError::Refused { .. }), true),
         ("gone", |path| fs::remove_file(path).unwrap(), |error| matches!(error, ConnectError::Gone { .. }), false),
         (
             "the whole directory is gone",

@@ -133,7 +133,7 @@ async fn a_watcher_that_dies_ends_the_stream_with_an_error() {
             Ok(())
         }
         fn disarm(&mut self) {}
-        fn look_every(&self) -> Option<Duration> {
+        fn scan_interval(&self) -> Option<Duration> {
             Some(Duration::from_millis(5))
         }
     }

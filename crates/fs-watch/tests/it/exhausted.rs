@@ -51,7 +51,7 @@ impl Hoard {
                 }
             }
         };
-        tokio::time::timeout(Duration::from_secs(20), taking).await.expect("a look must fail")
+        tokio::time::timeout(Duration::from_secs(20), taking).await.expect("a scan must fail")
     }
 }
 

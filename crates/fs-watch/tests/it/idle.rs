@@ -40,7 +40,7 @@ fn woken<'a>(before: &BTreeMap<String, u64>, after: &'a BTreeMap<String, u64>) -
 }
 
 #[tokio::test]
-async fn trap_12_an_idle_watcher_wakes_once_an_interval_and_never_on_its_own_account() {
+async fn trap_12_an_idle_watcher_wakes_once_an_interval_and_not_otherwise() {
     // It counts what the kernel says of the process's threads.
     test_kit::alone!();
     let places = [std::env::temp_dir(), PathBuf::from("/dev/shm")];

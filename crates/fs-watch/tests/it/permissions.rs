@@ -158,11 +158,11 @@ fn a_name_that_was_hinted_at_is_found_although_the_listing_lacks_it() {
 }
 
 #[test]
-fn trap_15_a_directory_that_cannot_be_read_is_refused_with_words() {
-    everywhere(a_directory_that_cannot_be_read_is_refused_with_words);
+fn trap_15_an_unreadable_directory_is_rejected_with_a_reason() {
+    everywhere(an_unreadable_directory_is_rejected_with_a_reason);
 }
 
-fn a_directory_that_cannot_be_read_is_refused_with_words(place: &Path) {
+fn an_unreadable_directory_is_rejected_with_a_reason(place: &Path) {
     let (_root, dir) = directory(place);
     chmod(&dir, 0o711);
     as_nobody(async move {

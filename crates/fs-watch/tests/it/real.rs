@@ -8,7 +8,7 @@
 //! | 1 arming, scanning, torn scans | `sockets::a_listing_torn_by_renames_removes_nobody_else`, `scripted::a_directory_replaced_between_arming_and_listing_is_armed_again`, `permissions.rs` `a_name_that_was_hinted_at_is_found_although_the_listing_lacks_it` |
 //! | 2 callback and control wait for each other | `cycles::trap_02_…`, `flow::a_consumer_that_sleeps_while_the_directory_is_remade_hangs_nobody`, `backend/notify/tests.rs` `a_hub_that_does_not_answer_is_left_behind_by_all` |
 //! | 3 a dead backend | `faults::trap_03_…` (around either source, for polling has no thread of its own that could die), `backend/notify/tests.rs` `a_callback_that_panics_is_survived`, `the_death_of_notifys_thread_is_noticed_and_harms_nobody`; `scripted::a_lost_backend_is_replaced_and_the_gap_is_mended` |
-//! | 4 overflow | `overflow::trap_04_…` (polling has no queue: the end state alone), `backend/notify/tests.rs` `trap_04_…`, `scripted::an_overflow_is_one_look_at_everything_and_one_resync` |
+//! | 4 overflow | `overflow::trap_04_…` (polling has no queue: the end state alone), `backend/notify/tests.rs` `trap_04_…`, `scripted::an_overflow_causes_one_full_scan_and_one_resync` |
 //! | 5 `bind` before `listen` | `liveness::trap_05_…` |
 //! | 6 stale, live or unknown | `liveness::trap_06_…`, `socket-file/src/knock.rs` `every_condition_has_its_answer`, `liveness`, `permissions.rs` and `namespaces.rs` `trap_06_…`, `deaths.rs` |
 //! | 7 replacement without removal | `cycles::trap_07_…`, `sockets::a_socket_renamed_over_another_replaces_it` |

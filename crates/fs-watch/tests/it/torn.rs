@@ -107,7 +107,7 @@ async fn role_is_neither_gone_nor_disturbed() {
     drop(storm);
     for listener in &listeners {
         listener.set_nonblocking(true).unwrap();
-        assert_eq!(listener.accept().unwrap_err().kind(), ErrorKind::WouldBlock, "somebody has connected");
+        assert_eq!(listener.accept().unwrap_err().kind(), ErrorKind::WouldBlock, "a client has connected");
     }
     drop(bound);
     watcher.shutdown().await;

@@ -30,7 +30,7 @@ async fn keep_everything(funnel: &mut Funnel) -> (Vec<Batch>, Vec<Parting>) {
     while let Some(event) = soon("the funnel's end", funnel.next()).await {
         match event {
             Event::Delivery(delivery) => kept.push(delivery.into_batch()),
-            Event::Left(account) => partings.push(account.parting),
+            Event::Left(report) => partings.push(report.parting),
             _ => {}
         }
     }

@@ -1,4 +1,4 @@
-//! A funnel with real sockets: who comes, what arrives, and what the account says.
+//! A funnel with real sockets: who comes, what arrives, and what the report says.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::{
@@ -31,7 +31,7 @@ fn spot() -> Spot {
 #[derive(Default)]
 struct Told {
     messages: Vec<(u64, String)>,
-    accounts: Vec<ProducerReport>,
+    reports: Vec<ProducerReport>,
     troubles: Vec<String>,
 }
 
@@ -46,7 +46,7 @@ impl Told {
                 let id = delivery.producer().id.value();
                 self.messages.extend(delivery.into_iter().map(|m| (id, String::from_utf8_lossy(&m).into_owned())));
             }
-            Event::Left(account) => self.accounts.push(account),
+            Event::Left(report) => self.reports.push(report),
             Event::Trouble { place, error } => self.troubles.push(format!("{place}: {error}")),
             _ => {}
         }
@@ -54,7 +54,7 @@ impl Told {
 
     /// Takes events until this many producers have left.
     async fn until_left(&mut self, funnel: &mut Funnel, producers: usize) {
-        while self.accounts.len() < producers {
+        while self.reports.len() < producers {
             let event = soon("an event", funnel.next()).await.expect("the funnel runs");
             self.note(event);
         }
@@ -110,12 +110,12 @@ async fn each_producer_keeps_its_order_and_its_name() {
     for writer in writers {
         soon("a writer", writer).await.unwrap();
     }
-    for account in &told.accounts {
-        let got = told.of(account.producer.id.value());
+    for report in &told.reports {
+        let got = told.of(report.producer.id.value());
         let writer = got[0].split(' ').next().unwrap();
         assert_eq!(got, (0..5000).map(|line| format!("{writer} {line}")).collect::<Vec<_>>());
-        assert!(matches!(account.parting, Parting::Closed), "{account}");
-        assert_eq!((account.producer.via, account.producer.peer.pid()), (Via::Listener, Some(std::process::id())));
+        assert!(matches!(report.parting, Parting::Closed), "{report}");
+        assert_eq!((report.producer.via, report.producer.peer.pid()), (Via::Listener, Some(std::process::id())));
     }
 }
 
@@ -134,7 +134,7 @@ async fn a_shutdown_takes_in_those_who_wait_to_be_accepted() {
     let mut told = Told::default();
     let report = told.until_end(funnel).await;
     assert_eq!((told.messages.len(), report.delivered.frames, report.lost.frames), (20, 20, 0));
-    assert!(told.accounts.iter().all(|account| matches!(account.parting, Parting::Shutdown)));
+    assert!(told.reports.iter().all(|report| matches!(report.parting, Parting::Shutdown)));
     assert!(!path.exists(), "the name is withdrawn");
 }
 
@@ -150,13 +150,13 @@ async fn a_frame_over_the_limit_ends_its_producer_and_nobody_else() {
     bad.write_all(b"\0\0\0\x02ok\xff\xff\xff\xff").await.unwrap();
     let mut told = Told::default();
     told.until_left(&mut funnel, 1).await;
-    assert!(matches!(told.accounts[0].parting, Parting::Malformed(_)), "{}", told.accounts[0]);
+    assert!(matches!(told.reports[0].parting, Parting::Malformed(_)), "{}", told.reports[0]);
     assert_eq!(told.messages.len(), 1, "the complete frame before it is delivered");
     good.write_all(b"\0\0\0\x04good\0\0\0\x09cut").await.unwrap();
     drop(good);
     told.until_left(&mut funnel, 2).await;
-    let account = &told.accounts[1];
-    assert_eq!((account.delivered.frames, account.truncated(), account.truncated_bytes), (1, 1, 7), "{account}");
+    let report = &told.reports[1];
+    assert_eq!((report.delivered.frames, report.truncated(), report.truncated_bytes), (1, 1, 7), "{report}");
     let report = soon("the report", funnel.finished()).await;
     assert_eq!((report.delivered.frames, report.truncated, report.lost.frames), (2, 2, 0));
 }
@@ -202,7 +202,7 @@ async fn settle() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_quiet_producer_waits_for_one_turn_of_each_of_thirty_loud_ones() {
+async fn a_quiet_producer_waits_for_one_quantum_of_each_of_thirty_loud_ones() {
     const QUANTUM: usize = 64 << 10;
     const WORDS: usize = 100;
     let Spot { _dir, path } = spot();
@@ -381,7 +381,7 @@ mod dir {
         let mut told = Told::default();
         told.until_left(&mut funnel, 1).await;
         assert_eq!(told.messages, [(1, "offered".to_owned())]);
-        assert_eq!(told.accounts[0].producer.via, Via::Directory);
+        assert_eq!(told.reports[0].producer.via, Via::Directory);
         assert_eq!(soon("the server", serving).await.unwrap(), 0);
     }
 
@@ -474,7 +474,7 @@ mod dir {
         let mut told = Told::default();
         told.until_left(&mut funnel, 1).await;
         assert_eq!(told.of(1), ["last words"]);
-        assert!(matches!(told.accounts[0].parting, Parting::Vanished), "{}", told.accounts[0]);
+        assert!(matches!(told.reports[0].parting, Parting::Vanished), "{}", told.reports[0]);
         assert_eq!(soon("our end", client.read(&mut [0; 1])).await.unwrap(), 0);
     }
 

@@ -76,7 +76,7 @@ fn parse_directory(text: &[u8]) -> Result<PathBuf, String> {
 
 fn parse_place(text: &[u8]) -> Result<PathBuf, String> {
     match (text.strip_prefix(b"unix:"), text.strip_prefix(b"dir:")) {
-        (Some([b'@', ..]), _) => Err("an abstract name has no file to look at; `ss -xl` lists them".to_owned()),
+        (Some([b'@', ..]), _) => Err("an abstract name has no file to inspect; `ss -xl` lists them".to_owned()),
         (Some(path), _) | (_, Some(path)) => path_of(path),
         (None, None) => plain_path(text, "directories and sockets, as paths, dir:/PATH or unix:/PATH"),
     }

@@ -20,7 +20,7 @@ use crate::{
     running::{Running, finish, listened_on, mpsr},
 };
 
-/// "nobody" on most systems; any id that is neither ours nor root will do.
+/// `nobody` on most systems. Any id other than ours and root's will do.
 pub(crate) const STRANGER: u32 = 65534;
 
 /// Which of two users are admitted: a stranger, and ourselves, who are root.
@@ -28,7 +28,7 @@ pub(crate) const STRANGER: u32 = 65534;
 fn the_mode_decides_who_is_admitted_unless_someone_is_named() {
     const TEST: &str = "the_mode_decides_who_is_admitted_unless_someone_is_named";
     if !rustix::process::geteuid().is_root() {
-        return skip_forbidden(TEST, "only root can run a program as somebody else");
+        return skip_forbidden(TEST, "only root can run a program as another user");
     }
     let Some(program) = find_or_skip(TEST, "socat") else { return };
     for (arguments, stranger, own) in [
@@ -66,7 +66,7 @@ fn the_mode_decides_who_is_admitted_unless_someone_is_named() {
         }
         let count = admitted as u64;
         let end = listen.stop();
-        end.assert_account(count, count, 0);
+        end.assert_report(count, count, 0);
         assert_eq!(end.report["rejected"], 2 - count);
     }
 }
@@ -175,7 +175,7 @@ fn who_is_admitted_is_said_at_the_start() {
 fn sockets_of_others_in_a_directory_are_rejected_unless_named() {
     const TEST: &str = "sockets_of_others_in_a_directory_are_rejected_unless_named";
     if !rustix::process::geteuid().is_root() {
-        return skip_forbidden(TEST, "only root can run a program as somebody else");
+        return skip_forbidden(TEST, "only root can run a program as another user");
     }
     let Some(program) = find_or_skip(TEST, "socat") else { return };
     for (arguments, is_admitted) in [

@@ -43,7 +43,7 @@ fn a_signal_takes_in_all_that_was_sent_before_and_reports_on_standard_error() {
         listen.running.signal(signal);
         listen.running.signal(Signal::CONT);
         let end = listen.end();
-        end.assert_account(20, 20_000, 0);
+        end.assert_report(20, 20_000, 0);
         assert_eq!(end.report["event"], "report");
         assert_eq!(end.report["reason"], "signal");
         assert!((0.0..=began.elapsed().as_secs_f64()).contains(&end.report["seconds"].as_f64().expect("a number")));
@@ -85,7 +85,7 @@ fn a_message_that_was_not_finished_at_the_end_is_marked_or_truncated() {
             }
             let end = listen.stop();
             let truncated = u64::from(!half.is_empty() && !unterminated);
-            end.assert_account(1, delivered, truncated);
+            end.assert_report(1, delivered, truncated);
             let left = of_kind(&end.events, "left")[0];
             assert_eq!([&left["truncated"], &left["delivered"]], [truncated, delivered], "{framing}: {left}");
             assert_eq!(left.get("unterminated"), unterminated.then_some(&true.into()), "{framing}: {left}");

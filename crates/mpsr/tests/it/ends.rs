@@ -191,7 +191,7 @@ fn timestamps_are_fields_of_objects() {
     let times: Vec<&str> = listen.events.iter().map(|event| event["time"].as_str().expect("a time")).collect();
     assert!(times.is_sorted(), "{times:?}");
     assert_eq!(of_kind(&listen.events, "message")[0]["text"], "a");
-    listen.stop().assert_account(1, 1, 0);
+    listen.stop().assert_report(1, 1, 0);
 }
 
 #[test]

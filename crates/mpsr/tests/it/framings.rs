@@ -32,11 +32,11 @@ fn lines_come_from_printf_and_socat() {
     assert_eq!((sent.code, sent.stderr.as_str()), (Some(0), ""));
     let left = listen.until("left");
     assert_eq!(texts(&listen.events, &left["producer"]), ["a", "b"]);
-    let account = json!({
+    let report = json!({
         "event": "left", "producer": 1, "received": 2, "delivered": 2, "truncated": 0, "lost": 0, "bytes": 2, "reason": "closed",
     });
-    assert_eq!(left, account);
-    listen.stop().assert_account(1, 2, 0);
+    assert_eq!(left, report);
+    listen.stop().assert_report(1, 2, 0);
     assert!(!path.exists(), "the name is taken back");
 }
 
@@ -84,13 +84,13 @@ fn five_of_five_hellos_arrive_under_lines_raw_and_until_eof() {
             let heard = texts(&listen.events, &joined[0]["producer"]);
             assert_eq!(heard, [format!("Hello from producer {number}")], "{framing}: {producer:?}");
         }
-        listen.stop().assert_account(5, 5, 0);
+        listen.stop().assert_report(5, 5, 0);
     }
 }
 
 #[test]
-fn of_length_prefixed_frames_the_complete_ones_arrive_and_the_cut_one_is_reported() {
-    const TEST: &str = "of_length_prefixed_frames_the_complete_ones_arrive_and_the_cut_one_is_reported";
+fn complete_length_prefixed_frames_arrive_and_the_truncated_one_is_reported() {
+    const TEST: &str = "complete_length_prefixed_frames_arrive_and_the_truncated_one_is_reported";
     /// Ends as by kill -9, at a point of its own choosing: in the middle of a frame.
     const DIES: &str = "
 import os, signal, socket, struct, sys
@@ -110,7 +110,7 @@ os.kill(os.getpid(), signal.SIGKILL)
     assert_eq!(texts(&listen.events, &left["producer"]), ["one", "", "zwölf"]);
     assert_eq!([&left["received"], &left["delivered"], &left["truncated"], &left["lost"]], [3, 3, 1, 0]);
     assert_eq!(left["bytes"], "one".len() + "zwölf".len());
-    listen.stop().assert_account(1, 3, 1);
+    listen.stop().assert_report(1, 3, 1);
 }
 
 #[test]
@@ -125,5 +125,5 @@ fn bytes_that_are_not_utf_8_come_in_base64() {
     assert_eq!(message["text"], json!(null));
     let encoded = message["base64"].as_str().expect("the bytes are there");
     assert_eq!(base64::Engine::decode(&base64::prelude::BASE64_STANDARD, encoded), Ok(every_byte));
-    listen.stop().assert_account(1, 1, 0);
+    listen.stop().assert_report(1, 1, 0);
 }

@@ -188,7 +188,7 @@ fn a_sender_that_is_not_admitted_says_so_and_never_succeeds() {
             assert!(sent.stderr.contains("not admitted") && sent.stderr.contains("uid 60004"), "{}", sent.stderr);
         }
     }
-    listen.stop().assert_account(0, 0, 0);
+    listen.stop().assert_report(0, 0, 0);
 }
 
 /// In a container every process is root, and so are those that a receiver names others to turn away.
@@ -229,5 +229,5 @@ fn a_stalled_standard_error_holds_up_no_sender() {
     assert_eq!(sender.wait(), Some(0));
     assert_eq!(stdout.join().unwrap(), b"");
     listen.until("left");
-    listen.stop().assert_account(2, 2, 0);
+    listen.stop().assert_report(2, 2, 0);
 }

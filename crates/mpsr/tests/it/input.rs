@@ -187,5 +187,5 @@ fn one_pipe_with_two_readers_blocks_neither() {
         assert_eq!(sender.wait(), Some(0), "{:?}", sender.stderr().rest());
     }
     assert_eq!(reader.read(&mut [0]).unwrap(), 0);
-    listen.stop().assert_account(2, 50, 0);
+    listen.stop().assert_report(2, 50, 0);
 }

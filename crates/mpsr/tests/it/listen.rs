@@ -92,7 +92,7 @@ impl Listen {
         }
     }
 
-    /// Goes on until so many events of this kind have been seen since the start.
+    /// Goes on until this many events of this kind have been seen since the start.
     pub(crate) fn until_count(&mut self, kind: &str, count: usize) {
         while of_kind(&self.events, kind).len() < count {
             self.next();
@@ -131,14 +131,14 @@ impl Listen {
 }
 
 impl End {
-    /// Exit 0 and an account in which everything that was received was delivered: so many producers and messages, so
-    /// many truncated.
+    /// Exit 0 and a report in which every received message was delivered: this many producers and messages,
+    /// and this many truncated messages.
     #[track_caller]
-    pub(crate) fn assert_account(&self, producers: u64, messages: u64, truncated: u64) {
-        let account =
+    pub(crate) fn assert_report(&self, producers: u64, messages: u64, truncated: u64) {
+        let report =
             ["producers", "received", "delivered", "truncated", "lost"].map(|field| self.report[field].as_u64());
         assert_eq!(
-            (self.code, account),
+            (self.code, report),
             (Some(0), [producers, messages, messages, truncated, 0].map(Some)),
             "{:#?}",
             self.report

@@ -17,7 +17,7 @@ use crate::{
 const CONNECTIONS: usize = 900;
 /// How long after a burst it may take.
 const AFTER: Duration = Duration::from_secs(5);
-/// What a receiver with so many connections at rest may hold, in KiB. With its code, of which 4 MiB are resident in a release
+/// What a receiver with this many connections at rest may hold, in KiB. With its code, of which 4 MiB are resident in a release
 /// build, these are 16 MiB.
 const MOST: u64 = 12 << 10;
 

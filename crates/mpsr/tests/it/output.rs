@@ -137,7 +137,7 @@ fn a_socket_in_the_directory_that_refuses_is_warned_of_and_others_are_received_f
     let warning = of_kind(&listen.events, "warning")[0];
     assert_eq!(warning["address"], unix(&dead));
     assert!(warning["text"].as_str().expect("a text").contains("no process is listening on it"), "{warning}");
-    listen.stop().assert_account(1, 1, 0);
+    listen.stop().assert_report(1, 1, 0);
 }
 
 #[test]
@@ -216,5 +216,5 @@ fn a_receiver_whose_own_socket_is_in_the_directory_does_not_connect_to_itself() 
     listen.until("left");
     let joined = of_kind(&listen.events, "joined").len();
     assert_eq!(joined, 1, "{:#?}", listen.events);
-    listen.stop().assert_account(1, 0, 0);
+    listen.stop().assert_report(1, 0, 0);
 }

@@ -60,7 +60,7 @@ fn with_few_descriptors_nobody_is_lost_who_comes_and_goes() {
         assert_eq!(texts(&listen.events, &left["producer"]).len(), 10);
     }
     let end = listen.stop();
-    end.assert_account(40, 400, 0);
+    end.assert_report(40, 400, 0);
     assert_eq!(end.report["shed"], 0);
 }
 
@@ -90,7 +90,7 @@ fn with_few_descriptors_those_who_stay_keep_nobody_waiting_for_ever_and_the_proc
     }
     listen.until_count("left", 40);
     let end = listen.stop();
-    end.assert_account(40, 40, 0);
+    end.assert_report(40, 40, 0);
     assert_eq!(end.report["shed"], 0);
 }
 
@@ -107,7 +107,7 @@ fn with_few_descriptors_those_who_still_wait_at_the_end_are_heard() {
         })
         .collect();
     let end = listen.stop();
-    end.assert_account(40, 40, 0);
+    end.assert_report(40, 40, 0);
     assert_eq!(end.report["shed"], 0);
     drop(clients);
 }
@@ -157,7 +157,7 @@ fn a_limit_that_may_be_raised_is_raised() {
     let mut listen = listen_with_limit("-Sn 20", &unix(&path));
     let clients: Vec<_> = (0..40).map(|_| UnixStream::connect(&path).unwrap()).collect();
     listen.until_count("joined", clients.len());
-    listen.stop().assert_account(40, 0, 0);
+    listen.stop().assert_report(40, 0, 0);
 }
 
 #[test]
@@ -188,5 +188,5 @@ fn a_producer_that_stalls_in_the_middle_of_a_message_holds_up_nobody() {
     drop(stalled);
     let left = listen.until("left");
     assert_eq!(texts(&listen.events, &left["producer"]), ["stall"]);
-    listen.stop().assert_account(51, 1001, 0);
+    listen.stop().assert_report(51, 1001, 0);
 }

@@ -33,7 +33,7 @@ fn a_receiver_that_is_restarted_between_messages_gets_each_of_them_once() {
             assert_eq!(listen.until("message")["text"], format!("{round}.{line}"));
         }
         let end = listen.stop();
-        end.assert_account(1, 3, 0);
+        end.assert_report(1, 3, 0);
         if round == 1 {
             // Written while there is no receiver.
             writeln!(stdin, "meanwhile").unwrap();
@@ -42,7 +42,7 @@ fn a_receiver_that_is_restarted_between_messages_gets_each_of_them_once() {
         if round == 1 {
             assert_eq!(listen.until("message")["text"], "meanwhile");
             let end = listen.stop();
-            end.assert_account(1, 1, 0);
+            end.assert_report(1, 1, 0);
             listen = Listen::start([unix(&path)]);
         }
         listen.until("joined");
@@ -84,7 +84,7 @@ fn stop_in_order(mut receiver: UnixStream) -> Vec<u8> {
 }
 
 #[test]
-fn a_frame_that_was_cut_off_is_sent_again_where_no_receiver_can_have_taken_it() {
+fn a_truncated_frame_is_sent_again_if_no_receiver_can_have_taken_it() {
     let directory = directory();
     let path = directory.path().join("x.sock");
     let server = UnixListener::bind(&path).unwrap();
@@ -102,14 +102,14 @@ fn a_frame_that_was_cut_off_is_sent_again_where_no_receiver_can_have_taken_it() 
     drop(second);
     feeding.join().unwrap().unwrap();
     assert_eq!(sender.wait(), Some(0), "{:?}", sender.stderr().rest());
-    let ((mut numbers, cut_off), (further, none)) = (frames(&heard), frames(&rest));
-    assert!(cut_off > 0 && none == 0, "{cut_off} bytes of a frame, then {none}");
+    let ((mut numbers, truncated), (further, none)) = (frames(&heard), frames(&rest));
+    assert!(truncated > 0 && none == 0, "{truncated} bytes of a frame, then {none}");
     numbers.extend(further);
     assert_eq!(numbers, (1..=count).collect::<Vec<u64>>());
 }
 
 #[test]
-fn a_line_that_was_cut_off_may_have_been_taken_and_is_not_sent_again_but_told() {
+fn a_truncated_line_may_have_been_taken_and_is_reported_instead_of_sent_again() {
     let directory = directory();
     let path = directory.path().join("x.sock");
     let server = UnixListener::bind(&path).unwrap();
@@ -127,11 +127,11 @@ fn a_line_that_was_cut_off_may_have_been_taken_and_is_not_sent_again_but_told() 
     feeding.join().unwrap().unwrap();
     assert_eq!(sender.wait(), Some(1));
     let said = sender.stderr().rest();
-    assert!(said.last().unwrap().contains("1 message was cut off"), "{said:?}");
+    assert!(said.last().unwrap().contains("1 message was truncated"), "{said:?}");
     let whole = heard.iter().filter(|byte| **byte == b'\n').count() as u64;
-    assert_ne!(heard.last(), Some(&b'\n'), "the last line there is cut off");
+    assert_ne!(heard.last(), Some(&b'\n'), "the last line there is truncated");
     let further: Vec<u64> = rest.lines().map(|line| line.trim_start_matches('0').parse().unwrap()).collect();
-    assert_eq!(further, (whole + 2..=count).collect::<Vec<u64>>(), "all behind the one that was cut off");
+    assert_eq!(further, (whole + 2..=count).collect::<Vec<u64>>(), "all after the truncated one");
 }
 
 #[test]

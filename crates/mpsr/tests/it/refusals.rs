@@ -24,7 +24,7 @@ use crate::{
 
 /// Runs to the end, which must come by itself, with this code and a message on standard error alone that has these words.
 #[track_caller]
-fn assert_refused(arguments: &[&str], code: i32, words: &[&str]) {
+fn assert_rejected(arguments: &[&str], code: i32, words: &[&str]) {
     let Ended { code: ended, stdout, stderr } = finish(&mut mpsr(arguments), b"");
     assert_eq!((ended, stdout.len()), (Some(code), 0), "{arguments:?}: {stderr}");
     for word in words {
@@ -71,7 +71,7 @@ fn wrong_usage_and_malformed_addresses_end_with_2() {
         (&["send", "unix:/x", "--framing", "raw", "--count", "1"], "not divided into messages"),
         (&["send", "unix:/x", "--framing", "until-eof", "--count", "1"], "not divided into messages"),
     ] {
-        assert_refused(arguments, 2, &[word]);
+        assert_rejected(arguments, 2, &[word]);
     }
 }
 
@@ -118,7 +118,7 @@ fn help_and_version_are_no_mistakes() {
 }
 
 #[test]
-fn a_path_of_more_bytes_than_an_address_has_works_and_one_of_more_than_a_name_has_is_refused() {
+fn a_path_longer_than_an_address_works_and_one_longer_than_a_name_is_rejected() {
     let directory = directory();
     let deep = directory.path().join("d".repeat(80)).join("e".repeat(80));
     fs::create_dir_all(&deep).unwrap();
@@ -129,14 +129,14 @@ fn a_path_of_more_bytes_than_an_address_has_works_and_one_of_more_than_a_name_ha
     assert_eq!(sent.code, Some(0), "{}", sent.stderr);
     let left = listen.until("left");
     assert_eq!(texts(&listen.events, &left["producer"]), ["through"]);
-    listen.stop().assert_account(1, 1, 0);
+    listen.stop().assert_report(1, 1, 0);
 
     let name = "n".repeat(250);
     let path = unix(directory.path().join(&name));
-    assert_refused(&["listen", &path], 1, &[&name, "250 bytes where 249 are possible", "use a shorter name"]);
+    assert_rejected(&["listen", &path], 1, &[&name, "250 bytes where 249 are possible", "use a shorter name"]);
     let path = format!("unix:/{}x", "d/".repeat(2048));
-    assert_refused(&["listen", &path], 1, &["4098 bytes where 4095 are possible"]);
-    assert_refused(&["send", &path, "a"], 1, &["4098 bytes where 4095 are possible"]);
+    assert_rejected(&["listen", &path], 1, &["4098 bytes where 4095 are possible"]);
+    assert_rejected(&["send", &path, "a"], 1, &["4098 bytes where 4095 are possible"]);
 }
 
 #[test]
@@ -146,15 +146,15 @@ fn what_is_not_a_socket_is_left_alone() {
     fs::write(&file, "precious").unwrap();
     let address = unix(&file);
     let words = [text(&file), "is a regular file, not a socket", "left alone"];
-    assert_refused(&["listen", &address], 1, &words);
-    assert_refused(&["send", "--bind", &address, "a"], 1, &words);
-    assert_refused(&["send", &address, "a"], 1, &[text(&file)]);
+    assert_rejected(&["listen", &address], 1, &words);
+    assert_rejected(&["send", "--bind", &address, "a"], 1, &words);
+    assert_rejected(&["send", &address, "a"], 1, &[text(&file)]);
     assert_eq!(fs::read(&file).unwrap(), b"precious");
     // A directory, and a link to the file.
-    assert_refused(&["listen", &unix(directory.path())], 1, &["is a directory", "write dir:/PATH"]);
+    assert_rejected(&["listen", &unix(directory.path())], 1, &["is a directory", "write dir:/PATH"]);
     let link = directory.path().join("link");
     std::os::unix::fs::symlink(&file, &link).unwrap();
-    assert_refused(&["listen", &unix(&link)], 1, &["is a symbolic link"]);
+    assert_rejected(&["listen", &unix(&link)], 1, &["is a symbolic link"]);
     assert_eq!(fs::read(&link).unwrap(), b"precious");
 }
 
@@ -290,13 +290,13 @@ fn a_directory_that_is_not_there_is_named() {
     let directory = directory();
     let missing = directory.path().join("missing");
     let path = unix(missing.join("x.sock"));
-    assert_refused(&["listen", &path], 1, &[text(&missing), "create it"]);
-    assert_refused(&["send", &path, "a"], 1, &[text(&missing), "start its server"]);
-    assert_refused(&["listen", &format!("dir:{}", text(&missing))], 1, &[text(&missing)]);
-    assert_refused(&["watch", text(&missing)], 1, &[text(&missing)]);
+    assert_rejected(&["listen", &path], 1, &[text(&missing), "create it"]);
+    assert_rejected(&["send", &path, "a"], 1, &[text(&missing), "start its server"]);
+    assert_rejected(&["listen", &format!("dir:{}", text(&missing))], 1, &[text(&missing)]);
+    assert_rejected(&["watch", text(&missing)], 1, &[text(&missing)]);
     let file = directory.path().join("file");
     fs::write(&file, "").unwrap();
-    assert_refused(&["watch", text(&file)], 1, &[text(&file), "directory"]);
+    assert_rejected(&["watch", text(&file)], 1, &[text(&file), "directory"]);
 }
 
 #[test]
@@ -304,12 +304,12 @@ fn a_directory_in_which_others_may_replace_files_takes_an_option() {
     let directory = directory();
     fs::set_permissions(directory.path(), Permissions::from_mode(0o777)).unwrap();
     let path = directory.path().join("x.sock");
-    assert_refused(&["listen", &unix(&path)], 1, &["others may replace files", "(mode 0777)", "--shared-directory"]);
+    assert_rejected(&["listen", &unix(&path)], 1, &["others may replace files", "(mode 0777)", "--shared-directory"]);
     let mut listen = Listen::start([&unix(&path), "--shared-directory"]);
     UnixStream::connect(&path).unwrap().write_all(b"in\n").unwrap();
     assert_eq!(listen.until("message")["text"], "in");
     listen.until("left");
-    listen.stop().assert_account(1, 1, 0);
+    listen.stop().assert_report(1, 1, 0);
 }
 
 #[test]
@@ -317,7 +317,7 @@ fn of_several_places_one_that_cannot_be_had_leaves_nothing_behind() {
     let directory = directory();
     let path = directory.path().join("x.sock");
     let missing = format!("dir:{}/missing", text(directory.path()));
-    assert_refused(&["listen", &unix(&path), &missing], 1, &["missing"]);
+    assert_rejected(&["listen", &unix(&path), &missing], 1, &["missing"]);
     assert!(!path.exists());
 }
 
@@ -325,10 +325,10 @@ fn of_several_places_one_that_cannot_be_had_leaves_nothing_behind() {
 fn a_socket_that_nobody_listens_on_is_named_and_with_wait_it_is_waited_for() {
     let directory = directory();
     let path = directory.path().join("x.sock");
-    assert_refused(&["send", &unix(&path), "a"], 1, &[text(&path), "start its server"]);
+    assert_rejected(&["send", &unix(&path), "a"], 1, &[text(&path), "start its server"]);
     drop(UnixListener::bind(&path).unwrap());
-    assert_refused(&["send", &unix(&path), "a"], 1, &["nobody is listening on", text(&path), "start its server"]);
-    assert_refused(&["send", &unix(&path), "--wait", "0.1", "a"], 1, &["nobody is listening on", "after"]);
+    assert_rejected(&["send", &unix(&path), "a"], 1, &["nobody is listening on", text(&path), "start its server"]);
+    assert_rejected(&["send", &unix(&path), "--wait", "0.1", "a"], 1, &["nobody is listening on", "after"]);
 
     // The sender is there first; the receiver replaces what is stale.
     let mut sender = Running::start(&mut mpsr(["send", &unix(&path), "--wait", "30", "patient"]));
@@ -336,7 +336,7 @@ fn a_socket_that_nobody_listens_on_is_named_and_with_wait_it_is_waited_for() {
     assert_eq!(sender.wait(), Some(0));
     let left = listen.until("left");
     assert_eq!(texts(&listen.events, &left["producer"]), ["patient"]);
-    listen.stop().assert_account(1, 1, 0);
+    listen.stop().assert_report(1, 1, 0);
 }
 
 #[test]
@@ -348,16 +348,16 @@ fn a_receiver_that_is_there_already_is_not_disturbed() {
     producer.write_all(b"before\n").unwrap();
     listen.until("message");
     let pid = format!("process {}", listen.running.pid());
-    assert_refused(&["listen", &unix(&path)], 1, &[text(&path), "is taken", &pid]);
+    assert_rejected(&["listen", &unix(&path)], 1, &[text(&path), "is taken", &pid]);
     producer.write_all(b"after\n").unwrap();
     assert_eq!(listen.until("message")["text"], "after");
     assert_eq!(finish(&mut mpsr(["send", &unix(&path), "new"]), b"").code, Some(0));
     assert_eq!(listen.until("message")["text"], "new");
-    listen.stop().assert_account(2, 3, 0);
+    listen.stop().assert_report(2, 3, 0);
 
     // Neither is a server that knows nothing of locks.
     let server = UnixListener::bind(&path).unwrap();
-    assert_refused(&["listen", &unix(&path)], 1, &[text(&path), "is taken"]);
+    assert_rejected(&["listen", &unix(&path)], 1, &[text(&path), "is taken"]);
     let mut client = UnixStream::connect(&path).unwrap();
     client.write_all(b"still here").unwrap();
     drop(client);
@@ -384,7 +384,7 @@ fn after_kill_9_the_same_path_is_taken_again() {
     let mut listen = Listen::start([unix(&path)]);
     assert_eq!(finish(&mut mpsr(["send", &unix(&path), "again"]), b"").code, Some(0));
     assert_eq!(listen.until("message")["text"], "again");
-    listen.stop().assert_account(1, 1, 0);
+    listen.stop().assert_report(1, 1, 0);
     assert!(!path.exists());
 }
 
@@ -412,7 +412,7 @@ fn a_producer_whose_frame_is_over_the_limit_is_malformed_and_others_are_not_dist
     assert_eq!(listen.until("message")["text"], "more");
     drop(good);
     listen.until("left");
-    listen.stop().assert_account(2, 3, 1);
+    listen.stop().assert_report(2, 3, 1);
 }
 
 #[test]
@@ -435,7 +435,7 @@ fn a_line_over_the_limit_is_malformed_on_both_sides() {
     assert!(sent.stderr.contains("line 2 of standard input") && sent.stderr.contains("16"), "{}", sent.stderr);
     let left = listen.until("left");
     assert_eq!(texts(&listen.events, &left["producer"]), ["short"]);
-    listen.stop().assert_account(2, 2, 1);
+    listen.stop().assert_report(2, 2, 1);
 }
 
 #[test]
@@ -458,7 +458,7 @@ fn what_is_over_the_limit_is_skipped_or_shortened_if_that_was_asked_for() {
             of_kind(&listen.events, "missing").iter().map(|event| event["count"].as_u64().unwrap()).sum();
         assert_eq!(missing, counts.0.unwrap_or(0));
         let end = listen.stop();
-        end.assert_account(1, heard.len() as u64, 0);
+        end.assert_report(1, heard.len() as u64, 0);
         assert_eq!([&end.report["skipped"], &end.report["shortened"]], [counts.0.unwrap_or(0), counts.1.unwrap_or(0)]);
     }
 }

@@ -55,8 +55,8 @@ fn their_end(process: Pid) -> Result<UnixStream, Errno> {
 }
 
 #[test]
-fn a_reset_half_way_through_a_frame_shows_the_complete_frames_and_reports_the_cut_one() {
-    const TEST: &str = "a_reset_half_way_through_a_frame_shows_the_complete_frames_and_reports_the_cut_one";
+fn a_reset_within_a_frame_delivers_the_complete_frames_and_reports_the_truncated_one() {
+    const TEST: &str = "a_reset_within_a_frame_delivers_the_complete_frames_and_reports_the_truncated_one";
     let directory = directory();
     let path = directory.path().join("in.sock");
     let mut listen = Listen::start([&unix(&path), "--framing", "u32be"]);
@@ -74,7 +74,7 @@ fn a_reset_half_way_through_a_frame_shows_the_complete_frames_and_reports_the_cu
     assert_eq!(left["reason"], "reset");
     assert_eq!(left["error"], "Connection reset by peer (os error 104)");
     assert_eq!([&left["received"], &left["delivered"], &left["truncated"], &left["lost"]], [2, 2, 1, 0]);
-    listen.stop().assert_account(1, 2, 1);
+    listen.stop().assert_report(1, 2, 1);
 }
 
 #[test]
@@ -99,7 +99,7 @@ print('closed', flush=True)
     assert_eq!([&left["reason"], &left["error"]], ["reset", "Connection reset by peer (os error 104)"]);
     assert_eq!([&left["received"], &left["truncated"]], [0, 0]);
     assert_eq!(server.wait(), Some(0));
-    listen.stop().assert_account(1, 0, 0);
+    listen.stop().assert_report(1, 0, 0);
 }
 
 #[test]
@@ -131,5 +131,5 @@ fn others_go_on_when_one_is_reset() {
     assert_eq!(other.read(&mut [0]).unwrap(), 0);
     let left = listen.until("left");
     assert_eq!(texts(&listen.events, &left["producer"]), ["before", "after"]);
-    listen.stop().assert_account(2, 2, 1);
+    listen.stop().assert_report(2, 2, 1);
 }

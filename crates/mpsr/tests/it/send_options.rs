@@ -267,5 +267,5 @@ fn a_count_ends_the_input_without_waiting_for_more() {
     let left = listen.until("left");
     assert_eq!(texts(&listen.events, &left["producer"]), ["one", "two"]);
     drop(stdin);
-    listen.stop().assert_account(1, 2, 0);
+    listen.stop().assert_report(1, 2, 0);
 }

@@ -131,7 +131,7 @@ fn a_hang_up_that_was_ignored_at_the_start_stays_ignored() {
     drop(stdin);
     assert_eq!(sender.wait(), Some(0), "{:?}", sender.stderr().rest());
     listen.until("left");
-    listen.stop().assert_account(1, 2, 0);
+    listen.stop().assert_report(1, 2, 0);
 }
 
 /// Kills a real receiver that has read what was sent so far.

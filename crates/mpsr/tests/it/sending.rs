@@ -55,7 +55,7 @@ fn a_receiver_that_has_just_made_its_name_is_sent_to() {
 }
 
 #[test]
-fn a_message_that_the_framing_cannot_carry_is_refused() {
+fn a_message_that_the_framing_cannot_carry_is_rejected() {
     let directory = directory();
     let path = directory.path().join("in.sock");
     let mut listen = Listen::start([unix(&path)]);
@@ -149,7 +149,7 @@ fn an_interrupted_sender_says_so() {
     let said = sender.stderr().rest();
     assert_eq!(said, ["mpsr: interrupted after 2 messages"]);
     listen.until("left");
-    listen.stop().assert_account(1, 2, 0);
+    listen.stop().assert_report(1, 2, 0);
 }
 
 #[test]
@@ -176,7 +176,7 @@ fn a_sender_that_binds_is_found_in_its_directory() {
         assert_eq!(texts(&listen.events, &joined["producer"]), ["one", "two"]);
         assert!(!path.exists(), "it takes its name back");
     }
-    listen.stop().assert_account(2, 4, 0);
+    listen.stop().assert_report(2, 4, 0);
 }
 
 #[test]

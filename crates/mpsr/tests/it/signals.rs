@@ -72,7 +72,7 @@ fn a_hang_up_ends_it_with_its_report() {
     producer.write_all(b"heard\n").unwrap();
     listen.until("message");
     listen.running.signal(Signal::HUP);
-    listen.end().assert_account(1, 1, 0);
+    listen.end().assert_report(1, 1, 0);
     assert!(!path.exists());
 }
 
@@ -90,7 +90,7 @@ fn a_hang_up_that_was_ignored_at_the_start_stays_ignored() {
     assert!(path.exists());
     drop(producer);
     listen.until("left");
-    listen.stop().assert_account(1, 1, 0);
+    listen.stop().assert_report(1, 1, 0);
 }
 
 #[test]
@@ -116,12 +116,12 @@ fn sigusr1_prints_the_report_so_far() {
     drop(producer);
     listen.until("left");
     assert_eq!(of_kind(&listen.events, "message").len(), 3);
-    listen.stop().assert_account(1, 3, 0);
+    listen.stop().assert_report(1, 3, 0);
 
     // Without anything to report about, it is as harmless.
     let mut listen = Listen::start_as(mpsr(["listen", "--json"]).arg(unix(&path)));
     listen.running.signal(Signal::USR1);
     assert_eq!(listen.said()["received"], 0);
     assert!(!listen.running.has_ended());
-    listen.stop().assert_account(0, 0, 0);
+    listen.stop().assert_report(0, 0, 0);
 }

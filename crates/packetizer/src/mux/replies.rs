@@ -33,7 +33,7 @@ impl<P: Protocol, W> Mux<P, W> {
     /// least [`Skip::head`](crate::Skip::head) bytes of it. Only its own call fails, with [`Error::ReplyTooLarge`].
     ///
     /// # Errors
-    /// As [`handle_frame`](Self::handle_frame).
+    /// See [`handle_frame`](Self::handle_frame).
     pub fn handle_skipped(&mut self, head: &[u8], len: u64, max: usize) -> Result<(), Fault<ErrorOf<P>>> {
         let Some(index) = self.classify(head)? else { return Ok(()) };
         self.settle(index, Matched::Skipped { head, len })?;

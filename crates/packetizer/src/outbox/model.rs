@@ -24,7 +24,7 @@ enum Event {
         max_bytes: usize,
         max_frames: usize,
     },
-    /// The connection writes so many of the bytes that it holds, or all of them.
+    /// The connection writes this many of the bytes that it holds, or all of them.
     Write(usize),
     /// One of the calls that have not ended is withdrawn; the index is modulo their number.
     Withdraw(usize),

@@ -1,4 +1,4 @@
-//! The driver over a stream whose reading or writing fails while the other direction goes on.
+//! The driver on a stream that fails in one direction while the other one continues.
 #![cfg(feature = "tokio")]
 
 use std::{
@@ -20,7 +20,7 @@ use frame_codec::LengthPrefixed;
 use packetizer::{Driver, End, Error, Handle, Limits, Pending, Step, Unsent};
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _, DuplexStream, ReadBuf};
 
-/// A stream whose directions can be made to fail, each with an error of its own.
+/// A stream with directions that can be made to fail, each with a different error.
 struct Fragile {
     stream: DuplexStream,
     switches: Arc<Switches>,
@@ -147,7 +147,7 @@ async fn when_reading_fails_the_bytes_of_an_incomplete_frame_are_counted() {
         assert!(step(&mut driver).await.is_none());
         assert_eq!(driver.bytes_read(), bytes.len() as u64);
         switches.reading_fails.store(true, Ordering::Relaxed);
-        // Nothing wakes a reader whose stream breaks without a word, so a byte does.
+        // Nothing wakes the reader of a stream that breaks silently, so we send a byte.
         soon(there.write_all(b"z")).await.unwrap();
         let end = step(&mut driver).await;
         let Some(Step::End(End::ReadFailed { source, truncated: found })) = end else { panic!("{end:?}") };

@@ -176,7 +176,7 @@ async fn a_dropped_call_leaves_the_others_in_step() {
 }
 
 #[tokio::test]
-async fn a_driver_that_is_dropped_leaves_nobody_hanging() {
+async fn a_dropped_driver_leaves_no_call_hanging() {
     let (driver, handle, mut there) = connect(1024);
     let sent = handle.call(&Say(ORDERED, b"sent"));
     let running = run(driver);
@@ -225,16 +225,16 @@ async fn only_the_requests_whose_last_byte_was_written_were_sent() {
 }
 
 #[tokio::test]
-async fn a_peer_cut_off_at_any_byte_of_its_reply_fails_the_call_and_nothing_else() {
+async fn a_reply_truncated_at_any_byte_fails_only_its_call() {
     let reply = b"\0\0\0\x07o\x01hello";
-    for cut in 0..reply.len() {
+    for len in 0..reply.len() {
         let (driver, handle, mut there) = connect(1024);
         let call = handle.call(&Say(ORDERED, b"hello"));
         let running = run(driver);
         read_frame(&mut there).await;
-        soon(there.write_all(&reply[..cut])).await.unwrap();
+        soon(there.write_all(&reply[..len])).await.unwrap();
         drop(there);
-        assert!(matches!(soon(running).await.unwrap(), End::Closed { truncated: c } if c == cut), "at byte {cut}");
+        assert!(matches!(soon(running).await.unwrap(), End::Closed { truncated: c } if c == len), "at byte {len}");
         assert!(matches!(soon(call).await, Err(Error::MaybeExecuted)));
     }
 }

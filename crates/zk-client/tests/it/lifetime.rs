@@ -39,11 +39,11 @@ async fn the_server_decides_how_long_a_session_lasts() {
 
 #[tokio::test(start_paused = true)]
 async fn a_timeout_of_zero_says_that_the_session_is_over() {
-    let refused = connecting(async |mut server: Server| {
+    let rejected = connecting(async |mut server: Server| {
         server.frame().await;
         server.send(&response(0)).await;
     });
-    let error = refused.await.unwrap_err();
+    let error = rejected.await.unwrap_err();
     assert!(matches!(error, Error::SessionExpired(_)) && error.is_retryable());
 }
 
@@ -64,15 +64,15 @@ async fn something_that_is_not_a_zookeeper_is_noticed() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_handshake_cut_at_any_byte_fails_and_does_not_hang() {
+async fn a_handshake_truncated_at_any_byte_fails_and_does_not_hang() {
     let answer = response(4000);
     let whole = [&u32::try_from(answer.len()).unwrap().to_be_bytes()[..], &answer].concat();
-    for cut in 0..whole.len() {
-        let cut_off = connecting(async |mut server: Server| {
+    for len in 0..whole.len() {
+        let failing = connecting(async |mut server: Server| {
             server.frame().await;
-            server.send_raw(&whole[..cut]).await;
+            server.send_raw(&whole[..len]).await;
         });
-        assert!(matches!(failures(cut_off.await)[..], [Failure::Lost(_)]), "{cut}");
+        assert!(matches!(failures(failing.await)[..], [Failure::Lost(_)]), "{len}");
     }
 }
 

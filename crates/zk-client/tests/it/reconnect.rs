@@ -197,9 +197,9 @@ async fn identities_and_watches_come_first_and_requests_wait_for_their_confirmat
     drop(server);
     assert_eq!(next(&mut events).await, SessionEvent::Suspended);
 
-    // Cut between the grant and the confirmations: that is a loss, not an authentication that failed.
+    // Broken between the grant and the confirmations: that is a loss, not an authentication that failed.
     let waiting = zk.get("/a");
-    for cut in [true, false] {
+    for breaks in [true, false] {
         let (mut server, _) = servers.resumed().await;
         let (xid, op, body) = server.request().await;
         assert_eq!((xid, op, Auth::from_bytes(&body).unwrap().proof), (-4, AUTH, Some(&b"user:secret"[..])));
@@ -210,7 +210,7 @@ async fn identities_and_watches_come_first_and_requests_wait_for_their_confirmat
         let lists: Vec<_> = lists.into_iter().map(|list| list.unwrap().join(" ")).collect();
         assert_eq!(lists, ["/d", "", "", "", "/t"]);
         server.send(&granted(SESSION)).await;
-        if cut {
+        if breaks {
             continue;
         }
         server.send(&event(3, "/d")).await;
@@ -244,13 +244,13 @@ async fn an_authentication_added_while_there_is_no_connection_is_sent_with_the_n
     server.reply(-4, 0, b"").await;
     soon(added).await.unwrap();
     // The failure of one is the end.
-    let refused = zk.add_auth("digest", b"other");
+    let rejected = zk.add_auth("digest", b"other");
     while server.request().await.1 != AUTH {}
     server.reply(-4, 0, b"").await;
     let (_, op, _) = server.request().await;
     assert_eq!(op, AUTH, "that of the call itself, which waited");
     server.reply(-4, -115, b"").await;
-    assert!(matches!(soon(refused).await, Err(Error::AuthFailed)));
+    assert!(matches!(soon(rejected).await, Err(Error::AuthFailed)));
     assert_eq!(soon(zk.closed()).await.ending, Ending::AuthFailed);
 }
 

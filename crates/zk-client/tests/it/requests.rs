@@ -110,14 +110,14 @@ async fn answers_may_drip_in_byte_by_byte() {
 #[tokio::test(start_paused = true)]
 async fn a_rejection_says_what_and_where_and_unknown_codes_are_kept() {
     let (zk, mut server) = ready().await;
-    let refused = zk.delete("/full", Version::Any);
+    let rejected = zk.delete("/full", Version::Any);
     let strange = zk.get("/a");
     for _ in 0..2 {
         server.request().await;
     }
     server.reply(1, -111, b"").await;
     server.reply(2, -9999, b"").await;
-    let error = soon(refused).await.unwrap_err();
+    let error = soon(rejected).await.unwrap_err();
     assert_eq!(error.to_string(), r#"delete "/full": the node has children"#);
     assert_eq!(error.code(), Some(ErrorCode::NotEmpty));
     assert!(error.client_usable() && !error.maybe_executed() && !error.is_peer_fault());
@@ -167,20 +167,20 @@ async fn unexpected_notifications_are_ignored() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_connection_cut_at_any_byte_of_an_answer_says_that_the_request_may_have_been_executed() {
+async fn a_reply_truncated_at_any_byte_says_that_the_request_may_have_been_executed() {
     let answer = reply(1, 0, &data("text"));
     let whole = [&u32::try_from(answer.len()).unwrap().to_be_bytes()[..], &answer].concat();
-    for cut in 0..whole.len() {
+    for len in 0..whole.len() {
         let (zk, mut server) = connect(Client::builder().fail_fast(), 9000).await;
         let pending = zk.set("/a", "text", Version::Any);
         server.request().await;
-        server.send_raw(&whole[..cut]).await;
+        server.send_raw(&whole[..len]).await;
         drop(server);
         let error = soon(pending).await.unwrap_err();
-        assert!(matches!(error, Error::ConnectionLost { maybe_executed: true, .. }), "{cut}: {error:?}");
+        assert!(matches!(error, Error::ConnectionLost { maybe_executed: true, .. }), "{len}: {error:?}");
         assert!(error.maybe_executed() && !error.is_retryable() && error.client_usable());
         let later = soon(zk.get("/a")).await.unwrap_err();
-        assert!(matches!(later, Error::ConnectionLost { maybe_executed: false, .. }), "{cut}: {later:?}");
+        assert!(matches!(later, Error::ConnectionLost { maybe_executed: false, .. }), "{len}: {later:?}");
         assert!(later.is_retryable());
     }
 }
@@ -215,7 +215,7 @@ async fn lengths_inside_an_answer_are_checked_too() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_no_server_would_take_is_refused_here() {
+async fn requests_that_no_server_accepts_are_rejected_here() {
     let (zk, mut server) = ready().await;
     let error = soon(zk.get("relative")).await.unwrap_err();
     assert!(matches!(error, Error::Invalid(_)));
@@ -227,7 +227,7 @@ async fn what_no_server_would_take_is_refused_here() {
     assert!(matches!(error, Error::RequestTooLarge { len: 0x10_0000, .. }), "{error:?}");
     let fits = zk.set("/a", &huge[..0xf_ffff - 22], Version::Any);
     let (xid, op, body) = server.request().await;
-    // The second of those refused had used up a number, which is no harm.
+    // The second of those rejected had used up a number, which is no harm.
     assert_eq!((xid, op, body.len()), (2, 5, 0xf_ffff - 8), "nothing was sent of the others");
     server.reply(2, 0, &stat(1).to_bytes()).await;
     soon(fits).await.unwrap();
@@ -240,9 +240,9 @@ async fn requests_beyond_the_limits_fail_at_once_and_the_others_are_answered() {
     let (zk, mut server) = connect_through(options, 9000, 64).await;
     let mut pending: Vec<_> = (0..50).map(|_| zk.get("/a")).collect();
     tokio::task::yield_now().await;
-    let refused = pending.split_off(10); // 19 bytes each, framing included
-    for refused in refused {
-        assert!(matches!(soon(refused).await, Err(Error::OutboxFull { max: 200, .. })));
+    let rejected = pending.split_off(10); // 19 bytes each, framing included
+    for rejected in rejected {
+        assert!(matches!(soon(rejected).await, Err(Error::OutboxFull { max: 200, .. })));
     }
     for _ in 0..10 {
         let (xid, ..) = server.request().await;

@@ -87,7 +87,7 @@ impl Protocol for Session {
                 return Ok(Class::Reply(Route::Lane { lane: Lane::Handshake, tag: None }));
             }
             State::Priming | State::Live | State::Replaced(_) => {}
-            State::Rejected(_) | State::Over(_) => return Err(Error::AfterRefusal { len: frame.len() }),
+            State::Rejected(_) | State::Over(_) => return Err(Error::AfterRejection { len: frame.len() }),
         }
         let mut reader = Reader::new(frame);
         let header = ReplyHeader::decode(&mut reader)?;

@@ -325,32 +325,32 @@ fn requests_may_follow_the_handshake_without_waiting() {
 }
 
 #[test]
-fn nothing_may_follow_a_refused_session() {
-    for refusal in [0, -1, i32::MIN] {
+fn nothing_may_follow_a_rejected_session() {
+    for rejection in [0, -1, i32::MIN] {
         let mut mux: Connection = Mux::new(Raw, Session::default(), Limits::default());
         mux.request(&ConnectRequest::new_session(Duration::from_secs(10)), "connect").unwrap();
         mux.request(&Exists { path: "/a".into(), watch: false }, "exists").unwrap();
         send_all(&mut mux);
-        handle(&mut mux, response(refusal)).unwrap();
+        handle(&mut mux, response(rejection)).unwrap();
         assert_eq!(decoded::<ConnectRequest<'_>>(&mut mux), ("connect", None));
         assert!(matches!(handle(&mut mux, reply(1, 0, -101, b"")), Err(Fault::Unclassified { .. })));
     }
 }
 
 #[test]
-fn invalid_paths_are_refused_before_anything_is_sent() {
+fn invalid_paths_are_rejected_before_anything_is_sent() {
     let mut mux = connected(Session::default());
-    let refused = |outcome: Result<_, (Error<zk_proto::Error>, _)>| {
+    let is_rejected = |outcome: Result<_, (Error<zk_proto::Error>, _)>| {
         matches!(outcome, Err((Error::Encode(zk_proto::Error::Path { .. }), _)))
     };
-    assert!(refused(mux.request(&GetData { path: "a".into(), watch: false }, "get")));
-    assert!(refused(mux.request(&Exists { path: "".into(), watch: false }, "exists")));
-    assert!(refused(mux.request(&GetChildren { path: "/a/".into(), watch: false }, "children")));
-    assert!(refused(mux.request(&Delete { path: "//".into(), version: -1 }, "delete")));
-    assert!(refused(mux.request(&SetData { path: "/a\0".into(), data: None, version: -1 }, "set")));
+    assert!(is_rejected(mux.request(&GetData { path: "a".into(), watch: false }, "get")));
+    assert!(is_rejected(mux.request(&Exists { path: "".into(), watch: false }, "exists")));
+    assert!(is_rejected(mux.request(&GetChildren { path: "/a/".into(), watch: false }, "children")));
+    assert!(is_rejected(mux.request(&Delete { path: "//".into(), version: -1 }, "delete")));
+    assert!(is_rejected(mux.request(&SetData { path: "/a\0".into(), data: None, version: -1 }, "set")));
     let create =
         |mode: CreateMode| Create { path: "/a/".into(), data: None, acl: Some((&[]).into()), flags: mode.flags() };
-    assert!(refused(mux.request(&create(CreateMode::Ephemeral), "create")));
+    assert!(is_rejected(mux.request(&create(CreateMode::Ephemeral), "create")));
     assert!(mux.poll_transmit().is_none());
     mux.request(&create(CreateMode::EphemeralSequential), "create").unwrap();
     assert!(mux.poll_transmit().is_some());

@@ -109,8 +109,8 @@ impl World {
         }
     }
 
-    /// The line breaks; the server has seen so many of the bytes on their way.
-    fn cut(&mut self, seen: usize) {
+    /// Breaks the connection after the server has received this many of the bytes in flight.
+    fn sever(&mut self, seen: usize) {
         self.deliver_to_server(seen);
         if self.line.take().is_some() {
             self.client.lose(self.instant());
@@ -145,12 +145,12 @@ impl World {
             let keep = self.client.handle_frame(frame, self.instant());
             self.flush();
             if !keep {
-                self.cut(usize::MAX);
+                self.sever(usize::MAX);
                 return;
             }
         }
         if self.line.as_ref().is_some_and(|line| line.server.closed && line.to_client.is_empty()) {
-            self.cut(0);
+            self.sever(0);
         }
     }
 
@@ -164,11 +164,11 @@ impl World {
             // Looking at the line once more.
             self.deliver_to_client(usize::MAX);
             if self.client.handle_timeout(self.instant()).is_some() {
-                self.cut(0);
+                self.sever(0);
             }
         }
         if self.client.is_over() {
-            self.cut(0);
+            self.sever(0);
             self.client.lose(self.instant());
         }
         self.flush();
@@ -243,7 +243,7 @@ impl World {
                     self.deliver_to_client(1);
                 }
                 let seen = self.random.below(400);
-                self.cut(seen);
+                self.sever(seen);
             }
             92 if self.client.proofs.len() < 3 => {
                 self.client.add_auth();

@@ -16,7 +16,7 @@ use crate::{
     socket::{QUEUE_BYTES, listen},
 };
 
-/// How much the owning receiver keeps: at most so many frames and bytes. Kept frames count against the inbox's bound, and
+/// How much the owning receiver keeps: at most this many frames and bytes. Kept frames count against the inbox's bound, and
 /// each keeps the block alive that it arrived in.
 const KEPT_FRAMES: usize = 64;
 const KEPT_BYTES: usize = QUEUE_BYTES / 8;

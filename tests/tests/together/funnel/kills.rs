@@ -83,7 +83,7 @@ impl Producer {
         Self { role: Role(child), lines, written: 0 }
     }
 
-    /// Reads what it says until it has written so many, or it ends. A line that the kill truncated does not count: the
+    /// Reads what it says until it has written this many, or it ends. A line that the kill truncated does not count: the
     /// messages of that block are written, but nothing says so.
     fn read_until(&mut self, written: u64) {
         let mut line = String::new();

@@ -222,7 +222,7 @@ async fn play(case: Case) -> Result<(), TestCaseError> {
     let Case { sources, choice, behaviours, late, replaces, max_frame, oversize, inbox, quits_after } = case;
     let mut limits = Limits::default();
     (limits.max_frame, limits.oversize, limits.per_connection_bytes) = (max_frame, oversize, inbox);
-    // A producer whose name is gone is received from to its end, on a slow machine too.
+    // A producer that has lost its name is still drained to its end, even on a slow machine.
     limits.vanished_grace = LONG;
     let expected: Vec<_> = behaviours.iter().map(|behaviour| Expected::of(behaviour, &choice, &limits)).collect();
     let mut rig = Rig::with(sources.clone(), choice.framing.clone(), limits).await;

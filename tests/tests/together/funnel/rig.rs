@@ -242,7 +242,7 @@ impl Everything {
         self.producers.values().collect()
     }
 
-    /// Takes events until so many have left.
+    /// Takes events until this many have left.
     pub(crate) async fn until_left(&mut self, rig: &mut Rig, producers: usize) {
         while self.left() < producers {
             let event = soon("an event", rig.funnel.next()).await.expect("the funnel runs");

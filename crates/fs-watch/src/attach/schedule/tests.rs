@@ -156,7 +156,7 @@ fn once_no_more_are_started_those_that_run_stay_and_pauses_end() {
 }
 
 #[test]
-fn a_socket_that_goes_before_its_turn_is_skipped() {
+fn a_socket_that_goes_before_it_is_started_is_skipped() {
     let mut scene = Scene::new(Policy::default());
     scene.bind("a");
     scene.bind("a");
@@ -269,7 +269,7 @@ fn memory_of_paths_that_are_gone_is_bounded_and_fades() {
 }
 
 #[test]
-fn those_beyond_the_limit_wait_for_their_turn() {
+fn sockets_beyond_the_limit_wait_for_a_slot() {
     let mut scene = Scene::new(Policy::default().with_limit(2));
     for name in ["a", "b", "c", "d", "e"] {
         scene.bind(name);
@@ -284,7 +284,7 @@ fn those_beyond_the_limit_wait_for_their_turn() {
 }
 
 #[test]
-fn whoever_goes_while_waiting_for_a_turn_leaves_nothing_behind() {
+fn a_socket_that_goes_while_it_waits_leaves_nothing_behind() {
     let mut scene = Scene::new(Policy::default().with_limit(1));
     scene.bind("a");
     scene.bind("c");
@@ -345,7 +345,7 @@ fn whatever_happens_what_is_there_in_the_end_is_served_by_one() {
                     ["start", name, generation] => {
                         assert_eq!(workers.insert(name.into(), generation.into()), None, "two live");
                     }
-                    ["ask" | "abort", name] => assert!(workers.contains_key(name), "nobody is there to be asked"),
+                    ["ask" | "abort", name] => assert!(workers.contains_key(name), "there is no worker to ask"),
                     _ => {}
                 }
             }

@@ -23,7 +23,7 @@ pub(super) const PATIENCE: Duration = Duration::from_secs(1);
 /// The hub that watchers of this process join.
 static SHARED: Mutex<Option<Arc<Hub>>> = Mutex::new(None);
 
-/// Wait at most so many times the patience while only events are handled: there may be no end to them.
+/// Wait at most this many times the patience while only events are handled: there may be no end to them.
 const DURING_EVENTS: u32 = 4;
 
 /// A notify watcher on its control thread, and its users.

@@ -13,7 +13,7 @@ use super::entry::type_of;
 /// Directories below directories are not followed any deeper.
 pub(super) const DEPTH: usize = 32;
 
-/// At most so many directories are opened only to count their sockets.
+/// At most this many directories are opened only to count their sockets.
 const MOST: usize = 1024;
 
 /// Directories to search, those near the top first. Opened one at a time.
@@ -31,7 +31,7 @@ pub(super) struct Counted {
 }
 
 impl Beyond {
-    /// One more, so many levels below the directory that was named.
+    /// One more, this many levels below the directory that was named.
     pub(super) fn add(&mut self, path: PathBuf, depth: usize) {
         if depth < DEPTH && self.opened + self.waiting.len() < MOST {
             self.waiting.push_back((path, depth));

@@ -68,7 +68,7 @@ fn the_lock_of_a_killed_process_is_free() {
 }
 
 #[test]
-fn what_is_no_lock_of_ours_is_refused_and_left_alone() {
+fn a_file_that_is_not_our_lock_is_rejected_and_left_alone() {
     let scene = Scene::new();
     symlink("elsewhere", scene.path(NAME)).unwrap();
     match Lock::take(scene.dir()) {
@@ -81,13 +81,13 @@ fn what_is_no_lock_of_ours_is_refused_and_left_alone() {
 }
 
 #[test]
-fn a_directory_where_others_may_rename_is_refused() {
+fn a_directory_where_other_users_may_rename_is_rejected() {
     let scene = Scene::new();
-    for (mode, refused) in [(0o777, true), (0o770, true), (0o1777, false), (0o755, false)] {
+    for (mode, rejected) in [(0o777, true), (0o770, true), (0o1777, false), (0o755, false)] {
         fs::set_permissions(scene.dir(), fs::Permissions::from_mode(mode)).unwrap();
         match Lock::take(scene.dir()) {
-            Ok(_) => assert!(!refused, "{mode:o}"),
-            Err(Error::SharedDirectory { .. }) => assert!(refused, "{mode:o}"),
+            Ok(_) => assert!(!rejected, "{mode:o}"),
+            Err(Error::SharedDirectory { .. }) => assert!(rejected, "{mode:o}"),
             Err(error) => panic!("{mode:o}: {error}"),
         }
     }

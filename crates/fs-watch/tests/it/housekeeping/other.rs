@@ -56,7 +56,7 @@ fn is_another_process() {
                 Sweep::default().min_age(Duration::ZERO).without_grace().run(place).unwrap();
             }
         }
-        other => panic!("nobody can {other}"),
+        other => panic!("there is no role {other}"),
     };
     println!("done");
     // Ends with its parent, if not by it.

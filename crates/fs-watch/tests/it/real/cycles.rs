@@ -38,7 +38,7 @@ async fn trap_07_ten_thousand_replacements_are_ten_thousand_generations(rig: Rig
     }
     assert_eq!(mirror.removals.len() as u64, cycles);
     let replaced = mirror.removals.iter().filter(|reason| **reason == Reason::Replaced).count() as u64;
-    assert!(replaced >= cycles / 2, "a look between unlink and bind sees it gone: {replaced}");
+    assert!(replaced >= cycles / 2, "a scan between unlink and bind sees it gone: {replaced}");
     drop(listener);
 }
 

@@ -16,8 +16,8 @@ everywhere![
     a_directory_that_cannot_be_made_is_an_error,
     directories_exchanged_are_told_apart,
     a_barrier_shows_the_directory_as_it_was_left,
-    a_directory_that_is_not_there_is_refused,
-    a_path_that_is_no_directory_is_refused,
+    a_missing_directory_is_rejected,
+    a_path_that_is_not_a_directory_is_rejected,
     a_directory_deleted_and_made_again_while_its_sockets_live_is_followed,
     a_directory_deleted_and_made_again_at_once_is_followed,
     a_directory_moved_away_is_not_followed_and_its_successor_is,
@@ -105,7 +105,7 @@ async fn a_barrier_shows_the_directory_as_it_was_left(rig: Rig) {
     assert_eq!(mirror.trouble, Some(Why::Missing));
 }
 
-async fn a_directory_that_is_not_there_is_refused(rig: Rig) {
+async fn a_missing_directory_is_rejected(rig: Rig) {
     let dir = rig.beside("none").join("below");
     let error = rig.builder_for(&dir).start().await.unwrap_err();
     assert!(matches!(&error, Error::Missing { dir: named } if *named == dir), "{error:?}");
@@ -114,7 +114,7 @@ async fn a_directory_that_is_not_there_is_refused(rig: Rig) {
     assert!(Watcher::start("a\0b").await.is_err());
 }
 
-async fn a_path_that_is_no_directory_is_refused(rig: Rig) {
+async fn a_path_that_is_not_a_directory_is_rejected(rig: Rig) {
     fs::write(rig.beside("file"), "").unwrap();
     let _listener = rig.bind("a");
     for path in [rig.beside("file"), rig.path("a")] {

@@ -20,13 +20,13 @@ everywhere![
 #[derive(Clone)]
 struct Faulty {
     state: Arc<Mutex<State>>,
-    look_every: Option<Duration>,
+    scan_interval: Option<Duration>,
 }
 
 struct State {
     inner: Box<dyn Backend>,
     hints: Option<Hints>,
-    refusal: Option<Why>,
+    failure: Option<Why>,
     panics: bool,
     arms: usize,
 }
@@ -37,9 +37,9 @@ impl Faulty {
             Source::Events => Box::new(Inotify::default()),
             Source::Polling => Box::new(Polling::every(EVERY)),
         };
-        let look_every = inner.look_every();
-        let state = State { inner, hints: None, refusal: None, panics: false, arms: 0 };
-        Self { state: Arc::new(Mutex::new(state)), look_every }
+        let scan_interval = inner.scan_interval();
+        let state = State { inner, hints: None, failure: None, panics: false, arms: 0 };
+        Self { state: Arc::new(Mutex::new(state)), scan_interval }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -58,7 +58,7 @@ impl Backend for Faulty {
     fn arm(&mut self, target: &Target, hints: &Hints) -> Result<(), Why> {
         let mut state = self.state();
         assert!(!state.panics, "this backend panics, as the test wants it to");
-        if let Some(why) = &state.refusal {
+        if let Some(why) = &state.failure {
             return Err(why.clone());
         }
         state.arms += 1;
@@ -70,8 +70,8 @@ impl Backend for Faulty {
         self.state().inner.disarm();
     }
 
-    fn look_every(&self) -> Option<Duration> {
-        self.look_every
+    fn scan_interval(&self) -> Option<Duration> {
+        self.scan_interval
     }
 }
 
@@ -119,7 +119,7 @@ async fn trap_03_a_backend_that_panics_ends_the_stream_and_hangs_nobody(rig: Rig
 async fn trap_15_where_no_watch_is_to_be_had_sockets_are_seen_by_looking(rig: Rig) {
     let backend = Faulty::around(rig.source);
     let why = Why::LimitReached { limit: "the number of test watches" };
-    backend.state().refusal = Some(why.clone());
+    backend.state().failure = Some(why.clone());
     let _early = rig.bind("early");
     let mut mirror = Mirror::start(rig.builder().backend(backend.clone())).await;
     assert_eq!(mirror.trouble, Some(why));
@@ -130,7 +130,7 @@ async fn trap_15_where_no_watch_is_to_be_had_sockets_are_seen_by_looking(rig: Ri
     mirror.sync().await;
     assert_eq!((mirror.names(), mirror.resyncs), (vec!["late"], 0));
 
-    backend.state().refusal = None;
+    backend.state().failure = None;
     mirror.until_resynced().await;
     assert_eq!((mirror.names(), mirror.resyncs), (vec!["late"], 1));
     let _last = rig.bind("last");

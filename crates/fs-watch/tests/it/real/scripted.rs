@@ -15,7 +15,7 @@ fn rig() -> Rig {
 }
 
 #[tokio::test]
-async fn a_hint_at_a_name_is_a_look_at_that_name_alone() {
+async fn a_hint_at_a_name_scans_only_that_name() {
     let rig = rig();
     let (backend, script) = Scripted::new();
     let mut mirror = Mirror::start(rig.builder().backend(backend)).await;
@@ -27,7 +27,7 @@ async fn a_hint_at_a_name_is_a_look_at_that_name_alone() {
 }
 
 #[tokio::test]
-async fn an_overflow_is_one_look_at_everything_and_one_resync() {
+async fn an_overflow_causes_one_full_scan_and_one_resync() {
     let rig = rig();
     let (backend, script) = Scripted::new();
     let mut mirror = Mirror::start(rig.builder().backend(backend)).await;
@@ -100,7 +100,7 @@ async fn a_backend_that_keeps_dying_is_left_alone_for_growing_pauses() {
 }
 
 #[tokio::test]
-async fn the_safety_look_finds_what_nobody_hinted_at() {
+async fn the_safety_scan_finds_what_no_hint_reported() {
     let rig = rig();
     let (backend, _script) = Scripted::new();
     let builder = rig.builder().safety_interval(Duration::from_millis(20)).backend(backend);

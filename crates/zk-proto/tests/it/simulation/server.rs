@@ -103,7 +103,7 @@ impl Server {
         self.sessions.len() < before
     }
 
-    /// Somebody else writes.
+    /// Another client writes.
     pub(crate) fn write(&mut self, connection: Option<&mut Connection>, kind: u64, path: &str) {
         let mut idle = Connection::default();
         let connection = connection.unwrap_or(&mut idle);

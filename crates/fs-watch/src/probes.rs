@@ -25,34 +25,34 @@ const SHARE: u32 = 4;
 
 /// The sockets that are new and not known to be live.
 #[derive(Debug, Default)]
-pub(crate) struct Ladder {
-    climbers: HashMap<PathBuf, Climber>,
+pub(crate) struct PendingProbes {
+    waiting: HashMap<PathBuf, Waiting>,
     rest_until: Option<Instant>,
     next_round: Option<Instant>,
 }
 
 #[derive(Debug)]
-struct Climber {
+struct Waiting {
     began: Instant,
     /// An index into [`STEPS`].
     next: usize,
 }
 
-impl Climber {
+impl Waiting {
     fn due(&self) -> Option<Instant> {
         STEPS.get(self.next).map(|step| self.began + Duration::from_millis(*step))
     }
 }
 
-impl Ladder {
+impl PendingProbes {
     /// A socket has appeared.
     pub(crate) fn handle_arrival(&mut self, path: PathBuf, now: Instant) {
-        self.climbers.insert(path, Climber { began: now, next: 0 });
+        self.waiting.insert(path, Waiting { began: now, next: 0 });
     }
 
     /// It is known to be live, or gone.
     pub(crate) fn handle_settled(&mut self, path: &Path) {
-        self.climbers.remove(path);
+        self.waiting.remove(path);
         self.give_back();
     }
 
@@ -62,25 +62,25 @@ impl Ladder {
         let cost = now.saturating_duration_since(began);
         self.rest_until = Some(now + (SHARE - 1) * cost);
         self.next_round = Some(now + WHILE_BOUND.max((SHARE_WHILE_BOUND - 1) * cost));
-        self.climbers.retain(|_, climber| {
-            while climber.due().is_some_and(|due| due <= began) {
-                climber.next += 1;
+        self.waiting.retain(|_, socket| {
+            while socket.due().is_some_and(|due| due <= began) {
+                socket.next += 1;
             }
-            climber.due().is_some()
+            socket.due().is_some()
         });
         self.give_back();
     }
 
     /// Releases memory after a burst, when the room for many is empty.
     fn give_back(&mut self) {
-        if self.climbers.is_empty() {
-            self.climbers.shrink_to(64);
+        if self.waiting.is_empty() {
+            self.waiting.shrink_to(64);
         }
     }
 
     /// When to probe next because of new sockets; `None` if there are none.
     pub(crate) fn deadline(&self) -> Option<Instant> {
-        let due = self.climbers.values().filter_map(Climber::due).min()?;
+        let due = self.waiting.values().filter_map(Waiting::due).min()?;
         Some(self.rest_until.map_or(due, |rest| due.max(rest)))
     }
 
@@ -102,64 +102,64 @@ mod tests {
     const MILLISECOND: Duration = Duration::from_millis(1);
 
     #[test]
-    fn a_young_socket_is_asked_about_in_growing_steps_and_then_no_more() {
+    fn a_new_socket_is_probed_at_growing_intervals_for_three_seconds() {
         let start = Instant::now();
-        let mut ladder = Ladder::default();
-        assert_eq!(ladder.deadline(), None);
-        ladder.handle_arrival("a".into(), start);
+        let mut probes = PendingProbes::default();
+        assert_eq!(probes.deadline(), None);
+        probes.handle_arrival("a".into(), start);
         let mut asked = Vec::new();
-        while let Some(now) = ladder.deadline() {
+        while let Some(now) = probes.deadline() {
             asked.push((now - start).as_millis() as u64);
-            ladder.handle_round(now, now);
+            probes.handle_round(now, now);
         }
         assert_eq!(asked, STEPS);
     }
 
     #[test]
-    fn whoever_settles_is_asked_about_no_more() {
+    fn a_settled_socket_is_not_probed_again() {
         let start = Instant::now();
-        let mut ladder = Ladder::default();
-        ladder.handle_arrival("a".into(), start);
-        ladder.handle_arrival("b".into(), start + 3 * MILLISECOND);
-        ladder.handle_round(start, start);
-        ladder.handle_settled(Path::new("a"));
-        assert_eq!(ladder.deadline(), Some(start + 3 * MILLISECOND));
-        ladder.handle_settled(Path::new("b"));
-        assert_eq!(ladder.deadline(), None);
+        let mut probes = PendingProbes::default();
+        probes.handle_arrival("a".into(), start);
+        probes.handle_arrival("b".into(), start + 3 * MILLISECOND);
+        probes.handle_round(start, start);
+        probes.handle_settled(Path::new("a"));
+        assert_eq!(probes.deadline(), Some(start + 3 * MILLISECOND));
+        probes.handle_settled(Path::new("b"));
+        assert_eq!(probes.deadline(), None);
     }
 
     #[test]
     fn a_late_round_counts_for_every_step_it_has_missed() {
         let start = Instant::now();
-        let mut ladder = Ladder::default();
-        ladder.handle_arrival("a".into(), start);
-        ladder.handle_round(start + 30 * MILLISECOND, start + 30 * MILLISECOND);
-        assert_eq!(ladder.deadline(), Some(start + 50 * MILLISECOND));
+        let mut probes = PendingProbes::default();
+        probes.handle_arrival("a".into(), start);
+        probes.handle_round(start + 30 * MILLISECOND, start + 30 * MILLISECOND);
+        assert_eq!(probes.deadline(), Some(start + 50 * MILLISECOND));
         // A socket that appeared during the round was not probed in it.
-        ladder.handle_arrival("b".into(), start + 31 * MILLISECOND);
-        ladder.handle_round(start + 30 * MILLISECOND, start + 30 * MILLISECOND);
-        assert_eq!(ladder.deadline(), Some(start + 31 * MILLISECOND));
+        probes.handle_arrival("b".into(), start + 31 * MILLISECOND);
+        probes.handle_round(start + 30 * MILLISECOND, start + 30 * MILLISECOND);
+        assert_eq!(probes.deadline(), Some(start + 31 * MILLISECOND));
     }
 
     #[test]
-    fn who_is_bound_is_asked_about_within_a_second_unless_that_costs_too_much() {
+    fn a_bound_socket_is_probed_within_a_second_unless_that_costs_too_much() {
         let start = Instant::now();
-        let mut ladder = Ladder::default();
-        assert_eq!(ladder.next_round(), None);
-        ladder.handle_round(start, start + MILLISECOND);
-        assert_eq!(ladder.next_round(), Some(start + 501 * MILLISECOND));
-        ladder.handle_round(start, start + 100 * MILLISECOND);
-        assert_eq!(ladder.next_round(), Some(start + 2_000 * MILLISECOND));
+        let mut probes = PendingProbes::default();
+        assert_eq!(probes.next_round(), None);
+        probes.handle_round(start, start + MILLISECOND);
+        assert_eq!(probes.next_round(), Some(start + 501 * MILLISECOND));
+        probes.handle_round(start, start + 100 * MILLISECOND);
+        assert_eq!(probes.next_round(), Some(start + 2_000 * MILLISECOND));
     }
 
     #[test]
     fn a_costly_round_is_followed_by_a_rest() {
         let start = Instant::now();
-        let mut ladder = Ladder::default();
-        ladder.handle_arrival("a".into(), start);
-        ladder.handle_round(start, start + 10 * MILLISECOND);
-        assert_eq!(ladder.deadline(), Some(start + 40 * MILLISECOND));
-        assert!(ladder.is_resting(start + 39 * MILLISECOND));
-        assert!(!ladder.is_resting(start + 40 * MILLISECOND));
+        let mut probes = PendingProbes::default();
+        probes.handle_arrival("a".into(), start);
+        probes.handle_round(start, start + 10 * MILLISECOND);
+        assert_eq!(probes.deadline(), Some(start + 40 * MILLISECOND));
+        assert!(probes.is_resting(start + 39 * MILLISECOND));
+        assert!(!probes.is_resting(start + 40 * MILLISECOND));
     }
 }
