@@ -13,9 +13,7 @@ use zk_client::{Client, Error};
 
 use crate::{
     args::{Args, Command},
-    json::Object,
     output::Output,
-    shown,
     signals::{Interrupted, Interrupts},
 };
 
@@ -45,46 +43,37 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
 }
 
 /// Does what the command says. Everything is printed when it returns.
-async fn execute(command: Command, zk: &Client, out: &mut Output, interrupts: Interrupts) -> anyhow::Result<()> {
+async fn execute(command: Command, zk: &Client, out: &mut Output, mut interrupts: Interrupts) -> anyhow::Result<()> {
     let changes = command.changes();
-    let work = async {
-        match command {
-            Command::Watch { path, mode, count } => {
-                return watch::run(zk, out, &path, mode, count, interrupts.clone()).await;
-            }
-            Command::Create(create) => return create::run(zk, out, create, interrupts.clone()).await,
-            Command::Get { path, stat, base64, hex } => nodes::get(zk, out, &path, stat, base64, hex).await?,
-            Command::Set { path, payload, version, stat } => nodes::set(zk, out, &path, payload, version, stat).await?,
-            Command::Delete { path, version, recursive } => nodes::delete(zk, out, &path, version, recursive).await?,
-            Command::Ls { path, recursive: true, .. } => tree::paths(zk, out, &path).await?,
-            Command::Ls { path, stat, .. } => nodes::ls(zk, out, &path, stat).await?,
-            Command::Tree { path, depth } => tree::tree(zk, out, &path, depth).await?,
-            Command::Stat { path } => nodes::stat(zk, out, &path).await?,
-            Command::Sync { path } => {
-                zk.sync(&path).await?;
-                if out.is_json() {
-                    out.object(&Object::Path { path: &path })?;
-                }
-            }
-            Command::Whoami => {
-                for who in zk.who_am_i().await? {
-                    if out.is_json() {
-                        out.object(&Object::Identity { scheme: &who.scheme, user: &who.user })?;
-                    } else {
-                        out.line(&format!("{}  {}", shown::name(&who.scheme), shown::name(&who.user)))?;
-                    }
-                }
-            }
-            Command::FourLetters { .. } => unreachable!("it needs no session"),
-        }
-        out.flush()
-    };
-    let mut own = interrupts.clone();
-    tokio::select! {
-        biased;
-        done = work => done,
-        interrupted = own.next() => Err(doubt(interrupted, changes)),
+    match command {
+        // These two may be interrupted on purpose, so they listen themselves, and nothing else does: two listeners would race.
+        Command::Watch { path, mode, count } => watch::run(zk, out, &path, mode, count, interrupts).await,
+        Command::Create(create) => create::run(zk, out, create, interrupts).await,
+        command => tokio::select! {
+            biased;
+            interrupted = interrupts.next() => Err(doubt(interrupted, changes)),
+            done = once(command, zk, out) => done,
+        },
     }
+}
+
+/// A command that ends by itself.
+async fn once(command: Command, zk: &Client, out: &mut Output) -> anyhow::Result<()> {
+    match command {
+        Command::Get { path, stat, base64, hex } => nodes::get(zk, out, &path, stat, base64, hex).await?,
+        Command::Set { path, payload, version, stat } => nodes::set(zk, out, &path, payload, version, stat).await?,
+        Command::Delete { path, version, recursive } => nodes::delete(zk, out, &path, version, recursive).await?,
+        Command::Ls { path, recursive: true, .. } => tree::paths(zk, out, &path).await?,
+        Command::Ls { path, stat, .. } => nodes::ls(zk, out, &path, stat).await?,
+        Command::Tree { path, depth } => tree::tree(zk, out, &path, depth).await?,
+        Command::Stat { path } => nodes::stat(zk, out, &path).await?,
+        Command::Sync { path } => nodes::sync(zk, out, &path).await?,
+        Command::Whoami => nodes::whoami(zk, out).await?,
+        Command::Watch { .. } | Command::Create(_) | Command::FourLetters { .. } => {
+            unreachable!("these do not end here")
+        }
+    }
+    out.flush()
 }
 
 /// What a command that is left half way has to say.

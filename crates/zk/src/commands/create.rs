@@ -2,6 +2,7 @@
 
 use zk_client::{Acl, Client, CreateMode, Payload};
 
+use super::doubt;
 use crate::{acl, args, failure::Wrong, json::Object, note, output::Output, signals::Interrupts};
 
 pub(super) async fn run(
@@ -14,17 +15,25 @@ pub(super) async fn run(
     let acl = create.acl.as_deref().map(acl::parse).transpose()?;
     let acl = acl.as_deref().unwrap_or(Acl::OPEN);
     let data = create.payload.read()?;
-    if create.parents
-        && let Some((parent, _)) = create.path.rsplit_once('/').filter(|(parent, _)| !parent.is_empty())
-    {
-        zk.ensure_path(parent, acl).await?;
-    }
     let data = Payload::from(data.as_deref());
-    // Only a server from 3.5 on gives the history, so it is asked for only where it is printed.
-    let created = if out.is_json() {
-        zk.create_with_stat(&create.path, data, mode, acl).await?
-    } else {
-        zk.create(&create.path, data, mode, acl).await?
+    let is_json = out.is_json();
+    let created = async {
+        if create.parents
+            && let Some((parent, _)) = create.path.rsplit_once('/').filter(|(parent, _)| !parent.is_empty())
+        {
+            zk.ensure_path(parent, acl).await?;
+        }
+        // Only a server from 3.5 on gives the history, so it is asked for only where it is printed.
+        if is_json {
+            zk.create_with_stat(&create.path, data, mode, acl).await
+        } else {
+            zk.create(&create.path, data, mode, acl).await
+        }
+    };
+    let created = tokio::select! {
+        biased;
+        interrupted = interrupts.next() => return Err(doubt(interrupted, true)),
+        created = created => created?,
     };
     if out.is_json() {
         let sequence = created.sequence.map(|sequence| sequence.0);

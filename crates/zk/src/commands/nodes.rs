@@ -98,3 +98,19 @@ pub(super) async fn stat(zk: &Client, out: &mut Output, path: &str) -> anyhow::R
     let stat = zk.exists(path).await?.ok_or_else(|| missing("stat", path))?;
     if out.is_json() { out.object(&Object::Stat { path, stat: (&stat).into() }) } else { out.line(&shown::stat(&stat)) }
 }
+
+pub(super) async fn sync(zk: &Client, out: &mut Output, path: &str) -> anyhow::Result<()> {
+    zk.sync(path).await?;
+    if out.is_json() { out.object(&Object::Path { path }) } else { Ok(()) }
+}
+
+pub(super) async fn whoami(zk: &Client, out: &mut Output) -> anyhow::Result<()> {
+    for who in zk.who_am_i().await? {
+        if out.is_json() {
+            out.object(&Object::Identity { scheme: &who.scheme, user: &who.user })?;
+        } else {
+            out.line(&format!("{}  {}", shown::name(&who.scheme), shown::name(&who.user)))?;
+        }
+    }
+    Ok(())
+}

@@ -20,7 +20,11 @@ pub(super) async fn run(
     mut interrupts: Interrupts,
 ) -> anyhow::Result<()> {
     let mut session = zk.events();
-    let mut watch = zk.watch(path, mode.into()).await?;
+    let mut watch = tokio::select! {
+        biased;
+        _ = interrupts.next() => return Ok(()),
+        watch = zk.watch(path, mode.into()) => watch?,
+    };
     if out.is_json() {
         out.object(&Object::Event { event: "watching", path: Some(path), zxid: None, number: None })?;
     } else {
