@@ -8,27 +8,17 @@ use std::io::{self, Write};
 
 /// One or more lines on standard output.
 pub(crate) fn say(text: &str) {
-    if cfg!(test) {
-        // Only this goes through the test harness, which hides the output of passing tests.
-        println!("{text}");
-    } else {
-        deliver(io::stdout().lock(), text);
-    }
+    // Only this goes through the test harness, which hides the output of passing tests.
+    if cfg!(test) { println!("{text}") } else { deliver(io::stdout().lock(), text) }
 }
 
 /// One or more lines on standard error.
 pub(crate) fn complain(text: &str) {
-    if cfg!(test) {
-        eprintln!("{text}");
-    } else {
-        deliver(io::stderr().lock(), text);
-    }
+    if cfg!(test) { eprintln!("{text}") } else { deliver(io::stderr().lock(), text) }
 }
 
 fn deliver(mut stream: impl Write, text: &str) {
-    let written =
-        stream.write_all(text.as_bytes()).and_then(|()| stream.write_all(b"\n")).and_then(|()| stream.flush());
-    if written.is_err() {
+    if writeln!(stream, "{text}").and_then(|()| stream.flush()).is_err() {
         // There is no reader left.
         std::process::exit(1);
     }

@@ -3,33 +3,28 @@
 //! CI runs what you run here: its file only calls `cargo xtask ci` and `cargo xtask demo`. Heavy work is in other
 //! programs, so that this one compiles in seconds.
 
-mod api;
-mod bench;
-mod command;
 mod console;
-mod demo;
-mod doctor;
 mod flags;
-mod fuzz;
-mod mutants;
-mod need;
-mod process;
+mod plan;
 mod report;
 mod run;
 mod step;
-mod steps;
 mod supply;
-mod table;
 mod tidy;
+mod tools;
 mod workspace;
 
-use std::process::ExitCode;
+use std::{
+    os::unix::process::CommandExt,
+    process::{Command, ExitCode},
+    time::Duration,
+};
 
-use anyhow::Result;
+use anyhow::{Result, bail, ensure};
 
 use console::{complain, say};
-use flags::{Ci, Xtask, XtaskCmd};
-use need::Machine;
+use flags::{Xtask, XtaskCmd};
+use plan::{Plan, quoted};
 use workspace::Workspace;
 
 fn main() -> ExitCode {
@@ -51,57 +46,151 @@ fn dispatch() -> Result<ExitCode> {
             say(error.to_string().trim_end());
             return Ok(ExitCode::SUCCESS);
         }
-        Err(error) => {
-            complain(&format!("error: {error}\n\n{}", flags::help()));
-            return Ok(ExitCode::from(2));
-        }
+        Err(error) => return Ok(misuse(&format!("{error}\n\n{}", flags::help()))),
     };
     let workspace = Workspace::open()?;
     match flags.subcommand {
-        XtaskCmd::Ci(options) => ci(&workspace, &options),
+        XtaskCmd::Ci(options) => ci(Plan::of(&workspace)?, &options),
         XtaskCmd::Tidy(options) => tidy::run(&workspace, options.ratchet),
         XtaskCmd::Supply(_) => supply::run(&workspace),
-        XtaskCmd::Prop(options) => prop(&workspace, options.cases.unwrap_or(256), options.replay),
-        XtaskCmd::Fuzz(options) => fuzz::run(&workspace, &options),
-        XtaskCmd::Loom(options) => run::steps("loom", &[steps::loom(&workspace, options.preemptions)], true),
-        XtaskCmd::Mutants(options) => mutants::run(&workspace, &options),
-        XtaskCmd::Api(options) => api::run(&workspace, &options),
-        XtaskCmd::Integration(_) => run::steps("integration", &steps::integration(&workspace, Machine::probe()), true),
-        XtaskCmd::Environments(_) => {
-            run::steps("environments", &[steps::environments(&workspace, Machine::probe())], true)
+        XtaskCmd::Doctor(_) => tools::doctor(),
+        XtaskCmd::Integration(_) => only(&Plan::of(&workspace)?, "integration,zookeeper"),
+        XtaskCmd::Environments(_) => only(&Plan::of(&workspace)?, "environments"),
+        XtaskCmd::Prop(options) => prop(Plan::of(&workspace)?, &options),
+        XtaskCmd::Fuzz(options) => fuzz(Plan::of(&workspace)?, &options),
+        XtaskCmd::Loom(options) => {
+            let mut plan = Plan::of(&workspace)?;
+            plan.set("preemptions", options.preemptions.unwrap_or(2).to_string());
+            only(&plan, "loom")
         }
-        XtaskCmd::Demo(options) => demo::run(&workspace, &options),
-        XtaskCmd::Bench(options) => bench::run(&workspace, &options),
-        XtaskCmd::Doctor(_) => doctor::run(),
+        XtaskCmd::Mutants(options) => mutants(Plan::of(&workspace)?, &options),
+        XtaskCmd::Api(options) => {
+            let mut plan = Plan::of(&workspace)?;
+            options.since.iter().for_each(|since| plan.set("since", quoted(since)));
+            only(&plan, "api,semver")
+        }
+        XtaskCmd::Demo(options) => demo(&Plan::of(&workspace)?, &options),
+        XtaskCmd::Bench(options) => bench(&Plan::of(&workspace)?, &options),
     }
 }
 
-fn ci(workspace: &Workspace, options: &Ci) -> Result<ExitCode> {
-    let all = steps::ci(workspace, Machine::probe(), steps::fresh_seed());
-    let names = step::names(&all);
-    let (chosen, left_out) = match step::select(all, options.only.as_deref(), options.full) {
+/// Ends with the exit code that means a mistake in the command line.
+fn misuse(text: &str) -> ExitCode {
+    complain(&format!("error: {text}"));
+    ExitCode::from(2)
+}
+
+fn ci(plan: Plan, options: &flags::Ci) -> Result<ExitCode> {
+    let (chosen, left_out) = match step::select(plan.steps.clone(), options.only.as_deref(), options.full) {
         Ok(chosen) => chosen,
         Err(unknown) => {
-            let unknown = if unknown.is_empty() { "(nothing)".to_owned() } else { unknown.join(", ") };
-            complain(&format!("error: --only names no step or group: {unknown}\nthere are: {names}"));
-            return Ok(ExitCode::from(2));
+            let names = step::names(&plan.steps);
+            return Ok(misuse(&format!("--only names no step or group: {unknown}\nthere are: {names}")));
         }
     };
     if options.list {
-        run::list(&chosen);
+        run::list(&plan, &chosen);
         return Ok(ExitCode::SUCCESS);
     }
-    let code = run::steps("ci", &chosen, options.keep_going)?;
+    let code = run::steps("ci", &plan, &chosen, options.keep_going)?;
     if !left_out.is_empty() {
         say(&format!("left out, because they are heavy: {} (cargo xtask ci --full)", left_out.join(", ")));
     }
     Ok(code)
 }
 
+/// Runs the steps of these names.
+fn only(plan: &Plan, names: &str) -> Result<ExitCode> {
+    let (chosen, _) = step::select(plan.steps.clone(), Some(names), true).map_err(anyhow::Error::msg)?;
+    run::steps(names, plan, &chosen, true)
+}
+
 /// One seed determines the whole run: with it, every property draws the same cases again.
-fn prop(workspace: &Workspace, cases: u32, seed: Option<u64>) -> Result<ExitCode> {
-    let seed = seed.unwrap_or_else(steps::fresh_seed);
-    let code = run::steps("prop", &[steps::prop(workspace, Machine::probe(), cases, seed)], true)?;
+fn prop(mut plan: Plan, options: &flags::Prop) -> Result<ExitCode> {
+    let (cases, seed) = (options.cases.unwrap_or(256), options.replay.unwrap_or_else(plan::fresh_seed));
+    plan.draw(cases, seed);
+    let code = only(&plan, "prop")?;
     say(&format!("the same cases again: cargo xtask prop --cases {cases} --replay {seed}"));
     Ok(code)
+}
+
+fn fuzz(mut plan: Plan, options: &flags::Fuzz) -> Result<ExitCode> {
+    let targets = plan.items("fuzz").to_vec();
+    if options.list {
+        say(&targets.join("\n"));
+        return Ok(ExitCode::SUCCESS);
+    }
+    if options.canary {
+        return only(&plan, "canary");
+    }
+    if let Some(target) = &options.target {
+        if !targets.contains(target) {
+            return Ok(misuse(&format!("no fuzz target is called {target}\nthere are: {}", targets.join(", "))));
+        }
+        plan.list("fuzz", vec![target.clone()]);
+    }
+    let seconds = options.secs.unwrap_or(10);
+    plan.set("secs", seconds.to_string());
+    for step in &mut plan.steps {
+        *step = step.clone().with_limit(step.limit() + Duration::from_secs(seconds));
+    }
+    only(&plan, "fuzz")
+}
+
+fn mutants(mut plan: Plan, options: &flags::Mutants) -> Result<ExitCode> {
+    let mut place =
+        options.place.as_deref().map(|place| match place.strip_prefix("crates/").filter(|rest| rest.contains('/')) {
+            None => format!("--package {}", quoted(place)),
+            Some(_) if place.ends_with(".rs") => format!("--file {}", quoted(place)),
+            // A module, and those below it.
+            Some(_) => {
+                format!("--file {} --file {}", quoted(format!("{place}.rs")), quoted(format!("{place}/**/*.rs")))
+            }
+        });
+    if let Some(revision) = &options.diff {
+        let file = format!("{}/difference", plan.value("target"));
+        let written = Command::new("sh").args(["-c", &format!("git diff {} > {file}", quoted(revision))]).status()?;
+        ensure!(written.success(), "git cannot compare with {revision}");
+        place = Some(format!("{} --in-diff {file}", place.unwrap_or_default()));
+    }
+    let places = place.map_or_else(|| plan.items("place").to_vec(), |place| vec![place]);
+    let shard = options.shard.as_ref().map(|part| format!(" --shard {}", quoted(part))).unwrap_or_default();
+    plan.list("place", places.into_iter().map(|place| place + &shard).collect());
+    only(&plan, "mutants")
+}
+
+/// One build: two would choose dependencies' features differently and compile them twice.
+fn demo(plan: &Plan, options: &flags::Demo) -> Result<ExitCode> {
+    let target = plan.value("target");
+    let timeout = options.timeout.map(|seconds| format!(" --timeout {seconds}")).unwrap_or_default();
+    become_program(&format!(
+        "cargo build --release --locked --package mpsr --bin mpsr --package tributary-tests --bin demo && \
+         exec {target}/release/demo --mpsr {target}/release/mpsr --sources .{timeout}"
+    ))
+}
+
+/// The benchmark is outside the workspace, with its own lock file and target directory: its peers bring a C library and need
+/// newer compilers than we do. Not `--locked`: if one of our crates gains a dependency, cargo only adds it to that lock file.
+fn bench(plan: &Plan, options: &flags::Bench) -> Result<ExitCode> {
+    let target = format!("{}/bench", plan.value("target"));
+    let mut peers = Vec::new();
+    for (feature, tool) in [("zmq", "libzmq"), ("omq", "rust-1.93")] {
+        peers.extend(tools::has(tool)?.then_some(feature));
+    }
+    let mut line = format!(
+        "cargo build --release --manifest-path tests/bench/Cargo.toml --target-dir {target} --features '{}' && \
+         exec {target}/release/tributary-bench",
+        peers.join(",")
+    );
+    line += if options.quick { " --quick" } else { "" };
+    line += &options.only.as_ref().map(|only| format!(" --only {}", quoted(only))).unwrap_or_default();
+    line += &options.rounds.map(|rounds| format!(" --rounds {rounds}")).unwrap_or_default();
+    line += if options.save { " --save docs/benchmarks" } else { "" };
+    become_program(&line)
+}
+
+/// From here on the shell, and then the program, gets the signals and gives the exit code.
+fn become_program(line: &str) -> Result<ExitCode> {
+    say(&format!("$ {line}"));
+    bail!("cannot start a shell: {}", Command::new("sh").args(["-c", line]).exec())
 }

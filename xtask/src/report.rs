@@ -2,10 +2,9 @@
 
 use std::time::Duration;
 
-use crate::{
-    step::Step,
-    table::{self, Align},
-};
+use regex_lite::Regex;
+
+use crate::step::Step;
 
 /// The row of one step.
 #[derive(Debug)]
@@ -35,6 +34,8 @@ pub(crate) struct Facts {
     pub(crate) passed: u64,
     /// The lines of tests that could not run here: `SKIPPED name: reason`.
     pub(crate) skipped: Vec<String>,
+    /// How many changes to the code were tested.
+    pub(crate) mutants: u64,
     /// Executions per second of each fuzz target.
     pub(crate) rates: Vec<u64>,
 }
@@ -75,19 +76,27 @@ impl Report {
 }
 
 impl Facts {
-    /// Finds the closing lines of `cargo nextest run`, `cargo test` and libFuzzer, and the `SKIPPED` lines of tests.
+    /// Finds the closing lines of `cargo nextest run`, `cargo test`, libFuzzer and cargo-mutants, and the `SKIPPED` lines of
+    /// tests.
     pub(crate) fn read(&mut self, output: &str) {
         self.read_skipped(output);
-        for line in output.lines() {
-            // nextest indents it like this; output of a test may look like either.
-            let is_end = line.starts_with("test result: ") || line.starts_with("     Summary [");
-            if let Some(passed) = number_before(line, " passed").filter(|_| is_end) {
-                self.passed += passed;
-                self.summaries.push(line.trim().to_owned());
-            }
-            let rate = line.strip_prefix("stat::average_exec_per_sec:").and_then(|rate| rate.trim().parse().ok());
-            self.rates.extend(rate.filter(|&rate: &u64| rate > 0));
+        let numbers = |pattern: &str| {
+            let pattern = Regex::new(pattern).expect("it is a regular expression");
+            let found =
+                pattern.captures_iter(output).map(|found| (found[0].trim().to_owned(), found[1].parse::<u64>()));
+            found.filter_map(|(line, number)| Some((line, number.ok()?))).collect::<Vec<_>>()
+        };
+        // nextest indents it like this; output of a test may look like either.
+        for (line, passed) in numbers(r"(?m)^(?:test result: |     Summary \[).*?(\d+) passed.*$") {
+            self.passed += passed;
+            self.summaries.push(line);
         }
+        for (line, mutants) in numbers(r"(?m)^(\d+) mutants? tested.*$") {
+            self.mutants += mutants;
+            self.summaries.push(line);
+        }
+        let rates = numbers(r"(?m)^stat::average_exec_per_sec: *(\d+)").into_iter();
+        self.rates.extend(rates.map(|(_, rate)| rate).filter(|&rate| rate > 0));
     }
 
     /// Finds the `SKIPPED` lines in nextest's JUnit file, which has what each test has printed.
@@ -123,10 +132,18 @@ impl Facts {
     }
 }
 
-/// The number immediately before `word`.
-fn number_before(line: &str, word: &str) -> Option<u64> {
-    let (before, _) = line.split_once(word)?;
-    before.rsplit(|c: char| !c.is_ascii_digit()).next()?.parse().ok()
+/// Rows as lines, with two spaces between columns and none at the end. `columns` has an `l` or an `r` for each column: its
+/// alignment. A row may have fewer cells.
+pub(crate) fn lines(columns: &str, rows: &[Vec<String>]) -> Vec<String> {
+    let width = |column: usize| rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count()).max();
+    let widths: Vec<(char, usize)> = columns.chars().enumerate().map(|(at, c)| (c, width(at).unwrap_or(0))).collect();
+    let cell = |(text, &(align, width)): (&String, &(char, usize))| match align {
+        'l' => format!("{text:<width$}"),
+        _ => format!("{text:>width$}"),
+    };
+    let line =
+        |row: &Vec<String>| row.iter().zip(&widths).map(cell).collect::<Vec<_>>().join("  ").trim_end().to_owned();
+    rows.iter().map(line).collect()
 }
 
 /// The table, a line to repeat each failure, and one closing line.
@@ -137,7 +154,7 @@ pub(crate) fn table(title: &str, reports: &[Report], took: Duration) -> Vec<Stri
         let seconds = |time: Duration| if has_run { format!("{:.1}", time.as_secs_f64()) } else { "-".to_owned() };
         vec![report.name.clone(), report.word().to_owned(), seconds(report.took), seconds(report.cpu), report.note()]
     }));
-    let mut lines = table::lines(&[Align::Left, Align::Left, Align::Right, Align::Right, Align::Left], &rows);
+    let mut lines = lines("llrrl", &rows);
     lines.push(String::new());
 
     for report in reports.iter().filter(|report| report.is_failure()) {
@@ -165,7 +182,6 @@ pub(crate) fn table(title: &str, reports: &[Report], took: Duration) -> Vec<Stri
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::step::Group;
 
     fn read(output: &str) -> Facts {
         let mut facts = Facts::default();
@@ -186,6 +202,7 @@ mod tests {
         assert_eq!(facts.summaries[0], "Summary [   0.012s] 12 tests run: 12 passed, 3 skipped");
         assert_eq!(read("nothing here: 4 passed").passed, 0);
         assert_eq!(read("    SKIPPED a_test: no java\nSKIPPEDLY\n").skipped, ["SKIPPED a_test: no java"]);
+        assert_eq!(read("1 mutant tested in 3s: 1 caught\n").mutants, 1);
         assert_eq!(read("    SKIPPED: no redis\n").skipped, ["SKIPPED: no redis"]);
     }
 
@@ -201,7 +218,7 @@ mod tests {
     #[test]
     fn every_row_and_every_failure_is_in_the_table() {
         let report = |name: &str, verdict, seconds: f64| {
-            let step = Step::new(name, Group::Text, Duration::ZERO, Vec::new());
+            let step = Step { name: name.into(), ..Step::default() };
             let took = Duration::from_secs_f64(seconds);
             Report { took, cpu: took * 2, ..Report::of(&step, verdict) }
         };

@@ -13,7 +13,7 @@ use spdx::{Expression, ParseMode};
 
 use crate::{
     console::{complain, say},
-    workspace::{self, Workspace},
+    workspace::Workspace,
 };
 
 pub(crate) fn run(workspace: &Workspace) -> Result<ExitCode> {
@@ -21,7 +21,6 @@ pub(crate) fn run(workspace: &Workspace) -> Result<ExitCode> {
     let rules: toml::Table = fs::read_to_string(&path)?.parse().with_context(|| format!("{}", path.display()))?;
     let allowed = allowed(&rules).context("deny.toml has no list licenses.allow")?;
     let packages = MetadataCommand::new()
-        .cargo_path(workspace::cargo())
         .features(CargoOpt::AllFeatures)
         .other_options(["--locked".to_owned()])
         .exec()
@@ -79,8 +78,6 @@ mod tests {
         let allowed = ["MIT", "Apache-2.0", "Apache-2.0 WITH LLVM-exception", "Unicode-3.0"];
         let judged = |licence| problem(&package(REGISTRY, Some(licence)), &allowed);
         for good in [
-            "MIT",
-            "MIT OR Apache-2.0",
             "MIT/Apache-2.0",
             "Unlicense OR MIT",
             "(MIT OR Apache-2.0) AND Unicode-3.0",

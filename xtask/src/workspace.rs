@@ -25,7 +25,6 @@ impl Workspace {
         let root = Path::new(&package).parent().context("xtask lies in a workspace")?;
         env::set_current_dir(root).with_context(|| format!("cannot change to {}", root.display()))?;
         let metadata = MetadataCommand::new()
-            .cargo_path(cargo())
             .no_deps()
             .other_options(["--offline".to_owned()])
             .exec()
@@ -58,11 +57,6 @@ impl Workspace {
 /// The names of a package's tests, examples or other targets.
 pub(crate) fn targets(package: &Package, kind: TargetKind) -> impl Iterator<Item = &str> {
     package.targets.iter().filter(move |target| target.is_kind(kind.clone())).map(|target| target.name.as_str())
-}
-
-/// The cargo that runs us, so that your choice of a toolchain also applies here.
-pub(crate) fn cargo() -> String {
-    env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned())
 }
 
 /// Packages for tests, as `cargo metadata` would print them.

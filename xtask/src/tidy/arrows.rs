@@ -1,180 +1,128 @@
-//! Which of our crates may depend on which.
-//!
-//! The table is the picture of `docs/architecture.md` as data. A new arrow is a design change: draw it there and add it
-//! here in the same commit.
+//! Which of our crates may depend on which (`xtask/arrows.toml`), and what may be below the pure ones.
 
-use cargo_metadata::{DependencyKind, Package};
+use std::collections::{BTreeMap, BTreeSet};
 
-use super::problem::Problem;
+use anyhow::{Context, Result};
+use cargo_metadata::{Dependency, DependencyKind, Package};
+use serde::Deserialize;
 
-struct Crate {
-    name: &'static str,
-    may_use: &'static [&'static str],
-    /// Only with a feature.
-    may_use_optionally: &'static [&'static str],
+use crate::plan::said;
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Picture {
+    crates: BTreeMap<String, BTreeSet<String>>,
+    others: Others,
 }
 
-const fn arrows(name: &'static str, may_use: &'static [&'static str]) -> Crate {
-    Crate { name, may_use, may_use_optionally: &[] }
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+struct Others {
+    for_tests: Vec<String>,
+    outside: Vec<String>,
+    pure: Vec<String>,
+    never_below_pure: Vec<String>,
 }
 
-/// Every crate, lowest first.
-const GRAPH: &[Crate] = &[
-    arrows("frame-codec", &[]),
-    arrows("lock-file", &[]),
-    arrows("unix-diag", &[]),
-    arrows("socket-file", &["lock-file", "unix-diag"]),
-    arrows("fs-watch", &["socket-file", "lock-file", "unix-diag"]),
-    arrows("cancel-kit", &[]),
-    arrows("heap-kit", &[]),
-    arrows("terminal-text", &[]),
-    arrows("packetizer", &["frame-codec"]),
-    arrows("uds-socket", &["socket-file", "lock-file", "unix-diag"]),
-    arrows("uds-channel", &["frame-codec", "uds-socket"]),
-    arrows("uds-actor", &["frame-codec", "uds-socket"]),
-    Crate {
-        name: "mpsr-server",
-        may_use: &["uds-actor", "uds-socket", "frame-codec"],
-        may_use_optionally: &["fs-watch"],
-    },
-    arrows("zk-proto", &["packetizer"]),
-    arrows("zk-client", &["zk-proto", "packetizer", "frame-codec"]),
-    arrows(
-        "mpsr",
-        &[
-            "mpsr-server",
-            "zk-client",
-            "uds-actor",
-            "uds-socket",
-            "fs-watch",
-            "socket-file",
-            "unix-diag",
-            "packetizer",
-            "frame-codec",
-            "terminal-text",
-        ],
-    ),
-    arrows("zk", &["zk-client", "zk-proto", "terminal-text"]),
-];
+fn picture() -> Result<Picture> {
+    toml::from_str(include_str!("../../arrows.toml")).context("xtask/arrows.toml")
+}
 
-/// No crate depends on these, not even in tests.
-const BINARIES: &[&str] = &["mpsr", "zk"];
+pub(super) fn check(packages: &[Package]) -> Result<Vec<String>> {
+    let picture = picture()?;
+    let outside = |package: &&Package| !picture.others.outside.contains(&package.name);
+    Ok(packages.iter().filter(outside).flat_map(|package| picture.problems(package, packages)).collect())
+}
 
-/// Every crate may test with these.
-const FOR_TESTS: &[&str] = &["cancel-kit", "heap-kit", "test-kit"];
-
-/// Members that are not crates for users. They may use everything.
-const OUTSIDE: &[&str] = &["xtask", "tributary-tests", "test-kit"];
-
-pub(super) fn check(packages: &[Package]) -> Vec<Problem> {
-    let is_ours = |name: &str| packages.iter().any(|package| package.name.as_str() == name);
-    let mut problems = Vec::new();
-    for package in packages {
-        let row = GRAPH.iter().find(|row| row.name == package.name.as_str());
-        let is_outside = OUTSIDE.contains(&package.name.as_str());
-        if row.is_none() && !is_outside {
-            problems.push(format!(
-                "{}: not in the graph of crates: a new crate is a design change (xtask/src/tidy/arrows.rs)",
-                package.name
-            ));
-        }
-        for dependency in package.dependencies.iter().filter(|dependency| is_ours(&dependency.name)) {
-            let name = dependency.name.as_str();
-            if name == package.name.as_str() && dependency.kind == DependencyKind::Development {
-                // A crate may test itself with more of its features.
-                continue;
-            }
-            if BINARIES.contains(&name) {
-                problems.push(format!("{}: depends on {name}, which is a program", package.name));
-                continue;
-            }
-            let Some(row) = row else { continue };
-            let in_tests = dependency.kind == DependencyKind::Development;
-            let allowed = row.may_use.contains(&name)
-                || row.may_use_optionally.contains(&name) && (dependency.optional || in_tests)
-                || in_tests && FOR_TESTS.contains(&name);
-            if !allowed {
-                let how = if row.may_use_optionally.contains(&name) { " without a feature" } else { "" };
-                problems.push(format!("{}: no arrow leads to {name}{how}", package.name));
-            }
-        }
+impl Picture {
+    fn problems(&self, package: &Package, packages: &[Package]) -> Vec<String> {
+        let Some(drawn) = self.crates.get(package.name.as_str()) else {
+            return vec![format!("{}: a new crate is a design change: not in xtask/arrows.toml", package.name)];
+        };
+        let is_ours = |dependency: &&Dependency| packages.iter().any(|package| package.name == dependency.name);
+        let ours = package.dependencies.iter().filter(is_ours);
+        let (for_tests, always): (Vec<_>, Vec<_>) = ours.partition(|one| one.kind == DependencyKind::Development);
+        let mark = |optional| if optional { "?" } else { "" };
+        let always = always.iter().map(|one| format!("{}{}", one.name, mark(one.optional))).collect::<BTreeSet<_>>();
+        let may_test = |name: &String| {
+            *name == *package.name
+                || self.others.for_tests.contains(name)
+                || drawn.iter().any(|drawn| drawn.trim_end_matches('?') == name)
+        };
+        let tests = for_tests.iter().map(|one| &one.name).filter(|name| !may_test(name));
+        let undrawn =
+            always.difference(drawn).chain(tests).map(|to| format!("{}: no arrow leads to {to}", package.name));
+        let gone = drawn.difference(&always).map(|to| format!("{}: the arrow to {to} is no dependency", package.name));
+        undrawn.chain(gone).collect()
     }
-    problems
+}
+
+/// Asks cargo what is below each pure crate.
+pub(super) fn pure_builds() -> Result<Vec<String>> {
+    let others = picture()?.others;
+    let mut problems = Vec::new();
+    for name in &others.pure {
+        let tree = "tree --locked --edges normal,build --no-default-features --prefix none --package";
+        let tree = said("cargo", tree.split(' ').chain([name.as_str()]))?;
+        problems.extend(
+            below(&tree, &others.never_below_pure).map(|found| format!("{name}: pure, but {found} is below it")),
+        );
+    }
+    Ok(problems)
+}
+
+/// Those of `names` that are in the output of `cargo tree --prefix none`.
+fn below<'a>(tree: &'a str, names: &[String]) -> impl Iterator<Item = &'a str> {
+    let listed = tree.lines().filter_map(|line| line.split_whitespace().next());
+    listed.filter(|name| names.iter().any(|other| other == name))
 }
 
 #[cfg(test)]
 mod tests {
+    use DependencyKind::{Build, Development as Dev, Normal};
+
     use super::*;
     use crate::workspace::fake;
 
     fn package(name: &str, dependencies: &[(&str, DependencyKind, bool)]) -> Package {
         let mut package = fake::package(name, &[]);
-        package.dependencies = dependencies
-            .iter()
-            .map(|(name, kind, optional)| {
-                let value = serde_json::json!({
-                    "name": name, "req": "*", "kind": kind, "optional": optional,
-                    "uses_default_features": true, "features": [],
-                });
-                serde_json::from_value(value).unwrap()
-            })
-            .collect();
+        let dependency = |(name, kind, optional): &(&str, DependencyKind, bool)| {
+            serde_json::from_value(serde_json::json!({
+                "name": name, "req": "*", "kind": kind, "optional": optional, "uses_default_features": true, "features": [],
+            }))
+        };
+        package.dependencies = dependencies.iter().map(dependency).collect::<Result<_, _>>().unwrap();
         package
     }
 
-    /// Every crate of the graph without dependencies, and then the one under test.
-    fn complaints(name: &str, dependency: (&str, DependencyKind, bool)) -> Vec<Problem> {
-        let mut packages: Vec<_> = GRAPH.iter().map(|row| package(row.name, &[])).collect();
-        packages.push(package(name, &[dependency]));
-        check(&packages)
-    }
-
     #[test]
-    fn drawn_arrows_are_allowed() {
-        use DependencyKind::{Development as Dev, Normal};
-        for (name, dependency) in [
-            ("uds-actor", ("frame-codec", Normal, false)),
-            ("uds-actor", ("uds-socket", Normal, false)),
-            ("fs-watch", ("unix-diag", Normal, false)),
-            ("mpsr-server", ("fs-watch", Normal, true)),
-            ("mpsr-server", ("fs-watch", Dev, false)),
-            ("frame-codec", ("cancel-kit", Dev, false)),
-            ("frame-codec", ("tokio", Normal, false)),
-            ("frame-codec", ("frame-codec", Dev, false)),
-            ("tributary-tests", ("zk-client", Normal, false)),
+    fn arrows_that_are_not_drawn_or_not_there_are_found() {
+        let picture = "[crates]\na = []\nb = ['a']\nc = ['a', 'b?']\n[others]\nfor-tests = ['kit']\noutside = []\n\
+            pure = []\nnever-below-pure = []\n";
+        let picture: Picture = toml::from_str(picture).unwrap();
+        let members = ["a", "b", "c", "kit"].map(|name| package(name, &[]));
+        for (name, dependencies, problems) in [
+            ("a", &[][..], 0),
+            ("a", &[("a", Dev, false), ("kit", Dev, false), ("tokio", Normal, false)], 0),
+            ("b", &[("a", Normal, false), ("a", Dev, false)], 0),
+            ("c", &[("a", Normal, false), ("b", Normal, true), ("b", Dev, false)], 0),
+            ("c", &[("a", Normal, false), ("b", Normal, false)], 2),
+            ("c", &[("a", Normal, false)], 1),
+            ("a", &[("b", Normal, false)], 1),
+            ("a", &[("b", Dev, false)], 1),
+            ("a", &[("kit", Normal, false)], 1),
+            ("a", &[("kit", Build, false)], 1),
+            ("not-drawn", &[("tokio", Normal, false)], 1),
         ] {
-            assert_eq!(complaints(name, dependency), [""; 0]);
+            let found = picture.problems(&package(name, dependencies), &members);
+            assert_eq!(found.len(), problems, "{name} -> {dependencies:?}: {found:?}");
         }
     }
 
     #[test]
-    fn arrows_that_are_not_drawn_are_found() {
-        use DependencyKind::{Build, Development as Dev, Normal};
-        for (name, dependency) in [
-            ("frame-codec", ("uds-actor", Normal, false)),
-            ("fs-watch", ("frame-codec", Normal, true)),
-            ("unix-diag", ("uds-actor", Normal, false)),
-            ("mpsr-server", ("zk-client", Normal, false)),
-            ("mpsr-server", ("fs-watch", Normal, false)),
-            ("uds-actor", ("packetizer", Dev, false)),
-            ("uds-actor", ("lock-file", Normal, false)),
-            ("uds-socket", ("frame-codec", Normal, false)),
-            ("uds-channel", ("uds-actor", Dev, false)),
-            ("frame-codec", ("cancel-kit", Build, false)),
-            ("tributary-tests", ("mpsr", Dev, false)),
-            ("nobody-drew-this", ("tokio", Normal, false)),
-        ] {
-            assert_eq!(complaints(name, dependency).len(), 1, "{name} -> {dependency:?}");
-        }
-    }
-
-    #[test]
-    fn the_graph_has_no_cycle() {
-        for (index, row) in GRAPH.iter().enumerate() {
-            for below in row.may_use.iter().chain(row.may_use_optionally) {
-                let position = GRAPH.iter().position(|other| other.name == *below);
-                assert!(position.is_some_and(|position| position < index), "{} -> {below}", row.name);
-            }
-        }
+    fn a_runtime_below_a_pure_crate_is_found() {
+        // If the format changes, the check must not become blind: this package depends on anyhow.
+        let tree = said("cargo", "tree --package xtask --edges normal --prefix none".split(' ')).unwrap();
+        assert_eq!(below(&tree, &["any", "anyhow"].map(str::to_owned)).collect::<Vec<_>>(), ["anyhow"]);
     }
 }

@@ -1,26 +1,27 @@
 //! The files that `docs/architecture.md` names exist, each in a crate that its section is about.
 
-use super::{problem::Problem, tree::Tree};
+use super::tree::Tree;
 
 const PAGE: &str = "docs/architecture.md";
 
-pub(super) fn check(tree: &Tree) -> Vec<Problem> {
+pub(super) fn check(tree: &Tree) -> Vec<String> {
     let Some(page) = tree.get(PAGE) else { return vec![format!("{PAGE}: not in the repository")] };
     let mut problems = Vec::new();
     // The directories that the current section is about, if it is a section of the code map.
     let mut directories: Vec<&str> = Vec::new();
     for (line, text) in (1..).zip(page.lines()) {
+        let quoted = text.split('`').skip(1).step_by(2);
         if text.starts_with("##") {
-            directories = if text.starts_with("### `") { quoted(text).collect() } else { Vec::new() };
+            directories = if text.starts_with("### `") { quoted.collect() } else { Vec::new() };
             continue;
         }
-        for name in quoted(text).filter(|name| is_file(name)) {
+        for name in quoted.filter(|name| is_file(name)) {
             // A name with the directory of sources or tests in it may be of any crate.
             let is_anywhere = directories.is_empty() || name.contains("src/") || name.contains("tests/");
-            let is_here = |path: &str| {
-                is_anywhere || directories.iter().any(|directory| path.starts_with(&format!("{directory}/")))
-            };
-            if !tree.iter().any(|(path, _)| is_here(path) && ends_with(path, name)) {
+            let is_here =
+                |path: &str| is_anywhere || directories.iter().any(|dir| path.starts_with(&format!("{dir}/")));
+            let is_named = |path: &str| path.strip_suffix(name).is_some_and(|dir| dir.is_empty() || dir.ends_with('/'));
+            if !tree.keys().any(|path| is_here(path) && is_named(path)) {
                 problems.push(format!("{PAGE}:{line}: there is no `{name}` in what the section is about"));
             }
         }
@@ -28,32 +29,17 @@ pub(super) fn check(tree: &Tree) -> Vec<Problem> {
     problems
 }
 
-/// What is between backticks in this line.
-fn quoted(line: &str) -> impl Iterator<Item = &str> {
-    line.split('`').skip(1).step_by(2)
-}
-
 fn is_file(name: &str) -> bool {
     name.strip_suffix(".rs").is_some_and(|stem| !stem.is_empty() && !stem.contains([' ', '*', '<', '…']))
 }
 
-/// Whether the name is the whole path, or what is behind one of its slashes.
-fn ends_with(path: &str, name: &str) -> bool {
-    path.strip_suffix(name).is_some_and(|before| before.is_empty() || before.ends_with('/'))
-}
-
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{super::tree::planted, *};
 
-    fn complaints(page: &str) -> Vec<Problem> {
-        let files = [
-            (PAGE, page),
-            ("crates/a/src/hub.rs", "//! A."),
-            ("crates/a/src/accept/queue.rs", "//! B."),
-            ("crates/b/src/other.rs", "//! C."),
-        ];
-        check(&Tree::from(files))
+    fn complaints(page: &str) -> Vec<String> {
+        let files = ["crates/a/src/hub.rs", "crates/a/src/accept/queue.rs", "crates/b/src/other.rs"];
+        check(&planted(files.map(|path| (path, "")).into_iter().chain([(PAGE, page)])))
     }
 
     #[test]
@@ -74,6 +60,6 @@ mod tests {
         ] {
             assert_eq!(complaints(planted).len(), 1, "{planted}");
         }
-        assert_eq!(check(&Tree::from([("README.md", "")])).len(), 1, "without the page");
+        assert_eq!(check(&Tree::new()).len(), 1, "without the page");
     }
 }

@@ -9,16 +9,15 @@
 use std::{collections::BTreeMap, fs, path::Path};
 
 use anyhow::{Context, Result};
-use toml::Table;
 
-use super::{problem::Problem, tree::Tree};
+use super::tree::Tree;
 
 const FILE: &str = "xtask/words.toml";
 /// Files that may name the words because they forbid them.
 const ABOUT_WORDS: &[&str] = &[FILE, "xtask/src/tidy/words.rs", "docs/glossary.md", "CONTRIBUTING.md", "CHANGELOG.md"];
 
-/// How often each word of a section occurs.
-type Counts = BTreeMap<String, u64>;
+/// The words of each section, and how often each may be used.
+type Allowed = BTreeMap<String, BTreeMap<String, u64>>;
 
 /// All words of the tree.
 #[derive(Debug, Default)]
@@ -29,17 +28,14 @@ struct Text {
     prose: String,
 }
 
-pub(super) fn check(tree: &Tree) -> Result<Vec<Problem>> {
+pub(super) fn check(tree: &Tree) -> Result<Vec<String>> {
     let (allowed, text) = (allowed(tree)?, Text::of(tree));
     let mut problems = Vec::new();
     for (section, words) in &allowed {
         for (word, allowed) in words {
             let found = text.count(section, word);
             if found > *allowed {
-                let advice = if section == "identifiers" { "name it otherwise" } else { "say it otherwise" };
-                problems.push(format!(
-                    "{section}: `{word}` is there {found} times, {allowed} are allowed: {advice} ({FILE})"
-                ));
+                problems.push(format!("{section}: `{word}` is there {found} times, {allowed} are allowed ({FILE})"));
             }
         }
     }
@@ -49,43 +45,30 @@ pub(super) fn check(tree: &Tree) -> Result<Vec<Problem>> {
 /// Lowers every allowance to the number of uses.
 pub(super) fn ratchet(root: &Path, tree: &Tree) -> Result<usize> {
     let (allowed, text) = (allowed(tree)?, Text::of(tree));
-    let file = tree.get(FILE).context(FILE)?;
-    let mut lowered = 0;
-    let mut section = String::new();
-    let lines = file.lines().map(|line| {
-        if let Some(name) = line.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
-            section = name.to_owned();
-        }
-        let Some((key, _)) = line.split_once(" = ") else { return line.to_owned() };
-        let word = key.trim_matches('"');
-        let Some(old) = allowed.get(&section).and_then(|words| words.get(word)) else { return line.to_owned() };
-        let found = text.count(&section, word);
-        lowered += usize::from(found < *old);
-        format!("{key} = {}", found.min(*old))
-    });
-    let lines: Vec<String> = lines.collect();
-    fs::write(root.join(FILE), lines.join("\n") + "\n")?;
+    let (mut lowered, mut section, mut lines) = (0, "", String::new());
+    for line in tree[FILE].lines() {
+        section = line.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(section);
+        let entry =
+            line.split_once(" = ").and_then(|(key, _)| Some((key, allowed.get(section)?.get(key.trim_matches('"'))?)));
+        let line = entry.map_or(line.to_owned(), |(key, old)| {
+            let found = text.count(section, key.trim_matches('"'));
+            lowered += usize::from(found < *old);
+            format!("{key} = {}", found.min(*old))
+        });
+        lines += &(line + "\n");
+    }
+    fs::write(root.join(FILE), lines)?;
     Ok(lowered)
 }
 
-fn allowed(tree: &Tree) -> Result<BTreeMap<String, Counts>> {
-    let table: Table = tree.get(FILE).context("not in the repository")?.parse().context(FILE)?;
-    let mut sections = BTreeMap::new();
-    for (section, words) in table {
-        let words = words.as_table().with_context(|| format!("{FILE}: {section} is not a table"))?;
-        let count = |(word, count): (&String, &toml::Value)| {
-            let count = count.as_integer().and_then(|count| count.try_into().ok());
-            Ok((word.clone(), count.with_context(|| format!("{FILE}: {word} has no number"))?))
-        };
-        sections.insert(section, words.iter().map(count).collect::<Result<Counts>>()?);
-    }
-    Ok(sections)
+fn allowed(tree: &Tree) -> Result<Allowed> {
+    toml::from_str(tree.get(FILE).context("not in the repository")?).context(FILE)
 }
 
 impl Text {
     fn of(tree: &Tree) -> Self {
         let mut text = Self { prose: " ".to_owned(), ..Self::default() };
-        for (path, source) in tree.iter().filter(|(path, _)| !ABOUT_WORDS.contains(path)) {
+        for (path, source) in tree.iter().filter(|(path, _)| !ABOUT_WORDS.contains(&path.as_str())) {
             match path.rsplit_once('.') {
                 Some((_, "rs")) => text.add_rust(source),
                 Some((_, "md")) => {
@@ -153,13 +136,13 @@ fn parts(identifier: &str) -> impl Iterator<Item = String> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{super::tree::planted, *};
 
     const WORDS: &str =
         "[identifiers]\ndesk = 1\n[prose]\n\"let go of\" = 0\n[prose-per-10000]\n\"whoever|whom\" = 0\n";
 
-    fn complaints(path: &str, text: &str) -> Vec<Problem> {
-        check(&Tree::from([(FILE, WORDS), (path, text)])).unwrap()
+    fn complaints(path: &str, text: &str) -> Vec<String> {
+        check(&planted([(FILE, WORDS), (path, text)])).unwrap()
     }
 
     #[test]
@@ -197,7 +180,7 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         fs::create_dir(directory.path().join("xtask")).unwrap();
         let words = "[identifiers]\ndesk = 5\nrope = 0\n";
-        let tree = Tree::from([(FILE, words), ("a.rs", "//! A.\nlet (desk, rope) = a;\n")]);
+        let tree = planted([(FILE, words), ("a.rs", "//! A.\nlet (desk, rope) = a;\n")]);
         assert_eq!(ratchet(directory.path(), &tree).unwrap(), 1);
         let lowered = fs::read_to_string(directory.path().join(FILE)).unwrap();
         assert_eq!(lowered, "[identifiers]\ndesk = 1\nrope = 0\n");

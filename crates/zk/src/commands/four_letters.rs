@@ -8,7 +8,8 @@ use tokio::{
     net::TcpStream,
     time::timeout,
 };
-use zk_client::{ConnectString, Error, Server};
+use zk_client::Error;
+use zk_proto::{ConnectString, Server};
 
 use crate::{args::Connection, json::Object, note, output::Output};
 
