@@ -1,5 +1,7 @@
 //! Apache ZooKeeper on the command line.
 
+#![forbid(unsafe_code)]
+
 mod acl;
 mod args;
 mod commands;
