@@ -1,9 +1,10 @@
 //! The program `zk` against a real Apache ZooKeeper.
 
 use std::{
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::{Output, Stdio},
     sync::OnceLock,
+    time::SystemTime,
 };
 
 use serde_json::Value;
@@ -16,20 +17,47 @@ use zk_client::{Acl, Version};
 
 use crate::{PERSISTENT, connect, soon};
 
-/// The program, built by the cargo that built this test: a test cannot depend on the program of another package.
+/// The program. The build of all tests has made it beside this one; if it is not there, or older than its sources, it is built
+/// now: a test cannot depend on the program of another package.
 fn program() -> &'static PathBuf {
     static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
     PROGRAM.get_or_init(|| {
-        let mut build = std::process::Command::new(env!("CARGO"));
-        build.args(["build", "--locked", "--quiet", "--package", "zk", "--message-format", "json"]);
-        let built = build.stderr(Stdio::inherit()).output().expect("cargo runs");
-        assert!(built.status.success(), "zk cannot be built");
-        let messages = String::from_utf8(built.stdout).expect("JSON is UTF-8");
-        let messages = messages.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
-        let executables = messages.filter(|message| message["target"]["name"] == "zk");
-        let mut executables = executables.filter_map(|message| message["executable"].as_str().map(PathBuf::from));
-        executables.next().expect("cargo says where it is")
+        let test = std::env::current_exe().expect("a process has a program");
+        let beside = test.ancestors().nth(2).expect("tests are in a directory of the target directory").join("zk");
+        let built = beside.metadata().and_then(|file| file.modified());
+        if built.is_ok_and(|built| built >= newest_source()) { beside } else { build() }
     })
+}
+
+/// When one of its sources was changed last.
+fn newest_source() -> SystemTime {
+    let crates = Path::new(env!("CARGO_MANIFEST_DIR")).join("../crates");
+    let mut directories: Vec<_> =
+        ["zk", "zk-client", "zk-proto", "packetizer", "terminal-text"].map(|name| crates.join(name).join("src")).into();
+    let mut newest = SystemTime::UNIX_EPOCH;
+    while let Some(directory) = directories.pop() {
+        for entry in directory.read_dir().expect("the sources are there").flatten() {
+            let file = entry.metadata().expect("they stay there");
+            if file.is_dir() {
+                directories.push(entry.path());
+            } else {
+                newest = newest.max(file.modified().expect("files have times"));
+            }
+        }
+    }
+    newest
+}
+
+fn build() -> PathBuf {
+    let mut build = std::process::Command::new(env!("CARGO"));
+    build.args(["build", "--locked", "--quiet", "--package", "zk", "--message-format", "json"]);
+    let built = build.stderr(Stdio::inherit()).output().expect("cargo runs");
+    assert!(built.status.success(), "zk cannot be built");
+    let messages = String::from_utf8(built.stdout).expect("JSON is UTF-8");
+    let messages = messages.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+    let executables = messages.filter(|message| message["target"]["name"] == "zk");
+    let mut executables = executables.filter_map(|message| message["executable"].as_str().map(PathBuf::from));
+    executables.next().expect("cargo says where it is")
 }
 
 fn zk(server: &ZooKeeper, arguments: &[&str]) -> Command {
@@ -86,6 +114,8 @@ async fn the_tool_watches_a_real_tree_and_holds_an_ephemeral_node() {
     let Some(server) = ZooKeeper::start_or_skip("the_tool_watches_a_real_tree_and_holds_an_ephemeral_node") else {
         return;
     };
+    // Building it could take longer than the session.
+    program();
     let client = connect(&server).await;
     let mut watching = zk(&server, &["--json", "watch", "/", "-n", "4"]);
     let mut watching = watching.stdout(Stdio::piped()).spawn().expect("it runs");
