@@ -12,7 +12,6 @@ use crate::{
     connector::{Connector, Tcp},
     error::Result,
     events::Subscriber,
-    renewing::Renewing,
     servers::{self, Servers},
     settings::Settings,
     task,
@@ -205,38 +204,6 @@ impl Builder {
     ) -> Result<Client> {
         let names = servers.into_iter().map(Into::into).collect();
         self.start(connector, Servers { names, chroot: None }).await
-    }
-
-    /// Like [`connect`](Self::connect), but when the session has expired, a new one is made: see [`Renewing`].
-    ///
-    /// # Errors
-    ///
-    /// See [`connect`](Self::connect), for the first session.
-    ///
-    /// # Cancel safety
-    ///
-    /// See [`connect`](Self::connect).
-    pub async fn connect_renewing(&self, servers: &str) -> Result<Renewing> {
-        let servers = servers::parse(servers)?;
-        Renewing::start(self.clone(), Arc::new(Tcp), servers).await
-    }
-
-    /// Like [`connect_with`](Self::connect_with), but when the session has expired, a new one is made: see [`Renewing`].
-    ///
-    /// # Errors
-    ///
-    /// See [`connect`](Self::connect), for the first session.
-    ///
-    /// # Cancel safety
-    ///
-    /// See [`connect`](Self::connect).
-    pub async fn connect_renewing_with<C: Connector>(
-        &self,
-        connector: C,
-        servers: impl IntoIterator<Item = impl Into<String>>,
-    ) -> Result<Renewing> {
-        let names = servers.into_iter().map(Into::into).collect();
-        Renewing::start(self.clone(), Arc::new(connector), Servers { names, chroot: None }).await
     }
 
     async fn start<C: Connector>(&self, connector: C, servers: Servers) -> Result<Client> {

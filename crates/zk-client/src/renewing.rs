@@ -16,12 +16,12 @@ use zk_proto::SessionId;
 use crate::{
     builder::Builder,
     client::Client,
-    connector::Connector,
+    connector::{Connector, Tcp},
     ending::{Ending, Report},
     error::{Error, Result},
     events::{SessionEvent, SessionEvents, Subscriber},
     queue::{Pushed, Reader, Writer, queue},
-    servers::Servers,
+    servers::{self, Servers},
 };
 
 /// The number of events that one stream holds.
@@ -120,8 +120,42 @@ pub enum RenewalEvent {
 #[derive(Debug)]
 pub struct RenewalEvents(Reader<RenewalEvent>);
 
+impl Builder {
+    /// Like [`connect`](Self::connect), but when the session has expired, a new one is made: see [`Renewing`].
+    ///
+    /// # Errors
+    ///
+    /// See [`connect`](Self::connect), for the first session.
+    ///
+    /// # Cancel safety
+    ///
+    /// See [`connect`](Self::connect).
+    pub async fn connect_renewing(&self, servers: &str) -> Result<Renewing> {
+        let servers = servers::parse(servers)?;
+        Renewing::start(self.clone(), Arc::new(Tcp), servers).await
+    }
+
+    /// Like [`connect_with`](Self::connect_with), but when the session has expired, a new one is made: see [`Renewing`].
+    ///
+    /// # Errors
+    ///
+    /// See [`connect`](Self::connect), for the first session.
+    ///
+    /// # Cancel safety
+    ///
+    /// See [`connect`](Self::connect).
+    pub async fn connect_renewing_with<C: Connector>(
+        &self,
+        connector: C,
+        servers: impl IntoIterator<Item = impl Into<String>>,
+    ) -> Result<Renewing> {
+        let names = servers.into_iter().map(Into::into).collect();
+        Renewing::start(self.clone(), Arc::new(connector), Servers { names, chroot: None }).await
+    }
+}
+
 impl Renewing {
-    pub(crate) async fn start<C: Connector>(builder: Builder, connector: Arc<C>, servers: Servers) -> Result<Self> {
+    async fn start<C: Connector>(builder: Builder, connector: Arc<C>, servers: Servers) -> Result<Self> {
         let (subscriber, events) = Subscriber::new();
         let client = builder.open(Arc::clone(&connector), servers.clone(), Some(subscriber)).await?;
         let current = watch::Sender::new(Current { client: client.clone(), stopped: None });

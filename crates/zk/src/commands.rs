@@ -9,12 +9,12 @@ mod watch;
 use std::time::Duration;
 
 use tokio::time::timeout;
-use zk_client::{Client, Error};
+use zk_client::Client;
 
 use crate::{
     args::{Args, Command},
     output::Output,
-    signals::{Interrupted, Interrupts},
+    signals::Interrupts,
 };
 
 /// How long the end of the session may take, once everything is printed. If the server does not confirm it, it ends the session by
@@ -51,7 +51,7 @@ async fn execute(command: Command, zk: &Client, out: &mut Output, mut interrupts
         Command::Create(create) => create::run(zk, out, create, interrupts).await,
         command => tokio::select! {
             biased;
-            interrupted = interrupts.next() => Err(doubt(interrupted, changes)),
+            interrupted = interrupts.next() => Err(interrupted.leaving(changes)),
             done = once(command, zk, out) => done,
         },
     }
@@ -74,15 +74,4 @@ async fn once(command: Command, zk: &Client, out: &mut Output) -> anyhow::Result
         }
     }
     out.flush()
-}
-
-/// What a command that is left half way has to say.
-fn doubt(interrupted: Interrupted, changes: bool) -> anyhow::Error {
-    let error = anyhow::Error::new(interrupted);
-    if changes { error.context("it is not known whether the change was made") } else { error }
-}
-
-/// That a node does not exist, as an error.
-fn missing(operation: &'static str, path: &str) -> Error {
-    Error::Rejected { operation, path: path.into(), code: zk_client::ErrorCode::NoNode }
 }

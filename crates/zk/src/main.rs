@@ -8,21 +8,19 @@ mod commands;
 mod connection;
 mod failure;
 mod json;
+mod notes;
 mod output;
 mod payload;
 mod shown;
 mod signals;
 mod walk;
 
-use std::{
-    io::{self, Write as _},
-    process::ExitCode,
-};
+use std::process::ExitCode;
 
 use anyhow::Context as _;
 use tokio::runtime::Builder;
 
-use crate::{args::Args, failure::Failed};
+use crate::{args::Args, failure::Failed, notes::note};
 
 fn main() -> ExitCode {
     let args = Args::get();
@@ -46,10 +44,4 @@ fn run(args: Args) -> anyhow::Result<()> {
     // The process ends next: nothing is waited for, such as a name that is being resolved.
     runtime.shutdown_background();
     outcome
-}
-
-/// Writes a line to standard error, with everything escaped that a terminal would interpret or hide.
-fn note(line: &str) {
-    // If standard error cannot be written, there is no place left to say so.
-    let _ = writeln!(io::stderr(), "{}", terminal_text::escaped_words(line));
 }

@@ -31,6 +31,12 @@ impl Interrupted {
     pub(crate) const fn exit_code(self) -> u8 {
         BY_SIGNAL + self.0
     }
+
+    /// The error of a command that is left half way.
+    pub(crate) fn leaving(self, a_change: bool) -> anyhow::Error {
+        let error = anyhow::Error::new(self);
+        if a_change { error.context("it is not known whether the change was made") } else { error }
+    }
 }
 
 impl fmt::Display for Interrupted {

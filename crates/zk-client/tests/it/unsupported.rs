@@ -1,5 +1,4 @@
 //! What a server does not support is said in words, and not asked for again at once.
-#![expect(clippy::unwrap_used, reason = "helpers of tests")]
 
 use std::time::Duration;
 

@@ -2,8 +2,7 @@
 
 use zk_client::{Acl, Client, CreateMode, Payload};
 
-use super::doubt;
-use crate::{acl, args, failure::Wrong, json::Object, note, output::Output, signals::Interrupts};
+use crate::{acl, args, failure::Wrong, json::Object, notes::note, output::Output, signals::Interrupts};
 
 pub(super) async fn run(
     zk: &Client,
@@ -32,7 +31,7 @@ pub(super) async fn run(
     };
     let created = tokio::select! {
         biased;
-        interrupted = interrupts.next() => return Err(doubt(interrupted, true)),
+        interrupted = interrupts.next() => return Err(interrupted.leaving(true)),
         created = created => created?,
     };
     if out.is_json() {

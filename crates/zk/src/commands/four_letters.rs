@@ -11,7 +11,7 @@ use tokio::{
 use zk_client::Error;
 use zk_proto::{ConnectString, Server};
 
-use crate::{args::Connection, json::Object, note, output::Output};
+use crate::{args::Connection, json::Object, notes::note, output::Output};
 
 /// The longest answer that is taken: `dump` and `wchp` of a large ensemble have some megabytes.
 const MOST: u64 = 256 << 20;

@@ -3,14 +3,13 @@
 use std::io::{self, Write as _};
 
 use base64::{Engine as _, prelude::BASE64_STANDARD};
-use zk_client::{Client, Payload, Version};
+use zk_client::{Client, Error, ErrorCode, Payload, Version};
 
-use super::missing;
 use crate::{
     args,
     failure::Wrong,
     json::{Data, Object},
-    note,
+    notes::note,
     output::Output,
     shown,
 };
@@ -95,7 +94,7 @@ pub(super) async fn ls(zk: &Client, out: &mut Output, path: &str, stat: bool) ->
 }
 
 pub(super) async fn stat(zk: &Client, out: &mut Output, path: &str) -> anyhow::Result<()> {
-    let stat = zk.exists(path).await?.ok_or_else(|| missing("stat", path))?;
+    let stat = zk.exists(path).await?.ok_or_else(|| missing(path))?;
     if out.is_json() { out.object(&Object::Stat { path, stat: (&stat).into() }) } else { out.line(&shown::stat(&stat)) }
 }
 
@@ -113,4 +112,9 @@ pub(super) async fn whoami(zk: &Client, out: &mut Output) -> anyhow::Result<()> 
         }
     }
     Ok(())
+}
+
+/// That a node does not exist, as an error.
+fn missing(path: &str) -> Error {
+    Error::Rejected { operation: "stat", path: path.into(), code: ErrorCode::NoNode }
 }

@@ -4,7 +4,7 @@ use zk_client::Client;
 
 use crate::{
     json::Object,
-    note,
+    notes::note,
     output::Output,
     shown,
     walk::{Visit, Walk},

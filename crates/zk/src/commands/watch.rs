@@ -5,7 +5,7 @@ use zk_client::{Client, Ending, SessionEvent, WatchEvent};
 use crate::{
     args::Mode,
     json::{self, Object},
-    note,
+    notes::note,
     output::Output,
     shown,
     signals::Interrupts,
