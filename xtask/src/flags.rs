@@ -46,7 +46,7 @@ xflags::xflags! {
         }
         /// Small changes to the code that some test has to notice.
         cmd mutants {
-            /// Only this crate, or this directory or file of it; those with a promised score by default.
+            /// Only this crate, or this directory or file of it; the codecs, the multiplexer and the roster by default.
             optional place: String
             /// Only what differs from this revision.
             optional --diff revision: String

@@ -37,22 +37,18 @@ fn main() -> ExitCode {
 fn dispatch() -> Result<ExitCode> {
     let arguments: Vec<_> = std::env::args_os().skip(1).collect();
     if arguments.is_empty() || arguments[0] == "help" {
-        say(flags::help());
-        return Ok(ExitCode::SUCCESS);
+        return Ok(finish(flags::help()));
     }
     let flags = match Xtask::from_vec(arguments) {
         Ok(flags) => flags,
-        Err(error) if error.is_help() => {
-            say(error.to_string().trim_end());
-            return Ok(ExitCode::SUCCESS);
-        }
+        Err(error) if error.is_help() => return Ok(finish(error.to_string().trim_end())),
         Err(error) => return Ok(misuse(&format!("{error}\n\n{}", flags::help()))),
     };
     let workspace = Workspace::open()?;
     match flags.subcommand {
         XtaskCmd::Ci(options) => ci(Plan::of(&workspace)?, &options),
         XtaskCmd::Tidy(options) => tidy::run(&workspace, options.ratchet),
-        XtaskCmd::Supply(_) => supply::run(&workspace),
+        XtaskCmd::Supply(_) => supply::run(),
         XtaskCmd::Doctor(_) => tools::doctor(),
         XtaskCmd::Integration(_) => only(&Plan::of(&workspace)?, "integration,zookeeper"),
         XtaskCmd::Environments(_) => only(&Plan::of(&workspace)?, "environments"),
@@ -69,9 +65,17 @@ fn dispatch() -> Result<ExitCode> {
             options.since.iter().for_each(|since| plan.set("since", quoted(since)));
             only(&plan, "api,semver")
         }
-        XtaskCmd::Demo(options) => demo(&Plan::of(&workspace)?, &options),
-        XtaskCmd::Bench(options) => bench(&Plan::of(&workspace)?, &options),
+        XtaskCmd::Demo(options) => {
+            let timeout = options.timeout.map(|seconds| seconds.to_string());
+            launch(&Plan::of(&workspace)?, "demo", &[("timeout", timeout)])
+        }
+        XtaskCmd::Bench(options) => bench(Plan::of(&workspace)?, &options),
     }
+}
+
+fn finish(text: &str) -> ExitCode {
+    say(text);
+    ExitCode::SUCCESS
 }
 
 /// Ends with the exit code that means a mistake in the command line.
@@ -117,8 +121,7 @@ fn prop(mut plan: Plan, options: &flags::Prop) -> Result<ExitCode> {
 fn fuzz(mut plan: Plan, options: &flags::Fuzz) -> Result<ExitCode> {
     let targets = plan.items("fuzz").to_vec();
     if options.list {
-        say(&targets.join("\n"));
-        return Ok(ExitCode::SUCCESS);
+        return Ok(finish(&targets.join("\n")));
     }
     if options.canary {
         return only(&plan, "canary");
@@ -159,38 +162,27 @@ fn mutants(mut plan: Plan, options: &flags::Mutants) -> Result<ExitCode> {
     only(&plan, "mutants")
 }
 
-/// One build: two would choose dependencies' features differently and compile them twice.
-fn demo(plan: &Plan, options: &flags::Demo) -> Result<ExitCode> {
-    let target = plan.value("target");
-    let timeout = options.timeout.map(|seconds| format!(" --timeout {seconds}")).unwrap_or_default();
-    become_program(&format!(
-        "cargo build --release --locked --package mpsr --bin mpsr --package tributary-tests --bin demo && \
-         exec {target}/release/demo --mpsr {target}/release/mpsr --sources .{timeout}"
-    ))
+/// Becomes the program of this name in `xtask/steps.toml`: from here on it gets the signals and gives the exit code.
+fn launch(plan: &Plan, name: &str, options: &[(&str, Option<String>)]) -> Result<ExitCode> {
+    let mut line = plan.expand(&format!("{{{name}}}")).map_err(anyhow::Error::msg)?.concat();
+    for (flag, value) in options {
+        line.extend(value.iter().map(|value| format!(" --{flag} {value}")));
+    }
+    say(&format!("$ {line}"));
+    bail!("cannot start a shell: {}", Command::new("sh").args(["-c", &line]).exec())
 }
 
-/// The benchmark is outside the workspace, with its own lock file and target directory: its peers bring a C library and need
-/// newer compilers than we do. Not `--locked`: if one of our crates gains a dependency, cargo only adds it to that lock file.
-fn bench(plan: &Plan, options: &flags::Bench) -> Result<ExitCode> {
-    let target = format!("{}/bench", plan.value("target"));
+fn bench(mut plan: Plan, options: &flags::Bench) -> Result<ExitCode> {
     let mut peers = Vec::new();
     for (feature, tool) in [("zmq", "libzmq"), ("omq", "rust-1.93")] {
         peers.extend(tools::has(tool)?.then_some(feature));
     }
-    let mut line = format!(
-        "cargo build --release --manifest-path tests/bench/Cargo.toml --target-dir {target} --features '{}' && \
-         exec {target}/release/tributary-bench",
-        peers.join(",")
-    );
-    line += if options.quick { " --quick" } else { "" };
-    line += &options.only.as_ref().map(|only| format!(" --only {}", quoted(only))).unwrap_or_default();
-    line += &options.rounds.map(|rounds| format!(" --rounds {rounds}")).unwrap_or_default();
-    line += if options.save { " --save docs/benchmarks" } else { "" };
-    become_program(&line)
-}
-
-/// From here on the shell, and then the program, gets the signals and gives the exit code.
-fn become_program(line: &str) -> Result<ExitCode> {
-    say(&format!("$ {line}"));
-    bail!("cannot start a shell: {}", Command::new("sh").args(["-c", line]).exec())
+    plan.set("peers", peers.join(","));
+    let options = [
+        ("quick", options.quick.then(String::new)),
+        ("only", options.only.as_ref().map(quoted)),
+        ("rounds", options.rounds.map(|rounds| rounds.to_string())),
+        ("save", options.save.then(|| "docs/benchmarks".to_owned())),
+    ];
+    launch(&plan, "bench", &options)
 }

@@ -1,50 +1,43 @@
 //! `cargo xtask supply`: our dependencies obey the licences and registries of `deny.toml`.
 //!
-//! cargo-deny does this and more, but takes four minutes on two idle cores to compile. This command reads the same
-//! file. For every package of `Cargo.lock` that one of our features needs, it checks the licence expression and the
-//! source from `cargo metadata`. Whether a licence text matches the expression is checked by `cargo xtask ci --full`,
-//! which runs cargo-deny if it is installed.
+//! cargo-deny does this and more, but takes four minutes on two idle cores to compile; `cargo xtask ci --full` runs it. This
+//! command reads the same file, and checks the licence expression and the source of each package that one of our features needs.
 
-use std::{fs, process::ExitCode};
+use std::process::ExitCode;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, ensure};
 use cargo_metadata::{CargoOpt, MetadataCommand, Package};
+use serde::Deserialize;
 use spdx::{Expression, ParseMode};
 
-use crate::{
-    console::{complain, say},
-    workspace::Workspace,
-};
+use crate::console::{complain, say};
 
-pub(crate) fn run(workspace: &Workspace) -> Result<ExitCode> {
-    let path = workspace.root.join("deny.toml");
-    let rules: toml::Table = fs::read_to_string(&path)?.parse().with_context(|| format!("{}", path.display()))?;
-    let allowed = allowed(&rules).context("deny.toml has no list licenses.allow")?;
-    let packages = MetadataCommand::new()
-        .features(CargoOpt::AllFeatures)
-        .other_options(["--locked".to_owned()])
-        .exec()
-        .context("cargo cannot resolve the workspace (is Cargo.lock current?)")?
-        .packages;
+/// What we read of `deny.toml`.
+#[derive(Deserialize)]
+struct Deny {
+    licenses: Licences,
+}
+
+#[derive(Deserialize)]
+struct Licences {
+    allow: Vec<String>,
+}
+
+pub(crate) fn run() -> Result<ExitCode> {
+    let deny: Deny = toml::from_str(include_str!("../../deny.toml")).context("deny.toml")?;
+    let mut command = MetadataCommand::new();
+    command.features(CargoOpt::AllFeatures).other_options(["--locked".to_owned()]);
+    let packages = command.exec().context("cargo cannot resolve the workspace (is Cargo.lock current?)")?.packages;
     let others: Vec<&Package> = packages.iter().filter(|package| package.source.is_some()).collect();
-    if others.is_empty() {
-        bail!("cargo lists no dependencies at all");
-    }
-    let problems: Vec<String> = others.iter().filter_map(|package| problem(package, &allowed)).collect();
-    for problem in &problems {
-        complain(problem);
-    }
+    ensure!(!others.is_empty(), "cargo lists no dependencies at all");
+    let problems: Vec<String> = others.iter().filter_map(|package| problem(package, &deny.licenses.allow)).collect();
+    problems.iter().for_each(|problem| complain(problem));
     say(&format!("supply: {} packages by others, {} problems", others.len(), problems.len()));
     Ok(if problems.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-/// The licences that `deny.toml` allows.
-fn allowed(rules: &toml::Table) -> Option<Vec<&str>> {
-    rules.get("licenses")?.get("allow")?.as_array()?.iter().map(toml::Value::as_str).collect()
-}
-
 /// What is wrong with one package, if anything.
-fn problem(package: &Package, allowed: &[&str]) -> Option<String> {
+fn problem(package: &Package, allowed: &[String]) -> Option<String> {
     let name = format!("{} {}", package.name, package.version);
     if !package.source.as_ref()?.is_crates_io() {
         return Some(format!("{name}: comes from {}, not from the registry", package.source.as_ref()?));
@@ -55,7 +48,7 @@ fn problem(package: &Package, allowed: &[&str]) -> Option<String> {
         Ok(expression) => expression,
         Err(error) => return Some(format!("{name}: cannot read its licence {licence:?}: {error}")),
     };
-    let is_allowed = expression.evaluate(|licence| allowed.contains(&licence.to_string().as_str()));
+    let is_allowed = expression.evaluate(|licence| allowed.contains(&licence.to_string()));
     (!is_allowed).then(|| format!("{name}: deny.toml does not allow its licence {licence:?}"))
 }
 
@@ -74,31 +67,18 @@ mod tests {
     }
 
     #[test]
-    fn licences_are_judged_by_their_expression() {
-        let allowed = ["MIT", "Apache-2.0", "Apache-2.0 WITH LLVM-exception", "Unicode-3.0"];
-        let judged = |licence| problem(&package(REGISTRY, Some(licence)), &allowed);
-        for good in [
-            "MIT/Apache-2.0",
-            "Unlicense OR MIT",
-            "(MIT OR Apache-2.0) AND Unicode-3.0",
-            "Apache-2.0 WITH LLVM-exception",
-        ] {
-            assert_eq!(judged(good), None);
+    fn licences_are_judged_by_their_expression_and_sources_by_their_registry() {
+        let allowed = ["MIT", "Apache-2.0", "Apache-2.0 WITH LLVM-exception", "Unicode-3.0"].map(str::to_owned);
+        let judged = |source, licence| problem(&package(source, licence), &allowed);
+        let good =
+            "MIT/Apache-2.0, Unlicense OR MIT, (MIT OR Apache-2.0) AND Unicode-3.0, Apache-2.0 WITH LLVM-exception";
+        for licence in good.split(", ") {
+            assert_eq!(judged(REGISTRY, Some(licence)), None);
         }
-        for bad in ["GPL-3.0", "MIT AND GPL-3.0-only", "Unlicense", "", "MIT OR"] {
-            assert!(judged(bad).is_some(), "{bad}");
+        for licence in ["GPL-3.0", "MIT AND GPL-3.0-only", "Unlicense", "", "MIT OR"] {
+            assert!(judged(REGISTRY, Some(licence)).is_some(), "{licence}");
         }
-        assert!(problem(&package(REGISTRY, None), &allowed).is_some());
-    }
-
-    #[test]
-    fn a_package_from_elsewhere_is_found() {
-        assert!(problem(&package("git+https://example.org/a?rev=1#1", Some("MIT")), &["MIT"]).is_some());
-    }
-
-    #[test]
-    fn our_own_rules_have_a_list_of_licences() {
-        let rules: toml::Table = include_str!("../../deny.toml").parse().unwrap();
-        assert!(allowed(&rules).unwrap().contains(&"MIT"));
+        assert!(judged(REGISTRY, None).is_some());
+        assert!(judged("git+https://example.org/a?rev=1#1", Some("MIT")).is_some());
     }
 }

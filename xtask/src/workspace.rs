@@ -66,15 +66,10 @@ pub(crate) mod fake {
 
     use super::*;
 
-    /// One target: name and kind.
-    pub(crate) type Target<'a> = (&'a str, &'a str);
-
-    /// A package in `crates/`, with the targets given.
-    pub(crate) fn package(name: &str, targets: &[Target<'_>]) -> Package {
-        let targets: Vec<_> = targets
-            .iter()
-            .map(|(name, kind)| json!({"name": name, "kind": [kind], "crate_types": ["bin"], "src_path": "/nowhere/a.rs"}))
-            .collect();
+    /// A package in `crates/`, with targets of these names and kinds.
+    pub(crate) fn package(name: &str, targets: &[(&str, &str)]) -> Package {
+        let target = |(name, kind)| json!({"name": name, "kind": [kind], "crate_types": ["bin"], "src_path": "/a.rs"});
+        let targets: Vec<_> = targets.iter().copied().map(target).collect();
         serde_json::from_value(json!({
             "name": name, "version": "0.1.0", "id": name, "dependencies": [], "targets": targets, "features": {},
             "manifest_path": format!("/nowhere/crates/{name}/Cargo.toml"), "rust_version": "1.88",

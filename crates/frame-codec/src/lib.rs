@@ -52,15 +52,12 @@
 //! # Features
 //!
 //! - `tokio`: [`Pump`], the loop that reads while it writes, over any `AsyncRead + AsyncWrite`.
-//! - `io`: [`FrameReader`] and [`FrameWriter`], over any blocking `Read` and `Write`.
 //! - `tokio-util`: [`Codec`], any framing for `tokio_util::codec::Framed`.
 //! - `proptest`: the module `testing`, with strategies and law checkers for your own [`Framing`].
 
 #![forbid(unsafe_code)]
 
 mod batch;
-#[cfg(feature = "io")]
-mod blocking;
 #[cfg(feature = "tokio-util")]
 mod codec;
 mod decoder;
@@ -73,8 +70,6 @@ mod pump;
 #[cfg(feature = "proptest")]
 pub mod testing;
 
-#[cfg(feature = "io")]
-pub use crate::blocking::{FrameReader, FrameWriter};
 #[cfg(feature = "tokio-util")]
 pub use crate::codec::Codec;
 #[cfg(feature = "tokio")]

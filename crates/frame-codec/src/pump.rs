@@ -20,7 +20,7 @@ pub use event::{End, Intake, PumpEvent};
 const SLICES: usize = 64;
 
 /// Bytes that one call reads without completing a frame before it returns to the caller.
-const TURN: usize = 256 << 10;
+const BUDGET: usize = 256 << 10;
 
 /// Moves frames in both directions over one stream, and never stops reading because it cannot write.
 ///
@@ -196,7 +196,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin, F: Framing> Pump<S, F> {
             }
             match self.decoder.next_batch() {
                 Ok(Some(batch)) => return Poll::Ready(PumpEvent::Batch(batch)),
-                Ok(None) if arrived >= TURN => return Poll::Ready(PumpEvent::Partial),
+                Ok(None) if arrived >= BUDGET => return Poll::Ready(PumpEvent::Partial),
                 Ok(None) => {}
                 Err(error) => return Poll::Ready(self.end(|truncated| End::Malformed { error, truncated })),
             }

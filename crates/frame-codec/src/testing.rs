@@ -266,7 +266,7 @@ fn within(found: Result<Scan, Error>, len: usize, max_payload: usize) -> Verdict
                 "{payload:?} of {len}, {end}"
             );
             prop_assert!(payload.len() <= max_payload, "{} bytes with a limit of {max_payload}", payload.len());
-            prop_assert!(end > 0, "a frame that takes nothing comes for ever");
+            prop_assert!(end > 0, "a frame without bytes is found forever");
         }
         Ok(Scan::More { at_least, scanned }) => {
             prop_assert!(at_least > len, "{len} bytes are there, and at least {at_least} wanted");

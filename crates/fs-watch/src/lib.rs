@@ -109,7 +109,6 @@
 //! # Features
 //!
 //! * `tokio`: `attach` runs a task for each socket.
-//! * `tower`: `Discover` gives endpoints to tower's balancers.
 //!
 //! Linux only.
 
@@ -119,8 +118,6 @@
 pub mod attach;
 mod connect;
 pub mod directory;
-#[cfg(feature = "tower")]
-mod discover;
 mod driver;
 mod error;
 mod event;
@@ -142,8 +139,6 @@ pub mod backend;
 
 pub use backend::Backend;
 pub use connect::{connect_at, connect_at_owned_by};
-#[cfg(feature = "tower")]
-pub use discover::Discover;
 pub use error::Error;
 pub use event::{Event, Reason, Why};
 pub use hints::Hints;

@@ -9,7 +9,7 @@ use tokio::{
     net::UnixStream,
     time::{Instant, sleep_until},
 };
-use uds_actor::{Accepted, Address, Draining, Listener, NameLoss, Peer};
+use uds_actor::{AcceptError, Accepted, Address, Draining, Listener, NameLoss, Peer};
 
 use crate::{
     Error, Event, Place, Via,
@@ -53,7 +53,7 @@ impl<F: Framing + Clone + Send + 'static> Source<F> {
         if let Err(error) = self.accept(&mut listener).await {
             // The listening socket is broken, but other sources still work.
             self.site.admission.count_listener(listener.stats());
-            self.fail(Error::Socket(error)).await;
+            self.fail(Error::Accept(error)).await;
             return;
         }
         let mut draining = listener.into_draining();
@@ -65,7 +65,7 @@ impl<F: Framing + Clone + Send + 'static> Source<F> {
     }
 
     /// Accepts until the funnel stops or is full.
-    async fn accept(&mut self, listener: &mut Listener) -> Result<(), uds_actor::Error> {
+    async fn accept(&mut self, listener: &mut Listener) -> Result<(), AcceptError> {
         for warning in listener.warnings() {
             self.trouble(Error::Limited { why: warning.to_string() }).await;
         }
@@ -106,14 +106,14 @@ impl<F: Framing + Clone + Send + 'static> Source<F> {
     /// Admits the connections that were waiting, and counts those for which there is no time or no room.
     async fn drain(&mut self, draining: &mut Draining) -> Result<(), Error> {
         while let Some(next) = self.site.in_time(draining.next()).await {
-            match next.map_err(Error::Socket)? {
+            match next.map_err(Error::Accept)? {
                 Some(accepted) => self.take(accepted).await,
                 None => return Ok(()),
             }
         }
         // Taking a connection that is there does not wait; only a shortage causes a pause.
         while let Some(next) = draining.next().now_or_never() {
-            match next.map_err(Error::Socket)? {
+            match next.map_err(Error::Accept)? {
                 Some(Accepted::Connection(stream, _)) => self.close_unread(&stream),
                 Some(accepted) => self.take(accepted).await,
                 None => return Ok(()),
@@ -187,7 +187,7 @@ impl<F: Framing + Clone + Send + 'static> Source<F> {
             Err(error) => {
                 self.rebind_at = Some(Instant::now() + REBIND_PAUSE);
                 if !std::mem::replace(&mut self.told_rebind, true) {
-                    self.trouble(Error::Socket(error)).await;
+                    self.trouble(Error::Bind(error)).await;
                 }
             }
         }

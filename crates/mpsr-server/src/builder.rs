@@ -144,7 +144,7 @@ impl<F: Framing + Clone + Send + Sync + 'static> Builder<F> {
             last_id: Arc::clone(&last_id),
         };
         let listeners = self.listeners.into_iter().map(Bind::listen_all).collect::<Result<Vec<_>, _>>();
-        let listeners = listeners.map_err(Error::Socket)?.into_iter().flatten().collect::<Vec<_>>();
+        let listeners = listeners.map_err(Error::Bind)?.into_iter().flatten().collect::<Vec<_>>();
         #[cfg(feature = "dir")]
         let watched = {
             let mut watched = Vec::new();

@@ -8,11 +8,11 @@ use std::{
     time::Duration,
 };
 
-use fs_watch::{ConnectError, Event, Owner, Socket, SocketId, Watcher, connect_at_owned_by};
+use fs_watch::{Event, Owner, Socket, SocketId, Watcher, connect_at_owned_by};
 use futures_core::Stream;
 use futures_util::{StreamExt as _, future::ready};
 use tokio::net::UnixStream;
-use uds_actor::{Address, Connect, Error, Listener, SocketKind};
+use uds_actor::{Address, Connect, ConnectError, Listener, SocketKind};
 
 use crate::{Endpoint, Membership, members::Member};
 
@@ -31,7 +31,7 @@ impl Member for Listed {
         &self.endpoint
     }
 
-    async fn connect(&self) -> Result<UnixStream, Error> {
+    async fn connect(&self) -> Result<UnixStream, ConnectError> {
         let address = &self.endpoint.address;
         let by_name = || Connect::to(address.clone());
         let Some(socket) = &self.socket else { return by_name().connect().await };
@@ -39,22 +39,24 @@ impl Member for Listed {
         match connect_at_owned_by(socket, Owner::Anybody) {
             Ok(stream) => {
                 let stream = UnixStream::from_std(stream);
-                stream.map_err(|source| Error::Connect { address: address.clone(), source })
+                stream.map_err(|source| ConnectError::Connect { address: address.clone(), source })
             }
             // There is no other way to connect.
-            Err(ConnectError::NoProc { .. }) => by_name().connect().await,
-            Err(ConnectError::Refused { .. }) => {
-                Err(Error::NobodyListening { address: address.clone(), waited: Duration::ZERO })
+            Err(fs_watch::ConnectError::NoProc { .. }) => by_name().connect().await,
+            Err(fs_watch::ConnectError::Refused { .. }) => {
+                Err(ConnectError::NotListening { address: address.clone(), waited: Duration::ZERO })
             }
-            Err(ConnectError::Busy { .. }) => {
-                Err(Error::QueueFull { address: address.clone(), waited: Duration::ZERO })
+            Err(fs_watch::ConnectError::Busy { .. }) => {
+                Err(ConnectError::QueueFull { address: address.clone(), waited: Duration::ZERO })
             }
-            Err(ConnectError::WrongType { .. }) => {
-                Err(Error::WrongType { address: address.clone(), wanted: SocketKind::Stream })
+            Err(fs_watch::ConnectError::WrongType { .. }) => {
+                Err(ConnectError::WrongType { address: address.clone(), wanted: SocketKind::Stream })
             }
-            Err(ConnectError::Failed { source, .. }) => Err(Error::Connect { address: address.clone(), source }),
+            Err(fs_watch::ConnectError::Failed { source, .. }) => {
+                Err(ConnectError::Connect { address: address.clone(), source })
+            }
             // If permission is denied, connecting by name gives the better error.
-            Err(ConnectError::Denied { .. }) => match by_name().connect().await {
+            Err(fs_watch::ConnectError::Denied { .. }) => match by_name().connect().await {
                 Err(error) => Err(error),
                 Ok(_another) => Err(not_there(socket)),
             },
@@ -64,8 +66,8 @@ impl Member for Listed {
     }
 }
 
-fn not_there(socket: &Socket) -> Error {
-    Error::NotThere { path: socket.path.clone(), missing: socket.path.clone(), waited: Duration::ZERO }
+fn not_there(socket: &Socket) -> ConnectError {
+    ConnectError::NotThere { path: socket.path.clone(), missing: socket.path.clone(), waited: Duration::ZERO }
 }
 
 /// The members are all sockets in the watched directory, except those with names in `own`.
@@ -149,10 +151,10 @@ mod tests {
 
         fs::rename(&path, dir.path().join("old.sock")).unwrap();
         let error = listed.connect().await.unwrap_err();
-        assert!(matches!(error, Error::NotThere { .. }) && error.is_retryable(), "{error:?}");
+        assert!(matches!(error, ConnectError::NotThere { .. }) && error.is_retryable(), "{error:?}");
         let new = UnixListener::bind(&path).unwrap();
         let error = listed.connect().await.unwrap_err();
-        assert!(matches!(error, Error::NotThere { .. }) && error.is_retryable(), "{error:?}");
+        assert!(matches!(error, ConnectError::NotThere { .. }) && error.is_retryable(), "{error:?}");
         new.set_nonblocking(true).unwrap();
         assert_eq!(new.accept().unwrap_err().kind(), std::io::ErrorKind::WouldBlock);
 
@@ -161,7 +163,7 @@ mod tests {
         drop(listed.connect().await.unwrap());
         drop(old);
         let error = listed.connect().await.unwrap_err();
-        assert!(matches!(error, Error::NobodyListening { .. }), "{error:?}");
+        assert!(matches!(error, ConnectError::NotListening { .. }), "{error:?}");
     }
 
     #[tokio::test]

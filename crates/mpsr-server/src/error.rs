@@ -4,9 +4,20 @@
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// A listener could not be bound, or broke; or the funnel cannot connect to a socket in a directory.
+    /// A listener could not be bound, or its name could not be bound again.
     #[error(transparent)]
-    Socket(uds_actor::Error),
+    Bind(uds_actor::BindError),
+    /// A listener broke. Its connections stay.
+    #[error(transparent)]
+    Accept(uds_actor::AcceptError),
+    /// A socket in a directory, or a member, cannot be connected to.
+    #[cfg(feature = "dir")]
+    #[error(transparent)]
+    Connect(uds_actor::ConnectError),
+    /// A socket in a directory, or a member, was connected to, and its user is not known. The connection was closed.
+    #[cfg(feature = "dir")]
+    #[error(transparent)]
+    Peer(uds_actor::PeerError),
     /// A directory cannot be watched.
     #[cfg(feature = "dir")]
     #[error(transparent)]
@@ -55,11 +66,17 @@ impl Error {
     #[must_use]
     pub fn is_retryable(&self) -> bool {
         match self {
-            Self::Socket(error) => error.is_retryable(),
+            Self::Bind(error) => error.is_retryable(),
+            #[cfg(feature = "dir")]
+            Self::Connect(error) => error.is_retryable(),
+            #[cfg(feature = "dir")]
+            Self::Peer(_) => false,
             #[cfg(feature = "dir")]
             Self::Watch(error) => error.is_retryable(),
             Self::Degraded { .. } | Self::Shortage { .. } => true,
-            Self::NoSource | Self::Limited { .. } | Self::Undrained { .. } | Self::WatcherEnded => false,
+            Self::Accept(_) | Self::NoSource | Self::Limited { .. } | Self::Undrained { .. } | Self::WatcherEnded => {
+                false
+            }
         }
     }
 }

@@ -17,7 +17,7 @@ use tokio::{
     task::JoinSet,
     time::{Instant, sleep},
 };
-use uds_actor::{Address, Admit, Connect, Peer};
+use uds_actor::{Address, Admit, Connect, ConnectError, Peer};
 
 use crate::{
     Endpoint, Error, Event, Membership, Place, Via,
@@ -48,7 +48,7 @@ pub(crate) trait Member: fmt::Debug + Send + Sync + 'static {
     fn endpoint(&self) -> &Endpoint;
 
     /// Makes one attempt.
-    fn connect(&self) -> impl Future<Output = Result<UnixStream, uds_actor::Error>> + Send;
+    fn connect(&self) -> impl Future<Output = Result<UnixStream, ConnectError>> + Send;
 }
 
 /// Connects to the socket that has the address now.
@@ -57,7 +57,7 @@ impl Member for Endpoint {
         self
     }
 
-    async fn connect(&self) -> Result<UnixStream, uds_actor::Error> {
+    async fn connect(&self) -> Result<UnixStream, ConnectError> {
         Connect::to(self.address.clone()).connect().await
     }
 }
@@ -315,17 +315,20 @@ async fn connect<F: Framing + Clone + Send + 'static, M: Member>(
 ) -> Result<Connected, Again> {
     let began = candidate.begin();
     let Ok(pass) = site.admission.pass(None).await else { return Ok(Connected::GaveUp) };
-    let attempt = candidate.member.connect().await;
-    let error = match attempt.and_then(|stream| Peer::of(&stream).map(|peer| (stream, peer))) {
+    let attempt = match candidate.member.connect().await {
+        Ok(stream) => Peer::of(&stream).map(|peer| (stream, peer)).map_err(Error::Peer),
+        Err(error) => Err(Error::Connect(error.after(began.elapsed()))),
+    };
+    let error = match attempt {
         Ok((stream, peer)) => {
             candidate.succeeded();
             let is_admitted = admit.admits(&peer);
             return Ok(if is_admitted { Connected::Admitted(stream, peer, pass) } else { Connected::Rejected(peer) });
         }
-        Err(error) => Error::Socket(waited(error, began.elapsed())),
+        Err(error) => error,
     };
     drop(pass);
-    let is_unheard = matches!(error, Error::Socket(uds_actor::Error::NobodyListening { .. }));
+    let is_unheard = matches!(error, Error::Connect(ConnectError::NotListening { .. }));
     let is_final = !error.is_retryable();
     if is_final || candidate.is_to_be_told() {
         let place = Place::Socket(candidate.member.endpoint().address.clone());
@@ -348,15 +351,6 @@ async fn connect<F: Framing + Clone + Send + 'static, M: Member>(
 /// limits.
 fn further_pause(time: Duration) -> Duration {
     (time / 10).clamp(LAST_PAUSE, LAST_PAUSE_UNHEARD) - LAST_PAUSE
-}
-
-/// The error of the last attempt, with the time since the first one.
-fn waited(mut error: uds_actor::Error, time: Duration) -> uds_actor::Error {
-    use uds_actor::Error::{NobodyListening, NotThere, QueueFull};
-    if let NotThere { waited, .. } | NobodyListening { waited, .. } | QueueFull { waited, .. } = &mut error {
-        *waited = time;
-    }
-    error
 }
 
 #[cfg(test)]
@@ -390,8 +384,8 @@ mod tests {
             &self.0
         }
 
-        async fn connect(&self) -> Result<UnixStream, uds_actor::Error> {
-            Err(uds_actor::Error::NobodyListening { address: self.0.address.clone(), waited: Duration::ZERO })
+        async fn connect(&self) -> Result<UnixStream, ConnectError> {
+            Err(ConnectError::NotListening { address: self.0.address.clone(), waited: Duration::ZERO })
         }
     }
 
@@ -428,9 +422,9 @@ mod tests {
             &self.0
         }
 
-        async fn connect(&self) -> Result<UnixStream, uds_actor::Error> {
+        async fn connect(&self) -> Result<UnixStream, ConnectError> {
             self.1.lock().unwrap().push(self.0.generation);
-            Err(uds_actor::Error::NoRuntime)
+            Err(ConnectError::NoProc { path: "/run/a.sock".into() })
         }
     }
 

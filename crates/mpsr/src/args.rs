@@ -21,7 +21,7 @@ use clap::{CommandFactory as _, Parser, Subcommand, error::ErrorKind};
 
 use self::frames::Frames;
 pub(crate) use self::{
-    framing::Division,
+    framing::{Division, FramingName},
     listen::{End, Listen, Print},
     ls::Ls,
     send::Send,
@@ -79,7 +79,7 @@ fn stop(error: &clap::Error) -> ! {
 /// `mpsr ls *` passes whatever names other users have given to their files.
 fn unsafe_words(error: &clap::Error) -> Option<String> {
     let words = error.render().to_string();
-    // A newline inside an argument looks like the end of a line of ours.
+    // A newline inside an argument looks like the end of one of our lines.
     let is_one_line = error.use_stderr() && env::args_os().any(|argument| argument.as_bytes().contains(&b'\n'));
     let escaped = match is_one_line {
         true => escaped_words(words.trim_end()),

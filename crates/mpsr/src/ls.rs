@@ -85,7 +85,7 @@ fn remarks(args: &Ls, survey: &Survey) -> Vec<String> {
         None => Some("there is no /proc to look for processes in".to_owned()),
         Some(0) => None,
         Some(hidden) => Some(format!(
-            "{hidden} {} of other users could not be looked into; root sees which of them listen",
+            "{hidden} {} of other users could not be inspected; root can see which of them listen",
             plural(hidden, "process", "processes")
         )),
     };

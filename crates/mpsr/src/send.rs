@@ -23,13 +23,15 @@ use self::{
     source::{Progress, Source, Unit},
 };
 use crate::{
-    args::Send,
+    args::{FramingName, Send},
     notes::note,
     signals::{ReportRequests, Signals, end_if_stuck},
     text::escaped_words,
     words::count,
 };
 
+/// How long the input may take to end after a receiver that had read all of it so far.
+const LAST_INPUT: Duration = Duration::from_millis(100);
 /// A receiver that does not admit us hangs up within this time.
 const AT_ONCE: Duration = Duration::from_secs(1);
 
@@ -60,6 +62,10 @@ pub(crate) async fn run(args: Send) -> anyhow::Result<()> {
                 args.timeout.unwrap_or_default().as_secs_f64(),
                 sent.balance(&source)
             )),
+            // A receiver may hang up, having read everything, before we have noticed that this was everything.
+            How::Lost if is_read_in_full(&args, &end.report) && source.has_ended(LAST_INPUT).await => {
+                break sent.judge(&args);
+            }
             How::Lost => Ok(()),
         };
         if let Err(error) = done {
@@ -174,6 +180,15 @@ impl Sent {
             count(unsent, "was", "were")
         )
     }
+}
+
+/// Whether the receiver hung up after it had read all that was written, where that may be the whole of the input. With
+/// `until-eof` it is not: the message ends when our direction is closed, and the receiver did not wait for that.
+fn is_read_in_full(args: &Send, report: &Report) -> bool {
+    matches!(report.reason, Reason::HungUp)
+        && report.handed_to_kernel.bytes > 0
+        && report.truncated_sending == 0
+        && args.frames.framing != FramingName::UntilEof
 }
 
 fn is_reset(reason: &Reason) -> bool {

@@ -4,29 +4,31 @@ use std::{error::Error as _, io, path::Path};
 
 use anyhow::anyhow;
 use rustix::io::Errno;
-use uds_actor::{Address, Error, FileKind, NameLoss, Peer};
+use uds_actor::{Address, BindError, ConnectError, FileKind, NameLoss, Peer};
 
 use crate::address::directory_of;
 
 /// A socket cannot be bound. `doing` says what the command could not do, such as `cannot listen`.
-pub(crate) fn bind(doing: &str, error: &Error) -> anyhow::Error {
+pub(crate) fn bind(doing: &str, error: &BindError) -> anyhow::Error {
     match error {
-        Error::ForeignFilesystem { path, filesystem } => anyhow!(
+        BindError::ForeignFilesystem { path, filesystem } => anyhow!(
             "{doing}: {path:?} exists and seems stale, but on this filesystem ({filesystem}) its server may be hidden from \
              this kernel; remove it yourself, or pass --any-filesystem"
         ),
-        Error::NoDirectory { source, .. } if source.kind() == io::ErrorKind::NotFound => anyhow!("{doing}: {error}"),
-        Error::NotPassed { name, passed } if passed.is_empty() => {
+        BindError::NoDirectory { source, .. } if source.kind() == io::ErrorKind::NotFound => {
+            anyhow!("{doing}: {error}")
+        }
+        BindError::NotPassed { name, passed } if passed.is_empty() => {
             anyhow!("{doing}: no socket {name:?} was passed by the service manager, nor any other")
         }
-        Error::SharedDirectory { .. } => anyhow!("{doing}: {error}, or pass --shared-directory if you trust them"),
-        Error::Examine { source, .. } if source.kind() == io::ErrorKind::PermissionDenied => anyhow!(
+        BindError::SharedDirectory { .. } => anyhow!("{doing}: {error}, or pass --shared-directory if you trust them"),
+        BindError::Examine { source, .. } if source.kind() == io::ErrorKind::PermissionDenied => anyhow!(
             "{doing}: {error}: {source}; only its owner and root can find that out: remove it yourself if no process serves it"
         ),
-        Error::Bind { address: Address::Path(path), source, .. } if is_denied(source) => {
+        BindError::Bind { address: Address::Path(path), source, .. } if is_denied(source) => {
             anyhow!("{doing}: this process may not make files in {:?}: {source}", directory_of(path))
         }
-        Error::Bind { source, .. } if source.kind() == io::ErrorKind::ResourceBusy => anyhow!(
+        BindError::Bind { source, .. } if source.kind() == io::ErrorKind::ResourceBusy => anyhow!(
             "{doing}: {error}: {source}; if the file is a mount point, mount the directory that holds the socket instead"
         ),
         error => match error.source() {
@@ -37,16 +39,18 @@ pub(crate) fn bind(doing: &str, error: &Error) -> anyhow::Error {
 }
 
 /// No connection to a receiver. `has_waited` says whether --wait was given.
-pub(crate) fn connect(error: Error, has_waited: bool) -> anyhow::Error {
+pub(crate) fn connect(error: ConnectError, has_waited: bool) -> anyhow::Error {
     match error {
-        Error::NotThere { .. } | Error::NobodyListening { .. } | Error::QueueFull { .. } if !has_waited => {
+        ConnectError::NotThere { .. } | ConnectError::NotListening { .. } | ConnectError::QueueFull { .. }
+            if !has_waited =>
+        {
             anyhow!("cannot send: {error} with --wait TIME")
         }
-        Error::NotASocket { path, kind: FileKind::Directory } => {
+        ConnectError::NotASocket { path, kind: FileKind::Directory } => {
             anyhow!("cannot send: {path:?} is a directory; name one of the sockets in it")
         }
-        Error::NotASocket { path, kind } => anyhow!("cannot send: {path:?} is {kind}, not a socket"),
-        Error::WrongType { address, .. } => {
+        ConnectError::NotASocket { path, kind } => anyhow!("cannot send: {path:?} is {kind}, not a socket"),
+        ConnectError::WrongType { address, .. } => {
             anyhow!("cannot send: {address} is not a stream socket, and send can use no other kind")
         }
         error => anyhow::Error::new(error).context("cannot send"),

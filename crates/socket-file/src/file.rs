@@ -141,7 +141,7 @@ mod tests {
         listen(&server, 0).unwrap();
         assert_eq!(probe(&path).verdict, Verdict::Listening);
         assert!(!probe(&path).is_full());
-        // Nothing of ours is in its queue: one connection has room.
+        // None of our connections is in its queue, so one has room.
         let _client = UnixStream::connect(&path).unwrap();
         assert!(probe(&path).is_full());
         drop(server);

@@ -43,7 +43,7 @@ async fn main() -> Result<()> {
     Ok(())
 }
 
-/// Gives each connection to an actor until it is told to stop, including the connections that were still waiting.
+/// Gives each connection to an actor until it is told to stop, then also those that were still waiting.
 async fn serve(mut listener: Listener, mut stopped: oneshot::Receiver<()>) -> Result<Vec<Report>> {
     let mut connections = JoinSet::new();
     loop {
@@ -76,7 +76,7 @@ async fn echo(stream: UnixStream) -> Report {
     control.finished().await
 }
 
-/// Sends many lines and checks that all come back.
+/// Sends many lines, and checks that all of them come back.
 async fn talk(number: usize, path: impl AsRef<Path>) -> Result<()> {
     let stream = Connect::path(path.as_ref()).deadline(Duration::from_secs(5)).connect().await?;
     let (sender, mut receiver, control) = Actor::new(stream, Delimited::lines()).spawn();

@@ -19,7 +19,7 @@ use frame_codec::Delimited;
 use tokio::net::UnixStream;
 use uds_actor::{Actor, Peer};
 
-/// What the kernel calls the object behind one of our descriptors (`proc(5)`).
+/// The kernel's name for the object behind one of our descriptors (`proc(5)`).
 fn name_of(descriptor: RawFd) -> std::io::Result<String> {
     Ok(std::fs::read_link(format!("/proc/self/fd/{descriptor}"))?.display().to_string())
 }

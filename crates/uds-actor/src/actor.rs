@@ -16,7 +16,7 @@ use crate::{
     transport::Transport,
 };
 
-/// A connection that a task will own: set its bounds, then [`spawn`](Self::spawn) it.
+/// A connection that a task will own. Set its limits, then [`spawn`](Self::spawn) it.
 ///
 /// ```
 /// # #[tokio::main(flavor = "current_thread")]
@@ -48,14 +48,14 @@ pub struct Actor<T, F> {
 }
 
 impl<T: Transport, F: Framing + Clone + Send + 'static> Actor<T, F> {
-    /// The outbox's bound unless another is set: 1 MiB.
+    /// The default limit of the outbox: 1 MiB.
     pub const DEFAULT_OUTBOX_BYTES: usize = Settings::OUTBOX_BYTES;
-    /// The inbox's bound unless another is set: 1 MiB.
+    /// The default limit of the inbox: 1 MiB.
     pub const DEFAULT_INBOX_BYTES: usize = Settings::INBOX_BYTES;
-    /// How long an abandoned connection may go on writing unless another time is set: 5 seconds.
+    /// The default time for which an abandoned connection may continue to write: 5 seconds.
     pub const DEFAULT_LINGER: Duration = Settings::LINGER;
 
-    /// An actor for this stream, with the default bounds.
+    /// An actor for this stream, with the default limits.
     pub fn new(stream: T, framing: F) -> Self {
         Self { stream, framing, limits: Limits::default(), settings: Settings::default() }
     }
@@ -66,61 +66,61 @@ impl<T: Transport, F: Framing + Clone + Send + 'static> Actor<T, F> {
         self
     }
 
-    /// The most that is queued for writing, in bytes with framing; at most 2 GiB. At the bound
-    /// [`Sender::send`] waits.
+    /// How much may be queued for writing, in bytes including framing; at most 2 GiB. At the limit, [`Sender::send`]
+    /// waits.
     pub fn outbox_bytes(mut self, bytes: usize) -> Self {
         self.settings.outbox_bytes = bytes;
         self
     }
 
-    /// The most memory that received frames may hold, in bytes; at the bound nothing more is read. One read may go
-    /// over, so that 0 bytes means one read at a time.
+    /// How much memory received frames may hold, in bytes. At the limit, nothing more is read. One read may exceed it,
+    /// so 0 bytes means one read at a time.
     pub fn inbox_bytes(mut self, bytes: usize) -> Self {
         self.settings.inbox_bytes = bytes;
         self
     }
 
-    /// How long the connection may go on writing what is queued when the last handle is dropped, unless a
-    /// deadline was given before.
+    /// How long the connection may continue to write what is queued after the last handle was dropped, unless a
+    /// deadline was set before.
     pub fn linger(mut self, time: Duration) -> Self {
         self.settings.linger = time;
         self
     }
 
-    /// What [`Sender::send`] does when the outbox is full; it waits unless told otherwise.
+    /// What [`Sender::send`] does when the outbox is full. By default, it waits.
     pub fn on_full(mut self, overflow: Overflow) -> Self {
         self.settings.overflow = overflow;
         self
     }
 
-    /// Ends the connection when the peer has sent no byte for this long. Time in which we do not listen, because the inbox is full
-    /// or the receiver is gone, does not count. Without a timeout, a silent peer may stay.
+    /// Ends the connection when the peer has sent no byte for this long. Off by default. The timer is paused while we
+    /// are not reading, because the inbox is full or the receiver is gone.
     pub fn idle_timeout(mut self, time: Duration) -> Self {
         self.settings.idle_timeout = Some(time);
         self
     }
 
-    /// Ends the connection when the peer takes nothing for this long while something waits to be written. The kernel frees its
-    /// buffer in blocks of up to about 36 KiB, so a peer that needs longer than this to read one counts as one that takes
-    /// nothing. (A stream that is no Unix socket, or passes descriptors, takes something when it says that it has room for more.)
-    /// Without a timeout, a peer may take as long as it likes.
+    /// Ends the connection when the peer accepts nothing for this long while data waits to be written. Off by default.
+    /// The kernel frees its buffer in blocks of up to about 36 KiB, so a peer that needs longer than this to read one
+    /// block counts as stalled. (For a stream that is not a Unix socket, or that passes descriptors, progress means
+    /// that it reports room for more.)
     pub fn stall_timeout(mut self, time: Duration) -> Self {
         self.settings.stall_timeout = Some(time);
         self
     }
 
-    /// Sends what `frame` returns when nothing else has been sent for this long, so that the peer's idle timeout does not end the
-    /// connection. It is called in the actor's task and must not block.
+    /// Sends the result of `frame` when nothing else has been sent for this long, so that the peer's idle timeout does
+    /// not end the connection. The actor's task calls it, so it must not block.
     pub fn keep_alive(mut self, every: Duration, frame: impl Fn() -> Bytes + Send + 'static) -> Self {
         self.settings.keep_alive = Some((every, Box::new(frame)));
         self
     }
 
-    /// Gives the stream to a task of the current runtime and returns the handles.
+    /// Spawns a task that owns the stream on the current runtime, and returns the handles.
     ///
-    /// The task ends by [`Control::close`] or [`Control::abort`], by a broken connection, when both directions have
-    /// ended, or when every handle is dropped.
-    /// A peer that we no longer read from and that is gone is noticed within 5 seconds, also when nothing is sent.
+    /// The task ends after [`Control::close`] or [`Control::abort`], when the connection breaks, when both directions
+    /// have ended, or when every handle is dropped. If we no longer read from a peer and it goes away, the task notices
+    /// within 5 seconds, even if nothing is sent.
     ///
     /// # Panics
     ///
@@ -129,7 +129,7 @@ impl<T: Transport, F: Framing + Clone + Send + 'static> Actor<T, F> {
         self.spawn_with(())
     }
 
-    /// Spawns it with what travels beside the bytes.
+    /// Spawns the actor with data that accompanies the bytes.
     pub(crate) fn spawn_with(self, ancillary: impl Ancillary) -> (Sender, Receiver, Control) {
         let Self { stream, framing, limits, settings } = self;
         let stream = stream.into_stream();
@@ -141,7 +141,7 @@ impl<T: Transport, F: Framing + Clone + Send + 'static> Actor<T, F> {
 }
 
 impl<T, F> Actor<T, F> {
-    /// The same actor over another stream, with these limits, and with `mark` applied to its signs of life.
+    /// The same actor over another stream, with these limits, and with `mark` applied to its keep-alive frames.
     pub(crate) fn over<U>(
         self,
         carry: impl FnOnce(T) -> U,

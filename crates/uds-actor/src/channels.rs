@@ -1,4 +1,4 @@
-//! An actor without handles: two channels of messages.
+//! An actor without handles, used through two channels of messages.
 
 use bytes::Bytes;
 use frame_codec::{Batch, Framing};
@@ -9,17 +9,18 @@ use crate::{
     transport::Transport,
 };
 
-/// Spawns an actor that you use through two channels: what arrives goes to `inbound`, and what comes on `outbound` goes out.
+/// Spawns an actor that you use through two channels: it sends received messages to `inbound`, and sends messages from
+/// `outbound` to the peer.
 ///
 /// | when | then |
 /// |---|---|
-/// | every sender of `outbound` is dropped | what is queued is written, and our direction is closed |
-/// | the peer closes | `inbound` is closed behind the last message |
-/// | the receiver of `inbound` is dropped | nothing more is read; what was not in the channel yet is lost |
-/// | all of it, or a failure | the connection ends; [`Control::finished`] returns the report |
-/// | it ends while messages wait in `outbound` | they are the last of [`Report::unsent`](crate::Report::unsent) |
+/// | every sender of `outbound` is dropped | the actor writes what is queued, and closes our direction |
+/// | the peer closes | the actor closes `inbound` after the last message |
+/// | the receiver of `inbound` is dropped | the actor reads nothing more; messages that are not in the channel yet are lost |
+/// | all of these, or a failure | the connection ends; [`Control::finished`] returns the report |
+/// | the connection ends while messages wait in `outbound` | they are the last of [`Report::unsent`](crate::Report::unsent) |
 ///
-/// Both directions run on their own: a full `inbound` holds the peer back and never stops `outbound`.
+/// The directions are independent: when `inbound` is full, the kernel makes the peer wait, and `outbound` continues.
 ///
 /// ```
 /// # #[tokio::main(flavor = "current_thread")]
@@ -55,10 +56,10 @@ pub fn spawn_with_channels<T: Transport, F: Framing + Clone + Send + 'static>(
     spawn(stream, framing, inbound, outbound, |message| message)
 }
 
-/// As [`spawn_with_channels`], with a tag beside each message that arrives: many connections can share one `inbound`, and the
+/// Like [`spawn_with_channels`], but tags each received message: many connections can share one `inbound`, and the
 /// program that reads it knows where each message comes from.
 ///
-/// The tag may be anything you can clone: a number, the [`Peer`](crate::Peer) that the listener named, or both.
+/// The tag may be anything that you can clone: a number, the [`Peer`](crate::Peer) from the listener, or both.
 ///
 /// ```
 /// # #[tokio::main(flavor = "current_thread")]
@@ -112,8 +113,8 @@ fn spawn<T: Transport, F: Framing + Clone + Send + 'static, M: Send + 'static>(
     control.awaiting(left_outside)
 }
 
-/// Ends when the channel does, or with the connection: a channel that stays empty must not keep a dead connection alive. What
-/// was not sent goes to the report.
+/// Ends with the channel or with the connection: a channel that stays empty must not keep a dead connection alive. The
+/// report gets what was not sent.
 async fn carry_out(
     mut outbound: mpsc::Receiver<Bytes>,
     sender: Sender,
@@ -126,11 +127,11 @@ async fn carry_out(
             () = control.ended() => break None,
         };
         let Some(message) = message else { return };
-        // One that the framing rejects is counted in the report; its sender cannot learn of it here.
-        if let Err(refusal) = sender.send_shared(message).await
-            && refusal.reason == SendError::Closed
+        // The report counts a message that the framing rejects. Its sender cannot learn of it here.
+        if let Err(error) = sender.send_shared(message).await
+            && error.reason == SendError::Closed
         {
-            break Some(refusal.message);
+            break Some(error.message);
         }
     };
     outbound.close();
@@ -148,7 +149,7 @@ async fn carry_in<M>(mut receiver: Receiver, inbound: mpsc::Sender<M>, mut label
         let Some(message) = message else { return };
         let taken = Count { frames: 1, bytes: message.len() as u64 };
         if inbound.send(label(message)).await.is_err() {
-            // It was taken, and its channel is gone.
+            // The message was taken, but its channel is gone.
             receiver.retract(taken);
             return;
         }

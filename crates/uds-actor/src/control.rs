@@ -20,7 +20,8 @@ pub struct Control {
     requests: Arc<Requests>,
     inbox: Arc<Inbox>,
     ending: watch::Receiver<Option<Arc<Ending>>>,
-    /// What was on its way to the actor at its end, if another task carries frames to it. That task tells it a little later.
+    /// Frames that another task was still carrying to the actor at its end, if there is such a task. It passes them a
+    /// little later.
     left_outside: Option<watch::Receiver<Option<Batch>>>,
     peer: Option<Peer>,
     _handles: Arc<Handles>,
@@ -37,52 +38,54 @@ impl Control {
         Self { requests, inbox, ending, left_outside: None, peer, _handles: handles }
     }
 
-    /// The same, for a report that waits to be told what came too late for the actor. If the task that would tell it is gone,
+    /// The same, for a report that waits for the frames that came too late for the actor. If the other task is gone,
     /// the report does not wait.
     pub(crate) fn awaiting(self, left_outside: watch::Receiver<Option<Batch>>) -> Self {
         Self { left_outside: Some(left_outside), ..self }
     }
 
-    /// Who is at the other end, if the kernel vouches for it.
+    /// The identity of the peer, if the kernel guarantees it.
     #[must_use]
     pub const fn peer(&self) -> Option<&Peer> {
         self.peer.as_ref()
     }
 
-    /// Closes in an orderly way: takes no more frames, writes what is queued, closes our direction, and goes on
-    /// receiving until the peer has closed its own — or until `deadline` has passed, and then ends at once.
+    /// Closes the connection normally: accepts no more frames, writes what is queued, closes our direction, and keeps
+    /// receiving until the peer has closed its direction, or until `deadline` has passed. Then it ends immediately.
     ///
     /// # Cancel safety
     ///
-    /// Cancel safe: the request is made at the call, and the future only waits for the report. The last request counts.
+    /// Cancel safe: the call makes the request, and the future only waits for the report. If there are several
+    /// requests, the last one counts.
     pub fn close(&self, deadline: Duration) -> impl Future<Output = Report> + Send + use<'_> {
         self.requests.ask(Request::Close(deadline));
         self.finished()
     }
 
-    /// Reads what has arrived so far, and then ends: everything the peer had handed to its kernel when this was called is
-    /// received. Takes no more frames for sending, but writes what is queued. When `deadline` has passed — because the
-    /// peer keeps sending, or the receiver does not take what is there — it ends at once.
+    /// Reads what has arrived so far, and then ends: everything that the peer's kernel had at the time of the call is
+    /// received. It accepts no more frames for sending, but writes what is queued. When `deadline` has passed, because
+    /// the peer keeps sending or the receiver does not take what is there, it ends immediately.
     ///
     /// # Cancel safety
     ///
-    /// Cancel safe: the request is made at the call, and the future only waits for the report. The last request counts.
+    /// Cancel safe: the call makes the request, and the future only waits for the report. If there are several
+    /// requests, the last one counts.
     pub fn drain(&self, deadline: Duration) -> impl Future<Output = Report> + Send + use<'_> {
         self.requests.ask(Request::Drain(deadline));
         self.finished()
     }
 
-    /// Ends at once. What is queued comes back in the report.
+    /// Ends the connection immediately. The report contains what was queued.
     ///
     /// # Cancel safety
     ///
-    /// Cancel safe: the request is made at the call, and the future only waits for the report.
+    /// Cancel safe: the call makes the request, and the future only waits for the report.
     pub fn abort(&self) -> impl Future<Output = Report> + Send + use<'_> {
         self.requests.ask(Request::Abort);
         self.finished()
     }
 
-    /// Waits until the connection has ended and the socket is closed, whatever ended it, and returns the report.
+    /// Waits until the connection has ended for any reason and the socket is closed, and returns the report.
     ///
     /// # Cancel safety
     ///
@@ -103,7 +106,7 @@ impl Control {
 
     /// Waits until the connection has ended and the socket is closed.
     pub(crate) async fn ended(&self) {
-        // An error means that the task is gone, and the connection with it.
+        // An error means that the task is gone, and so is the connection.
         let _ = self.ending.clone().wait_for(Option::is_some).await;
     }
 }

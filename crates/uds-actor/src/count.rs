@@ -1,4 +1,4 @@
-//! How many frames, and how many bytes in them.
+//! A count of frames and of their bytes.
 
 use std::{
     fmt,
@@ -10,14 +10,14 @@ use frame_codec::Batch;
 /// A number of frames and of their payload bytes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Count {
-    /// Frames.
+    /// The number of frames.
     pub frames: u64,
-    /// Payload bytes in them.
+    /// The number of their payload bytes.
     pub bytes: u64,
 }
 
 impl Count {
-    /// What a batch holds.
+    /// The contents of a batch.
     #[must_use]
     pub const fn of(batch: &Batch) -> Self {
         Self { frames: batch.len() as u64, bytes: batch.byte_len() as u64 }

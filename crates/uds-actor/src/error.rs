@@ -1,10 +1,10 @@
-//! Why something was not sent.
+//! Why a frame was not sent.
 
 /// Why a frame was not sent.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum SendError {
-    /// The actor takes nothing more: it was told to finish or close, or the peer is gone.
+    /// The actor accepts no more frames: it was told to finish or close, or the peer is gone.
     #[error("the connection is closed for sending")]
     Closed,
     /// The framing cannot carry this payload.
@@ -12,14 +12,14 @@ pub enum SendError {
     Unsendable(frame_codec::Error),
 }
 
-/// Why a frame was not queued at once.
+/// Why a frame was not queued.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum TrySendError {
     /// The outbox has no room now. The same frame may be accepted later.
     #[error("the outbox is full")]
     Full,
-    /// The actor takes nothing more: it was told to finish or close, or the peer is gone.
+    /// The actor accepts no more frames: it was told to finish or close, or the peer is gone.
     #[error("the connection is closed for sending")]
     Closed,
     /// The framing cannot carry this payload.
@@ -47,7 +47,7 @@ impl From<SendError> for TrySendError {
     }
 }
 
-/// The connection ended before everything that was queued was handed to the kernel. The report gives back what was not.
+/// The connection ended before everything that was queued was handed to the kernel. The report contains the rest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the connection ended before everything was sent")]
 pub struct FlushError;
@@ -64,13 +64,13 @@ impl From<FlushError> for TrySendError {
     }
 }
 
-/// What was not sent, given back.
+/// A message that was not sent, and is given back.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("not sent")]
 pub struct Unsent<T> {
-    /// What comes back.
+    /// The message.
     pub message: T,
-    /// Why.
+    /// The reason.
     #[source]
     pub reason: SendError,
 }

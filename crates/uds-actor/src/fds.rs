@@ -1,7 +1,7 @@
 //! Frames that carry descriptors: each frame arrives with exactly its own, and none is lost or mixed up.
 //!
-//! A connection takes no descriptors unless it is told to, on both ends, with [`Actor::pass_descriptors`]. Then its frames
-//! come and go with the descriptors that were sent with them: open files, sockets, memory, whatever the sender had.
+//! A connection passes no descriptors unless you enable it on both ends with [`Actor::pass_descriptors`]. Then each
+//! frame can carry descriptors: open files, sockets, memory, or whatever else the sender has.
 //!
 //! ```
 //! # #[tokio::main(flavor = "current_thread")]
@@ -42,35 +42,36 @@
 //!   ▲ the sendmsg(2) that begins here has the descriptors, all of them in one SCM_RIGHTS control message
 //! ```
 //!
-//! What the framing carries is one byte, the number of descriptors, and then the payload, so that the largest payload is
-//! one byte less than [`Limits::max_frame`](frame_codec::Limits::max_frame), and the report counts one byte more for each frame
-//! that was read or is truncated.
+//! The framing carries one byte, the number of descriptors, and then the payload. The largest payload is therefore one
+//! byte less than [`Limits::max_frame`](frame_codec::Limits::max_frame), and the report counts one byte more for each
+//! frame that was read or is truncated.
 //!
-//! A frame without descriptors has a count of 0 and may be written in any pieces, together with others. A frame with
-//! descriptors begins a `sendmsg` of its own: they are attached to its first byte. The same `sendmsg` may go on with more, up to
-//! the next frame that has descriptors. An implementation in another language does the same, and reads with `recvmsg` and
-//! `MSG_CMSG_CLOEXEC` into a control buffer for 253 descriptors: the kernel ends each read behind the bytes that descriptors
-//! came with.
+//! A frame without descriptors has a count of 0, and may be written in any pieces, together with others. A frame with
+//! descriptors begins a new `sendmsg`, which attaches them to its first byte. The same `sendmsg` may continue with
+//! other frames, up to the next one that has descriptors. An implementation in another language must do the same, and
+//! read with `recvmsg` and `MSG_CMSG_CLOEXEC` into a control buffer for 253 descriptors: the kernel ends each read
+//! after the bytes that descriptors came with.
 //!
-//! Take a framing that keeps frames apart and carries any byte: by length, varint, netstring, octet count. With lines, a
-//! frame with 10 descriptors is rejected, because its count is a line feed; with a delimiter of NUL, every frame without
-//! descriptors.
+//! Use a framing that separates frames and can carry any byte: by length, varint, netstring, octet count. With lines, a
+//! frame with 10 descriptors is rejected, because its count is a line feed; with NUL as the delimiter, every frame
+//! without descriptors is rejected.
 //!
 //! # What is checked
 //!
 //! | what | then |
 //! |---|---|
-//! | a frame announces more or fewer than came with it | the connection ends: [`Fault::Missing`] |
-//! | descriptors come that no frame announces | they are closed, the connection ends: [`Fault::Unannounced`] |
-//! | `MSG_CTRUNC`: some were lost for want of free descriptors here | the rest is closed, the connection ends: [`Fault::CutOff`] |
-//! | the peer takes none (`SO_PASSRIGHTS`) | the frame comes back, the connection ends: [`Fault::Refused`] |
-//! | too many in flight for this user ([`Fault::InFlight`]) | tried again with growing pauses for 5 seconds, then as above |
-//! | more wait for the receiver than [`Limits::held`] | nothing more is read until it takes some |
+//! | a frame announces more or fewer descriptors than came with it | the connection ends: [`Fault::Missing`] |
+//! | descriptors arrive that no frame announces | they are closed, and the connection ends: [`Fault::Unannounced`] |
+//! | `MSG_CTRUNC`: some were lost because no descriptor was free here | the others are closed, and the connection ends: [`Fault::Truncated`] |
+//! | the peer does not accept descriptors (`SO_PASSRIGHTS`) | the frame is given back, and the connection ends: [`Fault::Rejected`] |
+//! | too many are in flight for this user ([`Fault::InFlight`]) | the actor tries again with growing pauses for 5 seconds, then as above |
+//! | more wait for the receiver than [`Limits::held`] | the actor reads nothing more until the receiver takes some |
 //!
-//! Frames that came before are delivered. A peer that announces descriptors and does not send them can at most make us assign the
-//! descriptors of its next frame to this one. It could as well have attached them so.
+//! Frames that came before are delivered. A peer that announces descriptors and does not send them can at most make us
+//! assign the descriptors of its next frame to this one. It could have attached them that way itself.
 //!
-//! Received descriptors are closed on exec from the beginning, and closed when you drop them. The [`Report`] counts all of them.
+//! Received descriptors are close-on-exec from the beginning, and are closed when you drop them. The [`Report`] counts
+//! all of them.
 //!
 //! A descriptor can be anything: a file that blocks when you read or close it, or a socket that another process reads from, too.
 //! Check what it is (`fstat`) before you use it.

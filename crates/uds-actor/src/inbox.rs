@@ -18,7 +18,7 @@ use crate::{
     waiters::Parked,
 };
 
-/// Places in the queue that are kept when it is empty: enough for the credit of a flood, 2 KiB of memory.
+/// Slots that an empty queue keeps: enough for the credit of a flood, 2 KiB of memory.
 const KEEP: usize = 32;
 
 /// A queue of batches.
@@ -29,8 +29,8 @@ pub(crate) struct Inbox {
     at_hand: AtHand,
 }
 
-/// What the receiver has taken and not given out yet, which is not delivered. Only the receiver writes it, for each message, so
-/// it must cost no lock.
+/// What the receiver has taken and not returned yet, which is not delivered. Only the receiver writes it, for each
+/// message, so it must not need a lock.
 #[derive(Debug, Default)]
 struct AtHand {
     frames: AtomicU64,
@@ -40,18 +40,18 @@ struct AtHand {
 #[derive(Debug)]
 struct State {
     queue: VecDeque<Batch>,
-    /// The memory of all batches that wait, or that were taken and have frames that are still alive.
+    /// The memory of all batches that wait, or that were taken and still have live frames.
     held: usize,
     ended: bool,
     receiver: Parked,
     receiver_gone: bool,
-    /// The actor, when there was no room.
+    /// The actor's waker, when there was no room.
     actor: Parked,
     received: Count,
     delivered: Count,
     /// Frames over the limit that were left out.
     skipped: u64,
-    /// Frames that are the beginnings of longer ones.
+    /// Frames that are the beginning of longer ones.
     shortened: u64,
 }
 
@@ -70,13 +70,13 @@ impl Inbox {
                 skipped: 0,
                 shortened: 0,
             }),
-            // Without a byte of room nothing would ever be read, not even the end.
+            // Without a single byte of room, nothing would ever be read, not even the end.
             bytes: bytes.max(1),
             at_hand: AtHand::default(),
         }
     }
 
-    /// Whether the actor may read; if not for now, it is woken when memory comes back.
+    /// Whether the actor may read. If not, it is woken when memory is released.
     pub(crate) fn intake(&self, cx: &Context<'_>) -> Intake {
         let mut state = self.lock();
         if state.receiver_gone {
@@ -89,7 +89,7 @@ impl Inbox {
         Intake::Paused
     }
 
-    /// Queues a batch. It may go over the bound by this one batch, which is why the actor asks before it reads.
+    /// Queues a batch. This one batch may exceed the limit, which is why the actor asks before it reads.
     pub(crate) fn push(self: &Arc<Self>, batch: Batch) {
         let bytes = batch.memory_len();
         let mut state = self.lock();
@@ -108,7 +108,7 @@ impl Inbox {
         }
     }
 
-    /// Says that no batch will follow.
+    /// Records that no batch will follow.
     pub(crate) fn end(&self) {
         let mut state = self.lock();
         state.ended = true;
@@ -124,7 +124,7 @@ impl Inbox {
         if let Some(batch) = state.queue.pop_front() {
             state.delivered += Count::of(&batch);
             if state.queue.is_empty() {
-                // Many small batches may have waited for a receiver that took its time.
+                // Many small batches may have been waiting for a slow receiver.
                 state.queue.shrink_to(KEEP);
             }
             return Poll::Ready(Some(batch));
@@ -136,21 +136,21 @@ impl Inbox {
         Poll::Pending
     }
 
-    /// Counts as not delivered what was taken and could not be passed on.
+    /// Counts messages as not delivered that were taken and could not be passed on.
     pub(crate) fn retract(&self, count: Count) {
         let mut state = self.lock();
         state.delivered = state.delivered - count;
     }
 
-    /// Says how much of what was taken the receiver has not given out yet.
+    /// Records how much of what was taken the receiver has not returned yet.
     #[inline]
     pub(crate) fn set_at_hand(&self, count: Count) {
-        // A report asked for meanwhile is as of some moment, whichever it sees first.
+        // A concurrent report may see either value; both were true at some moment.
         self.at_hand.frames.store(count.frames, Ordering::Relaxed);
         self.at_hand.bytes.store(count.bytes, Ordering::Relaxed);
     }
 
-    /// Says that what waits, and what is still at hand, will not be taken.
+    /// Marks the receiver as dropped, and discards queued batches and what is still at hand.
     pub(crate) fn drop_receiver(&self, at_hand: Count) {
         let mut state = self.lock();
         state.receiver_gone = true;
@@ -158,7 +158,7 @@ impl Inbox {
         self.set_at_hand(Count::default());
         let waiting = std::mem::take(&mut state.queue);
         drop(state);
-        // Their credits lock the inbox again.
+        // Dropping their credits locks the inbox again.
         drop(waiting);
     }
 
@@ -172,7 +172,7 @@ impl Inbox {
         !state.receiver_gone && state.held >= self.bytes
     }
 
-    /// What became of the frames so far.
+    /// The outcome of the frames so far.
     pub(crate) fn counts(&self) -> Arrived {
         let state = self.lock();
         let State { received, skipped, shortened, receiver_gone, .. } = *state;
@@ -186,12 +186,12 @@ impl Inbox {
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
-        // Nothing that runs under this lock leaves the state half changed, so a panic elsewhere does not spoil it.
+        // No code under this lock leaves the state half changed, so a panic elsewhere is harmless.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// Stands for the memory of one batch; dropped with its last frame.
+/// Represents the memory of one batch. It is dropped with the batch's last frame.
 #[derive(Debug)]
 struct Credit {
     inbox: Arc<Inbox>,

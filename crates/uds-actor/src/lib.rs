@@ -92,7 +92,6 @@ mod requests;
 mod sender;
 mod settings;
 mod setup;
-mod sink;
 mod stream;
 mod sync;
 mod task;
@@ -113,7 +112,6 @@ pub use crate::{
     receiver::Receiver,
     report::Report,
     sender::Sender,
-    sink::SendSink,
     stream::socket::Socket,
     transport::Transport,
     write_shared::WriteShared,
@@ -127,7 +125,8 @@ pub use frame_codec::{
 };
 #[doc(inline)]
 pub use uds_socket::{
-    AcceptStats, Acceptable, Accepted, Address, Admit, Bind, BoundDatagram, Connect, Draining, Error, FileKind,
-    Listener, Liveness, LockFault, Mode, NameLoss, PathFault, Peer, Result, Seqpacket, SeqpacketListener, SocketKind,
-    Verdict, Warning, Withdrawal, probe,
+    AcceptError, AcceptStats, Acceptable, Accepted, Address, AddressError, Admit, Backoff, Bind, BindError,
+    BoundDatagram, Connect, ConnectError, Denied, Draining, FileKind, InvalidMode, Listener, Liveness, LockFault, Mode,
+    NameLoss, NoRuntime, PathFault, Peer, PeerError, ProbeError, Seqpacket, SeqpacketListener, SocketKind, Verdict,
+    Warning, Withdrawal, probe,
 };

@@ -1,8 +1,8 @@
 //! Every interleaving of senders, actor and receiver that loom can find, on the real outbox and the real inbox.
 //!
-//! The actor's part is played by a short loop that does what the task does with them: take, write, say so, park. A lost
-//! wake-up shows as a deadlock, which loom reports; a torn or doubled frame shows on the "wire". Here two short lines fill a
-//! block, so that senders write blocks and give way as they do with many more bytes.
+//! A short loop plays the actor. It does what the task does with the queues: take, write, record it, park. Loom reports
+//! a lost wake-up as a deadlock; a torn or doubled frame shows on the "wire". Here, two short lines fill a block, so
+//! that senders write blocks and yield as they do with many more bytes.
 
 use std::{
     collections::VecDeque,
@@ -35,19 +35,19 @@ use crate::{
     write_shared::WriteShared,
 };
 
-/// Explores with at most two forced switches, unless `LOOM_MAX_PREEMPTIONS` says otherwise: bugs of this kind need few.
+/// Explores with at most two forced switches, unless `LOOM_MAX_PREEMPTIONS` is set: such bugs need few.
 fn explore(model: impl Fn() + Sync + Send + 'static) {
     let mut builder = Builder::new();
     builder.preemption_bound.get_or_insert(2);
     builder.check(model);
 }
 
-/// What the kernel has been given. Takes at most so many bytes at once.
+/// What the kernel has received. It accepts at most this many bytes at once.
 #[derive(Debug)]
 struct Wire {
     bytes: Mutex<Vec<u8>>,
     at_once: usize,
-    /// Whether senders ever wrote a block. Told across the runs of a model, and no part of it.
+    /// Whether senders ever wrote a block. Shared by all runs of a model, and not part of it.
     blocks: Option<Arc<AtomicBool>>,
 }
 
@@ -89,7 +89,7 @@ fn outbox(bytes: usize, writer: Option<Arc<dyn WriteShared>>) -> Arc<Outbox<Fram
     Arc::new(Outbox::new(frames, Overflow::Wait, Arc::new(Requests::default())))
 }
 
-/// The actor, in a thread of its own.
+/// Starts the actor in a separate thread.
 fn start(outbox: &Arc<Outbox<Frames<Delimited>>>, wire: &Arc<Wire>) -> thread::JoinHandle<()> {
     let (outbox, wire) = (Arc::clone(outbox), Arc::clone(wire));
     thread::spawn(move || act(&outbox, &wire))
@@ -122,7 +122,7 @@ fn send(outbox: &impl Outlet, line: &str) {
     try_send(outbox, line).unwrap();
 }
 
-/// Unless the connection has ended.
+/// Queues a line, unless the connection has ended.
 fn try_send(outbox: &impl Outlet, line: &str) -> Result<(), Box<SendError>> {
     let mut ticket = Ticket::new();
     block_on(poll_fn(|cx| outbox.poll_push(cx, &mut ticket, Payload::lent(line.as_bytes()))))
@@ -139,8 +139,8 @@ fn packets() -> Arc<Outbox<Packets>> {
     Arc::new(Outbox::new(packets, Overflow::Wait, Arc::new(Requests::default())))
 }
 
-/// What the task does with an outbox of packets, until that is finished and empty, or the peer is gone after so many. Answers
-/// how many packets are left over then.
+/// What the task does with an outbox of packets, until that is finished and empty, or the peer is gone after this many.
+/// Returns how many packets are left over.
 fn act_on_packets(outbox: &Outbox<Packets>, wire: &Wire, most: usize) -> usize {
     let mut taken: VecDeque<Bytes> = VecDeque::new();
     let mut sent = 0;
@@ -169,7 +169,7 @@ fn act_on_packets(outbox: &Outbox<Packets>, wire: &Wire, most: usize) -> usize {
     taken.len() + outbox.close().unsent.len()
 }
 
-/// Every line once, and those of one sender in their order.
+/// Every line once, and those of one sender in order.
 fn assert_two_of_ours_and_one_of_theirs(lines: &[String]) {
     assert_eq!(lines.len(), 3, "{lines:?}");
     let place = |line: &str| lines.iter().position(|found| found == line).expect("every line is on the wire");
@@ -215,9 +215,9 @@ fn of_two_senders_that_want_the_same_room_neither_is_forgotten() {
 }
 
 #[test]
-fn whoever_holds_the_token_writes_alone_and_nothing_is_torn() {
-    // A wire that takes a line and a little leaves a block half written, and one that takes a byte at a time every line; the
-    // actor has to finish it.
+fn only_the_holder_of_the_token_writes_and_nothing_is_torn() {
+    // A wire that accepts a line and a little more leaves a block half written, and one that accepts a byte at a time
+    // leaves every line half written. The actor must finish it.
     for at_once in [usize::MAX, 4, 1] {
         let blocks = Arc::new(AtomicBool::default());
         let told = Arc::clone(&blocks);
@@ -240,7 +240,7 @@ fn whoever_holds_the_token_writes_alone_and_nothing_is_torn() {
             actor.join().unwrap();
             assert_two_of_ours_and_one_of_theirs(&wire.lines());
         });
-        // Where not even a line goes out at once, the actor is left to write everything.
+        // If not even a line goes out at once, the actor must write everything.
         assert_eq!(blocks.load(Ordering::Relaxed), at_once > 1, "blocks written by senders, {at_once} bytes at once");
     }
 }
@@ -316,7 +316,7 @@ fn packets_that_wait_for_those_before_them_to_be_sent_are_woken_and_keep_their_o
 }
 
 #[test]
-fn whoever_waits_when_the_peer_is_gone_is_told_and_every_packet_is_accounted_for() {
+fn waiting_senders_learn_that_the_peer_is_gone_and_every_packet_is_accounted_for() {
     explore(|| {
         let wire = Wire::new(usize::MAX);
         let outbox = packets();
@@ -364,7 +364,7 @@ fn an_actor_without_credit_is_woken_when_memory_comes_back() {
         let mut kept = None;
         let mut words = Vec::new();
         while let Some(batch) = block_on(poll_fn(|cx| inbox.poll_take(cx))) {
-            // The one before is dropped only now, after its successor has been asked for by a reader without credit.
+            // The previous one is dropped only now, after a reader without credit has asked for the next one.
             words.extend(batch.iter().map(|word| String::from_utf8(word.to_vec()).unwrap()));
             drop(kept.replace(batch));
             kept = None;

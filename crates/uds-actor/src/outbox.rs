@@ -1,7 +1,7 @@
-//! The queue between senders and the actor: bounded in bytes, one short lock for each message.
+//! The queue between senders and the actor: limited in bytes, with one short lock for each message.
 //!
-//! What waits is a [`Queue`]: the frames of a stream, or packets. Waiting for room or for a flush, the end, and what is
-//! counted are the same for both, and here.
+//! The contents are a [`Queue`]: the frames of a stream, or packets. Waiting for room or for a flush, the end, and the
+//! counts are the same for both, and are here.
 
 use std::{
     fmt,
@@ -18,56 +18,56 @@ use crate::{
     waiters::{Parked, Ticket, Waiters, Woken},
 };
 
-/// Messages in the order in which they go out.
+/// Messages in the order in which they are sent.
 pub(crate) trait Queue {
-    /// Where the actor keeps what it has taken and not written yet.
+    /// The actor's buffer for what it has taken and not written yet.
     type Hand;
     /// What is given back at the end.
     type Unsent;
-    /// Whether there is room as soon as the actor has taken what waited, or only when that is written.
+    /// Whether room appears when the actor takes the queue, or only when that is written.
     const ROOM_WHEN_TAKEN: bool;
 
-    /// Whether a message may be appended, as far as room is concerned.
+    /// Whether there is room for another message.
     fn has_room(&self, payload: Payload<'_>) -> bool;
 
-    /// Appends a message, which begins at `mark`. Answers how far that moves the mark.
+    /// Appends a message, which begins at `mark`. Returns how far that moves the mark.
     fn push(&mut self, payload: Payload<'_>, mark: u64) -> Result<u64, frame_codec::Error>;
 
-    /// Swaps the actor's empty buffer for what waits, if anything does.
+    /// Swaps the actor's empty buffer for the queue, unless that is empty.
     fn take(&mut self, hand: &mut Self::Hand) -> bool;
 
-    /// The actor has written all it took, and found nothing more to take.
+    /// Called when the actor has written all that it took, and the queue is empty.
     fn rest(&mut self, hand: &mut Self::Hand);
 
-    /// Nothing will be appended.
+    /// Called when no more messages will be appended.
     fn close(&mut self) {}
 
-    /// Gives back what was not taken by the actor.
+    /// Returns what the actor did not take.
     fn unsent(&mut self) -> Self::Unsent;
 
-    /// Whether the sender that appended the last message writes what waits.
+    /// Whether the sender that appended the last message must write the queue.
     fn is_due(&self) -> bool {
         false
     }
 
-    /// Writes what waits, from the sender's side.
+    /// Writes the queue, on the sender's side.
     fn write(&mut self) -> Direct {
         Direct::default()
     }
 
-    /// Whether a sender has written so much that it yields to the other tasks of its thread.
-    fn is_turn_over(&self) -> bool {
+    /// Whether senders have used up their budget of bytes, so that one must yield to the other tasks of its thread.
+    fn is_budget_spent(&self) -> bool {
         false
     }
 
-    /// It has yielded.
-    fn begin_turn(&mut self) {}
+    /// Called after a sender has yielded: starts a new budget.
+    fn renew_budget(&mut self) {}
 }
 
-/// How much a sender wrote itself.
+/// How much a sender wrote.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Direct {
-    /// How far the mark of what is written moves.
+    /// How far the mark of written data moves.
     pub(crate) written: u64,
     /// Whether there is something for the actor to do.
     pub(crate) wakes_actor: bool,
@@ -84,16 +84,16 @@ struct State<Q> {
     queue: Q,
     phase: Phase,
     senders: usize,
-    /// Where the queue ends, counted from the beginning of the connection: in bytes or in packets. And how much of that is
-    /// known to be written.
+    /// The end of the queue, counted from the beginning of the connection, in bytes or in packets; and how much of that
+    /// is known to be written.
     pushed: u64,
     written: u64,
-    /// The actor, when it found nothing to write.
+    /// The actor's waker, when it found nothing to write.
     actor: Parked,
     waiting: Waiters,
-    /// Messages that cannot be carried.
+    /// Messages that the framing cannot carry.
     rejected: u64,
-    /// Messages dropped because there was no room.
+    /// Messages dropped for lack of room.
     dropped: u64,
 }
 
@@ -111,15 +111,15 @@ enum Phase {
 /// What the actor found in the outbox.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Taken {
-    /// Something to write.
+    /// Messages to write.
     Messages,
-    /// Nothing; the actor is woken when there is something.
+    /// Nothing. The actor is woken when there are messages.
     Nothing,
-    /// Nothing, and nothing more will come.
+    /// Nothing, and no more will come.
     Last,
 }
 
-/// What was left in the outbox at the end.
+/// The rest of the outbox at the end.
 #[derive(Debug)]
 pub(crate) struct Leftovers<T> {
     pub(crate) unsent: T,
@@ -143,7 +143,7 @@ impl<Q: Queue> Outbox<Q> {
         Self { state: Mutex::new(state), overflow, requests }
     }
 
-    /// Gives the actor, which has written all it took, what was queued meanwhile.
+    /// Called when the actor has written all that it took: passes it what was queued in the meantime.
     pub(crate) fn take(&self, hand: &mut Q::Hand, cx: &Context<'_>) -> Taken {
         let mut state = self.lock();
         if state.queue.take(hand) {
@@ -160,7 +160,7 @@ impl<Q: Queue> Outbox<Q> {
         Taken::Nothing
     }
 
-    /// Queues a message of the actor's own, room or not: it sends one at a time, and rarely.
+    /// Queues a message of the actor itself, even without room. It sends one at a time, and rarely.
     pub(crate) fn push_own(&self, payload: Payload<'_>) -> Result<(), SendError> {
         let mut state = self.lock();
         if state.phase != Phase::Open {
@@ -169,7 +169,7 @@ impl<Q: Queue> Outbox<Q> {
         state.push(payload).map_err(SendError::Unsendable)
     }
 
-    /// Says that so much more of what the actor took is written, and tells the queue.
+    /// Records that this much more of what the actor took is written, and notifies the queue.
     pub(crate) fn note_written(&self, more: u64, tell: impl FnOnce(&mut Q)) {
         let mut state = self.lock();
         state.written += more;
@@ -179,28 +179,28 @@ impl<Q: Queue> Outbox<Q> {
         waiting.wake();
     }
 
-    /// Takes nothing more, but keeps what is there: nothing more can be written, and the report gives the rest back.
+    /// Accepts no more messages but keeps the queue, which cannot be written any more; the report contains it.
     ///
-    /// Returns whether it ended senders before their time: one of them could still send, or something queued is not written.
+    /// Returns whether this ended senders early: one of them could still send, or something queued is not written.
     pub(crate) fn refuse(&self) -> bool {
         let mut state = self.lock();
-        let is_cut_short = state.phase == Phase::Open || state.pushed != state.written;
+        let ends_senders_early = state.phase == Phase::Open || state.pushed != state.written;
         state.phase = Phase::Closed;
         state.queue.close();
         let waiting = state.waiting.take();
         drop(state);
         waiting.wake();
-        is_cut_short
+        ends_senders_early
     }
 
-    /// Takes nothing more, and gives back what was never taken by the actor.
+    /// Accepts no more messages, and returns what the actor never took.
     pub(crate) fn close(&self) -> Leftovers<Q::Unsent> {
         self.refuse();
         let mut state = self.lock();
         Leftovers { unsent: state.queue.unsent(), rejected: state.rejected, dropped: state.dropped }
     }
 
-    /// What becomes of a message that cannot be queued now.
+    /// Decides about a message that cannot be queued now.
     #[cold]
     fn poll_wait(
         &self,
@@ -211,8 +211,8 @@ impl<Q: Queue> Outbox<Q> {
         if state.phase != Phase::Open {
             return Poll::Ready(Err(Box::new(SendError::Closed)));
         }
-        if state.queue.is_turn_over() {
-            state.queue.begin_turn();
+        if state.queue.is_budget_spent() {
+            state.queue.renew_budget();
             drop(state);
             cx.waker().wake_by_ref();
             return Poll::Pending;
@@ -244,7 +244,7 @@ impl<Q: Queue> State<Q> {
     }
 }
 
-/// Queues a message that there is room for, and has it written: by this sender or by the actor.
+/// Queues a message for which there is room. Either this sender writes it, or the actor.
 #[inline(always)]
 fn accept<Q: Queue>(mut state: MutexGuard<'_, State<Q>>, payload: Payload<'_>) -> Result<(), Box<SendError>> {
     if let Err(error) = state.push(payload) {
@@ -261,13 +261,13 @@ fn accept<Q: Queue>(mut state: MutexGuard<'_, State<Q>>, payload: Payload<'_>) -
     Ok(())
 }
 
-/// Writes from the sender's side. The actor writes what the kernel does not take now, and meets any error.
+/// Writes on the sender's side. The actor writes what the kernel does not accept now, and reports any error.
 #[inline(never)]
 fn write<Q: Queue>(mut state: MutexGuard<'_, State<Q>>) {
     let Direct { written, wakes_actor } = state.queue.write();
     state.written += written;
     let actor = if wakes_actor { state.actor.take() } else { None };
-    // Flushes wait for this.
+    // Flushes are waiting for this.
     let waiting = if written > 0 { state.waiting.take() } else { Woken::default() };
     drop(state);
     waiting.wake();
@@ -275,15 +275,15 @@ fn write<Q: Queue>(mut state: MutexGuard<'_, State<Q>>) {
 }
 
 impl<Q> Outbox<Q> {
-    /// Lets the queue be looked at and changed, with the bytes or packets ever pushed and ever written, added up.
-    pub(crate) fn with_queue<R>(&self, look: impl FnOnce(&mut Q, u64) -> R) -> R {
+    /// Gives access to the queue, together with the sum of the bytes or packets ever pushed and ever written.
+    pub(crate) fn with_queue<R>(&self, read: impl FnOnce(&mut Q, u64) -> R) -> R {
         let mut state = self.lock();
         let moved = state.pushed.wrapping_add(state.written);
-        look(&mut state.queue, moved)
+        read(&mut state.queue, moved)
     }
 
     fn lock(&self) -> MutexGuard<'_, State<Q>> {
-        // Nothing that runs under this lock leaves the state half changed, so a panic elsewhere does not spoil it.
+        // No code under this lock leaves the state half changed, so a panic elsewhere is harmless.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -296,7 +296,7 @@ impl<Q: Queue + Send> Outlet for Outbox<Q> {
         payload: Payload<'_>,
     ) -> Poll<Result<(), Box<SendError>>> {
         let state = self.lock();
-        if state.phase == Phase::Open && !state.queue.is_turn_over() && state.queue.has_room(payload) {
+        if state.phase == Phase::Open && !state.queue.is_budget_spent() && state.queue.has_room(payload) {
             return Poll::Ready(accept(state, payload));
         }
         self.poll_wait(state, cx, ticket)

@@ -1,4 +1,4 @@
-//! An outbox as senders see it.
+//! The senders' view of an outbox.
 
 use std::{
     fmt,
@@ -11,9 +11,9 @@ use crate::{
     waiters::Ticket,
 };
 
-/// The senders' side of an outbox, whatever its framing.
+/// The senders' side of an outbox, for any framing.
 pub(crate) trait Outlet: Send + Sync + fmt::Debug {
-    /// Queues a frame if there is room; otherwise `Pending`, and the task is woken when there may be.
+    /// Queues a frame if there is room; otherwise `Pending`, and the task will be woken when there may be room.
     fn poll_push(
         &self,
         cx: &Context<'_>,
@@ -21,19 +21,19 @@ pub(crate) trait Outlet: Send + Sync + fmt::Debug {
         payload: Payload<'_>,
     ) -> Poll<Result<(), Box<SendError>>>;
 
-    /// Queues a frame now or not at all.
+    /// Queues a frame now, or not at all.
     fn try_push(&self, payload: Payload<'_>) -> Result<(), Box<TrySendError>>;
 
-    /// Where the queue ends now, to wait for with [`poll_written`](Self::poll_written).
+    /// The current end of the queue, for use with [`poll_written`](Self::poll_written).
     fn mark(&self) -> u64;
 
-    /// Whether everything up to `mark` is handed to the kernel; an error if it never will be.
+    /// Whether everything up to `mark` was handed to the kernel; an error if it never will be.
     fn poll_written(&self, cx: &Context<'_>, ticket: &mut Ticket, mark: u64) -> Poll<Result<(), FlushError>>;
 
-    /// Has the future with this ticket wait no longer.
+    /// Stops the waiting of the future with this ticket.
     fn forget(&self, ticket: &Ticket);
 
-    /// Takes no more frames; what is queued is still written, then our direction is closed.
+    /// Accepts no more frames. What is queued is still written, then our direction is closed.
     fn finish(&self);
 
     fn add_sender(&self);
@@ -45,12 +45,12 @@ pub(crate) trait Outlet: Send + Sync + fmt::Debug {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Overflow {
-    /// It waits until there is room.
+    /// Wait until there is room.
     #[default]
     Wait,
-    /// It ends the connection: a peer that cannot keep up is not worth the memory. The report says
+    /// End the connection: a peer that cannot keep up is not worth the memory. The report has
     /// [`Reason::Overflow`](crate::Reason::Overflow).
     Disconnect,
-    /// It drops this message, and succeeds; the report counts it as dropped.
+    /// Drop this message and succeed. The report counts it as dropped.
     DropNewest,
 }

@@ -6,7 +6,8 @@ use tokio::io::{AsyncRead, AsyncWrite};
 
 use crate::{Peer, transport::Transport, write_shared::WriteShared};
 
-/// Any `AsyncRead + AsyncWrite` as a [`Transport`]: a TLS stream, a pipe pair, a test double. It names no peer.
+/// Any `AsyncRead + AsyncWrite` as a [`Transport`]: a TLS stream, a pair of pipes, a test double. It has no peer
+/// identity.
 ///
 /// ```
 /// # #[tokio::main(flavor = "current_thread")]

@@ -4,7 +4,7 @@ use std::fmt;
 
 use bytes::Bytes;
 
-/// A payload, and what there is besides its bytes. Most payloads have nothing besides, and take the shorter path.
+/// A payload, and the data that accompanies it. Most payloads have none, and take the shorter path.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Payload<'a> {
     pub(crate) bytes: &'a [u8],
@@ -13,23 +13,24 @@ pub(crate) struct Payload<'a> {
 
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Besides<'a> {
-    /// The memory of the bytes, to be written from where it lies if that pays.
+    /// Shared bytes, to be written without a copy if that pays.
     Shared(&'a Bytes),
-    /// Something that travels with the first byte.
+    /// Data that is sent with the first byte.
     Attached(&'a dyn Attached),
 }
 
-/// What travels beside a frame. The outbox asks for room and tells where the frame begins.
+/// Data that accompanies a frame. The outbox asks whether there is room for it, and tells it where the frame begins.
 pub(crate) trait Attached: Sync + fmt::Debug {
-    /// Whether there is room for it, besides the bytes.
+    /// Whether there is room for it, in addition to the bytes.
     fn has_room(&self) -> bool;
 
-    /// The frame is queued, and no byte of it can have been written yet: it begins at this offset of the stream.
+    /// Called when the frame is queued and no byte of it can have been written yet. It begins at this offset of the
+    /// stream.
     fn begin_at(&self, offset: u64);
 }
 
 impl Besides<'_> {
-    /// Whether there is room for it, besides the bytes.
+    /// Whether there is room for it, in addition to the bytes.
     #[inline(never)]
     pub(crate) fn has_room(self) -> bool {
         match self {
@@ -40,7 +41,7 @@ impl Besides<'_> {
 }
 
 impl<'a> Payload<'a> {
-    /// Bytes to be copied.
+    /// Bytes to copy.
     #[inline]
     pub(crate) const fn lent(bytes: &'a [u8]) -> Self {
         Self { bytes, besides: None }
@@ -54,7 +55,7 @@ impl<'a> Payload<'a> {
         Self { bytes, besides: Some(Besides::Attached(attached)) }
     }
 
-    /// The bytes to keep: shared if they are, else copied.
+    /// The bytes as an owned value: shared if possible, otherwise copied.
     pub(crate) fn to_bytes(self) -> Bytes {
         match self.besides {
             Some(Besides::Shared(bytes)) => bytes.clone(),
@@ -63,7 +64,7 @@ impl<'a> Payload<'a> {
     }
 }
 
-/// What a payload is made of for as long as a sender waits.
+/// The source of a payload while a sender waits.
 pub(crate) trait Message {
     fn payload(&self) -> Payload<'_>;
 }

@@ -4,7 +4,7 @@ use std::{future::Future as _, pin::Pin, task::Context, time::Duration};
 
 use tokio::time::{Instant, Sleep, sleep};
 
-/// Watches a counter that only grows, and notices when it has stood still for a period.
+/// Watches a counter that only grows, and notices when it has not changed for a period.
 pub(crate) struct Quiet {
     period: Duration,
     count: u64,
@@ -19,7 +19,8 @@ impl Quiet {
 
     /// Whether a period has passed since the count last changed; then the next period begins.
     ///
-    /// The timer is not moved with each change but looked at when it fires, so that a busy connection pays nothing.
+    /// A change does not move the timer. We check the count when the timer fires, so that a busy connection has no
+    /// cost.
     pub(crate) fn poll(&mut self, cx: &mut Context<'_>, count: u64) -> bool {
         if count != self.count {
             self.count = count;
@@ -34,7 +35,7 @@ impl Quiet {
             }
             self.timer.as_mut().reset(self.since + self.period);
             if is_due {
-                // Registers the timer for the period that begins.
+                // Registers the timer for the next period.
                 let _ = self.timer.as_mut().poll(cx);
                 return true;
             }
@@ -43,11 +44,11 @@ impl Quiet {
     }
 }
 
-/// Notices that nothing is taken of what waits to be written.
+/// Notices that the peer accepts none of the waiting data.
 pub(crate) struct Stall {
     quiet: Quiet,
     was_writing: bool,
-    /// How often nothing waited, or something waited again.
+    /// How often the queue became empty or non-empty.
     breaks: u64,
 }
 
@@ -56,8 +57,8 @@ impl Stall {
         Self { quiet: Quiet::new(period), was_writing: false, breaks: 0 }
     }
 
-    /// Whether something has waited for a whole period in which `written`, which only grows, stood still. It is `None` while
-    /// nothing waits.
+    /// Whether data has waited for a whole period in which `written`, which only grows, has not changed. `written` is
+    /// `None` while nothing waits.
     pub(crate) fn poll(&mut self, cx: &mut Context<'_>, written: Option<u64>) -> bool {
         if written.is_none() || !self.was_writing {
             self.breaks += 1;
@@ -67,17 +68,18 @@ impl Stall {
     }
 }
 
-/// How often we ask whether a peer that we no longer read from is still there.
+/// How often we check whether a peer that we no longer read from still exists.
 const FAREWELL: Duration = Duration::from_secs(5);
 
-/// Notices that a peer is gone that we no longer read from. No event says so, and a write that would find out may never come.
+/// Notices that a peer that we no longer read from is gone. No event reports this, and there may never be a write that
+/// would find out.
 #[derive(Default)]
 pub(crate) struct Farewell {
     timer: Option<Pin<Box<Sleep>>>,
 }
 
 impl Farewell {
-    /// Whether it is gone; asked now and then, from the first call on.
+    /// Whether it is gone; checked from time to time, beginning with the first call.
     pub(crate) fn poll(&mut self, cx: &mut Context<'_>, is_gone: impl Fn() -> bool) -> bool {
         let timer = self.timer.get_or_insert_with(|| Box::pin(sleep(FAREWELL)));
         while timer.as_mut().poll(cx).is_ready() {
@@ -90,29 +92,30 @@ impl Farewell {
     }
 }
 
-/// How long nothing moves before memory is given back, at least; at most twice as long.
+/// How long a connection must be idle before memory is released; at most twice as long.
 const REST: Duration = Duration::from_millis(100);
 
-/// Less memory than this is not worth a timer, in bytes.
+/// Releasing less memory than this is not worth a timer, in bytes.
 pub(crate) const LITTLE: usize = 2 << 10;
 
-/// Notices that a connection has come to rest with memory to give back.
+/// Notices that a connection is idle and has memory to release.
 ///
-/// A busy connection polls one timer each time; one at rest has no timer.
+/// A busy connection polls one timer each time; an idle one has no timer.
 #[derive(Default)]
 pub(crate) struct Rest {
     timer: Option<Pin<Box<Sleep>>>,
     /// The count when the timer was set.
     seen: u64,
-    /// The memory that was left when some was given back.
+    /// The memory that was left after the last release.
     left: usize,
 }
 
 impl Rest {
-    /// Whether `moved`, which only grows, has stood still for long enough, with so much memory held; true once each time. Then
-    /// tell [`given_back`](Self::given_back).
+    /// Whether `moved`, which only grows, has not changed for long enough while this much memory is held. It returns
+    /// true once each time. Then call [`given_back`](Self::given_back).
     pub(crate) fn poll(&mut self, cx: &mut Context<'_>, moved: u64, memory: usize) -> bool {
-        // An attempt to read takes memory, too: nothing moves if there is nothing to read, as when the receiver has made room.
+        // An attempt to read also allocates memory without moving anything, for example when the receiver has made room
+        // and there is nothing to read.
         let is_news = moved != self.seen || memory > self.left;
         if self.timer.is_none() && is_news && memory > LITTLE {
             self.seen = moved;
@@ -130,7 +133,7 @@ impl Rest {
         false
     }
 
-    /// So much memory is left now, which cannot be given back.
+    /// Records how much memory is left, which cannot be released.
     pub(crate) const fn given_back(&mut self, left: usize) {
         self.left = left;
     }

@@ -6,34 +6,34 @@ use std::{error::Error, fmt, io, sync::Arc};
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum Reason {
-    /// Both directions were closed in an orderly way: our senders had finished, and everything that they had queued is
-    /// written. Or every handle was dropped.
+    /// Both directions were closed normally: our senders had finished, and everything that they had queued was written.
+    /// Or every handle was dropped.
     Closed,
-    /// The peer closed both directions before our senders had finished: a sender was alive, or frames were queued, which the
-    /// report gives back. Nothing more could be written. Whether a peer may do that depends on your protocol: a server that
-    /// keeps a sender sees every client leave like this.
+    /// The peer closed both directions before our senders had finished: a sender still existed, or frames were queued,
+    /// which the report contains. Nothing more could be written. Whether a peer may do this depends on your protocol: a
+    /// server that keeps a sender sees every client leave like this.
     HungUp,
     /// The socket failed: the peer reset it, or vanished while there was something to write.
     Failed(Arc<io::Error>),
-    /// The peer broke the framing, or sent a packet over the limit.
+    /// The peer violated the framing, or sent a packet over the limit.
     Malformed(frame_codec::Error),
-    /// The socket that datagrams were sent to is gone: its process ended, restarted, or stopped receiving. A new
-    /// connection may find a new one; [how to go on](crate::packet#when-the-receiver-of-datagrams-was-restarted).
+    /// The receiving socket of datagrams is gone: its process ended, restarted, or stopped receiving. You may find a
+    /// new one by [connecting again](crate::packet#when-the-receiver-of-datagrams-was-restarted).
     ReceiverGone,
-    /// Data that travels beside the frames, such as [descriptors](crate::fds), does not fit them or could not be passed.
+    /// Data that accompanies the frames, such as [descriptors](crate::fds), does not match them or could not be passed.
     Ancillary(AncillaryFault),
-    /// The outbox was full, and [`Overflow::Disconnect`](crate::Overflow::Disconnect) was chosen for that case.
+    /// The outbox was full, and you had chosen [`Overflow::Disconnect`](crate::Overflow::Disconnect).
     Overflow,
     /// The peer sent nothing for longer than [`Actor::idle_timeout`](crate::Actor::idle_timeout) allows.
     Idle,
-    /// The peer took nothing for longer than [`Actor::stall_timeout`](crate::Actor::stall_timeout) allows, while something
-    /// waited to be written.
+    /// The peer accepted nothing for longer than [`Actor::stall_timeout`](crate::Actor::stall_timeout) allows, while
+    /// data waited to be written.
     Stalled,
-    /// The time to close or drain ran out before the peer had done its part: read what was sent, closed its own direction,
-    /// or paused.
+    /// The deadline of a close or drain passed before the peer had done its part: read what was sent, closed its
+    /// direction, or paused.
     DeadlineExceeded,
-    /// The time to close or drain ran out while the inbox was full: our own receiver had not taken what was there, so it is
-    /// not known what the peer would have done.
+    /// The deadline of a close or drain passed while the inbox was full: our own receiver had not taken what was there,
+    /// so we do not know what the peer would have done.
     InboxFull,
     /// [`Control::abort`](crate::Control::abort) was called, or the runtime was shut down.
     Aborted,
@@ -44,12 +44,12 @@ impl Reason {
         Self::Failed(Arc::new(error))
     }
 
-    /// Why a connection ended whose time ran out. A full inbox keeps us from learning whether the peer did its part.
+    /// The reason after a deadline has passed. With a full inbox, we cannot know whether the peer did its part.
     pub(crate) const fn at_deadline(is_full: bool) -> Self {
         if is_full { Self::InboxFull } else { Self::DeadlineExceeded }
     }
 
-    /// Whether the other side caused an end that was not orderly.
+    /// Whether the peer caused an end that was not normal.
     #[must_use]
     pub const fn is_peer_fault(&self) -> bool {
         match self {
@@ -85,11 +85,11 @@ impl fmt::Display for Reason {
     }
 }
 
-/// What went wrong with data that travels beside the frames. The module that passes the data defines the error:
+/// A fault in data that accompanies the frames. The module that passes the data defines the error:
 /// [`fds::Fault`](crate::fds::Fault) for descriptors.
 #[derive(Clone, Debug)]
 pub struct AncillaryFault {
-    /// What kind of data it was, for people.
+    /// The kind of data, for people.
     what: &'static str,
     error: Arc<dyn Error + Send + Sync>,
     is_peer_fault: bool,
@@ -106,7 +106,7 @@ impl AncillaryFault {
         self.error.downcast_ref()
     }
 
-    /// Whether the other side broke a rule.
+    /// Whether the peer violated the protocol.
     #[must_use]
     pub const fn is_peer_fault(&self) -> bool {
         self.is_peer_fault

@@ -1,4 +1,4 @@
-//! The handle that receives.
+//! The handle that receives frames.
 
 use std::{
     future::poll_fn,
@@ -13,23 +13,23 @@ use futures_core::Stream;
 
 use crate::{count::Count, inbox::Inbox, requests::Handles};
 
-/// Takes what arrives: message by message, or batch by batch.
+/// Receives messages one by one, or in batches.
 ///
 /// | you need | call | each message is |
 /// |---|---|---|
 /// | one message at a time | [`recv`](Self::recv) | lent, until the next call |
 /// | one message at a time, to keep or to pass on | [`recv_shared`](Self::recv_shared) | a `Bytes` that shares the memory it was read into |
-/// | everything that is there | [`recv_batch`](Self::recv_batch), `Stream` | lent by the batch or given away, as you iterate |
+/// | everything that is there | [`recv_batch`](Self::recv_batch), `Stream` | lent by the batch or given to you, as you iterate |
 ///
-/// None of them copies a message, and you may mix them: messages come in order, each once.
+/// None of them copies a message, and you may mix them: messages come in order, each one once.
 ///
-/// Dropping the receiver leaves what has not been read in the kernel. What was read and not taken is counted as lost.
+/// If you drop the receiver, unread data stays in the kernel. Messages that were read and not taken count as lost.
 ///
 /// # Limits
 ///
-/// What is received and whose memory is still in use is bounded in bytes
-/// ([`Actor::inbox_bytes`](crate::Actor::inbox_bytes)). Messages that you keep count, too, and each keeps the whole batch alive
-/// that it came in. At the bound nothing more is read, and the kernel holds the peer back.
+/// The memory of received messages is limited in bytes while it is in use
+/// ([`Actor::inbox_bytes`](crate::Actor::inbox_bytes)). Messages that you keep count, too, and each of them keeps its
+/// whole batch alive. At the limit nothing more is read, and the kernel makes the peer wait.
 #[derive(Debug)]
 pub struct Receiver {
     inbox: Arc<Inbox>,
@@ -37,13 +37,13 @@ pub struct Receiver {
     current: Current,
 }
 
-/// The batch that messages are taken from one by one.
+/// The batch from which single messages are taken.
 #[derive(Debug, Default)]
 struct Current {
     batch: Batch,
-    /// The next message of it.
+    /// The index of the next message.
     next: usize,
-    /// Those that are not taken yet.
+    /// The messages that are not taken yet.
     left: Count,
 }
 
@@ -52,8 +52,8 @@ impl Receiver {
         Self { inbox, handles, current: Current::default() }
     }
 
-    /// Waits for the next message and lends it; `None` when nothing will follow. [`Control::finished`](crate::Control::finished)
-    /// says why it ended.
+    /// Waits for the next message and lends it; `None` when nothing will follow.
+    /// [`Control::finished`](crate::Control::finished) reports why the connection ended.
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")]
@@ -87,7 +87,7 @@ impl Receiver {
         self.current.batch.get(index)
     }
 
-    /// Waits for the next message and gives it away; `None` when nothing will follow.
+    /// Waits for the next message and returns it as an owned value; `None` when nothing will follow.
     ///
     /// # Cancel safety
     ///
@@ -96,14 +96,14 @@ impl Receiver {
         poll_fn(|cx| self.poll_recv_shared(cx)).await
     }
 
-    /// The same for hand-written futures: `Pending` means that the task is woken when there is a message.
+    /// The same for hand-written futures: `Pending` means that the task will be woken when there is a message.
     pub fn poll_recv_shared(&mut self, cx: &mut Context<'_>) -> Poll<Option<Bytes>> {
         let Some(index) = ready!(self.poll_next_index(cx)) else { return Poll::Ready(None) };
         Poll::Ready(self.current.batch.share_frame(index))
     }
 
-    /// Waits for the next batch; `None` when nothing will follow. [`Control::finished`](crate::Control::finished) says
-    /// why it ended.
+    /// Waits for the next batch; `None` when nothing will follow. [`Control::finished`](crate::Control::finished)
+    /// reports why the connection ended.
     ///
     /// # Cancel safety
     ///
@@ -112,19 +112,19 @@ impl Receiver {
         poll_fn(|cx| self.poll_recv_batch(cx)).await
     }
 
-    /// The same for hand-written futures: `Pending` means that the task is woken when there is a batch.
+    /// The same for hand-written futures: `Pending` means that the task will be woken when there is a batch.
     pub fn poll_recv_batch(&mut self, cx: &mut Context<'_>) -> Poll<Option<Batch>> {
         let Current { batch, next, left } = std::mem::take(&mut self.current);
         if left.frames > 0 {
             self.inbox.set_at_hand(Count::default());
             return Poll::Ready(Some(batch.without_first(next)));
         }
-        // Its memory is free before more is asked for.
+        // Release the memory before asking for more.
         drop(batch);
         self.inbox.poll_take(cx)
     }
 
-    /// Takes the next message, which is then at this position of the current batch.
+    /// Takes the next message, which is then at this index of the current batch.
     #[inline]
     fn poll_next_index(&mut self, cx: &mut Context<'_>) -> Poll<Option<usize>> {
         while self.current.left.frames == 0 {
@@ -139,7 +139,7 @@ impl Receiver {
         Poll::Ready(Some(index))
     }
 
-    /// Says that this much of what was taken could not be delivered after all.
+    /// Records that this much of what was taken could not be delivered.
     pub(crate) fn retract(&self, count: Count) {
         self.inbox.retract(count);
     }

@@ -1,4 +1,4 @@
-//! What closing a connection returns.
+//! The report that closing a connection returns.
 
 use std::fmt;
 
@@ -6,52 +6,54 @@ use frame_codec::Batch;
 
 use crate::{Peer, count::Count, reason::Reason};
 
-/// What became of everything that went through a connection. Display is one line.
+/// The outcome of everything that went through a connection. Display is one line.
 ///
 /// | word | means |
 /// |---|---|
-/// | handed to the kernel | every byte was written to the socket; a plain sender knows no more |
+/// | handed to the kernel | every byte was written to the socket; a sender without acknowledgements knows no more |
 /// | unsent | accepted for sending, no byte written, given back here |
 /// | received | read into this process as a complete frame |
 /// | delivered | returned by the [`Receiver`](crate::Receiver) |
-/// | lost | received, and the receiver was dropped before it took it |
-/// | truncated | an incomplete frame: its rest never came, or never went out |
+/// | lost | received, but the receiver was dropped before it took it |
+/// | truncated | an incomplete frame: the rest never arrived, or was never written |
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Report {
-    /// Who was at the other end, if the kernel vouched for it.
+    /// The peer's identity, if the kernel guaranteed it.
     pub peer: Option<Peer>,
     /// Why the connection ended.
     pub reason: Reason,
-    /// Frames of which every byte was written, and all bytes written, framing included.
+    /// Frames of which every byte was written; the bytes are all bytes written, including framing.
     pub handed_to_kernel: Count,
     /// Frames of which no byte was written, in order.
     pub unsent: Batch,
-    /// Frames that the framing cannot carry; each was rejected when it was sent.
+    /// Frames that the framing cannot carry. Sending each of them returned an error.
     pub rejected: u64,
     /// Frames dropped by [`Overflow::DropNewest`](crate::Overflow::DropNewest).
     pub dropped: u64,
-    /// Bytes missing of a frame that was half written; the peer sees it truncated.
+    /// Bytes that are missing from a frame that was partly written. For the peer, the frame is truncated.
     pub truncated_sending: usize,
     /// Complete frames read.
     pub received: Count,
-    /// Frames taken by the receiver. While the receiver lives, this and `lost` are as of the moment you asked for the report.
+    /// Frames taken by the receiver. While the receiver exists, this and `lost` are the numbers at the time when you
+    /// asked for the report.
     pub delivered: Count,
-    /// Frames that were received, and dropped because the receiver was.
+    /// Frames that were received, and dropped together with the receiver.
     pub lost: Count,
-    /// Bytes received of a frame whose rest never came.
+    /// Bytes received of a frame whose rest never arrived.
     pub truncated_receiving: usize,
-    /// Whether the last frame received was ended by the end of the stream, or because we stopped reading, instead of by its
-    /// terminator: it may be the beginning of a longer one whose sender was interrupted.
+    /// Whether the last received frame ended with the stream, or because we stopped reading, instead of with its
+    /// terminator. It may be the beginning of a longer frame whose sender was interrupted.
     pub unterminated: bool,
-    /// Frames over the limit that were left out ([`Oversize::Skip`](frame_codec::Oversize::Skip)); not among those received.
+    /// Frames over the limit that were left out ([`Oversize::Skip`](frame_codec::Oversize::Skip)). They do not count as
+    /// received.
     pub skipped: u64,
-    /// Frames received that are the beginnings of frames over the limit
+    /// Received frames that are the beginning of a frame over the limit
     /// ([`Oversize::Shorten`](frame_codec::Oversize::Shorten)).
     pub shortened: u64,
 }
 
-/// What the actor itself knows at its end. The receiver's part is added when you ask for a report.
+/// What the actor itself knows at its end. The receiver's part is added when a report is requested.
 #[derive(Debug)]
 pub(crate) struct Ending {
     pub(crate) reason: Reason,
@@ -64,7 +66,7 @@ pub(crate) struct Ending {
     pub(crate) unterminated: bool,
 }
 
-/// What became of the frames that the actor has read, so far.
+/// The outcome of the frames that the actor has read, so far.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Arrived {
     pub(crate) received: Count,

@@ -1,4 +1,4 @@
-//! Where the handles leave requests for the actor.
+//! Requests from the handles to the actor.
 
 use std::{
     sync::{Arc, PoisonError},
@@ -11,7 +11,7 @@ use crate::{
     waiters::Parked,
 };
 
-/// Holds the request that the actor has not taken yet, and wakes the actor.
+/// Holds a pending request, and wakes the actor.
 #[derive(Debug, Default)]
 pub(crate) struct Requests {
     state: Mutex<State>,
@@ -23,21 +23,21 @@ struct State {
     actor: Parked,
 }
 
-/// What an actor may be asked to do.
+/// What a handle may request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Request {
     /// The last handle was dropped.
     Abandon,
     Drain(Duration),
     Close(Duration),
-    /// A sender found the outbox full, which is not allowed.
+    /// A sender found the outbox full, and the settings do not allow that.
     Overflow,
     Abort,
 }
 
 impl Request {
-    /// A request is not replaced by one of a lower rank. Among requests of one rank the last one counts, as it does when the
-    /// actor has already taken the one before.
+    /// A request does not replace one of a higher rank. Among requests of one rank the last one counts, whether or not
+    /// the actor has already taken the one before.
     const fn rank(self) -> u8 {
         match self {
             Self::Abandon => 0,
@@ -58,7 +58,7 @@ impl Requests {
         self.ring();
     }
 
-    /// Has the actor check everything again, whatever it waits for.
+    /// Makes the actor check everything again, whatever it waits for.
     pub(crate) fn ring(&self) {
         let actor = self.lock().actor.take();
         if let Some(actor) = actor {
@@ -66,7 +66,7 @@ impl Requests {
         }
     }
 
-    /// Takes the request made since the last call, and has later ones wake the actor.
+    /// Takes the pending request, and lets later ones wake the actor.
     pub(crate) fn take(&self, cx: &Context<'_>) -> Option<Request> {
         let mut state = self.lock();
         state.actor.park(cx);
@@ -74,12 +74,12 @@ impl Requests {
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
-        // Nothing that runs under this lock leaves the state half changed, so a panic elsewhere does not spoil it.
+        // No code under this lock leaves the state half changed, so a panic elsewhere is harmless.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// All handles share one. When the last of them is dropped, the actor is told.
+/// Shared by all handles. Dropping the last one notifies the actor.
 #[derive(Debug)]
 pub(crate) struct Handles(pub(crate) Arc<Requests>);
 

@@ -1,4 +1,4 @@
-//! The handle that sends.
+//! The handle that sends frames.
 
 use std::{
     future::poll_fn,
@@ -18,15 +18,15 @@ use crate::{
     waiters::Ticket,
 };
 
-/// Puts frames on the connection. Clone it for more producers: frames of one clone keep their order.
+/// Sends frames. Clone it for more producers: frames of one clone keep their order.
 ///
-/// Dropping the last clone is [`finish`](Self::finish).
+/// Dropping the last clone has the effect of [`finish`](Self::finish).
 ///
 /// # Limits
 ///
-/// What waits to be written is bounded in bytes ([`Actor::outbox_bytes`](crate::Actor::outbox_bytes)). At the bound
-/// `try_send` fails, and `send` does what [`Actor::on_full`](crate::Actor::on_full) says: it waits, unless told otherwise.
-/// A single frame larger than the bound goes alone.
+/// The queue is limited in bytes ([`Actor::outbox_bytes`](crate::Actor::outbox_bytes)). At the limit, `try_send` fails,
+/// and `send` does what [`Actor::on_full`](crate::Actor::on_full) says: by default, it waits. A single frame larger
+/// than the limit goes alone.
 #[derive(Debug)]
 pub struct Sender {
     outlet: Arc<dyn Outlet>,
@@ -38,19 +38,19 @@ impl Sender {
         Self { outlet, _handles: handles }
     }
 
-    /// Queues a frame by copying the payload, as soon as there is room.
+    /// Copies and queues a frame as soon as there is room.
     ///
-    /// A queued frame is not written yet: [`flush`](Self::flush) waits for that. While the actor has nothing to write, this call
-    /// itself writes a lone frame, and each block of 128 KiB that fills up; after four such blocks it yields to the other tasks
-    /// of its thread.
+    /// A queued frame is not written yet: [`flush`](Self::flush) waits for that. While the actor has nothing to write,
+    /// this call writes a lone frame itself, as well as each block of 128 KiB that becomes full. After four such
+    /// blocks, it yields to the other tasks of its thread.
     ///
     /// # Errors
     ///
-    /// [`SendError::Closed`] or [`SendError::Unsendable`]; nothing is queued.
+    /// [`SendError::Closed`] or [`SendError::Unsendable`]. Nothing is queued.
     ///
     /// # Cancel safety
     ///
-    /// Cancel safe: a dropped future has queued nothing, and the payload is still the caller's.
+    /// Cancel safe: a dropped future has queued nothing.
     pub fn send<'a>(&'a self, payload: &'a [u8]) -> impl Future<Output = Result<(), SendError>> + Send + use<'a> {
         self.push(payload)
     }
@@ -60,25 +60,25 @@ impl Sender {
         Push { outlet: &*self.outlet, message, ticket: Ticket::new() }
     }
 
-    /// Queues a frame whose payload is shared: from 4 KiB on it is written from where it lies.
+    /// Queues a frame with a shared payload. From 4 KiB on, the payload is written without being copied.
     ///
     /// # Errors
     ///
-    /// The payload comes back with the reason.
+    /// The error contains the payload and the reason.
     ///
     /// # Cancel safety
     ///
-    /// Cancel safe in that nothing is half sent; but the payload is dropped with the future. Keep a clone, which costs
-    /// nothing, to have it back.
+    /// No frame is ever half sent, but the payload is dropped with the future. To keep it, pass a clone, which is
+    /// cheap.
     pub async fn send_shared(&self, payload: Bytes) -> Result<(), Unsent<Bytes>> {
         self.push(&payload).await.map_err(|reason| Unsent { message: payload, reason })
     }
 
-    /// Queues every frame of a batch, in order, waiting for room as often as it takes.
+    /// Queues every frame of a batch, in order, and waits for room as often as necessary.
     ///
     /// # Errors
     ///
-    /// The number of frames that were queued before one was not, with the reason.
+    /// The error contains the number of frames that were queued before one failed, and the reason.
     ///
     /// # Cancel safety
     ///
@@ -92,50 +92,21 @@ impl Sender {
 
     /// Queues a frame now, or not at all.
     ///
-    /// It never yields. If the actor or the peer run on this thread and you call it in a loop, yield between the calls.
+    /// It never yields. If the actor or the peer runs on this thread and you call it in a loop, yield between the
+    /// calls.
     ///
     /// # Errors
     ///
-    /// [`TrySendError::Full`] if there is no room now, and as for [`send`](Self::send).
+    /// [`TrySendError::Full`] if there is no room now; see [`send`](Self::send) for the others.
     pub fn try_send(&self, payload: &[u8]) -> Result<(), TrySendError> {
-        self.outlet.try_push(Payload::lent(payload)).map_err(|refusal| *refusal)
+        self.outlet.try_push(Payload::lent(payload)).map_err(|error| *error)
     }
 
-    pub(crate) fn poll_send_shared(
-        &self,
-        cx: &Context<'_>,
-        ticket: &mut Ticket,
-        payload: &Bytes,
-    ) -> Poll<Result<(), SendError>> {
-        self.outlet.poll_push(cx, ticket, Payload::shared(payload)).map_err(|refusal| *refusal)
-    }
-
-    pub(crate) fn mark(&self) -> u64 {
-        self.outlet.mark()
-    }
-
-    pub(crate) fn poll_written(
-        &self,
-        cx: &Context<'_>,
-        ticket: &mut Ticket,
-        mark: u64,
-    ) -> Poll<Result<(), FlushError>> {
-        self.outlet.poll_written(cx, ticket, mark)
-    }
-
-    pub(crate) fn forget(&self, ticket: &Ticket) {
-        self.outlet.forget(ticket);
-    }
-
-    pub(crate) fn begin_finish(&self) {
-        self.outlet.finish();
-    }
-
-    /// Waits until everything that any clone queued before this call is handed to the kernel.
+    /// Waits until everything that any clone queued before this call was handed to the kernel.
     ///
     /// # Errors
     ///
-    /// [`FlushError`] if the connection ended before.
+    /// [`FlushError`] if the connection ended before that.
     ///
     /// # Cancel safety
     ///
@@ -146,26 +117,26 @@ impl Sender {
         poll_fn(|cx| self.outlet.poll_written(cx, &mut waiting.ticket, mark)).await
     }
 
-    /// Where the outbox is, for handles that queue more than bytes.
+    /// The outbox, for handles that queue more than bytes.
     pub(crate) fn outlet(&self) -> &dyn Outlet {
         &*self.outlet
     }
 
-    /// Registers one more future that may wait for room or for a flush.
+    /// Registers another future that may wait for room or for a flush.
     pub(crate) fn waiting(&self) -> Waiting<'_> {
         Waiting { outlet: &*self.outlet, ticket: Ticket::default() }
     }
 
-    /// Takes no more frames from any clone, waits until what is queued is handed to the kernel, and has our direction
-    /// closed behind it. Receiving goes on.
+    /// Accepts no more frames from any clone, waits until what is queued was handed to the kernel, and then closes our
+    /// direction. You can still receive.
     ///
     /// # Errors
     ///
-    /// As for [`flush`](Self::flush).
+    /// See [`flush`](Self::flush).
     ///
     /// # Cancel safety
     ///
-    /// Cancel safe; once polled, the connection finishes whether the future is kept or not.
+    /// Cancel safe. Once polled, the connection finishes even if you drop the future.
     pub async fn finish(self) -> Result<(), FlushError> {
         self.outlet.finish();
         self.flush().await
@@ -185,8 +156,8 @@ impl Drop for Sender {
     }
 }
 
-/// A frame that waits for room; dropped, it waits no more. It is not an `async fn`, because every message goes through it:
-/// the future is small and its result fits registers, so that a message that need not wait copies neither.
+/// A frame that waits for room. Dropping it stops the waiting. It is not an `async fn`, because every message goes
+/// through it: the future is small and its result fits into registers, so a message that need not wait is not copied.
 struct Push<'a, M> {
     outlet: &'a dyn Outlet,
     message: M,
@@ -199,7 +170,7 @@ impl<M: Message + Unpin> Future for Push<'_, M> {
     #[inline]
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), SendError>> {
         let Self { outlet, message, ticket } = &mut *self;
-        outlet.poll_push(cx, ticket, message.payload()).map_err(|refusal| *refusal)
+        outlet.poll_push(cx, ticket, message.payload()).map_err(|error| *error)
     }
 }
 
@@ -212,7 +183,7 @@ impl<M> Drop for Push<'_, M> {
     }
 }
 
-/// A future that may wait; dropped, it waits no more.
+/// A future that may wait. Dropping it stops the waiting.
 pub(crate) struct Waiting<'a> {
     outlet: &'a dyn Outlet,
     pub(crate) ticket: Ticket,

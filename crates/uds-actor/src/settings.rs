@@ -1,4 +1,4 @@
-//! What can be set of an actor, whatever its socket.
+//! The settings of an actor, for any socket.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use crate::{
     quiet::{Quiet, Stall},
 };
 
-/// The bounds and times of an actor that is not spawned yet.
+/// The limits and times of an actor that is not spawned yet.
 pub(crate) struct Settings {
     pub(crate) outbox_bytes: usize,
     pub(crate) inbox_bytes: usize,
@@ -20,10 +20,10 @@ pub(crate) struct Settings {
     pub(crate) keep_alive: Option<(Duration, Sign)>,
 }
 
-/// Makes what is sent as a sign of life.
+/// Makes the keep-alive message.
 pub(crate) type Sign = Box<dyn Fn() -> Bytes + Send>;
 
-/// What to send when nothing else has been sent for a while.
+/// Decides when to send a keep-alive message.
 pub(crate) struct KeepAlive {
     pub(crate) quiet: Quiet,
     pub(crate) frame: Sign,
@@ -34,17 +34,17 @@ impl Settings {
     pub(crate) const INBOX_BYTES: usize = 1 << 20;
     pub(crate) const LINGER: Duration = Duration::from_secs(5);
 
-    /// Notices that the peer is silent, from now on.
+    /// Watches for silence of the peer, from now on.
     pub(crate) fn idle(&self) -> Option<Quiet> {
         self.idle_timeout.map(Quiet::new)
     }
 
-    /// Notices that the peer takes nothing of what waits, from now on.
+    /// Watches for a peer that accepts none of the waiting data, from now on.
     pub(crate) fn stall(&self) -> Option<Stall> {
         self.stall_timeout.map(Stall::new)
     }
 
-    /// Notices that nothing is sent, from now on.
+    /// Watches for silence on our side, from now on.
     pub(crate) fn keep_alive(&mut self) -> Option<KeepAlive> {
         let (every, frame) = self.keep_alive.take()?;
         Some(KeepAlive { quiet: Quiet::new(every), frame })

@@ -1,4 +1,4 @@
-//! How an actor of any kind of socket is started.
+//! Starting an actor, for any kind of socket.
 
 use std::sync::Arc;
 
@@ -18,7 +18,7 @@ use crate::{
     task::Task,
 };
 
-/// Makes the queues and the handles, and gives the driver to a task of the current runtime.
+/// Makes the queues and the handles, and spawns a task with the driver on the current runtime.
 ///
 /// # Panics
 ///
@@ -37,7 +37,7 @@ pub(crate) fn spawn<D: Driver>(
     };
     let (telling, told) = watch::channel(None);
     let task = Task::new(driver, &ends, &requests, settings, telling);
-    // The task has a budget of its own, in bytes. With tokio's, it would take "the budget is spent" for "nothing is left".
+    // The task has its own budget, in bytes. With tokio's, it would mistake an exhausted budget for an idle socket.
     tokio::spawn(unconstrained(task.run()));
     let sender = Sender::new(ends.outbox as Arc<dyn Outlet>, Arc::clone(&handles));
     let receiver = Receiver::new(Arc::clone(&ends.inbox), Arc::clone(&handles));

@@ -1,4 +1,4 @@
-//! The actor of byte streams: frames go through a pump.
+//! The actor for byte streams. Frames go through a pump.
 
 pub(crate) mod ancillary;
 pub(crate) mod driver;

@@ -1,8 +1,8 @@
 //! The life of an actor: one task that owns a socket until both directions have ended.
 //!
 //! It is one future without a stack of awaits. Each poll does whatever the socket, the outbox and the inbox allow, and
-//! everything half done lives in fields. How bytes or packets are moved is the business of a [`Driver`]; requests,
-//! deadlines, silence, keep-alives and the report are the same for all sockets, and are here.
+//! everything half done is in fields. A [`Driver`] moves bytes or packets. Requests, deadlines, silence, keep-alives
+//! and the report are the same for all sockets, and are here.
 
 use std::{
     future::{Future as _, poll_fn},
@@ -39,24 +39,24 @@ pub(crate) struct Task<D: Driver> {
     driver: D,
     ends: Ends<D::Queue>,
     requests: Arc<Requests>,
-    /// How long a connection without handles may take to write what is queued.
+    /// How long a connection without handles may write what is queued.
     linger: Duration,
     deadline: Option<Pin<Box<Sleep>>>,
     /// Whether to end as soon as the kernel holds nothing more to read.
     draining: bool,
-    /// Whether a drain ended it when everything that had arrived was read.
+    /// Whether a drain ended it after everything that had arrived was read.
     drained: bool,
     farewell: Farewell,
     idle: Option<Quiet>,
     stall: Option<Stall>,
-    /// How often it was polled while it did not listen to the peer.
+    /// How often it was polled while it did not read from the peer.
     deaf: u64,
     keep_alive: Option<KeepAlive>,
-    // Dropped last, and this matters: a caller that has the report may rely on the socket being closed.
+    // Dropped last, because the report is delivered only after the socket is closed.
     notice: EndNotice<D::Queue>,
 }
 
-/// Tells the ending when it is dropped.
+/// Delivers the ending when it is dropped.
 struct EndNotice<Q> {
     ends: Ends<Q>,
     told: watch::Sender<Option<Arc<Ending>>>,
@@ -117,11 +117,11 @@ impl<D: Driver> Task<D> {
             Ok(moved) => moved,
             Err(reason) => return Poll::Ready(reason),
         };
-        // Also of a peer that floods us and takes nothing.
+        // Also for a peer that floods us and accepts nothing.
         if let Some(stall) = &mut self.stall
             && stall.poll(cx, self.driver.stalled_at())
         {
-            // The kernel announces room only when three quarters of its buffer are free.
+            // The kernel reports room only when three quarters of its buffer are free.
             if !self.driver.write_unannounced() {
                 return Poll::Ready(Reason::Stalled);
             }
@@ -132,8 +132,8 @@ impl<D: Driver> Task<D> {
             cx.waker().wake_by_ref();
             return Poll::Pending;
         }
-        // Only now, when everything that was there has been read, so that this task being late is not taken for silence of
-        // the peer. Nor is a peer silent that we do not listen to.
+        // Checked only now, after everything that was there has been read, so that a delay of this task does not count
+        // as silence of the peer. A peer that we do not read from is not silent either.
         if moved == Moved::Deaf || self.driver.is_full() {
             self.deaf += 1;
         }
@@ -146,7 +146,7 @@ impl<D: Driver> Task<D> {
         self.poll_both_ended(cx, moved)
     }
 
-    /// Whether there is nothing more to do in either direction.
+    /// Whether both directions have nothing more to do.
     fn poll_both_ended(&mut self, cx: &mut Context<'_>, moved: Moved) -> Poll<Reason> {
         let ends_when_read = self.draining || self.driver.ends_when_read();
         let drained = ends_when_read && moved == Moved::All && !self.driver.has_unread();
@@ -162,7 +162,7 @@ impl<D: Driver> Task<D> {
         Poll::Pending
     }
 
-    /// Does what a handle asked for. `Some` means to end at once.
+    /// Applies a pending request; `Some(reason)` means that the task must end now.
     fn take_request(&mut self, cx: &Context<'_>) -> Option<Reason> {
         match self.requests.take(cx)? {
             Request::Abort => return Some(Reason::Aborted),
@@ -173,7 +173,7 @@ impl<D: Driver> Task<D> {
                 self.ends.outbox.finish();
                 self.deadline = Some(Box::pin(sleep(self.linger)));
             }
-            // A handle had given a deadline before the last one was dropped.
+            // A handle had set a deadline before the last one was dropped.
             Request::Abandon => {}
         }
         None
@@ -186,19 +186,19 @@ impl<D: Driver> Task<D> {
         self.deadline = Some(Box::pin(sleep(time)));
     }
 
-    /// Queues the application's sign of life if nothing else has been sent for a while.
+    /// Queues the application's keep-alive message if nothing else has been sent for a while.
     fn keep_alive(&mut self, cx: &mut Context<'_>) {
         if let Some(KeepAlive { quiet, frame }) = &mut self.keep_alive
             && quiet.poll(cx, self.ends.outbox.mark())
         {
-            // One that cannot be sent, or that comes too late, is no reason to end a connection.
+            // If the message cannot be sent, or comes too late, that is no reason to end the connection.
             let _ = self.ends.outbox.push_own(Payload::shared(&frame()));
         }
     }
 }
 
 impl<D: Driver> Task<D> {
-    /// Closes both queues, so that it is known what became of everything.
+    /// Closes both queues, so that the outcome of everything is known.
     fn tell(&mut self, reason: Reason) {
         self.notice.ending = Some(Arc::new(self.driver.end(&self.ends, reason, self.drained)));
     }
@@ -206,7 +206,7 @@ impl<D: Driver> Task<D> {
 
 impl<D: Driver> Drop for Task<D> {
     fn drop(&mut self) {
-        // A runtime that shuts down drops its tasks where they are. Handles that wait for the report still get one.
+        // A runtime that shuts down drops its tasks at any point. Handles that wait for the report still get one.
         if self.notice.ending.is_none() {
             self.tell(Reason::Aborted);
         }

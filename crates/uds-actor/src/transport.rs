@@ -1,4 +1,4 @@
-//! What an actor needs of a stream.
+//! What an actor needs from a stream.
 
 use std::sync::Arc;
 
@@ -11,29 +11,29 @@ use crate::{Peer, stream::socket::Socket, write_shared::WriteShared};
 
 /// A stream that an actor can own.
 ///
-/// Reading and writing are tokio's own traits. This trait adds what only a socket can do and tell. A Unix stream is a
-/// transport as it is; any other stream becomes one in [`Owned`](crate::Owned).
+/// Reading and writing use tokio's own traits. This trait adds what only a socket can do. A Unix stream is a transport
+/// itself; wrap any other stream in [`Owned`](crate::Owned).
 pub trait Transport: Send + 'static {
-    /// The stream as the actor drives it.
+    /// The stream in the form that the actor uses.
     type Stream: AsyncRead + AsyncWrite + Send + Unpin + 'static;
 
-    /// Gives the stream to the actor.
+    /// Converts the stream for the actor.
     fn into_stream(self) -> Self::Stream;
 
-    /// Who is at the other end, if the kernel vouches for it.
+    /// The identity of the peer, if the kernel guarantees it.
     fn peer(stream: &Self::Stream) -> Option<Peer>;
 
-    /// Whether the kernel holds something to read at this moment: bytes, or the end of the stream.
+    /// Whether the kernel holds something to read now: bytes, or the end of the stream.
     ///
-    /// The runtime learns of readiness a little later than the kernel, so an actor that must know that nothing is left asks
-    /// the kernel. A stream that cannot tell says no.
+    /// The runtime learns of readiness a little later than the kernel, so an actor that must know that nothing is left
+    /// asks the kernel. Return `false` if the stream cannot tell.
     fn has_unread(stream: &Self::Stream) -> bool;
 
-    /// Whether the peer has closed both directions, so that it cannot read what is written. A stream that cannot tell says
-    /// no, and the next write finds out.
+    /// Whether the peer has closed both directions, so that it cannot read what we write. Return `false` if the stream
+    /// cannot tell; the next write will find out.
     fn is_hung_up(stream: &Self::Stream) -> bool;
 
-    /// A way to write while the actor owns the stream, if there is one: a sender can then write a lone message by itself,
+    /// A way to write while the actor owns the stream, if there is one. A sender can then write a lone message itself,
     /// without waking the actor.
     fn writer(stream: &Self::Stream) -> Option<Arc<dyn WriteShared>>;
 }

@@ -1,19 +1,19 @@
-//! Wakers of tasks that wait. The lock around them belongs to the file that uses them.
+//! Wakers of waiting tasks. The module that uses them has the lock.
 
 use std::{
     num::NonZeroU64,
     task::{Context, Waker},
 };
 
-/// The wakers of waiting tasks, oldest ticket first. A task that stops waiting takes its waker back, so there are never more
-/// wakers than waiting tasks.
+/// The wakers of waiting tasks, in the order of their tickets. A task that stops waiting removes its waker, so there
+/// are never more wakers than waiting tasks.
 #[derive(Debug, Default)]
 pub(crate) struct Waiters {
     last: u64,
     waiting: Vec<(u64, Waker)>,
 }
 
-/// What a future that may have to wait holds.
+/// The ticket of a future that may have to wait.
 #[derive(Debug, Default)]
 pub(crate) struct Ticket(Option<NonZeroU64>);
 
@@ -22,14 +22,14 @@ impl Ticket {
         Self(None)
     }
 
-    /// Whether it ever waited.
+    /// Whether the future has ever waited.
     pub(crate) const fn is_used(&self) -> bool {
         self.0.is_some()
     }
 }
 
 impl Waiters {
-    /// Has the task of `cx` woken by the next [`take`](Self::take).
+    /// Registers the task of `cx` to be woken by the next [`take`](Self::take).
     pub(crate) fn register(&mut self, ticket: &mut Ticket, cx: &Context<'_>) {
         if let Some(place) = self.find(ticket) {
             self.waiting[place].1.clone_from(cx.waker());
@@ -40,7 +40,7 @@ impl Waiters {
         self.waiting.push((self.last, cx.waker().clone()));
     }
 
-    /// Takes the waker back, to be dropped once the lock is released.
+    /// Removes the waker and returns it, to be dropped after the lock is released.
     pub(crate) fn forget(&mut self, ticket: &Ticket) -> Option<Waker> {
         self.find(ticket).map(|place| self.waiting.remove(place).1)
     }
@@ -50,7 +50,7 @@ impl Waiters {
         self.waiting.binary_search_by_key(&number, |(number, _)| *number).ok()
     }
 
-    /// Takes all wakers, to be woken when the lock is released.
+    /// Takes all wakers, to be woken after the lock is released.
     pub(crate) fn take(&mut self) -> Woken {
         Woken(std::mem::take(&mut self.waiting))
     }
@@ -67,7 +67,7 @@ impl Woken {
     }
 }
 
-/// The one task that may wait: it replaces its waker only when that has changed.
+/// The waker of the only task that may wait. It is replaced only if it has changed.
 #[derive(Debug, Default)]
 pub(crate) struct Parked(Option<Waker>);
 
@@ -79,7 +79,7 @@ impl Parked {
         }
     }
 
-    /// Takes the waker, to be woken once the lock is released.
+    /// Takes the waker, to be woken after the lock is released.
     #[must_use]
     pub(crate) const fn take(&mut self) -> Option<Waker> {
         self.0.take()

@@ -2,20 +2,20 @@
 
 use std::{fmt, io, io::IoSlice};
 
-/// Writes from a shared reference, without waiting.
+/// Writes through a shared reference, without waiting.
 pub trait WriteShared: Send + Sync + fmt::Debug {
-    /// Writes what the kernel takes now.
+    /// Writes as much as the kernel accepts now.
     ///
     /// # Errors
     ///
-    /// `WouldBlock` if that is nothing, and whatever the system says.
+    /// `WouldBlock` if that is nothing, and any other error of the operating system.
     fn try_write_vectored(&self, slices: &[IoSlice<'_>]) -> io::Result<usize>;
 
-    /// The same, although the runtime may not have been told that there is room.
+    /// The same, even if the runtime has not learned that there is room.
     ///
     /// # Errors
     ///
-    /// As [`try_write_vectored`](Self::try_write_vectored).
+    /// See [`try_write_vectored`](Self::try_write_vectored).
     fn write_unannounced(&self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
         self.try_write_vectored(slices)
     }

@@ -63,12 +63,12 @@ async fn drain(receiver: &mut Receiver) -> Vec<(Vec<u8>, Vec<String>)> {
 #[derive(Clone, Copy, Debug)]
 enum Between {
     Nothing,
-    Turn,
+    Yield,
     Flush,
 }
 
 fn between() -> impl Strategy<Value = Between> {
-    prop_oneof![6 => Just(Between::Nothing), 3 => Just(Between::Turn), 1 => Just(Between::Flush)]
+    prop_oneof![6 => Just(Between::Nothing), 3 => Just(Between::Yield), 1 => Just(Between::Flush)]
 }
 
 proptest! {
@@ -95,7 +95,7 @@ proptest! {
                     assert!(own.is_empty());
                     match pause {
                         Between::Nothing => {}
-                        Between::Turn => tokio::task::yield_now().await,
+                        Between::Yield => tokio::task::yield_now().await,
                         Between::Flush => sender.flush().await.unwrap(),
                     }
                 }
@@ -139,12 +139,12 @@ impl Wild {
     /// is sent before.
     fn pieces(&self, number: usize) -> Vec<(Vec<u8>, usize)> {
         let bytes = frame(self.announced, &payload(number, self.len));
-        let mut cuts: Vec<_> = self.cuts.iter().map(|cut| 1 + cut.index(bytes.len() - 1)).collect();
+        let mut cuts: Vec<_> = self.cuts.iter().map(|at| 1 + at.index(bytes.len() - 1)).collect();
         cuts.sort_unstable();
         cuts.dedup();
         cuts.insert(0, 0);
         cuts.push(bytes.len());
-        let mut pieces: Vec<_> = cuts.windows(2).map(|cut| (bytes[cut[0]..cut[1]].to_vec(), 0)).collect();
+        let mut pieces: Vec<_> = cuts.windows(2).map(|at| (bytes[at[0]..at[1]].to_vec(), 0)).collect();
         pieces[0].1 = self.attached;
         if pieces.len() > 1 {
             pieces.last_mut().unwrap().1 = self.stray;
@@ -207,7 +207,7 @@ proptest! {
             // Counts that come out even: what one frame lacks, another has too many.
             _ => prop_assert_eq!(received.len(), frames.len(), "{}", report),
         }
-        let account = report.descriptors;
-        prop_assert_eq!(account.received(), account.delivered() + account.closed());
+        let counts = report.descriptors;
+        prop_assert_eq!(counts.received(), counts.delivered() + counts.closed());
     }
 }

@@ -15,7 +15,7 @@ use rustix::{
     event::epoll::{self, CreateFlags, EventData, EventFlags},
 };
 use serde::{Deserialize, Serialize};
-use uds_channel::{Blocking, Channel, Error, Json, NonBlocking, Readiness};
+use uds_channel::{Blocking, Channel, Json, NonBlocking, Readiness, RecvError, SendError};
 
 #[derive(Debug, Serialize, Deserialize)]
 enum Request {
@@ -47,13 +47,13 @@ fn main() -> Result<(), Box<dyn StdError + Send + Sync>> {
             match client.recv_timeout(PER_MESSAGE)? {
                 Response::Processing(step) => println!("client:   … {step}"),
                 Response::Ok(text) => break println!("client:   done: {text}"),
-                Response::Error(text) => break println!("client:   refused: {text}"),
+                Response::Error(text) => break println!("client:   rejected: {text}"),
             }
         }
     }
 
     match client.recv_timeout(Duration::from_millis(10)) {
-        Err(error @ Error::TimedOut { .. }) => println!("client: nothing more is said: {error}"),
+        Err(error @ RecvError::TimedOut { .. }) => println!("client: nothing more is said: {error}"),
         other => return Err(format!("nothing was asked, and there is {other:?}").into()),
     }
     drop(client);
@@ -75,7 +75,8 @@ fn serve(mut channel: Server) -> Result<u32, Box<dyn StdError + Send + Sync>> {
             let flags = event.flags;
             let over = flags.intersects(EventFlags::HUP | EventFlags::ERR);
             let (readable, writable) = (flags.contains(EventFlags::IN), flags.contains(EventFlags::OUT));
-            // What cannot be written now is written when the socket is writable again; an error shows when we read.
+            // Data that cannot be written now is written when the socket is writable again. An error shows when we
+            // read.
             let _ = channel.on_readiness(Readiness { readable: readable || over, writable });
         }
         loop {
@@ -85,7 +86,7 @@ fn serve(mut channel: Server) -> Result<u32, Box<dyn StdError + Send + Sync>> {
                     served += 1;
                 }
                 Ok(None) => break,
-                Err(Error::Ended) => return Ok(served),
+                Err(RecvError::Ended) => return Ok(served),
                 Err(error) => return Err(error.into()),
             }
         }
@@ -93,7 +94,7 @@ fn serve(mut channel: Server) -> Result<u32, Box<dyn StdError + Send + Sync>> {
     }
 }
 
-fn answer(channel: &mut Server, request: &Request) -> Result<(), Error> {
+fn answer(channel: &mut Server, request: &Request) -> Result<(), SendError> {
     match request {
         Request::Reload { files } => {
             for file in 1..=*files {

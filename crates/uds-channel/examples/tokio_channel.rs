@@ -9,7 +9,7 @@ use std::{error::Error as StdError, path::Path, time::Duration};
 
 use serde::{Deserialize, Serialize};
 use tokio::{net::UnixStream, time::timeout};
-use uds_channel::{AsyncChannel, Error, Json};
+use uds_channel::{AsyncChannel, Json, RecvError};
 use uds_socket::{Bind, Connect};
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -44,13 +44,13 @@ async fn main() -> Result<(), Box<dyn StdError>> {
     Ok(())
 }
 
-async fn serve(stream: UnixStream) -> Result<(), Error> {
+async fn serve(stream: UnixStream) -> Result<(), Box<dyn StdError + Send + Sync>> {
     let mut channel: AsyncChannel<Answer, CountTo, Json> = AsyncChannel::from_stream(stream);
     loop {
         let CountTo(last) = match channel.recv().await {
             Ok(request) => request,
-            Err(Error::Ended) => return Ok(()),
-            Err(error) => return Err(error),
+            Err(RecvError::Ended) => return Ok(()),
+            Err(error) => return Err(error.into()),
         };
         for number in 1..=last {
             channel.feed(&Answer::Number(number)).await?;

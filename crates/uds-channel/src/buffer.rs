@@ -1,4 +1,4 @@
-//! Bytes on their way through, in one piece of memory with a bound.
+//! A bounded buffer in one block of memory.
 
 use std::os::fd::BorrowedFd;
 
@@ -9,7 +9,7 @@ use rustix::{
 
 use super::Capacity;
 
-/// A buffer that was drained this often without having needed more than its first size returns to it.
+/// After this many rounds in a row in which a buffer needed no more than its initial size, it returns to that size.
 const QUIET_ROUNDS: u32 = 16;
 
 /// ```text
@@ -21,18 +21,19 @@ pub(super) struct Buffer {
     bytes: Vec<u8>,
     start: usize,
     capacity: Capacity,
-    /// The most that was unread since it was last drained.
+    /// The maximum of unread bytes since the buffer was last empty.
     peak: usize,
-    /// How often in a row it was drained with a low peak.
+    /// How often in a row it was emptied with a low peak.
     quiet_rounds: u32,
 }
 
-/// How much to do for room.
+/// How much work to do for room.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Room {
-    /// Whatever it takes.
+    /// As much as necessary.
     Needed,
-    /// Not more than it is worth: moving everything for a few bytes, again and again, is a way to be kept busy.
+    /// Only as much as it is worth: a peer must not be able to make us move everything for a few bytes, again and
+    /// again.
     Welcome,
 }
 
@@ -60,8 +61,8 @@ impl Buffer {
         self.spare() > 0 || self.is_worth_compacting(room) || self.bytes.capacity() < self.capacity.max()
     }
 
-    /// Takes one read's worth of bytes from the socket without waiting. The caller has asked whether there is room, so
-    /// that no bytes mean the end of the stream.
+    /// Reads once from the socket, without waiting. The caller has checked that there is room, so no bytes mean the end
+    /// of the stream.
     pub(super) fn receive(&mut self, socket: BorrowedFd<'_>) -> rustix::io::Result<usize> {
         if self.spare() == 0 {
             self.compact();
@@ -75,7 +76,7 @@ impl Buffer {
         Ok(received)
     }
 
-    /// Adds all the pieces, or none if they do not fit under the bound.
+    /// Adds all the pieces, or none if they do not fit within the limit.
     pub(super) fn append(&mut self, pieces: &[&[u8]]) -> bool {
         let len: usize = pieces.iter().map(|piece| piece.len()).sum();
         if self.unread().len() + len > self.capacity.max() {
@@ -94,7 +95,7 @@ impl Buffer {
         true
     }
 
-    /// Done with `count` bytes from the front.
+    /// Removes `count` bytes from the front.
     pub(super) fn consume(&mut self, count: usize) {
         debug_assert!(count <= self.unread().len(), "no more is consumed than there is");
         self.start += count;
@@ -121,7 +122,7 @@ impl Buffer {
         self.start = 0;
     }
 
-    /// At least doubles, to hold `len` bytes more, but not over the bound.
+    /// At least doubles the capacity, to hold `len` bytes more, up to the limit.
     fn grow(&mut self, len: usize) {
         let wanted = self.bytes.len() + len;
         let doubled = (self.bytes.capacity() * 2).max(self.capacity.initial()).max(wanted);
@@ -129,7 +130,7 @@ impl Buffer {
         self.bytes.reserve_exact(target.saturating_sub(self.bytes.len()));
     }
 
-    /// Drained: gives memory back that has not been needed for a while.
+    /// Called when the buffer is empty: releases memory that was not needed for a while.
     fn relax(&mut self) {
         let was_low = self.peak <= self.capacity.initial();
         self.peak = 0;

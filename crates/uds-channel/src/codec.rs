@@ -2,10 +2,10 @@
 
 use std::error::Error as StdError;
 
-/// What a codec may fail with.
+/// The error of a codec.
 pub type BoxError = Box<dyn StdError + Send + Sync>;
 
-/// Turns what goes out into bytes and bytes into what comes in. Where a message ends is not its business.
+/// Turns messages into bytes and bytes into messages. The codec does not decide where a message ends.
 ///
 /// ```
 /// use uds_channel::{BoxError, Codec};
@@ -30,15 +30,16 @@ pub trait Codec<Tx: ?Sized, Rx> {
     ///
     /// # Errors
     ///
-    /// This message has no such bytes. The channel tells it as [`Error::Encode`](super::Error::Encode); nothing is sent.
+    /// The message has no encoding. The channel returns [`SendError::Encode`](super::SendError::Encode), and sends
+    /// nothing.
     fn encode(&self, message: &Tx, into: &mut Vec<u8>) -> Result<(), BoxError>;
 
-    /// Makes a message of the bytes that one call of the peer sent.
+    /// Decodes the bytes of one message.
     ///
     /// # Errors
     ///
-    /// They are no such message. The channel tells it as [`Error::Decode`](super::Error::Decode) and goes on with the
-    /// next.
+    /// The bytes are not a valid message. The channel returns [`RecvError::Decode`](super::RecvError::Decode), and
+    /// continues with the next message.
     fn decode(&self, payload: &[u8]) -> Result<Rx, BoxError>;
 }
 
@@ -57,7 +58,7 @@ impl<Tx: AsRef<[u8]> + ?Sized, Rx: From<Vec<u8>>> Codec<Tx, Rx> for Verbatim {
     }
 }
 
-/// JSON by way of serde (RFC 8259).
+/// JSON, through serde (RFC 8259).
 #[cfg(feature = "json")]
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Json;
@@ -73,7 +74,7 @@ impl<Tx: serde::Serialize + ?Sized, Rx: serde::de::DeserializeOwned> Codec<Tx, R
     }
 }
 
-/// Protocol Buffers by way of prost: what the Sōzu proxy's channel carries.
+/// Protocol Buffers, through prost: the encoding of the Sōzu proxy's channel.
 #[cfg(feature = "prost")]
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Prost;

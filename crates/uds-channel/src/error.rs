@@ -1,172 +1,226 @@
-//! What can go wrong on a channel, which side caused it, and what still works.
+//! The errors of a channel, one type for each kind of call: which side caused them, and what still works.
 
 use std::{io, time::Duration};
 
 use super::codec::BoxError;
 
-/// Why a message was not sent or not received.
+/// Why a message was not sent, or not completely.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
-pub enum Error {
-    /// The codec has no bytes for this message; nothing was queued.
+pub enum SendError {
+    /// The codec cannot encode this message. Nothing was queued.
     #[error("this message cannot be encoded")]
     Encode {
-        /// What the codec said.
+        /// The codec's error.
         source: BoxError,
     },
-    /// The message is larger than the sending buffer may be; nothing was queued.
+    /// The message exceeds the limit of the sending buffer. Nothing was queued.
     #[error("a message of {len} bytes where {max} can be sent; give the channel a larger sending buffer")]
     TooLarge {
-        /// Its bytes, without the length in front.
+        /// Length of the message in bytes, without its length prefix.
         len: usize,
-        /// The most there may be.
+        /// The maximum.
         max: usize,
     },
-    /// The message does not fit beside what is queued; nothing of it was.
+    /// The message does not fit into the buffer beside what is queued. Nothing of it was queued. Blocking calls wait
+    /// for room instead.
     #[error("{queued} of {max} bytes are queued already; send again when the socket has taken some")]
     Full {
         /// Bytes that wait to be written.
         queued: usize,
-        /// The most that may wait.
+        /// The limit of the buffer.
         max: usize,
     },
-    /// The time was over before a message was there, or before there was room for one; nothing is lost or queued.
+    /// The time limit passed before there was room for the message. Nothing was lost or queued.
     #[error("timed out after {after:?}")]
     TimedOut {
-        /// The time that was given.
+        /// The time limit.
         after: Duration,
     },
-    /// The time was over with the message queued and not all of it written. Do not send it again: what is left goes out
-    /// with whatever the channel does next.
+    /// The time limit passed when the message was queued and not completely written. Do not send it again: the rest
+    /// goes out with the next call on the channel.
     #[error("timed out after {after:?} with {left} bytes still to be written")]
     Unfinished {
-        /// The time that was given.
+        /// The time limit.
         after: Duration,
-        /// Bytes that are queued.
+        /// Bytes that are still queued.
         left: usize,
     },
-    /// The message is queued, and for want of memory in the kernel it could not be waited until all of it is written. Do not
-    /// send it again: what is left goes out with whatever the channel does next.
+    /// The message is queued, but the kernel's lack of memory kept us from waiting until it was written. Do not send it
+    /// again: the rest goes out with the next call on the channel.
     #[error("short of memory with {left} bytes still to be written")]
     Stalled {
-        /// Bytes that are queued.
+        /// Bytes that are still queued.
         left: usize,
-        /// What the kernel said.
+        /// The operating system's error.
         source: io::Error,
     },
-    /// The peer's bytes are no message for this codec. They are gone; the next message can be received.
+    /// Our direction was closed with `finish`.
+    #[error("our direction is closed")]
+    Finished,
+    /// Writing what was queued before failed, and nothing of this message was queued; or the connection broke while it
+    /// was written.
+    #[error(transparent)]
+    Flush(#[from] FlushError),
+}
+
+impl SendError {
+    /// Whether you can still send. Receiving does not depend on this.
+    #[must_use]
+    pub fn peer_usable(&self) -> bool {
+        match self {
+            Self::Encode { .. }
+            | Self::TooLarge { .. }
+            | Self::Full { .. }
+            | Self::TimedOut { .. }
+            | Self::Unfinished { .. }
+            | Self::Stalled { .. } => true,
+            Self::Finished => false,
+            Self::Flush(error) => error.is_retryable(),
+        }
+    }
+
+    /// Whether the same call can succeed later. False if it would repeat something that was half done.
+    #[must_use]
+    pub fn is_retryable(&self) -> bool {
+        match self {
+            Self::Full { .. } | Self::TimedOut { .. } => true,
+            Self::Encode { .. }
+            | Self::TooLarge { .. }
+            | Self::Unfinished { .. }
+            | Self::Stalled { .. }
+            | Self::Finished => false,
+            Self::Flush(error) => error.is_retryable(),
+        }
+    }
+}
+
+/// Why what is queued could not be written.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum FlushError {
+    /// Writing failed.
+    #[error("could not send, with {left} bytes still to be written")]
+    Send {
+        /// Bytes that are still queued.
+        left: usize,
+        /// The operating system's error.
+        source: io::Error,
+    },
+    /// Waiting failed, or reading what the peer sent in the meantime: the machine is out of memory.
+    #[error("could not wait for the socket")]
+    Wait {
+        /// The operating system's error.
+        source: io::Error,
+    },
+}
+
+impl FlushError {
+    /// Whether the kernel only lacks memory. If so, the next call writes the rest; otherwise you cannot send any more.
+    #[must_use]
+    pub fn is_retryable(&self) -> bool {
+        match self {
+            Self::Send { source, .. } => passes(source),
+            Self::Wait { .. } => true,
+        }
+    }
+
+    /// The same for a call whose message is among the `left` queued bytes: repeating the call would send it twice.
+    pub(super) fn once_queued(self, left: usize) -> SendError {
+        if !self.is_retryable() {
+            return self.into();
+        }
+        match self {
+            Self::Send { source, .. } | Self::Wait { source } => SendError::Stalled { left, source },
+        }
+    }
+}
+
+/// Why no message was received.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum RecvError {
+    /// The time limit passed before a message arrived. Nothing was lost.
+    #[error("timed out after {after:?}")]
+    TimedOut {
+        /// The time limit.
+        after: Duration,
+    },
+    /// The codec cannot decode the bytes that the peer sent. They are discarded, and you can receive the next message.
     #[error("a message of {len} bytes could not be decoded")]
     Decode {
-        /// How many bytes.
+        /// Length of the message in bytes.
         len: usize,
-        /// What the codec said.
+        /// The codec's error.
         source: BoxError,
     },
-    /// The peer has closed its direction, and every message of it was received. It may still be reading.
+    /// The peer has closed its direction, and you have received all of its messages. It may still be reading.
     #[error("the peer has closed its direction")]
     Ended,
     /// The stream ended in the middle of a message.
     #[error("the stream ended with {have} bytes of a message, where at least {need} belong to it")]
-    Cut {
-        /// Bytes that arrived, the length included.
+    Truncated {
+        /// Bytes that arrived, including the length prefix.
         have: usize,
-        /// Bytes that it has at least.
+        /// The minimum length of the message in bytes.
         need: usize,
     },
-    /// The length in front of a message is impossible or over the limit, so it is not known where the next message begins.
+    /// The length prefix of a message is impossible or over the limit, so we do not know where the next message begins.
     #[error("the stream cannot be read on")]
     Malformed {
         /// What is wrong with it.
         source: frame_codec::Error,
     },
-    /// Our direction was closed with `finish`.
-    #[error("our direction is closed")]
-    Finished,
     /// Receiving failed.
     #[error("could not receive")]
     Receive {
-        /// What the kernel said.
-        source: io::Error,
-    },
-    /// Sending failed.
-    #[error("could not send, with {left} bytes still to be written")]
-    Send {
-        /// Bytes that are queued.
-        left: usize,
-        /// What the kernel said.
+        /// The operating system's error.
         source: io::Error,
     },
     /// Waiting failed: the machine is out of memory.
     #[error("could not wait for the socket")]
     Wait {
-        /// What the kernel said.
-        source: io::Error,
-    },
-    /// There was no pair of sockets to be had.
-    #[error("could not make a pair of sockets")]
-    Pair {
-        /// What the kernel said.
+        /// The operating system's error.
         source: io::Error,
     },
 }
 
-impl Error {
-    /// Whether the process at the other end broke a rule.
+impl RecvError {
+    /// Whether the peer violated the protocol.
     #[must_use]
     pub fn is_peer_fault(&self) -> bool {
         self.disposition().peer_fault
     }
 
-    /// Whether the direction this error came from can still be used. The other one is a matter of its own.
+    /// Whether you can still receive. Sending does not depend on this.
     #[must_use]
     pub fn peer_usable(&self) -> bool {
         self.disposition().peer_usable
     }
 
-    /// Whether the same call can succeed later. False where it would do a second time what was half done.
+    /// Whether the same call can succeed later.
     #[must_use]
     pub fn is_retryable(&self) -> bool {
         self.disposition().retryable
     }
 
-    /// The same error for a call whose message is among the `left` bytes that are queued: another call would send it twice.
-    pub(super) fn once_queued(self, left: usize) -> Self {
-        if !self.is_retryable() {
-            return self;
-        }
-        match self {
-            Self::Send { source, .. } | Self::Receive { source } | Self::Wait { source } => {
-                Self::Stalled { left, source }
-            }
-            error => error,
-        }
-    }
-
-    /// Every error's answers, in one table without a wildcard: a new error does not compile without them.
+    /// The answers for every error, in one table without a wildcard: a new variant must be added here.
     fn disposition(&self) -> Disposition {
-        const OURS: Disposition = Disposition { peer_fault: false, peer_usable: true, retryable: false };
-        const PASSES: Disposition = Disposition { retryable: true, ..OURS };
-        const OVER: Disposition = Disposition { peer_usable: false, ..OURS };
+        const OVER: Disposition = Disposition { peer_fault: false, peer_usable: false, retryable: false };
+        const PASSES: Disposition = Disposition { peer_usable: true, retryable: true, ..OVER };
         match self {
-            Self::Encode { .. } | Self::TooLarge { .. } | Self::Unfinished { .. } | Self::Stalled { .. } => OURS,
-            Self::Full { .. } | Self::TimedOut { .. } | Self::Wait { .. } => PASSES,
-            // The frame is done with, and the next one begins where it should.
-            Self::Decode { .. } => Disposition { peer_fault: true, ..OURS },
-            Self::Ended | Self::Finished => OVER,
-            Self::Cut { .. } | Self::Malformed { .. } => Disposition { peer_fault: true, ..OVER },
-            Self::Receive { source } | Self::Send { source, .. } => {
-                if passes(source) {
-                    PASSES
-                } else {
-                    OVER
-                }
-            }
-            Self::Pair { .. } => Disposition { retryable: true, ..OVER },
+            Self::TimedOut { .. } | Self::Wait { .. } => PASSES,
+            // The frame has been consumed, and the next one begins where it should.
+            Self::Decode { .. } => Disposition { peer_fault: true, peer_usable: true, ..OVER },
+            Self::Ended => OVER,
+            Self::Truncated { .. } | Self::Malformed { .. } => Disposition { peer_fault: true, ..OVER },
+            Self::Receive { source } if passes(source) => PASSES,
+            Self::Receive { .. } => OVER,
         }
     }
 }
 
-/// The answers to a caller's three questions.
+/// The answers to the three questions of a caller.
 #[derive(Clone, Copy, Debug)]
 struct Disposition {
     peer_fault: bool,
@@ -174,7 +228,7 @@ struct Disposition {
     retryable: bool,
 }
 
-/// Whether it is only memory that the kernel lacks.
+/// Whether the kernel only lacks memory.
 pub(super) fn passes(source: &io::Error) -> bool {
     use rustix::io::Errno;
     matches!(Errno::from_io_error(source), Some(Errno::NOMEM | Errno::NOBUFS))

@@ -1,4 +1,4 @@
-//! The socket with its two buffers: frames, but no types and no waiting.
+//! The socket with its two buffers: frames without types, and no waiting.
 
 use std::{
     fmt, io,
@@ -15,12 +15,12 @@ use rustix::{
 use uds_socket::Rights;
 
 use super::{
-    Buffers, Error, Flush, Readiness,
+    Buffers, Flush, FlushError, Readiness, RecvError, SendError,
     buffer::{Buffer, Room},
     error::passes,
 };
 
-/// The bytes of the length in front of each message.
+/// Length of the length prefix in bytes.
 const HEAD: usize = 8;
 
 pub(super) struct Framed<S> {
@@ -30,15 +30,15 @@ pub(super) struct Framed<S> {
     outbox: Buffer,
     reading: Reading,
     writing: Writing,
-    /// How often it was waited, for tests.
+    /// How often the channel waited, for tests.
     #[cfg(test)]
     pub(super) polls: std::cell::Cell<u32>,
-    /// Whether the kernel has no memory for the next call that may lack it, for tests.
+    /// Which call fails next with a lack of memory, for tests.
     #[cfg(test)]
     pub(super) shortage: std::cell::Cell<Option<Call>>,
 }
 
-/// What the kernel may lack memory for.
+/// Calls in which the kernel may lack memory.
 #[cfg(test)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Call {
@@ -51,7 +51,7 @@ pub(super) enum Call {
 ///     ├────reset──────────▶ Failed
 ///     └────bad length─────▶ Broken
 /// ```
-/// What arrived before is still given out; then the reason is told, as often as one asks.
+/// Messages that arrived before are still returned. After them, every call returns the reason.
 #[derive(Debug)]
 enum Reading {
     Open,
@@ -72,20 +72,20 @@ enum Writing {
     Failed(Errno),
 }
 
-/// What one read brought.
+/// The result of one read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Filled {
     Bytes,
     WouldBlock,
     /// The buffer has no room, and the kernel keeps the rest.
     Full,
-    /// Nothing will come any more.
+    /// No more data will come.
     Over,
 }
 
 impl<S: AsFd> Framed<S> {
     pub(super) fn new(socket: S, buffers: Buffers) -> Self {
-        uds_socket::set_rights(socket.as_fd(), Rights::Refused);
+        uds_socket::set_rights(socket.as_fd(), Rights::Rejected);
         Self {
             socket,
             framing: LengthPrefixed::sozu(),
@@ -116,7 +116,7 @@ impl<S: AsFd> Framed<S> {
         self.outbox.unread()
     }
 
-    /// Memory for encoding that is worth keeping.
+    /// How much memory to keep for encoding.
     pub(super) const fn scratch_size(&self) -> usize {
         self.outbox.capacity().initial()
     }
@@ -128,10 +128,11 @@ impl<S: AsFd> Framed<S> {
 
     // Receiving.
 
-    /// Passes the next whole message to `read`; `None` if it has not arrived. The message is consumed, whatever `read` returns.
-    pub(super) fn next<T>(&mut self, read: impl FnOnce(&[u8]) -> T) -> Result<Option<T>, Error> {
+    /// Passes the next complete message to `read`; `None` if it has not arrived. The message is consumed, whatever
+    /// `read` returns.
+    pub(super) fn next<T>(&mut self, read: impl FnOnce(&[u8]) -> T) -> Result<Option<T>, RecvError> {
         if let Reading::Broken(error) = &self.reading {
-            return Err(Error::Malformed { source: error.clone() });
+            return Err(RecvError::Malformed { source: error.clone() });
         }
         let unread = self.inbox.unread();
         match self.scan() {
@@ -142,20 +143,21 @@ impl<S: AsFd> Framed<S> {
             }
             Ok(Scan::More { at_least, .. }) => match &self.reading {
                 Reading::Open => Ok(None),
-                Reading::Ended if unread.is_empty() => Err(Error::Ended),
-                Reading::Ended => Err(Error::Cut { have: unread.len(), need: at_least }),
-                Reading::Failed(errno) => Err(Error::Receive { source: (*errno).into() }),
-                Reading::Broken(error) => Err(Error::Malformed { source: error.clone() }),
+                Reading::Ended if unread.is_empty() => Err(RecvError::Ended),
+                Reading::Ended => Err(RecvError::Truncated { have: unread.len(), need: at_least }),
+                Reading::Failed(errno) => Err(RecvError::Receive { source: (*errno).into() }),
+                Reading::Broken(error) => Err(RecvError::Malformed { source: error.clone() }),
             },
             Err(error) => {
                 self.reading = Reading::Broken(error.clone());
-                Err(Error::Malformed { source: error })
+                Err(RecvError::Malformed { source: error })
             }
         }
     }
 
-    /// Reads once, without waiting. What ends the stream is told by [`next`](Self::next), behind what came before it.
-    pub(super) fn fill(&mut self) -> Result<Filled, Error> {
+    /// Reads once, without waiting. [`next`](Self::next) reports the end of the stream after what came before it. An
+    /// error means a lack of memory, after which reading can continue.
+    pub(super) fn fill(&mut self) -> io::Result<Filled> {
         if !matches!(self.reading, Reading::Open) {
             return Ok(Filled::Over);
         }
@@ -174,13 +176,23 @@ impl<S: AsFd> Framed<S> {
                 Err(errno) => {
                     let source = io::Error::from(errno);
                     if passes(&source) {
-                        return Err(Error::Receive { source });
+                        return Err(source);
                     }
                     self.reading = Reading::Failed(errno);
                     return Ok(Filled::Over);
                 }
             }
         }
+    }
+
+    /// The same, with the error of a call that receives.
+    pub(super) fn fill_for_message(&mut self) -> Result<Filled, RecvError> {
+        self.fill().map_err(|source| RecvError::Receive { source })
+    }
+
+    /// The same, with the error of a call that writes.
+    pub(super) fn fill_meanwhile(&mut self) -> Result<Filled, FlushError> {
+        self.fill().map_err(|source| FlushError::Wait { source })
     }
 
     /// Whether more may be read. There is always room for the rest of an incomplete message.
@@ -198,39 +210,39 @@ impl<S: AsFd> Framed<S> {
 
     // Sending.
 
-    /// The error that every message would meet now, if there is one.
-    pub(super) fn check_sendable(&self) -> Result<(), Error> {
+    /// The error that every message would cause now, if there is one.
+    pub(super) fn check_sendable(&self) -> Result<(), SendError> {
         match self.writing {
             Writing::Open => Ok(()),
-            Writing::Finishing | Writing::Finished => Err(Error::Finished),
-            Writing::Failed(errno) => Err(self.send_failed(errno)),
+            Writing::Finishing | Writing::Finished => Err(SendError::Finished),
+            Writing::Failed(errno) => Err(self.send_failed(errno).into()),
         }
     }
 
-    /// Whether a message of this length can ever be sent.
-    pub(super) const fn check_len(&self, len: usize) -> Result<(), Error> {
+    /// Whether a message of this length can be sent at all.
+    pub(super) const fn check_len(&self, len: usize) -> Result<(), SendError> {
         let max = self.outbox.capacity().max() - HEAD;
-        if len > max { Err(Error::TooLarge { len, max }) } else { Ok(()) }
+        if len > max { Err(SendError::TooLarge { len, max }) } else { Ok(()) }
     }
 
-    /// Queues a message, the length of which is checked.
-    pub(super) fn push(&mut self, payload: &[u8]) -> Result<(), Error> {
+    /// Queues a message whose length was checked.
+    pub(super) fn push(&mut self, payload: &[u8]) -> Result<(), SendError> {
         let envelope = self.framing.envelope(payload).expect("eight bytes hold any length that memory holds");
         if self.outbox.append(&[envelope.head.as_ref(), payload]) {
             return Ok(());
         }
-        Err(Error::Full { queued: self.outbox.unread().len(), max: self.outbox.capacity().max() })
+        Err(SendError::Full { queued: self.outbox.unread().len(), max: self.outbox.capacity().max() })
     }
 
-    /// Has our direction closed when all is written.
+    /// Closes our direction when everything is written.
     pub(super) fn finish(&mut self) {
         if self.writing == Writing::Open {
             self.writing = Writing::Finishing;
         }
     }
 
-    /// Writes what the socket takes, without waiting.
-    pub(super) fn write(&mut self) -> Result<Flush, Error> {
+    /// Writes as much as the socket accepts, without waiting.
+    pub(super) fn write(&mut self) -> Result<Flush, FlushError> {
         if let Writing::Failed(errno) = self.writing {
             return Err(self.send_failed(errno));
         }
@@ -253,15 +265,15 @@ impl<S: AsFd> Framed<S> {
         Ok(Flush::Done)
     }
 
-    fn writing_failed(&mut self, errno: Errno) -> Error {
+    fn writing_failed(&mut self, errno: Errno) -> FlushError {
         if !passes(&errno.into()) {
             self.writing = Writing::Failed(errno);
         }
         self.send_failed(errno)
     }
 
-    fn send_failed(&self, errno: Errno) -> Error {
-        Error::Send { left: self.outbox.unread().len(), source: errno.into() }
+    fn send_failed(&self, errno: Errno) -> FlushError {
+        FlushError::Send { left: self.outbox.unread().len(), source: errno.into() }
     }
 
     #[cfg(test)]
@@ -271,7 +283,7 @@ impl<S: AsFd> Framed<S> {
 
     // Waiting.
 
-    /// The directions in which something can be done as soon as the socket is ready.
+    /// The directions in which we can do something when the socket is ready.
     pub(super) fn interest(&self) -> Readiness {
         let has_to_write = !self.outbox.unread().is_empty() || self.writing == Writing::Finishing;
         Readiness {
@@ -280,8 +292,9 @@ impl<S: AsFd> Framed<S> {
         }
     }
 
-    /// Waits for one of these directions, or the deadline; `None` when that has come. Errors and hang-ups are both.
-    pub(super) fn wait(&self, interest: Readiness, deadline: Option<Instant>) -> Result<Option<Readiness>, Error> {
+    /// Waits for one of these directions or the deadline; `None` at the deadline. Errors and hang-ups count as both
+    /// directions.
+    pub(super) fn wait(&self, interest: Readiness, deadline: Option<Instant>) -> io::Result<Option<Readiness>> {
         let mut flags = PollFlags::empty();
         flags.set(PollFlags::IN, interest.readable);
         flags.set(PollFlags::OUT, interest.writable);
@@ -290,14 +303,14 @@ impl<S: AsFd> Framed<S> {
             if left.is_some_and(|left| left.is_zero()) {
                 return Ok(None);
             }
-            // A time that the kernel cannot count has no end.
+            // If the kernel cannot represent the time, there is no limit.
             let timeout = left.and_then(|left| Timespec::try_from(left).ok());
             let mut sockets = [PollFd::new(&self.socket, flags)];
             #[cfg(test)]
             {
                 self.polls.set(self.polls.get() + 1);
                 if self.is_short_for(Call::Poll) {
-                    return Err(Error::Wait { source: Errno::NOMEM.into() });
+                    return Err(Errno::NOMEM.into());
                 }
             }
             match poll(&mut sockets, timeout.as_ref()) {
@@ -311,9 +324,9 @@ impl<S: AsFd> Framed<S> {
                         writable: ended || ready.contains(PollFlags::OUT),
                     }));
                 }
-                // A signal was handled, `poll` is never resumed after one (signal(7)), and the deadline is still the same.
+                // A signal was handled. `poll` never resumes after one (signal(7)), and the deadline has not changed.
                 Err(Errno::INTR) => {}
-                Err(errno) => return Err(Error::Wait { source: errno.into() }),
+                Err(errno) => return Err(errno.into()),
             }
         }
     }

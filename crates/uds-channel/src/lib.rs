@@ -1,20 +1,20 @@
 //! A typed channel over one Unix socket, without a runtime or under tokio.
 //!
-//! Two programs exchange messages, each in its own way: one may block, the other may have an event loop. The wire format is
-//! that of the Sōzu proxy's channel: eight bytes, little-endian, with the length of the whole frame including themselves, and
-//! then the message.
+//! Two programs exchange messages, each in its own way: one may block, the other may have an event loop. The wire
+//! format is that of the Sōzu proxy's channel: eight little-endian bytes with the length of the whole frame, including
+//! themselves, followed by the message.
 //!
 //! ```
 //! # #[cfg(feature = "json")]
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! use std::{thread, time::Duration};
-//! use uds_channel::{Blocking, Channel, Error, Json, NonBlocking};
+//! use uds_channel::{Blocking, Channel, Json, NonBlocking, RecvError};
 //!
 //! type Client = Channel<String, u32, Blocking, Json>;
 //!
 //! let (mut client, server) = Client::pair()?; // or `Client::connect("/run/app.sock")`
 //! let mut server: Channel<u32, String, Blocking, Json> = server.into_blocking();
-//! let answering = thread::spawn(move || -> Result<(), Error> {
+//! let answering = thread::spawn(move || -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
 //!     let text = server.recv()?;
 //!     for number in text.split(' ') {
 //!         server.send(&number.parse().unwrap_or(0))?;
@@ -26,7 +26,7 @@
 //! let timeout = Duration::from_secs(2);
 //! assert_eq!((client.recv_timeout(timeout)?, client.recv_timeout(timeout)?), (4, 5));
 //! answering.join().expect("no panic")?;
-//! assert!(matches!(client.recv(), Err(Error::Ended)));
+//! assert!(matches!(client.recv(), Err(RecvError::Ended)));
 //! # Ok(())
 //! # }
 //! # #[cfg(not(feature = "json"))]
@@ -83,7 +83,7 @@ mod tests;
 mod tokio;
 
 use std::{
-    fmt,
+    fmt, io,
     marker::PhantomData,
     os::{
         fd::{AsFd, BorrowedFd, OwnedFd},
@@ -92,7 +92,7 @@ use std::{
     path::PathBuf,
 };
 
-use uds_socket::{BlockingListener, Connect, Peer};
+use uds_socket::{AcceptError, BlockingListener, Connect, ConnectError, Peer};
 
 #[cfg(feature = "json")]
 pub use self::codec::Json;
@@ -103,23 +103,23 @@ use self::coded::Coded;
 pub use self::tokio::{AsyncChannel, AsyncParts};
 pub use self::{
     codec::{BoxError, Codec, Verbatim},
-    error::Error,
+    error::{FlushError, RecvError, SendError},
     limits::{Buffers, Capacity},
     readiness::{Flush, Readiness},
 };
 
-/// The mode of a [`Channel`] whose calls wait.
+/// The mode of a [`Channel`] whose calls block.
 #[derive(Clone, Copy, Debug)]
 pub enum Blocking {}
 
-/// The mode of a [`Channel`] whose calls never wait.
+/// The mode of a [`Channel`] whose calls never block.
 #[derive(Clone, Copy, Debug)]
 pub enum NonBlocking {}
 
-/// One end of a socket on which `Tx` goes out and `Rx` comes in, as bytes by way of `C`.
+/// One end of a socket that sends `Tx` and receives `Rx`, encoded by `C`.
 ///
-/// Dropping it closes the socket. What was received and not taken, and what was queued and not written, is gone then:
-/// [`into_parts`](Self::into_parts) has both.
+/// Dropping it closes the socket. Bytes that were received and not taken, and bytes that were queued and not written,
+/// are lost; [`into_parts`](Self::into_parts) returns both.
 pub struct Channel<Tx: ?Sized, Rx, Mode, C> {
     coded: Coded<OwnedFd, C>,
     types: PhantomData<Types<Tx, Rx, Mode>>,
@@ -127,21 +127,22 @@ pub struct Channel<Tx: ?Sized, Rx, Mode, C> {
 
 type Types<Tx, Rx, Mode> = (fn(&Tx) -> Rx, fn() -> Mode);
 
-/// What a [`Channel`] consists of, from [`Channel::into_parts`].
+/// The parts of a [`Channel`], from [`Channel::into_parts`].
 #[derive(Debug)]
 pub struct Parts<C> {
     /// The socket.
     pub stream: UnixStream,
-    /// What turned messages into bytes.
+    /// The codec.
     pub codec: C,
-    /// Received and not taken: whole frames, and perhaps the beginning of one.
+    /// Bytes that were received and not taken: complete frames, and possibly the beginning of one.
     pub unread: Vec<u8>,
-    /// Queued and not written: perhaps the rest of a frame, and whole ones.
+    /// Bytes that were queued and not written: possibly the rest of a frame, and complete ones.
     pub unsent: Vec<u8>,
 }
 
 impl<Tx: ?Sized, Rx, C> Channel<Tx, Rx, Blocking, C> {
-    /// A channel over this stream, which refuses descriptors from now on (`SO_PASSRIGHTS`): messages alone are taken.
+    /// A channel over this stream. From now on, the stream rejects descriptors (`SO_PASSRIGHTS`), because a channel
+    /// takes messages only.
     #[must_use]
     pub fn new(stream: UnixStream, codec: C, buffers: Buffers) -> Self {
         Self { coded: Coded::new(stream.into(), codec, buffers), types: PhantomData }
@@ -155,24 +156,24 @@ impl<Tx: ?Sized, Rx, C> Channel<Tx, Rx, Blocking, C> {
 }
 
 impl<Tx: ?Sized, Rx, C: Default> Channel<Tx, Rx, Blocking, C> {
-    /// A channel over this stream, with the default buffers. A stream of mio's, too, once it is one of the standard
-    /// library's: `stream.into()`.
+    /// A channel over this stream, with the default buffers. For a stream of mio, convert it to the standard library's
+    /// first: `stream.into()`.
     #[must_use]
     pub fn from_stream(stream: UnixStream) -> Self {
         Self::new(stream, C::default(), Buffers::default())
     }
 
-    /// Connects to a path, once; for a deadline and other addresses there is [`Connect::connect_blocking`].
+    /// Connects to a path, with one attempt. For a deadline, or for other addresses, use [`Connect::connect_blocking`].
     ///
     /// # Errors
     ///
-    /// As [`Connect::connect_blocking`].
-    pub fn connect(path: impl Into<PathBuf>) -> Result<Self, uds_socket::Error> {
+    /// See [`Connect::connect_blocking`].
+    pub fn connect(path: impl Into<PathBuf>) -> Result<Self, ConnectError> {
         Connect::path(path).connect_blocking().map(Self::from_stream)
     }
 
-    /// Waits for the next peer that is admitted, and says who it is. [`into_nonblocking`](Self::into_nonblocking) makes a channel
-    /// for an event loop out of it.
+    /// Waits for the next admitted peer, and returns its identity, too. For an event loop, convert the channel with
+    /// [`into_nonblocking`](Self::into_nonblocking).
     ///
     /// ```
     /// use uds_channel::{Blocking, Channel, Verbatim};
@@ -194,29 +195,27 @@ impl<Tx: ?Sized, Rx, C: Default> Channel<Tx, Rx, Blocking, C> {
     ///
     /// # Errors
     ///
-    /// As [`BlockingListener::accept`].
-    pub fn accept(listener: &mut BlockingListener) -> Result<(Self, Peer), uds_socket::Error> {
+    /// See [`BlockingListener::accept`].
+    pub fn accept(listener: &mut BlockingListener) -> Result<(Self, Peer), AcceptError> {
         listener.accept().map(|(stream, peer)| (Self::from_stream(stream), peer))
     }
 }
 
 impl<Tx, Rx, C: Default> Channel<Tx, Rx, Blocking, C> {
-    /// Two ends connected with each other, one for a program that waits and one for an event loop.
+    /// Two connected ends, one for a program that blocks and one for an event loop.
     ///
     /// # Errors
     ///
-    /// [`Error::Pair`]: the process has no descriptors left, or the machine no memory.
-    #[expect(clippy::type_complexity, reason = "the two ends have mirrored types, which is the point")]
-    pub fn pair() -> Result<(Self, Channel<Rx, Tx, NonBlocking, C>), Error> {
-        let (here, there) = UnixStream::pair().map_err(|source| Error::Pair { source })?;
+    /// The process has no descriptors left, or the machine has no memory.
+    pub fn pair() -> io::Result<(Self, Channel<Rx, Tx, NonBlocking, C>)> {
+        let (here, there) = UnixStream::pair()?;
         let there: Channel<Rx, Tx, Blocking, C> = Channel::from_stream(there);
         Ok((Self::from_stream(here), there.into_nonblocking()))
     }
 }
 
 impl<Tx: ?Sized, Rx, C> Channel<Tx, Rx, NonBlocking, C> {
-    /// The same channel for a program that waits. What is buffered stays buffered: what was queued goes out before
-    /// anything else.
+    /// The same channel for a program that blocks. What is buffered stays buffered, and what was queued goes out first.
     #[must_use]
     pub fn into_blocking(self) -> Channel<Tx, Rx, Blocking, C> {
         self.into_mode()
@@ -228,13 +227,13 @@ impl<Tx: ?Sized, Rx, Mode, C> Channel<Tx, Rx, Mode, C> {
         Channel { coded: self.coded, types: PhantomData }
     }
 
-    /// Bytes that were queued and are not written yet, with their lengths.
+    /// Bytes that were queued and not written yet, including length prefixes.
     #[must_use]
     pub fn unsent_bytes(&self) -> usize {
         self.coded.framed.unsent().len()
     }
 
-    /// Bytes that were received and are not taken yet, with their lengths.
+    /// Bytes that were received and not taken yet, including length prefixes.
     #[must_use]
     pub fn unread_bytes(&self) -> usize {
         self.coded.framed.unread().len()
@@ -249,8 +248,8 @@ impl<Tx: ?Sized, Rx, Mode, C> Channel<Tx, Rx, Mode, C> {
 }
 
 impl<Tx: ?Sized, Rx, Mode, C> AsFd for Channel<Tx, Rx, Mode, C> {
-    /// The socket, to be polled, or asked who is at the other end ([`Peer::of`](uds_socket::Peer::of)). Reading from it or
-    /// writing to it would tear messages apart.
+    /// The socket, for polling, or for identifying the peer ([`Peer::of`](uds_socket::Peer::of)). Do not read from it
+    /// or write to it: that would break the framing.
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.coded.framed.socket()
     }

@@ -2,14 +2,15 @@
 
 /// The two buffers of a [`Channel`](super::Channel), each with its own size.
 ///
-/// At the bound of receiving, a longer message is [`Error::Malformed`](super::Error::Malformed) as soon as its length is
-/// read, and messages that are not taken hold the peer back. At the bound of sending, a longer message is
-/// [`Error::TooLarge`](super::Error::TooLarge), and one that does not fit beside what is queued has to wait.
+/// At the limit for receiving, a longer message is [`RecvError::Malformed`](super::RecvError::Malformed) as soon as its
+/// length prefix is read, and if you do not take messages, the kernel makes the peer wait. At the limit for sending, a
+/// longer message is [`SendError::TooLarge`](super::SendError::TooLarge), and a message that does not fit beside what
+/// is queued has to wait.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Buffers {
-    /// For what comes in.
+    /// The receiving buffer.
     pub receive: Capacity,
-    /// For what goes out.
+    /// The sending buffer.
     pub send: Capacity,
 }
 
@@ -21,7 +22,7 @@ impl Buffers {
     }
 }
 
-/// The size of one buffer, in bytes; a message and the eight bytes of its length have to fit.
+/// The size of one buffer, in bytes. A message and its eight-byte length prefix must fit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Capacity {
     initial: usize,
@@ -29,40 +30,40 @@ pub struct Capacity {
 }
 
 impl Capacity {
-    /// The smallest buffer there is; less is taken for this.
+    /// The smallest size; smaller values mean this.
     pub const SMALLEST: usize = 64;
-    /// The largest; more is taken for this.
+    /// The largest size; larger values mean this.
     pub const LARGEST: usize = 1 << 30;
 
-    /// Allocated when the channel is made, and never again.
+    /// A buffer that is allocated when the channel is made, and never again.
     #[must_use]
     pub const fn fixed(bytes: usize) -> Self {
         Self::growable(bytes, bytes)
     }
 
-    /// Allocated when it is first needed, doubled when what arrived or was queued fills it, up to `max`, and brought
-    /// back to `initial` when it was drained sixteen times without having needed more.
+    /// A buffer that is allocated when it is first needed. It doubles when it is full, up to `max`, and returns to
+    /// `initial` when it was emptied sixteen times without needing more.
     ///
-    /// An `initial` over `max` is taken for `max`.
+    /// An `initial` over `max` means `max`.
     #[must_use]
     pub const fn growable(initial: usize, max: usize) -> Self {
         let max = clamp(max, Self::SMALLEST, Self::LARGEST);
         Self { initial: clamp(initial, Self::SMALLEST, max), max }
     }
 
-    /// The size it begins with and returns to.
+    /// The size that it begins with and returns to.
     #[must_use]
     pub const fn initial(&self) -> usize {
         self.initial
     }
 
-    /// The size it never exceeds.
+    /// The size that it never exceeds.
     #[must_use]
     pub const fn max(&self) -> usize {
         self.max
     }
 
-    /// Whether it is allocated once.
+    /// Whether it is allocated only once.
     #[must_use]
     pub const fn is_fixed(&self) -> bool {
         self.initial == self.max

@@ -12,9 +12,17 @@ use std::{
 
 use tokio::{io::Interest, net::UnixStream};
 
-use super::{codec::Codec, coded::Coded, error::Error, framed::Filled, limits::Buffers, readiness::Flush};
+use super::{
+    codec::Codec,
+    coded::Coded,
+    error::{FlushError, RecvError, SendError},
+    framed::Filled,
+    limits::Buffers,
+    readiness::Flush,
+};
 
-/// A typed channel for a program with tokio: the same messages and the same wire as [`Channel`](crate::Channel), with `async` calls.
+/// A typed channel for a program with tokio: the same messages and wire format as [`Channel`](crate::Channel), with
+/// `async` calls.
 ///
 /// ```
 /// # #[cfg(feature = "json")]
@@ -31,7 +39,7 @@ use super::{codec::Codec, coded::Coded, error::Error, framed::Filled, limits::Bu
 ///     while let Ok(text) = server.recv().await {
 ///         server.send(&text.len()).await?;
 ///     }
-///     Ok::<_, uds_channel::Error>(())
+///     Ok::<_, uds_channel::SendError>(())
 /// });
 ///
 /// client.send(&"how long?".to_owned()).await?;
@@ -42,30 +50,30 @@ use super::{codec::Codec, coded::Coded, error::Error, framed::Filled, limits::Bu
 /// # fn main() {}
 /// ```
 ///
-/// Dropping it closes the socket. Messages that were received and not taken, and messages that were queued and not written, are
-/// lost then; [`into_parts`](Self::into_parts) returns both.
+/// Dropping it closes the socket. Messages that were received and not taken, and messages that were queued and not
+/// written, are lost; [`into_parts`](Self::into_parts) returns both.
 ///
 /// # Limits
 ///
-/// Those of [`Buffers`]. While a call waits to write, it goes on receiving up to the bound of the receiving buffer, so that two
-/// ends that both send a lot before they receive do not block each other until that bound.
+/// See [`Buffers`]. While a call waits to write, it keeps receiving, up to the limit of the receiving buffer, so that
+/// two ends that both send a lot before they receive do not block each other until that limit.
 pub struct AsyncChannel<Tx: ?Sized, Rx, C> {
-    /// The socket once more, to be asked for its readiness while the buffers are in use.
+    /// The socket again, for readiness while the buffers are in use.
     stream: Arc<UnixStream>,
     coded: Coded<Arc<UnixStream>, C>,
     types: PhantomData<fn(&Tx) -> Rx>,
 }
 
-/// What an [`AsyncChannel`] consists of, from [`AsyncChannel::into_parts`].
+/// The parts of an [`AsyncChannel`], from [`AsyncChannel::into_parts`].
 #[derive(Debug)]
 pub struct AsyncParts<C> {
     /// The socket.
     pub stream: UnixStream,
-    /// What turned messages into bytes.
+    /// The codec.
     pub codec: C,
-    /// Received and not taken: whole frames, and perhaps the beginning of one.
+    /// Bytes that were received and not taken: complete frames, and possibly the beginning of one.
     pub unread: Vec<u8>,
-    /// Queued and not written: perhaps the rest of a frame, and whole ones.
+    /// Bytes that were queued and not written: possibly the rest of a frame, and complete ones.
     pub unsent: Vec<u8>,
 }
 
@@ -78,20 +86,21 @@ impl<Tx: ?Sized, Rx, C: Default> AsyncChannel<Tx, Rx, C> {
 }
 
 impl<Tx: ?Sized, Rx, C> AsyncChannel<Tx, Rx, C> {
-    /// A channel over this stream, which rejects descriptors from now on (`SO_PASSRIGHTS`): it takes messages only.
+    /// A channel over this stream. From now on, the stream rejects descriptors (`SO_PASSRIGHTS`), because a channel
+    /// takes messages only.
     #[must_use]
     pub fn new(stream: UnixStream, codec: C, buffers: Buffers) -> Self {
         let stream = Arc::new(stream);
         Self { coded: Coded::new(Arc::clone(&stream), codec, buffers), stream, types: PhantomData }
     }
 
-    /// Bytes that were queued and are not written yet, with their lengths.
+    /// Bytes that were queued and not written yet, including length prefixes.
     #[must_use]
     pub fn unsent_bytes(&self) -> usize {
         self.coded.framed.unsent().len()
     }
 
-    /// Bytes that were received and are not taken yet, with their lengths.
+    /// Bytes that were received and not taken yet, including length prefixes.
     #[must_use]
     pub fn unread_bytes(&self) -> usize {
         self.coded.framed.unread().len()
@@ -109,18 +118,20 @@ impl<Tx: ?Sized, Rx, C> AsyncChannel<Tx, Rx, C> {
 }
 
 impl<Tx: ?Sized, Rx, C: Codec<Tx, Rx>> AsyncChannel<Tx, Rx, C> {
-    /// Sends a message: returns when the kernel has all of it.
+    /// Sends a message, and returns when the kernel has all of it.
     ///
     /// # Errors
     ///
-    /// [`Error::Encode`], [`Error::TooLarge`], [`Error::Finished`]; [`Error::Send`] if the peer has closed or is gone. What the
-    /// peer sent before can still be received. After [`Error::Stalled`] the message is queued and must not be sent again.
+    /// [`SendError::Encode`], [`SendError::TooLarge`], [`SendError::Finished`]; [`FlushError::Send`] if the peer has
+    /// closed or is gone (you can still receive what it sent before). After [`SendError::Stalled`], the message is
+    /// queued, and you must not send it again.
     ///
     /// # Cancel safety
     ///
-    /// Not cancel safe: after a dropped future you do not know whether the message is queued. Use [`feed`](Self::feed) and
-    /// [`flush`](Self::flush), which are. A message is never torn: what is queued goes out whole with the next call.
-    pub async fn send(&mut self, message: &Tx) -> Result<(), Error> {
+    /// Not cancel safe: if you drop the future, you do not know whether the message is queued. Use [`feed`](Self::feed)
+    /// and [`flush`](Self::flush), which are cancel safe. A message is never torn: what is queued goes out completely
+    /// with the next call.
+    pub async fn send(&mut self, message: &Tx) -> Result<(), SendError> {
         self.feed(message).await?;
         self.flush().await.map_err(|error| error.once_queued(self.unsent_bytes()))
     }
@@ -129,15 +140,15 @@ impl<Tx: ?Sized, Rx, C: Codec<Tx, Rx>> AsyncChannel<Tx, Rx, C> {
     ///
     /// # Errors
     ///
-    /// As [`send`](Self::send); nothing is queued.
+    /// See [`send`](Self::send). Nothing is queued.
     ///
     /// # Cancel safety
     ///
     /// Cancel safe: a dropped future has queued nothing.
-    pub async fn feed(&mut self, message: &Tx) -> Result<(), Error> {
+    pub async fn feed(&mut self, message: &Tx) -> Result<(), SendError> {
         loop {
             match self.coded.queue(message) {
-                Err(Error::Full { queued, .. }) => {
+                Err(SendError::Full { queued, .. }) => {
                     poll_fn(|cx| self.poll_write(cx, |left| left < queued)).await?;
                 }
                 outcome => return outcome,
@@ -145,52 +156,52 @@ impl<Tx: ?Sized, Rx, C: Codec<Tx, Rx>> AsyncChannel<Tx, Rx, C> {
         }
     }
 
-    /// Waits until everything that is queued is handed to the kernel.
+    /// Waits until everything that is queued has been handed to the kernel.
     ///
     /// # Errors
     ///
-    /// [`Error::Send`].
+    /// [`FlushError::Send`].
     ///
     /// # Cancel safety
     ///
     /// Cancel safe: what is left stays queued.
-    pub async fn flush(&mut self) -> Result<(), Error> {
+    pub async fn flush(&mut self) -> Result<(), FlushError> {
         poll_fn(|cx| self.poll_write(cx, |left| left == 0)).await
     }
 
-    /// Writes what is queued and closes our direction (`shutdown(2)`). The peer sees the end of the stream; what it sends can
-    /// still be received.
+    /// Writes what is queued, and closes our direction (`shutdown(2)`). The peer sees the end of the stream. You can
+    /// still receive what it sends.
     ///
     /// # Errors
     ///
-    /// [`Error::Send`].
+    /// [`FlushError::Send`].
     ///
     /// # Cancel safety
     ///
-    /// Cancel safe; once polled, no further message is taken, and the next call goes on with what is left.
-    pub async fn finish(&mut self) -> Result<(), Error> {
+    /// Cancel safe. Once polled, the channel accepts no further message, and the next call continues with what is left.
+    pub async fn finish(&mut self) -> Result<(), FlushError> {
         self.coded.framed.finish();
         self.flush().await
     }
 
-    /// Waits for the next message. What is queued goes out meanwhile, because the peer may be waiting for it.
+    /// Waits for the next message. Writes what is queued in the meantime, because the peer may be waiting for it.
     ///
     /// # Errors
     ///
-    /// [`Error::Decode`] for this message only. [`Error::Ended`], [`Error::Cut`], [`Error::Malformed`],
-    /// [`Error::Receive`] when there will be no more; messages that arrived before are returned first, and later calls
-    /// return the same error.
+    /// [`RecvError::Decode`], for this message only. [`RecvError::Ended`], [`RecvError::Truncated`],
+    /// [`RecvError::Malformed`] and [`RecvError::Receive`] if no more messages will come. Messages that arrived before
+    /// are returned first, and later calls return the same error.
     ///
     /// # Cancel safety
     ///
     /// Cancel safe: a dropped future has taken no message, and the beginning of one stays buffered.
-    pub async fn recv(&mut self) -> Result<Rx, Error> {
+    pub async fn recv(&mut self) -> Result<Rx, RecvError> {
         poll_fn(|cx| self.poll_recv(cx)).await
     }
 
-    fn poll_recv(&mut self, cx: &mut Context<'_>) -> Poll<Result<Rx, Error>> {
+    fn poll_recv(&mut self, cx: &mut Context<'_>) -> Poll<Result<Rx, RecvError>> {
         if self.unsent_bytes() > 0 {
-            // A failure is of no interest to a receiver; the next call that sends meets it again.
+            // A receiver does not need this error. The next call that sends returns it.
             let _ = self.poll_write(cx, |left| left == 0);
         }
         loop {
@@ -204,29 +215,29 @@ impl<Tx: ?Sized, Rx, C: Codec<Tx, Rx>> AsyncChannel<Tx, Rx, C> {
         }
     }
 
-    /// Reads once; `Pending` means that the task is woken when there is more.
-    fn poll_fill(&mut self, cx: &mut Context<'_>) -> Poll<Result<Filled, Error>> {
+    /// Reads once. `Pending` means that the task will be woken when there is more.
+    fn poll_fill(&mut self, cx: &mut Context<'_>) -> Poll<Result<Filled, RecvError>> {
         let framed = &mut self.coded.framed;
-        // There is no readiness to wait for: what ended the stream is known, or there is no room.
+        // There is no readiness to wait for if the stream has ended or if there is no room.
         while framed.interest().readable {
-            ready!(self.stream.poll_read_ready(cx)).map_err(wait_failed)?;
+            ready!(self.stream.poll_read_ready(cx)).map_err(|source| RecvError::Wait { source })?;
             let mut filled = Ok(Filled::WouldBlock);
-            // The readiness from before the read is taken back, so that nothing is forgotten that came since.
+            // This clears the readiness from before the read, so that no later event is lost.
             let _ = self.stream.try_io(Interest::READABLE, || {
-                filled = framed.fill();
+                filled = framed.fill_for_message();
                 if matches!(filled, Ok(Filled::WouldBlock)) { Err(io::ErrorKind::WouldBlock.into()) } else { Ok(()) }
             });
             if !matches!(filled, Ok(Filled::WouldBlock)) {
                 return Poll::Ready(filled);
             }
         }
-        Poll::Ready(framed.fill())
+        Poll::Ready(framed.fill_for_message())
     }
 
-    /// Writes until `is_enough` says so of what is left, and receives while it waits.
-    fn poll_write(&mut self, cx: &mut Context<'_>, is_enough: impl Fn(usize) -> bool) -> Poll<Result<(), Error>> {
+    /// Writes until `is_enough` returns true for the rest of the queue, and receives while it waits.
+    fn poll_write(&mut self, cx: &mut Context<'_>, is_enough: impl Fn(usize) -> bool) -> Poll<Result<(), FlushError>> {
         loop {
-            if self.stream.poll_write_ready(cx).map_err(wait_failed)?.is_pending() {
+            if self.stream.poll_write_ready(cx).map_err(|source| FlushError::Wait { source })?.is_pending() {
                 while self.coded.framed.interest().readable
                     && let Poll::Ready(Ok(Filled::Bytes)) = self.poll_fill(cx)
                 {}
@@ -251,13 +262,9 @@ impl<Tx: ?Sized, Rx, C: Codec<Tx, Rx>> AsyncChannel<Tx, Rx, C> {
     }
 }
 
-fn wait_failed(source: io::Error) -> Error {
-    Error::Wait { source }
-}
-
 impl<Tx: ?Sized, Rx, C> AsFd for AsyncChannel<Tx, Rx, C> {
-    /// The socket, for asking who is at the other end ([`Peer::of`](uds_socket::Peer::of)). Reading from it or writing to it
-    /// would tear messages apart.
+    /// The socket, for identifying the peer ([`Peer::of`](uds_socket::Peer::of)). Do not read from it or write to it:
+    /// that would break the framing.
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.stream.as_fd()
     }

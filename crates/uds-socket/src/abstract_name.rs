@@ -1,15 +1,15 @@
-//! Names in the abstract table (`unix(7)`).
+//! Names in the abstract namespace (`unix(7)`).
 
 use rustix::net::SocketAddrUnix;
 
-use crate::error::{Error, Result};
+use crate::error::AddressError;
 
-/// Bytes of an abstract name that fit into a socket address, behind the zero it begins with.
+/// Maximum bytes of an abstract name in a socket address, after the leading zero byte.
 const ABSTRACT_MAX: usize = 107;
 
-/// The address of an abstract name.
-pub(crate) fn abstract_address(name: &[u8]) -> Result<SocketAddrUnix> {
-    let invalid = Error::InvalidAbstractName { len: name.len(), max: ABSTRACT_MAX };
+/// The socket address for an abstract name.
+pub(crate) fn abstract_address(name: &[u8]) -> Result<SocketAddrUnix, AddressError> {
+    let invalid = AddressError::InvalidAbstractName { len: name.len(), max: ABSTRACT_MAX };
     if name.is_empty() || name.len() > ABSTRACT_MAX {
         return Err(invalid);
     }
@@ -25,7 +25,7 @@ mod tests {
         assert!(abstract_address(&[b'n'; 107]).is_ok());
         for len in [0, 108] {
             assert!(
-                matches!(abstract_address(&vec![b'n'; len]), Err(Error::InvalidAbstractName { len: l, max: 107 }) if l == len)
+                matches!(abstract_address(&vec![b'n'; len]), Err(AddressError::InvalidAbstractName { len: l, max: 107 }) if l == len)
             );
         }
     }

@@ -1,4 +1,4 @@
-//! What a listener accepts, and what happens while it does; for listeners with a runtime and without.
+//! Accepting connections, for listeners with and without a runtime.
 
 mod accepted;
 mod queue;

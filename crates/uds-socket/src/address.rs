@@ -1,19 +1,20 @@
-//! Where a socket is, and of what kind.
+//! The address of a socket, and its kind.
 
 use std::fmt;
 use std::path::PathBuf;
 
 use rustix::net::SocketType;
 
-/// Where a socket is, as `unix:PATH`, `unix:@NAME` or `systemd:NAME`; unprintable bytes are escaped.
+/// The address of a socket. It is displayed as `unix:PATH`, `unix:@NAME` or `systemd:NAME`, with unprintable bytes
+/// escaped.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum Address {
-    /// A name in the file system.
+    /// A path in the filesystem.
     Path(PathBuf),
-    /// A name in the network namespace's abstract table, without the leading zero.
+    /// A name in the abstract namespace of the network namespace, without the leading zero byte.
     Abstract(Vec<u8>),
-    /// A socket passed by the service manager under this name.
+    /// A socket that the service manager passed under this name.
     Systemd(String),
 }
 
@@ -27,14 +28,14 @@ impl fmt::Display for Address {
     }
 }
 
-/// How a socket keeps what is sent on it apart (`unix(7)`); Display is the noun: "stream".
+/// How a socket separates messages (`unix(7)`). Display is the noun: "stream".
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum SocketKind {
     /// Not at all: a stream of bytes, with a connection.
     Stream,
-    /// Packet by packet, with a connection.
+    /// Separate packets, with a connection.
     Seqpacket,
-    /// Packet by packet, without a connection.
+    /// Separate packets, without a connection.
     Datagram,
 }
 

@@ -1,4 +1,4 @@
-//! Who may connect: a list of users and groups, checked against what the kernel says of a peer.
+//! Which peers may connect: a list of users and groups, compared with the peer's identity from the kernel.
 
 use std::os::fd::{AsFd as _, BorrowedFd};
 
@@ -10,12 +10,12 @@ use crate::peer::Peer;
 use crate::sys;
 use crate::warning::Warning;
 
-/// Which peers a listener admits. The connections of all others are closed and counted.
+/// Which peers a listener admits. It closes and counts the connections of all others.
 ///
-/// File permissions decide who can *reach* a socket, and abstract sockets have none; this decides who is *admitted*. Unless
-/// you set it, the two agree: see [`Bind::admit`](crate::Bind::admit).
+/// File permissions decide which users can *reach* a socket, and abstract sockets have none. This list decides which
+/// users are *admitted*. By default, the two agree: see [`Bind::admit`](crate::Bind::admit).
 ///
-/// Numbers only: looking up names can block for seconds where a network directory answers.
+/// The list contains numbers only, because looking up names can block for seconds when a network directory is involved.
 ///
 /// ```
 /// use uds_socket::{Admit, Peer};
@@ -30,23 +30,23 @@ pub struct Admit {
     any: bool,
     uids: Vec<u32>,
     gids: Vec<u32>,
-    /// Our own user was to be admitted, and has an id that identifies no user.
+    /// Our own user was to be admitted, but has an id that does not identify one user.
     lacks_own: bool,
 }
 
 impl Admit {
     /// This process's effective user, and root.
     ///
-    /// In a user namespace that does not map every id, as in most containers, the kernel shows every user who has no id there
-    /// as 65534 (`/proc/sys/kernel/overflowuid`). That id identifies no user, so it is not admitted here even if this process
-    /// runs as it: add it with [`uid`](Self::uid) if you know all users that can reach the socket. Where root is not mapped,
-    /// no peer has uid 0, and root outside is one of those users.
+    /// In a user namespace that does not map every id, as in most containers, the kernel represents every user without
+    /// an id there as 65534 (`/proc/sys/kernel/overflowuid`). That id does not identify one user, so it is not
+    /// admitted, even if this process runs as it. Add it with [`uid`](Self::uid) if you know all users that can reach
+    /// the socket. If root is not mapped, no peer has uid 0, and the root outside is one of those users.
     pub fn own() -> Self {
         let (admit, own) = (Self::none().uid(0), rustix::process::geteuid().as_raw());
         if overflow::is_many_users(own) { Self { lacks_own: true, ..admit } } else { admit.uid(own) }
     }
 
-    /// No peer yet: a list to add to, when even root must be named.
+    /// An empty list to add to, if not even root should be admitted by default.
     pub fn none() -> Self {
         Self { any: false, uids: Vec::new(), gids: Vec::new(), lacks_own: false }
     }
@@ -56,8 +56,9 @@ impl Admit {
         Self { any: true, ..Self::none() }
     }
 
-    /// What agrees with a file's permissions: our own user and root, and the file's owner, group and everyone so far as they
-    /// may write to it. A group that may be many (see [`own`](Self::own)) is not among them.
+    /// The list that agrees with a file's permissions: our own user and root, and the file's owner, its group and
+    /// everyone, as far as they may write to it. A group whose id may stand for many (see [`own`](Self::own)) is left
+    /// out.
     pub(crate) fn as_permitted(file: &Stat) -> Self {
         const GROUP_WRITES: u32 = 0o020;
         const OTHERS_WRITE: u32 = 0o002;
@@ -76,29 +77,31 @@ impl Admit {
 
     /// Adds a user.
     ///
-    /// 65534 is not only a user's id, mostly that of `nobody`: the kernel gives it for every user who has none in our user
-    /// namespace, so to admit it may be to admit all of them.
+    /// 65534 usually is the id of the user `nobody`, but the kernel also uses it for every user without an id in our
+    /// user namespace. If you admit it, you may admit all of them.
     #[must_use]
     pub fn uid(mut self, uid: u32) -> Self {
         self.uids.push(uid);
         self
     }
 
-    /// Adds the users who have this group as primary or supplementary group. With 65534 it is as with [`uid`](Self::uid).
+    /// Adds the users who have this group as their primary group or as a supplementary one. For 65534, see
+    /// [`uid`](Self::uid).
     #[must_use]
     pub fn gid(mut self, gid: u32) -> Self {
         self.gids.push(gid);
         self
     }
 
-    /// What is missing here for this list to admit everyone that it is meant to admit. A listener has it among its
-    /// [warnings](crate::BlockingListener::warnings); ask here if you check the peers of connections that you have made.
+    /// Why this list may not admit everyone that it should, on this system. A listener includes these in its
+    /// [warnings](crate::BlockingListener::warnings). Call this yourself if you check the peers of connections that you
+    /// have made.
     pub fn warnings(&self) -> Vec<Warning> {
         let socket = socket_with(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None);
         self.warnings_on(socket.as_ref().ok().map(|socket| socket.as_fd()))
     }
 
-    /// The same, where there is a socket to ask about groups.
+    /// The same, with a socket on which to query groups.
     pub(crate) fn warnings_on(&self, socket: Option<BorrowedFd<'_>>) -> Vec<Warning> {
         let mut warnings = Vec::new();
         if self.any {

@@ -1,9 +1,9 @@
-//! How long to wait before trying again: doubling from a first pause to a last one.
+//! How long to wait before trying again: pauses that double, from a first one to a last one.
 
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::time::Duration;
 
-/// Pauses that double up to a ceiling.
+/// Pauses that double up to a maximum.
 #[derive(Debug, Clone)]
 pub struct Backoff {
     first: Duration,
@@ -17,22 +17,22 @@ impl Backoff {
         Self { first, last, next: first }
     }
 
-    /// The pause to make now; the following one is twice as long.
+    /// The pause to make now. The next one is twice as long.
     pub fn pause(&mut self) -> Duration {
         let pause = self.next;
         self.next = (pause * 2).min(self.last);
         pause
     }
 
-    /// A pause between half and the whole of what [`pause`](Self::pause) gives, so that many who wait for the
-    /// same thing do not come back together. `chance` is any number; its low 16 bits choose.
+    /// A random pause between half of [`pause`](Self::pause) and all of it, so that many clients that wait for the same
+    /// server do not return at once. `chance` is any number; its low 16 bits decide.
     pub fn jittered(&mut self, chance: u64) -> Duration {
         let pause = self.pause();
         let share = (chance & 0xffff) as u32;
         pause / 2 + pause / 2 * share / 0xffff
     }
 
-    /// Whether the pauses have reached their ceiling.
+    /// Whether the pauses have reached the maximum.
     pub fn is_exhausted(&self) -> bool {
         self.next == self.last
     }

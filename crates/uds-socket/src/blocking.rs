@@ -1,4 +1,4 @@
-//! Listening without a runtime: each call blocks the thread that makes it.
+//! Listening without a runtime: each call blocks its thread.
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -13,32 +13,31 @@ use crate::accept::{AcceptStats, Acceptable, Accepted, Queue};
 use crate::address::Address;
 use crate::bind::publish::{NameLock, NameLoss, Published, Withdrawal};
 use crate::bind::{Bind, Taken, activation};
-use crate::error::Result;
+use crate::error::{AcceptError, BindError};
 use crate::name_watch::{Events, PERIOD, Told, drain};
 use crate::peer::Peer;
 use crate::warning::Warning;
 
 /// Without a runtime.
 impl Bind {
-    /// Takes the address and listens on it; connections are accepted with calls that block.
+    /// Binds the address and listens on it. Calls that accept connections block.
     ///
     /// # Errors
-    /// As `Bind::listen`, but never [`Error::NoRuntime`](crate::Error::NoRuntime): by path
-    /// [`Error::InvalidPath`](crate::Error::InvalidPath), [`Error::PathTooLong`](crate::Error::PathTooLong),
-    /// [`Error::NoDirectory`](crate::Error::NoDirectory), [`Error::SharedDirectory`](crate::Error::SharedDirectory),
-    /// [`Error::NotASocket`](crate::Error::NotASocket), [`Error::Locked`](crate::Error::Locked),
-    /// [`Error::ForeignLock`](crate::Error::ForeignLock), [`Error::InUse`](crate::Error::InUse),
-    /// [`Error::Contended`](crate::Error::Contended); [`Error::Bind`](crate::Error::Bind) when a system call fails.
-    pub fn listen_blocking(self) -> Result<BlockingListener> {
+    /// The same as for `Bind::listen`, except for [`BindError::NoRuntime`]. For a path: [`BindError::Address`],
+    /// [`BindError::NoDirectory`], [`BindError::SharedDirectory`], [`BindError::NotASocket`], [`BindError::Locked`],
+    /// [`BindError::ForeignLock`], [`BindError::InUse`], [`BindError::Contended`]; [`BindError::Bind`] if a system call
+    /// fails.
+    pub fn listen_blocking(self) -> Result<BlockingListener, BindError> {
         self.take(UnixStream::KIND, Ok).map(BlockingListener::new)
     }
 
-    /// The same on all sockets that the service manager passed under this name; of any other address there is one listener.
+    /// The same on all sockets that the service manager passed under this name. For any other address, there is one
+    /// listener.
     ///
     /// # Errors
-    /// As [`listen_blocking`](Self::listen_blocking), but not [`Error::PassedTwice`](crate::Error::PassedTwice). Then none of them
-    /// listens.
-    pub fn listen_all_blocking(self) -> Result<Vec<BlockingListener>> {
+    /// The same as for [`listen_blocking`](Self::listen_blocking), except for [`BindError::PassedTwice`]. After an
+    /// error, none of them listens.
+    pub fn listen_all_blocking(self) -> Result<Vec<BlockingListener>, BindError> {
         let Address::Systemd(name) = self.address() else { return Ok(vec![self.listen_blocking()?]) };
         self.check()?;
         let sockets = activation::take_all(name, UnixStream::KIND)?;
@@ -47,10 +46,10 @@ impl Bind {
     }
 }
 
-/// A listening socket and the name it was given, for programs without a runtime. Made by [`Bind::listen_blocking`].
+/// A listening socket and its name, for programs without a runtime. [`Bind::listen_blocking`] creates one.
 ///
-/// Dropping it takes the name back, closes the socket — which resets the connections that were not accepted — and removes and
-/// releases the lock, in this order. [`into_draining`](Self::into_draining) loses none.
+/// Dropping it removes the name, closes the socket (which resets the connections that were not accepted), then removes
+/// and releases the lock, in this order. [`into_draining`](Self::into_draining) loses no connection.
 ///
 /// ```
 /// use std::io::{Read as _, Write as _};
@@ -79,13 +78,13 @@ impl Bind {
 /// ```
 #[derive(Debug)]
 pub struct BlockingListener<S = UnixStream> {
-    // Dropped in this order, for the reasons that `Listener` has.
+    // Dropped in this order, for the same reasons as in `Listener`.
     name: Option<Published>,
     queue: Queue<S, OwnedFd>,
     lock: Option<NameLock>,
     bind: Bind,
     warnings: Vec<Warning>,
-    /// Since the first call that tells of the name.
+    /// Created by the first call that reports the loss of the name.
     watch: Option<NameWatch>,
 }
 
@@ -95,25 +94,26 @@ impl<S: Acceptable> BlockingListener<S> {
         Self { name, queue: Queue::new(socket, bind.address().clone(), admit), lock, bind, warnings, watch: None }
     }
 
-    /// Where it listens.
+    /// The address that it listens on.
     pub fn address(&self) -> &Address {
         &self.queue.address
     }
 
-    /// What is missing here that does not keep it from listening, and what that means. Known as soon as it listens.
+    /// Features that are missing but do not keep it from listening, and the consequences. They are known as soon as it
+    /// listens.
     pub fn warnings(&self) -> &[Warning] {
         &self.warnings
     }
 
-    /// Waits for the next connection from a peer that is admitted, and says who it is.
+    /// Waits for the next connection from an admitted peer, and returns the peer's identity, too.
     ///
-    /// Connections of other peers are closed and counted. In a shortage of descriptors or memory it pauses, 10 ms at first and 1 s
-    /// at last; once it is at 1 s, each further failure closes the connection that has waited longest, so that clients see an end
-    /// instead of a hang. [`stats`](Self::stats) counts all of it.
+    /// It closes and counts the connections of other peers. During a shortage of descriptors or memory it pauses, for
+    /// 10 ms at first and up to 1 s. From then on, each further failure closes the connection that has waited longest,
+    /// so that clients see an end instead of a hang. [`stats`](Self::stats) counts all of these.
     ///
     /// # Errors
-    /// [`Error::Accept`](crate::Error::Accept) when the listening socket itself is broken; it stays so.
-    pub fn accept(&mut self) -> Result<(S, Peer)> {
+    /// [`AcceptError`] if the listening socket itself is broken, which is permanent.
+    pub fn accept(&mut self) -> Result<(S, Peer), AcceptError> {
         loop {
             if let Some(Accepted::Connection(stream, peer)) = self.next_until(None, false)? {
                 return Ok((stream, peer));
@@ -121,12 +121,12 @@ impl<S: Acceptable> BlockingListener<S> {
         }
     }
 
-    /// The same, but waits at most this long; `None` if no peer that is admitted came. Zero does not wait.
+    /// The same, with a maximum wait; `None` if no admitted peer came. Zero does not wait.
     ///
     /// # Errors
-    /// As [`accept`](Self::accept).
-    pub fn accept_timeout(&mut self, time: Duration) -> Result<Option<(S, Peer)>> {
-        // A time that no clock reaches is none.
+    /// See [`accept`](Self::accept).
+    pub fn accept_timeout(&mut self, time: Duration) -> Result<Option<(S, Peer)>, AcceptError> {
+        // A time that no clock reaches means no deadline.
         let deadline = Instant::now().checked_add(time);
         loop {
             match self.next_until(deadline, false)? {
@@ -137,22 +137,22 @@ impl<S: Acceptable> BlockingListener<S> {
         }
     }
 
-    /// How long the listener still pauses because of a shortage of descriptors or memory; zero if it does not. Until then
-    /// [`accept_timeout`](Self::accept_timeout) accepts nothing.
+    /// How long the listener still pauses because of a shortage of descriptors or memory; zero if it does not. Until
+    /// then, [`accept_timeout`](Self::accept_timeout) accepts nothing.
     pub fn pause_left(&mut self) -> Duration {
         self.queue.pause_left()
     }
 
-    /// Waits for what happens next: a connection, a peer that was rejected, a shortage, or the loss of the name, which is told once
-    /// for each time. [`accept`](Self::accept) and [`accept_timeout`](Self::accept_timeout) do not tell of it.
+    /// Waits for the next event: a connection, a rejected peer, a shortage, or the loss of the name. Each loss is
+    /// reported once. [`accept`](Self::accept) and [`accept_timeout`](Self::accept_timeout) do not report it.
     ///
-    /// From the first call on, the file, the directories above it and the links on the way are watched (`inotify(7)`). Where one
-    /// of them cannot be watched, or there are no events at all, the name is looked up once a second. That something was mounted
-    /// over a directory above is not noticed.
+    /// From the first call on, the listener watches the file, the directories above it and the links on its path
+    /// (`inotify(7)`). If it cannot watch one of them, or if there are no events at all, it checks the name once a
+    /// second. It does not notice a mount over a directory above.
     ///
     /// # Errors
-    /// As [`accept`](Self::accept).
-    pub fn next_event(&mut self) -> Result<Accepted<S>> {
+    /// See [`accept`](Self::accept).
+    pub fn next_event(&mut self) -> Result<Accepted<S>, AcceptError> {
         loop {
             if let Some(accepted) = self.next_until(None, true)? {
                 return Ok(accepted);
@@ -160,8 +160,8 @@ impl<S: Acceptable> BlockingListener<S> {
         }
     }
 
-    /// What happens next, `None` at the deadline; `with_name` if the loss of the name counts.
-    fn next_until(&mut self, deadline: Option<Instant>, with_name: bool) -> Result<Option<Accepted<S>>> {
+    /// The next event; `None` at the deadline. `with_name` includes the loss of the name.
+    fn next_until(&mut self, deadline: Option<Instant>, with_name: bool) -> Result<Option<Accepted<S>>, AcceptError> {
         loop {
             let mut watch = None;
             if let (Some(name), true) = (&self.name, with_name) {
@@ -179,7 +179,7 @@ impl<S: Acceptable> BlockingListener<S> {
                 Err(Errno::AGAIN) => match wait(self.queue.socket.as_fd(), watch, deadline) {
                     Ok(Waited::Ready) => continue,
                     Ok(Waited::TooLong) => return Ok(None),
-                    // The kernel says so of a blocking socket that was shut down.
+                    // The kernel reports this for a blocking socket that was shut down.
                     Ok(Waited::ShutDown) => Errno::INVAL.into(),
                     Err(error) => error,
                 },
@@ -191,23 +191,24 @@ impl<S: Acceptable> BlockingListener<S> {
         }
     }
 
-    /// What happened so far.
+    /// The statistics so far.
     pub fn stats(&self) -> &AcceptStats {
         &self.queue.stats
     }
 
-    /// How the name was lost, if it was: whether its path leads to this listener's file is looked up now.
+    /// How the name was lost, if it was. This checks now whether its path leads to this listener's file.
     pub fn name_loss(&self) -> Option<NameLoss> {
         self.name.as_ref().and_then(Published::is_lost)
     }
 
-    /// Takes the name again after it was lost, with a new socket and everything else as it was asked for. Connections that wait on
-    /// the old socket are handed out first. Does nothing as long as the name leads here, and where there is none of ours.
+    /// Binds the name again after it was lost, with a new socket and otherwise unchanged settings. Connections that
+    /// wait on the old socket are returned first. Does nothing if the name still leads here, or if the listener has no
+    /// name of its own.
     ///
     /// # Errors
-    /// As [`Bind::listen_blocking`]; above all [`Error::InUse`](crate::Error::InUse) if another server has the name. Then all is as
-    /// before, and may be tried again.
-    pub fn rebind(&mut self) -> Result<()> {
+    /// See [`Bind::listen_blocking`]; above all [`BindError::InUse`] if another server has the name. After an error,
+    /// everything is as before, and you may try again.
+    pub fn rebind(&mut self) -> Result<(), BindError> {
         if self.name_loss().is_none() {
             return Ok(());
         }
@@ -219,16 +220,16 @@ impl<S: Acceptable> BlockingListener<S> {
         Ok(())
     }
 
-    /// Stops listening without losing a connection: the name is taken back, new connections are refused, and those already in the
-    /// queue can still be had, with all that was sent on them.
+    /// Stops listening without losing a connection: the name is removed, new connections are refused, and you can still
+    /// accept the connections in the queue, with everything that was sent on them.
     ///
-    /// A socket of the service manager is left as it is, its queue to the next instance.
+    /// A socket of the service manager is left as it is, and its queue is left to the next instance.
     pub fn into_draining(self) -> BlockingDraining<S> {
         let Self { name, queue, lock, .. } = self;
         let withdrawal = name.map_or(Withdrawal::NoName, Published::withdraw);
         let is_ours = !matches!(queue.address, Address::Systemd(_));
         if is_ours {
-            // A client that looked the name up before it went must not get into the queue after we found it empty.
+            // A client that looked up the name earlier must not enter the queue after we found it empty.
             let _ = shutdown(&queue.socket, Shutdown::Read);
         }
         BlockingDraining { queue, withdrawal, has_more: is_ours, _lock: lock }
@@ -238,8 +239,8 @@ impl<S: Acceptable> BlockingListener<S> {
 impl<S> AsFd for BlockingListener<S> {
     /// The listening socket. It is non-blocking: poll it, and call [`accept_timeout`](Self::accept_timeout) with zero.
     ///
-    /// In a shortage the socket stays readable while that returns `None`. Do not poll it again before
-    /// [`pause_left`](Self::pause_left) is over.
+    /// During a shortage, the socket stays readable while that returns `None`. Do not poll it again before
+    /// [`pause_left`](Self::pause_left) has passed.
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.queue.socket.as_fd()
     }
@@ -256,21 +257,21 @@ pub struct BlockingDraining<S = UnixStream> {
 }
 
 impl<S> BlockingDraining<S> {
-    /// What became of the name.
+    /// What happened to the name.
     pub fn withdrawal(&self) -> &Withdrawal {
         &self.withdrawal
     }
 
-    /// What happened so far, before the draining too.
+    /// The statistics, including those from before the draining.
     pub fn stats(&self) -> &AcceptStats {
         &self.queue.stats
     }
 }
 
 impl<S: Acceptable> Iterator for BlockingDraining<S> {
-    type Item = Result<(S, Peer)>;
+    type Item = Result<(S, Peer), AcceptError>;
 
-    /// The next connection of an admitted peer. Through a shortage it pauses; an error is the last item.
+    /// The next connection of an admitted peer. It pauses during a shortage. An error is the last item.
     fn next(&mut self) -> Option<Self::Item> {
         while self.has_more {
             self.queue.sleep_out(None);
@@ -302,18 +303,18 @@ impl<S: Acceptable> Iterator for BlockingDraining<S> {
 #[derive(Debug)]
 struct NameWatch {
     events: Option<Events>,
-    /// When to look the name up whether there is an event or not.
+    /// When to check the name even if there is no event.
     next_check: Option<Instant>,
     told: Told,
 }
 
 impl NameWatch {
     fn start(name: &Published) -> Self {
-        // What happened before is seen at the first look.
+        // The first check sees what happened before.
         Self { events: Events::of(name, Ok).ok(), next_check: Some(Instant::now()), told: Told::default() }
     }
 
-    /// How the name was lost, if it was and that was not told yet.
+    /// How the name was lost, if it was and that was not reported yet.
     fn loss(&mut self, name: &Published) -> Option<NameLoss> {
         let mut is_due = self.next_check.is_some_and(|at| at <= Instant::now());
         if let Some(events) = &mut self.events {
@@ -339,23 +340,23 @@ impl NameWatch {
 }
 
 enum Waited {
-    /// For something, which may be an event of the name.
+    /// An event occurred, possibly one of the name.
     Ready,
     TooLong,
     ShutDown,
 }
 
-/// Waits for a connection until then, or for a reason to look the name up.
+/// Waits for a connection until the deadline, or for a reason to check the name.
 fn wait(socket: BorrowedFd<'_>, watch: Option<&NameWatch>, deadline: Option<Instant>) -> io::Result<Waited> {
     let next_check = watch.and_then(|watch| watch.next_check);
     let until = deadline.into_iter().chain(next_check).min();
     let events = watch.and_then(|watch| watch.events.as_ref());
     loop {
         let left = until.map(|at| at.saturating_duration_since(Instant::now()));
-        // Too long a time for the kernel's type is as good as none.
+        // If the time is too long for the kernel's type, there is no deadline.
         let left = left.and_then(|left| Timespec::try_from(left).ok());
         let listening = PollFd::from_borrowed_fd(socket, PollFlags::IN | PollFlags::RDHUP);
-        // Without events, the socket twice.
+        // Without events, pass the socket twice.
         let named = events.map_or_else(|| listening.clone(), |events| PollFd::new(events.inotify(), PollFlags::IN));
         let mut sockets = [listening, named];
         match poll(&mut sockets, left.as_ref()) {

@@ -1,4 +1,4 @@
-//! Which component of a path denies the way, found by walking it as the kernel does.
+//! Which component of a path denies access, found by walking the path as the kernel does.
 
 use std::ffi::OsStr;
 use std::io;
@@ -8,28 +8,22 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{Access, AtFlags, CWD, accessat, readlink, stat};
 use rustix::io::Errno;
 
-use crate::error::Error;
+use crate::error::Denied;
 
-/// Links to follow before giving up; the kernel's own limit is 40.
+/// The maximum number of links to follow; the kernel's own limit is 40.
 pub(crate) const LINKS: u32 = 40;
 
-/// Says which component of `path` denies this process the way to writing to its last one, if one does.
+/// Returns the component of `path` that keeps this process from writing to the last one, if one does.
 ///
-/// Asks the kernel about each in turn instead of computing from mode bits, so that access lists, capabilities and
-/// read-only mounts count too.
-pub(crate) fn denied(path: &Path) -> Option<Error> {
+/// It asks the kernel about each component instead of computing the answer from mode bits, so that access lists,
+/// capabilities and read-only mounts count, too.
+pub(crate) fn denied(path: &Path) -> Option<Denied> {
     let component = walk(path, LINKS)?;
     let stat = stat(&component).ok()?;
-    Some(Error::Denied {
-        path: path.to_owned(),
-        component,
-        mode: stat.st_mode & 0o7777,
-        uid: stat.st_uid,
-        gid: stat.st_gid,
-    })
+    Some(Denied { path: path.to_owned(), component, mode: stat.st_mode & 0o7777, uid: stat.st_uid, gid: stat.st_gid })
 }
 
-/// The first component that is missing.
+/// The first missing component.
 pub(crate) fn missing(path: &Path) -> Option<PathBuf> {
     prefixes(path)
         .find(|prefix| matches!(prefix.symlink_metadata(), Err(error) if error.kind() == io::ErrorKind::NotFound))
@@ -41,7 +35,8 @@ fn walk(path: &Path, links: u32) -> Option<PathBuf> {
         match accessat(CWD, &prefix, need, AtFlags::EACCESS) {
             Ok(()) => {}
             Err(Errno::ACCESS) => {
-                // All before it let us pass, so it is this one, or what it links to, or something on the way there.
+                // All components before it gave us access, so it is this one, or the target of its link, or a component
+                // on the way there.
                 return match readlink(&prefix, Vec::new()) {
                     Ok(target) if links > 0 => {
                         let target = OsStr::from_bytes(target.to_bytes());
@@ -77,10 +72,7 @@ mod tests {
     use super::*;
 
     fn component(path: &Path) -> Option<(PathBuf, u32)> {
-        as_nobody(|| denied(path)).map(|error| match error {
-            Error::Denied { component, mode, .. } => (component, mode),
-            other => panic!("{other}"),
-        })
+        as_nobody(|| denied(path)).map(|Denied { component, mode, .. }| (component, mode))
     }
 
     #[test]
@@ -106,7 +98,7 @@ mod tests {
         symlink("a/b", &link).unwrap();
         assert_eq!(component(&link.join("x.sock")), Some((top.path().join("a"), 0o600)));
 
-        // Names are bytes, those of links and of what they lead to as well.
+        // Names are bytes, including those of links and of their targets.
         let odd = top.path().join(OsStr::from_bytes(b"odd \xff"));
         fs::create_dir(&odd).unwrap();
         fs::write(odd.join("x.sock"), "").unwrap();
@@ -115,7 +107,7 @@ mod tests {
         set(&odd, 0o600);
         assert_eq!(component(&to_odd.join("x.sock")), Some((odd.clone(), 0o600)));
         set(&odd, 0o700);
-        // Clean up as an ordinary user too.
+        // Allow an ordinary user to clean up, too.
         set(&top.path().join("a"), 0o700);
         set(&inner, 0o700);
     }

@@ -1,4 +1,4 @@
-//! Bind, publish, accept, drain and connect Unix sockets; learn who is at the other end, and admit only the users you choose.
+//! Bind, publish, accept, drain and connect Unix sockets; identify the peer, and admit only the users you choose.
 //!
 //! ```
 //! # #[tokio::main(flavor = "current_thread")]
@@ -35,8 +35,8 @@
 //!
 //! # What this crate is not
 //!
-//! It does not split bytes into messages or own a connection (`uds-actor` and `uds-channel` do). It knows nothing of directories
-//! in which sockets appear (`fs-watch`). Linux only.
+//! It does not split bytes into messages and does not own connections (`uds-actor` and `uds-channel` do). It does not
+//! watch directories in which sockets appear (`fs-watch` does). Linux only.
 //!
 //! # Features
 //!
@@ -82,7 +82,10 @@ pub use crate::{
     },
     blocking::{BlockingDraining, BlockingListener},
     connect::Connect,
-    error::{Error, PathFault, Result},
+    error::{
+        AcceptError, AddressError, BindError, ConnectError, Denied, InvalidMode, NoRuntime, PathFault, PeerError,
+        ProbeError,
+    },
     mode::Mode,
     peer::Peer,
     probe::probe,

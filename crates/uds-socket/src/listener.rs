@@ -1,4 +1,4 @@
-//! A listening socket with its name: accepting, watching the name, and at the end losing no connection that was made.
+//! A listening socket with its name: accepting connections, watching the name, and draining the queue at the end.
 
 mod name_watch;
 
@@ -16,9 +16,7 @@ use crate::accept::{AcceptStats, Acceptable, Accepted, Queue};
 use crate::address::{Address, SocketKind};
 use crate::bind::publish::{NameLock, NameLoss, Published, Withdrawal};
 use crate::bind::{Bind, Taken, activation};
-#[cfg(doc)]
-use crate::error::Error;
-use crate::error::Result;
+use crate::error::{AcceptError, BindError};
 use crate::packet::Seqpacket;
 use crate::peer::Peer;
 use crate::runtime::in_runtime;
@@ -35,36 +33,37 @@ impl Acceptable for UnixStream {
 
 /// With feature `tokio`: listening in a runtime.
 impl Bind {
-    /// Takes the address and listens on it.
+    /// Binds the address and listens on it.
     ///
-    /// A plain function, because it is a dozen short calls on a local file system, and because it must not stop half-way the
-    /// way a dropped future does. It waits for no other process, except that a lock that is held is tried again for 10 ms,
-    /// and one that a sweep of the directory examines for 100 ms.
+    /// This is not async, because it makes a dozen short calls on a local filesystem, and because it must not stop
+    /// halfway like a dropped future. It waits for no other process, with two exceptions: it tries a lock that is held
+    /// again for 10 ms, and one that a sweep of the directory examines for 100 ms.
     ///
     /// # Errors
-    /// By path: [`Error::InvalidPath`], [`Error::PathTooLong`], [`Error::NoDirectory`], [`Error::SharedDirectory`],
-    /// [`Error::NotASocket`], [`Error::Locked`], [`Error::ForeignLock`], [`Error::InUse`],
-    /// [`Error::ForeignFilesystem`], [`Error::Contended`].
-    /// By abstract name: [`Error::InvalidAbstractName`], and [`Error::Bind`] with `EADDRINUSE` when it is taken.
-    /// From the service manager: [`Error::NotPassed`], [`Error::PassedTwice`], [`Error::NotAListener`].
-    /// [`Error::NoFile`] when mode, owner or group are set and the address is not a path; [`Error::NoRuntime`]
-    /// outside a tokio runtime; [`Error::Bind`] when a system call fails. Nothing is left behind.
+    /// For a path: [`BindError::Address`], [`BindError::NoDirectory`], [`BindError::SharedDirectory`],
+    /// [`BindError::NotASocket`], [`BindError::Locked`], [`BindError::ForeignLock`], [`BindError::InUse`],
+    /// [`BindError::ForeignFilesystem`], [`BindError::Contended`]. For an abstract name: [`BindError::Address`], and
+    /// [`BindError::Bind`] with `EADDRINUSE` if it is taken. For a socket of the service manager:
+    /// [`BindError::NotPassed`], [`BindError::PassedTwice`], [`BindError::NotAListener`]. For all:
+    /// [`BindError::NoFile`] if a mode, owner or group is set and the address is not a path; [`BindError::NoRuntime`]
+    /// outside a tokio runtime; [`BindError::Bind`] if a system call fails. After an error, nothing is left behind.
     ///
     /// # Panics
-    /// In a tokio runtime that was built without I/O.
-    pub fn listen(self) -> Result<Listener> {
+    /// In a tokio runtime built without I/O.
+    pub fn listen(self) -> Result<Listener, BindError> {
         self.listen_for::<UnixStream>()
     }
 
-    /// Takes the address and listens on all sockets that are passed under its name: a `.socket` unit with two `ListenStream=`
-    /// lines passes two of one name. Of any other address, there is one listener.
+    /// Binds the address and listens on all sockets that were passed under its name: a `.socket` unit with two
+    /// `ListenStream=` lines passes two with the same name. For any other address, there is one listener.
     ///
     /// # Errors
-    /// As [`listen`](Self::listen), but not [`Error::PassedTwice`]. Then none of them listens.
+    /// The same as for [`listen`](Self::listen), except for [`BindError::PassedTwice`]. After an error, none of them
+    /// listens.
     ///
     /// # Panics
-    /// As [`listen`](Self::listen).
-    pub fn listen_all(self) -> Result<Vec<Listener>> {
+    /// See [`listen`](Self::listen).
+    pub fn listen_all(self) -> Result<Vec<Listener>, BindError> {
         let Address::Systemd(name) = self.address() else { return Ok(vec![self.listen()?]) };
         in_runtime()?;
         self.check()?;
@@ -73,35 +72,36 @@ impl Bind {
         sockets.into_iter().map(|socket| adopt(socket).map(Listener::new)).collect()
     }
 
-    /// The same for connections that keep packets apart: `SOCK_SEQPACKET`, in a unit file `ListenSequentialPacket=`.
+    /// Listens for connections that carry separate packets: `SOCK_SEQPACKET`, in a unit file `ListenSequentialPacket=`.
     ///
     /// # Errors
-    /// As [`listen`](Self::listen).
+    /// See [`listen`](Self::listen).
     ///
     /// # Panics
-    /// As [`listen`](Self::listen).
-    pub fn listen_seqpacket(self) -> Result<SeqpacketListener> {
+    /// See [`listen`](Self::listen).
+    pub fn listen_seqpacket(self) -> Result<SeqpacketListener, BindError> {
         self.listen_for()
     }
 
-    fn listen_for<S: Acceptable>(self) -> Result<Listener<S>> {
+    fn listen_for<S: Acceptable>(self) -> Result<Listener<S>, BindError> {
         in_runtime()?;
         self.take(S::KIND, Listener::<S>::watch).map(Listener::new)
     }
 }
 
-/// A listener for connections that keep packets apart.
+/// A listener for connections that carry separate packets.
 pub type SeqpacketListener = Listener<Seqpacket>;
 
-/// A listening socket and the name it was given.
+/// A listening socket and its name.
 ///
-/// Made by [`Bind::listen`](crate::Bind::listen) and [`Bind::listen_seqpacket`](crate::Bind::listen_seqpacket). Dropping
-/// it takes the name back, closes the socket — which *resets the connections that were not accepted, with what was sent on
-/// them* — and removes and releases the lock, in this order. [`into_draining`](Self::into_draining) loses none.
+/// [`Bind::listen`](crate::Bind::listen) and [`Bind::listen_seqpacket`](crate::Bind::listen_seqpacket) create one.
+/// Dropping it removes the name, closes the socket (which *resets the connections that were not accepted, and loses
+/// what was sent on them*), then removes and releases the lock, in this order. [`into_draining`](Self::into_draining)
+/// loses no connection.
 #[derive(Debug)]
 pub struct Listener<S = UnixStream> {
-    // Fields are dropped in this order, and it matters: the open socket keeps the inode number ours while the name is
-    // taken back, and the lock keeps others away from the name until all is over.
+    // The fields must be dropped in this order: the open socket keeps the inode number ours while the name is removed,
+    // and the lock keeps other processes from the name until everything is done.
     name: Option<Published>,
     watch: Option<NameWatch>,
     queue: Queue<S, AsyncFd<OwnedFd>>,
@@ -111,7 +111,7 @@ pub struct Listener<S = UnixStream> {
 }
 
 impl<S: Acceptable> Listener<S> {
-    /// Hands a listening, non-blocking socket over to the runtime.
+    /// Registers a listening, non-blocking socket with the runtime.
     pub(crate) fn watch(socket: OwnedFd) -> io::Result<AsyncFd<OwnedFd>> {
         sys::watch(socket, Interest::READABLE)
     }
@@ -126,53 +126,54 @@ impl<S: Acceptable> Listener<S> {
         Self { name, watch, queue, lock, bind, warnings }
     }
 
-    /// Where it listens.
+    /// The address that it listens on.
     pub fn address(&self) -> &Address {
         &self.queue.address
     }
 
-    /// What is missing here that does not keep it from listening, and what that means. Known as soon as it listens.
+    /// Features that are missing but do not keep it from listening, and the consequences. They are known as soon as it
+    /// listens.
     pub fn warnings(&self) -> &[Warning] {
         &self.warnings
     }
 
-    /// The next connection from a peer that is admitted, and who it is.
+    /// Waits for the next connection from an admitted peer, and returns the peer's identity, too.
     ///
-    /// The connections of peers that are not admitted are closed and counted; [`next`](Self::next) tells of each. When the process or the system is out of descriptors or
-    /// memory, connections wait in the queue while this pauses, 10 ms at first and 1 s at last; once it is at 1 s
-    /// (which takes about 2 s), each further failure closes the connection that has waited longest, by means of
-    /// a descriptor kept for the purpose, so that clients see an end instead of a hang. All of it is counted in
-    /// [`stats`](Self::stats).
+    /// It closes and counts the connections of other peers; [`next`](Self::next) reports each of them. If the process
+    /// or the system runs out of descriptors or memory, connections wait in the queue while this pauses, for 10 ms at
+    /// first and up to 1 s. From then on (after about 2 s), each further failure closes the connection that has waited
+    /// longest, with a descriptor kept for this purpose, so that clients see an end instead of a hang.
+    /// [`stats`](Self::stats) counts all of these.
     ///
     /// # Errors
-    /// [`Error::Accept`](crate::Error::Accept) when the listening socket itself is broken; it stays so.
+    /// [`AcceptError`] if the listening socket itself is broken, which is permanent.
     ///
     /// # Cancel safety
-    /// Dropping the future loses no connection; a pause goes on where it was.
+    /// Dropping the future loses no connection. A pause continues in the next call.
     ///
     /// # Panics
-    /// When a pause is needed in a tokio runtime that was built without time.
-    pub async fn accept(&mut self) -> Result<(S, Peer)> {
+    /// If a pause is needed in a tokio runtime built without time.
+    pub async fn accept(&mut self) -> Result<(S, Peer), AcceptError> {
         self.queue.accept().await
     }
 
-    /// What happens next: a connection, as [`accept`](Self::accept) gives it; a peer that was rejected; a shortage; or the loss
-    /// of the name, which is told once for each time.
+    /// The next event: a connection, as [`accept`](Self::accept) returns it; a rejected peer; a shortage; or the loss
+    /// of the name. Each loss is reported once.
     ///
-    /// The file, the directories above it and the links on the way are watched for their removal and renaming (`inotify(7)`),
-    /// which is told at once and costs an idle listener nothing. Where one of them cannot be watched, as a directory that
-    /// this process may not read, the name is looked up once a second; where there are no events at all,
-    /// [`Warning::NoNameEvents`] says so. That something was mounted over a directory above is not noticed.
+    /// The listener watches the file, the directories above it and the links on its path for removal and renaming
+    /// (`inotify(7)`). It notices these at once, and costs nothing while idle. If it cannot watch one of them, such as
+    /// a directory that this process may not read, it checks the name once a second. If there are no events at all, it
+    /// also has [`Warning::NoNameEvents`]. It does not notice a mount over a directory above.
     ///
     /// # Errors
-    /// As [`accept`](Self::accept).
+    /// See [`accept`](Self::accept).
     ///
     /// # Cancel safety
     /// Dropping the future loses nothing.
     ///
     /// # Panics
-    /// As [`accept`](Self::accept); also where the name is looked up once a second.
-    pub async fn next(&mut self) -> Result<Accepted<S>> {
+    /// See [`accept`](Self::accept); also if it checks the name once a second.
+    pub async fn next(&mut self) -> Result<Accepted<S>, AcceptError> {
         let Self { name, watch, queue, .. } = self;
         let (Some(name), Some(watch)) = (name, watch) else { return queue.next().await };
         tokio::select! {
@@ -182,14 +183,14 @@ impl<S: Acceptable> Listener<S> {
         }
     }
 
-    /// Waits until the name is lost, as [`next`](Self::next) does, and accepts nothing meanwhile: for a program that can take no
-    /// further connection for now. Never resolves where the socket has no file that it could lose.
+    /// Waits until the name is lost, as [`next`](Self::next) does, but accepts nothing: for a program that cannot take
+    /// another connection for now. It never resolves if the socket has no file of its own to lose.
     ///
     /// # Cancel safety
-    /// A loss is not missed if the future is dropped.
+    /// Dropping the future does not miss a loss.
     ///
     /// # Panics
-    /// As [`next`](Self::next).
+    /// See [`next`](Self::next).
     pub async fn name_lost(&mut self) -> NameLoss {
         match (&self.name, &mut self.watch) {
             (Some(name), Some(watch)) => watch.lost(name).await,
@@ -197,22 +198,23 @@ impl<S: Acceptable> Listener<S> {
         }
     }
 
-    /// How the name was lost, if it was: whether its path leads to this listener's file is looked up now.
+    /// How the name was lost, if it was. This checks now whether its path leads to this listener's file.
     pub fn name_loss(&self) -> Option<NameLoss> {
         self.name.as_ref().and_then(Published::is_lost)
     }
 
-    /// Takes the name again after it was lost, with a new socket and everything else as it was asked for. Connections that
-    /// wait on the old socket are handed out first. Does nothing as long as the name leads here, and where there is no
+    /// Binds the name again after it was lost, with a new socket and otherwise unchanged settings. Connections that
+    /// wait on the old socket are returned first. Does nothing if the name still leads here, or if the listener has no
     /// file.
     ///
     /// # Errors
-    /// As [`Bind::listen`]; above all [`Error::InUse`](crate::Error::InUse) if another server has the name. Then all is as
-    /// before: this goes on accepting from those who are connected to the old socket already, and may be tried again.
+    /// See [`Bind::listen`]; above all [`BindError::InUse`] if another server has the name. After an error, everything
+    /// is as before: the listener continues to accept clients that are already connected to the old socket, and you may
+    /// try again.
     ///
     /// # Panics
-    /// As [`Bind::listen`].
-    pub fn rebind(&mut self) -> Result<()> {
+    /// See [`Bind::listen`].
+    pub fn rebind(&mut self) -> Result<(), BindError> {
         if self.name_loss().is_none() {
             return Ok(());
         }
@@ -224,22 +226,22 @@ impl<S: Acceptable> Listener<S> {
         Ok(())
     }
 
-    /// What happened so far.
+    /// The statistics so far.
     pub fn stats(&self) -> &AcceptStats {
         &self.queue.stats
     }
 
-    /// Stops listening without losing a connection: the name is taken back, new connections are refused, and those already
-    /// in the queue can still be had, with all that was sent on them.
+    /// Stops listening without losing a connection: the name is removed, new connections are refused, and you can still
+    /// accept the connections in the queue, with everything that was sent on them.
     ///
-    /// A socket of the service manager is left as it is, its queue to the next instance.
+    /// A socket of the service manager is left as it is, and its queue is left to the next instance.
     pub fn into_draining(self) -> Draining<S> {
         let Self { name, queue, lock, .. } = self;
         let withdrawal = name.map_or(Withdrawal::NoName, Published::withdraw);
         let is_ours = !matches!(queue.address, Address::Systemd(_));
         if is_ours {
-            // A client that looked the name up before it went must not get into the queue after we found it empty. A
-            // listening socket that cannot be shut down is broken, which `accept` will say.
+            // A client that looked up the name earlier must not enter the queue after we found it empty. If a listening
+            // socket cannot be shut down, it is broken, and `accept` will report that.
             let _ = shutdown(&queue.socket, Shutdown::Read);
         }
         Draining { queue, withdrawal, has_more: is_ours, _lock: lock }
@@ -252,10 +254,10 @@ impl<S> AsFd for Listener<S> {
     }
 }
 
-/// A listener that has lost its name and gives out the connections that were already waiting.
+/// A listener without its name that returns the connections that were already waiting.
 ///
-/// Dropping it closes the socket, which resets what is still in the queue, and then lets go of the lock, so that the
-/// next process can take the name.
+/// Dropping it closes the socket, which resets the connections that are still in the queue, and then releases the lock,
+/// so that the next process can bind the name.
 ///
 /// ```
 /// # #[tokio::main(flavor = "current_thread")]
@@ -266,7 +268,7 @@ impl<S> AsFd for Listener<S> {
 /// # use uds_socket::{Bind, Connect};
 /// let listener = Bind::path(&path).listen()?;
 /// let mut client = Connect::path(&path).connect().await?;
-/// client.write_all(b"sent before anybody accepted").await?;
+/// client.write_all(b"sent before it was accepted").await?;
 /// client.shutdown().await?;
 ///
 /// let mut draining = listener.into_draining();
@@ -275,7 +277,7 @@ impl<S> AsFd for Listener<S> {
 /// while let Some((mut stream, _peer)) = draining.accept().await? {
 ///     stream.read_to_string(&mut text).await?;
 /// }
-/// assert_eq!(text, "sent before anybody accepted");
+/// assert_eq!(text, "sent before it was accepted");
 /// # Ok(())
 /// # }
 /// ```
@@ -289,19 +291,20 @@ pub struct Draining<S = UnixStream> {
 }
 
 impl<S: Acceptable> Draining<S> {
-    /// The next connection of those that were waiting, `None` when there are no more.
+    /// The next of the waiting connections; `None` when there are no more.
     ///
-    /// Admission is as before. In a shortage of descriptors it pauses until there are some again; nobody is shed.
+    /// Admission is unchanged. During a shortage of descriptors it pauses until some are free, and closes no
+    /// connection.
     ///
     /// # Errors
-    /// [`Error::Accept`](crate::Error::Accept) when the listening socket is broken.
+    /// [`AcceptError`] if the listening socket is broken.
     ///
     /// # Cancel safety
     /// Dropping the future loses no connection.
     ///
     /// # Panics
-    /// When a pause is needed in a tokio runtime that was built without time.
-    pub async fn accept(&mut self) -> Result<Option<(S, Peer)>> {
+    /// If a pause is needed in a tokio runtime built without time.
+    pub async fn accept(&mut self) -> Result<Option<(S, Peer)>, AcceptError> {
         while let Some(accepted) = self.next().await? {
             if let Accepted::Connection(connection, peer) = accepted {
                 return Ok(Some((connection, peer)));
@@ -310,17 +313,18 @@ impl<S: Acceptable> Draining<S> {
         Ok(None)
     }
 
-    /// What happens next, `None` when there are no more connections: as [`Listener::next`], but for the name.
+    /// The next event, as [`Listener::next`] returns it, except for the loss of the name; `None` when there are no more
+    /// connections.
     ///
     /// # Errors
-    /// As [`accept`](Self::accept).
+    /// See [`accept`](Self::accept).
     ///
     /// # Cancel safety
     /// Dropping the future loses nothing.
     ///
     /// # Panics
-    /// As [`accept`](Self::accept).
-    pub async fn next(&mut self) -> Result<Option<Accepted<S>>> {
+    /// See [`accept`](Self::accept).
+    pub async fn next(&mut self) -> Result<Option<Accepted<S>>, AcceptError> {
         while self.has_more {
             self.queue.resume().await;
             match self.queue.accept_now() {
@@ -336,12 +340,12 @@ impl<S: Acceptable> Draining<S> {
         Ok(None)
     }
 
-    /// What became of the name.
+    /// What happened to the name.
     pub fn withdrawal(&self) -> &Withdrawal {
         &self.withdrawal
     }
 
-    /// What happened so far, before the draining too.
+    /// The statistics, including those from before the draining.
     pub fn stats(&self) -> &AcceptStats {
         &self.queue.stats
     }

@@ -1,14 +1,14 @@
-//! Permission bits of a socket's file, written in ways that cannot be misread.
+//! Permission bits of a socket file, in a form that prevents mistakes.
 
 use std::fmt;
 use std::str::FromStr;
 
-use crate::error::{Error, Result};
+use crate::error::InvalidMode;
 
-/// Who may connect to a socket, as permission bits of its file: write permission is what counts (`unix(7)`).
+/// Which users may connect to a socket, as permission bits of its file: write permission is what counts (`unix(7)`).
 ///
-/// A decimal 660 is a different mode from the octal one, and it compiles. So [`new`](Self::new) accepts no number that a mode is
-/// if the `0o` in front of it was forgotten.
+/// A decimal 660 is a different mode from the octal one, but would compile. So [`new`](Self::new) rejects every number
+/// that results from a mode without its `0o`.
 ///
 /// ```
 /// use uds_socket::Mode;
@@ -17,21 +17,21 @@ use crate::error::{Error, Result};
 /// assert_eq!(SHARED, Mode::GROUP);
 /// assert_eq!(Mode::octal("660")?, Mode::GROUP);
 /// assert_eq!(Mode::octal("0660")?.to_string(), "0660");
-/// assert!(Mode::octal("1224").is_err()); // what 660 looks like after one conversion too many
-/// # Ok::<(), uds_socket::Error>(())
+/// assert!(Mode::octal("1224").is_err()); // 660 after one conversion too many
+/// # Ok::<(), uds_socket::InvalidMode>(())
 /// ```
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Mode(u16);
 
 impl Mode {
-    /// 0600: only the owner's processes (and root's). The default.
+    /// 0600: only processes of the owner and of root. The default.
     pub const USER_ONLY: Self = Self(0o600);
-    /// 0660: the owner's and the group's processes.
+    /// 0660: processes of the owner and of the group.
     pub const GROUP: Self = Self(0o660);
-    /// 0666: everybody on this machine who can reach the directory.
+    /// 0666: every user on this machine who can reach the directory.
     pub const EVERYONE: Self = Self(0o666);
 
-    /// These permission bits, such as `Mode::new(0o660)`.
+    /// A mode with these permission bits, such as `Mode::new(0o660)`.
     ///
     /// ```compile_fail
     /// const SLIP: uds_socket::Mode = uds_socket::Mode::new(660); // 0o1224
@@ -39,9 +39,9 @@ impl Mode {
     ///
     /// # Panics
     ///
-    /// Where `bits` is no constant; in a constant it does not compile. For bits over 0o777, and unless the owner's digit is 2, 6
-    /// or 7: a socket whose owner cannot connect is of no use, and with this rule no mode that is accepted is accepted a
-    /// second time when it is written in decimal. For a mode that a user gives there is [`octal`](Self::octal).
+    /// In a constant, invalid bits do not compile; elsewhere they panic. Invalid are bits over 0o777, and those in
+    /// which the owner's digit is not 2, 6 or 7: a socket whose owner cannot connect is useless, and with this rule,
+    /// the decimal form of a valid mode is never valid. For a mode from user input, use [`octal`](Self::octal).
     #[must_use]
     pub const fn new(bits: u16) -> Self {
         assert!(
@@ -51,11 +51,11 @@ impl Mode {
         Self(bits)
     }
 
-    /// Three octal digits, with an optional leading `0` or `0o`.
+    /// Parses three octal digits, with an optional leading `0` or `0o`.
     ///
     /// # Errors
-    /// [`Error::InvalidMode`] for anything else; set-id and sticky bits mean nothing on a socket.
-    pub fn octal(text: &str) -> Result<Self> {
+    /// [`InvalidMode`] for anything else. Set-id and sticky bits have no meaning for a socket.
+    pub fn octal(text: &str) -> Result<Self, InvalidMode> {
         let digits =
             text.strip_prefix("0o").or_else(|| text.strip_prefix('0').filter(|rest| rest.len() == 3)).unwrap_or(text);
         let mut bits = 0;
@@ -63,12 +63,12 @@ impl Mode {
             match digit {
                 b'0'..=b'7' if digits.len() == 3 => bits = bits << 3 | u16::from(digit - b'0'),
                 _ => {
-                    return Err(Error::InvalidMode { text: text.to_owned() });
+                    return Err(InvalidMode { text: text.to_owned() });
                 }
             }
         }
         if digits.is_empty() {
-            return Err(Error::InvalidMode { text: text.to_owned() });
+            return Err(InvalidMode { text: text.to_owned() });
         }
         Ok(Self(bits))
     }
@@ -90,9 +90,9 @@ impl Default for Mode {
 }
 
 impl FromStr for Mode {
-    type Err = Error;
+    type Err = InvalidMode;
 
-    fn from_str(text: &str) -> Result<Self> {
+    fn from_str(text: &str) -> Result<Self, InvalidMode> {
         Self::octal(text)
     }
 }
@@ -145,12 +145,12 @@ mod tests {
     }
 
     #[test]
-    fn anything_else_is_refused() {
+    fn anything_else_is_rejected() {
         for text in [
             "", "0", "0o", "66", "888", "6600", "04755", "4755", "00o660", "-60", "+60", " 660", "660 ", "0x1", "rw-",
             "٦٦٠",
         ] {
-            assert!(matches!(Mode::octal(text), Err(Error::InvalidMode { text: t }) if t == text), "{text:?}");
+            assert!(matches!(Mode::octal(text), Err(InvalidMode { text: t }) if t == text), "{text:?}");
         }
     }
 }

@@ -1,8 +1,8 @@
-//! Noticing that a listener's name is gone, for listeners with a runtime and without.
+//! Noticing that a listener's name is gone, for listeners with and without a runtime.
 //!
-//! Watched (`inotify(7)`) are the file and everything its path leads through: the directories above, up to the root, and
-//! links. An idle listener is not woken. A directory that this process may not read cannot be watched; then, and where
-//! there are no events at all, the name is looked up once a second. A mount over a directory above makes no event.
+//! We watch the file (`inotify(7)`) and everything that its path leads through: the directories above, up to the root,
+//! and links. An idle listener is not woken. We cannot watch a directory that this process may not read; in that case,
+//! and if there are no events at all, we check the name once a second. A mount over a directory above causes no event.
 
 use std::collections::BTreeSet;
 use std::io;
@@ -16,28 +16,28 @@ use rustix::io::Errno;
 use crate::bind::publish::{NameLoss, Published};
 use crate::denied::{LINKS, prefixes};
 
-/// How often the name is looked up where part of its path cannot be watched.
+/// How often to check the name if part of its path cannot be watched.
 pub(crate) const PERIOD: Duration = Duration::from_secs(1);
 
-/// What happens to a directory, or to a link, that is renamed or removed. What happens inside a directory makes no event, so
-/// what others do there costs nothing.
+/// Events of a directory or a link that is renamed or removed. Events inside a directory are left out, so the activity
+/// of other processes there costs nothing.
 const ABOVE: WatchFlags = WatchFlags::MOVE_SELF.union(WatchFlags::DELETE_SELF).union(WatchFlags::DONT_FOLLOW);
 
-/// What happens to a file of which the last name is removed, or that is renamed.
+/// Events of a file that is renamed, or whose last name is removed.
 const EVENTS: WatchFlags = ABOVE.union(WatchFlags::ATTRIB);
 
-/// What a listener was last told of its name: each loss is told once.
+/// What was last reported about a listener's name: each loss is reported once.
 #[derive(Debug, Default)]
 pub(crate) struct Told {
     is_lost: bool,
 }
 
 impl Told {
-    /// Looks the name up. Returns how it was lost, if that was not told yet.
+    /// Checks the name. Returns how it was lost, if that was not reported yet.
     pub(crate) fn check(&mut self, name: &Published, events: Option<&mut Events<impl AsFd>>) -> Option<NameLoss> {
         let mut loss = name.is_lost();
-        // The path may lead here through other directories now. What changed before they were watched is seen by the second
-        // look.
+        // The path may lead here through other directories now. The second check sees what changed before they were
+        // watched.
         if loss.is_none() && events.is_some_and(|events| events.renew(path_of(name))) {
             loss = name.is_lost();
         }
@@ -50,22 +50,22 @@ fn path_of(name: &Published) -> &Path {
     name.directory().path().absolute()
 }
 
-/// The kernel's events of a file and of everything its path leads through. `F` holds the descriptor.
+/// The kernel's events for a file and everything that its path leads through. `F` holds the descriptor.
 #[derive(Debug)]
 pub(crate) struct Events<F = OwnedFd> {
     inotify: F,
     watched: BTreeSet<i32>,
     is_complete: bool,
-    /// Whether there was no event since.
+    /// Whether there was no event since the watches were renewed.
     is_renewed: bool,
 }
 
 impl<F: AsFd> Events<F> {
-    /// `hold` makes a holder of a non-blocking descriptor.
+    /// `hold` wraps a non-blocking descriptor.
     pub(crate) fn of(name: &Published, hold: impl FnOnce(OwnedFd) -> io::Result<F>) -> io::Result<Self> {
         let inotify = inotify::init(CreateFlags::CLOEXEC | CreateFlags::NONBLOCK)?;
         let path = path_of(name);
-        // The file first: without it the rest is of no use.
+        // The file first: without it, the other watches are useless.
         inotify::add_watch(&inotify, path, EVENTS)?;
         let inotify = hold(inotify)?;
         let mut events = Self { inotify, watched: BTreeSet::new(), is_complete: false, is_renewed: false };
@@ -82,7 +82,8 @@ impl<F: AsFd> Events<F> {
         self.is_complete
     }
 
-    /// Watches everything that `path` leads through now, and nothing else; false if there was no event since the last time.
+    /// Watches everything that `path` leads through now, and nothing else. Returns false if there was no event since
+    /// the last time.
     fn renew(&mut self, path: &Path) -> bool {
         if std::mem::replace(&mut self.is_renewed, true) {
             return false;
@@ -97,24 +98,24 @@ impl<F: AsFd> Events<F> {
             }
         }
         for superfluous in self.watched.difference(&watched) {
-            // One whose file is gone has gone with it.
+            // If its file is gone, the watch has ended already.
             let _ = inotify::remove_watch(self.inotify.as_fd(), *superfluous);
         }
         self.watched = watched;
         true
     }
 
-    /// There was an event.
+    /// Records an event.
     pub(crate) const fn handle_event(&mut self) {
         self.is_renewed = false;
     }
 }
 
-/// Reads all events there are; which ones does not matter.
+/// Reads all waiting events. It does not matter which ones they are.
 ///
 /// # Errors
 ///
-/// `WouldBlock` if there are none; any other error means that there will be no more.
+/// `WouldBlock` if there are none. Any other error means that there will be no more.
 pub(crate) fn drain(inotify: &OwnedFd) -> io::Result<()> {
     let mut room = [0; 1024];
     let mut has_any = false;
@@ -128,7 +129,8 @@ pub(crate) fn drain(inotify: &OwnedFd) -> io::Result<()> {
     }
 }
 
-/// Everything that `path` leads through, itself included: the directories above, the links, and what is above their targets.
+/// Everything that `path` leads through, including itself: the directories above, the links, and the directories above
+/// their targets.
 fn places(path: &Path, links: u32) -> Vec<PathBuf> {
     let mut places = Vec::new();
     for place in prefixes(path) {

@@ -1,4 +1,4 @@
-//! Paths that name sockets, the names that come with them, and those too long for a socket address.
+//! Paths of sockets, the names beside them, and paths too long for a socket address.
 
 use std::ffi::{OsStr, OsString};
 use std::os::fd::{AsRawFd, BorrowedFd};
@@ -9,21 +9,21 @@ use rustix::fs::fstat;
 use rustix::net::SocketAddrUnix;
 use socket_file::names;
 
-use crate::error::{Error, PathFault, Result};
+use crate::error::{AddressError, PathFault};
 
-/// Bytes of a path that fit into a socket address, besides the final zero (`unix(7)`).
+/// Maximum bytes of a path in a socket address, without the final zero (`unix(7)`).
 const SUN_PATH_MAX: usize = 107;
-/// Bytes of any path the kernel takes, besides the final zero (`PATH_MAX`).
+/// Maximum bytes of a path for the kernel, without the final zero (`PATH_MAX`).
 const PATH_MAX: usize = 4095;
-/// Bytes of one component (`NAME_MAX`).
+/// Maximum bytes of one component (`NAME_MAX`).
 const NAME_MAX: usize = 255;
-/// What the lock's name has more than the socket's: `.` and `.lock`.
+/// How much longer the lock's name is than the socket's: `.` and `.lock`.
 const LOCK_EXTRA: usize = 6;
 
-/// A path that can name a socket, and the two names beside it that come with it.
+/// A path that can be the name of a socket, and the two names beside it.
 ///
-/// Both are dot-files, so that whoever lists sockets does not see them, and both follow from the name alone, so
-/// that a restart finds what a crash left behind.
+/// Both begin with a dot, so that listings of sockets skip them. Both are derived from the name alone, so that a
+/// restart finds what a crash left behind.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct SocketPath {
     path: PathBuf,
@@ -33,20 +33,20 @@ pub(crate) struct SocketPath {
 }
 
 impl SocketPath {
-    pub(crate) fn new(path: PathBuf) -> Result<Self> {
+    pub(crate) fn new(path: PathBuf) -> Result<Self, AddressError> {
         check(&path)?;
         let (directory, name) = match (path.parent(), path.file_name()) {
             (Some(parent), Some(name)) if parent.as_os_str().is_empty() => (Path::new("."), name),
             (Some(parent), Some(name)) => (parent, name),
             _ => {
-                return Err(Error::InvalidPath { path, fault: PathFault::NamesADirectory });
+                return Err(AddressError::InvalidPath { path, fault: PathFault::NamesADirectory });
             }
         };
         let max = NAME_MAX - LOCK_EXTRA;
         if name.len() > max {
-            return Err(Error::PathTooLong { len: name.len(), max, path });
+            return Err(AddressError::PathTooLong { len: name.len(), max, path });
         }
-        // Where there is no working directory any more, the path is all there is.
+        // If the working directory is gone, the path is all that we have.
         let absolute = std::path::absolute(&path).unwrap_or_else(|_| path.clone());
         Ok(Self { directory: directory.to_owned(), name: name.to_owned(), absolute, path })
     }
@@ -55,7 +55,7 @@ impl SocketPath {
         &self.path
     }
 
-    /// The same from the root, symbolic links and all.
+    /// The same as an absolute path, with symbolic links unresolved.
     pub(crate) fn absolute(&self) -> &Path {
         &self.absolute
     }
@@ -73,20 +73,20 @@ impl SocketPath {
         names::lock_name(&self.name)
     }
 
-    /// `.NAME.old`, where a stale socket is moved before it is removed.
+    /// `.NAME.old`, to which a stale socket is moved before it is removed.
     pub(crate) fn aside_name(&self) -> OsString {
         names::aside_name(&self.name)
     }
 
-    /// `.NAME.older`, the same while `.NAME.old` is taken.
+    /// `.NAME.older`, the same while `.NAME.old` is in use.
     pub(crate) fn second_aside_name(&self) -> OsString {
         names::second_aside_name(&self.name)
     }
 
-    /// The address to bind to, and so the name that the kernel shows for the socket (`getsockname`, `/proc/net/unix`).
+    /// The address to bind to, which becomes the kernel's name for the socket (`getsockname`, `/proc/net/unix`).
     ///
-    /// It is the absolute path where that fits and leads to `directory`, which is this directory, held open; else the path
-    /// as it was given, else one through the descriptor. `None` if the name alone is too long for each of them.
+    /// It is the absolute path if that fits and leads to `directory`, which is this directory, held open; otherwise the
+    /// path as given; otherwise a path through the descriptor. `None` if the name alone is too long for all of these.
     pub(crate) fn address_in(&self, directory: BorrowedFd<'_>) -> rustix::io::Result<Option<SocketAddrUnix>> {
         let held = fstat(directory)?;
         let leads_there = |path: &Path| {
@@ -108,18 +108,18 @@ impl SocketPath {
     }
 }
 
-/// `/proc/self/fd/N`: a path for what a descriptor refers to, of any kind and wherever it is.
+/// `/proc/self/fd/N`: a path for the file behind a descriptor, of any kind.
 pub(crate) fn descriptor_path(fd: BorrowedFd<'_>) -> PathBuf {
     PathBuf::from(format!("/proc/self/fd/{}", fd.as_raw_fd()))
 }
 
-/// Whether `path` fits into a socket address as it is.
+/// Whether `path` fits into a socket address unchanged.
 pub(crate) fn fits(path: &Path) -> bool {
     path.as_os_str().len() <= SUN_PATH_MAX
 }
 
-/// Refuses what no file system could make a socket's path.
-pub(crate) fn check(path: &Path) -> Result<()> {
+/// Rejects paths that cannot be a socket's on any filesystem.
+pub(crate) fn check(path: &Path) -> Result<(), AddressError> {
     let bytes = path.as_os_str().as_bytes();
     let fault = if bytes.is_empty() {
         PathFault::Empty
@@ -128,11 +128,11 @@ pub(crate) fn check(path: &Path) -> Result<()> {
     } else if matches!(bytes.rsplit(|byte| *byte == b'/').next(), Some(b"" | b"." | b"..")) {
         PathFault::NamesADirectory
     } else if bytes.len() > PATH_MAX {
-        return Err(Error::PathTooLong { path: path.to_owned(), len: bytes.len(), max: PATH_MAX });
+        return Err(AddressError::PathTooLong { path: path.to_owned(), len: bytes.len(), max: PATH_MAX });
     } else {
         return Ok(());
     };
-    Err(Error::InvalidPath { path: path.to_owned(), fault })
+    Err(AddressError::InvalidPath { path: path.to_owned(), fault })
 }
 
 #[cfg(test)]
@@ -141,7 +141,7 @@ mod tests {
 
     fn fault(path: &[u8]) -> PathFault {
         match SocketPath::new(PathBuf::from(OsStr::from_bytes(path))) {
-            Err(Error::InvalidPath { fault, .. }) => fault,
+            Err(AddressError::InvalidPath { fault, .. }) => fault,
             other => panic!("{other:?}"),
         }
     }
@@ -159,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn paths_that_cannot_name_a_socket_are_refused() {
+    fn paths_that_cannot_name_a_socket_are_rejected() {
         assert_eq!(fault(b""), PathFault::Empty);
         assert_eq!(fault(b"/run/a\0b"), PathFault::Nul);
         for directory in [&b"/"[..], b".", b"..", b"/run/", b"/run/.", b"a/.."] {
@@ -171,8 +171,8 @@ mod tests {
     fn names_have_the_longest_length_their_lock_can_have() {
         assert!(SocketPath::new("n".repeat(249).into()).is_ok());
         let too_long = SocketPath::new("n".repeat(250).into());
-        assert!(matches!(too_long, Err(Error::PathTooLong { len: 250, max: 249, .. })), "{too_long:?}");
+        assert!(matches!(too_long, Err(AddressError::PathTooLong { len: 250, max: 249, .. })), "{too_long:?}");
         let deep = SocketPath::new(format!("/{}x", "d/".repeat(2048)).into());
-        assert!(matches!(deep, Err(Error::PathTooLong { len: 4098, max: 4095, .. })), "{deep:?}");
+        assert!(matches!(deep, Err(AddressError::PathTooLong { len: 4098, max: 4095, .. })), "{deep:?}");
     }
 }

@@ -1,22 +1,22 @@
-//! Who is at the other end of a Unix socket, from the kernel and without asking a name service.
+//! The identity of the peer of a Unix socket, from the kernel and without a name service.
 
 use std::fmt;
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
 
-use crate::error::{Error, Result};
+use crate::error::PeerError;
 use crate::sys;
 
 /// The identity the kernel recorded for the other end of a connection (`SO_PEERCRED`, `SO_PEERGROUPS`; `unix(7)`).
 ///
-/// It is the identity *at the time of the call that made the connection*, and stays so when the descriptor is
+/// The identity is that *at the time of the call that made the connection*, and does not change when the descriptor is
 /// passed on or the process changes its user:
 ///
-/// | asked on | says who |
+/// | for | it is the process that called |
 /// |---|---|
-/// | an accepted connection | called `connect` |
-/// | a connection made with `connect` | called `listen` — under socket activation the service manager, not the service |
-/// | either end of a `socketpair` | made the pair |
+/// | an accepted connection | `connect` |
+/// | a connection made with `connect` | `listen`; under socket activation that is the service manager, not the service |
+/// | either end of a `socketpair` | `socketpair` |
 ///
 /// Cheap to clone.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -28,36 +28,36 @@ pub struct Peer {
 }
 
 impl Peer {
-    /// Asks the kernel who is at the other end of `socket`.
+    /// Asks the kernel for the peer of `socket`.
     ///
     /// # Errors
-    /// [`Error::Peer`] when `socket` is not a Unix socket.
-    pub fn of(socket: impl AsFd) -> Result<Self> {
+    /// [`PeerError`] if `socket` is not a Unix socket.
+    pub fn of(socket: impl AsFd) -> Result<Self, PeerError> {
         let socket = socket.as_fd();
-        let failed = |source| Error::Peer { source };
+        let failed = |source| PeerError { source };
         let credentials = sys::peer_credentials(socket).map_err(failed)?;
         let groups = sys::peer_groups(socket).map_err(failed)?.unwrap_or_default();
         let pid = u32::try_from(credentials.pid).ok();
         Ok(Self::new(credentials.uid, credentials.gid, pid, groups))
     }
 
-    /// An identity known by other means: a test's, or a transport's that is not a Unix socket.
+    /// An identity from another source: from a test, or from a transport that is not a Unix socket.
     ///
-    /// A `pid` of 0 is none: the kernel gives it for a process outside our pid namespace.
+    /// A `pid` of 0 counts as none: the kernel uses it for a process outside our pid namespace.
     pub fn new(uid: u32, gid: u32, pid: Option<u32>, groups: impl Into<Arc<[u32]>>) -> Self {
         Self { uid, gid, pid: pid.filter(|pid| *pid != 0), groups: groups.into() }
     }
 
     /// A descriptor for the process at the other end of `socket` (`SO_PEERPIDFD`, Linux 6.5).
     ///
-    /// Unlike a [`pid`](Self::pid) it never comes to mean another process: what is read from `/proc/PID` belongs
-    /// to the peer if the pidfd still says that it lives afterwards. It costs a descriptor, hence on demand only.
-    /// `None` where the kernel has none to give.
+    /// Unlike a [`pid`](Self::pid), it never comes to mean another process: what you read from `/proc/PID` belongs to
+    /// the peer if the pidfd shows afterwards that the process still exists. It is created only on demand, because it
+    /// costs a descriptor. `None` if the kernel cannot provide one.
     ///
     /// # Errors
-    /// [`Error::Peer`] when `socket` is not a Unix socket, or no descriptor is free.
-    pub fn pidfd(socket: impl AsFd) -> Result<Option<OwnedFd>> {
-        sys::peer_pidfd(socket.as_fd()).map_err(|source| Error::Peer { source })
+    /// [`PeerError`] if `socket` is not a Unix socket, or no descriptor is free.
+    pub fn pidfd(socket: impl AsFd) -> Result<Option<OwnedFd>, PeerError> {
+        sys::peer_pidfd(socket.as_fd()).map_err(|source| PeerError { source })
     }
 
     /// Effective user id.
@@ -70,12 +70,12 @@ impl Peer {
         self.gid
     }
 
-    /// Process id in our pid namespace, if it has one. By the time it is looked at it may mean another process.
+    /// Process id in our pid namespace, if it has one. By the time you use it, it may mean another process.
     pub fn pid(&self) -> Option<u32> {
         self.pid
     }
 
-    /// Supplementary group ids; none where the kernel does not tell them ([`Warning::NoPeerGroups`](crate::Warning)).
+    /// Supplementary group ids; empty if the kernel does not report them ([`Warning::NoPeerGroups`](crate::Warning)).
     pub fn groups(&self) -> &[u32] {
         &self.groups
     }
@@ -115,8 +115,8 @@ mod tests {
 
     #[test]
     fn many_supplementary_groups_are_all_reported() {
-        // Only root may choose its groups; anybody else sees those it has. Groups belong to threads in Linux, so
-        // this thread's are nobody else's.
+        // Only root may choose its groups; other users see those that they have. Groups belong to threads in Linux, so
+        // this thread's groups affect no other test.
         let (chosen, peer) = std::thread::spawn(|| {
             if rustix::process::geteuid().is_root() {
                 let groups: Vec<_> = (1..=300).map(rustix::fs::Gid::from_raw).collect();
@@ -134,8 +134,8 @@ mod tests {
     #[test]
     fn what_is_not_a_unix_socket_has_no_peer() {
         let file = std::fs::File::open("/dev/null").unwrap();
-        assert!(matches!(Peer::of(&file), Err(Error::Peer { .. })));
-        assert!(matches!(Peer::pidfd(&file), Err(Error::Peer { .. })));
+        assert!(matches!(Peer::of(&file), Err(PeerError { .. })));
+        assert!(matches!(Peer::pidfd(&file), Err(PeerError { .. })));
     }
 
     #[test]

@@ -1,8 +1,8 @@
 //! Whether there is a runtime.
 
-use crate::error::{Error, Result};
+use crate::error::NoRuntime;
 
-/// That there is a runtime which could own a socket.
-pub(crate) fn in_runtime() -> Result<()> {
-    tokio::runtime::Handle::try_current().map(drop).map_err(|_| Error::NoRuntime)
+/// Returns an error unless there is a runtime that could own a socket.
+pub(crate) fn in_runtime() -> Result<(), NoRuntime> {
+    tokio::runtime::Handle::try_current().map(drop).map_err(|_| NoRuntime)
 }

@@ -1,7 +1,8 @@
-//! Serve with other people's servers: axum, tonic, hyper.
+//! Serve with other libraries: axum, tonic, hyper.
 //!
-//! [`Incoming`] turns a [`Listener`](crate::Listener) into what these servers take. It adds what none of them has for a Unix socket:
-//! a limit on connections in total and for each user, the identity of each peer, an orderly end, and a reason when the listener breaks.
+//! [`Incoming`] turns a [`Listener`](crate::Listener) into what these servers accept. It adds what none of them has for
+//! a Unix socket: a limit on connections in total and per user, the identity of each peer, a graceful end, and the
+//! reason if the listener breaks.
 //!
 //! | server | feature | how |
 //! |---|---|---|
@@ -14,14 +15,14 @@
 //! # The end
 //!
 //! ```text
-//!   DrainHandle::drain ──► the name is taken back, new connections are refused
-//!                     ──► the server is given the connections that were waiting
+//!   DrainHandle::drain ──► the name is removed, new connections are refused
+//!                     ──► the server gets the connections that were waiting
 //!                     ──► DrainHandle::ended resolves: the server stops accepting and finishes the requests it has
 //! ```
 //!
-//! Give [`DrainHandle::ended`] to the server as its shutdown signal. It resolves also when the listener is broken, which axum's
-//! trait for listeners cannot say; [`DrainHandle::failure`] has the reason then, so that the program can exit with an error and
-//! be started again.
+//! Pass [`DrainHandle::ended`] to the server as its shutdown signal. It also resolves if the listener is broken, which
+//! axum's trait for listeners cannot report. [`DrainHandle::failure`] then has the reason, so that the program can exit
+//! with an error and be restarted.
 
 #[cfg(feature = "axum")]
 mod axum;

@@ -1,5 +1,5 @@
-//! What no safe crate offers for sockets: who is at the other end, whether it may send descriptors, descriptors known by
-//! number only, and sockets that the runtime has no type for.
+//! Socket calls that no safe crate offers: the peer's identity, whether it may send descriptors, descriptors known only
+//! by number, and sockets for which the runtime has no type.
 
 #[cfg(feature = "tokio")]
 pub(crate) mod credentials;
@@ -11,7 +11,7 @@ use rustix::io::{FdFlags, fcntl_dupfd_cloexec, fcntl_getfd, fcntl_setfd};
 #[cfg(feature = "tokio")]
 use tokio::io::{Interest, unix::AsyncFd};
 
-/// `SO_PEERCRED` as the kernel gives it: the pid is 0 when the peer is outside our pid namespace.
+/// `SO_PEERCRED` as the kernel returns it. The pid is 0 if the peer is outside our pid namespace.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Credentials {
     pub(crate) pid: i32,
@@ -19,7 +19,7 @@ pub(crate) struct Credentials {
     pub(crate) gid: u32,
 }
 
-/// Who called `connect`, or for a connector who called `listen` (`unix(7)`).
+/// The process that called `connect`, or for the connecting side the one that called `listen` (`unix(7)`).
 pub(crate) fn peer_credentials(socket: BorrowedFd<'_>) -> io::Result<Credentials> {
     let mut words = [0_u32; 3];
     match socket_option(socket, libc::SO_PEERCRED, &mut words)? {
@@ -28,10 +28,11 @@ pub(crate) fn peer_credentials(socket: BorrowedFd<'_>) -> io::Result<Credentials
     }
 }
 
-/// The peer's supplementary groups as they were when it connected; empty where the kernel keeps none, `None` where it does not
-/// know the question (before Linux 4.13, and gVisor) or a sandbox forbids it. Without them fewer peers are admitted, never more.
+/// The peer's supplementary groups at the time when it connected. Empty if the kernel keeps none; `None` if it does not
+/// support the query (before Linux 4.13, and gVisor) or a sandbox forbids it. Without them, fewer peers are admitted,
+/// and never more.
 pub(crate) fn peer_groups(socket: BorrowedFd<'_>) -> io::Result<Option<Vec<u32>>> {
-    // Most processes have a handful; the kernel says ERANGE when there are more, at most NGROUPS_MAX.
+    // Most processes have only a few; the kernel returns ERANGE if there are more, at most NGROUPS_MAX.
     const NGROUPS_MAX: usize = 65_536;
     let mut room = 32;
     loop {
@@ -50,9 +51,9 @@ pub(crate) fn peer_groups(socket: BorrowedFd<'_>) -> io::Result<Option<Vec<u32>>
     }
 }
 
-/// A descriptor for the peer's process, which unlike its pid never comes to mean another one.
+/// A descriptor for the peer's process. Unlike its pid, it never comes to mean another one.
 ///
-/// `None` before Linux 6.5, and when the process has been reaped.
+/// `None` before Linux 6.5, and if the process has been reaped.
 pub(crate) fn peer_pidfd(socket: BorrowedFd<'_>) -> io::Result<Option<OwnedFd>> {
     let mut number = [-1_i32];
     let fd = match socket_option(socket, libc::SO_PEERPIDFD, &mut number) {
@@ -74,43 +75,44 @@ pub(crate) fn peer_pidfd(socket: BorrowedFd<'_>) -> io::Result<Option<OwnedFd>> 
             };
         }
     };
-    // SAFETY: the kernel has just installed this descriptor for this call; nobody else knows its number.
+    // SAFETY: the kernel has just installed this descriptor for this call; no other code knows its number.
     #[expect(unsafe_code, reason = "SO_PEERPIDFD gives a new descriptor as a number")]
     Ok(Some(unsafe { OwnedFd::from_raw_fd(fd) }))
 }
 
 #[cfg(feature = "tokio")]
-/// Has the current runtime watch a non-blocking socket, one that it has no type of its own for.
+/// Registers a non-blocking socket for which the current runtime has no type.
 pub(crate) fn watch(socket: OwnedFd, interest: Interest) -> io::Result<AsyncFd<OwnedFd>> {
-    // SAFETY: an `OwnedFd` names the same open descriptor as long as it lives, and the `AsyncFd` owns it from here on.
+    // SAFETY: an `OwnedFd` refers to the same open descriptor as long as it exists, and the `AsyncFd` owns it from here
+    // on.
     #[expect(unsafe_code, reason = "tokio cannot know that of every type, and has no constructor for this one")]
     let watched = unsafe { AsyncFd::register_with_interest(socket, interest) };
     Ok(watched?)
 }
 
-/// Whether the other end of a socket may send descriptors to us.
+/// Whether the peer may send descriptors to us.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Rights {
-    /// `sendmsg(2)` over there fails with `EPERM`.
-    Refused,
-    /// They arrive, and whoever reads has to take or close them.
+    /// The peer's `sendmsg(2)` fails with `EPERM`.
+    Rejected,
+    /// They arrive, and the reader must take or close them.
     Accepted,
 }
 
-/// Says whether descriptors are wanted on this socket, or on those that will be accepted from it (`SO_PASSRIGHTS`).
+/// Sets whether descriptors are accepted on this socket, or on those that will be accepted from it (`SO_PASSRIGHTS`).
 ///
-/// Kernels before Linux 6.16 do not know the option, and a sandbox may forbid it. Then descriptors that nobody wants can
-/// be sent, and are closed by the kernel when the bytes they came with are read: that is no reason to fail.
-/// Answers whether the kernel will do so.
+/// Kernels before Linux 6.16 do not know the option, and a sandbox may forbid it. Then peers can send unwanted
+/// descriptors, and the kernel closes them when the bytes that they came with are read, so this is not an error.
+/// Returns whether the kernel has applied the option.
 pub fn set_rights(socket: BorrowedFd<'_>, rights: Rights) -> bool {
     set_flag(socket, SO_PASSRIGHTS, rights == Rights::Accepted).is_ok()
 }
 
-/// Has the kernel put nothing beside the bytes but what the peer sent: no credentials, no security label, and above all no
-/// pidfd, which is a descriptor too, whoever had asked for them.
+/// Asks the kernel to add nothing to the bytes except what the peer sent: no credentials, no security label, and above
+/// all no pidfd, which is a descriptor, too, even if another holder of the socket had asked for them.
 pub fn want_no_identities(socket: BorrowedFd<'_>) {
     for option in [libc::SO_PASSCRED, libc::SO_PASSSEC, libc::SO_PASSPIDFD] {
-        // Not every kernel knows every one, and what it does not know it does not do.
+        // Not every kernel knows every option; it does not do what it does not know.
         let _ = set_flag(socket, option, false);
     }
 }
@@ -118,22 +120,22 @@ pub fn want_no_identities(socket: BorrowedFd<'_>) {
 // The number in `asm-generic/socket.h`, and sparc's own.
 const SO_PASSRIGHTS: i32 = if cfg!(any(target_arch = "sparc", target_arch = "sparc64")) { 0x5c } else { 83 };
 
-/// A duplicate, closed on exec, of a descriptor this process was started with; the original is made so too.
+/// A duplicate, closed on exec, of a descriptor that this process inherited. The original becomes close-on-exec, too.
 ///
-/// The original stays open and belongs to the process, so asking twice is harmless.
+/// The original stays open and belongs to the process, so calling this twice is harmless.
 pub(crate) fn duplicate_inherited(number: RawFd) -> io::Result<OwnedFd> {
     if number < 3 {
         return Err(io::ErrorKind::InvalidInput.into());
     }
-    // SAFETY: the borrow ends within this function, in which it is only given to fcntl; a number that is not
-    // open makes those calls fail with EBADF and do nothing.
+    // SAFETY: the borrow ends within this function, which only passes it to fcntl; for a number that is not open, those
+    // calls fail with EBADF and do nothing.
     #[expect(unsafe_code, reason = "the activation protocol names descriptors by number")]
     let inherited = unsafe { BorrowedFd::borrow_raw(number) };
     fcntl_setfd(inherited, fcntl_getfd(inherited)? | FdFlags::CLOEXEC)?;
     Ok(fcntl_dupfd_cloexec(inherited, 3)?)
 }
 
-/// Fills `room` from the front with a `SOL_SOCKET` option and gives back the part that was filled.
+/// Reads a `SOL_SOCKET` option into the beginning of `room`, and returns the part that was filled.
 fn socket_option<'a, T: Word>(socket: BorrowedFd<'_>, option: i32, room: &'a mut [T]) -> io::Result<&'a [T]> {
     let mut len = libc::socklen_t::try_from(size_of_val(room)).map_err(|_| io::ErrorKind::InvalidInput)?;
     // SAFETY: `room` is writable for `len` bytes, the kernel writes at most that many, and any bytes are a

@@ -1,25 +1,25 @@
-//! What a listener lacks that does not keep it from listening.
+//! What a listener lacks although it can listen.
 
 use std::fmt;
 use std::io;
 
-/// A feature that is missing, and what that means; from [`Listener::warnings`](crate::Listener::warnings) and
+/// A missing feature, and its consequence; from [`Listener::warnings`](crate::Listener::warnings) and
 /// [`Admit::warnings`](crate::Admit::warnings). Display is one line.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Warning {
-    /// The kernel does not tell which supplementary groups a peer has (`SO_PEERGROUPS`): of the groups that are admitted,
-    /// only a peer's primary one counts.
+    /// The kernel does not report the supplementary groups of a peer (`SO_PEERGROUPS`): of the admitted groups, only a
+    /// peer's primary group counts.
     NoPeerGroups,
-    /// This process runs as the uid that every user has who has none in this user namespace. Its own processes cannot be
-    /// told from theirs, and none of them is admitted unless that uid is named.
+    /// This process runs as the uid that stands for every user without an id in this user namespace. Its own processes
+    /// cannot be distinguished from theirs, so none of them is admitted unless you name that uid.
     OverflowUser {
         /// The uid.
         uid: u32,
     },
-    /// The loss of the name is noticed within a second instead of at once.
+    /// The loss of the name is noticed within a second instead of immediately.
     NoNameEvents {
-        /// Why the kernel gives no events (`inotify(7)`).
+        /// Why the kernel provides no events (`inotify(7)`).
         source: io::Error,
     },
 }
@@ -37,7 +37,7 @@ impl fmt::Display for Warning {
                  admitted by it unless it is named"
             ),
             Self::NoNameEvents { source } => {
-                write!(f, "the socket's file is looked at once a second, because it cannot be watched: {source}")
+                write!(f, "the socket's file is checked only once a second, because it cannot be watched: {source}")
             }
         }
     }

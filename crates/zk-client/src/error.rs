@@ -71,7 +71,7 @@ pub enum Error {
     /// The connection was lost. The client is connecting again for the same session.
     #[error(
         "the connection is lost ({why}) and the request {}",
-        if *.maybe_executed { "may have been executed: look before you repeat it" } else { "was not sent" }
+        if *.maybe_executed { "may have been executed: check before you repeat it" } else { "was not sent" }
     )]
     ConnectionLost {
         /// Whether the server may have executed the request.
@@ -82,7 +82,7 @@ pub enum Error {
     /// The request took longer than its timeout.
     #[error(
         "the request took longer than it may and {}",
-        if *.maybe_executed { "may have been executed: look before you repeat it" } else { "was not sent" }
+        if *.maybe_executed { "may have been executed: check before you repeat it" } else { "was not sent" }
     )]
     TimedOut {
         /// Whether the server may have executed the request.

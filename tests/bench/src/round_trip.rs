@@ -65,7 +65,7 @@ pub(crate) struct Findings {
     pub(crate) trips: usize,
     pub(crate) ours: Vec<Sample>,
     pub(crate) raw: Vec<Sample>,
-    /// Mean of ours to mean of the raw run beside it.
+    /// Our mean relative to the mean of the raw run beside it.
     pub(crate) ratio: Spread,
     /// Kernel calls of one round trip, both sides, by name; `None` without strace.
     pub(crate) calls: Option<Calls>,

@@ -16,7 +16,7 @@ use sozu_command_lib::{
     proto::command::{Request, Response, ResponseStatus, request::RequestType},
     ready::Ready,
 };
-use uds_channel::{Blocking, Buffers, Capacity, Channel, Error, Flush, NonBlocking, Prost, Readiness};
+use uds_channel::{Blocking, Buffers, Capacity, Channel, Flush, NonBlocking, Prost, Readiness, RecvError, SendError};
 
 type Ours<Mode> = Channel<Request, Response, Mode, Prost>;
 type Theirs = SozuChannel<Response, Request>;
@@ -26,7 +26,7 @@ const INITIAL: usize = 16_384;
 const MAX: usize = 163_840;
 const HANG: Duration = Duration::from_secs(20);
 
-/// One of our ends and one of theirs, both blocking.
+/// One of our ends and one end of Sōzu's, both blocking.
 fn pair() -> (Ours<Blocking>, Theirs) {
     pair_of(Capacity::growable(INITIAL, MAX), MAX)
 }
@@ -113,7 +113,7 @@ fn blocking_and_blocking() {
         assert!(ours.recv_timeout(HANG).unwrap() == answer(&request(len)), "{len} bytes");
     }
     answering.join().unwrap();
-    assert!(matches!(ours.recv(), Err(Error::Ended)));
+    assert!(matches!(ours.recv(), Err(RecvError::Ended)));
 }
 
 #[test]
@@ -162,7 +162,7 @@ fn both_in_event_loops_with_many_requests_under_way() {
         while let Some(request) = to_send.peek() {
             match ours.queue(request) {
                 Ok(()) => drop(to_send.next()),
-                Err(Error::Full { .. }) => break,
+                Err(SendError::Full { .. }) => break,
                 Err(error) => panic!("{error}"),
             }
         }
@@ -189,7 +189,7 @@ fn both_refuse_the_same_lengths() {
     let (mut ours, mut theirs) = pair_of(Capacity::fixed(max), max);
     ours.send(&fitting).unwrap();
     assert!(theirs.read_message_blocking_timeout(Some(HANG)).unwrap() == fitting);
-    assert!(matches!(ours.send(&larger), Err(Error::TooLarge { max: 16_376, .. })));
+    assert!(matches!(ours.send(&larger), Err(SendError::TooLarge { max: 16_376, .. })));
 
     let (mut ours, mut theirs) = pair_of(Capacity::fixed(MAX), max);
     ours.send(&larger).unwrap();
@@ -200,7 +200,7 @@ fn both_refuse_the_same_lengths() {
     theirs.write_message(&response(ResponseStatus::Ok, "x".repeat(max))).unwrap();
     let rejected = ours.recv_timeout(HANG).unwrap_err();
     assert!(
-        matches!(rejected, Error::Malformed { .. }) && rejected.is_peer_fault() && !rejected.peer_usable(),
+        matches!(rejected, RecvError::Malformed { .. }) && rejected.is_peer_fault() && !rejected.peer_usable(),
         "{rejected}"
     );
 }
@@ -217,7 +217,7 @@ fn a_length_below_eight_is_rejected_by_both() {
         let (here, mut there) = UnixStream::pair().unwrap();
         there.write_all(&said.to_le_bytes()).unwrap();
         let rejected = Ours::from_stream(here).recv_timeout(HANG).unwrap_err();
-        assert!(matches!(rejected, Error::Malformed { .. }), "{rejected}");
+        assert!(matches!(rejected, RecvError::Malformed { .. }), "{rejected}");
     }
 }
 
@@ -252,7 +252,7 @@ fn a_timeout_of_ours_is_kept_where_theirs_is_ten_times_as_long() {
     assert!(matches!(theirs.read_message_blocking_timeout(Some(timeout)), Err(ChannelError::TimeoutReached(_))));
     let their_wait = begun.elapsed();
     let begun = Instant::now();
-    assert!(matches!(ours.recv_timeout(timeout), Err(Error::TimedOut { .. })));
+    assert!(matches!(ours.recv_timeout(timeout), Err(RecvError::TimedOut { .. })));
     let our_wait = begun.elapsed();
     println!("a timeout of {timeout:?} took {our_wait:?}, and {their_wait:?} with theirs");
     assert!(our_wait >= timeout && their_wait >= 8 * timeout, "{our_wait:?}, {their_wait:?}");
@@ -329,7 +329,7 @@ fn our_loop(mut channel: Channel<Response, Request, NonBlocking, Prost>) -> Join
                         answered += 1;
                     }
                     Ok(None) => break,
-                    Err(Error::Ended) => return answered,
+                    Err(RecvError::Ended) => return answered,
                     Err(error) => panic!("{error}"),
                 }
             }

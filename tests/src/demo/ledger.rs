@@ -13,7 +13,7 @@ pub struct Ledger {
     reports: Vec<ProducerReport>,
     /// The receiver's numbers, mapped to ours.
     by_producer: HashMap<u64, usize>,
-    /// Producers that we did not start, and messages that none of ours sent.
+    /// Producers that we did not start, and messages that none of our producers sent.
     strangers: Vec<String>,
 }
 

@@ -64,7 +64,7 @@ enum Program {
     Python,
 }
 
-/// In the order in which they start; the one of ours that binds is there before the receiver.
+/// In the order in which they start; our own producer that binds is there before the receiver.
 pub const RECIPES: &[Recipe] = &[
     Recipe { name: "mpsr send --bind", transport: Transport::Dir, program: Program::Mpsr },
     Recipe { name: "mpsr send, fed slowly", transport: Transport::Connect, program: Program::MpsrFed },

@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::{Context, Result};
-use regex_lite::Regex;
+use regex_lite::{Captures, Regex};
 
 use super::{code, tree::Tree};
 
@@ -115,30 +115,24 @@ fn absolute(module: &Module, path: &[String], children: &[&str]) -> Option<Modul
 
 /// The paths in a `use`, and the name that each has here.
 fn leaves(tree: &str) -> Vec<(Module, String)> {
-    let tree = tree.trim();
-    let segments = |path: &str| path.split("::").filter(|part| !matches!(*part, "" | "*")).map(str::to_owned).collect();
-    let Some((prefix, inside)) = tree.split_once('{') else {
-        let (path, name) = tree.split_once(" as ").unwrap_or((tree, ""));
-        // `use super::{self, a}` and `use super::*` name the module itself.
-        let path: Module = segments(path.strip_suffix("::self").unwrap_or(path));
-        let name = if name.is_empty() { path.last().cloned().unwrap_or_default() } else { name.to_owned() };
-        return vec![(path, name)];
-    };
-
-    let (mut depth, mut start, mut parts) = (0, 0, Vec::new());
-    let inside = inside.trim_end().strip_suffix('}').unwrap_or(inside);
-    for (at, c) in inside.char_indices().chain([(inside.len(), ',')]) {
-        match c {
-            '{' => depth += 1,
-            '}' => depth -= 1,
-            ',' if depth == 0 => {
-                parts.push(inside[start..at].trim());
-                start = at + 1;
-            }
-            _ => {}
-        }
+    let innermost = Regex::new(r"([\w:]*)\{([^{}]*)\}").expect("it is a regular expression");
+    let mut tree = tree.split_whitespace().collect::<Vec<_>>().join(" ");
+    while innermost.is_match(&tree) {
+        let flat = |found: &Captures<'_>| {
+            let parts = found[2].split(',').map(str::trim).filter(|part| !part.is_empty());
+            parts.map(|part| format!("{}{part}", &found[1])).collect::<Vec<_>>().join(",")
+        };
+        tree = innermost.replace_all(&tree, flat).into_owned();
     }
-    parts.iter().filter(|part| !part.is_empty()).flat_map(|part| leaves(&format!("{prefix}{part}"))).collect()
+    let leaf = |leaf: &str| {
+        let (path, name) = leaf.trim().split_once(" as ").unwrap_or((leaf.trim(), ""));
+        // `use super::{self, a}` and `use super::*` name the module itself.
+        let path = path.strip_suffix("::self").unwrap_or(path).split("::").filter(|part| !matches!(*part, "" | "*"));
+        let path: Module = path.map(str::to_owned).collect();
+        let name = if name.is_empty() { path.last().cloned().unwrap_or_default() } else { name.to_owned() };
+        (path, name)
+    };
+    tree.split(',').map(leaf).collect()
 }
 
 #[cfg(test)]

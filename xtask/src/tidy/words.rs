@@ -9,6 +9,7 @@
 use std::{collections::BTreeMap, fs, path::Path};
 
 use anyhow::{Context, Result};
+use regex_lite::Regex;
 
 use super::tree::Tree;
 
@@ -82,6 +83,8 @@ impl Text {
     }
 
     fn add_rust(&mut self, source: &str) {
+        // `SendError`, `send_error` and `SEND_ERROR` have two words.
+        let parts = Regex::new("[A-Z]+[a-z0-9]*|[a-z0-9]+").expect("it is a regular expression");
         for line in source.lines() {
             let (code, comment) = match line.trim_start().strip_prefix("//") {
                 Some(comment) => ("", comment.trim_start_matches(['/', '!'])),
@@ -90,9 +93,7 @@ impl Text {
             self.add_prose(comment);
             // Every other piece is a string.
             for code in code.split('"').step_by(2) {
-                for word in code.split(|c: char| !c.is_ascii_alphanumeric() && c != '_') {
-                    self.identifiers.extend(parts(word));
-                }
+                self.identifiers.extend(parts.find_iter(code).map(|part| part.as_str().to_ascii_lowercase()));
             }
         }
     }
@@ -116,22 +117,6 @@ impl Text {
         }
         found as u64
     }
-}
-
-/// The words of an identifier in lower case: `SendError`, `send_error` and `SEND_ERROR` have two.
-fn parts(identifier: &str) -> impl Iterator<Item = String> {
-    identifier.split('_').flat_map(|part| {
-        let mut words: Vec<String> = Vec::new();
-        let mut before_is_lower = true;
-        for c in part.chars() {
-            if words.is_empty() || c.is_ascii_uppercase() && before_is_lower {
-                words.push(String::new());
-            }
-            before_is_lower = !c.is_ascii_uppercase();
-            words.last_mut().expect("one was pushed").push(c.to_ascii_lowercase());
-        }
-        words
-    })
 }
 
 #[cfg(test)]
@@ -168,11 +153,9 @@ mod tests {
 
     #[test]
     fn identifiers_come_apart_at_their_words() {
-        let parts = |word| parts(word).collect::<Vec<_>>();
-        for word in ["SendError", "send_error", "SEND_ERROR", "sendError"] {
-            assert_eq!(parts(word), ["send", "error"], "{word}");
-        }
-        assert_eq!(parts("FdsRx2"), ["fds", "rx2"]);
+        let mut text = Text::default();
+        text.add_rust("SendError(send_error, SEND_ERROR).sendError::<FdsRx2>()");
+        assert_eq!(text.identifiers.join(" "), "send error send error send error send error fds rx2");
     }
 
     #[test]

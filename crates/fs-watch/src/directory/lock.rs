@@ -36,7 +36,7 @@ impl Lock {
     /// if other users may rename the lock; and errors from opening the directory or writing to it.
     pub fn take(dir: impl AsRef<Path>) -> Result<Self, Error> {
         let handle = Handle::open(dir.as_ref())?;
-        let mode = fstat(&handle).map_err(|errno| handle.failed("look at", OsStr::new("."), errno))?.st_mode;
+        let mode = fstat(&handle).map_err(|errno| handle.failed("examine", OsStr::new("."), errno))?.st_mode;
         let (shared, sticky) = (0o022, 0o1000);
         if mode & shared != 0 && mode & sticky == 0 {
             return Err(Error::SharedDirectory { dir: dir.as_ref().to_owned(), mode: mode & 0o7777 });

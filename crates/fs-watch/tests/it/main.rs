@@ -6,8 +6,6 @@ mod cancel;
 mod connect;
 mod deaths;
 mod descriptors;
-#[cfg(feature = "tower")]
-mod discover;
 mod exhausted;
 mod housekeeping;
 mod idle;

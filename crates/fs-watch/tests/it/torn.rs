@@ -59,7 +59,7 @@ impl Drop for Storm {
 
 #[test]
 fn whoever_a_torn_table_lacks_is_neither_gone_nor_disturbed() {
-    // In its own network namespace, because the table of ours also has the sockets of all the other tests.
+    // In its own network namespace, because our table also has the sockets of all other tests.
     for flags in ["-n", "-Urn"] {
         let is_allowed = Command::new("unshare").args([flags, "true"]).stderr(Stdio::null()).status();
         if is_allowed.is_ok_and(|status| status.success()) {

@@ -125,7 +125,7 @@ async fn a_shutdown_takes_in_those_who_wait_to_be_accepted() {
     let funnel = Funnel::builder(Delimited::lines()).listen(Bind::path(&path)).start().await.unwrap();
     let mut clients = Vec::new();
     for n in 0..20 {
-        // Written before the funnel has had a turn to accept anybody.
+        // Written before the funnel could accept a connection.
         let client = std::os::unix::net::UnixStream::connect(&path).unwrap();
         std::io::Write::write_all(&mut &client, format!("early bird {n}\n").as_bytes()).unwrap();
         clients.push(client);
@@ -217,7 +217,7 @@ async fn a_quiet_producer_waits_for_one_quantum_of_each_of_thirty_loud_ones() {
     }
     let mut quiet = UnixStream::connect(&path).await.unwrap();
     let mut events = 0;
-    // The reads of the loud ones have grown to their full size when each has had many turns.
+    // After many rounds, the reads of the loud ones have grown to their full size.
     while events < 30 * 20 {
         soon("the flood", funnel.next()).await.unwrap();
         events += 1;
@@ -228,7 +228,7 @@ async fn a_quiet_producer_waits_for_one_quantum_of_each_of_thirty_loud_ones() {
             quiet.write_all(format!("word {word}\n").as_bytes()).await.unwrap();
             settle().await;
         }
-        let (mut turns, mut in_turn, mut words, mut last) = (0, 0, 0, None);
+        let (mut turns, mut in_round, mut words, mut last) = (0, 0, 0, None);
         while words < WORDS {
             let delivery = soon("the words", funnel.recv()).await.unwrap();
             let id = Some(delivery.producer().id);
@@ -236,17 +236,17 @@ async fn a_quiet_producer_waits_for_one_quantum_of_each_of_thirty_loud_ones() {
                 assert_eq!(delivery.batch().get(0), Some(format!("word {words}").as_bytes()));
                 words += delivery.batch().len();
             } else {
-                assert_eq!(words, 0, "the quiet one keeps its turn until it has given what it had");
+                assert_eq!(words, 0, "the quiet one continues until it has delivered what it had");
                 if id != last {
-                    (turns, in_turn) = (turns + 1, 0);
+                    (turns, in_round) = (turns + 1, 0);
                 }
-                assert!(in_turn < QUANTUM, "a turn goes on after {in_turn} bytes");
-                in_turn += delivery.batch().memory_len();
+                assert!(in_round < QUANTUM, "a producer continues after {in_round} bytes");
+                in_round += delivery.batch().memory_len();
             }
             last = id;
         }
         assert!(turns <= 30, "{turns} turns of loud producers came first");
-        // Its turn ends when the funnel finds nothing more of it.
+        // Its share of the round ends when it has nothing more queued.
         soon("a loud one", funnel.recv()).await.unwrap();
     }
     drop(funnel);
@@ -318,7 +318,7 @@ async fn a_full_funnel_tells_of_a_lost_name_and_takes_it_again() {
     let mut first = UnixStream::connect(&path).await.unwrap();
     first.write_all(b"first\n").await.unwrap();
     soon("the first line", funnel.recv()).await.unwrap();
-    // It waits for a slot: the listener has accepted it, as soon as it has had its turn.
+    // It waits for a slot: the listener accepts it as soon as it runs.
     let mut second = UnixStream::connect(&path).await.unwrap();
     second.write_all(b"second\n").await.unwrap();
     let before = std::fs::symlink_metadata(&path).unwrap().ino();
@@ -347,7 +347,7 @@ async fn what_cannot_be_listened_on_is_an_error_and_leaves_nothing_behind() {
     let file = path.with_file_name("file");
     std::fs::write(&file, "precious").unwrap();
     let both = Funnel::builder(Raw).listen(Bind::path(&path)).listen(Bind::path(&file)).start().await;
-    assert!(matches!(both, Err(Error::Socket(uds_actor::Error::NotASocket { .. }))), "{both:?}");
+    assert!(matches!(both, Err(Error::Bind(uds_actor::BindError::NotASocket { .. }))), "{both:?}");
     assert!(!path.exists(), "the listener that could be had is gone again");
     assert_eq!(std::fs::read_to_string(&file).unwrap(), "precious");
     let long = PathBuf::from("/tmp").join("x".repeat(300));

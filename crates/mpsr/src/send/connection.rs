@@ -43,7 +43,7 @@ pub(super) struct End {
 pub(super) enum How {
     /// The whole input was handed to the kernel, and no reset was seen.
     Complete,
-    /// The connection ended before the input, or with a reset: see the reason in the report.
+    /// The connection ended before the input was known to have ended, or with a reset: see the reason in the report.
     Lost,
     Interrupted,
     /// The receiver took nothing for the time of `--timeout`.

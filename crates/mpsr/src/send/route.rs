@@ -7,6 +7,7 @@ use tokio::{
     net::UnixStream,
     time::{sleep, timeout},
 };
+use uds_actor::Backoff;
 
 use super::offer::Offer;
 use crate::{args::Send, words};
@@ -23,14 +24,14 @@ pub(super) struct Route<'a> {
     args: &'a Send,
     /// Present with `--bind`.
     offer: Option<Offer>,
-    pause: Duration,
+    backoff: Backoff,
 }
 
 impl<'a> Route<'a> {
     /// Binds, with `--bind`.
     pub(super) fn new(args: &'a Send) -> anyhow::Result<Self> {
         let offer = if args.bind { Some(Offer::new(args)?) } else { None };
-        Ok(Self { args, offer, pause: FIRST_PAUSE })
+        Ok(Self { args, offer, backoff: Backoff::new(FIRST_PAUSE, LAST_PAUSE) })
     }
 
     /// The first connection.
@@ -47,10 +48,9 @@ impl<'a> Route<'a> {
             return self.accept().await;
         }
         if progress {
-            self.pause = FIRST_PAUSE;
+            self.backoff.reset();
         } else {
-            sleep(self.pause).await;
-            self.pause = (self.pause * 2).min(LAST_PAUSE);
+            sleep(self.backoff.pause()).await;
         }
         self.connect(self.args.wait.unwrap_or(UNLIMITED)).await
     }

@@ -8,10 +8,12 @@ use std::{
         Arc,
         atomic::{AtomicU64, Ordering},
     },
+    time::Duration,
 };
 
 use anyhow::Context as _;
 use frame_codec::{Batch, BatchBuilder, Decoder, Delimited, Fixed, Framing, Raw};
+use tokio::time::timeout;
 
 use crate::{
     args::{Division, Send},
@@ -185,6 +187,13 @@ impl Source {
             }
         }
         Ok(true)
+    }
+
+    /// Whether every message is in front of the cursor, and the input ends within this time.
+    ///
+    /// Cancel safe.
+    pub(super) async fn has_ended(&mut self, within: Duration) -> bool {
+        matches!(timeout(within, self.fill()).await, Ok(Ok(false)))
     }
 
     /// What to call the message with this number.

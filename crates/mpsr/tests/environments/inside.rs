@@ -51,7 +51,7 @@ fn a_scenario() {
 }
 
 #[test]
-#[ignore = "started by a scenario, as a program that knows nothing of ours"]
+#[ignore = "started by a scenario, as a program that uses none of our code"]
 fn a_peer() {
     let order = std::env::var(PEER).expect("an order");
     let (verb, address) = order.split_once(' ').unwrap();

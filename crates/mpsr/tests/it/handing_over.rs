@@ -87,7 +87,7 @@ fn a_receiver_that_answers_everything_is_heard_out_and_hears_an_orderly_end() {
     let directory = directory();
     let path = directory.path().join("x.sock");
     let server = UnixListener::bind(&path).unwrap();
-    // Far more than both directions hold, with answers that are no frames of ours.
+    // Far more than both directions hold, with answers that are not in our framing.
     let lines = "a line of some length\n".repeat(200_000);
     for framing in ["lines", "u32be", "netstring"] {
         let mut sender = Running::start(

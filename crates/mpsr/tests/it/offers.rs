@@ -2,7 +2,7 @@
 
 use std::{
     fs,
-    io::Read as _,
+    io::{self, Read as _},
     os::unix::net::{UnixListener, UnixStream},
     path::Path,
     process::Stdio,
@@ -12,15 +12,20 @@ use rustix::{process::Signal, process::getuid};
 
 use crate::{
     listen::{directory, unix},
-    running::{Lines, Running, listened_on, mpsr},
+    running::{Lines, Running, eventually, listened_on, mpsr},
 };
 
-/// A sender of "hello" that listens at this path, and what it says.
+/// A sender of "hello" that listens at this path and watches its name, and what it says.
 fn offer(path: &Path, options: &[&str]) -> (Running, Lines) {
     let mut command = mpsr(["send", "--bind", &unix(path), "hello"]);
     let mut sender = Running::start(command.args(options).stdin(Stdio::null()).stderr(Stdio::piped()));
     let said = sender.stderr();
     listened_on(path);
+    let descriptors = format!("/proc/{}/fd", sender.child().id());
+    let watches = |link: io::Result<fs::DirEntry>| {
+        link.and_then(|link| fs::read_link(link.path())).is_ok_and(|target| target.ends_with("anon_inode:inotify"))
+    };
+    eventually("it watches its name", || fs::read_dir(&descriptors).unwrap().any(watches));
     (sender, said)
 }
 

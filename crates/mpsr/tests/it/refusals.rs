@@ -178,7 +178,7 @@ fn what_is_wrong_is_said_in_words_that_fit_the_command() {
         (
             &["send"],
             "bound",
-            "cannot send: nobody is listening on unix:{}; start its server, or wait for it with --wait TIME",
+            "cannot send: no process is listening on unix:{}; start its server, or wait for it with --wait TIME",
         ),
         (&["send", "--bind"], "served", "cannot offer messages: \"{}\" is taken: "),
         (&["send", "--bind"], "dgram", "cannot offer messages: \"{}\" is taken: "),
@@ -327,8 +327,8 @@ fn a_socket_that_nobody_listens_on_is_named_and_with_wait_it_is_waited_for() {
     let path = directory.path().join("x.sock");
     assert_rejected(&["send", &unix(&path), "a"], 1, &[text(&path), "start its server"]);
     drop(UnixListener::bind(&path).unwrap());
-    assert_rejected(&["send", &unix(&path), "a"], 1, &["nobody is listening on", text(&path), "start its server"]);
-    assert_rejected(&["send", &unix(&path), "--wait", "0.1", "a"], 1, &["nobody is listening on", "after"]);
+    assert_rejected(&["send", &unix(&path), "a"], 1, &["no process is listening on", text(&path), "start its server"]);
+    assert_rejected(&["send", &unix(&path), "--wait", "0.1", "a"], 1, &["no process is listening on", "after"]);
 
     // The sender is there first; the receiver replaces what is stale.
     let mut sender = Running::start(&mut mpsr(["send", &unix(&path), "--wait", "30", "patient"]));

@@ -35,7 +35,7 @@ fn frames_and_a_half() -> Vec<u8> {
     bytes
 }
 
-/// A duplicate of the descriptor by which `process` holds its end of the connection to us.
+/// A duplicate of the descriptor with which `process` holds its end of the connection to us.
 fn their_end(process: Pid) -> Result<UnixStream, Errno> {
     let pidfd = pidfd_open(process, PidfdFlags::empty())?;
     let descriptors = fs::read_dir(format!("/proc/{}/fd", process.as_raw_pid())).expect("it runs");

@@ -134,6 +134,27 @@ fn a_hang_up_that_was_ignored_at_the_start_stays_ignored() {
     listen.stop().assert_report(1, 2, 0);
 }
 
+/// A receiver that counts, as `listen --count 1` does, may be gone before the sender learns that its input has ended.
+#[test]
+fn a_receiver_that_has_read_the_whole_input_may_hang_up_first() {
+    for round in 0..10 {
+        let directory = directory();
+        let path = directory.path().join("x.sock");
+        let server = UnixListener::bind(&path).unwrap();
+        let mut sender = Running::start(mpsr(["send", &unix(&path)]).stdin(Stdio::piped()).stderr(Stdio::piped()));
+        let (mut stdin, stderr) = (sender.stdin(), sender.stderr());
+        let (mut receiver, _) = server.accept().unwrap();
+        stdin.write_all(b"heard\n").unwrap();
+        receiver.read_exact(&mut [0; 6]).unwrap();
+        // Both have happened when it goes on.
+        sender.signal(Signal::STOP);
+        drop(receiver);
+        drop(stdin);
+        sender.signal(Signal::CONT);
+        assert_eq!(sender.wait(), Some(0), "{round}: {:?}", stderr.rest());
+    }
+}
+
 /// Kills a real receiver that has read what was sent so far.
 fn kill_under(path: &Path, sent: &str) -> (Running, ChildStdin) {
     let mut listen = Running::start(

@@ -129,7 +129,7 @@ fn what_cannot_be_seen_is_shown_and_an_escape_is_not_a_text_that_looks_like_one(
 
 #[test]
 fn a_message_cannot_wrap_into_a_line_that_looks_like_ours() {
-    // A terminal that does not say how wide it is has 80 columns, and each row begins with 7 of ours.
+    // A terminal that does not report its width has 80 columns, and each row begins with 7 columns of our own.
     let forged = format!("{}   2 + pid 1 (uid 0, gid 0) on unix:/run/in.sock", "x".repeat(73));
     let wide = format!("{}{forged}", "文".repeat(36));
     for (message, arguments) in
@@ -285,7 +285,7 @@ fn what_is_said_after_an_interrupt_begins_at_the_left_edge_and_breaks_at_spaces(
     command.stdin(Stdio::null()).stdout(terminal.stdio()).stderr(terminal.stdio());
     let mut listen = Running::start(&mut command);
     drop(command);
-    listened_on(&path);
+    terminal.shows("listening on ");
     listen.signal(Signal::INT);
     assert_eq!(listen.wait(), Some(0));
     let screen = terminal.screen();

@@ -9,7 +9,7 @@ use std::{
 use super::transit::Transit;
 use crate::payload::{Attached, Payload};
 
-/// The sender's descriptors, lent for as long as it waits: they stay the caller's until the frame is queued.
+/// The sender's descriptors, borrowed while it waits. They belong to the caller until the frame is queued.
 #[derive(Debug)]
 pub(super) struct Descriptors<'a> {
     transit: &'a Transit,
@@ -22,7 +22,7 @@ impl<'a> Descriptors<'a> {
         Self { transit, frame, theirs }
     }
 
-    /// Tries to have them queued; what is not taken goes back to the caller.
+    /// Tries to queue them. What is not taken goes back to the caller.
     pub(super) fn attach<R>(&mut self, push: impl FnOnce(Payload<'_>) -> R) -> R {
         let descriptors = mem::take(self.theirs);
         let attachment =
@@ -32,18 +32,18 @@ impl<'a> Descriptors<'a> {
         outcome
     }
 
-    /// Closes what is left, because its frame was dropped for want of room.
+    /// Closes the rest, because the frame was dropped for lack of room.
     pub(super) fn drop_rest(&mut self) {
         self.transit.outgoing().dropped += self.theirs.len() as u64;
         self.theirs.clear();
     }
 }
 
-/// What the outbox asks and tells about descriptors while it queues their frame.
+/// The outbox's view of descriptors while it queues their frame.
 struct Attachment<'a> {
     transit: &'a Transit,
     count: usize,
-    /// There until the frame is queued.
+    /// Present until the frame is queued.
     descriptors: Mutex<Vec<OwnedFd>>,
 }
 

@@ -12,24 +12,24 @@ use frame_codec::{Frames, IntoFrames};
 
 use super::fault::Fault;
 
-/// Many frames, and for each the descriptors that came with it.
+/// Frames, each with the descriptors that came with it.
 ///
-/// Iterating a borrowed batch lends payloads and descriptors; iterating an owned one gives them away. What is not taken out
-/// is closed when the batch is dropped.
+/// Iterating a borrowed batch lends payloads and descriptors; iterating an owned batch gives them to you. Descriptors
+/// that you do not take are closed when the batch is dropped.
 #[derive(Default)]
 pub struct Batch {
     frames: frame_codec::Batch,
-    /// One entry for each frame that has any, in order.
+    /// One entry for each frame that has descriptors, in order.
     sets: VecDeque<Vec<OwnedFd>>,
 }
 
-/// A frame given away.
+/// A frame that you own.
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct Message {
-    /// What was sent.
+    /// The payload.
     pub payload: Bytes,
-    /// What came with it, in the order in which the sender had it; closed on exec.
+    /// The descriptors, in the sender's order. They are close-on-exec.
     pub descriptors: Vec<OwnedFd>,
 }
 
@@ -44,7 +44,7 @@ impl Batch {
         self.frames.len()
     }
 
-    /// Whether there is no frame in it.
+    /// Whether it contains no frame.
     #[must_use]
     pub const fn is_empty(&self) -> bool {
         self.frames.is_empty()
@@ -57,7 +57,7 @@ impl Batch {
     }
 }
 
-/// Whether the frame is one of those that have descriptors.
+/// Whether the frame has descriptors.
 fn has_any(frame: &[u8]) -> bool {
     matches!(Fault::count_of(frame), Ok(1..))
 }
@@ -111,7 +111,7 @@ impl<'a> Iterator for Lent<'a> {
 impl ExactSizeIterator for Lent<'_> {}
 impl FusedIterator for Lent<'_> {}
 
-/// Gives the frames of a [`Batch`] away.
+/// Iterates over the frames of a [`Batch`] by value.
 #[derive(Debug)]
 pub struct Given {
     frames: IntoFrames,

@@ -8,7 +8,7 @@ use tokio::net::UnixStream;
 use super::{fault::Fault, socket::FdSocket, transit::Transit};
 use crate::{Peer, reason::Reason, stream::ancillary::Ancillary, transport::Transport, write_shared::WriteShared};
 
-/// A stream with the descriptors that it carries. Private, because an actor over it needs the handles that count them.
+/// A stream with its descriptors. Private, because an actor over it needs the handles that count them.
 #[derive(Debug)]
 pub(super) struct Carrier {
     pub(super) stream: UnixStream,
@@ -49,7 +49,7 @@ impl Ancillary for Arc<Transit> {
         (batch, fault.map(Fault::into_reason))
     }
 
-    /// The socket's own faults come in an `io::Error`, as everything from a stream does.
+    /// The socket reports its own faults in an `io::Error`, like every error of a stream.
     fn fault(&self, error: &io::Error) -> Option<Reason> {
         error.get_ref()?.downcast_ref::<Fault>().cloned().map(Fault::into_reason)
     }

@@ -20,40 +20,42 @@ impl Control {
         Self { control, transit }
     }
 
-    /// Who is at the other end, if the kernel vouches for it.
+    /// The identity of the peer, if the kernel guarantees it.
     #[must_use]
     pub const fn peer(&self) -> Option<&Peer> {
         self.control.peer()
     }
 
-    /// As [`Control::close`](control::Control::close).
+    /// See [`Control::close`](control::Control::close).
     ///
     /// # Cancel safety
     ///
-    /// Cancel safe: the request is made at the call, and the future only waits for the report. The last request counts.
+    /// Cancel safe: the call makes the request, and the future only waits for the report. If there are several
+    /// requests, the last one counts.
     pub fn close(&self, deadline: Duration) -> impl Future<Output = Report> + Send + use<'_> {
         self.report(self.control.close(deadline))
     }
 
-    /// As [`Control::drain`](control::Control::drain).
+    /// See [`Control::drain`](control::Control::drain).
     ///
     /// # Cancel safety
     ///
-    /// Cancel safe: the request is made at the call, and the future only waits for the report. The last request counts.
+    /// Cancel safe: the call makes the request, and the future only waits for the report. If there are several
+    /// requests, the last one counts.
     pub fn drain(&self, deadline: Duration) -> impl Future<Output = Report> + Send + use<'_> {
         self.report(self.control.drain(deadline))
     }
 
-    /// Ends at once. What is queued comes back in the report.
+    /// Ends the connection immediately. The report contains what was queued.
     ///
     /// # Cancel safety
     ///
-    /// Cancel safe: the request is made at the call, and the future only waits for the report.
+    /// Cancel safe: the call makes the request, and the future only waits for the report.
     pub fn abort(&self) -> impl Future<Output = Report> + Send + use<'_> {
         self.report(self.control.abort())
     }
 
-    /// Waits until the connection has ended and the socket is closed, whatever ended it, and returns the report.
+    /// Waits until the connection has ended for any reason and the socket is closed, and returns the report.
     ///
     /// # Cancel safety
     ///

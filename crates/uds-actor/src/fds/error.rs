@@ -6,30 +6,30 @@ use crate::error;
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum SendError {
-    /// The actor takes nothing more: it was told to finish or close, or the peer is gone.
+    /// The actor accepts no more frames: it was told to finish or close, or the peer is gone.
     #[error("the connection is closed for sending")]
     Closed,
     /// The framing cannot carry this payload.
     #[error(transparent)]
     Unsendable(frame_codec::Error),
-    /// No frame can carry so many descriptors.
+    /// A frame cannot carry this many descriptors.
     #[error("a frame carries at most {max} descriptors, not {count}")]
     TooManyDescriptors {
-        /// How many were given.
+        /// The number of descriptors passed.
         count: usize,
-        /// The most there can be: [`MAX_PER_FRAME`](super::MAX_PER_FRAME).
+        /// The maximum: [`MAX_PER_FRAME`](super::MAX_PER_FRAME).
         max: usize,
     },
 }
 
-/// Why a frame with descriptors was not queued at once.
+/// Why a frame with descriptors was not queued.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum TrySendError {
     /// There is no room now, for the bytes or for the descriptors. The same frame may be accepted later.
     #[error("the outbox is full")]
     Full,
-    /// It can never be sent as it is.
+    /// The frame can never be sent in this form.
     #[error(transparent)]
     Never(#[from] SendError),
 }

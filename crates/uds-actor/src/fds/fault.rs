@@ -1,22 +1,23 @@
-//! What can go wrong with descriptors.
+//! Faults in the passing of descriptors.
 
 use super::limits::MAX_PER_FRAME;
 use crate::reason::{AncillaryFault, Reason};
 
-/// Why a connection that passes descriptors could not go on.
+/// Why a connection that passes descriptors could not continue.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Fault {
-    /// The kernel had descriptors for us and could not give us all of them (`MSG_CTRUNC`); what did arrive is closed.
+    /// The kernel had descriptors for us and could not deliver all of them (`MSG_CTRUNC`). Those that arrived are
+    /// closed.
     #[error(
-        "the kernel cut descriptors off, {arrived} of them arrived: this process is at its limit of open files \
+        "the kernel could deliver only {arrived} of the descriptors: this process is at its limit of open files \
          (RLIMIT_NOFILE), raise it or hold fewer"
     )]
-    CutOff {
-        /// How many arrived nevertheless.
+    Truncated {
+        /// How many arrived.
         arrived: usize,
     },
-    /// A frame announces another number of descriptors than came with it.
+    /// A frame announces a different number of descriptors than came with it.
     #[error("a frame announces {announced} descriptors and came with {arrived}")]
     Missing {
         /// The count in the frame.
@@ -24,19 +25,19 @@ pub enum Fault {
         /// How many were attached to it.
         arrived: usize,
     },
-    /// Descriptors came that no frame announces; they are closed.
+    /// Descriptors arrived that no frame announces. They are closed.
     #[error("{count} descriptors came that no frame announces")]
     Unannounced {
-        /// How many.
+        /// The number of descriptors.
         count: usize,
     },
-    /// A frame does not begin with a count from 0 to 253: the peer does not speak this.
+    /// A frame does not begin with a count from 0 to 253: the peer does not use this protocol.
     #[error("a frame has no count of descriptors in front: both ends must pass descriptors")]
     NoCount,
-    /// The peer takes no descriptors; the frame was not sent.
+    /// The peer does not accept descriptors. The frame was not sent.
     #[error("the peer takes no descriptors (SO_PASSRIGHTS): both ends must pass them")]
-    Refused,
-    /// More descriptors of this user are in flight than one of its processes may have open; the frame was not sent.
+    Rejected,
+    /// More descriptors of this user are in flight than one of its processes may have open. The frame was not sent.
     #[error(
         "too many descriptors of this user are sent and not received yet (ETOOMANYREFS): the limit is that of open files, \
          RLIMIT_NOFILE"
@@ -45,12 +46,12 @@ pub enum Fault {
 }
 
 impl Fault {
-    /// Whether the other side broke a rule.
+    /// Whether the peer violated the protocol.
     #[must_use]
     pub const fn is_peer_fault(&self) -> bool {
         match self {
-            Self::Missing { .. } | Self::Unannounced { .. } | Self::NoCount | Self::Refused => true,
-            Self::CutOff { .. } | Self::InFlight => false,
+            Self::Missing { .. } | Self::Unannounced { .. } | Self::NoCount | Self::Rejected => true,
+            Self::Truncated { .. } | Self::InFlight => false,
         }
     }
 

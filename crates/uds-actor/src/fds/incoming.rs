@@ -1,4 +1,4 @@
-//! Descriptors that have arrived: matched with the frames that announce them, then waiting for the receiver.
+//! Received descriptors: they are matched with the frames that announce them, then wait for the receiver.
 #![warn(clippy::indexing_slicing, clippy::arithmetic_side_effects)]
 
 use std::{
@@ -13,23 +13,22 @@ use frame_codec::Batch;
 use super::fault::Fault;
 use crate::waiters::Parked;
 
-/// Two queues: what was read and belongs to a frame that is not complete yet, and what belongs to frames on their way to
-/// the receiver.
+/// Two queues: descriptors of a frame that is not complete yet, and descriptors of frames that wait for the receiver.
 ///
-/// A read ends behind the bytes that descriptors came with (`unix(7)`), so it brings one set at most; but it may begin with
-/// bytes sent before them. Where in the read their frame begins is therefore not known to the byte, only that it does.
+/// A read ends after the bytes that descriptors came with (`unix(7)`), so it returns at most one set. It may begin with
+/// bytes that were sent before them. We therefore know in which read their frame begins, but not at which byte.
 #[derive(Debug)]
 pub(super) struct Incoming {
     unmatched: VecDeque<Arrival>,
     matched: VecDeque<Vec<OwnedFd>>,
-    /// Descriptors that are matched and not taken, and how many there may be for another read.
+    /// Descriptors that are matched and not taken, and the limit for another read.
     waiting: usize,
     limit: usize,
-    /// Everything before this offset of the stream is in frames that were looked at.
+    /// Everything before this offset of the stream is in frames that were matched.
     matched_to: u64,
     fault: Option<Fault>,
     receiver_gone: bool,
-    /// The actor, when too many wait.
+    /// The actor's waker, when too many wait.
     actor: Parked,
     /// Payload bytes of frames that were not delivered because of a fault.
     pub(super) rejected_bytes: usize,
@@ -37,21 +36,21 @@ pub(super) struct Incoming {
     pub(super) delivered: u64,
 }
 
-/// What one read brought.
+/// The descriptors from one read.
 #[derive(Debug)]
 struct Arrival {
-    /// The read, as offsets of the stream.
+    /// The range of the read, as offsets in the stream.
     from: u64,
     to: u64,
     descriptors: Vec<OwnedFd>,
-    cut_off: bool,
+    truncated: bool,
 }
 
-/// A frame of a batch that has its descriptors.
+/// A frame of a batch, with its descriptors.
 #[derive(Clone, Copy, Debug)]
 struct Claim {
     frame: usize,
-    /// Where the read ended that brought them.
+    /// The end of the read that returned them.
     read_to: u64,
 }
 
@@ -59,7 +58,7 @@ struct Claim {
 #[derive(Debug)]
 pub(super) enum Intake {
     Open,
-    /// Too many wait; the actor is woken when some were taken.
+    /// Too many wait. The actor is woken when some were taken.
     Full,
     Broken(Fault),
 }
@@ -82,15 +81,15 @@ impl Incoming {
     }
 
     pub(super) fn intake(&mut self, cx: &Context<'_>) -> Intake {
-        // All complete frames were looked at since the last read, so what is unmatched came with an incomplete one, which
-        // has one first byte.
+        // All complete frames were matched before the last read, so the unmatched set came with an incomplete frame,
+        // which has one first byte.
         if let Some(arrival) = self.unmatched.get(1) {
             return Intake::Broken(Fault::Unannounced { count: arrival.len() });
         }
         if let Some(arrival) = self.unmatched.front()
-            && arrival.cut_off
+            && arrival.truncated
         {
-            return Intake::Broken(Fault::CutOff { arrived: arrival.len() });
+            return Intake::Broken(Fault::Truncated { arrived: arrival.len() });
         }
         if self.is_full() {
             self.actor.park(cx);
@@ -99,21 +98,21 @@ impl Incoming {
         Intake::Open
     }
 
-    /// Whether the receiver has to take some before more are read.
+    /// Whether the receiver must take some before more are read.
     pub(super) const fn is_full(&self) -> bool {
         self.waiting >= self.limit
     }
 
-    /// Notes what a read of these bytes of the stream brought.
-    pub(super) fn arrived(&mut self, from: u64, to: u64, descriptors: Vec<OwnedFd>, cut_off: bool) {
+    /// Records the descriptors from a read of this range of the stream.
+    pub(super) fn arrived(&mut self, from: u64, to: u64, descriptors: Vec<OwnedFd>, truncated: bool) {
         self.received = self.received.saturating_add(descriptors.len() as u64);
-        if !descriptors.is_empty() || cut_off {
-            self.unmatched.push_back(Arrival { from, to, descriptors, cut_off });
+        if !descriptors.is_empty() || truncated {
+            self.unmatched.push_back(Arrival { from, to, descriptors, truncated });
         }
     }
 
-    /// Finds the descriptors of these frames, whose block ends at this offset of the stream. Gives back the frames up to the
-    /// first that does not have its own.
+    /// Finds the descriptors of these frames, whose block ends at this offset of the stream. Returns the frames up to
+    /// the first that does not have its own descriptors.
     pub(super) fn sort(&mut self, batch: Batch, end: u64) -> (Batch, Option<Fault>) {
         let begin = mem::replace(&mut self.matched_to, end);
         let mut behind = begin;
@@ -132,7 +131,8 @@ impl Incoming {
                     if let (Fault::Missing { arrived: 0, .. }, Some(claim)) = (&fault, last)
                         && behind < claim.read_to
                     {
-                        // Both begin in the same read, which brought one set: we cannot know which of them it belongs to.
+                        // Both begin in the same read, which returned one set: we cannot know to which of them it
+                        // belongs.
                         whole = claim.frame;
                         self.unclaim();
                     }
@@ -157,8 +157,8 @@ impl Incoming {
         (sound, self.fault.clone())
     }
 
-    /// Matches one frame. It begins between these two offsets: behind the payload before it, and in front of its own. Answers
-    /// where the read ended that brought its descriptors, if it has any.
+    /// Matches one frame, which begins between these two offsets: after the payload before it, and before its own
+    /// payload. Returns the end of the read that returned its descriptors, if it has any.
     fn claim(&mut self, frame: &[u8], behind: u64, payload: u64) -> Result<Option<u64>, Fault> {
         if let Some(arrival) = self.unmatched.front()
             && arrival.to <= behind
@@ -174,8 +174,8 @@ impl Incoming {
             return Err(Fault::Missing { announced, arrived: 0 });
         };
         let arrived = arrival.len();
-        if arrival.cut_off {
-            return Err(Fault::CutOff { arrived });
+        if arrival.truncated {
+            return Err(Fault::Truncated { arrived });
         }
         if arrived != announced {
             return Err(Fault::Missing { announced, arrived });
@@ -187,15 +187,15 @@ impl Incoming {
         Ok(Some(arrival.to))
     }
 
-    /// Closes what was matched last: the frame is not delivered.
+    /// Closes what was matched last, because the frame is not delivered.
     fn unclaim(&mut self) {
         if let Some(descriptors) = self.matched.pop_back() {
             self.waiting = self.waiting.saturating_sub(descriptors.len());
         }
     }
 
-    /// Takes the descriptors of frames that the receiver takes, which come in the order in which they were sorted. Gives the
-    /// actor's waker if it can go on.
+    /// Takes the descriptors of the frames that the receiver takes, which come in the order in which they were sorted.
+    /// Returns the actor's waker if the actor can continue.
     pub(super) fn deliver<'a>(
         &mut self,
         frames: impl Iterator<Item = &'a [u8]>,
@@ -210,19 +210,19 @@ impl Incoming {
         (taken, actor)
     }
 
-    /// The receiver is gone. Returns what waits, to be closed.
+    /// Called when the receiver is gone. Returns the waiting descriptors, to be closed.
     pub(super) fn abandon(&mut self) -> VecDeque<Vec<OwnedFd>> {
         self.receiver_gone = true;
         self.waiting = 0;
         mem::take(&mut self.matched)
     }
 
-    /// The stream has ended: what is unmatched belongs to a frame whose rest never came.
+    /// The stream has ended: unmatched descriptors belong to a truncated frame.
     pub(super) fn end(&mut self) {
         self.unmatched.clear();
     }
 
-    /// Those that were received and are closed.
+    /// The number of descriptors that were received and closed.
     pub(super) fn closed(&self) -> u64 {
         let open = self.unmatched.iter().map(Arrival::len).sum::<usize>().saturating_add(self.waiting);
         self.received.saturating_sub(self.delivered).saturating_sub(open as u64)
@@ -243,11 +243,11 @@ mod tests {
 
     use super::*;
 
-    /// A stream as the kernel keeps it: messages, of which some have descriptors.
+    /// A stream as the kernel keeps it: messages, some of which have descriptors.
     struct Kernel(VecDeque<(Vec<u8>, usize)>);
 
     impl Kernel {
-        /// As much as there is room for, across messages, but no further than the first that has descriptors.
+        /// Reads as much as there is room for, across messages, but not beyond the first that has descriptors.
         fn read(&mut self, room: usize) -> (Vec<u8>, usize) {
             let mut bytes = Vec::new();
             while bytes.len() < room
@@ -276,7 +276,7 @@ mod tests {
     fn reads_of_any_size_find_the_descriptors_of_each_frame() {
         let frames = [(0, "first"), (2, "a pair"), (0, ""), (0, "between"), (1, ""), (3, "x"), (0, "last"), (1, "one")];
         for (joined, room) in [false, true].into_iter().flat_map(|joined| (1..90).map(move |room| (joined, room))) {
-            // Each frame alone, or behind one that has descriptors whatever follows it up to the next.
+            // Each frame alone, or after one that has descriptors everything up to the next such frame.
             let mut kernel = Kernel(VecDeque::new());
             for (count, payload) in frames {
                 match kernel.0.back_mut() {

@@ -1,11 +1,11 @@
 //! How many descriptors may wait.
 
-/// The most that one frame can carry (`SCM_MAX_FD`, `unix(7)`).
+/// The maximum for one frame (`SCM_MAX_FD`, `unix(7)`).
 pub const MAX_PER_FRAME: usize = 253;
 
-/// How many descriptors a connection may hold that are on their way, in either direction.
+/// How many descriptors a connection may hold in each direction.
 ///
-/// Those that were delivered are the application's, and not counted.
+/// Delivered descriptors belong to the application, and do not count.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
     held: usize,
@@ -13,21 +13,21 @@ pub struct Limits {
 }
 
 impl Limits {
-    /// Both limits unless others are set: 253, which is one frame with as many as there can be.
+    /// The default of both limits: 253, one frame with the maximum.
     pub const DEFAULT: usize = MAX_PER_FRAME;
 
     /// Sets how many received descriptors may wait for the receiver; at least 1.
     ///
-    /// At the limit nothing more is read, and the kernel holds the peer back. The last read may go over it by the 253 of one
-    /// frame, and as many may have come of a frame that is not complete.
+    /// At the limit nothing more is read, and the kernel makes the peer wait. The last read may exceed it by the 253 of
+    /// one frame, and as many may have arrived for an incomplete frame.
     #[must_use]
     pub const fn with_held(mut self, descriptors: usize) -> Self {
         self.held = if descriptors == 0 { 1 } else { descriptors };
         self
     }
 
-    /// Sets how many may wait to be sent. At the limit the outbox is full, and sending does what
-    /// [`Actor::on_full`](crate::Actor::on_full) says. A frame with more goes alone.
+    /// Sets how many may wait to be sent. At the limit, the outbox counts as full, and sending does what
+    /// [`Actor::on_full`](crate::Actor::on_full) says. A frame with more descriptors goes alone.
     #[must_use]
     pub const fn with_queued(mut self, descriptors: usize) -> Self {
         self.queued = descriptors;

@@ -8,12 +8,12 @@ use super::fault::Fault;
 
 /// The queue, in the order of the stream.
 ///
-/// The frames themselves are in the outbox, as bytes. What joins the two is the offset in the stream at which a frame
-/// begins: a write stops short of it, and the write that begins there takes the descriptors along.
+/// The frames themselves are bytes in the outbox. The offset in the stream at which a frame begins connects the two: a
+/// write stops before it, and the write that begins there sends the descriptors.
 #[derive(Debug)]
 pub(super) struct Outgoing {
     queue: VecDeque<Parcel>,
-    /// Descriptors in the queue, and the most there should be.
+    /// Descriptors in the queue, and the limit.
     queued: usize,
     limit: usize,
     /// Bytes of the stream written so far.
@@ -21,7 +21,7 @@ pub(super) struct Outgoing {
     pub(super) sent: u64,
     pub(super) dropped: u64,
     pub(super) unsent: u64,
-    /// Those of frames that were given back, one entry for each frame; `None` before the end.
+    /// The descriptors of frames that were given back, one entry for each frame; `None` before the end.
     given_back: Option<Vec<Vec<OwnedFd>>>,
 }
 
@@ -32,12 +32,12 @@ struct Parcel {
     descriptors: Vec<OwnedFd>,
 }
 
-/// What the next write may be.
+/// The next write.
 #[derive(Debug)]
 pub(super) struct Portion {
-    /// It ends here at the latest, counted from where it begins: there begins a frame with descriptors.
+    /// The maximum number of bytes: a frame with descriptors begins after them.
     pub(super) bytes: usize,
-    /// What goes along with its first byte.
+    /// The descriptors to send with its first byte.
     pub(super) descriptors: Vec<OwnedFd>,
 }
 
@@ -56,7 +56,7 @@ impl Outgoing {
         self.queue.push_back(Parcel { at, descriptors });
     }
 
-    /// What may be written now. One write at a time; how it went is told to [`settle`](Self::settle).
+    /// What may be written now. There is one write at a time; pass its result to [`settle`](Self::settle).
     pub(super) fn portion(&mut self) -> Portion {
         let descriptors = match self.queue.front_mut() {
             Some(first) if first.at == self.written => {
@@ -71,8 +71,8 @@ impl Outgoing {
         Portion { bytes, descriptors }
     }
 
-    /// Moves on by what a write took, which may be nothing. Gives back the descriptors that are sent, to be closed when no
-    /// lock is held.
+    /// Advances by what a write accepted, which may be nothing. Returns the descriptors that were sent, to be closed
+    /// when no lock is held.
     pub(super) fn settle(&mut self, portion: Portion, written: usize) -> Vec<OwnedFd> {
         let descriptors = portion.descriptors;
         if written == 0 {
@@ -87,8 +87,8 @@ impl Outgoing {
         descriptors
     }
 
-    /// The stream has ended, and no byte of these frames was written: what is left in the queue belongs to them. Returns the
-    /// frames without the count in front. Every report asks with the same frames.
+    /// The stream has ended, and no byte of these frames was written: the rest of the queue belongs to them. Returns
+    /// the frames without their counts. Every report passes the same frames.
     pub(super) fn give_back(&mut self, unsent: Batch) -> Batch {
         if self.given_back.is_none() {
             let given_back: Vec<_> = unsent.iter().map(|frame| self.parcel_of(frame)).collect();
@@ -100,7 +100,7 @@ impl Outgoing {
         Batch::concat(unsent.into_frames().map(|mut frame| Batch::single(frame.split_off(1.min(frame.len())))))
     }
 
-    /// The descriptors of the next frame that was not written.
+    /// The descriptors of the next unwritten frame.
     fn parcel_of(&mut self, frame: &[u8]) -> Vec<OwnedFd> {
         match Fault::count_of(frame) {
             Ok(1..) => self.queue.pop_front().map(|parcel| parcel.descriptors).unwrap_or_default(),

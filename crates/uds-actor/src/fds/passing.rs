@@ -13,11 +13,12 @@ use super::{
 use crate::actor::Actor;
 
 impl<F: Framing + Clone + Send + 'static> Actor<UnixStream, F> {
-    /// Has frames carry descriptors: see [`fds`](crate::fds). Both ends must, because each frame says how many come with it.
+    /// Lets frames carry descriptors: see [`fds`](crate::fds). Both ends must enable it, because each frame contains
+    /// their number.
     pub fn pass_descriptors(self, limits: Limits) -> Passing<F> {
         let transit = Arc::new(Transit::new(limits));
         let carry = |stream| Carrier { stream, transit: Arc::clone(&transit) };
-        // Each frame says what comes with it, so none can be left out.
+        // Each frame says what comes with it, so no frame may be left out.
         let whole = |limits: frame_codec::Limits| limits.with_oversize(Oversize::Disconnect);
         Passing { actor: self.over(carry, whole, |payload| Bytes::from(counted(0, payload))), transit }
     }
@@ -31,10 +32,11 @@ pub struct Passing<F> {
 }
 
 impl<F: Framing + Clone + Send + 'static> Passing<F> {
-    /// Gives the stream to a task of the current runtime and returns the handles.
+    /// Spawns a task that owns the stream on the current runtime, and returns the handles.
     ///
-    /// From now on the kernel lets the peer send descriptors. Sockets of [`Bind`](crate::Bind) and [`Connect`](crate::Connect)
-    /// reject them until then, unless told otherwise: a peer that sends one earlier gets `EPERM`.
+    /// From now on, the kernel lets the peer send descriptors. Until then, sockets of [`Bind`](crate::Bind) and
+    /// [`Connect`](crate::Connect) reject them, unless configured otherwise: a peer that sends one earlier gets
+    /// `EPERM`.
     ///
     /// # Panics
     ///

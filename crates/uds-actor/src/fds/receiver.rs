@@ -17,14 +17,15 @@ use super::{
 };
 use crate::receiver;
 
-/// Takes what arrives, frame by frame or batch by batch, each frame with its descriptors.
+/// Receives frames one by one or in batches, each frame with its descriptors.
 ///
-/// Dropping it leaves what has not been read in the kernel; what was read and not taken is lost, and its descriptors closed.
+/// If you drop it, unread data stays in the kernel. Frames that were read and not taken are lost, and their descriptors
+/// are closed.
 ///
 /// # Limits
 ///
-/// Besides the bytes ([`Actor::inbox_bytes`](crate::Actor::inbox_bytes)), the descriptors that wait here are bounded
-/// ([`Limits::held`](super::Limits::held)). At either bound nothing more is read, and the kernel holds the peer back.
+/// Besides the bytes ([`Actor::inbox_bytes`](crate::Actor::inbox_bytes)), the number of waiting descriptors is limited
+/// ([`Limits::held`](super::Limits::held)). At either limit nothing more is read, and the kernel makes the peer wait.
 #[derive(Debug)]
 pub struct Receiver {
     receiver: receiver::Receiver,
@@ -36,7 +37,7 @@ impl Receiver {
         Self { receiver, transit }
     }
 
-    /// Waits for the next frame and gives it away with its descriptors; `None` when nothing will follow.
+    /// Waits for the next frame, and returns it with its descriptors; `None` when nothing will follow.
     ///
     /// # Cancel safety
     ///
@@ -47,8 +48,8 @@ impl Receiver {
         Some(Message { payload: frame.split_off(1.min(frame.len())), descriptors })
     }
 
-    /// Waits for the next batch; `None` when nothing will follow. [`Control::finished`](crate::Control::finished) says
-    /// why it ended.
+    /// Waits for the next batch; `None` when nothing will follow. [`Control::finished`](crate::Control::finished)
+    /// reports why the connection ended.
     ///
     /// # Cancel safety
     ///
@@ -57,14 +58,14 @@ impl Receiver {
         poll_fn(|cx| self.poll_recv_batch(cx)).await
     }
 
-    /// The same for hand-written futures: `Pending` means that the task is woken when there is a batch.
+    /// The same for hand-written futures: `Pending` means that the task will be woken when there is a batch.
     pub fn poll_recv_batch(&mut self, cx: &mut Context<'_>) -> Poll<Option<Batch>> {
         let Some(frames) = ready!(self.receiver.poll_recv_batch(cx)) else { return Poll::Ready(None) };
         let descriptors = self.take_descriptors(frames.iter());
         Poll::Ready(Some(Batch::new(frames, descriptors)))
     }
 
-    /// The descriptors of these frames, which are the next: one entry for each frame that has any.
+    /// The descriptors of these frames, which are the next ones: one entry for each frame that has any.
     fn take_descriptors<'a>(&self, frames: impl Iterator<Item = &'a [u8]>) -> VecDeque<Vec<OwnedFd>> {
         let (descriptors, actor) = self.transit.incoming().deliver(frames);
         if let Some(actor) = actor {
@@ -85,7 +86,7 @@ impl Stream for Receiver {
 impl Drop for Receiver {
     fn drop(&mut self) {
         let waiting = self.transit.incoming().abandon();
-        // Closing may take its time, and the lock is not needed for it.
+        // Closing may take some time, and does not need the lock.
         drop(waiting);
     }
 }

@@ -5,25 +5,25 @@ use std::{fmt, ops::Deref, os::fd::OwnedFd, sync::Arc};
 use super::{fault::Fault, transit::Transit};
 use crate::{reason::Reason, report};
 
-/// What became of every frame and every descriptor that went through a connection. Display is one line.
+/// The outcome of every frame and every descriptor of a connection. Display is one line.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Report {
-    /// What became of the frames.
+    /// The report about the frames.
     pub connection: report::Report,
-    /// What became of the descriptors.
+    /// The report about the descriptors.
     pub descriptors: Descriptors,
 }
 
 impl Report {
-    /// The stream has ended as `connection` says: gives back to its frames the descriptors that were never sent.
+    /// The stream has ended as `connection` says. Returns unsent descriptors to their frames.
     pub(super) fn new(mut connection: report::Report, transit: Arc<Transit>) -> Self {
         connection.unsent = transit.outgoing().give_back(connection.unsent);
         connection.truncated_receiving += transit.incoming().rejected_bytes;
         Self { connection, descriptors: Descriptors { transit } }
     }
 
-    /// What was wrong with descriptors, if that ended the connection.
+    /// The fault in the passing of descriptors, if one ended the connection.
     #[must_use]
     pub fn fault(&self) -> Option<&Fault> {
         match &self.connection.reason {
@@ -33,7 +33,7 @@ impl Report {
     }
 }
 
-/// The counts of the frames are read as those of a plain report.
+/// The counts of frames can be read directly, as in a plain report.
 impl Deref for Report {
     type Target = report::Report;
 
@@ -48,9 +48,9 @@ impl fmt::Display for Report {
     }
 }
 
-/// What became of every descriptor that went through a connection. Display is one line.
+/// The outcome of every descriptor of a connection. Display is one line.
 ///
-/// As long as the receiver lives, what was delivered and what is closed is as of the moment you ask.
+/// As long as the receiver exists, the numbers of delivered and closed descriptors are those at the time of the call.
 #[derive(Clone, Debug)]
 pub struct Descriptors {
     transit: Arc<Transit>,
@@ -63,7 +63,7 @@ impl Descriptors {
         self.transit.outgoing().sent
     }
 
-    /// Never sent: those of the frames in [`Report::unsent`](report::Report::unsent).
+    /// Never sent: the descriptors of the frames in [`Report::unsent`](report::Report::unsent).
     #[must_use]
     pub fn unsent(&self) -> u64 {
         self.transit.outgoing().unsent
@@ -87,17 +87,17 @@ impl Descriptors {
         self.transit.incoming().delivered
     }
 
-    /// Received and closed: their frame was truncated or did not fit them, or the receiver was dropped.
+    /// Received and closed: their frame was truncated or did not match them, or the receiver was dropped.
     #[must_use]
     pub fn closed(&self) -> u64 {
         self.transit.incoming().closed()
     }
 
-    /// Takes back the descriptors that were never sent: one entry for each frame of
-    /// [`Report::unsent`](report::Report::unsent), in that order. The first call takes them; what is never taken is closed with
-    /// the last handle and report.
+    /// Returns the descriptors that were never sent: one entry for each frame of
+    /// [`Report::unsent`](report::Report::unsent), in that order. Only the first call returns them. Otherwise, they are
+    /// closed with the last handle and report.
     #[must_use]
-    pub fn take_returned(&self) -> Vec<Vec<OwnedFd>> {
+    pub fn take_unsent(&self) -> Vec<Vec<OwnedFd>> {
         self.transit.outgoing().take_given_back()
     }
 }

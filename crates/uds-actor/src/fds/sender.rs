@@ -14,15 +14,14 @@ use crate::{
     sender,
 };
 
-/// Puts frames on a connection, with descriptors or without. Clone it for more producers: frames of one clone keep their
-/// order.
+/// Sends frames, with or without descriptors. Clone it for more producers: frames of one clone keep their order.
 ///
-/// Dropping the last clone is [`finish`](Self::finish).
+/// Dropping the last clone has the effect of [`finish`](Self::finish).
 ///
 /// # Limits
 ///
-/// What waits to be written is bounded in bytes ([`Actor::outbox_bytes`](crate::Actor::outbox_bytes)) and in descriptors
-/// ([`Limits::queued`](super::Limits::queued)). At either bound `try_send` fails, and `send` does what
+/// The queue is limited in bytes ([`Actor::outbox_bytes`](crate::Actor::outbox_bytes)) and in descriptors
+/// ([`Limits::queued`](super::Limits::queued)). At either limit, `try_send` fails, and `send` does what
 /// [`Actor::on_full`](crate::Actor::on_full) says.
 #[derive(Clone, Debug)]
 pub struct Sender {
@@ -35,33 +34,33 @@ impl Sender {
         Self { sender, transit }
     }
 
-    /// Queues a frame without descriptors by copying the payload, as soon as there is room.
+    /// Copies and queues a frame without descriptors as soon as there is room.
     ///
     /// # Errors
     ///
-    /// [`Closed`](error::SendError::Closed) or [`Unsendable`](error::SendError::Unsendable); nothing is queued.
+    /// [`Closed`](error::SendError::Closed) or [`Unsendable`](error::SendError::Unsendable). Nothing is queued.
     ///
     /// # Cancel safety
     ///
-    /// Cancel safe: a dropped future has queued nothing, and the payload is still the caller's.
+    /// Cancel safe: a dropped future has queued nothing.
     pub async fn send(&self, payload: &[u8]) -> Result<(), error::SendError> {
         self.sender.send(&counted(0, payload)).await
     }
 
     /// Queues a frame with these descriptors, as soon as there is room for both.
     ///
-    /// When it is queued, `descriptors` is empty: they are the connection's, which sends them with the first byte of the frame
-    /// and then closes them. If you need one of them afterwards, give a duplicate
+    /// When the frame is queued, `descriptors` is empty: they belong to the connection, which sends them with the first
+    /// byte of the frame and then closes them. If you still need one of them, pass a duplicate
     /// ([`OwnedFd::try_clone`](std::os::fd::OwnedFd::try_clone)).
     ///
     /// # Errors
     ///
-    /// As for [`send`](Self::send), and [`SendError::TooManyDescriptors`] over [`MAX_PER_FRAME`]. Nothing is queued, and
-    /// `descriptors` is as it was.
+    /// See [`send`](Self::send); also [`SendError::TooManyDescriptors`] for more than [`MAX_PER_FRAME`]. Nothing is
+    /// queued, and `descriptors` is unchanged.
     ///
     /// # Cancel safety
     ///
-    /// Cancel safe: a dropped future has queued nothing, and payload and descriptors are still the caller's.
+    /// Cancel safe: a dropped future has queued nothing, and `descriptors` is unchanged.
     pub async fn send_with(&self, payload: &[u8], descriptors: &mut Vec<OwnedFd>) -> Result<(), SendError> {
         let frame = counted(count(descriptors)?, payload);
         if descriptors.is_empty() {
@@ -72,7 +71,7 @@ impl Sender {
         let outlet = self.sender.outlet();
         poll_fn(|cx| descriptors.attach(|payload| outlet.poll_push(cx, &mut waiting.ticket, payload)))
             .await
-            .map_err(|refusal| SendError::from(*refusal))?;
+            .map_err(|error| SendError::from(*error))?;
         descriptors.drop_rest();
         Ok(())
     }
@@ -81,7 +80,7 @@ impl Sender {
     ///
     /// # Errors
     ///
-    /// [`Full`](error::TrySendError::Full) if there is no room now, and as for [`send`](Self::send).
+    /// [`Full`](error::TrySendError::Full) if there is no room now; see [`send`](Self::send) for the others.
     pub fn try_send(&self, payload: &[u8]) -> Result<(), error::TrySendError> {
         self.sender.try_send(&counted(0, payload))
     }
@@ -90,7 +89,7 @@ impl Sender {
     ///
     /// # Errors
     ///
-    /// [`TrySendError::Full`] if there is no room now, and as for [`send_with`](Self::send_with).
+    /// [`TrySendError::Full`] if there is no room now; see [`send_with`](Self::send_with) for the others.
     pub fn try_send_with(&self, payload: &[u8], descriptors: &mut Vec<OwnedFd>) -> Result<(), TrySendError> {
         let frame = counted(count(descriptors)?, payload);
         if descriptors.is_empty() {
@@ -99,14 +98,14 @@ impl Sender {
         let outlet = self.sender.outlet();
         Descriptors::new(&self.transit, &frame, descriptors)
             .attach(|payload| outlet.try_push(payload))
-            .map_err(|refusal| (*refusal).into())
+            .map_err(|error| (*error).into())
     }
 
-    /// Waits until everything that any clone queued before this call is handed to the kernel.
+    /// Waits until everything that any clone queued before this call was handed to the kernel.
     ///
     /// # Errors
     ///
-    /// [`FlushError`] if the connection ended before.
+    /// [`FlushError`] if the connection ended before that.
     ///
     /// # Cancel safety
     ///
@@ -115,16 +114,16 @@ impl Sender {
         self.sender.flush().await
     }
 
-    /// Takes no more frames from any clone, waits until what is queued is handed to the kernel, and has our direction
-    /// closed behind it. Receiving goes on.
+    /// Accepts no more frames from any clone, waits until what is queued was handed to the kernel, and then closes our
+    /// direction. You can still receive.
     ///
     /// # Errors
     ///
-    /// As for [`flush`](Self::flush).
+    /// See [`flush`](Self::flush).
     ///
     /// # Cancel safety
     ///
-    /// Cancel safe; once polled, the connection finishes whether the future is kept or not.
+    /// Cancel safe. Once polled, the connection finishes even if you drop the future.
     pub async fn finish(self) -> Result<(), FlushError> {
         self.sender.finish().await
     }

@@ -1,4 +1,4 @@
-//! A Unix stream that moves descriptors beside the bytes.
+//! A Unix stream that passes descriptors along with the bytes.
 
 use std::{
     fmt,
@@ -33,15 +33,16 @@ use crate::{
     write_shared::WriteShared,
 };
 
-/// The most read at once: the room is filled with zeros first, which must not cost more than the reading.
+/// The maximum for one read: the buffer is filled with zeros first, which must not cost more than the read.
 const READ: usize = 64 << 10;
 
-/// How long we try again while too many descriptors of this user are in flight. Other processes must receive theirs.
+/// How long to try again while too many descriptors of this user are in flight. Other processes must receive theirs
+/// first.
 const PATIENCE: Duration = Duration::from_secs(5);
 const FIRST_PAUSE: Duration = Duration::from_millis(2);
 const LAST_PAUSE: Duration = Duration::from_millis(200);
 
-/// The socket as the actor drives it.
+/// The socket as the actor uses it.
 pub(super) struct FdSocket {
     socket: Socket,
     writer: Arc<Writer>,
@@ -51,7 +52,7 @@ pub(super) struct FdSocket {
     congestion: Option<Congestion>,
 }
 
-/// Descriptors of this user fill what may be in flight: no event tells when that is over.
+/// The limit on descriptors in flight is reached for this user. No event reports when that ends.
 struct Congestion {
     since: Instant,
     backoff: Backoff,
@@ -77,7 +78,7 @@ impl FdSocket {
         &self.socket.shared().stream
     }
 
-    /// One `recvmsg`: the bytes go to the buffer, the descriptors to `transit`.
+    /// One `recvmsg`: the bytes go to the buffer, and the descriptors to `transit`.
     fn receive(&mut self, buf: &mut ReadBuf<'_>) -> io::Result<()> {
         let mut space = [MaybeUninit::uninit(); cmsg_space!(ScmRights(MAX_PER_FRAME))];
         let mut control = RecvAncillaryBuffer::new(&mut space);
@@ -95,9 +96,9 @@ impl FdSocket {
         buf.advance(message.bytes);
         let from = self.read;
         self.read += message.bytes as u64;
-        let cut_off = message.flags.contains(ReturnFlags::CTRUNC);
-        if cut_off || !descriptors.is_empty() {
-            self.transit.incoming().arrived(from, self.read, descriptors, cut_off);
+        let truncated = message.flags.contains(ReturnFlags::CTRUNC);
+        if truncated || !descriptors.is_empty() {
+            self.transit.incoming().arrived(from, self.read, descriptors, truncated);
         }
         Ok(())
     }
@@ -199,7 +200,7 @@ impl Congestion {
     }
 }
 
-/// The writing half that senders share with the actor. One of them writes at a time: the one with the outbox's token.
+/// The writing half, which senders share with the actor. Only the one with the outbox's token writes.
 #[derive(Debug)]
 struct Writer {
     socket: Arc<Shared>,
@@ -213,10 +214,10 @@ impl WriteShared for Writer {
         let passed = !portion.descriptors.is_empty();
         let written = outcome.as_ref().map_or(0, |&count| count);
         let sent = self.transit.outgoing().settle(portion, written);
-        // Closing may take its time, and the lock is not needed for it.
+        // Closing may take some time, and does not need the lock.
         drop(sent);
         outcome
-            .map_err(|error| if passed && is(&error, Errno::PERM) { io::Error::other(Fault::Refused) } else { error })
+            .map_err(|error| if passed && is(&error, Errno::PERM) { io::Error::other(Fault::Rejected) } else { error })
     }
 }
 
@@ -237,18 +238,18 @@ impl Writer {
     }
 }
 
-/// The slices as far as this many bytes.
+/// The slices up to this many bytes.
 fn up_to<'a>(slices: &'a [IoSlice<'_>], mut bytes: usize) -> Vec<IoSlice<'a>> {
-    let mut cut = Vec::with_capacity(slices.len());
+    let mut slices_up_to = Vec::with_capacity(slices.len());
     for slice in slices {
         if bytes == 0 {
             break;
         }
         let part = slice.get(..bytes).unwrap_or(slice);
         bytes -= part.len();
-        cut.push(IoSlice::new(part));
+        slices_up_to.push(IoSlice::new(part));
     }
-    cut
+    slices_up_to
 }
 
 fn is(error: &io::Error, errno: Errno) -> bool {
@@ -260,11 +261,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn slices_are_cut_at_any_byte() {
+    fn slices_end_at_any_byte() {
         let slices = [IoSlice::new(b"abc"), IoSlice::new(b""), IoSlice::new(b"de")];
         for bytes in 0..=7 {
-            let cut: Vec<u8> = up_to(&slices, bytes).iter().flat_map(|slice| slice.to_vec()).collect();
-            assert_eq!(cut, b"abcde"[..bytes.min(5)], "{bytes}");
+            let bytes_before: Vec<u8> = up_to(&slices, bytes).iter().flat_map(|slice| slice.to_vec()).collect();
+            assert_eq!(bytes_before, b"abcde"[..bytes.min(5)], "{bytes}");
         }
         assert_eq!(up_to(&slices, usize::MAX).len(), 3);
     }

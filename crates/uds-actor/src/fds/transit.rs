@@ -1,4 +1,4 @@
-//! What stream, handles and report share: the descriptors on their way, and what became of the others.
+//! State that stream, handles and report share: waiting descriptors, and counts of the others.
 
 use std::{
     fmt,
@@ -7,7 +7,7 @@ use std::{
 
 use super::{incoming::Incoming, limits::Limits, outgoing::Outgoing};
 
-/// Outlives the socket, because a report does; so it must not hold it.
+/// This outlives the socket, because a report does, so it must not hold the socket.
 pub(super) struct Transit {
     outgoing: std::sync::Mutex<Outgoing>,
     incoming: std::sync::Mutex<Incoming>,
@@ -22,7 +22,7 @@ impl Transit {
     }
 
     pub(super) fn outgoing(&self) -> MutexGuard<'_, Outgoing> {
-        // Nothing that runs under these locks leaves them half changed, so a panic elsewhere does not spoil them.
+        // No code under these locks leaves them half changed, so a panic elsewhere is harmless.
         self.outgoing.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

@@ -1,6 +1,6 @@
-//! What stands in front of each payload.
+//! The byte in front of each payload.
 
-/// A payload behind the number of its descriptors.
+/// A payload after the number of its descriptors.
 pub(super) fn counted(count: u8, payload: &[u8]) -> Vec<u8> {
     let mut frame = Vec::with_capacity(payload.len() + 1);
     frame.push(count);

@@ -8,7 +8,7 @@ use uds_socket::packet::{Socket, TwoWay};
 use super::{control::Control, driver::PacketDriver, packets::Packets, turned_away::TurnedAwayLog};
 use crate::{outlet::Overflow, receiver::Receiver, sender::Sender, settings::Settings, setup};
 
-/// A packet socket that a task will own: set its bounds, then [`spawn`](Self::spawn) it.
+/// A packet socket that a task will own. Set its limits, then [`spawn`](Self::spawn) it.
 ///
 /// ```
 /// # #[tokio::main(flavor = "current_thread")]
@@ -40,23 +40,23 @@ pub struct Actor<S> {
 }
 
 impl<S: Socket> Actor<S> {
-    /// The largest packet unless another is set: 256 KiB. Send buffers of the usual size (`net.core.wmem_default`) take no
+    /// The default limit for packets: 256 KiB. Send buffers of the usual size (`net.core.wmem_default`) accept no
     /// packet over 212,960 bytes.
     pub const DEFAULT_MAX_PACKET: usize = 256 << 10;
-    /// The outbox's bound unless another is set: 1 MiB.
+    /// The default limit of the outbox: 1 MiB.
     pub const DEFAULT_OUTBOX_BYTES: usize = Settings::OUTBOX_BYTES;
-    /// The inbox's bound unless another is set: 1 MiB.
+    /// The default limit of the inbox: 1 MiB.
     pub const DEFAULT_INBOX_BYTES: usize = Settings::INBOX_BYTES;
-    /// How long an abandoned connection may go on sending unless another time is set: 5 seconds.
+    /// The default time for which an abandoned connection may continue to send: 5 seconds.
     pub const DEFAULT_LINGER: Duration = Settings::LINGER;
 
-    /// An actor for this socket, with the default bounds.
+    /// An actor for this socket, with the default limits.
     pub fn new(socket: S) -> Self {
         Self { socket, max_packet: Self::DEFAULT_MAX_PACKET, settings: Settings::default() }
     }
 
-    /// The largest packet that is received or sent, in bytes; clamped to 1 byte to 1 GiB. The kernel's limit for sending, the
-    /// socket's send buffer, holds as well.
+    /// The largest packet to receive or send, in bytes; clamped to 1 byte to 1 GiB. The kernel's limit for sending, the
+    /// socket's send buffer, applies as well.
     ///
     /// Each thread of the runtime keeps one buffer of this size to receive into.
     pub fn max_packet(mut self, bytes: usize) -> Self {
@@ -64,22 +64,22 @@ impl<S: Socket> Actor<S> {
         self
     }
 
-    /// The most memory that received packets may hold, in bytes; at the bound nothing more is read. One packet may go
-    /// over, so that 0 bytes means one packet at a time.
+    /// How much memory received packets may hold, in bytes. At the limit, nothing more is read. One packet may exceed
+    /// it, so 0 bytes means one packet at a time.
     pub fn inbox_bytes(mut self, bytes: usize) -> Self {
         self.settings.inbox_bytes = bytes;
         self
     }
 
-    /// Ends the connection when nothing has arrived for this long. Time in which we do not listen, because the inbox is full or the
-    /// receiver is gone, does not count. Without a timeout, a silent peer may stay.
+    /// Ends the connection when nothing has arrived for this long. Off by default. The timer is paused while we are not
+    /// reading, because the inbox is full or the receiver is gone.
     pub fn idle_timeout(mut self, time: Duration) -> Self {
         self.settings.idle_timeout = Some(time);
         self
     }
 
-    /// Gives the socket to a task of the current runtime, only to receive. If the socket could send as well, that direction is
-    /// closed.
+    /// Spawns a task that owns the socket on the current runtime and only receives. If the socket can also send, that
+    /// direction is closed.
     ///
     /// # Panics
     ///
@@ -102,38 +102,38 @@ impl<S: Socket> Actor<S> {
 }
 
 impl<S: TwoWay> Actor<S> {
-    /// The most that is queued for sending, in bytes, each packet counted with 64 more; at most 2 GiB. At the bound
+    /// How much may be queued for sending, in bytes, with 64 more for each packet; at most 2 GiB. At the limit,
     /// [`Sender::send`] waits.
     pub fn outbox_bytes(mut self, bytes: usize) -> Self {
         self.settings.outbox_bytes = bytes.min(2 << 30);
         self
     }
 
-    /// How long the connection may go on sending what is queued when the last handle is dropped, unless a deadline was
-    /// given before.
+    /// How long the connection may continue to send what is queued after the last handle was dropped, unless a deadline
+    /// was set before.
     pub fn linger(mut self, time: Duration) -> Self {
         self.settings.linger = time;
         self
     }
 
-    /// What [`Sender::send`] does when the outbox is full; it waits unless told otherwise.
+    /// What [`Sender::send`] does when the outbox is full. By default, it waits.
     pub fn on_full(mut self, overflow: Overflow) -> Self {
         self.settings.overflow = overflow;
         self
     }
 
-    /// Sends what `packet` returns when nothing else has been sent for this long, so that the peer's idle timeout does not end
-    /// the connection. It is called in the actor's task and must not block.
+    /// Sends the result of `packet` when nothing else has been sent for this long, so that the peer's idle timeout does
+    /// not end the connection. The actor's task calls it, so it must not block.
     pub fn keep_alive(mut self, every: Duration, packet: impl Fn() -> Bytes + Send + 'static) -> Self {
         self.settings.keep_alive = Some((every, Box::new(packet)));
         self
     }
 
-    /// Gives the socket to a task of the current runtime and returns the handles.
+    /// Spawns a task that owns the socket on the current runtime, and returns the handles.
     ///
-    /// The task ends by [`Control::close`] or [`Control::abort`], by a broken connection, when both directions have
-    /// ended, or when every handle is dropped.
-    /// A peer that we no longer read from and that is gone is noticed within 5 seconds, also when nothing is sent.
+    /// The task ends after [`Control::close`] or [`Control::abort`], when the connection breaks, when both directions
+    /// have ended, or when every handle is dropped. If we no longer read from a peer and it goes away, the task notices
+    /// within 5 seconds, even if nothing is sent.
     ///
     /// # Panics
     ///

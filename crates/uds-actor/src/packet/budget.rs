@@ -1,9 +1,9 @@
-//! How much one poll of a packet actor moves.
+//! The budget of one poll of a packet actor.
 
 /// Bytes moved in one poll, in each direction, before other tasks run and requests are checked again.
 pub(super) const BUDGET: usize = 256 << 10;
 
-/// What each packet costs at least, however small: its system call.
+/// The minimum cost of a packet, however small: its system call.
 const LEAST_COST: usize = 1 << 10;
 
 /// Bytes that may still be moved in this poll.
@@ -20,7 +20,7 @@ impl Budget {
         self.0 == 0
     }
 
-    /// Pays for a packet of this length.
+    /// Charges for a packet of this length.
     pub(super) fn spend(&mut self, len: usize) {
         self.0 = self.0.saturating_sub(len.max(LEAST_COST));
     }

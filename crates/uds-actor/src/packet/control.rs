@@ -1,4 +1,4 @@
-//! The handle that ends a packet actor and tells how it ended.
+//! The handle that ends a packet actor and returns its report.
 
 use std::{fmt, ops::Deref, sync::Arc, time::Duration};
 
@@ -15,13 +15,13 @@ pub struct Control {
     turned_away: Arc<TurnedAwayLog>,
 }
 
-/// What became of everything that went through a packet socket. Display is one line.
+/// The outcome of everything that went through a packet socket. Display is one line.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Report {
-    /// What became of the packets that were sent and received.
+    /// The report about the packets that were sent and received.
     pub connection: report::Report,
-    /// Packets that were read and not received.
+    /// Packets that were read and turned away.
     pub turned_away: TurnedAway,
 }
 
@@ -30,47 +30,49 @@ impl Control {
         Self { control, turned_away }
     }
 
-    /// Who is at the other end, if the kernel vouches for it.
+    /// The identity of the peer, if the kernel guarantees it.
     #[must_use]
     pub const fn peer(&self) -> Option<&Peer> {
         self.control.peer()
     }
 
-    /// The packets that were read so far and not received.
+    /// The packets that were read and turned away so far.
     #[must_use]
     pub fn turned_away(&self) -> TurnedAway {
         self.turned_away.get()
     }
 
-    /// As [`Control::close`](control::Control::close); datagrams have no end to wait for, so that it reads what has arrived,
-    /// as [`drain`](Self::drain) does.
+    /// Like [`Control::close`](control::Control::close). Datagrams have no end to wait for, so for them it reads what
+    /// has arrived, like [`drain`](Self::drain).
     ///
     /// # Cancel safety
     ///
-    /// Cancel safe: the request is made at the call, and the future only waits for the report. The last request counts.
+    /// Cancel safe: the call makes the request, and the future only waits for the report. If there are several
+    /// requests, the last one counts.
     pub fn close(&self, deadline: Duration) -> impl Future<Output = Report> + Send + use<'_> {
         self.report(self.control.close(deadline))
     }
 
-    /// As [`Control::drain`](control::Control::drain).
+    /// See [`Control::drain`](control::Control::drain).
     ///
     /// # Cancel safety
     ///
-    /// Cancel safe: the request is made at the call, and the future only waits for the report. The last request counts.
+    /// Cancel safe: the call makes the request, and the future only waits for the report. If there are several
+    /// requests, the last one counts.
     pub fn drain(&self, deadline: Duration) -> impl Future<Output = Report> + Send + use<'_> {
         self.report(self.control.drain(deadline))
     }
 
-    /// Ends at once. What is queued comes back in the report.
+    /// Ends the connection immediately. The report contains what was queued.
     ///
     /// # Cancel safety
     ///
-    /// Cancel safe: the request is made at the call, and the future only waits for the report.
+    /// Cancel safe: the call makes the request, and the future only waits for the report.
     pub fn abort(&self) -> impl Future<Output = Report> + Send + use<'_> {
         self.report(self.control.abort())
     }
 
-    /// Waits until the actor has ended and the socket is closed, whatever ended it, and returns the report.
+    /// Waits until the actor has ended for any reason and the socket is closed, and returns the report.
     ///
     /// # Cancel safety
     ///
@@ -84,7 +86,7 @@ impl Control {
     }
 }
 
-/// The counts of the frames are read as those of a plain report.
+/// The counts of frames can be read directly, as in a plain report.
 impl Deref for Report {
     type Target = report::Report;
 

@@ -1,4 +1,4 @@
-//! Moves packets: a read is a frame, a write is one, and nothing is ever half done.
+//! Moving packets: one read is a frame, one write is a frame, and nothing is ever half done.
 
 use std::{sync::Arc, task::Context};
 
@@ -32,7 +32,7 @@ impl<S: Socket> PacketDriver<S> {
         Self { socket, outgoing: Outgoing::default(), incoming, turned_away }
     }
 
-    /// Moves what has arrived to the inbox, as one batch.
+    /// Moves packets that have arrived to the inbox, as one batch.
     fn receive(&mut self, cx: &mut Context<'_>, ends: &Ends<Packets>) -> Result<Moved, Reason> {
         if self.incoming.ended {
             return Ok(Moved::All);
@@ -42,7 +42,7 @@ impl<S: Socket> PacketDriver<S> {
         }
         let mut batch = BatchBuilder::default();
         let outcome = self.incoming.fill(&self.socket, &self.turned_away, cx, &mut batch);
-        // Whatever ended it, packets that were read into the process are received.
+        // Packets that were read into the process count as received, whatever ended the connection.
         if !batch.is_empty() {
             ends.inbox.push(batch.take());
         }
@@ -55,10 +55,10 @@ impl<S: Socket> PacketDriver<S> {
         outcome
     }
 
-    /// Hands to the kernel what senders queued.
+    /// Hands queued packets to the kernel.
     ///
-    /// When a datagram is sent to a peer that is gone, the kernel throws away what that peer had sent us. So what has arrived
-    /// is read first, if we are reading; and because the runtime learns of it a little later, the kernel is asked.
+    /// When a datagram is sent to a peer that is gone, the kernel discards what that peer had sent us. So we first read
+    /// what has arrived, if we are reading. We ask the kernel, because the runtime learns of it a little later.
     fn send(&mut self, cx: &mut Context<'_>, ends: &Ends<Packets>, received: Moved) -> Moved {
         let reads_first = S::SEMANTICS == Semantics::Datagrams && received == Moved::All && !self.incoming.ended;
         if reads_first && self.outgoing.refill(&self.socket, &ends.outbox, cx) && self.socket.has_unread() {
@@ -114,9 +114,9 @@ impl<S: Socket> Driver for PacketDriver<S> {
     }
 
     fn give_up_writing(&mut self, ends: &Ends<Packets>) {
-        let is_cut_short = ends.outbox.refuse();
-        // A reset says more than that.
-        if is_cut_short && self.outgoing.failure.is_none() && self.incoming.failure.is_none() {
+        let ends_senders_early = ends.outbox.refuse();
+        // A reset is the more precise reason.
+        if ends_senders_early && self.outgoing.failure.is_none() && self.incoming.failure.is_none() {
             self.outgoing.failure = Some(Reason::HungUp);
         }
         self.outgoing.closed = true;

@@ -16,15 +16,15 @@ use super::{
 };
 use crate::{driver::Moved, reason::Reason};
 
-/// What comes from the kernel, and how far that has got.
+/// The receiving state.
 pub(super) struct Incoming {
     max_packet: usize,
-    /// The most that is read into one batch; one packet may go over.
+    /// The limit of one batch in bytes; one packet may exceed it.
     batch_bytes: usize,
     pub(super) ended: bool,
-    /// What the kernel said before the end. It says so ahead of the packets that are still queued.
+    /// An error that the kernel reported before the end. It reports errors ahead of packets that are still queued.
     pub(super) failure: Option<io::Error>,
-    /// Grows with everything that is not silence of the peer.
+    /// A count that grows with every sign of life of the peer.
     pub(super) stirrings: u64,
 }
 
@@ -34,7 +34,7 @@ impl Incoming {
         Self { max_packet, batch_bytes, ended: false, failure: None, stirrings: 0 }
     }
 
-    /// Receives into the batch, as far as it goes; an error is a packet after which there is nothing to go on from.
+    /// Receives into the batch, as much as possible. An error is a packet after which the connection cannot continue.
     pub(super) fn fill<S: Socket>(
         &mut self,
         socket: &S,
@@ -81,8 +81,8 @@ impl Incoming {
     }
 }
 
-/// Where packets are received before they are copied into their batch: one for each thread, as large as the largest that
-/// any socket there asked for. Batches take the memory that arrived, and no more.
+/// The buffer in which packets are received before they are copied into their batch: one for each thread, as large as
+/// the largest that any socket of the thread has asked for. Batches use only as much memory as has arrived.
 struct Room(Vec<u8>);
 
 thread_local! {
@@ -92,7 +92,8 @@ thread_local! {
 impl Room {
     fn borrow(len: usize) -> Self {
         let room = ROOM.take();
-        // A new one instead of a longer one: memory that is asked for zeroed is there when it is first used.
+        // We allocate a new buffer instead of growing the old one: zeroed memory is provided only when it is first
+        // used.
         Self(if room.len() < len { vec![0; len] } else { room })
     }
 }

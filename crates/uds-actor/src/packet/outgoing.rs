@@ -25,26 +25,26 @@ use crate::{
     reason::Reason,
 };
 
-/// The pauses after the kernel had no memory for a packet, which it does not tell the end of.
+/// The pauses after the kernel had no memory for a packet. It does not report when it has memory again.
 const FIRST_PAUSE: Duration = Duration::from_millis(1);
 const LAST_PAUSE: Duration = Duration::from_millis(100);
 
-/// What is on its way to the kernel.
+/// The packets that are being sent.
 #[derive(Default)]
 pub(super) struct Outgoing {
-    /// Taken from the outbox and not sent yet.
+    /// Packets taken from the outbox and not sent yet.
     pub(super) taken: VecDeque<Bytes>,
     pub(super) handed_to_kernel: Count,
-    /// Packets that turned out too large although they were not when they were queued.
+    /// Packets that were within the limit when they were queued, but too large when they were sent.
     pub(super) rejected: u64,
     pub(super) closed: bool,
-    /// Why it failed, for the report.
+    /// Why sending failed, for the report.
     pub(super) failure: Option<Reason>,
     shortage: Option<Shortage>,
 }
 
 impl Outgoing {
-    /// Whether there is a packet to send; if not, either the task is woken when there is, or there never will be.
+    /// Whether there is a packet to send. If not, the task will be woken when there is one, or there will never be one.
     pub(super) fn refill(&mut self, socket: &impl Socket, outbox: &Outbox<Packets>, cx: &Context<'_>) -> bool {
         if self.closed || !self.taken.is_empty() {
             return !self.closed;
@@ -60,7 +60,7 @@ impl Outgoing {
         }
     }
 
-    /// Hands packets to the kernel, as far as it goes, and adds up those that are done with.
+    /// Hands packets to the kernel, as far as possible, and counts those that are done.
     pub(super) fn hand_over<S: Socket>(
         &mut self,
         socket: &S,
@@ -86,7 +86,7 @@ impl Outgoing {
                     self.shortage = None;
                 }
                 Poll::Ready(Err(error)) => match Errno::from_io_error(&error) {
-                    // The send buffer has become smaller since the packet was queued.
+                    // The send buffer was made smaller after the packet was queued.
                     Some(Errno::MSGSIZE) => self.rejected += 1,
                     Some(Errno::NOBUFS | Errno::NOMEM) => {
                         let mut backoff =

@@ -1,4 +1,4 @@
-//! Packets that wait to be sent, one by one.
+//! The queue of packets.
 
 use std::{collections::VecDeque, mem};
 
@@ -8,17 +8,17 @@ use frame_codec::{Batch, Error};
 use crate::{count::Count, outbox::Queue, payload::Payload};
 use uds_socket::packet::Semantics;
 
-/// What a queued packet costs besides its bytes: its place in the queue, and what the allocator adds.
+/// The cost of a queued packet besides its bytes: its slot in the queue, and the allocator's overhead.
 const OVERHEAD: usize = 64;
 
-/// A queue of packets, bounded by what they cost until they are sent.
+/// A queue of packets, limited by their cost until they are sent.
 pub(crate) struct Packets {
     queue: VecDeque<Bytes>,
-    /// What the packets cost that are queued, or taken by the actor and not settled.
+    /// The cost of the packets that are queued, or taken by the actor and not settled.
     held: usize,
-    /// The most of that.
+    /// The limit of that cost.
     bytes: usize,
-    /// The largest packet that is taken.
+    /// The largest packet that is accepted.
     max_packet: usize,
     semantics: Semantics,
 }
@@ -28,7 +28,7 @@ impl Packets {
         Self { queue: VecDeque::new(), held: 0, bytes, max_packet, semantics }
     }
 
-    /// These are off our hands: handed to the kernel, or refused by it.
+    /// Records that these packets are done: handed to the kernel, or rejected by it.
     pub(crate) fn settle(&mut self, packets: Count) {
         self.held -= packets.bytes as usize + packets.frames as usize * OVERHEAD;
     }
@@ -49,7 +49,7 @@ impl Queue for Packets {
 
     fn has_room(&self, payload: Payload<'_>) -> bool {
         let len = payload.bytes.len();
-        // A packet larger than the whole bound goes alone; one that cannot be sent need not wait to be told so.
+        // A packet larger than the whole limit goes alone. One that cannot be sent need not wait to fail.
         self.held == 0 || self.held + len + OVERHEAD <= self.bytes || self.check(len).is_err()
     }
 
@@ -71,7 +71,7 @@ impl Queue for Packets {
     }
 
     fn rest(&mut self, sent: &mut VecDeque<Bytes>) {
-        // An idle connection keeps no memory for what it once had to send.
+        // An idle connection keeps no memory for earlier packets.
         self.queue = VecDeque::new();
         *sent = VecDeque::new();
     }

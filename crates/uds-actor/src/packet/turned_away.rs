@@ -1,4 +1,4 @@
-//! Packets that were read and not received.
+//! Packets that were read and turned away.
 
 use std::{
     fmt,
@@ -7,9 +7,9 @@ use std::{
 
 use crate::Peer;
 
-/// Packets that were read and not received, because of their size or their sender. Display is one line.
+/// Packets that were turned away after they were read, because of their size or their sender. Display is one line.
 ///
-/// On a datagram socket that is no reason to end. A connection ends with the first packet over the limit.
+/// On a datagram socket, this does not end the actor. A connection ends with the first packet over the limit.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct TurnedAway {
@@ -19,12 +19,12 @@ pub struct TurnedAway {
     pub last_oversized: usize,
     /// Datagrams from processes that are not [admitted](crate::Bind::admit).
     pub uninvited: u64,
-    /// Who sent the last of them.
+    /// The sender of the last of them.
     pub last_uninvited: Option<Peer>,
 }
 
 impl TurnedAway {
-    /// Whether there is anything to tell.
+    /// Whether there are no such packets.
     #[must_use]
     pub const fn is_empty(&self) -> bool {
         self.oversized == 0 && self.uninvited == 0
@@ -41,7 +41,7 @@ impl TurnedAway {
     }
 }
 
-/// What the actor counts and its handles read.
+/// The counts, written by the actor and read by its handles.
 #[derive(Debug, Default)]
 pub(super) struct TurnedAwayLog(Mutex<TurnedAway>);
 
@@ -55,7 +55,7 @@ impl TurnedAwayLog {
     }
 
     fn lock(&self) -> MutexGuard<'_, TurnedAway> {
-        // Nothing that runs under this lock leaves the counts half changed, so a panic elsewhere does not spoil them.
+        // No code under this lock leaves the counts half changed, so a panic elsewhere is harmless.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -1,4 +1,4 @@
-//! What travels over a stream beside its bytes.
+//! Data that accompanies the bytes of a stream.
 
 use std::io;
 
@@ -6,18 +6,19 @@ use frame_codec::Batch;
 
 use crate::reason::Reason;
 
-/// Data beside the bytes that must fit the frames. A plain stream has none: `()`.
+/// Ancillary data that must match the frames. A plain stream has none: `()`.
 pub(crate) trait Ancillary: Send + 'static {
-    /// Whether nothing is read because our side has not taken what came beside the bytes. The peer is then not to blame for
-    /// silence.
+    /// Whether nothing is read because our side has not taken the ancillary data. In that case, silence is not the
+    /// peer's fault.
     fn is_full(&self) -> bool;
 
-    /// Checks frames as they arrive. Returns those to be delivered and, when the connection cannot go on behind them, why.
+    /// Checks frames as they arrive. Returns those to deliver and, if the connection cannot continue after them, the
+    /// reason.
     ///
-    /// The block that the batch was cut from ends at this offset of the stream.
+    /// The batch is part of a block that ends at this offset of the stream.
     fn sort(&self, batch: Batch, end: u64) -> (Batch, Option<Reason>);
 
-    /// Why the connection ends, if this failure of the stream is about data beside its bytes.
+    /// The reason to end the connection, if this failure of the stream concerns ancillary data.
     fn fault(&self, error: &io::Error) -> Option<Reason>;
 }
 

@@ -1,4 +1,4 @@
-//! Moves the frames of a stream.
+//! Moving the frames of a stream.
 
 use std::{
     io::{self, IoSlice},
@@ -18,21 +18,21 @@ use crate::{
     transport::Transport,
 };
 
-/// Bytes moved in one poll, in either direction, before other tasks run and requests are checked again. It is one full
+/// Bytes moved in one poll, in each direction, before other tasks run and requests are checked again. It is one full
 /// read: the receiver then finds the frames in the nearest cache, and the block is free again for the next read.
 const BUDGET: usize = 64 << 10;
 
-/// What each move costs at least: a system call takes about as long as copying this many bytes.
+/// The minimum cost of each move: a system call takes about as long as copying this many bytes.
 const LEAST_COST: usize = 4 << 10;
 
 /// Reads and writes through a pump.
 pub(crate) struct StreamDriver<T: Transport, F: Framing, A> {
     pump: Pump<T::Stream, F>,
     ancillary: A,
-    /// Bytes taken from the outbox and not noted as written yet, framing included.
+    /// Bytes taken from the outbox and not yet recorded as written, including framing.
     in_flight: u64,
     rest: Rest,
-    /// Why the write side ended before the senders did, for the report if reading then ends in an orderly way.
+    /// Why the write side ended before the senders did, for the report if reading then ends normally.
     write_failed: Option<Reason>,
 }
 
@@ -47,11 +47,11 @@ impl<T: Transport, F: Framing + Clone + Send, A: Ancillary> StreamDriver<T, F, A
         }
     }
 
-    /// Moves what senders queued to the pump, which has written all it had.
+    /// Moves queued frames to the pump, which has written all that it had.
     fn refill(&mut self, cx: &Context<'_>, ends: &Ends<Frames<F>>) {
         if self.in_flight > 0 {
-            // Not noted yet, because there was something to read first. A flush that waits for it must not wait for what is
-            // taken now.
+            // This may not be recorded yet, if there was something to read first. A flush that waits for it must not
+            // wait for what is taken now.
             self.note_written(ends);
         }
         match ends.outbox.take(self.pump.encoder(), cx) {
@@ -61,7 +61,7 @@ impl<T: Transport, F: Framing + Clone + Send, A: Ancillary> StreamDriver<T, F, A
         }
     }
 
-    /// Tells the flushes that wait how far writing has come. Returns by how many bytes it has come further.
+    /// Tells waiting flushes how much was written. Returns the number of new bytes.
     fn note_written(&mut self, ends: &Ends<Frames<F>>) -> usize {
         let pending = self.pump.encoder().pending_bytes() as u64;
         let written = std::mem::replace(&mut self.in_flight, pending) - pending;
@@ -69,7 +69,7 @@ impl<T: Transport, F: Framing + Clone + Send, A: Ancillary> StreamDriver<T, F, A
         usize::try_from(written).unwrap_or(usize::MAX)
     }
 
-    /// Gives frames to the receiver. Returns why there will be no more, if what came beside them does not fit them.
+    /// Passes frames to the receiver. Returns why there will be no more, if ancillary data does not match them.
     fn deliver(&self, batch: Batch, ends: &Ends<Frames<F>>) -> Result<(), Reason> {
         let end = self.pump.bytes_read() - self.pump.truncated_len() as u64;
         let (batch, fault) = self.ancillary.sort(batch, end);
@@ -150,7 +150,7 @@ impl<T: Transport, F: Framing + Clone + Send + 'static, A: Ancillary> Driver for
                 encoder.consume(written);
                 true
             }
-            // Any other error is met by the next write.
+            // The next write reports any other error.
             Err(error) => error.kind() != io::ErrorKind::WouldBlock,
         }
     }
@@ -175,12 +175,13 @@ impl<T: Transport, F: Framing + Clone + Send + 'static, A: Ancillary> Driver for
         self.pump.is_write_closed()
     }
 
-    /// After a fault with ancillary data the peer is still there and may never close. What it has sent so far is still taken.
+    /// After a fault in ancillary data, the peer is still there and may never close. We still receive what it has sent
+    /// so far.
     fn ends_when_read(&self) -> bool {
         matches!(self.write_failed, Some(Reason::Ancillary(_)))
     }
 
-    /// What is written stays written.
+    /// Data that was written stays written.
     fn give_up_writing(&mut self, ends: &Ends<Frames<F>>) {
         self.note_written(ends);
         if ends.outbox.refuse() && self.write_failed.is_none() {
@@ -205,11 +206,12 @@ impl<T: Transport, F: Framing + Clone + Send + 'static, A: Ancillary> Driver for
 
     fn end(&mut self, ends: &Ends<Frames<F>>, reason: Reason, drained: bool) -> Ending {
         self.note_written(ends);
-        // Whatever ended it, frames that were read into the process are received. Faults are known already.
+        // Frames that were read into the process count as received, whatever ended the connection. Faults are already
+        // known.
         while let Some(batch) = self.pump.take_received() {
             let _ = self.deliver(batch, ends);
         }
-        // What is left after a drain is all that the peer has written: a last line may lack its terminator.
+        // After a drain, the rest is all that the peer has written: a last line may lack its terminator.
         while drained && let Some(batch) = self.pump.take_unterminated() {
             let _ = self.deliver(batch, ends);
         }

@@ -1,14 +1,14 @@
-//! The frames of a stream that wait to be written, as bytes.
+//! The queue of frames of a stream, as bytes.
 //!
-//! While the actor has nothing to write, senders may write themselves, in two cases:
+//! While the actor has nothing to write, senders may write in two cases:
 //!
-//! A *lone* message is written by its sender, which saves waking the actor. A sender may do so only with the *token*: the
-//! actor lays it down when it parks with nothing to write, a sender takes it, and the actor lays it down again only when it has
-//! been idle again. "The queue is empty" would not do: in a loop of sends it always is, and each message would cost a system
-//! call.
+//! The sender of a *lone* message writes it, which saves waking the actor. It may do so only with the *token*: the
+//! actor puts the token down when it parks with nothing to write, a sender takes it, and the actor puts it down again
+//! only after it has been idle again. "The queue is empty" would not be enough: in a loop of sends it always is, and
+//! each message would cost a system call.
 //!
-//! A full *block* is written by the sender that filled it. It is still in that processor's cache, and memory stays at one
-//! block as long as the kernel takes what comes.
+//! The sender that fills a *block* writes it. The block is still in that processor's cache, and memory stays at one
+//! block as long as the kernel accepts the data.
 
 use std::{io::IoSlice, sync::Arc};
 
@@ -21,34 +21,34 @@ use crate::{
     write_shared::WriteShared,
 };
 
-/// Entries of one vectored write from the sender's side.
+/// The number of slices in one vectored write by a sender.
 const SLICES: usize = 32;
 
-/// The size of a block in bytes: large enough that the system call hardly counts, and within the nearest caches.
-/// In loom's models two short lines are a block.
+/// The size of a block in bytes: large enough that the system call hardly matters, and within the nearest caches. In
+/// loom's models, two short lines are a block.
 pub(crate) const BLOCK: usize = if cfg!(all(test, loom_check)) { 6 } else { 128 << 10 };
 
-/// After this many bytes that senders wrote themselves, one of them yields to the other tasks of its thread. In loom's models
-/// each block is one too many.
-const TURN: usize = if cfg!(all(test, loom_check)) { BLOCK } else { 4 * BLOCK };
+/// The budget of senders in bytes: after writing this much, one of them yields to the other tasks of its thread. In
+/// loom's models, each block exceeds it.
+const SENDER_BUDGET: usize = if cfg!(all(test, loom_check)) { BLOCK } else { 4 * BLOCK };
 
-/// Both halves and a frame that goes alone come back in one batch, which is shorter than 4 GiB.
+/// Both halves and a frame that goes alone are given back in one batch, which is shorter than 4 GiB.
 const LARGEST_HALF: usize = 1 << 30;
 
 /// There are two encoders: senders fill this one while the actor writes the other.
 pub(crate) struct Frames<F> {
     filling: Encoder<F>,
-    /// The most that waits here. The twin holds as much again.
+    /// The limit of this encoder. The other one holds as much again.
     half: usize,
-    /// Whether the actor has nothing to write, and the kernel took everything that senders have written since.
+    /// Whether the actor has nothing to write, and the kernel accepted everything that senders have written since.
     open: bool,
     /// The token for a lone message.
     token: bool,
-    /// How senders write, if the stream can be written to by others.
+    /// How senders write, if the stream supports that.
     writer: Option<Arc<dyn WriteShared>>,
-    /// Bytes written by senders since one of them yielded.
+    /// Bytes written by senders since one of them last yielded.
     run: usize,
-    /// Whether the actor knows of memory that it is to give back when the connection has come to rest.
+    /// Whether the actor knows of memory to release when the connection is idle.
     heavy: bool,
 }
 
@@ -56,14 +56,14 @@ pub(crate) struct Frames<F> {
 #[derive(Debug)]
 pub(crate) struct Unsent {
     pub(crate) frames: Batch,
-    /// Bytes missing of a frame that its sender wrote in part.
+    /// Bytes that are missing from a frame that its sender has partly written.
     pub(crate) truncated: usize,
-    /// What senders wrote themselves.
+    /// What senders have written.
     pub(crate) written: Written,
 }
 
 impl<F: Framing> Frames<F> {
-    /// Room for `bytes` in both encoders together.
+    /// A queue with room for `bytes` in both encoders together.
     pub(crate) fn new(framing: F, limits: Limits, bytes: usize, writer: Option<Arc<dyn WriteShared>>) -> Self {
         Self {
             filling: Encoder::new(framing, limits),
@@ -76,7 +76,7 @@ impl<F: Framing> Frames<F> {
         }
     }
 
-    /// Appends what is more than bytes to be copied.
+    /// Appends a payload that is not only bytes to copy.
     #[inline(never)]
     fn push_with(&mut self, payload: &[u8], besides: Besides<'_>, mark: u64) -> Result<(), Error> {
         match besides {
@@ -97,7 +97,7 @@ impl<F: Framing> Queue for Frames<F> {
     #[inline]
     fn has_room(&self, payload: Payload<'_>) -> bool {
         let before = self.filling.pending_bytes();
-        // A frame larger than the whole bound goes alone.
+        // A frame larger than the whole limit goes alone.
         (before == 0 || before + payload.bytes.len() <= self.half)
             && payload.besides.is_none_or(|besides| besides.has_room())
     }
@@ -127,7 +127,7 @@ impl<F: Framing> Queue for Frames<F> {
     }
 
     fn close(&mut self) {
-        // It holds the descriptor.
+        // The writer holds the descriptor.
         self.writer = None;
     }
 
@@ -153,24 +153,25 @@ impl<F: Framing> Queue for Frames<F> {
         }
         self.run += count;
         self.open = !self.filling.has_pending();
-        // The actor gives memory back when the connection is at rest, and it must know of memory that only senders have used.
+        // The actor releases memory when the connection is idle, so it must learn of memory that only senders have
+        // used.
         let is_news = !self.heavy && self.filling.memory_len() > LITTLE;
         self.heavy |= is_news;
         Direct { written: count as u64, wakes_actor: !self.open || is_news }
     }
 
     #[inline]
-    fn is_turn_over(&self) -> bool {
-        self.run >= TURN
+    fn is_budget_spent(&self) -> bool {
+        self.run >= SENDER_BUDGET
     }
 
-    fn begin_turn(&mut self) {
+    fn renew_budget(&mut self) {
         self.run = 0;
     }
 }
 
 impl<F: Framing> Outbox<Frames<F>> {
-    /// The bytes ever pushed and the bytes ever written, added up, and the memory the senders' side takes.
+    /// The sum of the bytes ever pushed and ever written, and the memory of the senders' side.
     pub(crate) fn usage(&self) -> (u64, usize) {
         self.with_queue(|queue, moved| {
             let memory = queue.filling.memory_len();
@@ -181,7 +182,7 @@ impl<F: Framing> Outbox<Frames<F>> {
         })
     }
 
-    /// Gives back memory that nothing waits in.
+    /// Releases unused memory.
     pub(crate) fn release(&self) {
         self.with_queue(|queue, _| {
             queue.filling.release();

@@ -1,4 +1,4 @@
-//! A Unix stream that the actor reads and that senders may write to.
+//! A Unix stream that the actor reads from, and that senders may write to.
 
 use std::{
     fmt,
@@ -28,33 +28,33 @@ use uds_socket::Rights;
 
 use crate::{Peer, write_shared::WriteShared};
 
-/// A connected Unix stream socket in the hands of an actor.
+/// A connected Unix stream socket that an actor owns.
 ///
-/// It never raises `SIGPIPE`, whatever the program that it runs in has done to that signal: every write is a `sendmsg(2)`
-/// with `MSG_NOSIGNAL`. It rejects descriptors (`SO_PASSRIGHTS`, Linux 6.16), because there is no receiver for them. What a
-/// kernel without that option lets through is closed when the bytes are read.
+/// It never raises `SIGPIPE`, whatever the program has done with that signal: every write is a `sendmsg(2)` with
+/// `MSG_NOSIGNAL`. It rejects descriptors (`SO_PASSRIGHTS`, Linux 6.16), because there is no receiver for them. On a
+/// kernel without that option, they are closed when the bytes are read.
 pub struct Socket {
     shared: Arc<Shared>,
     short_read: ShortRead,
-    /// When to ask whether there is something behind the last short read after all.
+    /// When to check whether there is something after the last short read.
     doubt: Option<Pin<Box<Sleep>>>,
-    /// Whether there was, so that the socket is read until it is empty although no event says that there is more.
+    /// Whether there was, so that we read until the socket is empty although no event reports more.
     is_behind: bool,
 }
 
-/// How long after a short read that was taken for the last the socket is asked whether it was. A connection on which nothing
-/// moves has no timer, and a busy one asks once in this time.
+/// How long after a short read to check whether it was the last one. An idle connection has no timer, and a busy one
+/// checks once in this time.
 const DOUBT: Duration = Duration::from_millis(50);
 
-/// What a read that does not fill its room says. The kernel ends each read behind bytes that descriptors came with, whatever
-/// there is behind them; where it does not refuse descriptors, that can happen at any time. A peer that marks a byte as urgent
-/// (`MSG_OOB`) has a read end there, too, and no event tells of that either. So a short read is believed, which saves a
-/// system call for each lone message, and [doubted](DOUBT) a little later; a peer that was found to do this is not believed
-/// again.
+/// What a read means that does not fill its buffer. The kernel ends each read after bytes that descriptors came with,
+/// even if more data follows; unless it rejects descriptors, that can happen at any time. It also ends a read at a byte
+/// that the peer marks as urgent (`MSG_OOB`), and no event reports the rest. So we believe a short read, which saves a
+/// system call for each lone message, and [check](DOUBT) a little later. If a peer was found to do this, we do not
+/// believe it again.
 ///
 /// ```text
 ///   Nothing                         descriptors may come
-///   NothingYet ──empty once──▶ Empty   they are refused; those that were sent before are gone, too
+///   NothingYet ──empty once──▶ Empty   they are rejected, and those sent before are gone
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum ShortRead {
@@ -63,24 +63,24 @@ enum ShortRead {
     Empty,
 }
 
-/// What an actor and its senders share.
+/// State that an actor and its senders share.
 #[derive(Debug)]
 pub(crate) struct Shared {
     pub(crate) stream: UnixStream,
-    /// Whether the last write went through although the kernel had announced no room: then there may be room for the next.
+    /// Whether the last write succeeded although the kernel had reported no room. Then there may be room for the next.
     has_unannounced_room: AtomicBool,
 }
 
 impl Socket {
     pub(crate) fn new(stream: UnixStream) -> Self {
-        Self::with_rights(stream, Rights::Refused)
+        Self::with_rights(stream, Rights::Rejected)
     }
 
     pub(crate) fn with_rights(stream: UnixStream, rights: Rights) -> Self {
-        // With identities, each read would end where another process has written. We ask for the peer in other ways.
+        // With identities, each read would end where another process has written. We identify the peer in other ways.
         uds_socket::want_no_identities(stream.as_fd());
         let is_set = uds_socket::set_rights(stream.as_fd(), rights);
-        let short_read = if is_set && rights == Rights::Refused { ShortRead::NothingYet } else { ShortRead::Nothing };
+        let short_read = if is_set && rights == Rights::Rejected { ShortRead::NothingYet } else { ShortRead::Nothing };
         Self {
             shared: Arc::new(Shared { stream, has_unannounced_room: AtomicBool::new(false) }),
             short_read,
@@ -109,7 +109,7 @@ impl Socket {
         Arc::clone(&self.shared) as Arc<dyn WriteShared>
     }
 
-    /// Reads behind the last short read, if it is time, while no event says that there is anything.
+    /// Reads after the last short read, if it is time and no event has reported data.
     fn poll_behind(&mut self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         if !self.is_behind {
             let Some(doubt) = &mut self.doubt else { return Poll::Pending };
@@ -117,7 +117,7 @@ impl Socket {
             self.doubt = None;
         }
         match retry_on_intr(|| recv(&self.shared.stream, buf.initialize_unfilled(), RecvFlags::DONTWAIT)) {
-            // The runtime wakes the task when something comes.
+            // The runtime wakes the task when data arrives.
             Err(Errno::AGAIN) => {
                 self.is_behind = false;
                 Poll::Pending
@@ -131,7 +131,7 @@ impl Socket {
         }
     }
 
-    /// What `poll(2)` says at this moment.
+    /// What `poll(2)` reports now.
     fn asks(&self, flags: PollFlags) -> PollFlags {
         let mut sockets = [PollFd::new(&self.shared.stream, flags)];
         match poll(&mut sockets, Some(&Timespec::default())) {
@@ -142,15 +142,15 @@ impl Socket {
 }
 
 impl Shared {
-    /// Reads once. If a short read says that the socket is empty, the next read waits until the kernel reports more: a lone
-    /// message costs one system call, not two. Returns whether that is so.
+    /// Reads once. If a short read shows that the socket is empty, the next read waits until the kernel reports more,
+    /// so that a lone message costs one system call instead of two. Returns whether that is so.
     fn read(&self, buf: &mut ReadBuf<'_>, short_read: ShortRead) -> io::Result<bool> {
         let room = buf.remaining();
         let mut emptied = false;
         let outcome = self.stream.try_io(Interest::READABLE, || {
             let count = self.stream.try_read_buf(buf)?;
             emptied = short_read == ShortRead::Empty && 0 < count && count < room;
-            // The readiness that is taken back is the one from before the read, so that nothing is forgotten that came since.
+            // This clears the readiness from before the read, so that no later event is lost.
             if emptied { Err(io::ErrorKind::WouldBlock.into()) } else { Ok(()) }
         });
         if emptied { Ok(true) } else { outcome.map(|()| false) }
@@ -240,7 +240,7 @@ impl AsyncWrite for Socket {
     /// Closes the writing direction.
     fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
         match rustix::net::shutdown(&self.shared.stream, rustix::net::Shutdown::Write) {
-            // The peer closed first and need not be told.
+            // The peer closed first, and need not be told.
             Ok(()) | Err(Errno::NOTCONN) => Poll::Ready(Ok(())),
             Err(error) => Poll::Ready(Err(error.into())),
         }

@@ -90,7 +90,7 @@ async fn an_actor_over_a_socket_knows_its_peer() {
 }
 
 #[tokio::test]
-async fn a_reset_inside_a_frame_delivers_what_was_complete_and_reports_the_cut() {
+async fn a_reset_inside_a_frame_delivers_complete_frames_and_reports_the_truncated_one() {
     let stream = Scripted { pieces: vec![b"one\ntw", b"o\nthr"], failure: io::ErrorKind::ConnectionReset };
     let (_sender, mut receiver, control) = Actor::new(Owned(stream), Delimited::lines()).spawn();
     assert_eq!(drain(&mut receiver).await, ["one", "two"]);
@@ -100,7 +100,7 @@ async fn a_reset_inside_a_frame_delivers_what_was_complete_and_reports_the_cut()
 }
 
 #[tokio::test]
-async fn a_message_that_only_the_end_completes_is_cut_by_a_reset() {
+async fn a_message_that_only_the_end_completes_is_truncated_by_a_reset() {
     let stream = Scripted { pieces: vec![b"half a document"], failure: io::ErrorKind::ConnectionReset };
     let (_sender, mut receiver, control) = Actor::new(Owned(stream), UntilEof).spawn();
     assert!(drain(&mut receiver).await.is_empty());
@@ -133,8 +133,8 @@ async fn a_full_outbox_refuses_and_waits_and_loses_nothing() {
     loop {
         match sender.try_send(&line) {
             Ok(()) => queued += 1,
-            Err(refusal) => {
-                assert_eq!(refusal, TrySendError::Full);
+            Err(error) => {
+                assert_eq!(error, TrySendError::Full);
                 let waits = timeout(Duration::from_millis(50), sender.send(&line)).await;
                 match waits {
                     Ok(sent) => {
@@ -214,7 +214,7 @@ async fn what_arrives_before_a_drain_is_received_and_a_peer_that_stays_open_does
     assert_eq!(drain(&mut receiver).await, ["before"]);
     let report = soon("the drain", draining).await.unwrap();
     assert!(matches!(report.reason, Reason::Closed), "{}", report.reason);
-    assert_eq!(soon("the account", control.finished()).await.delivered.frames, 1);
+    assert_eq!(soon("the counts", control.finished()).await.delivered.frames, 1);
 }
 
 #[tokio::test]
@@ -236,7 +236,7 @@ async fn close_gives_up_on_a_peer_that_does_not_close_and_returns_what_it_never_
     let mut queued = 0_u8;
     while sender.try_send(&[queued; 100_000]).is_ok() {
         queued += 1;
-        tokio::task::yield_now().await; // the actor takes its turn
+        tokio::task::yield_now().await; // the actor runs
     }
     let report = soon("the report", control.close(Duration::from_millis(50))).await;
     assert!(matches!(report.reason, Reason::DeadlineExceeded));
@@ -287,7 +287,7 @@ async fn an_abandoned_connection_to_a_peer_that_never_reads_ends_after_its_linge
 }
 
 #[tokio::test]
-async fn frames_nobody_takes_are_counted_as_lost() {
+async fn frames_that_are_not_taken_count_as_lost() {
     let (here, mut there) = UnixStream::pair().unwrap();
     let (_sender, mut receiver, control) = Actor::new(here, Delimited::lines()).spawn();
     there.write_all(b"taken\n").await.unwrap();
@@ -393,7 +393,7 @@ async fn a_lone_message_is_written_by_its_sender_and_what_follows_keeps_its_orde
     let (sender, _receiver, control) = Actor::new(here, Delimited::lines()).spawn();
     tokio::task::yield_now().await; // the actor has looked, found nothing, and is idle
     sender.send(b"0").await.unwrap();
-    // Nothing was awaited that could have given the actor a turn, and the line is there.
+    // Nothing was awaited that could have let the actor run, and the line is there.
     let mut line = [0; 8];
     let there = there.into_std().unwrap();
     assert_eq!(io::Read::read(&mut &there, &mut line).unwrap(), 2);
@@ -419,7 +419,7 @@ async fn a_peer_that_is_gone_in_both_directions_ends_an_idle_connection() {
     let (sender, mut receiver, control) = Actor::new(here, Delimited::lines()).spawn();
     drop(there);
     assert!(soon("the end", receiver.recv_batch()).await.is_none());
-    // Nobody wrote and the sender still lives: the connection ends all the same, and its descriptor with it.
+    // No frame was written, and the sender still exists. The connection and its descriptor end even so.
     assert!(matches!(soon("the report", control.finished()).await.reason, Reason::HungUp));
     assert_eq!(sender.try_send(b"late"), Err(TrySendError::Closed));
 }

@@ -26,6 +26,6 @@ fn words() -> impl Iterator<Item = String> {
 }
 
 /// The part of a report that says what became of the messages.
-fn account(report: &Report) -> (u64, usize, u64, u64) {
+fn counts(report: &Report) -> (u64, usize, u64, u64) {
     (report.handed_to_kernel.frames, report.unsent.len(), report.delivered.frames, report.lost.frames)
 }

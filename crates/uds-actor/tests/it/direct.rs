@@ -131,7 +131,7 @@ async fn a_sender_gives_way_after_some_blocks_and_has_sent_nothing_if_it_is_drop
 async fn what_the_kernel_refuses_a_sender_the_actor_learns() {
     let (sender, mut receiver, control, there) = idle().await;
     drop(there);
-    assert_eq!(poll_once(pin!(sender.send(b"nobody hears this"))), Poll::Ready(Ok(())));
+    assert_eq!(poll_once(pin!(sender.send(b"this is not received"))), Poll::Ready(Ok(())));
     assert!(soon("a flush", sender.flush()).await.is_err());
     assert!(soon("the end", receiver.recv_batch()).await.is_none());
     let report = soon("the report", control.finished()).await;
@@ -139,7 +139,7 @@ async fn what_the_kernel_refuses_a_sender_the_actor_learns() {
 }
 
 #[tokio::test]
-async fn a_frame_that_its_sender_wrote_in_part_is_finished_by_the_actor_or_told_as_cut() {
+async fn a_partly_written_frame_is_finished_by_the_actor_or_reported_as_truncated() {
     for finishes in [true, false] {
         let (sender, _receiver, control, mut there) = idle().await;
         let large = vec![7; 1 << 20];
@@ -197,7 +197,7 @@ async fn a_sender_that_waits_for_room_is_woken_when_the_actor_takes_the_buffer()
 }
 
 #[tokio::test]
-async fn a_flood_of_try_send_is_refused_at_the_bound_whoever_writes() {
+async fn a_flood_of_try_send_is_rejected_at_the_bound() {
     let (here, _there) = UnixStream::pair().unwrap();
     let (sender, _receiver, control) = Actor::new(here, Raw).outbox_bytes(64 << 10).spawn();
     for _ in 0..3 {
@@ -223,7 +223,7 @@ proptest! {
     /// Senders write lone messages and blocks, the actor what the kernel did not take of them and everything else: on the
     /// wire there is each frame once, and those of one sender are in their order.
     #[test]
-    fn frames_of_several_senders_arrive_once_and_in_order_whoever_writes(
+    fn frames_of_several_senders_arrive_once_and_in_order(
         (senders, pieces, buffer) in traffic()
     ) {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(3).enable_all().build().unwrap();

@@ -168,7 +168,7 @@ async fn a_flush_of_what_was_written_succeeds_although_the_connection_breaks_beh
         done = &mut flushing => panic!("nothing can be written yet: {done:?}"),
         () = std::future::ready(()) => {}
     }
-    // Queued before the actor has its turn, so that it takes both together.
+    // Queued before the actor runs, so that it takes both together.
     sender.try_send(b"second").unwrap();
     tokio::task::yield_now().await;
     let report = soon("the report", control.abort()).await;
@@ -246,7 +246,7 @@ async fn an_actor_that_is_kept_busy_writing_still_hears_what_is_asked_of_it() {
     tokio::task::yield_now().await;
     let report = soon("the report", control.abort()).await;
     assert!(matches!(report.reason, Reason::Aborted), "{}", report.reason);
-    assert!(writes.load(Ordering::Relaxed) < ENOUGH, "nobody else had a turn");
+    assert!(writes.load(Ordering::Relaxed) < ENOUGH, "no other task ran");
 }
 
 #[tokio::test]
@@ -362,7 +362,7 @@ async fn senders_that_gave_up_waiting_leave_nothing_behind() {
     let (sender, _receiver, _control) =
         Actor::new(Owned(Puppet { read: silent, write: stuck }), Delimited::lines()).outbox_bytes(2000).spawn();
     while sender.try_send(&[b'x'; 900]).is_ok() {
-        tokio::task::yield_now().await; // the actor takes its turn, and is stuck
+        tokio::task::yield_now().await; // the actor runs, and is stuck
     }
     let tasks: Vec<Arc<Nobody>> = (0..100).map(|_| Arc::new(Nobody)).collect();
     for (n, task) in tasks.iter().enumerate() {
@@ -409,7 +409,7 @@ async fn those_who_wait_hear_of_a_failed_write_although_the_peer_goes_on_writing
     let there = there.into_std().unwrap();
     there.shutdown(Shutdown::Read).unwrap();
     let (sender, mut receiver, control) = Actor::new(here, LengthPrefixed::u32_be()).outbox_bytes(1000).spawn();
-    // Both wait before the actor has its first turn.
+    // Both wait before the actor first runs.
     let large = vec![0; 900_000];
     sender.send(&large).await.unwrap();
     let (flushed, sent) = soon("bad news", async { tokio::join!(sender.flush(), sender.send(&large)) }).await;
@@ -435,16 +435,16 @@ async fn what_the_actor_had_taken_comes_back_in_front_of_what_was_queued_behind_
 }
 
 #[tokio::test]
-async fn messages_that_a_connection_ended_ahead_of_are_returned_behind_those_of_the_actor() {
+async fn unsent_messages_of_the_channel_come_after_those_of_the_actor() {
     for closes in [false, true] {
-        // Nobody reads, so that the first fill the socket and the outbox, and the last their channel.
+        // No reader: the first messages fill the socket and the outbox, and the last ones their channel.
         let (here, mut there) = UnixStream::pair().unwrap();
         let (inbound, _messages) = mpsc::channel(1);
         let (replies, outbound) = mpsc::channel(100);
         let control = spawn_with_channels(here, LengthPrefixed::u32_be(), inbound, outbound);
         let mut sent: u64 = 0;
         while replies.capacity() > 50 {
-            // Whoever can carry something has a turn, and another.
+            // Let every task that can move something run twice.
             for _ in 0..20 {
                 tokio::task::yield_now().await;
             }
@@ -457,8 +457,8 @@ async fn messages_that_a_connection_ended_ahead_of_are_returned_behind_those_of_
             // The peer goes, with what was not read.
             drop(there);
             let report = soon("the report", control.finished()).await;
-            let cut = u64::from(report.truncated_sending > 0);
-            assert_eq!(report.handed_to_kernel.frames + cut + report.unsent.len() as u64, sent, "{report}");
+            let truncated = u64::from(report.truncated_sending > 0);
+            assert_eq!(report.handed_to_kernel.frames + truncated + report.unsent.len() as u64, sent, "{report}");
             assert!(report.unsent.len() >= 50, "{report}");
             continue;
         }
@@ -466,10 +466,10 @@ async fn messages_that_a_connection_ended_ahead_of_are_returned_behind_those_of_
         let mut wire = Vec::new();
         soon("what was written", there.read_to_end(&mut wire)).await.unwrap();
         let read = whole_frames(&wire);
-        let returned = report.unsent.iter().map(|frame| u64::from_be_bytes(*frame.first_chunk().unwrap()));
-        let cut = u64::from(report.truncated_sending > 0);
-        let expected: Vec<u64> = (0..read).chain(read + cut..sent).collect();
-        assert_eq!((0..read).chain(returned).collect::<Vec<_>>(), expected, "{report}");
+        let unsent = report.unsent.iter().map(|frame| u64::from_be_bytes(*frame.first_chunk().unwrap()));
+        let truncated = u64::from(report.truncated_sending > 0);
+        let expected: Vec<u64> = (0..read).chain(read + truncated..sent).collect();
+        assert_eq!((0..read).chain(unsent).collect::<Vec<_>>(), expected, "{report}");
     }
 }
 

@@ -5,7 +5,7 @@
 mod bounds;
 mod delivery;
 mod endings;
-mod refusal;
+mod rejection;
 mod rules;
 mod shortage;
 
@@ -62,9 +62,9 @@ fn message(payload: &str, texts: &[&str]) -> (String, Vec<String>) {
 }
 
 /// Sent, returned, received, delivered, closed.
-fn account(report: &Report) -> (u64, u64, u64, u64, u64) {
-    let account = &report.descriptors;
-    (account.sent(), account.unsent(), account.received(), account.delivered(), account.closed())
+fn counts(report: &Report) -> (u64, u64, u64, u64, u64) {
+    let counts = &report.descriptors;
+    (counts.sent(), counts.unsent(), counts.received(), counts.delivered(), counts.closed())
 }
 
 #[track_caller]

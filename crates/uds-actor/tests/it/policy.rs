@@ -1,4 +1,4 @@
-//! What an actor does about peers that are silent or slow, and the sender as a sink.
+//! What an actor does about peers that are silent or slow.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::UnixStream,
 };
-use uds_actor::{Actor, Control, Overflow, Reason, Receiver, TrySendError};
+use uds_actor::{Actor, Control, Overflow, Reason, Receiver};
 
 async fn drain(receiver: &mut Receiver) -> Vec<String> {
     let mut frames = Vec::new();
@@ -118,52 +118,6 @@ async fn a_peer_that_does_not_keep_up_is_disconnected_or_misses_messages_if_that
     let report = soon("the report", control.finished()).await;
     assert!(report.dropped > 0);
     assert_eq!(text.len() as u64 / 1000 + report.dropped, 1000, "{report}");
-}
-
-#[tokio::test]
-async fn the_sender_as_a_sink_forwards_a_whole_stream() {
-    use futures_util::{SinkExt as _, StreamExt as _, stream};
-    let (here, there) = UnixStream::pair().unwrap();
-    let (sender, _r, _c) = Actor::new(here, Delimited::lines()).outbox_bytes(1 << 10).spawn();
-    let (_s, receiver, _control) = Actor::new(there, Delimited::lines()).spawn();
-    let words = stream::iter(0..2000).map(|n| Ok(Bytes::from(format!("word {n}"))));
-    let mut sink = sender.into_sink();
-    let forwarding = async {
-        sink.send_all(&mut words.boxed()).await.unwrap();
-        sink.close().await.unwrap();
-    };
-    let receiving = receiver.map(|batch| batch.len()).collect::<Vec<_>>();
-    let ((), counts) = soon("the stream", async { tokio::join!(forwarding, receiving) }).await;
-    assert_eq!(counts.iter().sum::<usize>(), 2000);
-}
-
-#[tokio::test]
-async fn a_sink_that_is_refused_for_good_still_has_the_message() {
-    use futures_util::SinkExt as _;
-    let (here, _there) = UnixStream::pair().unwrap();
-    let (sender, _receiver, control) = Actor::new(here, Delimited::lines()).spawn();
-    let mut sink = sender.into_sink();
-    sink.feed(Bytes::from_static(b"accepted")).await.unwrap();
-    soon("the end", control.abort()).await;
-    for _ in 0..2 {
-        assert_eq!(soon("the refusal", sink.flush()).await, Err(TrySendError::Closed));
-    }
-    assert_eq!(sink.into_unqueued().as_deref(), Some(&b"accepted"[..]));
-}
-
-#[tokio::test]
-async fn a_sink_goes_on_behind_a_message_that_the_framing_refuses() {
-    use futures_util::SinkExt as _;
-    let (here, mut there) = UnixStream::pair().unwrap();
-    let (sender, _receiver, _control) = Actor::new(here, Delimited::lines()).spawn();
-    let mut sink = sender.into_sink();
-    sink.feed(Bytes::from_static(b"two\nlines")).await.unwrap();
-    assert!(matches!(sink.flush().await, Err(TrySendError::Unsendable(_))));
-    sink.send(Bytes::from_static(b"one line")).await.unwrap();
-    soon("the close", sink.close()).await.unwrap();
-    let mut text = String::new();
-    soon("what was sent", there.read_to_string(&mut text)).await.unwrap();
-    assert_eq!(text, "one line\n");
 }
 
 /// A peer whose direction ended, or that we do not listen to, and that then is gone altogether, does not leave a connection
@@ -297,7 +251,7 @@ async fn a_missed_deadline_is_the_peers_fault_only_if_we_listened() {
         assert!(matches!(report.reason, Reason::DeadlineExceeded), "{report}");
         assert!(report.reason.is_peer_fault());
     }
-    // Nobody receives any longer, so that only the writing is waited for.
+    // No receiver is left, so the actor waits only for the writing.
     let (here, mut there) = UnixStream::pair().unwrap();
     there.write_all(&b"a line\n".repeat(10_000)).await.unwrap();
     let (sender, receiver, control) = Actor::new(here, Delimited::lines()).inbox_bytes(1).spawn();

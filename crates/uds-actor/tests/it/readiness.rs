@@ -16,7 +16,7 @@ async fn bytes_of_several_processes_are_read_at_once_whatever_was_asked_of_the_s
     let (_sender, mut receiver, _control) = Actor::new(here, Delimited::lines()).spawn();
     let mut frames = 0;
     for round in 1..=3 {
-        // Everything is in the kernel before the actor has its turn.
+        // Everything is in the kernel before the actor runs.
         let theirs = Stdio::from(rustix::io::dup(&there).unwrap());
         let child = Command::new("echo").arg("from a child").stdout(theirs).status().unwrap();
         assert!(child.success());

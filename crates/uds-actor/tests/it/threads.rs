@@ -56,7 +56,7 @@ async fn a_drain_receives_everything_that_was_written_before_it() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn every_frame_that_was_accepted_is_handed_over_or_cut_or_returned_whenever_it_ends() {
+async fn every_accepted_frame_is_handed_over_truncated_or_unsent_whenever_the_connection_ends() {
     for round in 0_u64..90 {
         let (here, mut there) = pair();
         let (sender, _receiver, control) =
@@ -100,9 +100,9 @@ async fn every_frame_that_was_accepted_is_handed_over_or_cut_or_returned_wheneve
         for sender in senders {
             accepted += soon("a sender", sender).await.unwrap();
         }
-        let cut = u64::from(report.truncated_sending > 0);
+        let truncated = u64::from(report.truncated_sending > 0);
         assert_eq!(
-            report.handed_to_kernel.frames + cut + report.unsent.len() as u64,
+            report.handed_to_kernel.frames + truncated + report.unsent.len() as u64,
             accepted,
             "round {round}: {report}"
         );
@@ -116,7 +116,7 @@ async fn every_frame_that_was_accepted_is_handed_over_or_cut_or_returned_wheneve
             whole += 1;
             rest = later;
         }
-        assert_eq!((whole, u64::from(!rest.is_empty())), (report.handed_to_kernel.frames, cut), "round {round}");
+        assert_eq!((whole, u64::from(!rest.is_empty())), (report.handed_to_kernel.frames, truncated), "round {round}");
     }
 }
 

@@ -10,7 +10,7 @@ use tokio::{
     net::UnixStream,
     time::{error::Elapsed, timeout},
 };
-use uds_channel::{AsyncChannel, Blocking, Buffers, Capacity, Channel, Error, Json, Verbatim};
+use uds_channel::{AsyncChannel, Blocking, Buffers, Capacity, Channel, Json, RecvError, SendError, Verbatim};
 
 type Bytes = AsyncChannel<[u8], Vec<u8>, Verbatim>;
 
@@ -39,7 +39,7 @@ async fn a_program_with_tokio_and_one_without_a_runtime_understand_each_other() 
             let text = channel.recv_timeout(HANG).unwrap();
             channel.send(&text.parse().unwrap()).unwrap();
         }
-        matches!(channel.recv_timeout(HANG), Err(Error::Ended))
+        matches!(channel.recv_timeout(HANG), Err(RecvError::Ended))
     });
     let mut channel: AsyncChannel<String, u32, Json> = AsyncChannel::from_stream(here);
     for number in 0..100 {
@@ -48,8 +48,8 @@ async fn a_program_with_tokio_and_one_without_a_runtime_understand_each_other() 
     }
     soon(channel.finish()).await.unwrap();
     assert!(blocking.join().unwrap(), "the end is seen");
-    assert!(matches!(soon(channel.send(&"late".to_owned())).await, Err(Error::Finished)));
-    assert!(matches!(soon(channel.recv()).await, Err(Error::Ended)));
+    assert!(matches!(soon(channel.send(&"late".to_owned())).await, Err(SendError::Finished)));
+    assert!(matches!(soon(channel.recv()).await, Err(RecvError::Ended)));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
@@ -102,11 +102,11 @@ async fn two_ends_that_both_send_before_they_receive_do_not_block_each_other() {
 #[tokio::test]
 async fn what_arrived_is_received_before_the_error_that_follows_it() {
     let wrong_length = 3_u64.to_le_bytes();
-    type IsExpected = fn(&Error) -> bool;
+    type IsExpected = fn(&RecvError) -> bool;
     let endings: [(&[u8], IsExpected); 3] = [
-        (&[], |error| matches!(error, Error::Ended)),
-        (&frame(b"cut off")[..12], |error| matches!(error, Error::Cut { have: 12, need: 15 })),
-        (&wrong_length, |error| matches!(error, Error::Malformed { .. })),
+        (&[], |error| matches!(error, RecvError::Ended)),
+        (&frame(b"a frame")[..12], |error| matches!(error, RecvError::Truncated { have: 12, need: 15 })),
+        (&wrong_length, |error| matches!(error, RecvError::Malformed { .. })),
     ];
     for (end, is_expected) in endings {
         let (here, mut there) = UnixStream::pair().unwrap();
@@ -128,7 +128,7 @@ async fn a_message_that_cannot_be_decoded_is_the_only_one_lost() {
     let mut channel: AsyncChannel<u32, u32, Json> = AsyncChannel::from_stream(here);
     there.write_all(&[frame(b"1"), frame(b"one"), frame(b"2")].concat()).await.unwrap();
     assert_eq!(soon(channel.recv()).await.unwrap(), 1);
-    assert!(matches!(soon(channel.recv()).await, Err(Error::Decode { len: 3, .. })));
+    assert!(matches!(soon(channel.recv()).await, Err(RecvError::Decode { len: 3, .. })));
     assert_eq!(soon(channel.recv()).await.unwrap(), 2);
 }
 

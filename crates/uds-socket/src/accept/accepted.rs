@@ -1,4 +1,4 @@
-//! What a listener gives out.
+//! What a listener returns.
 
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
@@ -8,26 +8,26 @@ use crate::address::SocketKind;
 use crate::bind::publish::NameLoss;
 use crate::peer::Peer;
 
-/// A kind of connection that a listener gives out: the standard library's stream; with feature `tokio` also tokio's, and
-/// `Seqpacket`.
+/// A type of connection that a listener returns: the standard library's stream; with feature `tokio` also tokio's
+/// stream and `Seqpacket`.
 pub trait Acceptable: AsFd + Sized + Send {
-    /// The kind of its socket.
+    /// The kind of socket.
     const KIND: SocketKind;
 
-    /// Takes over a connected, non-blocking socket of this kind: a stream of tokio's goes to the current runtime.
+    /// Takes over a connected, non-blocking socket of this kind. A tokio stream is registered with the current runtime.
     ///
     /// # Errors
-    /// When the runtime cannot watch it; the socket is closed then.
+    /// If the runtime cannot watch it. The socket is then closed.
     ///
     /// # Panics
-    /// Outside a tokio runtime with I/O enabled, if it is for one.
+    /// For types of tokio, outside a tokio runtime with I/O enabled.
     fn from_socket(socket: OwnedFd) -> io::Result<Self>;
 }
 
 impl Acceptable for StdStream {
     const KIND: SocketKind = SocketKind::Stream;
 
-    /// The stream blocks.
+    /// The stream is in blocking mode.
     fn from_socket(socket: OwnedFd) -> io::Result<Self> {
         let stream = Self::from(socket);
         stream.set_nonblocking(false)?;
@@ -35,16 +35,17 @@ impl Acceptable for StdStream {
     }
 }
 
-/// What a listener's `next` returns.
+/// An event of a listener, as `next` returns it.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Accepted<S> {
-    /// A connection from a peer that is admitted.
+    /// A connection from an admitted peer.
     Connection(S, Peer),
-    /// A peer was not admitted, and its connection is closed. `None` if the kernel did not say who it is.
+    /// A peer was not admitted, and its connection is closed. `None` if the kernel did not identify the peer.
     Rejected(Option<Peer>),
-    /// A connection could not be had for now, for want of descriptors or memory. Accepting goes on after a pause.
+    /// A connection cannot be accepted for now, because of a shortage of descriptors or memory. The listener tries
+    /// again after a pause.
     Trouble(io::Error),
-    /// The listener's file no longer leads to it, so that no new client finds it: see `Listener::rebind`.
+    /// The listener's file no longer leads to it, so new clients cannot find it: see `Listener::rebind`.
     NameLost(NameLoss),
 }

@@ -1,4 +1,4 @@
-//! The kernel's queue of connections: emptied through shortages, and handed out if the peer is admitted.
+//! The kernel's accept queue: it is emptied even through shortages, and connections of admitted peers are returned.
 
 use std::io;
 use std::marker::PhantomData;
@@ -19,31 +19,32 @@ use super::stats::AcceptStats;
 use crate::address::Address;
 use crate::admit::Admit;
 use crate::backoff::Backoff;
-use crate::error::{Error, Result};
+use crate::error::AcceptError;
 use crate::peer::Peer;
 
 /// The pauses while the system has no descriptor or memory for another connection.
 const FIRST_PAUSE: Duration = Duration::from_millis(10);
 const LAST_PAUSE: Duration = Duration::from_secs(1);
 
-/// The kernel's queue of connections, and what it takes to empty it. `W` is the socket as whoever waits for it has it.
+/// The kernel's accept queue, and the state for emptying it. `W` is the socket in the form in which the caller waits
+/// for it.
 #[derive(Debug)]
 pub(crate) struct Queue<S, W> {
     pub(crate) socket: W,
-    /// Listening sockets that have lost their name, with what was waiting on them.
+    /// Listening sockets that have lost their name, while connections are still waiting on them.
     retired: Vec<W>,
     connections: PhantomData<fn() -> S>,
     pub(crate) address: Address,
     pub(crate) admit: Admit,
-    /// A descriptor to give up when there are no others.
+    /// A descriptor to release when there are no others.
     spare: Option<OwnedFd>,
     backoff: Backoff,
-    /// The pause to be made before the next attempt.
+    /// The pause before the next attempt.
     pause: Option<Duration>,
-    /// The end of the pause that is being made: several calls may make it.
+    /// The end of the current pause, which several calls may share.
     #[cfg(feature = "tokio")]
     resume_at: Option<Instant>,
-    /// The same without a runtime, whose clock may be another.
+    /// The same without a runtime, which may have a different clock.
     sleeps_until: Option<std::time::Instant>,
     pub(crate) stats: AcceptStats,
 }
@@ -66,8 +67,8 @@ impl<S: Acceptable, W: AsFd> Queue<S, W> {
         }
     }
 
-    /// What becomes of a connection that was accepted. Unless it is handed out it is closed already, which is counted.
-    pub(crate) fn taken(&mut self, socket: OwnedFd) -> Result<Accepted<S>> {
+    /// Decides about an accepted connection. Unless it is returned, it is closed and counted.
+    pub(crate) fn taken(&mut self, socket: OwnedFd) -> Result<Accepted<S>, AcceptError> {
         match S::from_socket(socket) {
             Ok(stream) => {
                 self.recovered();
@@ -82,24 +83,24 @@ impl<S: Acceptable, W: AsFd> Queue<S, W> {
         }
     }
 
-    /// The next connection that is in the queue, if there is one.
+    /// The next connection in the queue, if there is one.
     pub(crate) fn accept_now(&mut self) -> rustix::io::Result<OwnedFd> {
         self.accept_retired().unwrap_or_else(|| accept_from(&self.socket))
     }
 
-    /// Accepts from a socket that was replaced from here on. What waits on the old one is handed out first.
+    /// Accepts from a new socket from now on. Connections that wait on the old one are returned first.
     pub(crate) fn replace(&mut self, socket: W) {
         let old = std::mem::replace(&mut self.socket, socket);
-        // Its name leads to it no more, but a client may have looked it up before.
+        // Its name no longer leads to it, but a client may have looked the name up before.
         let _ = shutdown(&old, Shutdown::Read);
         self.retired.push(old);
     }
 
-    /// A connection that waits on a retired socket, or why it was not to be had; `None` if there are none.
+    /// A connection that waits on a retired socket, or the error of accepting it; `None` if there are none.
     pub(crate) fn accept_retired(&mut self) -> Option<rustix::io::Result<OwnedFd>> {
         while let Some(socket) = self.retired.first() {
             match accept_from(socket) {
-                // Shut down, it says AGAIN or INVAL when it is empty.
+                // After a shutdown, an empty queue causes AGAIN or INVAL.
                 Err(Errno::AGAIN | Errno::INVAL) => drop(self.retired.remove(0)),
                 attempt => return Some(attempt),
             }
@@ -128,8 +129,8 @@ impl<S: Acceptable, W: AsFd> Queue<S, W> {
         Accepted::Rejected(peer)
     }
 
-    /// Counts a failure and sets the pause after it, unless it will not pass.
-    pub(crate) fn failed(&mut self, error: &io::Error) -> Result<Shortage> {
+    /// Counts a failure and sets the pause after it. Returns an error if the failure is permanent.
+    pub(crate) fn failed(&mut self, error: &io::Error) -> Result<Shortage, AcceptError> {
         let Some(shortage) = Shortage::of(error) else {
             return Err(self.broken(error));
         };
@@ -139,8 +140,8 @@ impl<S: Acceptable, W: AsFd> Queue<S, W> {
         Ok(shortage)
     }
 
-    /// What a failure to accept means: told if it is a shortage, an error if it will not pass.
-    pub(crate) fn not_accepted(&mut self, error: io::Error) -> Result<Option<Accepted<S>>> {
+    /// The meaning of a failure to accept: an event if it is a shortage, an error if it is permanent.
+    pub(crate) fn not_accepted(&mut self, error: io::Error) -> Result<Option<Accepted<S>>, AcceptError> {
         let last_resort = self.backoff.is_exhausted();
         let shortage = self.failed(&error)?;
         if shortage == Shortage::Descriptors && last_resort {
@@ -149,7 +150,7 @@ impl<S: Acceptable, W: AsFd> Queue<S, W> {
         Ok((shortage != Shortage::Nothing).then_some(Accepted::Trouble(error)))
     }
 
-    /// How long to pause before the next attempt, without a runtime.
+    /// The remaining pause before the next attempt, without a runtime.
     pub(crate) fn pause_left(&mut self) -> Duration {
         if let Some(pause) = self.pause.take() {
             self.sleeps_until = Some(std::time::Instant::now() + pause);
@@ -157,7 +158,7 @@ impl<S: Acceptable, W: AsFd> Queue<S, W> {
         self.sleeps_until.map_or(Duration::ZERO, |end| end.saturating_duration_since(std::time::Instant::now()))
     }
 
-    /// Sleeps until the pause is over. Answers false if the deadline comes first: the next call makes the rest of it.
+    /// Sleeps until the pause is over. Returns false if the deadline comes first; the next call sleeps for the rest.
     pub(crate) fn sleep_out(&mut self, deadline: Option<std::time::Instant>) -> bool {
         let pause = self.pause_left();
         let left = deadline.map(|deadline| deadline.saturating_duration_since(std::time::Instant::now()));
@@ -174,9 +175,9 @@ impl<S: Acceptable, W: AsFd> Queue<S, W> {
         }
     }
 
-    fn broken(&self, error: &io::Error) -> Error {
+    fn broken(&self, error: &io::Error) -> AcceptError {
         let source = error.raw_os_error().map_or_else(|| error.kind().into(), io::Error::from_raw_os_error);
-        Error::Accept { address: self.address.clone(), source }
+        AcceptError { address: self.address.clone(), source }
     }
 
     /// Closes the connection that has waited longest.
@@ -193,7 +194,7 @@ impl<S: Acceptable, W: AsFd> Queue<S, W> {
 
 #[cfg(feature = "tokio")]
 impl<S: Acceptable> Queue<S, AsyncFd<OwnedFd>> {
-    pub(crate) async fn accept(&mut self) -> Result<(S, Peer)> {
+    pub(crate) async fn accept(&mut self) -> Result<(S, Peer), AcceptError> {
         loop {
             if let Accepted::Connection(connection, peer) = self.next().await? {
                 return Ok((connection, peer));
@@ -201,7 +202,7 @@ impl<S: Acceptable> Queue<S, AsyncFd<OwnedFd>> {
         }
     }
 
-    pub(crate) async fn next(&mut self) -> Result<Accepted<S>> {
+    pub(crate) async fn next(&mut self) -> Result<Accepted<S>, AcceptError> {
         loop {
             self.resume().await;
             let attempt = match self.accept_retired() {
@@ -224,8 +225,8 @@ impl<S: Acceptable> Queue<S, AsyncFd<OwnedFd>> {
         loop {
             let mut ready = self.socket.readable().await?;
             match accept_from(ready.get_inner()) {
-                // Another process that has this socket has shut it down. `accept` says so only if it may block, and the
-                // runtime would call the socket ready for ever.
+                // Another process that has this socket has shut it down. `accept` reports that only on a blocking
+                // socket, and the runtime would consider the socket ready forever.
                 Err(Errno::AGAIN) if ready.ready().is_read_closed() => return Err(Errno::INVAL.into()),
                 Err(Errno::AGAIN) => ready.clear_ready(),
                 outcome => return Ok(outcome?),
@@ -249,14 +250,14 @@ fn accept_from(socket: impl AsFd) -> rustix::io::Result<OwnedFd> {
     accept_with(socket, SocketFlags::CLOEXEC | SocketFlags::NONBLOCK)
 }
 
-/// Why `accept` failed, where trying again helps (`accept(2)`).
+/// Why `accept` failed, for failures after which it makes sense to try again (`accept(2)`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Shortage {
-    /// No descriptor, in this process or in the system.
+    /// No descriptor is free, in this process or in the system.
     Descriptors,
     /// No memory.
     Memory,
-    /// Nothing is missing: that one connection failed, or the call was interrupted.
+    /// There is no shortage: that one connection failed, or the call was interrupted.
     Nothing,
 }
 
@@ -264,7 +265,7 @@ impl Shortage {
     fn of(error: &io::Error) -> Option<Self> {
         match Errno::from_io_error(error)? {
             Errno::MFILE | Errno::NFILE => Some(Self::Descriptors),
-            // NOSPC: the runtime may not watch any more sockets (`epoll_ctl(2)`).
+            // NOSPC: the runtime cannot watch any more sockets (`epoll_ctl(2)`).
             Errno::NOMEM | Errno::NOBUFS | Errno::NOSPC => Some(Self::Memory),
             Errno::CONNABORTED | Errno::INTR | Errno::PROTO | Errno::PERM => Some(Self::Nothing),
             _ => None,
@@ -272,7 +273,7 @@ impl Shortage {
     }
 }
 
-/// Any descriptor will do; this one needs nothing from the file system.
+/// Any descriptor will do. This one needs nothing from the filesystem.
 fn spare() -> Option<OwnedFd> {
     socket_with(AddressFamily::UNIX, SocketType::DGRAM, SocketFlags::CLOEXEC, None).ok()
 }
@@ -286,7 +287,7 @@ mod tests {
     use crate::address::SocketKind;
     use crate::sys;
 
-    /// A connection that no runtime has room to watch.
+    /// A connection that the runtime has no room to watch.
     struct Unwatched(OwnedFd);
 
     impl AsFd for Unwatched {
@@ -313,7 +314,10 @@ mod tests {
         let clients: Vec<_> = (0..3).map(|_| UnixStream::connect(&path).unwrap()).collect();
         let socket = sys::watch(listener.into(), tokio::io::Interest::READABLE).unwrap();
         let mut queue = Queue::<Unwatched, _>::new(socket, Address::Path(path), Admit::own());
-        assert!(tokio::time::timeout(Duration::from_secs(60), queue.accept()).await.is_err(), "nobody can be had");
+        assert!(
+            tokio::time::timeout(Duration::from_secs(60), queue.accept()).await.is_err(),
+            "no connection is accepted"
+        );
         let AcceptStats { accepted, rejected, shed, failures, .. } = queue.stats;
         assert_eq!((accepted, rejected, shed, failures), (0, 0, 3, 3), "each of {} is closed once", clients.len());
     }

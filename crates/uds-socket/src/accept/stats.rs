@@ -1,25 +1,26 @@
-//! What a listener has seen.
+//! The statistics of a listener.
 
 use std::fmt;
 use std::io;
 
 use crate::peer::Peer;
 
-/// What a listener has accepted, refused and suffered; Display is one line.
+/// The connections that a listener has accepted or closed, and its failures. Display is one line.
 #[derive(Debug, Clone, Default)]
 #[non_exhaustive]
 pub struct AcceptStats {
-    /// Connections handed out.
+    /// Connections returned to the caller.
     pub accepted: u64,
-    /// Connections closed because their peer was not admitted, or the kernel would not say who it is.
+    /// Connections closed because their peer was not admitted, or because the kernel did not identify it.
     pub rejected: u64,
-    /// Connections closed because there was no descriptor for them for too long, or the runtime could not watch them.
+    /// Connections closed because there was no descriptor for them for too long, or because the runtime could not watch
+    /// them.
     pub shed: u64,
-    /// Attempts that failed and were made again.
+    /// Attempts to accept that failed and were repeated.
     pub failures: u64,
-    /// The last peer that was refused.
+    /// The last peer that was rejected.
     pub last_rejected: Option<Peer>,
-    /// Why the last attempt failed that did.
+    /// The error of the last attempt that failed.
     pub last_failure: Option<io::ErrorKind>,
 }
 

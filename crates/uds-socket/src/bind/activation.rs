@@ -1,4 +1,4 @@
-//! Sockets the service manager opened for us and passes by number and name (`sd_listen_fds(3)`).
+//! Sockets that the service manager opened for us, passed by number and name (`sd_listen_fds(3)`).
 
 use std::env;
 use std::os::fd::{OwnedFd, RawFd};
@@ -7,22 +7,23 @@ use rustix::net::AddressFamily;
 use rustix::net::sockopt::{socket_acceptconn, socket_domain, socket_type};
 
 use crate::address::SocketKind;
-use crate::error::{Error, Result};
+use crate::error::BindError;
 use crate::sys::duplicate_inherited;
 
 /// The first descriptor that is passed.
 const FIRST: RawFd = 3;
-/// What a descriptor is called that was given no name.
+/// The name of a descriptor that was passed without one.
 const UNNAMED: &str = "unknown";
 
-/// A descriptor of the Unix socket of that name and kind, which listens if its kind can; the environment stays as it is,
-/// because changing it is not safe while other threads run, and so that every part of a program can ask for its own name.
-pub(super) fn take(name: &str, wanted: SocketKind) -> Result<OwnedFd> {
+/// A descriptor of the Unix socket with this name and kind, which listens if its kind can. The environment is not
+/// changed: that is unsafe while other threads run, and every part of the program should be able to ask for its own
+/// name.
+pub(super) fn take(name: &str, wanted: SocketKind) -> Result<OwnedFd, BindError> {
     open(name, passed().named(name)?, wanted)
 }
 
-/// Descriptors of all Unix sockets of that name, each of which must be of that kind.
-pub(crate) fn take_all(name: &str, wanted: SocketKind) -> Result<Vec<OwnedFd>> {
+/// Descriptors of all Unix sockets with that name. Each must be of that kind.
+pub(crate) fn take_all(name: &str, wanted: SocketKind) -> Result<Vec<OwnedFd>, BindError> {
     passed().all_named(name)?.into_iter().map(|fd| open(name, fd, wanted)).collect()
 }
 
@@ -31,23 +32,23 @@ fn passed() -> Passed {
     Passed::from(text("LISTEN_PID"), text("LISTEN_FDS"), text("LISTEN_FDNAMES"), std::process::id())
 }
 
-fn open(name: &str, fd: RawFd, wanted: SocketKind) -> Result<OwnedFd> {
-    let refused = || Error::NotAListener { name: name.to_owned(), fd, wanted };
-    let socket = duplicate_inherited(fd).map_err(|_| refused())?;
+fn open(name: &str, fd: RawFd, wanted: SocketKind) -> Result<OwnedFd, BindError> {
+    let not_a_listener = || BindError::NotAListener { name: name.to_owned(), fd, wanted };
+    let socket = duplicate_inherited(fd).map_err(|_| not_a_listener())?;
     let is_it = socket_domain(&socket) == Ok(AddressFamily::UNIX)
         && socket_type(&socket) == Ok(wanted.to_system())
         && (wanted == SocketKind::Datagram || socket_acceptconn(&socket) == Ok(true));
-    if is_it { Ok(socket) } else { Err(refused()) }
+    if is_it { Ok(socket) } else { Err(not_a_listener()) }
 }
 
-/// The names of the descriptors that are for us, in order from [`FIRST`].
+/// The names of the descriptors that are meant for us, in order from [`FIRST`].
 #[derive(Debug, PartialEq, Eq)]
 struct Passed {
     names: Vec<String>,
 }
 
 impl Passed {
-    /// Nothing is passed unless the pid says that it is meant for this process and not for a parent of it.
+    /// Nothing is passed unless the pid shows that it is meant for this process, and not for its parent.
     fn from(pid: Option<String>, count: Option<String>, names: Option<String>, own: u32) -> Self {
         let number = |text: Option<String>| text.and_then(|text| text.parse::<u32>().ok());
         let count = match (number(pid), number(count)) {
@@ -61,19 +62,19 @@ impl Passed {
         Self { names }
     }
 
-    fn named(&self, name: &str) -> Result<RawFd> {
+    fn named(&self, name: &str) -> Result<RawFd, BindError> {
         match self.all_named(name)?[..] {
             [fd] => Ok(fd),
-            ref several => Err(Error::PassedTwice { name: name.to_owned(), count: several.len() }),
+            ref several => Err(BindError::PassedTwice { name: name.to_owned(), count: several.len() }),
         }
     }
 
-    /// At least one.
-    fn all_named(&self, name: &str) -> Result<Vec<RawFd>> {
+    /// The descriptors with this name; at least one.
+    fn all_named(&self, name: &str) -> Result<Vec<RawFd>, BindError> {
         let numbers: Vec<_> =
             (FIRST..).zip(&self.names).filter(|(_, given)| *given == name).map(|(fd, _)| fd).collect();
         if numbers.is_empty() {
-            return Err(Error::NotPassed { name: name.to_owned(), passed: self.names.clone() });
+            return Err(BindError::NotPassed { name: name.to_owned(), passed: self.names.clone() });
         }
         Ok(numbers)
     }
@@ -109,7 +110,7 @@ mod tests {
     fn a_name_must_mean_one_descriptor() {
         let passed = Passed { names: ["in", "admin", "in"].map(str::to_owned).into() };
         assert_eq!(passed.named("admin").unwrap(), 4);
-        assert!(matches!(passed.named("in"), Err(Error::PassedTwice { count: 2, .. })));
+        assert!(matches!(passed.named("in"), Err(BindError::PassedTwice { count: 2, .. })));
         assert_eq!(passed.all_named("in").unwrap(), [3, 5]);
         let error = passed.named("out").unwrap_err();
         assert_eq!(

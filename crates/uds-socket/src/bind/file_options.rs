@@ -1,10 +1,10 @@
-//! Mode and owner of a socket's file.
+//! Mode and owner of a socket file.
 
 use rustix::fs::{Gid, Uid};
 
 use crate::mode::Mode;
 
-/// What the socket's file shall be like; nothing set means [`Mode::USER_ONLY`] and this process's user and group.
+/// The requested properties of the socket file. By default: [`Mode::USER_ONLY`], and this process's user and group.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct FileOptions {
     pub(crate) mode: Option<Mode>,
@@ -17,8 +17,9 @@ impl FileOptions {
         self.mode.unwrap_or_default()
     }
 
-    /// With which mode its file is created: no wider than asked, also while it belongs to our own user and group. Where they
-    /// stay, it is what was asked for, less the umask, so that a peer that comes before `listen` is refused and tries again.
+    /// The mode with which to create the file: no wider than requested, even while it belongs to our own user and
+    /// group. If those stay, it is the requested mode less the umask; a peer that comes before `listen` gets
+    /// `ECONNREFUSED` and tries again.
     pub(crate) fn mode_to_begin_with(self) -> rustix::fs::Mode {
         let asked = self.mode().to_system();
         if self.has_owner() { asked & rustix::fs::Mode::RWXU } else { asked }

@@ -8,29 +8,28 @@ use tokio::net::{UnixDatagram, UnixStream};
 use super::{Attempts, Connect};
 use crate::accept::Acceptable as _;
 use crate::address::SocketKind;
-#[cfg(doc)]
-use crate::error::Error;
-use crate::error::Result;
+use crate::error::ConnectError;
 use crate::packet::Seqpacket;
 use crate::runtime::in_runtime;
 
 /// With feature `tokio`: connecting in a runtime.
 impl Connect {
-    /// Connects.
+    /// Connects to a stream socket.
     ///
     /// # Errors
-    /// Waited out up to the deadline: [`Error::NotThere`], [`Error::NobodyListening`], [`Error::QueueFull`], and
-    /// [`Error::Connect`] for a shortage of descriptors or memory. At once: [`Error::InvalidPath`],
-    /// [`Error::PathTooLong`], [`Error::InvalidAbstractName`], [`Error::NotASocket`], [`Error::WrongType`],
-    /// [`Error::Denied`], [`Error::NoProc`], other [`Error::Connect`], [`Error::NoRuntime`] outside a tokio runtime.
+    /// Until the deadline, it waits out [`ConnectError::NotThere`], [`ConnectError::NotListening`],
+    /// [`ConnectError::QueueFull`], and [`ConnectError::Connect`] for a shortage of descriptors or memory. These fail
+    /// at once: [`ConnectError::Address`], [`ConnectError::NotASocket`], [`ConnectError::WrongType`],
+    /// [`ConnectError::Denied`], [`ConnectError::NoProc`], other [`ConnectError::Connect`], and
+    /// [`ConnectError::NoRuntime`] outside a tokio runtime.
     ///
     /// # Cancel safety
-    /// Dropping the future stops trying. No connection is made behind its back: if one was made, it is returned by
-    /// that very poll.
+    /// Dropping the future ends the attempts. No connection is lost: if one was made, the same poll returns it.
     ///
     /// # Panics
-    /// In a tokio runtime that was built without I/O, or without time if there is a deadline or a server is just starting.
-    pub async fn connect(&self) -> Result<UnixStream> {
+    /// In a tokio runtime built without I/O; also in one without time, if there is a deadline or a server is just
+    /// starting.
+    pub async fn connect(&self) -> Result<UnixStream, ConnectError> {
         UnixStream::from_std(StdStream::from(self.reached(SocketKind::Stream).await?))
             .map_err(|source| self.failed(source))
     }
@@ -38,33 +37,33 @@ impl Connect {
     /// Connects to a seqpacket socket.
     ///
     /// # Errors
-    /// As [`connect`](Self::connect).
+    /// See [`connect`](Self::connect).
     ///
     /// # Cancel safety
-    /// As [`connect`](Self::connect).
+    /// See [`connect`](Self::connect).
     ///
     /// # Panics
-    /// As [`connect`](Self::connect).
-    pub async fn connect_seqpacket(&self) -> Result<Seqpacket> {
+    /// See [`connect`](Self::connect).
+    pub async fn connect_seqpacket(&self) -> Result<Seqpacket, ConnectError> {
         Seqpacket::from_socket(self.reached(SocketKind::Seqpacket).await?).map_err(|source| self.failed(source))
     }
 
-    /// Has a new datagram socket, without a name of its own, send to this address. Nobody can send to it, and the receiver
-    /// does not notice it until it sends. [`Error::QueueFull`] does not occur: connecting takes no place in the queue.
+    /// Connects a new, unnamed datagram socket. It cannot receive; the server learns of it from its first datagram.
+    /// [`ConnectError::QueueFull`] does not occur, because connecting takes no place in the queue.
     ///
     /// # Errors
-    /// As [`connect`](Self::connect).
+    /// See [`connect`](Self::connect).
     ///
     /// # Cancel safety
-    /// As [`connect`](Self::connect).
+    /// See [`connect`](Self::connect).
     ///
     /// # Panics
-    /// As [`connect`](Self::connect).
-    pub async fn connect_datagram(&self) -> Result<UnixDatagram> {
+    /// See [`connect`](Self::connect).
+    pub async fn connect_datagram(&self) -> Result<UnixDatagram, ConnectError> {
         UnixDatagram::from_std(self.reached(SocketKind::Datagram).await?.into()).map_err(|source| self.failed(source))
     }
 
-    async fn reached(&self, kind: SocketKind) -> Result<OwnedFd> {
+    async fn reached(&self, kind: SocketKind) -> Result<OwnedFd, ConnectError> {
         in_runtime()?;
         let mut attempts = Attempts::new(self.deadline);
         loop {

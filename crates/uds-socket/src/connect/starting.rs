@@ -1,7 +1,8 @@
-//! A server between `bind(2)` and `listen(2)`: its name can be seen, and a connection is refused.
+//! A server between `bind(2)` and `listen(2)`: its name is visible, but connections are refused.
 //!
-//! No server can make the two one step. The time between them is some ten microseconds, or a time slice of the scheduler on
-//! a busy machine. The kernel can tell this state from a dead server: a lookup finds the socket that is bound.
+//! No server can make the two calls one step. The time between them is some ten microseconds, or a time slice of the
+//! scheduler on a busy machine. The kernel can distinguish this state from a dead server: a lookup finds the bound
+//! socket.
 
 use std::time::Duration;
 
@@ -9,20 +10,21 @@ use socket_file::{Answer, Found, GRACE, Question};
 
 use crate::address::Address;
 
-/// How long such a server is waited for, without a deadline.
+/// How long to wait for such a server without a deadline.
 pub(super) const START: Duration = Duration::from_millis(200);
 
-/// Whether a socket is bound to the address and may be about to listen. If its file is older, its server has another reason
-/// not to listen.
+/// Whether a socket is bound to the address and may be about to listen. If its file is older, its server has another
+/// reason not to listen.
 pub(super) fn is_starting(address: &Address) -> bool {
     match address {
         Address::Path(path) => {
-            // A connection follows a link, so the file behind it is the one to examine.
+            // A connection follows a link, so we examine the file behind it.
             let Ok(path) = path.canonicalize() else { return false };
             let Ok(Found::Socket(socket)) = Found::open(&path) else { return false };
             socket.facts().age() < GRACE && socket.ask(&path, Question::Lookup).0 == Answer::Bound
         }
-        // The kernel looks up an abstract name together with the type, so nothing tells such a socket from none.
+        // The kernel looks up an abstract name together with the type, so nothing distinguishes such a socket from a
+        // missing one.
         Address::Abstract(_) | Address::Systemd(_) => false,
     }
 }

@@ -1,4 +1,4 @@
-//! The watch on a listener's name, in a runtime.
+//! Watching a listener's name in a runtime.
 
 use std::io;
 use std::os::fd::OwnedFd;
@@ -21,7 +21,7 @@ pub(super) struct NameWatch {
 }
 
 impl NameWatch {
-    /// A watch, and why it is one without events if it is.
+    /// Starts a watch; also returns the error if it cannot get events.
     pub(super) fn start(name: &Published) -> (Self, Option<io::Error>) {
         let (events, error) = match Events::of(name, |inotify| sys::watch(inotify, Interest::READABLE)) {
             Ok(events) => (Some(events), None),
@@ -30,13 +30,13 @@ impl NameWatch {
         (Self { events, next_check: None, has_looked: false, told: Told::default() }, error)
     }
 
-    /// Waits until the name is lost. It is told once, and again when it was lost again.
+    /// Waits until the name is lost. Each loss is reported once.
     ///
     /// # Cancel safety
-    /// A loss is not missed if the future is dropped.
+    /// Dropping the future does not miss a loss.
     pub(super) async fn lost(&mut self, name: &Published) -> NameLoss {
         loop {
-            // What happened before there was a watch is seen at the first look.
+            // The first check sees what happened before the watch started.
             if self.has_looked {
                 self.changed().await;
             }
@@ -47,11 +47,11 @@ impl NameWatch {
         }
     }
 
-    /// Nothing awaits between the end of this and the look that follows.
+    /// There is no await point between the end of this and the check that follows.
     async fn changed(&mut self) {
         let Self { events, next_check, .. } = self;
         let is_timed = events.as_ref().is_none_or(|events| !events.is_complete());
-        // Set before it is awaited, so that dropping the future does not put it off.
+        // Set before it is awaited, so that dropping the future does not delay it.
         let at = is_timed.then(|| *next_check.get_or_insert_with(|| Instant::now() + PERIOD));
         let has_events = tokio::select! {
             has_events = next(events.as_mut()) => has_events,
@@ -64,7 +64,7 @@ impl NameWatch {
     }
 }
 
-/// Does not end without a time, and needs no timer then.
+/// Never ends without a time, and then needs no timer.
 async fn until(at: Option<Instant>) {
     match at {
         Some(at) => sleep_until(at).await,
@@ -72,7 +72,7 @@ async fn until(at: Option<Instant>) {
     }
 }
 
-/// Waits for an event; false if there will be no more. Never returns if there are none at all.
+/// Waits for an event; false if there will be no more. Never returns if there are no events at all.
 async fn next(events: Option<&mut Events<AsyncFd<OwnedFd>>>) -> bool {
     let Some(events) = events else { return std::future::pending().await };
     let has_events = events.inotify().async_io(Interest::READABLE, drain).await.is_ok();

@@ -1,4 +1,4 @@
-//! A datagram socket that has a name, and takes what anybody who may sends to it.
+//! A datagram socket with a name, which receives from every admitted sender.
 
 use std::{
     io,
@@ -15,7 +15,7 @@ use super::{
     socket::{Received, Semantics, Socket, has_datagram, sized},
 };
 use crate::{
-    Address, Admit, Peer, Result, SocketKind,
+    Address, Admit, BindError, Peer, SocketKind,
     bind::{
         Bind, Taken,
         publish::{NameLock, Published},
@@ -25,21 +25,20 @@ use crate::{
     warning::Warning,
 };
 
-/// A datagram socket under a name, made by [`Bind::bind_datagram`](crate::Bind::bind_datagram).
+/// A datagram socket with a name. [`Bind::bind_datagram`](crate::Bind::bind_datagram) creates one.
 ///
-/// It only receives; give it to a `uds_actor::packet::Actor`. Dropping it takes the name back, closes the socket —
-/// which *loses the datagrams that nobody read* — and lets go of the lock, in this order.
-/// `uds_actor::Control::drain` of its actor loses none: it takes the name back, refuses what comes later, and
-/// reads what has arrived.
+/// It only receives. Pass it to a `uds_actor::packet::Actor`. Dropping it removes the name, closes the socket (which
+/// *loses the datagrams that were not read*) and releases the lock, in this order. `uds_actor::Control::drain` of its
+/// actor loses none: it removes the name, refuses later datagrams, and reads those that have arrived.
 ///
-/// The kernel says with each datagram who sent it (`SCM_CREDENTIALS`): effective user and group at the time, but no
-/// supplementary groups. Root may pretend to be anybody. Of a datagram that was sent before anybody asked for its sender —
-/// to a socket of the service manager without `PassCredentials=yes` — the kernel does not know: it may be from anyone, and is
-/// taken only where [any peer](Admit::any) is admitted, even if uid 65534 is.
+/// With each datagram, the kernel reports its sender (`SCM_CREDENTIALS`): the effective user and group at the time, but
+/// no supplementary groups. Root may claim any identity. A datagram that was sent before the kernel was asked to record
+/// senders (to a socket of the service manager without `PassCredentials=yes`) has no sender. It may come from any user,
+/// and is accepted only if [any peer](Admit::any) is admitted, even if uid 65534 is.
 #[derive(Debug)]
 pub struct BoundDatagram {
-    // Fields are dropped in this order, and it matters: the open socket keeps the inode number ours while the name is
-    // taken back, and the lock keeps others away from the name until all is over.
+    // The fields must be dropped in this order: the open socket keeps the inode number ours while the name is removed,
+    // and the lock keeps other processes from the name until everything is done.
     name: Option<Published>,
     socket: UnixDatagram,
     admit: Admit,
@@ -50,19 +49,19 @@ pub struct BoundDatagram {
 
 /// With feature `tokio`: receiving datagrams in a runtime.
 impl Bind {
-    /// Takes the address and receives datagrams on it: `SOCK_DGRAM`, in a unit file `ListenDatagram=` (with
-    /// `PassCredentials=yes`, because what is sent before this is called has no sender otherwise).
+    /// Binds the address and receives datagrams on it: `SOCK_DGRAM`, in a unit file `ListenDatagram=` (with
+    /// `PassCredentials=yes`, because datagrams that are sent before this call have no sender otherwise).
     ///
-    /// Each datagram's sender is [admitted](Self::admit) or not, by user and primary group; one without a sender only where
-    /// [any peer](Admit::any) is. How many datagrams
-    /// may wait is the system's choice (`net.unix.max_dgram_qlen`), and not [`backlog`](Self::backlog)'s.
+    /// Each datagram's sender is [admitted](Self::admit) or not, by user and primary group. A datagram without a sender
+    /// is accepted only if [any peer](Admit::any) is admitted. The system decides how many datagrams may wait
+    /// (`net.unix.max_dgram_qlen`), and not [`backlog`](Self::backlog).
     ///
     /// # Errors
-    /// As [`listen`](Self::listen).
+    /// See [`listen`](Self::listen).
     ///
     /// # Panics
-    /// As [`listen`](Self::listen).
-    pub fn bind_datagram(self) -> Result<BoundDatagram> {
+    /// See [`listen`](Self::listen).
+    pub fn bind_datagram(self) -> Result<BoundDatagram, BindError> {
         in_runtime()?;
         self.take(SocketKind::Datagram, |socket| UnixDatagram::from_std(socket.into())).map(BoundDatagram::new)
     }
@@ -74,13 +73,13 @@ impl BoundDatagram {
         Self { name, socket, admit, address: bind.address().clone(), warnings, _lock: lock }
     }
 
-    /// What is missing here that does not keep it from receiving, and what that means.
+    /// Features that are missing but do not keep it from receiving, and the consequences.
     #[must_use]
     pub fn warnings(&self) -> &[Warning] {
         &self.warnings
     }
 
-    /// Where it receives.
+    /// The address that it receives on.
     #[must_use]
     pub const fn address(&self) -> &Address {
         &self.address
@@ -127,12 +126,12 @@ impl Socket for BoundDatagram {
 
     fn finish(&self) {}
 
-    /// Takes the name back, and has the kernel refuse what those send who are connected already. A socket of the service
-    /// manager is left as it is: what comes later is for the next instance.
+    /// Removes the name, and makes the kernel refuse what connected senders send. A socket of the service manager is
+    /// left as it is: later datagrams are for the next instance.
     fn close_intake(&mut self) {
         drop(self.name.take());
         if !matches!(self.address, Address::Systemd(_)) {
-            // Nothing can fail about a bound socket.
+            // This cannot fail for a bound socket.
             let _ = shutdown(&self.socket, Shutdown::Read);
         }
     }
@@ -153,7 +152,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn a_sender_who_is_not_known_is_nobody_who_can_be_admitted() {
+    async fn an_unknown_sender_cannot_be_admitted() {
         let own = rustix::process::geteuid().as_raw();
         for (admit, admitted) in [
             (Admit::own().uid(overflow::uid()).gid(overflow::gid()), [false, true]),

@@ -1,4 +1,4 @@
-//! tokio's datagram socket as one that an actor can own.
+//! tokio's datagram socket, as a socket for an actor.
 
 use std::{
     io,
@@ -20,10 +20,10 @@ use crate::{
     sys::{self, Rights},
 };
 
-/// Waits for a datagram and has `receive` take it.
+/// Waits for a datagram and lets `receive` take it.
 ///
-/// Once no more can come in ([`Socket::close_intake`]) the runtime calls the socket ready for ever, so that an empty queue
-/// must be told from a closed one; and a closed one that is empty is at its end.
+/// After [`Socket::close_intake`], the runtime considers the socket ready forever. So an empty queue must be
+/// distinguished from a closed one; a closed and empty one is at its end.
 pub(super) fn poll_datagram(
     socket: &UnixDatagram,
     cx: &mut Context<'_>,
@@ -38,7 +38,7 @@ pub(super) fn poll_datagram(
                 if is_closed {
                     return Poll::Ready(Ok(Received::End));
                 }
-                // Looked at before the queue is, for the last time: what was on its way may have arrived between.
+                // Checked before the last look into the queue: a datagram may have arrived in between.
                 is_closed = asks(socket.as_fd(), PollFlags::RDHUP).contains(PollFlags::RDHUP);
             }
             Err(error) if is_interrupted(&error) => {}
@@ -47,9 +47,9 @@ pub(super) fn poll_datagram(
     }
 }
 
-/// A connected one: from [`Connect::connect_datagram`](crate::Connect::connect_datagram), or of a pair.
+/// A connected datagram socket: from [`Connect::connect_datagram`](crate::Connect::connect_datagram), or one of a pair.
 ///
-/// The kernel knows who made a pair, but not who reads the socket that one is connected to: it has no
+/// The kernel knows which process created a pair, but not which one reads the connected socket, so there is no
 /// [`peer`](Socket::peer).
 impl Socket for UnixDatagram {
     const SEMANTICS: Semantics = Semantics::Datagrams;
@@ -59,7 +59,7 @@ impl Socket for UnixDatagram {
     }
 
     fn refuse_descriptors(&self) {
-        sys::set_rights(self.as_fd(), Rights::Refused);
+        sys::set_rights(self.as_fd(), Rights::Rejected);
     }
 
     fn largest(&self) -> usize {
@@ -84,17 +84,17 @@ impl Socket for UnixDatagram {
         has_datagram(self.as_fd())
     }
 
-    /// Never: datagrams have no end that could be seen.
+    /// Never: datagrams have no visible end.
     fn is_hung_up(&self) -> bool {
         false
     }
 
-    /// Nothing: datagrams have no end that could be shown.
+    /// Nothing: datagrams have no visible end.
     fn finish(&self) {}
 
-    /// Who sends from now on is told by `EPIPE`; without that, it would fill a queue that nobody reads.
+    /// From now on, senders get `EPIPE`; otherwise they would fill a queue that no process reads.
     fn close_intake(&mut self) {
-        // It fails only for a socket without a peer, to which nobody sends.
+        // This fails only for a socket without a peer, to which no process sends.
         let _ = shutdown(&*self, Shutdown::Read);
     }
 }

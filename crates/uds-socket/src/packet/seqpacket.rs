@@ -1,4 +1,4 @@
-//! A connection that keeps packets apart.
+//! A connection that carries separate packets.
 
 use std::{
     fmt,
@@ -22,12 +22,12 @@ use crate::{
     sys::{self, Rights},
 };
 
-/// A connected Unix seqpacket socket (`SOCK_SEQPACKET`, `unix(7)`): a connection like a stream's, on which each send is one
+/// A connected Unix seqpacket socket (`SOCK_SEQPACKET`, `unix(7)`): a connection like a stream, but each send is one
 /// receive.
 ///
-/// Made by [`Connect::connect_seqpacket`](crate::Connect::connect_seqpacket), accepted by a
-/// [`SeqpacketListener`](crate::SeqpacketListener), or one of a [`pair`](Self::pair). Usually it is given to a
-/// `uds_actor::packet::Actor`; alone it sends and receives packet by packet.
+/// [`Connect::connect_seqpacket`](crate::Connect::connect_seqpacket) connects one, a
+/// [`SeqpacketListener`](crate::SeqpacketListener) accepts one, and [`pair`](Self::pair) creates two. Usually you pass
+/// it to a `uds_actor::packet::Actor`; on its own, it sends and receives packet by packet.
 ///
 /// ```
 /// # #[tokio::main(flavor = "current_thread")]
@@ -39,7 +39,7 @@ use crate::{
 /// here.send(b"three").await?;
 /// let mut room = [0; 4];
 /// assert_eq!(there.recv(&mut room).await?, Received::Packet(3));
-/// assert_eq!(there.recv(&mut room).await?, Received::Oversized(5)); // and not four bytes of it
+/// assert_eq!(there.recv(&mut room).await?, Received::Oversized(5)); // not four bytes of it
 /// drop(here);
 /// assert_eq!(there.recv(&mut room).await?, Received::End);
 /// # Ok(())
@@ -50,11 +50,11 @@ pub struct Seqpacket {
 }
 
 impl Seqpacket {
-    /// Two that are connected to each other.
+    /// Two sockets that are connected to each other.
     ///
     /// # Errors
     ///
-    /// Whatever the system says.
+    /// The operating system's error.
     ///
     /// # Panics
     ///
@@ -63,16 +63,16 @@ impl Seqpacket {
         let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
         let (here, there) = socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, flags, None)?;
         for socket in [&here, &there] {
-            sys::set_rights(socket.as_fd(), Rights::Refused);
+            sys::set_rights(socket.as_fd(), Rights::Rejected);
         }
         Ok((Self::from_socket(here)?, Self::from_socket(there)?))
     }
 
-    /// One that was connected by other means.
+    /// Takes over a socket that was connected by other means.
     ///
     /// # Errors
     ///
-    /// `InvalidInput` if it is not a Unix seqpacket socket, and whatever the system says.
+    /// `InvalidInput` if it is not a Unix seqpacket socket, and any error of the operating system.
     ///
     /// # Panics
     ///
@@ -90,8 +90,8 @@ impl Seqpacket {
     ///
     /// # Errors
     ///
-    /// `InvalidInput` for an empty one, which the peer would take for the end; `EMSGSIZE` for one that is larger than
-    /// the send buffer; `EPIPE` when the peer is gone; whatever else the system says.
+    /// `InvalidInput` for an empty packet, which the peer would take for the end; `EMSGSIZE` for a packet larger than
+    /// the send buffer; `EPIPE` if the peer is gone; and any other error of the operating system.
     ///
     /// # Cancel safety
     ///
@@ -100,13 +100,13 @@ impl Seqpacket {
         poll_fn(|cx| self.poll_send(cx, packet)).await
     }
 
-    /// Receives a packet into the beginning of `room`. A packet for which there is no room is lost, and
-    /// [said to be](Received::Oversized).
+    /// Receives a packet into the beginning of `room`. A packet that does not fit is lost, and reported as
+    /// [`Oversized`](Received::Oversized).
     ///
     /// # Errors
     ///
-    /// `ECONNRESET`, once, when the peer closed without reading everything; what it sent before can still be received.
-    /// Whatever else the system says.
+    /// `ECONNRESET`, once, if the peer closed without reading everything; what it sent before can still be received.
+    /// Also any other error of the operating system.
     ///
     /// # Cancel safety
     ///
@@ -115,10 +115,10 @@ impl Seqpacket {
         poll_fn(|cx| self.poll_recv(cx, room)).await
     }
 
-    /// What a receive of no bytes means: an empty packet, or the end?
+    /// Decides what a receive of no bytes means: an empty packet, or the end.
     ///
-    /// The kernel returns 0 for both. Before the peer has closed it is a packet. Afterwards nothing more can arrive, so that
-    /// bytes which are still queued say that this was a packet before them.
+    /// The kernel returns 0 for both. Before the peer has closed, it is a packet. Afterwards nothing more can arrive,
+    /// so if bytes are still queued, it was a packet before them.
     fn nothing(&self) -> io::Result<Received> {
         let has_ended = asks(self.as_fd(), PollFlags::RDHUP).intersects(PollFlags::RDHUP | PollFlags::HUP);
         if has_ended && ioctl_fionread(self)? == 0 { Ok(Received::End) } else { Ok(Received::Packet(0)) }
@@ -141,7 +141,7 @@ impl Socket for Seqpacket {
     }
 
     fn refuse_descriptors(&self) {
-        sys::set_rights(self.as_fd(), Rights::Refused);
+        sys::set_rights(self.as_fd(), Rights::Rejected);
     }
 
     fn largest(&self) -> usize {
@@ -187,11 +187,11 @@ impl Socket for Seqpacket {
     }
 
     fn finish(&self) {
-        // It fails only when the peer was faster; what we wanted to say to it, it knows.
+        // This fails only if the peer was faster; then it already knows.
         let _ = shutdown(self, Shutdown::Write);
     }
 
-    /// Goes on: the peer's end is waited for, or what has arrived is read.
+    /// Nothing to do: we wait for the peer's end, or read what has arrived.
     fn close_intake(&mut self) {}
 }
 

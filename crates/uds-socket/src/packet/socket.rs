@@ -1,4 +1,4 @@
-//! What the actor needs of a socket that keeps packets apart.
+//! What the actor needs from a socket that carries separate packets.
 
 use std::{
     io,
@@ -14,84 +14,85 @@ use rustix::{
 
 use crate::Peer;
 
-/// A packet socket that an actor can own. Nothing here waits except by `Pending`.
+/// A packet socket that an actor can own. No method blocks; they return `Pending` instead.
 pub trait Socket: Send + 'static {
-    /// What kind of conversation it is.
+    /// The kind of conversation.
     const SEMANTICS: Semantics;
 
-    /// Who is at the other end, if the kernel vouches for it.
+    /// The identity of the peer, if the kernel guarantees it.
     fn peer(&self) -> Option<Peer>;
 
-    /// Has the kernel refuse descriptors where they are sent, if it can (`SO_PASSRIGHTS`): a packet actor takes none, and
-    /// closes unseen what comes anyway.
+    /// Asks the kernel to reject descriptors when they are sent, if it can (`SO_PASSRIGHTS`). A packet actor accepts
+    /// none; any that arrive are closed unseen.
     fn refuse_descriptors(&self) {}
 
-    /// The largest packet the kernel takes, in bytes.
+    /// The largest packet that the kernel accepts, in bytes.
     fn largest(&self) -> usize;
 
-    /// Receives the next packet into `room`; `Pending` means that the task is woken when there is one.
+    /// Receives the next packet into `room`. `Pending` means that the task will be woken when there is one.
     ///
     /// # Errors
     ///
-    /// Whatever the system says, except that it would block or was interrupted. What had arrived before can still be
-    /// received afterwards.
+    /// Any error of the operating system, except that the call would block or was interrupted. Packets that had arrived
+    /// before can still be received.
     fn poll_recv(&self, cx: &mut Context<'_>, room: &mut [u8]) -> Poll<io::Result<Received>>;
 
-    /// Sends a packet, whole or not at all; `Pending` means that the task is woken when there may be room.
+    /// Sends a packet, completely or not at all. `Pending` means that the task will be woken when there may be room.
     ///
     /// # Errors
     ///
-    /// Whatever the system says, except that it would block or was interrupted.
+    /// Any error of the operating system, except that the call would block or was interrupted.
     fn poll_send(&self, cx: &mut Context<'_>, packet: &[u8]) -> Poll<io::Result<()>>;
 
-    /// Whether the kernel holds something to read at this moment: a packet, or the end.
+    /// Whether the kernel holds something to read now: a packet, or the end.
     fn has_unread(&self) -> bool;
 
     /// Whether the peer has closed both directions.
     fn is_hung_up(&self) -> bool;
 
-    /// Says that no packet will follow, where the other side can see that.
+    /// Tells the peer that no packet will follow, if the socket can.
     fn finish(&self);
 
-    /// Has no more packets come in, where the socket can; what has arrived can still be received. Asked when the actor is
-    /// told to end.
+    /// Stops the arrival of packets, if the socket can. Those that have arrived can still be received. The actor calls
+    /// this when it is told to end.
     fn close_intake(&mut self);
 }
 
-/// A socket that sends as well as it receives.
+/// A socket that both sends and receives.
 pub trait TwoWay: Socket {}
 
-/// What kind of conversation a packet socket has.
+/// The kind of conversation on a packet socket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Semantics {
-    /// With one peer, in order, until the end. A packet that breaks a rule ends it, and an empty one cannot be sent.
+    /// With one peer, in order, until the end. A packet that violates a rule ends it, and an empty packet cannot be
+    /// sent.
     Connection,
     /// Packets that have nothing to do with each other, from any number of senders. There is no end, and what one sender
-    /// does wrong is no reason to end.
+    /// Independent packets from any number of senders. There is no end, and an error by one sender does not end it.
     Datagrams,
 }
 
-/// What came out of a packet socket.
+/// The result of receiving from a packet socket.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Received {
-    /// A packet of so many bytes.
+    /// A packet with this many bytes.
     Packet(usize),
-    /// A packet of so many bytes, for which there was no room; it is gone.
+    /// A packet with this many bytes, which did not fit. It is lost.
     Oversized(usize),
-    /// A packet from somebody who is not admitted; it is gone.
+    /// A packet from a sender that is not admitted. It is lost.
     Uninvited(Peer),
     /// The end: nothing more can arrive.
     End,
 }
 
-/// What tells a packet too long for `room` from one that fits.
+/// Distinguishes a packet too long for `room` from one that fits.
 pub(super) fn sized(len: usize, room: &[u8]) -> Received {
     if len > room.len() { Received::Oversized(len) } else { Received::Packet(len) }
 }
 
-/// Receives one packet, and learns its real length even if there is no room for it (`MSG_TRUNC`, `recv(2)`).
+/// Receives one packet, and returns its real length even if it does not fit (`MSG_TRUNC`, `recv(2)`).
 ///
-/// There is nowhere to put descriptors, so the kernel closes those that come along.
+/// There is no room for descriptors, so the kernel closes any that come with the packet.
 pub(super) fn receive(socket: impl AsFd, room: &mut [u8]) -> io::Result<usize> {
     let (_, len) = recv(socket, room, RecvFlags::TRUNC | RecvFlags::DONTWAIT)?;
     Ok(len)
@@ -103,13 +104,13 @@ pub(super) fn transmit(socket: impl AsFd, packet: &[u8]) -> io::Result<()> {
     Ok(())
 }
 
-/// The kernel refuses packets over the send buffer less what it puts around them (`unix_dgram_sendmsg`).
+/// The kernel rejects packets over the send buffer, less its own overhead (`unix_dgram_sendmsg`).
 pub(super) fn largest(socket: impl AsFd) -> usize {
     const AROUND: usize = 32;
     socket_send_buffer_size(socket).map_or(usize::MAX, |bytes| bytes.saturating_sub(AROUND))
 }
 
-/// What `poll(2)` says at this moment.
+/// What `poll(2)` reports now.
 pub(super) fn asks(socket: BorrowedFd<'_>, flags: PollFlags) -> PollFlags {
     let mut sockets = [PollFd::from_borrowed_fd(socket, flags)];
     match poll(&mut sockets, Some(&Timespec::default())) {
@@ -118,12 +119,12 @@ pub(super) fn asks(socket: BorrowedFd<'_>, flags: PollFlags) -> PollFlags {
     }
 }
 
-/// Whether a datagram waits. `poll(2)` would say so for ever once no more can come in.
+/// Whether a datagram waits. `poll(2)` would always say so after the intake was closed.
 pub(super) fn has_datagram(socket: BorrowedFd<'_>) -> bool {
     recv(socket, &mut [0_u8; 0], RecvFlags::PEEK | RecvFlags::DONTWAIT).is_ok()
 }
 
-/// Whether a call is to be made again at once.
+/// Whether to repeat a call immediately.
 pub(super) fn is_interrupted(error: &io::Error) -> bool {
     Errno::from_io_error(error) == Some(Errno::INTR)
 }

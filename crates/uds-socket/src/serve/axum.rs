@@ -10,10 +10,10 @@ use axum::serve::{IncomingStream, Listener};
 use super::{Connection, Incoming};
 use crate::peer::Peer;
 
-/// `axum::serve(incoming, app)`. An "address" is the peer: Unix sockets of clients seldom have a name.
+/// For `axum::serve(incoming, app)`. The "address" is the peer, because client sockets seldom have a name.
 ///
-/// axum has no way to be told that a listener is broken. `accept` waits for ever then, and
-/// [`DrainHandle::ended`](super::DrainHandle::ended), given to `with_graceful_shutdown`, ends the server.
+/// axum cannot be told that a listener is broken. In that case `accept` waits forever, and
+/// [`DrainHandle::ended`](super::DrainHandle::ended), passed to `with_graceful_shutdown`, ends the server.
 impl Listener for Incoming {
     type Io = Connection;
     type Addr = Peer;

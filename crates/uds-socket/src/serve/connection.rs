@@ -1,4 +1,4 @@
-//! A connection as a server gets it: a stream that knows its peer and gives its place back.
+//! A connection as a server gets it: a stream that knows its peer and releases its slot when it is dropped.
 
 use std::io::{self, IoSlice};
 use std::os::fd::{AsFd, BorrowedFd};
@@ -13,12 +13,12 @@ use super::handle::Shared;
 use super::limits::Slot;
 use crate::peer::Peer;
 
-/// A connection that an [`Incoming`](super::Incoming) gave out.
+/// A connection that an [`Incoming`](super::Incoming) returned.
 ///
-/// It reads and writes as its [`UnixStream`] does. Dropping it closes the socket and gives its place to the next connection.
+/// It reads and writes like its [`UnixStream`]. Dropping it closes the socket and makes room for the next connection.
 #[derive(Debug)]
 pub struct Connection {
-    // Dropped in this order: the place is free when the socket is closed.
+    // Dropped in this order: the slot is released after the socket is closed.
     stream: UnixStream,
     peer: Peer,
     unread: Option<Counted>,
@@ -32,7 +32,7 @@ impl Connection {
         Self { stream, peer, unread, _open: Counted::new(shared, Count::Open), _slot: slot }
     }
 
-    /// Who is at the other end.
+    /// The identity of the peer.
     #[must_use]
     pub const fn peer(&self) -> &Peer {
         &self.peer
@@ -79,7 +79,7 @@ impl AsyncWrite for Connection {
     }
 }
 
-/// What a connection is counted as while this lives.
+/// Keeps a connection in a count as long as this value exists.
 #[derive(Debug)]
 struct Counted {
     shared: Arc<Shared>,

@@ -1,4 +1,4 @@
-//! The end of serving: asked for, or come by itself.
+//! The end of serving, by request or because of an error.
 
 use std::future::Future;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -9,24 +9,24 @@ use tokio::time::timeout;
 
 use super::limits::{ServeStats, Slots};
 use crate::bind::publish::NameLoss;
-use crate::error::Error;
+use crate::error::AcceptError;
 
-/// How long the server may take to begin reading a connection that waited when draining began.
+/// How long the server may take to begin to read from a connection that was waiting when draining began.
 const FIRST_READ: Duration = Duration::from_secs(1);
 
-/// What an [`Incoming`](super::Incoming), its connections and its handles share.
+/// The state that an [`Incoming`](super::Incoming), its connections and its handles share.
 #[derive(Debug)]
 pub(super) struct Shared {
     pub(super) slots: Arc<Slots>,
     pub(super) drain: watch::Sender<bool>,
     pub(super) ended: watch::Sender<bool>,
-    /// Connections that were given out, and from which nothing has been read yet.
+    /// Connections that were returned, and from which nothing has been read yet.
     pub(super) unread: watch::Sender<usize>,
-    /// Connections that were given out and not dropped.
+    /// Connections that were returned and not dropped.
     pub(super) open: watch::Sender<usize>,
     /// How the listener's name was last lost.
     pub(super) name_lost: watch::Sender<Option<NameLoss>>,
-    pub(super) failure: Mutex<Option<Arc<Error>>>,
+    pub(super) failure: Mutex<Option<Arc<AcceptError>>>,
     pub(super) stats: Mutex<ServeStats>,
 }
 
@@ -48,33 +48,34 @@ impl Shared {
         self.stats.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(super) fn fail(&self, error: Error) {
+    pub(super) fn fail(&self, error: AcceptError) {
         *self.failure.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(error));
     }
 }
 
-/// Ends serving, and tells how it ended. Cheap to clone.
+/// Ends serving, and reports how it ended. Cheap to clone.
 ///
-/// See [the module](super) for how it goes together with a server.
+/// The [module](super) page explains how to use it with a server.
 #[derive(Debug, Clone)]
 pub struct DrainHandle {
     pub(super) shared: Arc<Shared>,
 }
 
 impl DrainHandle {
-    /// Stops listening without losing a connection: the name is taken back, and the connections that wait are still given out.
+    /// Stops listening without losing a connection: the name is removed, and the waiting connections are still
+    /// returned.
     ///
-    /// While these are given out the limit on all connections is not held, so that they do not wait for connections which end
-    /// only afterwards. There are at most as many as the [backlog](crate::Bind::backlog).
+    /// During this time, the limit on all connections does not apply, so that waiting connections are not held up by
+    /// connections that end only afterwards. There are at most as many as the [backlog](crate::Bind::backlog).
     pub fn drain(&self) {
         self.shared.drain.send_replace(true);
     }
 
-    /// Resolves when no further connection comes: after [`drain`](Self::drain), because the listener [broke](Self::failure), or
-    /// because the server dropped it. This is the shutdown signal for the server.
+    /// Resolves when no further connection will come: after [`drain`](Self::drain), because the listener
+    /// [broke](Self::failure), or because the server dropped it. Use this as the shutdown signal for the server.
     ///
-    /// After a drain it also waits until the server has begun to read each connection, for up to a second: hyper drops a
-    /// connection without answering if it is told to shut down before that.
+    /// After a drain, it also waits for up to a second until the server has begun to read from each connection: hyper
+    /// drops a connection without an answer if it is told to shut down before that.
     ///
     /// # Cancel safety
     ///
@@ -82,17 +83,17 @@ impl DrainHandle {
     ///
     /// # Panics
     ///
-    /// In a tokio runtime that was built without time.
+    /// In a tokio runtime built without time.
     pub fn ended(&self) -> impl Future<Output = ()> + Send + use<> {
         let shared = Arc::clone(&self.shared);
         async move {
             reaches(&shared.ended, |ended| *ended).await;
-            // A peer that has sent nothing yet is not waited for longer: it has no request that could be interrupted.
+            // Do not wait longer for a peer that has sent nothing: it has no request that could be interrupted.
             let _ = timeout(FIRST_READ, reaches(&shared.unread, |unread| *unread == 0)).await;
         }
     }
 
-    /// Resolves when no further connection comes and the server has dropped all that it was given.
+    /// Resolves when no further connection will come, and the server has dropped all connections.
     ///
     /// # Cancel safety
     ///
@@ -105,8 +106,8 @@ impl DrainHandle {
         }
     }
 
-    /// Resolves when the listener has lost its name, and how: its file was removed or replaced, and new clients do not find the
-    /// server. Resolves at once if that has happened before.
+    /// Resolves when the listener has lost its name, and returns how: its file was removed or replaced, so new clients
+    /// cannot find the server. Resolves immediately if that has happened before.
     ///
     /// # Cancel safety
     ///
@@ -120,13 +121,13 @@ impl DrainHandle {
         }
     }
 
-    /// Why the listener cannot accept any more; `None` while it can, and after an orderly end.
+    /// Why the listener cannot accept any more; `None` while it can, and after a normal end.
     #[must_use]
-    pub fn failure(&self) -> Option<Arc<Error>> {
+    pub fn failure(&self) -> Option<Arc<AcceptError>> {
         self.shared.failure.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// What happened so far.
+    /// The statistics so far.
     #[must_use]
     pub fn stats(&self) -> ServeStats {
         let mut stats = self.shared.stats().clone();
@@ -135,7 +136,7 @@ impl DrainHandle {
     }
 }
 
-/// Waits until the value is so; the sender lives as long as whoever waits.
+/// Waits until the value fulfils the condition. The caller must keep the sender alive.
 pub(super) async fn reaches<T>(value: &watch::Sender<T>, condition: impl FnMut(&T) -> bool) {
     let _ = value.subscribe().wait_for(condition).await;
 }

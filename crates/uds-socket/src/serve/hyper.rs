@@ -16,25 +16,29 @@ use tower_service::Service;
 
 use super::Incoming;
 use crate::connect::Connect;
-use crate::error::Error;
+use crate::error::{AcceptError, ConnectError};
 use crate::peer::Peer;
 
-/// Serves HTTP/1 and HTTP/2 on the connections of `incoming` until they end, and then finishes the requests that are under way.
+/// Serves HTTP/1 and HTTP/2 on the connections of `incoming` until there are no more, then finishes the requests in
+/// progress.
 ///
-/// `service_for` makes the service for one connection and learns who is at its other end. Each connection has a task of its own.
+/// `service_for` makes the service for one connection, and gets its peer's identity. Each connection has its own task.
 ///
 /// # Errors
 ///
-/// The reason when the listener broke. Requests under way are finished then, too.
+/// The reason, if the listener broke. Requests in progress are finished in that case, too.
 ///
 /// # Cancel safety
 ///
-/// Dropping the future closes the listener, and lets the tasks of the connections go on.
+/// Dropping the future closes the listener. The tasks of the connections continue.
 ///
 /// # Panics
 ///
 /// Outside a tokio runtime with time enabled.
-pub async fn serve<S, B>(mut incoming: Incoming, mut service_for: impl FnMut(&Peer) -> S) -> Result<(), Arc<Error>>
+pub async fn serve<S, B>(
+    mut incoming: Incoming,
+    mut service_for: impl FnMut(&Peer) -> S,
+) -> Result<(), Arc<AcceptError>>
 where
     S: hyper::service::Service<Request<Received>, Response = Response<B>> + Send + 'static,
     S::Future: Send + 'static,
@@ -52,7 +56,7 @@ where
         let builder = builder.clone();
         tokio::spawn(async move {
             let connection = builder.serve_connection_with_upgrades(TokioIo::new(connection), service);
-            // What goes wrong on one connection is the client's to see, and no reason to end.
+            // The client sees an error on its connection, and it is no reason to stop.
             let _ = watcher.watch(connection.into_owned()).await;
         });
     }
@@ -62,17 +66,18 @@ where
     handle.failure().map_or(Ok(()), Err)
 }
 
-/// Connects clients of hyper (`hyper_util::client::legacy`) and tonic (`Endpoint::connect_with_connector`) to one socket.
+/// Connects clients of hyper (`hyper_util::client::legacy`) and tonic (`Endpoint::connect_with_connector`) to one
+/// socket.
 ///
-/// The address is that of the [`Connect`], with its deadline; of the URI that the client was given only the path is used, by the
-/// server. Write any host, such as `http://localhost/`.
+/// The address and the deadline are those of the [`Connect`]. The host of the client's URI is not used, so write any,
+/// such as `http://localhost/`; the server sees the URI's path.
 #[derive(Debug, Clone)]
 pub struct Connector {
     connect: Connect,
 }
 
 impl Connector {
-    /// Connects as `connect` does.
+    /// Connects like `connect`.
     #[must_use]
     pub const fn new(connect: Connect) -> Self {
         Self { connect }
@@ -81,10 +86,10 @@ impl Connector {
 
 impl Service<Uri> for Connector {
     type Response = TokioIo<UnixStream>;
-    type Error = Error;
-    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Error>> + Send>>;
+    type Error = ConnectError;
+    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, ConnectError>> + Send>>;
 
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Error>> {
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), ConnectError>> {
         Poll::Ready(Ok(()))
     }
 

@@ -16,7 +16,7 @@ use super::connection::Connection;
 use super::handle::{DrainHandle, Shared, reaches};
 use super::limits::{ConnectionLimits, Slots};
 use crate::accept::Accepted;
-use crate::error::Error;
+use crate::error::AcceptError;
 use crate::listener::{Draining, Listener};
 
 /// The connections of a [`Listener`], for a server.
@@ -67,16 +67,16 @@ impl Incoming {
         Self { source: Source::Listening(Box::new(listener)), shared: Shared::new(Slots::new(limits)) }
     }
 
-    /// A handle that ends this, wherever it has gone.
+    /// A handle that can end this `Incoming` even after you have moved it.
     #[must_use]
     pub fn drain_handle(&self) -> DrainHandle {
         DrainHandle { shared: Arc::clone(&self.shared) }
     }
 
-    /// The next connection; `None` at the end, for whose reason there is [`DrainHandle::failure`].
+    /// The next connection; `None` at the end. [`DrainHandle::failure`] has the reason if the listener broke.
     ///
-    /// At the limit it waits until a connection is dropped. Through a shortage of descriptors or memory it goes on as
-    /// [`Listener::accept`] does.
+    /// At the limit, it waits until a connection is dropped. It handles a shortage of descriptors or memory like
+    /// [`Listener::accept`].
     ///
     /// # Cancel safety
     ///
@@ -84,7 +84,7 @@ impl Incoming {
     ///
     /// # Panics
     ///
-    /// When a pause is needed in a tokio runtime that was built without time.
+    /// If a pause is needed in a tokio runtime built without time.
     pub async fn accept(&mut self) -> Option<Connection> {
         loop {
             let (accepted, permit) = match &mut self.source {
@@ -113,7 +113,7 @@ impl Incoming {
                     self.shared.name_lost.send_replace(Some(loss));
                     continue;
                 }
-                // Counted by the listener, which makes the pause after a shortage itself.
+                // The listener counts these, and makes the pause after a shortage.
                 Ok(Some(Accepted::Rejected(_) | Accepted::Trouble(_))) => continue,
                 Ok(None) => {
                     self.end(None);
@@ -134,7 +134,7 @@ impl Incoming {
         }
     }
 
-    /// The same as a stream, whose items are always `Ok`.
+    /// The same as a stream. Its items are always `Ok`.
     #[must_use]
     pub fn into_stream(self) -> IncomingStream {
         IncomingStream { state: StreamState::Idle(Box::new(self)) }
@@ -146,7 +146,7 @@ impl Incoming {
         }
     }
 
-    fn end(&mut self, failure: Option<Error>) {
+    fn end(&mut self, failure: Option<AcceptError>) {
         self.source = Source::Ended;
         if let Some(error) = failure {
             self.shared.fail(error);
@@ -161,11 +161,11 @@ impl Drop for Incoming {
     }
 }
 
-/// What happens next once there may be one more connection. The loss of the name is told before that, too.
+/// The next event, once there is room for one more connection. The loss of the name is noticed before that, too.
 async fn next_within(
     listener: &mut Listener,
     slots: &Slots,
-) -> (Result<Accepted<UnixStream>, Error>, Option<OwnedSemaphorePermit>) {
+) -> (Result<Accepted<UnixStream>, AcceptError>, Option<OwnedSemaphorePermit>) {
     tokio::select! {
         biased;
         permit = slots.wait() => (listener.next().await, Some(permit)),

@@ -1,4 +1,4 @@
-//! How many connections there may be, in total and from one user.
+//! The limits on connections, in total and per user.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -12,11 +12,11 @@ use crate::peer::Peer;
 /// Limits on the connections that are open at the same time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ConnectionLimits {
-    /// In total, 1024 unless set. At the limit further connections wait in the kernel's queue (see
-    /// [`Bind::backlog`](crate::Bind::backlog)). Zero is taken as one.
+    /// In total; 1024 by default. At the limit, further connections wait in the kernel's queue (see
+    /// [`Bind::backlog`](crate::Bind::backlog)). Zero means one.
     pub total: usize,
-    /// From one user id, no limit unless set. A connection over it is accepted and closed at once, because those of other users
-    /// wait behind it; [`ServeStats::over_limit`] counts it. Zero is taken as one.
+    /// Per user id; unlimited by default. A connection over the limit is accepted and closed immediately, so that it
+    /// does not delay those of other users; [`ServeStats::over_limit`] counts it. Zero means one.
     pub per_uid: usize,
 }
 
@@ -26,7 +26,7 @@ impl Default for ConnectionLimits {
     }
 }
 
-/// What an [`Incoming`](super::Incoming) has done so far.
+/// The statistics of an [`Incoming`](super::Incoming).
 #[derive(Debug, Clone, Default)]
 #[non_exhaustive]
 pub struct ServeStats {
@@ -34,15 +34,15 @@ pub struct ServeStats {
     pub open: usize,
     /// Connections closed because their user had too many.
     pub over_limit: u64,
-    /// Who made the last of them.
+    /// The peer of the last of these.
     pub last_over_limit: Option<Peer>,
-    /// What the listener did.
+    /// The listener's statistics.
     pub listener: AcceptStats,
-    /// How the listener's name was last lost, if it was: new clients do not find the server then.
+    /// How the listener's name was last lost, if it was: new clients cannot find the server then.
     pub name_lost: Option<NameLoss>,
 }
 
-/// The connections there are, counted.
+/// The open connections, counted.
 #[derive(Debug)]
 pub(super) struct Slots {
     total: Arc<Semaphore>,
@@ -60,16 +60,16 @@ impl Slots {
         })
     }
 
-    /// Waits until there may be one more.
+    /// Waits until there is room for one more.
     pub(super) async fn wait(&self) -> OwnedSemaphorePermit {
         let permit = Arc::clone(&self.total).acquire_owned().await;
         permit.expect("nothing closes this semaphore")
     }
 
-    /// A slot for a connection of this user; `None` if the user has as many as it may.
+    /// A slot for a connection of this user; `None` if the user is at the limit.
     ///
-    /// The permit is `None` while the queue is drained: those connections are not held up by connections that end only when the
-    /// draining is over.
+    /// The permit is `None` while the queue is drained: those connections must not wait for connections that end only
+    /// after the draining.
     pub(super) fn take(self: &Arc<Self>, uid: u32, permit: Option<OwnedSemaphorePermit>) -> Option<Slot> {
         let mut users = self.users.lock().unwrap_or_else(PoisonError::into_inner);
         let count = users.entry(uid).or_default();
@@ -80,13 +80,13 @@ impl Slots {
         Some(Slot { slots: Arc::clone(self), uid, _permit: permit })
     }
 
-    /// How many there are.
+    /// The number of open connections.
     pub(super) fn open(&self) -> usize {
         self.users.lock().unwrap_or_else(PoisonError::into_inner).values().sum()
     }
 }
 
-/// The place of one connection, free again when it is dropped.
+/// The slot of one connection. Dropping it releases the slot.
 #[derive(Debug)]
 pub(super) struct Slot {
     slots: Arc<Slots>,
@@ -99,7 +99,7 @@ impl Drop for Slot {
         let mut users = self.slots.users.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(count) = users.get_mut(&self.uid) {
             *count -= 1;
-            // No entry stays behind for a user who was here once.
+            // Do not keep an entry for a user without connections.
             if *count == 0 {
                 users.remove(&self.uid);
             }

@@ -1,11 +1,11 @@
-//! What tonic asks of a connection.
+//! tonic's requirements for a connection.
 
 use tonic::transport::server::Connected;
 
 use super::Connection;
 use crate::peer::Peer;
 
-/// A handler finds the peer with `request.extensions().get::<Peer>()`.
+/// A handler gets the peer with `request.extensions().get::<Peer>()`.
 impl Connected for Connection {
     type ConnectInfo = Peer;
 

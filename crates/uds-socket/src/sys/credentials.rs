@@ -1,4 +1,4 @@
-//! Receiving a datagram with the identity of who sent it (`SCM_CREDENTIALS`, `unix(7)`).
+//! Receiving a datagram with the identity of its sender (`SCM_CREDENTIALS`, `unix(7)`).
 
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd};
@@ -8,7 +8,7 @@ use socket_file::overflow;
 
 use super::Credentials;
 
-/// Room for one `SCM_CREDENTIALS` and nothing else, so that the kernel has nowhere to put descriptors and closes them.
+/// Room for one `SCM_CREDENTIALS` and nothing else, so the kernel has no room for descriptors and closes them.
 #[repr(C)]
 union Control {
     room: [u8; SPACE],
@@ -19,10 +19,11 @@ union Control {
 // SAFETY: only arithmetic.
 const SPACE: usize = unsafe { libc::CMSG_SPACE(size_of::<libc::ucred>() as libc::c_uint) as usize };
 
-/// Receives one datagram without waiting: its real length, even if there was no room for all of it, and who sent it.
+/// Receives one datagram without waiting. Returns its real length, even if not all of it fits, and its sender.
 ///
-/// The socket must have `SO_PASSCRED` set. Who sent before it was set is `None`: the kernel makes that a process without a
-/// number, of a user and group that have none here. A user without an id, from another pid namespace, looks the same.
+/// `SO_PASSCRED` must be set on the socket. For a datagram sent before that, the sender is `None`: the kernel reports a
+/// process without a pid, and a user and group without ids here. A user without an id, from another pid namespace,
+/// looks the same.
 pub(crate) fn receive_with_credentials(
     socket: BorrowedFd<'_>,
     room: &mut [u8],

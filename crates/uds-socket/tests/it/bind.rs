@@ -1,4 +1,4 @@
-//! Taking names: nobody else's file is touched, one starter wins, and a crash blocks nothing.
+//! Binding names: no other process's file is touched, one starter wins, and a crash blocks nothing.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 

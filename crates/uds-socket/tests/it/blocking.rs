@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use rustix::net::{Shutdown, shutdown};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use test_kit::process::{Actor, NOBODY, Watchdog, as_nobody, public_directory};
-use uds_socket::{Accepted, Admit, Bind, Connect, Error, Mode, NameLoss, Verdict, probe};
+use uds_socket::{AcceptError, Accepted, Admit, Bind, BindError, Connect, Mode, NameLoss, Verdict, probe};
 
 const MS: Duration = Duration::from_millis(1);
 
@@ -86,7 +86,7 @@ fn draining_gives_out_what_waits_and_then_ends() {
     assert_eq!(numbers, [0, 1, 2, 3, 4]);
     assert_eq!(draining.stats().accepted, 5);
     // The lock is held until the end, so that the next server comes when all is over.
-    assert!(matches!(Bind::path(&path).listen_blocking(), Err(Error::Locked { .. })));
+    assert!(matches!(Bind::path(&path).listen_blocking(), Err(BindError::Locked { .. })));
     drop(draining);
     drop(clients);
     Bind::path(&path).listen_blocking().unwrap();
@@ -120,8 +120,8 @@ fn a_listener_that_was_shut_down_is_broken_and_does_not_spin() {
     let _client = UnixStream::connect(&path).unwrap();
     shutdown(listener.as_fd(), Shutdown::Read).unwrap();
     listener.accept().expect("it came before");
-    assert!(matches!(listener.accept(), Err(Error::Accept { .. })));
-    assert!(matches!(listener.accept_timeout(30 * MS), Err(Error::Accept { .. })));
+    assert!(matches!(listener.accept(), Err(AcceptError { .. })));
+    assert!(matches!(listener.accept_timeout(30 * MS), Err(AcceptError { .. })));
 }
 
 #[test]
@@ -190,7 +190,7 @@ fn one_address_has_one_listener() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("x.sock");
     assert_eq!(Bind::path(&path).listen_all_blocking().unwrap().len(), 1);
-    assert!(matches!(Bind::systemd("none").listen_all_blocking(), Err(Error::NotPassed { .. })));
+    assert!(matches!(Bind::systemd("none").listen_all_blocking(), Err(BindError::NotPassed { .. })));
 }
 
 // --- shortage -----------------------------------------------------------------------------------------------------

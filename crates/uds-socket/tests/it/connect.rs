@@ -14,12 +14,12 @@ use rustix::net::{
     AddressFamily, Shutdown, SocketAddrUnix, SocketFlags, SocketType, bind, listen, shutdown, socket_with,
 };
 use test_kit::process::{Actor, Watchdog, as_nobody, public_directory};
-use uds_socket::{Connect, Error, FileKind, Peer};
+use uds_socket::{AddressError, Connect, ConnectError, Denied, FileKind, Peer};
 
 const SOON: Duration = Duration::from_millis(60);
 const LONG: Duration = Duration::from_secs(30);
 
-/// A listener on which nobody but the first gets into the queue.
+/// A listener whose queue has room for the first client only.
 fn full(path: &Path) -> (UnixListener, std::os::unix::net::UnixStream) {
     let listener = socket_with(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None).unwrap();
     bind(&listener, &SocketAddrUnix::new(path).unwrap()).unwrap();
@@ -27,8 +27,8 @@ fn full(path: &Path) -> (UnixListener, std::os::unix::net::UnixStream) {
     (listener.into(), Connect::path(path).connect_blocking().unwrap())
 }
 
-/// A socket on which nobody listens any more. A process that another test is starting has it too for a moment, and to that
-/// one nobody gets through either.
+/// A socket on which no process listens any more. A process that another test is starting also has it for a moment, but no
+/// client can connect to that one either.
 fn leave(listener: UnixListener) {
     shutdown(&listener, Shutdown::Both).unwrap();
 }
@@ -40,24 +40,30 @@ async fn without_a_deadline_a_failure_is_immediate_and_says_what_to_do() {
     let path = directory.path().join("x.sock");
 
     let error = Connect::path(&path).connect().await.unwrap_err();
-    assert!(matches!(&error, Error::NotThere { missing, waited: Duration::ZERO, .. } if *missing == path), "{error}");
+    assert!(
+        matches!(&error, ConnectError::NotThere { missing, waited: Duration::ZERO, .. } if *missing == path),
+        "{error}"
+    );
     let text = error.to_string();
     assert!(text.starts_with("there is no ") && text.contains("start its server"), "{text}");
     assert!(!text.contains("after"), "{text}");
 
     let nested = directory.path().join("a/b/x.sock");
     let error = Connect::path(&nested).connect().await.unwrap_err();
-    assert!(matches!(&error, Error::NotThere { missing, .. } if *missing == directory.path().join("a")), "{error}");
+    assert!(
+        matches!(&error, ConnectError::NotThere { missing, .. } if *missing == directory.path().join("a")),
+        "{error}"
+    );
 
     leave(UnixListener::bind(&path).unwrap());
     let error = Connect::path(&path).connect().await.unwrap_err();
-    assert!(matches!(error, Error::NobodyListening { .. }), "{error}");
+    assert!(matches!(error, ConnectError::NotListening { .. }), "{error}");
 
     fs::remove_file(&path).unwrap();
     let _full = full(&path);
     let error = Connect::path(&path).connect().await.unwrap_err();
-    assert!(matches!(error, Error::QueueFull { .. }), "{error}");
-    assert!(error.is_retryable() && !error.peer_usable());
+    assert!(matches!(error, ConnectError::QueueFull { .. }), "{error}");
+    assert!(error.is_retryable());
 }
 
 /// A socket that is bound and does not listen.
@@ -126,7 +132,10 @@ async fn a_server_that_never_listens_is_waited_for_as_long_as_it_may_be_starting
     for (connect, _) in &servers {
         let began = Instant::now();
         let error = connect.connect().await.unwrap_err();
-        assert!(matches!(error, Error::NobodyListening { .. }) && began.elapsed() >= start, "{connect:?}: {error:?}");
+        assert!(
+            matches!(error, ConnectError::NotListening { .. }) && began.elapsed() >= start,
+            "{connect:?}: {error:?}"
+        );
     }
     // Nothing is bound to this one, however young it is.
     let dead = directory.path().join("dead");
@@ -135,7 +144,7 @@ async fn a_server_that_never_listens_is_waited_for_as_long_as_it_may_be_starting
         // A process that another test is starting may have it too for a moment.
         let began = Instant::now();
         let error = Connect::path(&dead).connect().await.unwrap_err();
-        assert!(matches!(error, Error::NobodyListening { .. }), "{error:?}");
+        assert!(matches!(error, ConnectError::NotListening { .. }), "{error:?}");
         if began.elapsed() < start {
             break;
         }
@@ -145,7 +154,10 @@ async fn a_server_that_never_listens_is_waited_for_as_long_as_it_may_be_starting
     for (connect, _) in &servers {
         let began = Instant::now();
         let error = connect.connect().await.unwrap_err();
-        assert!(matches!(error, Error::NobodyListening { .. }) && began.elapsed() < start, "{connect:?}: {error:?}");
+        assert!(
+            matches!(error, ConnectError::NotListening { .. }) && began.elapsed() < start,
+            "{connect:?}: {error:?}"
+        );
     }
 }
 
@@ -162,23 +174,29 @@ async fn what_will_not_change_is_not_waited_for() {
     let to = |name: &str| Connect::path(at(name)).deadline(LONG);
     for (name, expected) in [("file", FileKind::Regular), ("link", FileKind::Regular)] {
         let error = to(name).connect().await.unwrap_err();
-        assert!(matches!(error, Error::NotASocket { kind, .. } if kind == expected), "{error}");
+        assert!(matches!(error, ConnectError::NotASocket { kind, .. } if kind == expected), "{error}");
     }
     let error = Connect::path(directory.path()).deadline(LONG).connect().await.unwrap_err();
-    assert!(matches!(error, Error::NotASocket { kind: FileKind::Directory, .. }), "{error}");
+    assert!(matches!(error, ConnectError::NotASocket { kind: FileKind::Directory, .. }), "{error}");
     let error = to("datagrams").connect().await.unwrap_err();
-    assert!(matches!(error, Error::WrongType { .. }), "{error}");
+    assert!(matches!(error, ConnectError::WrongType { .. }), "{error}");
     let error = to("file/x.sock").connect().await.unwrap_err();
     assert!(
-        matches!(&error, Error::Connect { source, .. } if source.kind() == std::io::ErrorKind::NotADirectory),
+        matches!(&error, ConnectError::Connect { source, .. } if source.kind() == std::io::ErrorKind::NotADirectory),
         "{error}"
     );
-    assert!(matches!(to("a\0b").connect().await, Err(Error::InvalidPath { .. })));
-    assert!(matches!(Connect::path("").deadline(LONG).connect().await, Err(Error::InvalidPath { .. })));
-    assert!(matches!(Connect::path("x".repeat(5000)).connect().await, Err(Error::PathTooLong { len: 5000, .. })));
+    assert!(matches!(to("a\0b").connect().await, Err(ConnectError::Address(AddressError::InvalidPath { .. }))));
+    assert!(matches!(
+        Connect::path("").deadline(LONG).connect().await,
+        Err(ConnectError::Address(AddressError::InvalidPath { .. }))
+    ));
+    assert!(matches!(
+        Connect::path("x".repeat(5000)).connect().await,
+        Err(ConnectError::Address(AddressError::PathTooLong { len: 5000, .. }))
+    ));
     assert!(matches!(
         Connect::abstract_name("").deadline(LONG).connect().await,
-        Err(Error::InvalidAbstractName { .. })
+        Err(ConnectError::Address(AddressError::InvalidAbstractName { .. }))
     ));
     assert!(began.elapsed() < LONG);
 }
@@ -190,15 +208,15 @@ async fn a_deadline_is_kept_and_reported() {
     let path = directory.path().join("x.sock");
     let began = Instant::now();
     let error = Connect::path(&path).deadline(SOON).connect().await.unwrap_err();
-    assert!(matches!(error, Error::NotThere { waited, .. } if waited >= SOON), "{error}");
+    assert!(matches!(error, ConnectError::NotThere { waited, .. } if waited >= SOON), "{error}");
     assert!(error.to_string().contains(" after "), "{error}");
     assert!(began.elapsed() >= SOON);
 
     let _full = full(&path);
     let error = Connect::path(&path).deadline(SOON).connect().await.unwrap_err();
-    assert!(matches!(error, Error::QueueFull { waited, .. } if waited >= SOON), "{error}");
+    assert!(matches!(error, ConnectError::QueueFull { waited, .. } if waited >= SOON), "{error}");
     let error = Connect::path(&path).deadline(SOON).connect_blocking().unwrap_err();
-    assert!(matches!(error, Error::QueueFull { waited, .. } if waited >= SOON), "{error}");
+    assert!(matches!(error, ConnectError::QueueFull { waited, .. } if waited >= SOON), "{error}");
 }
 
 #[tokio::test]
@@ -210,7 +228,7 @@ async fn a_server_that_comes_back_is_waited_for_through_every_state() {
     let mut client = std::pin::pin!(connect.connect());
     assert!(poll_once(client.as_mut()).is_none()); // no file
     leave(UnixListener::bind(&path).unwrap());
-    assert!(poll_once(client.as_mut()).is_none()); // nobody listening
+    assert!(poll_once(client.as_mut()).is_none()); // no listener
     fs::remove_file(&path).unwrap();
     let (listener, first) = full(&path);
     assert!(poll_once(client.as_mut()).is_none()); // no room
@@ -255,7 +273,7 @@ async fn child_that_drops_attempts() {
 }
 
 #[test]
-fn whoever_is_kept_out_learns_by_what() {
+fn a_client_that_is_kept_out_learns_by_what() {
     let _watchdog = Watchdog::start();
     let directory = public_directory();
     let inner = directory.path().join("inner");
@@ -269,7 +287,7 @@ fn whoever_is_kept_out_learns_by_what() {
     set(&path, 0o555);
     let error = kept_out().unwrap_err();
     assert!(
-        matches!(&error, Error::Denied { component, mode: 0o555, uid, .. } if *component == path && *uid == owner),
+        matches!(&error, ConnectError::Denied(Denied { component, mode: 0o555, uid, .. }) if *component == path && *uid == owner),
         "{error}"
     );
     assert!(error.to_string().contains("(mode 0555, uid "), "{error}");
@@ -278,7 +296,10 @@ fn whoever_is_kept_out_learns_by_what() {
 
     set(&inner, 0o600);
     let error = kept_out().unwrap_err();
-    assert!(matches!(&error, Error::Denied { component, mode: 0o600, .. } if *component == inner), "{error}");
+    assert!(
+        matches!(&error, ConnectError::Denied(Denied { component, mode: 0o600, .. }) if *component == inner),
+        "{error}"
+    );
     assert!(error.to_string().ends_with("does not let this process pass through"), "{error}");
 
     set(&inner, 0o711);
@@ -294,7 +315,7 @@ fn a_long_path_is_reached_and_its_failures_are_named_too() {
     fs::create_dir_all(&deep).unwrap();
     let path = deep.join("x.sock");
     let error = Connect::path(&path).connect_blocking().unwrap_err();
-    assert!(matches!(&error, Error::NotThere { missing, .. } if *missing == path), "{error}");
+    assert!(matches!(&error, ConnectError::NotThere { missing, .. } if *missing == path), "{error}");
 
     let short = directory.path().join("x.sock");
     let listener = UnixListener::bind(&short).unwrap();
@@ -302,11 +323,11 @@ fn a_long_path_is_reached_and_its_failures_are_named_too() {
     Connect::path(&path).connect_blocking().unwrap();
     leave(listener);
     let error = Connect::path(&path).connect_blocking().unwrap_err();
-    assert!(matches!(error, Error::NobodyListening { .. }), "{error}");
+    assert!(matches!(error, ConnectError::NotListening { .. }), "{error}");
     fs::remove_file(&path).unwrap();
     fs::write(&path, "").unwrap();
     let error = Connect::path(&path).connect_blocking().unwrap_err();
-    assert!(matches!(error, Error::NotASocket { .. }), "{error}");
+    assert!(matches!(error, ConnectError::NotASocket { .. }), "{error}");
 }
 
 #[test]
@@ -325,6 +346,6 @@ fn a_blocking_stream_blocks_and_needs_no_runtime() {
 
     // The future says so instead of panicking.
     let connect = Connect::path(&path);
-    let refused = poll_once(std::pin::pin!(connect.connect()));
-    assert!(matches!(refused, Some(Err(Error::NoRuntime))));
+    let outside = poll_once(std::pin::pin!(connect.connect()));
+    assert!(matches!(outside, Some(Err(ConnectError::NoRuntime(_)))));
 }

@@ -1,4 +1,4 @@
-//! Accepting: through shortages, only from whom we admit, and at the end without losing who already came.
+//! Accepting: through shortages, only from admitted peers, and at the end without losing connections in the queue.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
@@ -14,7 +14,7 @@ use test_kit::process::{Actor, NOBODY, Watchdog, as_nobody, public_directory};
 use tokio::io::AsyncReadExt;
 use tokio::net::UnixStream;
 use tokio::time::timeout;
-use uds_socket::{Accepted, Admit, Bind, Connect, Draining, Error, Listener, Mode, Peer};
+use uds_socket::{Accepted, Admit, Bind, BindError, Connect, ConnectError, Draining, Listener, Mode, Peer};
 
 const A_MOMENT: Duration = Duration::from_millis(50);
 
@@ -39,7 +39,7 @@ async fn texts_of(mut draining: Draining) -> Vec<String> {
     texts
 }
 
-async fn nobody_comes(listener: &mut Listener) {
+async fn no_client_comes(listener: &mut Listener) {
     assert!(timeout(A_MOMENT, listener.accept()).await.is_err());
 }
 
@@ -84,12 +84,12 @@ async fn a_peer_that_is_not_admitted_is_closed_on_and_counted() {
     let path = directory.path().join("x.sock");
     let mut listener = Bind::path(&path).admit(Admit::none()).listen().unwrap();
     let mut client = Connect::path(&path).connect().await.unwrap();
-    nobody_comes(&mut listener).await;
+    no_client_comes(&mut listener).await;
     assert_eq!(client.read(&mut [0]).await.unwrap(), 0, "it sees the end");
     assert_eq!((listener.stats().accepted, listener.stats().rejected), (0, 1));
     assert_eq!(listener.stats().last_rejected.as_ref().and_then(Peer::pid), Some(std::process::id()));
 
-    // Draining admits nobody else either.
+    // Draining admits no other peers either.
     send_and_leave(&path, "refused");
     let mut draining = listener.into_draining();
     assert!(draining.accept().await.unwrap().is_none());
@@ -131,7 +131,7 @@ async fn mode_and_admission_agree_unless_a_list_is_given() {
     }
     let mut listener = bind().mode(Mode::EVERYONE).admit(Admit::none().gid(NOBODY)).listen().unwrap();
     send_and_leave(&path, "root is not of that group");
-    nobody_comes(&mut listener).await;
+    no_client_comes(&mut listener).await;
     assert_eq!(listener.stats().last_rejected.as_ref().map(Peer::uid), Some(0));
     drop(listener);
 
@@ -167,7 +167,7 @@ async fn each_rejected_peer_is_told_while_draining_too() {
 }
 
 #[tokio::test]
-async fn a_cancelled_accept_loses_nobody() {
+async fn a_cancelled_accept_loses_no_connection() {
     let _watchdog = Watchdog::start();
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("x.sock");
@@ -216,7 +216,7 @@ async fn draining_hands_out_everybody_who_was_waiting_with_all_they_sent() {
 }
 
 #[tokio::test]
-async fn whoever_sends_successfully_is_received_however_late() {
+async fn everything_sent_successfully_is_received_however_late() {
     let _watchdog = Watchdog::start();
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("x.sock");
@@ -249,14 +249,14 @@ async fn new_connections_are_refused_while_draining() {
     let directory = tempfile::tempdir().unwrap();
     let (path, other) = (directory.path().join("x.sock"), directory.path().join("other"));
     let listener = Bind::path(&path).listen().unwrap();
-    // Somebody who has found the socket already, as by another name.
+    // A client that has found the socket already, for example under another name.
     fs::hard_link(&path, &other).unwrap();
     send_and_leave(&path, "in time");
     let draining = listener.into_draining();
     let late = Connect::path(&path).connect().await.unwrap_err();
-    assert!(matches!(late, Error::NotThere { .. }), "{late}");
+    assert!(matches!(late, ConnectError::NotThere { .. }), "{late}");
     let late = Connect::path(&other).connect().await.unwrap_err();
-    assert!(matches!(late, Error::NobodyListening { .. }), "{late}");
+    assert!(matches!(late, ConnectError::NotListening { .. }), "{late}");
     assert_eq!(texts_of(draining).await, ["in time"]);
 }
 
@@ -303,7 +303,7 @@ async fn child_out_of_descriptors() {
         send_and_leave(&path, text);
     }
     let starved = Starved::begin();
-    nobody_comes(&mut listener).await;
+    no_client_comes(&mut listener).await;
     let failures = listener.stats().failures;
     // 50 ms hold the pauses of 10 and 20 and the beginning of that of 40: it backs off, and does not spin.
     assert!((1..=3).contains(&failures), "{failures}");
@@ -397,7 +397,7 @@ async fn child_that_looks_at_its_descriptors() {
         let mut listener = Bind::path(&path).listen().unwrap();
         let client = Connect::path(&path).connect().await.unwrap();
         let accepted = listener.accept().await.unwrap();
-        assert!(matches!(Bind::path(&path).listen(), Err(Error::Locked { .. })));
+        assert!(matches!(Bind::path(&path).listen(), Err(BindError::Locked { .. })));
         drop((client, accepted));
         let mut draining = listener.into_draining();
         assert!(draining.accept().await.unwrap().is_none());

@@ -357,7 +357,7 @@ fn a_server_that_takes_the_name_meanwhile_is_never_lost() {
         });
         let _over = SetWhenDropped(&over);
         let began = Instant::now();
-        // Until both have had their turns, on a slow machine too.
+        // Until both have run, even on a slow machine.
         let is_enough =
             |rounds| began.elapsed() >= Duration::from_secs(3) && rounds > 10 && removed.load(Ordering::Relaxed) > 0;
         while !is_enough(rounds) && began.elapsed() < Duration::from_secs(30) {

@@ -46,11 +46,11 @@ fn send_with_queues_a_frame_and_its_descriptors_once() {
             drops.drive(async || sender.send_with(word.as_bytes(), &mut own).await).await.expect("room comes");
             assert!(own.is_empty());
         }
-        sender.finish().await.expect("nobody closes before");
+        sender.finish().await.expect("the connection is open");
         let received = receiving.await.expect("no panic");
         assert_every_word_with_its_own(&received);
-        let account = control.abort().await.descriptors;
-        (received.len(), account.sent(), account.unsent())
+        let counts = control.abort().await.descriptors;
+        (received.len(), counts.sent(), counts.unsent())
     });
     passes(survey, 10);
 }
@@ -63,7 +63,7 @@ fn a_batch_with_descriptors_is_taken_only_when_it_is_given() {
             for word in words() {
                 sender.send_with(word.as_bytes(), &mut vec![file(&word)]).await.expect("room comes");
             }
-            sender.finish().await.expect("nobody closes before");
+            sender.finish().await.expect("the connection is open");
         });
         let mut received = Vec::new();
         while let Some(batch) = drops.drive(async || receiver.recv_batch().await).await {
@@ -71,8 +71,8 @@ fn a_batch_with_descriptors_is_taken_only_when_it_is_given() {
         }
         sending.await.expect("no panic");
         assert_every_word_with_its_own(&received);
-        let account = there.abort().await.descriptors;
-        (received.len(), account.received(), account.delivered(), account.closed())
+        let counts = there.abort().await.descriptors;
+        (received.len(), counts.received(), counts.delivered(), counts.closed())
     });
     passes(survey, 5);
 }

@@ -6,7 +6,7 @@ use uds_actor::{
     packet::{Actor, Received},
 };
 
-use super::{HANG, account, passes, words};
+use super::{HANG, counts, passes, words};
 
 /// Receives until the end, letting others have their turn before each packet.
 async fn read_all(socket: Seqpacket) -> Vec<String> {
@@ -80,10 +80,10 @@ fn an_actor_sends_flushes_and_finishes_once() {
         for word in words() {
             drops.drive(async || sender.send(word.as_bytes()).await).await.expect("room comes");
         }
-        drops.drive(async || sender.flush().await).await.expect("nobody closes before");
-        sender.clone().finish().await.expect("nobody closes before");
+        drops.drive(async || sender.flush().await).await.expect("the connection is open");
+        sender.clone().finish().await.expect("the connection is open");
         let report = drops.drive(|| control.finished()).await;
-        (account(&report), reading.await.expect("no panic"))
+        (counts(&report), reading.await.expect("no panic"))
     });
     passes(survey, 10);
 }
@@ -104,7 +104,7 @@ fn an_actor_delivers_each_packet_once() {
         }
         sending.await.expect("no panic");
         drop(control.close(HANG));
-        (received, account(&control.finished().await.connection))
+        (received, counts(&control.finished().await.connection))
     });
     passes(survey, 10);
 }

@@ -5,7 +5,7 @@ use cancel_kit::{Check, Drops, Pace, Wire};
 use frame_codec::Delimited;
 use uds_actor::{Actor, Control, Owned, Receiver, Report, Sender};
 
-use super::{HANG, account, passes, words};
+use super::{HANG, counts, passes, words};
 
 /// A tiny actor over a stream of which the test sees everything.
 fn spawn(wire: Wire) -> (Sender, Receiver, Control) {
@@ -21,10 +21,10 @@ fn check_sending(send: impl AsyncFn(&Drops, &Sender, String)) {
         for word in words() {
             send(&drops, &sender, word).await;
         }
-        sender.finish().await.expect("nobody closes before");
+        sender.finish().await.expect("the connection is open");
         tap.end();
         let report = control.finished().await;
-        assert_eq!(account(&report), (12, 0, 0, 0));
+        assert_eq!(counts(&report), (12, 0, 0, 0));
         String::from_utf8(tap.written()).expect("words")
     });
     passes(survey, 10);
@@ -49,7 +49,7 @@ fn send_shared_queues_a_frame_once() {
 fn flush_waits_for_what_was_queued_before_it() {
     check_sending(async |drops, sender, word| {
         sender.send(word.as_bytes()).await.expect("room comes");
-        drops.drive(async || sender.flush().await).await.expect("nobody closes before");
+        drops.drive(async || sender.flush().await).await.expect("the connection is open");
     });
 }
 
@@ -63,7 +63,7 @@ fn finish_once_polled_finishes() {
         sender.send(b"last").await.expect("room");
         drops.drive(async || sender.clone().finish().await).await.expect("it is written");
         let report = control.finished().await;
-        (String::from_utf8(tap.written()), tap.is_closed(), account(&report))
+        (String::from_utf8(tap.written()), tap.is_closed(), counts(&report))
     });
     passes(survey, 1);
 }
@@ -78,7 +78,7 @@ fn recv_batch_takes_a_frame_only_when_it_gives_it() {
             received.extend(batch.iter().map(<[u8]>::to_vec));
         }
         assert_eq!(received, words().map(String::into_bytes).collect::<Vec<_>>());
-        account(&control.abort().await)
+        counts(&control.abort().await)
     });
     passes(survey, 5);
 }
@@ -93,7 +93,7 @@ fn check_receiving(receive: impl AsyncFn(&Drops, &mut Receiver) -> Option<Vec<u8
             received.push(message);
         }
         assert_eq!(received, words().map(String::into_bytes).collect::<Vec<_>>());
-        account(&control.abort().await)
+        counts(&control.abort().await)
     });
     passes(survey, 5);
 }
@@ -120,8 +120,8 @@ fn check_ending(end: impl AsyncFn(&Drops, &Control) -> Report) {
         sender.send(b"first").await.expect("room");
         sender.send(b"last").await.expect("room");
         let report = end(&drops, &control).await;
-        assert_eq!(account(&control.finished().await), account(&report), "it says the same to everybody");
-        (account(&report), report.truncated_sending, tap.written())
+        assert_eq!(counts(&control.finished().await), counts(&report), "it says the same to everybody");
+        (counts(&report), report.truncated_sending, tap.written())
     });
     passes(survey, 1);
 }

@@ -27,7 +27,7 @@ async fn no_more_are_read_than_may_wait_and_all_arrive_in_the_end() {
     }
     assert_eq!(rest.len(), 100 - so_far / 2);
     let report = soon("the report", control.abort()).await;
-    assert_eq!(account(&report), (0, 0, 200, 200, 0));
+    assert_eq!(counts(&report), (0, 0, 200, 200, 0));
 }
 
 #[tokio::test]
@@ -41,9 +41,9 @@ async fn what_waits_for_a_receiver_that_takes_nothing_is_bounded() {
         tokio::task::yield_now().await;
     }
     let report = soon("the report", control.abort()).await;
-    assert_eq!(account(&report).2, 10, "{report}");
+    assert_eq!(counts(&report).2, 10, "{report}");
     drop(receiver);
-    assert_eq!(account(&report), (0, 0, 10, 0, 10));
+    assert_eq!(counts(&report), (0, 0, 10, 0, 10));
 }
 
 #[tokio::test]
@@ -55,7 +55,7 @@ async fn a_full_outbox_leaves_descriptors_with_their_owner_or_does_what_was_chos
             .on_full(policy)
             .pass_descriptors(Limits::default().with_queued(3))
             .spawn();
-        // Before the actor has had a turn: three wait.
+        // Before the actor runs, three wait.
         sender.try_send_with(b"first", &mut vec![file("1"), file("2"), file("3")]).unwrap();
         (sender, receiver, control, there)
     };

@@ -25,7 +25,7 @@ async fn frames_arrive_with_their_own_descriptors_in_both_directions() {
     assert_eq!(drain(&mut right_receiver).await, expected);
     assert_eq!(drain(&mut left_receiver).await, [message("back", &["d"])]);
     let (left, right) = (left_control.finished().await, right_control.finished().await);
-    assert_eq!((account(&left), account(&right)), ((3, 0, 1, 1, 0), (1, 0, 3, 3, 0)));
+    assert_eq!((counts(&left), counts(&right)), ((3, 0, 1, 1, 0), (1, 0, 3, 3, 0)));
     assert!(left.to_string().ends_with("descriptors: handed over 3, unsent 0, received 1, delivered 1, closed 0"));
 }
 
@@ -35,8 +35,8 @@ async fn a_frame_carries_as_many_as_the_kernel_takes_and_more_are_given_back() {
     let (sender, _receiver, _control) = spawn(here);
     let (_sender, mut receiver, _there) = spawn(there);
     let mut many: Vec<OwnedFd> = (0..=MAX_PER_FRAME).map(|number| file(&number.to_string())).collect();
-    let refusal = sender.send_with(b"254", &mut many).await.unwrap_err();
-    assert_eq!(refusal, SendError::TooManyDescriptors { count: 254, max: 253 });
+    let error = sender.send_with(b"254", &mut many).await.unwrap_err();
+    assert_eq!(error, SendError::TooManyDescriptors { count: 254, max: 253 });
     assert_eq!(many.len(), 254, "they are still the caller's");
     assert_eq!(text(many.pop().unwrap()), "253");
 
@@ -77,7 +77,7 @@ async fn frames_taken_one_by_one_have_their_own_descriptors_and_are_counted_as_t
         );
     }
     assert_eq!(
-        account(&soon("the report", control.drain(soon::LONG)).await),
+        counts(&soon("the report", control.drain(soon::LONG)).await),
         (0, 0, 4, 3, 0),
         "the last one was not taken"
     );
@@ -87,7 +87,7 @@ async fn frames_taken_one_by_one_have_their_own_descriptors_and_are_counted_as_t
         [(b"last".to_vec(), vec!["4".to_owned()])]
     );
     assert!(soon("the end", receiver.recv()).await.is_none());
-    assert_eq!(account(&control.finished().await), (0, 0, 4, 4, 0));
+    assert_eq!(counts(&control.finished().await), (0, 0, 4, 4, 0));
 }
 
 #[tokio::test]
@@ -137,7 +137,7 @@ async fn senders_on_several_threads_mix_up_nothing() {
     for sender in senders {
         soon("a sender", sender).await.unwrap();
     }
-    assert_eq!(account(&soon("the report", control.abort()).await).0, 800);
+    assert_eq!(counts(&soon("the report", control.abort()).await).0, 800);
 }
 
 #[tokio::test]
@@ -164,7 +164,7 @@ async fn a_lone_frame_is_written_by_its_sender_with_its_descriptors() {
     tokio::task::yield_now().await; // the actor has looked, found nothing, and is idle
     let (descriptor, watch) = watched();
     sender.try_send_with(b"at once", &mut vec![descriptor]).unwrap();
-    // Nobody else had a turn since.
+    // No other task has run since.
     let (bytes, descriptors) = receive(&there);
     assert_eq!((bytes, descriptors.len()), (frame(1, b"at once"), 1));
     assert!(!watch.is_closed());
@@ -173,7 +173,7 @@ async fn a_lone_frame_is_written_by_its_sender_with_its_descriptors() {
     sender.send_with(b"and by the actor", &mut vec![file("second")]).await.unwrap();
     soon("the flush", sender.flush()).await.unwrap();
     assert_eq!(texts(&receive(&there).1), ["second"]);
-    assert_eq!(account(&soon("the report", control.abort()).await).0, 2);
+    assert_eq!(counts(&soon("the report", control.abort()).await).0, 2);
 }
 
 #[tokio::test]

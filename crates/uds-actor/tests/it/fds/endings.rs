@@ -16,11 +16,11 @@ async fn what_was_never_sent_comes_back_with_its_frames() {
     let report = soon("the report", control.abort()).await;
     assert_eq!(report.unsent.iter().collect::<Vec<_>>(), [&b"one"[..], b"two", b"three"]);
     assert!(report.truncated_sending > 0);
-    assert_eq!(account(&report), (1, 3, 0, 0, 0));
-    let returned = report.descriptors.take_returned();
-    let returned: Vec<_> = returned.iter().map(|descriptors| texts(descriptors)).collect();
-    assert_eq!(returned, [&["a", "b"][..], &[], &["c"]]);
-    assert!(control.finished().await.descriptors.take_returned().is_empty(), "they have one owner");
+    assert_eq!(counts(&report), (1, 3, 0, 0, 0));
+    let unsent = report.descriptors.take_unsent();
+    let unsent: Vec<_> = unsent.iter().map(|descriptors| texts(descriptors)).collect();
+    assert_eq!(unsent, [&["a", "b"][..], &[], &["c"]]);
+    assert!(control.finished().await.descriptors.take_unsent().is_empty(), "they have one owner");
     drop(there);
     let mut late = vec![file("late")];
     assert_eq!(sender.send_with(b"late", &mut late).await, Err(SendError::Closed));
@@ -28,7 +28,7 @@ async fn what_was_never_sent_comes_back_with_its_frames() {
 }
 
 #[tokio::test]
-async fn what_nobody_takes_is_closed_with_the_handles() {
+async fn descriptors_that_are_not_taken_are_closed_with_the_handles() {
     let (here, there) = UnixStream::pair().unwrap();
     let (sender, receiver, control) = spawn(here);
     let (_peer, _peer_receiver, _there) = spawn(there);
@@ -55,7 +55,7 @@ async fn what_waits_for_a_receiver_is_closed_with_it() {
     drop(receiver);
     assert!(watch.is_closed());
     let report = soon("the report", control.abort()).await;
-    assert_eq!((report.lost.frames, account(&report)), (1, (0, 0, 1, 0, 1)));
+    assert_eq!((report.lost.frames, counts(&report)), (1, (0, 0, 1, 0, 1)));
 }
 
 #[test]

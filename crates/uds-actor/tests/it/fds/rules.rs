@@ -29,7 +29,7 @@ async fn check_broken_if(sent: Sent, messages: &[(&[u8], usize)], expected: &Fau
     assert!(report.reason.is_peer_fault(), "{}", report.reason);
     let left: Vec<_> = watches.iter().filter(|watch| !watch.is_closed()).collect();
     assert!(left.is_empty(), "{expected}: {} left open", left.len());
-    let (.., received, delivered, closed) = account(&report);
+    let (.., received, delivered, closed) = counts(&report);
     assert_eq!(received, delivered + closed, "{expected}");
 }
 
@@ -63,18 +63,18 @@ async fn a_frame_without_a_count_ends_the_connection() {
 }
 
 #[tokio::test]
-async fn a_frame_that_is_cut_has_its_descriptors_closed() {
+async fn a_truncated_frame_has_its_descriptors_closed() {
     let (descriptor, watch) = watched();
     let sent = [descriptor];
     let (heard, report) =
         hear(Sent::AtOnce, &[(&frame(0, b"whole"), &[]), (&frame(1, b"never comes to its end")[..9], &sent)]).await;
     drop(sent);
     assert_eq!(heard, [message("whole", &[])]);
-    assert_eq!((report.truncated_receiving, account(&report), watch.is_closed()), (9, (0, 0, 1, 0, 1), true));
+    assert_eq!((report.truncated_receiving, counts(&report), watch.is_closed()), (9, (0, 0, 1, 0, 1), true));
 }
 
 #[tokio::test]
-async fn what_is_refused_for_its_descriptors_is_reported_as_cut() {
+async fn a_frame_rejected_for_its_descriptors_is_reported_as_truncated() {
     let (_, report) =
         hear(Sent::AtOnce, &[(&[frame(0, b"good"), frame(2, b"bad"), frame(0, b"behind")].concat(), &[])]).await;
     assert_eq!(fault(&report), &Fault::Missing { announced: 2, arrived: 0 });

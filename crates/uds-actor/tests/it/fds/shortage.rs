@@ -24,7 +24,7 @@ async fn child_has_no_room_for_descriptors() {
         let bytes = [frame(5, b"five"), frame(0, b"behind")].concat();
         send(&there, &bytes, &descriptors).unwrap();
         drop(descriptors);
-        // Not yet received: the actor has had no turn. Those that were dropped leave five numbers free.
+        // Not received yet, because the actor has not run. Those that were dropped leave five numbers free.
         let free = fs::File::open("/dev/null").unwrap().as_raw_fd().unsigned_abs();
         let taken = fs::read_dir("/proc/self/fd").unwrap().count();
         let gaps: Vec<_> =
@@ -37,10 +37,10 @@ async fn child_has_no_room_for_descriptors() {
         limit_open_files(limit);
         assert_eq!(heard, [message("before", &[])]);
         // Watches lie among the free numbers, so fewer than `room` may have been left.
-        let &Fault::CutOff { arrived } = fault(&report) else { panic!("{report}") };
+        let &Fault::Truncated { arrived } = fault(&report) else { panic!("{report}") };
         assert!(arrived as u64 <= room, "{arrived}");
         assert!(!report.reason.is_peer_fault());
-        assert_eq!(account(&report), (0, 0, arrived as u64, 0, arrived as u64));
+        assert_eq!(counts(&report), (0, 0, arrived as u64, 0, arrived as u64));
         assert!(watches.iter().all(descriptors::Watch::is_closed));
         drop(there);
     }
@@ -86,7 +86,7 @@ fn child_has_too_many_in_flight() {
             assert_eq!(soon("the flush", sender.flush()).await, Err(FlushError));
             let report = soon("the report", control.finished()).await;
             assert_eq!(fault(&report), &Fault::InFlight);
-            assert_eq!(texts(&report.descriptors.take_returned()[0]), ["comes back"]);
+            assert_eq!(texts(&report.descriptors.take_unsent()[0]), ["comes back"]);
         });
     });
 }

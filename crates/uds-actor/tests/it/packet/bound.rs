@@ -89,7 +89,7 @@ async fn who_is_not_admitted_is_turned_away_and_named() {
 }
 
 #[tokio::test]
-async fn a_stranger_with_an_oversized_datagram_disturbs_nobody() {
+async fn an_oversized_datagram_of_another_user_affects_no_other_sender() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("x.sock");
     let bound = Bind::path(&path).bind_datagram().unwrap();
@@ -159,7 +159,7 @@ async fn a_bound_socket_cannot_send() {
 }
 
 #[tokio::test]
-async fn descriptors_sent_with_a_datagram_are_refused_or_closed() {
+async fn descriptors_sent_with_a_datagram_are_rejected_or_closed() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("x.sock");
     let (mut receiver, _control) = Actor::new(Bind::path(&path).bind_datagram().unwrap()).spawn_receiver();
@@ -176,5 +176,5 @@ async fn descriptors_sent_with_a_datagram_are_refused_or_closed() {
     drop(writer);
     assert_eq!(take(&mut receiver, 1).await, [b"with a pipe"]);
     let ended = tokio::task::spawn_blocking(move || io::read_to_string(reader).unwrap());
-    assert_eq!(soon("the end of the pipe: nobody holds it", ended).await.unwrap(), "");
+    assert_eq!(soon("the end of the pipe: no process holds it", ended).await.unwrap(), "");
 }

@@ -6,7 +6,7 @@ use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg}
 use test_kit::soon::{LONG, soon};
 use tokio::net::UnixDatagram;
 use uds_actor::{
-    Bind, Connect, Error, Reason, SendError, SocketKind,
+    Bind, Connect, ConnectError, Reason, SendError, SocketKind,
     packet::{Actor, Received, Socket},
 };
 
@@ -163,17 +163,17 @@ async fn another_kind_of_socket_is_named_for_what_it_is_not() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("x.sock");
     let error = Connect::path(&path).connect_datagram().await.unwrap_err();
-    assert!(matches!(error, Error::NotThere { .. }), "{error}");
+    assert!(matches!(error, ConnectError::NotThere { .. }), "{error}");
     let listener = Bind::path(&path).listen_seqpacket().unwrap();
     let error = Connect::path(&path).connect_datagram().await.unwrap_err();
-    assert!(matches!(error, Error::WrongType { wanted: SocketKind::Datagram, .. }), "{error}");
+    assert!(matches!(error, ConnectError::WrongType { wanted: SocketKind::Datagram, .. }), "{error}");
     let error = Connect::path(&path).connect().await.unwrap_err();
-    assert!(matches!(error, Error::WrongType { wanted: SocketKind::Stream, .. }), "{error}");
+    assert!(matches!(error, ConnectError::WrongType { wanted: SocketKind::Stream, .. }), "{error}");
     assert!(error.to_string().ends_with("is not a stream socket"), "{error}");
     drop(listener);
     let _bound = Bind::path(&path).bind_datagram().unwrap();
     let error = Connect::path(&path).connect_seqpacket().await.unwrap_err();
-    assert!(matches!(error, Error::WrongType { wanted: SocketKind::Seqpacket, .. }), "{error}");
+    assert!(matches!(error, ConnectError::WrongType { wanted: SocketKind::Seqpacket, .. }), "{error}");
 }
 
 #[tokio::test]
@@ -187,10 +187,10 @@ async fn a_datagram_socket_in_an_actors_hands_takes_no_descriptors() {
     assert!(control.push(SendAncillaryMessage::ScmRights(&rights)));
     match sendmsg(&there, &[IoSlice::new(b"with a pipe")], &mut control, SendFlags::NOSIGNAL) {
         // Since Linux 6.16 the sender is told.
-        Err(refused) => assert_eq!(refused, rustix::io::Errno::PERM),
+        Err(errno) => assert_eq!(errno, rustix::io::Errno::PERM),
         Ok(_) => assert_eq!(take(&mut receiver, 1).await, [b"with a pipe"]),
     }
     drop(writer);
     let ended = tokio::task::spawn_blocking(move || std::io::read_to_string(reader).unwrap());
-    assert_eq!(soon("the end of the pipe: nobody holds it", ended).await.unwrap(), "");
+    assert_eq!(soon("the end of the pipe: no process holds it", ended).await.unwrap(), "");
 }

@@ -98,7 +98,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(40))]
 
     #[test]
-    fn packets_arrive_whole_and_in_order_and_the_account_adds_up(case in cases()) {
+    fn packets_arrive_whole_and_in_order_and_the_report_adds_up(case in cases()) {
         for connect in [seqpackets, datagrams] {
             let (came, here, there) = run(carry(&case, connect));
             let sent = packets(&case.sizes);
@@ -129,8 +129,8 @@ proptest! {
             (accepted, report, drain(&mut receiver).await)
         });
         prop_assert_eq!(report.handed_to_kernel, count(&came));
-        let returned = report.unsent.iter().map(<[u8]>::to_vec);
-        let all: Vec<_> = came.into_iter().chain(returned).collect();
+        let unsent = report.unsent.iter().map(<[u8]>::to_vec);
+        let all: Vec<_> = came.into_iter().chain(unsent).collect();
         prop_assert!(all == accepted, "{} of {}", all.len(), accepted.len());
     }
 }

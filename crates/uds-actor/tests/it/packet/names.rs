@@ -16,8 +16,8 @@ use test_kit::{
     soon::{LONG, soon},
 };
 use uds_actor::{
-    Bind, BoundDatagram, Connect, Error, FileKind, Liveness, Mode, Result, Seqpacket, SeqpacketListener, SocketKind,
-    Verdict,
+    Bind, BindError, BoundDatagram, Connect, ConnectError, FileKind, Liveness, Mode, Seqpacket, SeqpacketListener,
+    SocketKind, Verdict,
     packet::{Actor, Received},
     probe,
 };
@@ -31,7 +31,7 @@ enum Held {
     Datagram(BoundDatagram),
 }
 
-fn hold(kind: SocketKind, bind: Bind) -> Result<Held> {
+fn hold(kind: SocketKind, bind: Bind) -> Result<Held, BindError> {
     match kind {
         SocketKind::Seqpacket => bind.listen_seqpacket().map(|listener| Held::Seqpacket(Box::new(listener))),
         _ => bind.bind_datagram().map(Held::Datagram),
@@ -76,7 +76,7 @@ async fn a_name_is_taken_whole_and_given_back() {
         };
         assert_eq!(probe(&path).unwrap().verdict, Verdict::Listening);
         let error = hold(kind, Bind::path(&path)).err().unwrap();
-        assert!(matches!(error, Error::Locked { pid: Some(pid), .. } if pid == std::process::id()), "{error}");
+        assert!(matches!(error, BindError::Locked { pid: Some(pid), .. } if pid == std::process::id()), "{error}");
         drop(held);
         assert_eq!(names(directory.path()), [""; 0]);
 
@@ -111,14 +111,14 @@ async fn what_is_alive_or_no_socket_is_left_alone() {
         let path = directory.path().join("x.sock");
         fs::write(&path, "precious").unwrap();
         let error = hold(kind, Bind::path(&path)).err().unwrap();
-        assert!(matches!(error, Error::NotASocket { kind: FileKind::Regular, .. }), "{error}");
+        assert!(matches!(error, BindError::NotASocket { kind: FileKind::Regular, .. }), "{error}");
         assert_eq!(fs::read_to_string(&path).unwrap(), "precious");
         fs::remove_file(&path).unwrap();
 
         let server = StdDatagram::bind(&path).unwrap();
         let error = hold(kind, Bind::path(&path)).err().unwrap();
         assert!(
-            matches!(error, Error::InUse { liveness: Liveness { verdict: Verdict::Listening, .. }, .. }),
+            matches!(error, BindError::InUse { liveness: Liveness { verdict: Verdict::Listening, .. }, .. }),
             "{error}"
         );
         StdDatagram::unbound().unwrap().send_to(b"still served", &path).unwrap();
@@ -128,7 +128,7 @@ async fn what_is_alive_or_no_socket_is_left_alone() {
         let _server = StdListener::bind(&path).unwrap();
         let error = hold(kind, Bind::path(&path)).err().unwrap();
         assert!(
-            matches!(error, Error::InUse { liveness: Liveness { verdict: Verdict::Listening, .. }, .. }),
+            matches!(error, BindError::InUse { liveness: Liveness { verdict: Verdict::Listening, .. }, .. }),
             "{error}"
         );
         assert!(path.exists());
@@ -141,7 +141,7 @@ async fn abstract_names_have_no_file() {
         let name = format!("uds-actor-packet-{kind}-{}", std::process::id());
         let held = hold(kind, Bind::abstract_name(&*name)).unwrap();
         let error = hold(kind, Bind::abstract_name(&*name)).err().unwrap();
-        assert!(matches!(error, Error::Bind { .. }), "{error}");
+        assert!(matches!(error, BindError::Bind { .. }), "{error}");
         let connect = Connect::abstract_name(&*name);
         match kind {
             SocketKind::Seqpacket => drop(connect.connect_seqpacket().await.unwrap()),
@@ -152,9 +152,9 @@ async fn abstract_names_have_no_file() {
             SocketKind::Seqpacket => connect.connect_seqpacket().await.map(drop),
             _ => connect.connect_datagram().await.map(drop),
         };
-        assert!(matches!(gone, Err(Error::NobodyListening { .. })), "{gone:?}");
+        assert!(matches!(gone, Err(ConnectError::NotListening { .. })), "{gone:?}");
         let error = hold(kind, Bind::abstract_name(&*name).mode(Mode::GROUP)).err().unwrap();
-        assert!(matches!(error, Error::NoFile { .. }), "{error}");
+        assert!(matches!(error, BindError::NoFile { .. }), "{error}");
     }
 }
 
@@ -162,7 +162,7 @@ async fn abstract_names_have_no_file() {
 fn without_a_runtime_there_is_an_error_and_no_socket() {
     let directory = tempfile::tempdir().unwrap();
     for kind in KINDS {
-        assert!(matches!(hold(kind, Bind::path(directory.path().join("x.sock"))), Err(Error::NoRuntime)));
+        assert!(matches!(hold(kind, Bind::path(directory.path().join("x.sock"))), Err(BindError::NoRuntime(_))));
     }
     assert_eq!(names(directory.path()), [""; 0]);
 }
@@ -237,7 +237,7 @@ fn a_server_that_is_killed_is_noticed_and_its_name_taken_again() {
 #[test]
 #[ignore = "a process that another test starts"]
 fn child_that_serves() {
-    let Some(line) = stdin().lines().map_while(std::result::Result::ok).next() else { return };
+    let Some(line) = stdin().lines().map_while(Result::ok).next() else { return };
     let (kind, path) = line.split_once(' ').unwrap();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
@@ -301,7 +301,7 @@ fn child_that_is_activated() {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
         let error = Bind::systemd("datagrams").listen_seqpacket().unwrap_err();
-        assert!(matches!(error, Error::NotAListener { wanted: SocketKind::Seqpacket, .. }), "{error}");
+        assert!(matches!(error, BindError::NotAListener { wanted: SocketKind::Seqpacket, .. }), "{error}");
         let error = Bind::systemd("connections").bind_datagram().unwrap_err();
         assert!(error.to_string().ends_with("is not a Unix datagram socket"), "{error}");
         let (mut receiver, control) = Actor::new(Bind::systemd("datagrams").bind_datagram().unwrap()).spawn_receiver();

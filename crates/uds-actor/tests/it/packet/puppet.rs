@@ -93,7 +93,7 @@ async fn a_shortage_of_memory_is_waited_out() {
 }
 
 #[tokio::test]
-async fn a_packet_that_has_become_too_large_is_refused_and_the_next_is_sent() {
+async fn a_packet_that_has_become_too_large_is_rejected_and_the_next_is_sent() {
     let (sender, _receiver, control) = Actor::new(Puppet { receive: silent, send: failing(&[Errno::MSGSIZE]) }).spawn();
     sender.send(b"too large by now").await.unwrap();
     sender.send(b"small").await.unwrap();

@@ -73,13 +73,13 @@ async fn an_empty_packet_cannot_be_sent() {
 }
 
 #[tokio::test]
-async fn a_packet_too_large_for_the_send_buffer_is_refused_alone() {
+async fn only_a_packet_too_large_for_the_send_buffer_is_rejected() {
     let (here, there) = Seqpacket::pair().unwrap();
     rustix::net::sockopt::set_socket_send_buffer_size(&here, 20_000).unwrap();
     let max = 40_000 - 32;
     let (sender, _receiver, control) = Actor::new(here).spawn();
-    let refusal = sender.send(&vec![1; max + 1]).await;
-    assert_eq!(refusal, Err(SendError::Unsendable(frame_codec::Error::PayloadTooLarge { len: max + 1, max })));
+    let error = sender.send(&vec![1; max + 1]).await;
+    assert_eq!(error, Err(SendError::Unsendable(frame_codec::Error::PayloadTooLarge { len: max + 1, max })));
     sender.send(&vec![2; max]).await.unwrap();
     let mut room = vec![0; max];
     assert_eq!(soon("the packet", there.recv(&mut room)).await.unwrap(), Received::Packet(max));
@@ -278,7 +278,7 @@ fn permissive_pair() -> (Seqpacket, Seqpacket) {
 }
 
 #[tokio::test]
-async fn descriptors_that_come_along_are_refused_or_closed() {
+async fn descriptors_that_come_with_a_packet_are_rejected_or_closed() {
     for (here, there) in [permissive_pair(), Seqpacket::pair().unwrap()] {
         let (reader, writer) = io::pipe().unwrap();
         let rights = [writer.as_fd()];
@@ -295,7 +295,7 @@ async fn descriptors_that_come_along_are_refused_or_closed() {
         let (_sender, mut receiver, _control) = Actor::new(here).spawn();
         assert_eq!(take(&mut receiver, 1).await, [b"with a pipe"]);
         let ended = tokio::task::spawn_blocking(move || io::read_to_string(reader).unwrap());
-        assert_eq!(soon("the end of the pipe: nobody holds it", ended).await.unwrap(), "");
+        assert_eq!(soon("the end of the pipe: no process holds it", ended).await.unwrap(), "");
     }
 }
 

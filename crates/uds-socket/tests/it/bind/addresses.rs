@@ -6,7 +6,7 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::os::unix::net::UnixListener as StdListener;
 
 use test_kit::process::{Actor, say};
-use uds_socket::{Bind, Connect, Error, Mode, Withdrawal};
+use uds_socket::{AddressError, Bind, BindError, Connect, ConnectError, Mode, Withdrawal};
 
 use super::place::Place;
 
@@ -17,7 +17,10 @@ fn abstract_names_are_taken_once_and_have_no_file() {
     let mut listener = place.listen(Bind::abstract_name(&*name)).unwrap();
     assert_eq!(listener.address().to_string(), format!("unix:@{name}"));
     let error = place.listen(Bind::abstract_name(&*name)).unwrap_err();
-    assert!(matches!(&error, Error::Bind { source, .. } if source.kind() == std::io::ErrorKind::AddrInUse), "{error}");
+    assert!(
+        matches!(&error, BindError::Bind { source, .. } if source.kind() == std::io::ErrorKind::AddrInUse),
+        "{error}"
+    );
 
     let client = Connect::abstract_name(&*name).connect_blocking().unwrap();
     let (_, peer) = place.runtime.block_on(listener.accept()).unwrap();
@@ -26,11 +29,14 @@ fn abstract_names_are_taken_once_and_have_no_file() {
     let draining = listener.into_draining();
     assert!(matches!(draining.withdrawal(), Withdrawal::NoName));
     let error = Connect::abstract_name(&*name).connect_blocking().unwrap_err();
-    assert!(matches!(error, Error::NobodyListening { .. }), "{error}");
+    assert!(matches!(error, ConnectError::NotListening { .. }), "{error}");
 
-    assert!(matches!(place.listen(Bind::abstract_name("")), Err(Error::InvalidAbstractName { len: 0, .. })));
-    assert!(matches!(place.listen(Bind::abstract_name(&*name).mode(Mode::GROUP)), Err(Error::NoFile { .. })));
-    assert!(matches!(place.listen(Bind::systemd("in").owner(0)), Err(Error::NoFile { .. })));
+    assert!(matches!(
+        place.listen(Bind::abstract_name("")),
+        Err(BindError::Address(AddressError::InvalidAbstractName { len: 0, .. }))
+    ));
+    assert!(matches!(place.listen(Bind::abstract_name(&*name).mode(Mode::GROUP)), Err(BindError::NoFile { .. })));
+    assert!(matches!(place.listen(Bind::systemd("in").owner(0)), Err(BindError::NoFile { .. })));
 }
 
 #[test]
@@ -67,13 +73,13 @@ fn a_socket_of_the_service_manager_is_served_and_left_as_it_was() {
 fn child_that_is_activated() {
     let place = Place::new();
     if std::env::var_os("LISTEN_PID").is_none() {
-        assert!(matches!(place.listen(Bind::systemd("in")), Err(Error::NotPassed { .. })));
+        assert!(matches!(place.listen(Bind::systemd("in")), Err(BindError::NotPassed { .. })));
         return;
     }
     let error = place.listen(Bind::systemd("other")).unwrap_err();
-    assert!(matches!(&error, Error::NotPassed { passed, .. } if *passed == ["in", "file"]), "{error}");
+    assert!(matches!(&error, BindError::NotPassed { passed, .. } if *passed == ["in", "file"]), "{error}");
     let error = place.listen(Bind::systemd("file")).unwrap_err();
-    assert!(matches!(error, Error::NotAListener { fd: 4, .. }), "{error}");
+    assert!(matches!(error, BindError::NotAListener { fd: 4, .. }), "{error}");
 
     let mut listener = place.listen(Bind::systemd("in")).unwrap();
     for fd in [3, 4] {
@@ -115,10 +121,10 @@ fn child_with_two() {
     }
     let place = Place::new();
     let error = place.listen(Bind::systemd("in")).unwrap_err();
-    assert!(matches!(error, Error::PassedTwice { count: 2, .. }), "{error}");
+    assert!(matches!(error, BindError::PassedTwice { count: 2, .. }), "{error}");
     place.runtime.block_on(async {
-        assert!(matches!(Bind::systemd("out").listen_all(), Err(Error::NotPassed { .. })));
-        assert!(matches!(Bind::systemd("in").mode(Mode::GROUP).listen_all(), Err(Error::NoFile { .. })));
+        assert!(matches!(Bind::systemd("out").listen_all(), Err(BindError::NotPassed { .. })));
+        assert!(matches!(Bind::systemd("in").mode(Mode::GROUP).listen_all(), Err(BindError::NoFile { .. })));
         let listeners = Bind::systemd("in").listen_all().unwrap();
         assert_eq!(listeners.len(), 2);
         for mut listener in listeners {
@@ -134,6 +140,6 @@ fn child_with_two() {
 #[test]
 fn without_a_runtime_there_is_an_error_and_no_socket() {
     let place = Place::new();
-    assert!(matches!(Bind::path(place.path()).listen(), Err(Error::NoRuntime)));
+    assert!(matches!(Bind::path(place.path()).listen(), Err(BindError::NoRuntime(_))));
     assert_eq!(place.names(), [""; 0]);
 }

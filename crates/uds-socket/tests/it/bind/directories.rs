@@ -5,19 +5,19 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use test_kit::process::Actor;
-use uds_socket::{Bind, Error, PathFault};
+use uds_socket::{AddressError, Bind, BindError, PathFault};
 
 use super::place::{Place, leave_stale, served_by};
 
 #[test]
-fn directories_in_which_others_may_rename_are_refused() {
+fn directories_in_which_other_users_may_rename_are_rejected() {
     let place = Place::new();
     let shared = place.beside("shared");
     fs::create_dir(&shared).unwrap();
     for mode in [0o777, 0o775, 0o722] {
         fs::set_permissions(&shared, Permissions::from_mode(mode)).unwrap();
-        let error = place.refusal(shared.join("x.sock"));
-        assert!(matches!(&error, Error::SharedDirectory { mode: found, .. } if *found == mode), "{error}");
+        let error = place.rejected(shared.join("x.sock"));
+        assert!(matches!(&error, BindError::SharedDirectory { mode: found, .. } if *found == mode), "{error}");
         assert_eq!(fs::read_dir(&shared).unwrap().count(), 0);
     }
     for mode in [0o1777, 0o755, 0o700] {
@@ -31,18 +31,33 @@ fn a_directory_that_is_not_there_is_named() {
     let place = Place::new();
     fs::write(place.beside("file"), "").unwrap();
     for directory in ["nowhere", "file"] {
-        let error = place.refusal(place.beside(directory).join("x.sock"));
-        assert!(matches!(&error, Error::NoDirectory { directory: named, .. } if named.ends_with(directory)), "{error}");
+        let error = place.rejected(place.beside(directory).join("x.sock"));
+        assert!(
+            matches!(&error, BindError::NoDirectory { directory: named, .. } if named.ends_with(directory)),
+            "{error}"
+        );
     }
 }
 
 #[test]
-fn impossible_paths_are_refused() {
+fn impossible_paths_are_rejected() {
     let place = Place::new();
-    assert!(matches!(place.refusal(""), Error::InvalidPath { fault: PathFault::Empty, .. }));
-    assert!(matches!(place.refusal(place.beside("a\0b")), Error::InvalidPath { fault: PathFault::Nul, .. }));
-    assert!(matches!(place.refusal(place.beside("")), Error::InvalidPath { fault: PathFault::NamesADirectory, .. }));
-    assert!(matches!(place.refusal(place.beside(&"n".repeat(250))), Error::PathTooLong { len: 250, max: 249, .. }));
+    assert!(matches!(
+        place.rejected(""),
+        BindError::Address(AddressError::InvalidPath { fault: PathFault::Empty, .. })
+    ));
+    assert!(matches!(
+        place.rejected(place.beside("a\0b")),
+        BindError::Address(AddressError::InvalidPath { fault: PathFault::Nul, .. })
+    ));
+    assert!(matches!(
+        place.rejected(place.beside("")),
+        BindError::Address(AddressError::InvalidPath { fault: PathFault::NamesADirectory, .. })
+    ));
+    assert!(matches!(
+        place.rejected(place.beside(&"n".repeat(250))),
+        BindError::Address(AddressError::PathTooLong { len: 250, max: 249, .. })
+    ));
     assert_eq!(place.names(), [""; 0]);
 }
 
@@ -55,7 +70,7 @@ fn paths_of_every_length_work() {
         let path = place.beside(&"n".repeat(len));
         let listener = place.listen(Bind::path(&path)).unwrap();
         assert_eq!(served_by(&path), Some(std::process::id()), "{len}");
-        assert!(matches!(place.refusal(&path), Error::Locked { .. }), "{len}");
+        assert!(matches!(place.rejected(&path), BindError::Locked { .. }), "{len}");
         drop(listener);
         assert!(!path.exists(), "{len}");
         leave_stale_anywhere(&path);

@@ -13,7 +13,9 @@ use test_kit::{
     kernel::{Op, lacks},
     process::{Actor, NOBODY, as_somebody, public_directory, say},
 };
-use uds_socket::{Accepted, Admit, Answer, Bind, Connect, Error, Evidence, Liveness, Mode, Verdict, Warning, probe};
+use uds_socket::{
+    Accepted, Admit, Answer, Bind, BindError, Connect, ConnectError, Evidence, Liveness, Mode, Verdict, Warning, probe,
+};
 
 use super::place::{Place, inode, leave_stale, served_by};
 
@@ -92,14 +94,17 @@ fn role_on_an_overlay() {
     let other = StdListener::bind(upper.join("y.sock")).unwrap();
     let other_inode = inode(&upper.join("y.sock"));
     let error = place.listen(Bind::path(merged.join("y.sock"))).unwrap_err();
-    assert!(matches!(error, Error::ForeignFilesystem { filesystem: "overlay", .. } | Error::InUse { .. }), "{error}");
+    assert!(
+        matches!(error, BindError::ForeignFilesystem { filesystem: "overlay", .. } | BindError::InUse { .. }),
+        "{error}"
+    );
     assert_eq!(inode(&upper.join("y.sock")), other_inode);
     drop(other);
 
     leave_stale(&path);
     let before = inode(&path);
     let error = place.listen(Bind::path(&path)).unwrap_err();
-    assert!(matches!(&error, Error::ForeignFilesystem { path: named, .. } if *named == path), "{error}");
+    assert!(matches!(&error, BindError::ForeignFilesystem { path: named, .. } if *named == path), "{error}");
     assert!(error.to_string().contains("any_filesystem") && !error.is_retryable(), "{error}");
     assert_eq!((inode(&path), probe(&path).unwrap().verdict), (before, Verdict::Stale));
     // Nor is it removed by the one who is told to, before it is two seconds old.
@@ -110,7 +115,7 @@ fn role_on_an_overlay() {
                 assert!(
                     matches!(
                         error,
-                        Error::InUse {
+                        BindError::InUse {
                             liveness: Liveness {
                                 verdict: Verdict::Unknown,
                                 evidence: Evidence::Connect(Answer::Unbound)
@@ -158,7 +163,7 @@ fn role_beside_a_server_on_fuse() {
     for (path, server, other) in &servers {
         let before = inode(other);
         let error = place.listen(Bind::path(path)).unwrap_err();
-        assert!(matches!(&error, Error::ForeignFilesystem { path: named, .. } if named == path), "{error}");
+        assert!(matches!(&error, BindError::ForeignFilesystem { path: named, .. } if named == path), "{error}");
         assert_eq!(inode(other), before, "{error}");
         // Its clients find it as before.
         let _client = StdStream::connect(other).unwrap();
@@ -188,7 +193,7 @@ fn role_with_a_socket_aside() {
     leave_stale(&aside);
     let before = inode(&aside);
     let error = place.listen(Bind::path(&path)).unwrap_err();
-    assert!(matches!(&error, Error::ForeignFilesystem { path: named, .. } if *named == path), "{error}");
+    assert!(matches!(&error, BindError::ForeignFilesystem { path: named, .. } if *named == path), "{error}");
     assert_eq!(inode(&path), before, "it has its name back");
     assert_eq!(fs::read_dir(&directory).unwrap().count(), 1);
     // Who removes it, as the error says, is served.
@@ -201,11 +206,11 @@ fn role_with_a_socket_aside() {
     leave_stale(&aside);
     let server = StdListener::bind(&path).unwrap();
     let error = place.listen(Bind::path(&path)).unwrap_err();
-    assert!(matches!(&error, Error::InUse { path: named, .. } if *named == path), "{error}");
+    assert!(matches!(&error, BindError::InUse { path: named, .. } if *named == path), "{error}");
     drop(server);
 }
 
-/// One where every file belongs to the same user, whoever makes it: FUSE mounts, NFS without root's rights.
+/// A directory in which every file belongs to the same user: FUSE mounts, NFS with root squashing.
 #[test]
 fn a_filesystem_that_changes_owners_is_no_obstacle() {
     for without_netlink in ["", "1"] {
@@ -236,7 +241,7 @@ fn role_where_owners_change() {
         assert_eq!(metadata.uid(), 60_001, "the owner is changed");
         assert_eq!(metadata.mode() & 0o7777, if mode == Mode::GROUP { 0o660 } else { 0o600 });
         assert_eq!(served_by(&path), Some(std::process::id()));
-        assert!(matches!(place.refusal(&path), Error::Locked { .. }));
+        assert!(matches!(place.rejected(&path), BindError::Locked { .. }));
         drop(listener);
         assert_eq!(fs::read_dir(&directory).unwrap().count(), 0, "the name is taken back");
     }
@@ -262,14 +267,14 @@ fn role_over_a_mount() {
     // Before it is two seconds old it may still have a server.
     let error = loop {
         match place.listen(Bind::path(&path)).unwrap_err() {
-            Error::InUse {
+            BindError::InUse {
                 liveness: Liveness { verdict: Verdict::Unknown, evidence: Evidence::Connect(Answer::Unbound) },
                 ..
             } => std::thread::yield_now(),
             error => break error,
         }
     };
-    assert!(matches!(&error, Error::MountPoint { path: named } if *named == path), "{error}");
+    assert!(matches!(&error, BindError::MountPoint { path: named } if *named == path), "{error}");
     assert!(!error.is_retryable() && error.to_string().contains("mount the directory"), "{error}");
     assert_eq!(inode(&path), before);
 }
@@ -278,7 +283,7 @@ fn role_over_a_mount() {
 fn a_full_disk_does_not_prevent_listening() {
     let place = Place::new();
     let at = place.directory.path().display().to_string();
-    // As root inside, the only user to whom nothing is kept back.
+    // As root inside, the only user without restrictions.
     let mount =
         format!("mount -t tmpfs -o size=64k none {at} && cat /dev/zero 2>/dev/null >{at}/fill || test -s {at}/fill");
     run("-m", &mount, Some(place.directory.path()), "bind::environments::role_on_a_full_disk");
@@ -293,7 +298,7 @@ fn role_on_a_full_disk() {
     let listener = place.listen(Bind::path(&path)).unwrap();
     assert_eq!(served_by(&path), Some(std::process::id()));
     let error = place.listen(Bind::path(&path)).unwrap_err();
-    assert!(matches!(error, Error::Locked { pid: None, .. }), "{error}");
+    assert!(matches!(error, BindError::Locked { pid: None, .. }), "{error}");
     drop(listener);
     assert!(!path.exists() && !directory().join(".x.sock.lock").exists());
 }
@@ -326,13 +331,13 @@ fn role_without_proc() {
     }
     let live = StdListener::bind(&path).unwrap();
     assert!(matches!(
-        place.refusal(&path),
-        Error::InUse { liveness: Liveness { verdict: Verdict::Listening, .. }, .. }
+        place.rejected(&path),
+        BindError::InUse { liveness: Liveness { verdict: Verdict::Listening, .. }, .. }
     ));
     drop(live);
 
     let long = place.beside(&"n".repeat(110));
-    let error = place.refusal(&long);
+    let error = place.rejected(&long);
     assert!(error.to_string().contains("/proc"), "{error}");
     assert!(!long.exists());
 
@@ -341,10 +346,10 @@ fn role_without_proc() {
     let _live = StdListener::bind(&short).unwrap();
     fs::rename(&short, &long).unwrap();
     let error = Connect::path(&long).deadline(std::time::Duration::from_secs(600)).connect_blocking().unwrap_err();
-    assert!(matches!(&error, Error::NoProc { path } if *path == long), "{error}");
+    assert!(matches!(&error, ConnectError::NoProc { path } if *path == long), "{error}");
     assert!(!error.is_retryable());
     let gone = place.beside(&"g".repeat(110));
-    assert!(matches!(Connect::path(&gone).connect_blocking(), Err(Error::NotThere { .. })));
+    assert!(matches!(Connect::path(&gone).connect_blocking(), Err(ConnectError::NotThere { .. })));
 }
 
 // --- namespaces ---------------------------------------------------------------------------------------------------
@@ -389,8 +394,8 @@ fn role_in_another_network() {
         let path = directory().join(name);
         let found = inode(&path);
         for _ in 0..3 {
-            let error = place.refusal(&path);
-            assert!(matches!(error, Error::InUse { .. }), "{name}: {error}");
+            let error = place.rejected(&path);
+            assert!(matches!(error, BindError::InUse { .. }), "{name}: {error}");
         }
         assert_eq!(inode(&path), found, "{name}");
     }
@@ -591,7 +596,7 @@ fn a_kernel_that_lacks_a_feature_is_no_obstacle() {
             }
             let server = StdListener::bind(&path).unwrap();
             let before = inode(&path);
-            assert!(matches!(place.refusal(&path), Error::InUse { .. }), "{what}");
+            assert!(matches!(place.rejected(&path), BindError::InUse { .. }), "{what}");
             assert_eq!(inode(&path), before, "{what}");
             drop(server);
         })
@@ -628,7 +633,7 @@ fn a_directory_that_others_may_write_to_is_used_if_that_is_known() {
     let path = shared.join("x.sock");
     for mode in [0o777, 0o2777, 0o2775] {
         fs::set_permissions(&shared, fs::Permissions::from_mode(mode)).unwrap();
-        assert!(matches!(place.refusal(&path), Error::SharedDirectory { .. }), "{mode:o}");
+        assert!(matches!(place.rejected(&path), BindError::SharedDirectory { .. }), "{mode:o}");
         for _ in 0..2 {
             let listener = place.listen(Bind::path(&path).in_shared_directory()).unwrap();
             let metadata = path.metadata().unwrap();

@@ -4,18 +4,18 @@ use std::fs;
 use std::os::unix::fs::symlink;
 
 use test_kit::process::Actor;
-use uds_socket::{Bind, Error, FileKind, LockFault, Withdrawal};
+use uds_socket::{Bind, BindError, FileKind, LockFault, Withdrawal};
 
 use super::place::{Place, served_by};
 
 #[test]
-fn whoever_holds_the_lock_is_named() {
+fn the_holder_of_the_lock_is_named() {
     let place = Place::new();
     let mut holder = Actor::start("bind::child::child_that_listens");
     assert_eq!(holder.ask(&format!("bind 600 {}", place.path().display())), "bound");
-    let error = place.refusal(place.path());
+    let error = place.rejected(place.path());
     let text = error.to_string();
-    assert!(matches!(error, Error::Locked { pid: Some(pid), .. } if pid == holder.pid()), "{text}");
+    assert!(matches!(error, BindError::Locked { pid: Some(pid), .. } if pid == holder.pid()), "{text}");
     assert!(text.contains(&format!("process {}", holder.pid())), "{text}");
     assert_eq!(served_by(&place.path()), Some(holder.pid()));
 }
@@ -27,12 +27,12 @@ fn a_lock_that_is_not_ours_is_not_used() {
 
     fs::write(&lock, "").unwrap();
     fs::hard_link(&lock, place.beside("other")).unwrap();
-    assert!(matches!(place.refusal(place.path()), Error::ForeignLock { fault: LockFault::Links, .. }));
+    assert!(matches!(place.rejected(place.path()), BindError::ForeignLock { fault: LockFault::Links, .. }));
     fs::remove_file(&lock).unwrap();
 
     symlink("other", &lock).unwrap();
-    let error = place.refusal(place.path());
-    assert!(matches!(error, Error::ForeignLock { fault: LockFault::Kind(FileKind::Symlink), .. }), "{error}");
+    let error = place.rejected(place.path());
+    assert!(matches!(error, BindError::ForeignLock { fault: LockFault::Kind(FileKind::Symlink), .. }), "{error}");
 }
 
 #[test]
@@ -42,12 +42,12 @@ fn the_lock_is_held_as_long_as_anything_can_be_accepted_and_then_removed() {
     let draining = place.listen(Bind::path(place.path())).unwrap().into_draining();
     assert!(matches!(draining.withdrawal(), Withdrawal::Removed));
     assert!(!place.path().exists());
-    assert!(matches!(place.refusal(place.path()), Error::Locked { .. }), "draining still holds it");
+    assert!(matches!(place.rejected(place.path()), BindError::Locked { .. }), "draining still holds it");
     assert!(lock.exists());
     drop(draining);
     assert_eq!(place.names(), [""; 0]);
     // Whether the end is orderly or an error.
     fs::write(place.path(), "").unwrap();
-    place.refusal(place.path());
+    place.rejected(place.path());
     assert_eq!(place.names(), ["x.sock"]);
 }

@@ -5,7 +5,7 @@ use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use test_kit::process::{Actor, NOBODY, as_nobody};
-use uds_socket::{Bind, Error, LockFault, Mode};
+use uds_socket::{Bind, BindError, LockFault, Mode};
 
 use super::place::{Place, leave_stale, served_by};
 
@@ -58,7 +58,7 @@ fn owner_and_group_are_set_or_the_failure_leaves_nothing() {
         assert_eq!((metadata.uid(), metadata.gid(), metadata.mode() & 0o7777), (NOBODY, NOBODY, 0o660));
         drop(listener);
     } else {
-        assert!(matches!(place.listen(bind.owner(0)), Err(Error::Bind { doing: "set the owner of", .. })));
+        assert!(matches!(place.listen(bind.owner(0)), Err(BindError::Bind { doing: "set the owner of", .. })));
     }
     assert_eq!(place.names(), [""; 0]);
 }
@@ -66,7 +66,7 @@ fn owner_and_group_are_set_or_the_failure_leaves_nothing() {
 #[test]
 fn the_unprivileged_can_do_it_all_and_cannot_give_files_away() {
     let place = Place::public();
-    // Where root runs this, nobody gets a directory of its own.
+    // If root runs this, the unprivileged user gets a separate directory.
     let home = place.beside("home");
     fs::create_dir(&home).unwrap();
     if rustix::process::geteuid().is_root() {
@@ -75,7 +75,7 @@ fn the_unprivileged_can_do_it_all_and_cannot_give_files_away() {
     as_nobody(|| {
         let path = home.join("x.sock");
         let error = place.listen(Bind::path(&path).owner(0)).unwrap_err();
-        assert!(matches!(error, Error::Bind { doing: "set the owner of", .. }), "{error}");
+        assert!(matches!(error, BindError::Bind { doing: "set the owner of", .. }), "{error}");
         leave_stale(&path);
         let listener = place.listen(Bind::path(&path).mode(Mode::USER_ONLY)).unwrap();
         assert_eq!(served_by(&path), Some(std::process::id()));
@@ -91,7 +91,7 @@ fn the_unprivileged_can_do_it_all_and_cannot_give_files_away() {
         assert!(!lock.exists());
         fs::write(&lock, "").unwrap();
         std::os::unix::fs::chown(&lock, Some(54_321), None).unwrap();
-        let error = place.refusal(home.join("x.sock"));
-        assert!(matches!(error, Error::ForeignLock { fault: LockFault::Owner(54_321), .. }), "{error}");
+        let error = place.rejected(home.join("x.sock"));
+        assert!(matches!(error, BindError::ForeignLock { fault: LockFault::Owner(54_321), .. }), "{error}");
     }
 }

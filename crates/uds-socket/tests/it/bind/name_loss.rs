@@ -10,7 +10,7 @@ use std::time::Duration;
 use tokio::io::AsyncReadExt as _;
 use tokio::net::UnixStream;
 use tokio::time::timeout;
-use uds_socket::{Accepted, Bind, Error, Listener, NameLoss};
+use uds_socket::{Accepted, Bind, BindError, Listener, NameLoss};
 
 use super::place::{Place, inode, served_by};
 
@@ -245,7 +245,7 @@ fn a_listener_takes_its_name_again_and_keeps_what_waits() {
             fs::create_dir_all(&directory).unwrap();
             if how == "replaced by a file" {
                 let error = listener.rebind().unwrap_err();
-                assert!(matches!(error, Error::NotASocket { .. }), "{how}: {error}");
+                assert!(matches!(error, BindError::NotASocket { .. }), "{how}: {error}");
                 fs::remove_file(&path).unwrap();
             }
             listener.rebind().unwrap_or_else(|error| panic!("{how}: {error}"));
@@ -286,7 +286,7 @@ fn another_live_server_keeps_the_name() {
         assert_eq!(loss, NameLoss::Replaced);
         for _ in 0..3 {
             let error = listener.rebind().unwrap_err();
-            assert!(matches!(error, Error::InUse { .. }) && error.is_retryable(), "{error}");
+            assert!(matches!(error, BindError::InUse { .. }) && error.is_retryable(), "{error}");
         }
         assert_eq!(inode(&path), theirs);
         drop(other);
@@ -296,7 +296,7 @@ fn another_live_server_keeps_the_name() {
         assert_eq!(text_of(listener.next().await.unwrap()).await, "ours again");
     });
 
-    // A cleaner that takes the lock's file too opens the way for another listener of ours.
+    // A cleaner that also removes the lock file lets another of our listeners bind.
     let mut second = place.runtime.block_on(async {
         fs::remove_file(&path).unwrap();
         fs::remove_file(place.beside(".x.sock.lock")).unwrap();
@@ -305,7 +305,7 @@ fn another_live_server_keeps_the_name() {
     let _guard = place.runtime.enter();
     for _ in 0..2 {
         let error = listener.rebind().unwrap_err();
-        assert!(matches!(error, Error::Locked { .. }), "{error}");
+        assert!(matches!(error, BindError::Locked { .. }), "{error}");
     }
     drop(listener);
     assert_eq!(place.names(), [".x.sock.lock", "x.sock"], "the first takes nothing of the second with it");

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use tempfile::TempDir;
 use test_kit::process::{Watchdog, public_directory};
-use uds_socket::{Bind, Connect, Error, Listener, Peer, Verdict, probe};
+use uds_socket::{Bind, BindError, Connect, Listener, Peer, Verdict, probe};
 
 /// A directory of our own, a path in it, and a runtime that owns the sockets.
 pub(crate) struct Place {
@@ -39,13 +39,13 @@ impl Place {
         self.directory.path().join(name)
     }
 
-    pub(crate) fn listen(&self, bind: Bind) -> uds_socket::Result<Listener> {
+    pub(crate) fn listen(&self, bind: Bind) -> Result<Listener, BindError> {
         let _guard = self.runtime.enter();
         bind.listen()
     }
 
-    pub(crate) fn refusal(&self, path: impl Into<PathBuf>) -> Error {
-        self.listen(Bind::path(path)).expect_err("a refusal")
+    pub(crate) fn rejected(&self, path: impl Into<PathBuf>) -> BindError {
+        self.listen(Bind::path(path)).expect_err("an error")
     }
 
     /// Every name in the directory.

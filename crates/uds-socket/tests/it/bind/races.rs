@@ -1,11 +1,11 @@
-//! Races and crashes: one starter wins, and whatever a crash leaves blocks nobody.
+//! Races and crashes: one starter wins, and what a crash leaves behind blocks no other process.
 
 use std::fs;
 use std::os::unix::net::UnixListener as StdListener;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use test_kit::process::Actor;
-use uds_socket::{Bind, Error};
+use uds_socket::{Bind, BindError};
 
 use super::place::{Place, leave_stale, served_by, until_stale};
 
@@ -53,7 +53,7 @@ fn threads_that_take_and_release_a_name_never_hold_it_together() {
                                 drop(listener);
                                 won += 1;
                             }
-                            Err(Error::Locked { .. }) => std::thread::yield_now(),
+                            Err(BindError::Locked { .. }) => std::thread::yield_now(),
                             Err(error) => panic!("{error}: {error:?}"),
                         }
                     }
@@ -144,7 +144,7 @@ fn a_live_server_that_a_crash_has_left_aside_gets_its_name_from_whatever_state()
             stale.iter().for_each(|name| leave_stale(&place.beside(name)));
             let error = place.listen(Bind::path(place.path())).expect_err("it is alive");
             assert!(
-                matches!(&error, Error::InUse { path, .. } if *path == place.path()),
+                matches!(&error, BindError::InUse { path, .. } if *path == place.path()),
                 "{alive}, {stale:?}: {error}"
             );
             assert_eq!(served_by(&place.path()), Some(std::process::id()), "{alive}, {stale:?}");
@@ -156,7 +156,7 @@ fn a_live_server_that_a_crash_has_left_aside_gets_its_name_from_whatever_state()
     let place = Place::new();
     let _servers = ["x.sock", ".x.sock.old"].map(|name| StdListener::bind(place.beside(name)).unwrap());
     let error = place.listen(Bind::path(place.path())).expect_err("it is alive");
-    assert!(matches!(&error, Error::InUse { path, .. } if *path == place.path()), "{error}");
+    assert!(matches!(&error, BindError::InUse { path, .. } if *path == place.path()), "{error}");
     assert_eq!(place.names(), [".x.sock.old", "x.sock"]);
 }
 
@@ -172,7 +172,7 @@ fn leave_bound(path: &std::path::Path) {
 /// Kills a starter at every moment of its start, over a stale socket or none: the next one serves, and finds no more than
 /// one starter's leavings.
 #[test]
-fn a_starter_killed_at_any_moment_blocks_nobody() {
+fn a_starter_killed_at_any_moment_blocks_no_other() {
     let place = Place::new();
     let path = place.path();
     for round in 0..60_u64 {
@@ -205,7 +205,7 @@ fn a_starter_killed_at_any_moment_blocks_nobody() {
     }
 }
 
-/// Plain servers that follow none of our rules remove the file and bind; starters of ours take the name in between. Whatever
+/// Plain servers that follow none of our rules remove the file and bind; our own starters bind the name in between. Whatever
 /// the order, a server that is alive and has not been replaced by another plain one is reached by its name.
 #[test]
 fn no_live_servers_socket_is_removed_while_plain_servers_come_and_go() {
@@ -223,7 +223,7 @@ fn no_live_servers_socket_is_removed_while_plain_servers_come_and_go() {
                                 bound += 1;
                                 drop(listener);
                             }
-                            Err(Error::Locked { .. } | Error::InUse { .. } | Error::Contended { .. }) => {}
+                            Err(BindError::Locked { .. } | BindError::InUse { .. } | BindError::Contended { .. }) => {}
                             Err(error) => panic!("{error}: {error:?}"),
                         }
                     }
@@ -233,7 +233,7 @@ fn no_live_servers_socket_is_removed_while_plain_servers_come_and_go() {
             .collect();
         let mut plain = 0;
         for _ in 0..2000 {
-            // Only if nothing is there: it replaces none of ours.
+            // Only if there is no file: it replaces none of our sockets.
             let Ok(server) = StdListener::bind(&path) else { continue };
             plain += 1;
             let ours = server.local_addr().unwrap();
@@ -256,14 +256,14 @@ fn what_is_no_stale_socket_under_the_name_aside_stays() {
     let place = Place::new();
     let aside = place.beside(".x.sock.old");
     fs::write(&aside, "precious").unwrap();
-    let error = place.refusal(place.path());
-    assert!(matches!(&error, Error::NotASocket { path, .. } if *path == aside), "{error}");
+    let error = place.rejected(place.path());
+    assert!(matches!(&error, BindError::NotASocket { path, .. } if *path == aside), "{error}");
     assert_eq!(fs::read_to_string(&aside).unwrap(), "precious");
     fs::remove_file(&aside).unwrap();
 
     let server = StdListener::bind(&aside).unwrap();
-    let error = place.refusal(place.path());
-    assert!(matches!(&error, Error::InUse { path, .. } if *path == place.path()), "{error}");
+    let error = place.rejected(place.path());
+    assert!(matches!(&error, BindError::InUse { path, .. } if *path == place.path()), "{error}");
     // It belongs under the name, from which only a starter can have moved it.
     assert_eq!(served_by(&place.path()), Some(std::process::id()));
     drop(server);

@@ -8,7 +8,7 @@ use std::path::Path;
 use rustix::io::Errno;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use test_kit::process::{Actor, Watchdog};
-use uds_socket::{Bind, Error};
+use uds_socket::{Bind, BindError};
 
 use super::place::Place;
 
@@ -33,7 +33,7 @@ fn child_without_the_next_descriptor() {
             prepare(&path);
             let before = place.names();
             let Err(error) = with_descriptors(free, || place.listen(Bind::path(&path))) else { break };
-            let (Error::Bind { source, .. } | Error::Examine { source, .. }) = &error else {
+            let (BindError::Bind { source, .. } | BindError::Examine { source, .. }) = &error else {
                 panic!("with {free} descriptors: {error:?}")
             };
             assert_eq!(Errno::from_io_error(source), Some(Errno::MFILE), "with {free} descriptors: {error:?}");

@@ -8,7 +8,7 @@ use uds_socket::{Bind, Withdrawal};
 use super::place::{Place, inode};
 
 #[test]
-fn a_replacement_by_somebody_else_stays() {
+fn a_replacement_by_another_process_stays() {
     let place = Place::new();
     let listener = place.listen(Bind::path(place.path())).unwrap();
     fs::remove_file(place.path()).unwrap();

@@ -17,7 +17,7 @@ pub(crate) const BODY: &str = "the whole answer";
 const WORK: Duration = Duration::from_millis(5);
 
 /// Starts a server over ours in the current runtime.
-pub(crate) fn serve_ours(path: PathBuf, limits: ConnectionLimits) -> Result<DrainHandle, uds_socket::Error> {
+pub(crate) fn serve_ours(path: PathBuf, limits: ConnectionLimits) -> Result<DrainHandle, uds_socket::BindError> {
     let listener = Bind::path(path).mode(Mode::new(0o666)).admit(Admit::own()).listen()?;
     let incoming = Incoming::new(listener, limits);
     let handle = incoming.drain_handle();

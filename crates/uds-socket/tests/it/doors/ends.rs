@@ -12,7 +12,7 @@ use tokio::net::UnixStream;
 use tokio::task::spawn_blocking;
 use tokio::time::timeout;
 use uds_socket::{
-    Bind, Connect, Error,
+    AcceptError, Bind, Connect,
     serve::{ConnectionLimits, DrainHandle, Incoming, hyper::serve},
 };
 
@@ -28,7 +28,7 @@ fn broken(path: &Path) -> Incoming {
 
 #[track_caller]
 fn broke(handle: &DrainHandle) {
-    assert!(matches!(handle.failure().as_deref(), Some(Error::Accept { .. })), "{:?}", handle.failure());
+    assert!(matches!(handle.failure().as_deref(), Some(AcceptError { .. })), "{:?}", handle.failure());
 }
 
 #[tokio::test]
@@ -57,8 +57,8 @@ async fn hyper_ends_when_the_listener_is_broken_with_the_reason() {
     let directory = tempfile::tempdir().unwrap();
     let incoming = broken(&directory.path().join("x.sock"));
     let service = |_: &_| service_fn(|_| async { Ok::<_, Infallible>(Response::new(Full::<Bytes>::default())) });
-    let error: Arc<Error> = timeout(LONG, serve(incoming, service)).await.expect("it ends").unwrap_err();
-    assert!(matches!(*error, Error::Accept { .. }), "{error:?}");
+    let error: Arc<AcceptError> = timeout(LONG, serve(incoming, service)).await.expect("it ends").unwrap_err();
+    assert!(matches!(*error, AcceptError { .. }), "{error:?}");
 }
 
 /// hyper drops a connection that it has not begun to read when it is told to end. Those that waited in the queue when draining

@@ -11,7 +11,7 @@ use tonic::transport::{Endpoint, Server};
 use tonic::{Request, Status};
 use tonic_health::pb::{HealthCheckRequest, health_client::HealthClient};
 use uds_socket::{
-    Bind, Connect, Error, Peer,
+    Bind, Connect, ConnectError, Peer,
     serve::{
         ConnectionLimits, Incoming,
         hyper::{Connector, serve},
@@ -92,6 +92,6 @@ async fn a_client_is_told_what_is_in_the_way() {
     let connector = Connector::new(Connect::path(directory.path().join("missing.sock")));
     let client = Client::builder(TokioExecutor::new()).build::<_, Empty<Bytes>>(connector);
     let error = client.get("http://anything/".parse().unwrap()).await.unwrap_err();
-    let ours = std::error::Error::source(&error).and_then(|source| source.downcast_ref::<Error>());
-    assert!(matches!(ours, Some(Error::NotThere { .. })), "{error:?}");
+    let ours = std::error::Error::source(&error).and_then(|source| source.downcast_ref::<ConnectError>());
+    assert!(matches!(ours, Some(ConnectError::NotThere { .. })), "{error:?}");
 }

@@ -24,7 +24,7 @@ async fn an_actor_refuses_descriptors_and_takes_what_they_came_with() {
 }
 
 #[tokio::test]
-async fn what_is_behind_refused_descriptors_is_read_without_waiting_for_more() {
+async fn data_after_rejected_descriptors_is_read_without_waiting_for_more() {
     let (here, there) = UnixStream::pair().unwrap();
     // The kernel ends a read behind each of these.
     for line in [&b"one\n"[..], b"two\n", b"three\n"] {
@@ -97,13 +97,13 @@ async fn a_peer_that_takes_no_descriptors_is_named_and_they_come_back() {
     if !can_refuse() {
         // The kernel takes them, closes them when the bytes are read, and does not say so.
         assert_eq!(flushed, Ok(()));
-        assert_eq!(account(&soon("the report", control.abort()).await), (1, 0, 0, 0, 0));
+        assert_eq!(counts(&soon("the report", control.abort()).await), (1, 0, 0, 0, 0));
         return;
     }
     assert_eq!(flushed, Err(FlushError));
     assert_eq!(soon("the first", heard.recv_batch()).await.unwrap().get(0), Some(&b"\0plain"[..]));
     let report = soon("the report", control.finished()).await;
-    assert_eq!(fault(&report), &Fault::Refused);
-    assert_eq!((account(&report), report.unsent.get(0)), ((0, 1, 0, 0, 0), Some(&b"with"[..])));
-    assert_eq!(texts(&report.descriptors.take_returned()[0]), ["not wanted"]);
+    assert_eq!(fault(&report), &Fault::Rejected);
+    assert_eq!((counts(&report), report.unsent.get(0)), ((0, 1, 0, 0, 0), Some(&b"with"[..])));
+    assert_eq!(texts(&report.descriptors.take_unsent()[0]), ["not wanted"]);
 }
