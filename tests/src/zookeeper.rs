@@ -170,14 +170,17 @@ impl ZooKeeper {
         let log = fs::File::options().create(true).append(true).open(directory.join("log")).map_err(step("log"))?;
         let is_member = directory.join("data/myid").exists();
         let program = if is_member { "quorum.QuorumPeerMain" } else { "ZooKeeperServerMain" };
+        let config = directory.join("zoo.cfg");
+        let is_local = fs::read_to_string(&config).map_err(step("zoo.cfg"))?.contains("localSessionsEnabled=true");
         let mut process = Command::new("sh")
             .args(["-c", WATCHDOG, "sh"])
             .arg(directory)
             .arg(java)
             .arg("-cp")
             .arg(jars.join("usr/share/java/*"))
-            .args(["-Xmx200m", &format!("org.apache.zookeeper.server.{program}")])
-            .arg(directory.join("zoo.cfg"))
+            .args(["-Xmx200m", &format!("-Dreadonlymode.enabled={is_local}")])
+            .arg(format!("org.apache.zookeeper.server.{program}"))
+            .arg(config)
             .current_dir(directory)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())

@@ -27,7 +27,21 @@ impl Ensemble {
     /// As [`ZooKeeper::start_or_skip`].
     #[must_use]
     pub fn start_or_skip(test: &str) -> Option<Self> {
-        match Self::start() {
+        Self::configured(test, "")
+    }
+
+    /// The same, whose servers serve reads without a quorum, in sessions that only they know.
+    ///
+    /// # Panics
+    ///
+    /// As [`ZooKeeper::start_or_skip`].
+    #[must_use]
+    pub fn read_only_or_skip(test: &str) -> Option<Self> {
+        Self::configured(test, "localSessionsEnabled=true\nlocalSessionsUpgradingEnabled=true\n")
+    }
+
+    fn configured(test: &str, more: &str) -> Option<Self> {
+        match Self::start(more) {
             Ok(ensemble) => Some(ensemble),
             Err(missing @ Missing::NotHere(_)) if env::var("CI").as_deref() != Ok("true") => {
                 // This bypasses the capture of the test harness. If it cannot be written either, there is no reader.
@@ -38,12 +52,12 @@ impl Ensemble {
         }
     }
 
-    fn start() -> Result<Self, Missing> {
+    fn start(more: &str) -> Result<Self, Missing> {
         let (java, jars) = (java()?, packages()?);
         let mut last = String::new();
         // The ports were free a moment ago; other processes may have them by now.
         for _ in 0..3 {
-            match Self::launch(&java, &jars) {
+            match Self::launch(&java, &jars, more) {
                 Ok(ensemble) => return Ok(ensemble),
                 Err(why) => last = why,
             }
@@ -51,9 +65,9 @@ impl Ensemble {
         Err(Missing::Failed(last))
     }
 
-    fn launch(java: &Path, jars: &Path) -> Result<Self, String> {
+    fn launch(java: &Path, jars: &Path, more: &str) -> Result<Self, String> {
         let port = || free_port().map_err(|error| format!("free port: {error}"));
-        let mut lines = "initLimit=50\nsyncLimit=25\n".to_owned();
+        let mut lines = format!("initLimit=50\nsyncLimit=25\n{more}");
         for id in 1..=MEMBERS {
             writeln!(lines, "server.{id}=127.0.0.1:{}:{}", port()?, port()?).expect("a string takes everything");
         }

@@ -3,7 +3,9 @@
 use std::{future::Future, time::Duration};
 
 use tributary_tests::zookeeper::Ensemble;
-use zk_client::{Acl, Change, Client, CreateMode, SessionEvent, Version, WatchEvent, WatchMode};
+use zk_client::{
+    Acl, Change, Client, CreateMode, Ending, Error, ErrorCode, Expiry, SessionEvent, Version, WatchEvent, WatchMode,
+};
 
 use crate::PERSISTENT;
 
@@ -74,4 +76,40 @@ async fn a_session_survives_the_death_of_the_leader_and_a_restart_of_each_server
         }
         last = event;
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_without_a_quorum_serves_reads_to_those_who_accept_that() {
+    let test = "a_server_without_a_quorum_serves_reads_to_those_who_accept_that";
+    let Some(mut ensemble) = Ensemble::read_only_or_skip(test) else { return };
+    let alone = ensemble.members[0].address();
+    let builder = Client::builder().session_timeout(Duration::from_secs(40)).connect_timeout(LIMIT);
+    let zk = soon(builder.connect(&alone)).await.unwrap();
+    soon(zk.create("/n", "data", PERSISTENT, Acl::OPEN)).await.unwrap();
+    assert!(!zk.is_read_only());
+    soon(zk.close()).await;
+
+    ensemble.members[1].kill().unwrap();
+    ensemble.members[2].kill().unwrap();
+    // It says so when asked, and not before.
+    let is_read_only = async {
+        while ensemble.members[0].four_letters("isro").ok().as_deref() != Some("ro") {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    soon(is_read_only).await;
+    let error = soon(Client::builder().connect(&alone)).await.unwrap_err();
+    assert!(matches!(error, Error::NoServer { .. }), "{error:?}");
+    let zk = soon(builder.read_only().connect(&alone)).await.unwrap();
+    assert!(zk.is_read_only());
+    assert_eq!(soon(zk.get("/n")).await.unwrap().bytes(), b"data");
+    let rejected = soon(zk.set("/n", "other", Version::Any)).await.unwrap_err();
+    assert_eq!(rejected.code(), Some(ErrorCode::NotReadOnly));
+
+    // With a quorum again, the server ends such sessions.
+    let closed = zk.closed();
+    ensemble.members[1].restart().unwrap();
+    assert_eq!(soon(closed).await.ending, Ending::Expired(Expiry::ReadOnly));
+    let zk = soon(Client::builder().connect_timeout(LIMIT).connect(&ensemble.addresses())).await.unwrap();
+    assert_eq!(soon(zk.set("/n", "other", Version::Any)).await.unwrap().version, 1);
 }
