@@ -1,6 +1,6 @@
 //! How to connect, and the limits.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use zk_proto::{
     Acl, Resume,
@@ -11,6 +11,7 @@ use crate::{
     client::Client,
     connector::{Connector, Tcp},
     error::Result,
+    events::Subscriber,
     servers::{self, Servers},
     settings::Settings,
     task,
@@ -206,6 +207,16 @@ impl Builder {
     }
 
     async fn start<C: Connector>(&self, connector: C, servers: Servers) -> Result<Client> {
+        self.open(Arc::new(connector), servers, None).await
+    }
+
+    /// Opens one session. The subscriber, if there is one, hears of everything from the beginning.
+    pub(crate) async fn open<C: Connector>(
+        &self,
+        connector: Arc<C>,
+        servers: Servers,
+        subscriber: Option<Subscriber>,
+    ) -> Result<Client> {
         let mut session = match &self.resume {
             Some(resume) => Session::resume(resume.clone()),
             None => Session::default(),
@@ -214,10 +225,16 @@ impl Builder {
         for (id, secret) in (0..).zip(&self.auths) {
             session.add_auth(&AddAuth { id: AuthId(id), scheme: &secret.scheme, secret: &secret.proof });
         }
-        let client = task::connect(self.settings.clone(), connector, servers, session).await?;
+        let client = task::connect(self.settings.clone(), connector, servers, session, subscriber).await?;
         if let Some(acl) = &self.create_chroot {
             client.ensure_chroot(acl).await?;
         }
         Ok(client)
+    }
+
+    /// The same settings, for a session that is new.
+    pub(crate) fn without_resume(mut self) -> Self {
+        self.resume = None;
+        self
     }
 }

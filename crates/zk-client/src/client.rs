@@ -7,19 +7,21 @@ use tokio::{sync::watch, time::Instant};
 use zk_proto::{ErrorCode, Resume, Session, SessionId, session::AddAuth};
 
 use crate::{
-    chroot,
     ending::{Ending, Report},
     error::{Error, Result},
     events::{SessionEvents, Subscriber},
     link::Link,
     pending::{About, Pending},
     settings::Settings,
+    trace::Traced,
 };
 
+mod config;
 mod nodes;
 mod several;
 mod watching;
 
+pub use config::Reconfiguration;
 pub use nodes::AclVersion;
 pub use several::{Read, ReadReply};
 
@@ -93,7 +95,12 @@ impl Client {
 
     /// The path on the server.
     pub(crate) fn path<'a>(&self, path: &'a str) -> std::borrow::Cow<'a, str> {
-        chroot::join(self.chroot.as_deref(), path)
+        zk_proto::path::join(self.chroot.as_deref(), path)
+    }
+
+    /// Whether the session is over.
+    pub(crate) fn is_over(&self) -> bool {
+        self.inner.link.ending().is_some()
     }
 
     /// Whether a read that was lost with its connection can be repeated: it waits for the next connection.
@@ -113,6 +120,9 @@ impl Client {
         if self.inner.fail_fast && !link.is_live() && link.ending().is_none() {
             return Pending::rejected(Error::ConnectionLost { maybe_executed: false, why: link.trouble() });
         }
+        if link.is_unsupported(operation) {
+            return Pending::rejected(Error::Unsupported { operation });
+        }
         // Checked here, so that we do not copy gigabytes only to find that they are too many.
         let len = path.len().saturating_add(payload);
         if len > *max {
@@ -120,23 +130,25 @@ impl Client {
         }
         let deadline = self.inner.request_timeout.and_then(|timeout| Instant::now().into_std().checked_add(timeout));
         let options = deadline.map_or_else(Options::new, |deadline| Options::new().with_deadline(deadline));
-        let about = About { operation, path: path.into(), link: Arc::clone(link), chroot: self.chroot.clone() };
-        Pending::queued(handle.call_with(call, options), about)
+        let traced = Traced::new(call, operation, path);
+        let reply = handle.call_with(&traced, options);
+        let (path, link, chroot) = (path.into(), Arc::clone(link), self.chroot.clone());
+        let about = About { operation, path, link, chroot, trace: traced.into_trace() };
+        Pending::queued(reply, about)
     }
 
     /// Adds an identity to the session: `digest` with `user:password`, or any scheme that the server has a plug-in for.
     /// Requests made after this call have it, on this connection and on every later one. The future resolves when a
     /// server has accepted it, if necessary after reconnecting.
-    /// reconnect if need be.
     ///
     /// # Errors
+    ///
     /// [`Error::AuthFailed`], after which the session is over for this client; or the reason why the session ended
     /// otherwise.
-    /// [`Error::AuthFailed`], and the session is over for this client; or why it ended otherwise.
     ///
     /// # Cancel safety
+    ///
     /// The identity is added even if you do not poll the future.
-    /// The identity is added whether the future is polled or not.
     pub fn add_auth(&self, scheme: &str, proof: &[u8]) -> impl Future<Output = Result<()>> + Send + 'static + use<> {
         let Inner { handle, link, .. } = &*self.inner;
         let (id, taken) = link.add_auth();

@@ -108,7 +108,7 @@ impl fmt::Display for Created {
 impl Created {
     /// Replaces the server's path by the path that the caller of a client with this `chroot` sees.
     pub(crate) fn localize(&mut self, chroot: Option<&str>, asked: &str) {
-        self.path = crate::chroot::strip(chroot, &self.path).to_owned();
+        self.path = zk_proto::path::strip(chroot, &self.path).to_owned();
         self.sequence = Sequence::behind(asked, &self.path);
     }
 }

@@ -19,7 +19,7 @@ pub enum Error {
         /// The connect string as given.
         given: String,
         /// What is wrong with it.
-        reason: &'static str,
+        reason: zk_proto::ConnectStringError,
     },
     /// No server in the list granted a session.
     #[error("no ZooKeeper server granted a session: {}", Attempts(.attempts))]
@@ -59,6 +59,14 @@ pub enum Error {
     ChrootMissing {
         /// The path of the chroot.
         path: Box<str>,
+    },
+    /// The server does not know the operation, or it is switched off there: an older release, or a node with a time to
+    /// live without `extendedTypesEnabled`. Nothing was executed. The server closes the connection, so the client does not
+    /// send this operation again for a minute.
+    #[error("{operation}: the server does not support it")]
+    Unsupported {
+        /// The operation.
+        operation: &'static str,
     },
     /// The connection was lost. The client is connecting again for the same session.
     #[error(
@@ -159,6 +167,7 @@ impl Error {
         match self {
             Self::Rejected { code, .. } | Self::Transaction { code, .. } => Some(*code),
             Self::ChrootMissing { .. } => Some(ErrorCode::NoNode),
+            Self::Unsupported { .. } => Some(ErrorCode::Unimplemented),
             Self::ConnectString { .. }
             | Self::NoServer { .. }
             | Self::SessionExpired(_)
@@ -188,6 +197,7 @@ impl Error {
             | Self::Rejected { .. }
             | Self::Transaction { .. }
             | Self::ChrootMissing { .. }
+            | Self::Unsupported { .. }
             | Self::Closed
             | Self::Invalid(_)
             | Self::RequestTooLarge { .. }
@@ -210,6 +220,7 @@ impl Error {
             Self::Rejected { code, .. } | Self::Transaction { code, .. } => code.is_retryable(),
             Self::ConnectString { .. }
             | Self::ChrootMissing { .. }
+            | Self::Unsupported { .. }
             | Self::AuthFailed
             | Self::Invalid(_)
             | Self::RequestTooLarge { .. }
@@ -231,6 +242,7 @@ impl Error {
             | Self::Rejected { .. }
             | Self::Transaction { .. }
             | Self::ChrootMissing { .. }
+            | Self::Unsupported { .. }
             | Self::ConnectionLost { .. }
             | Self::Closed
             | Self::Invalid(_)
@@ -247,6 +259,7 @@ impl Error {
         match self {
             Self::Invalid(_)
             | Self::ChrootMissing { .. }
+            | Self::Unsupported { .. }
             | Self::ConnectionLost { .. }
             | Self::TimedOut { .. }
             | Self::RequestTooLarge { .. }

@@ -46,7 +46,7 @@
 //! - The client tries every address of every server, each with a separate time limit, and with a head start of 250 ms
 //!   over the next one. It resolves names again in each round.
 //! - The session is over when the server says so, or when no server has granted it again for 4/3 of its timeout. A
-//!   [`Client`] is one session: connect again to get a new one.
+//!   [`Client`] is one session. [`Renewing`] makes a new one and says which sessions were replaced.
 //! - [`Client::events`] yields all of this in order. [`Client::detach`] leaves a session for another process to
 //!   [resume](Builder::resume).
 //!
@@ -92,14 +92,18 @@
 //! # What this crate is not
 //!
 //! It has no TLS and no SASL yet (use a [`Connector`] for encrypted streams), it does not connect to read-only servers,
-//! and it has no recipes such as locks. It never creates a second session by itself. For the wire protocol alone, see
-//! `zk-proto`. `docs/zookeeper.md` in the repository lists operations, guarantees, deviations and the versions that we
-//! tested.
+//! and it has no recipes such as locks. For the wire protocol alone, see `zk-proto`. `docs/zookeeper.md` in the repository
+//! lists operations, guarantees, deviations and the versions that we tested.
+//!
+//! # Features
+//!
+//! | feature | adds |
+//! |---|---|
+//! | `tracing` | a span for each request (`operation`, `path`, `xid`; its reply with `latency_us`), an event for each change of the session |
 
 #![forbid(unsafe_code)]
 
 mod builder;
-mod chroot;
 mod client;
 mod connector;
 mod create;
@@ -110,22 +114,25 @@ mod link;
 mod payload;
 mod pending;
 mod queue;
+mod renewing;
 mod servers;
 mod settings;
 mod sink;
 mod stat_stream;
 mod task;
+mod trace;
 mod transaction;
 mod watch;
 
 pub use packetizer::Report as Requests;
 pub use zk_proto::{
-    Acl, ClientInfo, ErrorCode, Names, Node, Permissions, Resume, SessionId, Stat, Zxid, session::Expiry,
+    Acl, ClientInfo, ConnectString, ConnectStringError, ErrorCode, Names, Node, Permissions, Resume, Server, SessionId,
+    Stat, Zxid, digest_id, session::Expiry,
 };
 
 pub use crate::{
     builder::Builder,
-    client::{AclVersion, Client, Read, ReadReply},
+    client::{AclVersion, Client, Read, ReadReply, Reconfiguration},
     connector::{Connector, InMemory, Incoming, Tcp, Unix},
     create::{CreateMode, Created, Sequence},
     ending::{Ending, Report},
@@ -133,6 +140,7 @@ pub use crate::{
     events::{SessionEvent, SessionEvents},
     payload::{Payload, Version},
     pending::Pending,
+    renewing::{RenewalEvent, RenewalEvents, Renewing},
     sink::{Change, NodeEvent, WatchEvent},
     stat_stream::StatStream,
     transaction::{Done, Transaction},

@@ -9,7 +9,10 @@ use std::{
     time::Duration,
 };
 
-use tokio::sync::{Notify, oneshot, watch};
+use tokio::{
+    sync::{Notify, oneshot, watch},
+    time::Instant,
+};
 use zk_proto::{
     WatchId,
     session::{AuthId, SessionEvent as Told},
@@ -26,6 +29,9 @@ const FIRST_AUTH: u64 = 1 << 32;
 
 /// Why the connection is lost if no other reason is known.
 const STOPPED: &str = "the client's task was stopped, with its runtime";
+
+/// How long the client assumes that the server does not support an operation. After that, the server may be a newer one.
+const UNSUPPORTED: Duration = Duration::from_secs(60);
 
 /// The current state of the connection.
 #[derive(Debug, Clone)]
@@ -55,6 +61,10 @@ pub(crate) struct Link {
     auths: Mutex<HashMap<AuthId, oneshot::Sender<()>>>,
     next_auth: AtomicU64,
     subscribers: Mutex<Vec<Subscriber>>,
+    /// What the server does not support, and until when the client assumes so.
+    unsupported: Mutex<Vec<(&'static str, Instant)>>,
+    /// Whether that list has entries: checked for each request.
+    has_unsupported: AtomicBool,
 }
 
 /// A panic while one of these locks is held leaves nothing half done.
@@ -78,6 +88,8 @@ impl Link {
             auths: Mutex::default(),
             next_auth: AtomicU64::new(FIRST_AUTH),
             subscribers: Mutex::default(),
+            unsupported: Mutex::default(),
+            has_unsupported: AtomicBool::new(false),
         }
     }
 
@@ -132,6 +144,7 @@ impl Link {
         self.live.store(false, Ordering::Release);
         drop(std::mem::take(&mut *lock(&self.sinks)));
         lock(&self.auths).clear();
+        crate::trace::session_event(&SessionEvent::Ended(ending.clone()));
         lock(&self.subscribers).drain(..).for_each(|subscriber| subscriber.finish(SessionEvent::Ended(ending.clone())));
     }
 
@@ -209,6 +222,27 @@ impl Link {
         }
     }
 
+    /// The server does not support this operation.
+    pub(crate) fn note_unsupported(&self, operation: &'static str) {
+        let Some(until) = Instant::now().checked_add(UNSUPPORTED) else { return };
+        let mut unsupported = lock(&self.unsupported);
+        unsupported.retain(|(known, _)| *known != operation);
+        unsupported.push((operation, until));
+        self.has_unsupported.store(true, Ordering::Release);
+    }
+
+    /// Whether a server said lately that it does not support this operation. Sending it again would cost the connection.
+    pub(crate) fn is_unsupported(&self, operation: &str) -> bool {
+        if !self.has_unsupported.load(Ordering::Acquire) {
+            return false;
+        }
+        let now = Instant::now();
+        let mut unsupported = lock(&self.unsupported);
+        unsupported.retain(|(_, until)| *until > now);
+        self.has_unsupported.store(!unsupported.is_empty(), Ordering::Release);
+        unsupported.iter().any(|(known, _)| *known == operation)
+    }
+
     /// Passes on the session's events. [`end`](Self::end) reports its end.
     pub(crate) fn handle_event(&self, event: Told) {
         let event = match event {
@@ -231,6 +265,7 @@ impl Link {
             *lock(&self.loss) = STOPPED.into();
             self.live.store(true, Ordering::Release);
         }
+        crate::trace::session_event(&event);
         lock(&self.subscribers).retain(|subscriber| subscriber.push(event.clone()));
     }
 }

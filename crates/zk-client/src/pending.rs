@@ -13,6 +13,7 @@ use zk_proto::{ErrorCode, Session};
 use crate::{
     error::{Error, Result},
     link::Link,
+    trace::Trace,
 };
 
 /// A request that was made. Await it to get the reply.
@@ -50,6 +51,7 @@ pub(crate) struct About {
     pub(crate) path: Box<str>,
     pub(crate) link: Arc<Link>,
     pub(crate) chroot: Option<Arc<str>>,
+    pub(crate) trace: Trace,
 }
 
 impl<T> Pending<T> {
@@ -85,15 +87,16 @@ impl<T> Future for Pending<T> {
                 Poll::Ready(Err(error.take().expect("the future is not polled after it has completed")))
             }
             State::Queued { reply, about, localize } => {
-                let reply = ready!(Pin::new(reply).poll(cx));
-                Poll::Ready(match reply {
+                let reply = match ready!(Pin::new(reply).poll(cx)) {
                     Ok(Ok(mut reply)) => {
                         localize(&mut reply, about);
                         Ok(reply)
                     }
                     Ok(Err(code)) => Err(about.rejected(code)),
                     Err(error) => Err(about.failed(error)),
-                })
+                };
+                about.trace.finish(reply.as_ref().err());
+                Poll::Ready(reply)
             }
         }
     }
@@ -102,7 +105,7 @@ impl<T> Future for Pending<T> {
 impl About {
     /// A path as the caller sees it.
     pub(crate) fn localize<'a>(&self, path: &'a str) -> &'a str {
-        crate::chroot::strip(self.chroot.as_deref(), path)
+        zk_proto::path::strip(self.chroot.as_deref(), path)
     }
 
     /// Whether the request needs the chroot itself: it is about the chroot, or about a new child of it.
@@ -117,6 +120,10 @@ impl About {
         match code {
             ErrorCode::NoNode if self.is_about_chroot() => {
                 Error::ChrootMissing { path: self.chroot.as_deref().unwrap_or_default().into() }
+            }
+            ErrorCode::Unimplemented => {
+                self.link.note_unsupported(self.operation);
+                Error::Unsupported { operation: self.operation }
             }
             ErrorCode::SessionExpired => Error::SessionExpired(zk_proto::session::Expiry::Server),
             code => Error::Rejected { operation: self.operation, path: self.path.clone(), code },

@@ -103,7 +103,7 @@ fn node_event(notification: &zk_proto::Notification, chroot: Option<&str>) -> No
             EventType::ChildrenChanged => Change::Children,
             other => Change::Unknown(other.number()),
         },
-        path: crate::chroot::strip(chroot, &event.path).to_owned(),
+        path: zk_proto::path::strip(chroot, &event.path).to_owned(),
         zxid: (notification.zxid.0 >= 0).then_some(notification.zxid),
     }
 }

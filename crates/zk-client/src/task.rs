@@ -25,6 +25,7 @@ use crate::{
     connector::Connector,
     ending::{Ending, Report},
     error::{Error, Result},
+    events::Subscriber,
     link::Link,
     servers::Servers,
     settings::Settings,
@@ -42,12 +43,13 @@ use round::Round;
 /// The longest pause between two rounds of attempts; the first is a tenth of it.
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 
-/// Starts the task, and waits until it has a session.
+/// Starts the task, and waits until it has a session. The subscriber, if there is one, hears of everything from the beginning.
 pub(crate) async fn connect<C: Connector>(
     settings: Settings,
-    connector: C,
+    connector: Arc<C>,
     servers: Servers,
     session: Session,
+    subscriber: Option<Subscriber>,
 ) -> Result<Client> {
     let limits = packetizer::Limits::default()
         .with_max_request(settings.max_request)
@@ -55,10 +57,11 @@ pub(crate) async fn connect<C: Connector>(
         .with_max_calls(settings.max_requests);
     let (detached, handle) = Detached::new(LengthPrefixed::zookeeper(), session, limits);
     let link = Arc::new(Link::new());
+    subscriber.into_iter().for_each(|subscriber| link.subscribe(subscriber));
     let (ended, report) = watch::channel(None);
     let (ready, granted) = oneshot::channel();
     let task = Task {
-        connector: Arc::new(connector),
+        connector,
         servers: servers.names.into_iter().map(Arc::from).collect(),
         settings: settings.clone(),
         link: Arc::clone(&link),

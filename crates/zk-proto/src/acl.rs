@@ -75,6 +75,17 @@ impl<'a> Acl<'a> {
         Self { permissions, scheme: Cow::Borrowed("ip"), id: network.into() }
     }
 
+    /// Connections that proved `user:password` by the scheme `digest`. The password is not stored: see
+    /// [`digest_id`](crate::digest_id).
+    #[must_use]
+    pub fn digest(permissions: Permissions, user_and_password: &str) -> Self {
+        Self {
+            permissions,
+            scheme: Cow::Borrowed("digest"),
+            id: Cow::Owned(crate::digest::digest_id(user_and_password)),
+        }
+    }
+
     /// The same entry, with its own copy of the text.
     #[must_use]
     pub fn into_owned(self) -> Acl<'static> {

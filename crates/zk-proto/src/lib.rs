@@ -12,7 +12,8 @@
 //! | headers | [`RequestHeader`], [`ReplyHeader`], [`Xid`], [`ErrorCode`] |
 //! | nodes | [`Create`], [`Create2`], [`CreateContainer`], [`CreateTtl`], [`Delete`], [`Exists`], [`GetData`], [`SetData`], [`GetChildren`], [`GetChildren2`], [`Sync`], … |
 //! | several operations at once | [`Multi`], [`MultiRead`], [`MultiReply`] |
-//! | access | [`Acl`], [`GetAcl`], [`SetAcl`], [`Auth`], [`WhoAmI`] |
+//! | addresses that users write | [`ConnectString`], [`Server`] |
+//! | access | [`Acl`], [`digest_id`], [`GetAcl`], [`SetAcl`], [`Auth`], [`WhoAmI`] |
 //! | watches | [`AddWatch`], [`RemoveWatches`], [`SetWatches2`], [`WatcherEvent`], [`EventType`] |
 //!
 //! You can encode and decode every record ([`Record::encode`], [`Record::decode`]), so the same types serve a client, a
@@ -62,6 +63,8 @@ mod acl;
 mod calls;
 mod code;
 mod connect;
+mod connect_string;
+mod digest;
 mod error;
 mod header;
 mod ids;
@@ -88,6 +91,8 @@ pub use crate::{
     calls::Outcome,
     code::ErrorCode,
     connect::{ConnectRequest, ConnectResponse, Grant, Password},
+    connect_string::{ConnectString, ConnectStringError, Server},
+    digest::digest_id,
     error::Error,
     header::{ReplyHeader, RequestHeader},
     ids::{SessionId, Xid, Xids, Zxid},

@@ -4,7 +4,10 @@
 //! characters that it excludes. That check works on UTF-16 units, so everything above U+FFFF (emoji, for example) is
 //! rejected as well. Only the size of a frame limits the length.
 
+mod chroot;
+
 pub use crate::error::PathError;
+pub use chroot::{join, strip};
 
 use crate::error::Error;
 
@@ -41,7 +44,8 @@ fn check(given: &str, path: &str) -> Result<(), Error> {
     }
 }
 
-fn flaw(path: &str) -> Option<PathError> {
+/// The first thing that is wrong with a path.
+pub(crate) fn flaw(path: &str) -> Option<PathError> {
     if path.is_empty() {
         return Some(PathError::Empty);
     }

@@ -22,12 +22,6 @@ pub const TARGETS: [(&str, Check); 8] = [
     ("unframed", unframed),
 ];
 
-/// Runs one input; panics if a law is broken.
-pub fn run(target: &str, data: &[u8]) {
-    let known = TARGETS.iter().find(|(name, _)| *name == target);
-    known.unwrap_or_else(|| panic!("no fuzz target is called {target}")).1(data);
-}
-
 fn length_prefixed(data: &[u8]) {
     let Some(([choice, offset, adjustment], data)) = data.split_first_chunk() else { return };
     let order = if choice & 8 == 0 { ByteOrder::BigEndian } else { ByteOrder::LittleEndian };

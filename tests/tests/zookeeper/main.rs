@@ -3,6 +3,7 @@
 mod operations;
 mod reconnects;
 mod sessions;
+mod tool;
 
 use std::{future::Future, time::Duration};
 

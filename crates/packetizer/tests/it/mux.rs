@@ -522,7 +522,7 @@ fn a_request_that_the_framing_cannot_carry_is_turned_away() {
     let mut mux = Mux::new(frame_codec::Delimited::lines(), Echo::default(), Limits::default());
     mux.request(&Say(ORDERED, b"a"), 1).unwrap();
     let (error, waiter) = mux.request(&Say(ORDERED, b"a\nb"), 2).unwrap_err();
-    assert!(matches!(error, Error::Framing(frame_codec::Error::DelimiterInPayload { at: 3 })) && waiter == 2);
+    assert!(matches!(error, Error::Framing(frame_codec::EncodeError::DelimiterInPayload { at: 3 })) && waiter == 2);
     assert!(!error.maybe_executed() && !error.is_retryable() && error.peer_usable());
     mux.request(&Say(ORDERED, b"c"), 3).unwrap();
     assert_eq!(transmit(&mut mux), b"o\x01a\no\x03c\n");

@@ -58,6 +58,12 @@ impl Client {
         stat: bool,
     ) -> Pending<Created> {
         let listed: usize = acl.iter().map(|entry| entry.scheme.len() + entry.id.len()).sum();
+        // A server that knows one kind of node need not know another.
+        let operation = match mode {
+            CreateMode::Container => "create a container",
+            CreateMode::Ttl(_) | CreateMode::SequentialTtl(_) => "create a node with a time to live",
+            _ => operation,
+        };
         let node = NewNode { path: self.path(path), data: data.0, acl, mode, stat };
         self.request(operation, path, data.len() + listed, &node)
             .localized(|created, about| created.localize(about.chroot.as_deref(), &about.path))

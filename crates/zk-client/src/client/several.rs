@@ -18,9 +18,6 @@ const MOST_LISTINGS: usize = 10;
 /// The number of concurrent requests.
 const WINDOW: usize = 1 << 10;
 
-/// The configuration of the ensemble; no chroot applies to it.
-const CONFIG: &str = "/zookeeper/config";
-
 /// One read of [`Client::multi_read`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Read<'a> {
@@ -44,7 +41,7 @@ impl Client {
     ///
     /// # Errors
     ///
-    /// Each read: [`Error::Rejected`] with `NoNode` or `NoAuth`. The whole request: `Unimplemented` from servers before
+    /// Each read: [`Error::Rejected`] with `NoNode` or `NoAuth`. The whole request: [`Error::Unsupported`] from servers before
     /// 3.6, which then close the connection.
     pub fn multi_read(
         &self,
@@ -83,19 +80,9 @@ impl Client {
     ///
     /// # Errors
     ///
-    /// `Unimplemented` from servers before 3.7, which then close the connection.
+    /// [`Error::Unsupported`] from servers before 3.7.
     pub fn who_am_i(&self) -> Pending<Vec<ClientInfo<'static>>> {
         self.request("who am i", "", 0, &WhoAmI)
-    }
-
-    /// Returns the configuration of the ensemble, in the syntax of ZooKeeper's configuration files; empty for a single
-    /// server (3.5).
-    ///
-    /// # Errors
-    ///
-    /// `NoNode` from servers before 3.5.
-    pub fn config(&self) -> Pending<Node> {
-        self.request("config", CONFIG, 0, &GetData { path: CONFIG.into(), watch: false })
     }
 
     /// Creates a node and its ancestors, if they do not exist.

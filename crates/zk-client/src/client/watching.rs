@@ -59,7 +59,7 @@ impl Client {
     ///
     /// # Errors
     ///
-    /// `Unimplemented` from servers before 3.6, which then close the connection.
+    /// [`Error::Unsupported`](crate::Error::Unsupported) from servers before 3.6.
     pub fn watch(&self, path: &str, mode: WatchMode) -> impl Future<Output = Result<Watches>> + Send + 'static + use<> {
         let (sink, events) = Sink::stream(self.inner.max_events, self.chroot.clone());
         let claim = Claim::new(&self.inner.handle, &self.inner.link, sink);

@@ -5,5 +5,9 @@ mod cancel;
 mod large;
 mod lifetime;
 mod reconnect;
+mod renewing;
 mod requests;
 mod server;
+#[cfg(feature = "tracing")]
+mod tracing;
+mod unsupported;

@@ -191,3 +191,85 @@ fn a_password_is_never_printed() {
     let printed = format!("{response:?}");
     assert!(printed.contains("Password(6 bytes)") && printed.contains("0xbeef"), "{printed}");
 }
+
+/// What servers from 3.9 on write, and how those before wrote it.
+mod since_3_9 {
+    use zk_proto::{Created, CreatedStat, RemoveWatches, SetWatches2, WatcherType};
+
+    use super::*;
+
+    const STAT: &str = "000000000000002a 000000000000002a 0000019d00000000 0000019d00000000 00000000 00000000 00000000
+        0000000000000000 00000001 00000000 000000000000002a";
+
+    fn stat() -> Stat {
+        Stat {
+            czxid: Zxid(42),
+            mzxid: Zxid(42),
+            ctime: 0x19d_0000_0000,
+            mtime: 0x19d_0000_0000,
+            data_length: 1,
+            pzxid: Zxid(42),
+            ..Stat::default()
+        }
+    }
+
+    #[test]
+    fn a_node_created_in_a_transaction_comes_with_its_history_and_before_without() {
+        let newer = hex(&format!("0000000f 00 00000000 00000002 2f61 {STAT} ffffffff 01 ffffffff"));
+        let reply =
+            MultiReply { results: vec![MultiResult::CreatedStat(CreatedStat { path: "/a".into(), stat: stat() })] };
+        assert_eq!(MultiReply::from_bytes(&newer), Ok(reply.clone()));
+        assert_eq!(reply.to_bytes(), newer);
+        let older = hex("00000001 00 00000000 00000002 2f61 ffffffff 01 ffffffff");
+        let reply = MultiReply { results: vec![MultiResult::Created(Created { path: "/a".into() })] };
+        assert_eq!(MultiReply::from_bytes(&older), Ok(reply.clone()));
+        assert_eq!(reply.to_bytes(), older);
+    }
+
+    #[test]
+    fn a_notification_says_which_transaction_caused_it_and_is_not_taken_for_the_last_one_seen() {
+        for (header, zxid) in [("ffffffff 000000000000002a 00000000", 42), ("ffffffff ffffffffffffffff 00000000", -1)] {
+            let mut mux = connected();
+            let frame = hex(&format!("{header} 00000001 00000003 00000002 2f6d"));
+            mux.handle_frame(frame.into()).expect("a notification");
+            let Some(Output::Event(notification)) = mux.poll_output() else { panic!("an event") };
+            assert_eq!((notification.zxid, &*notification.event.path), (Zxid(zxid), "/m"));
+            assert_eq!(mux.protocol().last_zxid(), Zxid(0));
+        }
+    }
+
+    #[test]
+    fn the_kinds_of_lasting_watches_can_be_removed_by_themselves() {
+        for (kind, golden) in [
+            (WatcherType::Persistent, "00000002 2f61 00000004"),
+            (WatcherType::PersistentRecursive, "00000002 2f61 00000005"),
+        ] {
+            let record = RemoveWatches { path: "/a".into(), kind: kind.number() };
+            assert_eq!(record.to_bytes(), hex(golden));
+            assert_eq!(RemoveWatches::from_bytes(&hex(golden)), Ok(record));
+        }
+    }
+
+    #[test]
+    fn lasting_watches_are_restored_in_their_own_lists() {
+        let watches = SetWatches2 {
+            relative_zxid: Zxid(9),
+            data: Some(vec![].into()),
+            exist: Some(vec![].into()),
+            child: Some(vec![].into()),
+            persistent: Some(vec!["/a".into()].into()),
+            persistent_recursive: Some(vec!["/b".into()].into()),
+        };
+        let golden = "00000032 fffffff8 00000069 0000000000000009 00000000 00000000 00000000
+                      00000001 00000002 2f61  00000001 00000002 2f62";
+        assert_eq!(sent(&mut connected(), &watches)[4..], hex(golden)[4..]);
+    }
+
+    #[test]
+    fn quotas_and_throttling_have_their_codes() {
+        for (err, code) in [("ffffff83", ErrorCode::QuotaExceeded), ("ffffff81", ErrorCode::ThrottledOp)] {
+            let header = ReplyHeader::from_bytes(&hex(&format!("00000001 000000000000002a {err}"))).expect("a header");
+            assert_eq!(ErrorCode::from_code(header.err), Some(code));
+        }
+    }
+}

@@ -1,4 +1,4 @@
 //! Hostile bytes for the framing this target is named after.
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|data: &[u8]| tributary_fuzz::framings::run("unframed", data));
+libfuzzer_sys::fuzz_target!(|data: &[u8]| tributary_fuzz::run("unframed", data));

@@ -1,9 +1,15 @@
-//! Paths relative to the node that the client uses as its root.
+//! Paths below a node that a client takes for the root.
 
 use std::borrow::Cow;
 
-/// The path on the server.
-pub(crate) fn join<'a>(chroot: Option<&str>, path: &'a str) -> Cow<'a, str> {
+/// The path as the server has it: below `chroot`, which is a valid path other than `/`. `None` changes nothing.
+///
+/// ```
+/// assert_eq!(zk_proto::path::join(Some("/app"), "/members"), "/app/members");
+/// assert_eq!(zk_proto::path::join(Some("/app"), "/"), "/app");
+/// ```
+#[must_use]
+pub fn join<'a>(chroot: Option<&str>, path: &'a str) -> Cow<'a, str> {
     match chroot {
         None => Cow::Borrowed(path),
         Some(chroot) if path == "/" => Cow::Owned(chroot.to_owned()),
@@ -11,8 +17,9 @@ pub(crate) fn join<'a>(chroot: Option<&str>, path: &'a str) -> Cow<'a, str> {
     }
 }
 
-/// The path as the client sees it. A path that is not below the chroot, such as the configuration's, stays unchanged.
-pub(crate) fn strip<'a>(chroot: Option<&str>, path: &'a str) -> &'a str {
+/// The path as the client has it: [`join`] undone. A path that is not below `chroot`, such as `/zookeeper/config`, is not changed.
+#[must_use]
+pub fn strip<'a>(chroot: Option<&str>, path: &'a str) -> &'a str {
     match path.strip_prefix(chroot.unwrap_or_default()) {
         Some("") => "/",
         Some(rest) if rest.starts_with('/') => rest,
