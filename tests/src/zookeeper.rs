@@ -1,7 +1,7 @@
 //! A real Apache ZooKeeper for tests: Debian's packages, taken but not installed, and one server per test.
 //!
 //! The packages are downloaded with `apt-get` and unpacked under `target/zookeeper/`, once; nothing is installed and no
-//! root is needed. Each server has a free port of 127.0.0.1, a directory of its own, and a watchdog: it stops when the
+//! root is needed. Each server has a free port of 127.0.0.1, its own directory, and a watchdog: it stops when the
 //! test drops it, and also when the test's process dies.
 
 use std::{

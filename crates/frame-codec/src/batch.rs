@@ -33,7 +33,7 @@ const OVERHEAD: usize = 256;
 /// decoder.feed(b"one\ntwo\nthr");
 /// let batch = decoder.next_batch()?.expect("two lines are complete");
 /// assert_eq!(batch.iter().collect::<Vec<_>>(), [b"one", b"two"]);
-/// # Ok::<(), frame_codec::Error>(())
+/// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone, Default)]
 pub struct Batch {

@@ -5,7 +5,7 @@ use std::{fmt, io};
 use bytes::{Buf as _, Bytes, BytesMut};
 use tokio_util::codec::{Decoder, Encoder};
 
-use crate::{Error, Framing, Limits, Scan};
+use crate::{DecodeError, EncodeError, Framing, Limits, Scan};
 
 /// The most room to reserve at once, in bytes; beyond that, the buffer grows with what arrives.
 const READ: usize = 8 << 10;
@@ -34,15 +34,15 @@ const READ: usize = 8 << 10;
 ///
 /// # Errors
 ///
-/// [`Error`], inside an [`io::Error`] because these traits require one: the peer broke the framing (final; every later
-/// call returns it again), the stream ended inside a frame ([`Error::Truncated`]), or a payload cannot be sent.
+/// Inside an [`io::Error`], because these traits require one: a [`DecodeError`] if the peer broke the framing (final; every later
+/// call returns it again) or the stream ended inside a frame, an [`EncodeError`] if a payload cannot be sent.
 #[derive(Clone)]
 pub struct Codec<F> {
     framing: F,
     limits: Limits,
     at_least: usize,
     scanned: usize,
-    broken: Option<Error>,
+    broken: Option<DecodeError>,
 }
 
 impl<F: Framing> Codec<F> {
@@ -52,7 +52,7 @@ impl<F: Framing> Codec<F> {
     }
 
     /// Takes the frame that `found` describes out of the buffer.
-    fn take(&mut self, src: &mut BytesMut, found: Result<Scan, Error>) -> io::Result<Option<Bytes>> {
+    fn take(&mut self, src: &mut BytesMut, found: Result<Scan, DecodeError>) -> io::Result<Option<Bytes>> {
         match found {
             Ok(Scan::Frame { payload, end }) => {
                 (self.at_least, self.scanned) = (1, 0);
@@ -102,7 +102,7 @@ impl<F: Framing> Decoder for Codec<F> {
         let found = self.framing.at_eof(src, self.limits.max_frame());
         let last = self.take(src, found)?;
         if last.is_none() && !src.is_empty() {
-            let truncated = Error::Truncated { have: src.len(), at_least };
+            let truncated = DecodeError::Truncated { have: src.len(), at_least };
             self.broken = Some(truncated.clone());
             return Err(truncated.into());
         }
@@ -117,7 +117,7 @@ impl<F: Framing, P: AsRef<[u8]>> Encoder<P> for Codec<F> {
         let payload = payload.as_ref();
         let (len, max) = (payload.len(), self.limits.max_frame());
         if len > max {
-            return Err(Error::PayloadTooLarge { len, max }.into());
+            return Err(EncodeError::PayloadTooLarge { len, max }.into());
         }
         let envelope = self.framing.envelope(payload)?;
         let head = envelope.head.as_ref();
@@ -144,7 +144,7 @@ mod tests {
     use crate::{Delimited, LengthPrefixed, UntilEof};
 
     /// Every frame of `wire` until the end or the first error.
-    async fn read(framing: impl Framing + Unpin, wire: &[u8]) -> (Vec<Bytes>, Option<Error>) {
+    async fn read(framing: impl Framing + Unpin, wire: &[u8]) -> (Vec<Bytes>, Option<DecodeError>) {
         let mut stream = FramedRead::new(wire, Codec::new(framing, Limits::default().with_max_frame(8)));
         let mut frames = Vec::new();
         loop {
@@ -163,7 +163,7 @@ mod tests {
         let whole = b"\0\0\0\x02ok";
         assert_eq!(read(LengthPrefixed::u32_be(), whole).await, (vec![Bytes::from_static(b"ok")], None));
         let (frames, error) = read(LengthPrefixed::u32_be(), b"\0\0\0\x02ok\0\0\0\x05ab").await;
-        assert_eq!((frames.len(), error), (1, Some(Error::Truncated { have: 6, at_least: 9 })));
+        assert_eq!((frames.len(), error), (1, Some(DecodeError::Truncated { have: 6, at_least: 9 })));
     }
 
     #[tokio::test]

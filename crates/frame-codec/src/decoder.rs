@@ -1,39 +1,26 @@
-//! Bytes in, batches out: the receiving buffer of one stream.
+//! Bytes in, batches out: the scan of one stream. `decoder/buffer.rs` has the memory that the bytes arrive in.
 #![warn(clippy::indexing_slicing, clippy::arithmetic_side_effects)]
 
-use std::{fmt, mem};
+use std::fmt;
 
-use bytes::{Buf as _, BufMut, Bytes, BytesMut};
+use bytes::BufMut;
 
-use crate::{Batch, Error, Framing, Limits, Scan, batch::Index};
+use crate::{Batch, DecodeError, Framing, Limits, Scan, batch::Index};
 
+mod buffer;
 mod oversize;
 mod spares;
 #[cfg(test)]
 mod tests;
 
+use buffer::Buffer;
 use oversize::{Begun, Passage, Passed};
-use spares::Spares;
-
-/// For a frame of at least this size (half of a usual read), the read stops at the end of the frame. The beginning of
-/// the next frame then need not be copied to another buffer.
-const LARGE: usize = 32 << 10;
-
-/// A buffer grows when only this much of it is left. Growing late keeps it at about twice what has arrived.
-const LEAST: usize = 4 << 10;
-
-/// An idle connection keeps a buffer of at most this many bytes.
-const KEEP: usize = 1 << 10;
 
 /// The index of a batch may exceed the bytes that it describes by at most this much: 1024 empty frames.
 const INDEX_ALLOWANCE: usize = 8 << 10;
 
 /// No batch has more bytes than this plus one frame, so that offsets fit 32 bits however much was fed at once.
 const MAX_BLOCK: usize = 64 << 20;
-
-/// A block that is at least this fraction of the buffer is split off; a smaller one is copied. A batch therefore keeps
-/// alive at most this many times the bytes that it counts.
-const SHARE_OF_BUFFER: usize = 4;
 
 /// Splits the bytes of one stream into frames, whatever pieces they arrive in.
 ///
@@ -58,23 +45,11 @@ const SHARE_OF_BUFFER: usize = 4;
 pub struct Decoder<F> {
     framing: F,
     limits: Limits,
-    unread: BytesMut,
-    /// The size of the allocation; `unread` is its free end.
-    block: usize,
-    /// Whether no frame was taken from that allocation yet. Then `unread` is all of it and can grow in place.
-    fresh: bool,
-    /// Blocks from earlier reads, to be reused once no frame in them is held.
-    spares: Spares,
-    /// What the last scan found out about the frame at the front of `unread`.
+    buffer: Buffer,
+    /// What the last scan found out about the frame at the front of the buffer.
     pending: Pending,
-    /// Room for the next read, between `Limits::min_read` and `Limits::max_read`.
-    read_size: usize,
-    /// The room that was offered last, until its use is checked.
-    offer: Option<Offer>,
     /// The number of frames in the last batch, as a guess for the next one.
     expected: usize,
-    /// The wire length of the last frame, if it was large: the next one may be of the same size.
-    large: usize,
     /// The frame over the limit that is being skipped, if any.
     passage: Passage,
     is_unterminated: bool,
@@ -87,12 +62,6 @@ struct Pending {
     scanned: usize,
 }
 
-#[derive(Clone, Copy)]
-struct Offer {
-    room: usize,
-    len_before: usize,
-}
-
 /// ```text
 ///   Open ──finish──▶ Finished
 ///     └───bad bytes──▶ Broken     (sticky: every later call repeats the error)
@@ -100,7 +69,7 @@ struct Offer {
 enum State {
     Open,
     Finished,
-    Broken(Error),
+    Broken(DecodeError),
 }
 
 impl<F: Framing> Decoder<F> {
@@ -109,15 +78,9 @@ impl<F: Framing> Decoder<F> {
         Self {
             framing,
             limits,
-            unread: BytesMut::new(),
-            block: 0,
-            fresh: true,
-            spares: Spares::default(),
+            buffer: Buffer::new(&limits),
             pending: Pending { at_least: 1, scanned: 0 },
-            read_size: limits.min_read(),
-            offer: None,
             expected: 16,
-            large: 0,
             passage: Passage::default(),
             is_unterminated: false,
             state: State::Open,
@@ -128,8 +91,7 @@ impl<F: Framing> Decoder<F> {
     ///
     /// It is never empty. What is written to it counts as arrived.
     pub fn room(&mut self) -> impl BufMut + '_ {
-        let room = self.make_room();
-        (&mut self.unread).limit(room)
+        self.buffer.room(self.pending.at_least)
     }
 
     /// Lets `read` fill initialised room, for readers that need a slice; `read` returns how many bytes it wrote.
@@ -142,94 +104,12 @@ impl<F: Framing> Decoder<F> {
     ///
     /// If `read` claims to have written more than the room that it got.
     pub fn read_with<E>(&mut self, read: impl FnOnce(&mut [u8]) -> Result<usize, E>) -> Result<usize, E> {
-        /// Takes back the room that was not filled, even if `read` panics.
-        struct Lent<'a> {
-            unread: &'a mut BytesMut,
-            arrived: usize,
-        }
-
-        impl Drop for Lent<'_> {
-            fn drop(&mut self) {
-                self.unread.truncate(self.arrived);
-            }
-        }
-
-        let room = self.make_room();
-        let arrived = self.unread.len();
-        self.unread.resize(arrived.saturating_add(room), 0);
-        let mut lent = Lent { unread: &mut self.unread, arrived };
-        let filled = read(lent.unread.get_mut(arrived..).unwrap_or_default())?;
-        assert!(filled <= room, "a reader filled {filled} bytes of {room}");
-        lent.arrived = arrived.saturating_add(filled);
-        Ok(filled)
+        self.buffer.read_with(self.pending.at_least, read)
     }
 
     /// Copies bytes in that did not arrive through [`room`](Self::room).
     pub fn feed(&mut self, bytes: &[u8]) {
-        if self.unread.capacity().saturating_sub(self.unread.len()) < bytes.len() {
-            self.grow(bytes.len());
-        }
-        self.unread.extend_from_slice(bytes);
-    }
-
-    /// Ensures that there is room behind `unread`, and returns how much of it to offer.
-    fn make_room(&mut self) -> usize {
-        let len = self.unread.len();
-        let free = self.unread.capacity().saturating_sub(len);
-        // If a large frame has begun, or the last one was large: read up to its end and no further.
-        let frame = if len == 0 { self.large } else { self.pending.at_least };
-        let most = match frame.checked_sub(len) {
-            // A single missing byte means nothing: a framing that declares no length always wants one more.
-            Some(rest @ 2..) if frame >= LARGE => rest,
-            _ => usize::MAX,
-        };
-        // As much may arrive again as has arrived before; a declared length does not count. An incomplete frame is
-        // moved a bounded number of times, because its buffer doubles.
-        let doubled = if self.fresh { len } else { 0 };
-        let wanted = self.read_size.max(doubled).max(self.large).min(most);
-        // Use up a block before taking a new one, so that frames of a few bytes do not hold one block each. The last
-        // part of a block is still large enough for a read.
-        let enough = match len {
-            0 if self.large > 0 => wanted,
-            1.. if self.fresh => (self.read_size / 2).min(LEAST).min(most),
-            _ => (self.read_size / 2).min(most),
-        };
-        if free < enough {
-            self.grow(wanted);
-        }
-        let room = self.unread.capacity().saturating_sub(len).min(most).min(self.read_size.max(len));
-        self.offer = Some(Offer { room, len_before: len });
-        room
-    }
-
-    /// Makes room for `more` bytes behind `unread`: in place if no frame in the block is held, otherwise in a new
-    /// block.
-    fn grow(&mut self, more: usize) {
-        if self.fresh && !self.unread.is_empty() {
-            self.unread.reserve(more);
-            self.block = self.unread.capacity();
-        } else if !self.unread.try_reclaim(more) {
-            self.renew(self.unread.len().saturating_add(more));
-        }
-    }
-
-    /// Moves the unread bytes to another block.
-    fn renew(&mut self, capacity: usize) {
-        let (mut memory, block) = match self.spares.take(capacity) {
-            Some(spare) => {
-                self.fresh = false;
-                spare
-            }
-            None => {
-                self.fresh = true;
-                let memory = BytesMut::with_capacity(capacity);
-                let block = memory.capacity();
-                (memory, block)
-            }
-        };
-        memory.extend_from_slice(&self.unread);
-        let before = mem::replace(&mut self.unread, memory);
-        self.spares.put(before, mem::replace(&mut self.block, block));
+        self.buffer.feed(bytes);
     }
 
     /// Releases memory that holds nothing. Call it when you expect no bytes from the connection for now.
@@ -237,23 +117,7 @@ impl<F: Framing> Decoder<F> {
     /// A buffer that holds no bytes is freed if it is larger than 1 KiB. The bytes of an incomplete frame stay; if
     /// there are more than 1 KiB of them, so does the buffer in which they grow.
     pub fn release(&mut self) {
-        self.offer = None;
-        if self.block > KEEP && self.unread.len() <= KEEP {
-            self.renew(self.unread.len());
-        }
-        self.spares = Spares::default();
-    }
-
-    /// Adapts to how much of its room the last read used: offers more if it was full, less if it was nearly empty.
-    fn adapt(&mut self) {
-        let Some(Offer { room, len_before }) = self.offer.take() else { return };
-        let filled = self.unread.len().saturating_sub(len_before);
-        if filled >= room {
-            self.read_size = self.read_size.saturating_mul(2).min(self.limits.max_read());
-        } else if filled < self.read_size / 16 {
-            self.read_size = (self.read_size / 2).max(self.limits.min_read());
-            self.spares.shed(self.read_size);
-        }
+        self.buffer.release();
     }
 
     /// Takes all complete frames at once, or up to 64 MiB, or a thousand nearly empty ones. `None` means that more
@@ -263,7 +127,7 @@ impl<F: Framing> Decoder<F> {
     ///
     /// The peer broke the framing. Frames before the broken one have already been returned. The error is final: every
     /// later call returns it again.
-    pub fn next_batch(&mut self) -> Result<Option<Batch>, Error> {
+    pub fn next_batch(&mut self) -> Result<Option<Batch>, DecodeError> {
         match self.next_found() {
             // A note about frames that were left out before the error comes first. The error stays.
             Err(error) => self.skipped_last().map_or(Err(error), |batch| Ok(Some(batch))),
@@ -272,18 +136,18 @@ impl<F: Framing> Decoder<F> {
     }
 
     #[inline]
-    fn next_found(&mut self) -> Result<Option<Batch>, Error> {
+    fn next_found(&mut self) -> Result<Option<Batch>, DecodeError> {
         match &self.state {
             State::Open => {}
             State::Finished => return Ok(None),
             State::Broken(error) => return Err(error.clone()),
         }
-        self.adapt();
-        if self.unread.len() < self.pending.at_least {
+        self.buffer.adapt(&self.limits);
+        if self.buffer.len() < self.pending.at_least {
             return Ok(None);
         }
         // A framing may call a frame too large before any payload has arrived: then there is nothing to shorten.
-        if self.passage.is_under_way() && (!self.pass_over()? || self.unread.is_empty()) {
+        if self.passage.is_under_way() && (!self.pass_over()? || self.buffer.is_empty()) {
             return Ok(self.skipped_last());
         }
         loop {
@@ -295,17 +159,15 @@ impl<F: Framing> Decoder<F> {
             };
             match self.begin_passing(error)? {
                 Begun::Shortened(batch) => return Ok(Some(batch)),
-                Begun::Passing if self.pass_over()? && !self.unread.is_empty() => {}
+                Begun::Passing if self.pass_over()? && !self.buffer.is_empty() => {}
                 Begun::Passing | Begun::Waiting { .. } => return Ok(self.skipped_last()),
             }
         }
     }
 
     /// Begins to skip the frame at the front, for which the framing returned `error`. An error is final.
-    fn begin_passing(&mut self, error: Error) -> Result<Begun, Error> {
-        let before = self.unread.len();
-        let begun = self.passage.begin(&self.framing, &self.limits, &mut self.unread, error);
-        self.fresh &= self.unread.len() == before;
+    fn begin_passing(&mut self, error: DecodeError) -> Result<Begun, DecodeError> {
+        let begun = self.passage.begin(&self.framing, &self.limits, &mut self.buffer, error);
         match &begun {
             Ok(Begun::Waiting { at_least }) => self.pending = Pending { at_least: *at_least, scanned: 0 },
             // The next call skips what follows.
@@ -317,10 +179,8 @@ impl<F: Framing> Decoder<F> {
     }
 
     /// Drops what has arrived of the frame that is being skipped. Returns whether that completes it.
-    fn pass_over(&mut self) -> Result<bool, Error> {
-        let before = self.unread.len();
-        let passed = self.passage.pass_over(&self.framing, &mut self.unread);
-        self.fresh &= self.unread.len() == before;
+    fn pass_over(&mut self) -> Result<bool, DecodeError> {
+        let passed = self.passage.pass_over(&self.framing, &mut self.buffer);
         let at_least = match passed {
             Ok(Passed::All) => 1,
             Ok(Passed::Part { at_least }) => at_least,
@@ -333,20 +193,20 @@ impl<F: Framing> Decoder<F> {
         Ok(matches!(passed, Ok(Passed::All)))
     }
 
-    fn break_off(&mut self, error: &Error) {
+    fn break_off(&mut self, error: &DecodeError) {
         self.passage.end();
         self.state = State::Broken(error.clone());
     }
 
     /// The complete frames at the front. If this fails, nothing was taken.
     #[inline]
-    fn take_frames(&mut self) -> Result<Option<Batch>, Error> {
-        let mut index = Index::expecting(self.expected.min(self.unread.len()));
+    fn take_frames(&mut self) -> Result<Option<Batch>, DecodeError> {
+        let mut index = Index::expecting(self.expected.min(self.buffer.len()));
         let mut taken: usize = 0;
         let mut scanned = self.pending.scanned;
         let mut last: usize = 0;
         self.pending = loop {
-            let rest = self.unread.get(taken..).unwrap_or_default();
+            let rest = self.buffer.unread().get(taken..).unwrap_or_default();
             match self.framing.scan(rest, scanned, self.limits.max_frame()) {
                 Ok(Scan::Frame { payload, end }) => {
                     index.push(taken.saturating_add(payload.start), taken.saturating_add(payload.end));
@@ -368,20 +228,17 @@ impl<F: Framing> Decoder<F> {
                 Err(error) => {
                     // The bytes between frames belong to none, however they arrived: a split drops them, so an error does.
                     let padding = self.framing.padding(rest).min(rest.len());
-                    self.unread.advance(padding);
-                    self.fresh &= padding == 0;
+                    self.buffer.drop_front(padding);
                     return Err(error);
                 }
             }
         };
         if index.len() == 0 {
-            self.unread.advance(taken);
-            self.fresh &= taken == 0;
+            self.buffer.drop_front(taken);
             return Ok(None);
         }
-        self.large = if last >= LARGE { last } else { 0 };
         self.expected = index.len();
-        let block = self.take_front(taken);
+        let block = self.buffer.take_front(taken, last);
         Ok(Some(Batch::of(index, block)))
     }
 
@@ -402,7 +259,7 @@ impl<F: Framing> Decoder<F> {
     /// # Errors
     ///
     /// See [`next_batch`](Self::next_batch).
-    pub fn finish(&mut self) -> Result<Option<Batch>, Error> {
+    pub fn finish(&mut self) -> Result<Option<Batch>, DecodeError> {
         match &self.state {
             State::Open => {}
             State::Finished => return Ok(None),
@@ -414,16 +271,16 @@ impl<F: Framing> Decoder<F> {
         }
         if self.passage.end() {
             // These bytes were counted as left out, or their beginning was returned.
-            self.unread.clear();
+            self.buffer.clear();
             self.state = State::Finished;
             return Ok(None);
         }
-        match self.framing.at_eof(&self.unread, self.limits.max_frame()) {
+        match self.framing.at_eof(self.buffer.unread(), self.limits.max_frame()) {
             Ok(Scan::Frame { payload, end }) => {
                 self.end_unterminated();
                 let mut index = Index::expecting(1);
                 index.push(payload.start, payload.end);
-                let block = self.take_front(end);
+                let block = self.buffer.take_front(end, end);
                 Ok(Some(Batch::of(index, block)))
             }
             Ok(Scan::More { .. }) => {
@@ -434,13 +291,13 @@ impl<F: Framing> Decoder<F> {
                 Begun::Shortened(batch) => {
                     self.end_unterminated();
                     self.passage.end();
-                    self.unread.clear();
+                    self.buffer.clear();
                     Ok(Some(batch))
                 }
                 Begun::Passing => {
                     self.state = State::Finished;
                     self.passage.end();
-                    self.unread.clear();
+                    self.buffer.clear();
                     Ok(self.skipped_last())
                 }
                 Begun::Waiting { .. } => {
@@ -458,7 +315,7 @@ impl<F: Framing> Decoder<F> {
     /// # Errors
     ///
     /// See [`next_batch`](Self::next_batch).
-    pub fn finish_early(&mut self) -> Result<Option<Batch>, Error> {
+    pub fn finish_early(&mut self) -> Result<Option<Batch>, DecodeError> {
         if self.framing.ends_at_eof() { self.next_batch() } else { self.finish() }
     }
 
@@ -474,39 +331,27 @@ impl<F: Framing> Decoder<F> {
         self.is_unterminated
     }
 
-    /// The first bytes of the buffer as a block. A small block gets its own memory; otherwise each of its frames would
-    /// keep the whole buffer alive.
-    fn take_front(&mut self, len: usize) -> Bytes {
-        self.fresh = false;
-        if len >= self.block / SHARE_OF_BUFFER {
-            return self.unread.split_to(len).freeze();
-        }
-        let block = Bytes::copy_from_slice(self.unread.get(..len).unwrap_or_default());
-        self.unread.advance(len);
-        block
-    }
-
     /// The bytes that belong to no complete frame. If nothing follows, they are truncated.
     #[must_use]
     pub fn truncated_len(&self) -> usize {
-        self.unread.len()
+        self.buffer.len()
     }
 
     /// The memory of its buffers in bytes, including that of frames which share a block with them.
     #[must_use]
     pub fn memory_len(&self) -> usize {
-        self.block.saturating_add(self.spares.memory_len())
+        self.buffer.memory_len()
     }
 
     /// Checks whether the stream may end here.
     ///
     /// # Errors
     ///
-    /// [`Error::Truncated`] if the end would truncate a frame.
-    pub fn check_end(&self) -> Result<(), Error> {
+    /// [`DecodeError::Truncated`] if the end would truncate a frame.
+    pub fn check_end(&self) -> Result<(), DecodeError> {
         match self.truncated_len() {
             0 => Ok(()),
-            have => Err(Error::Truncated { have, at_least: self.pending.at_least }),
+            have => Err(DecodeError::Truncated { have, at_least: self.pending.at_least }),
         }
     }
 
@@ -519,6 +364,6 @@ impl<F: Framing> Decoder<F> {
 
 impl<F: fmt::Debug> fmt::Debug for Decoder<F> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Decoder").field("framing", &self.framing).field("unread", &self.unread.len()).finish()
+        f.debug_struct("Decoder").field("framing", &self.framing).field("unread", &self.buffer.len()).finish()
     }
 }

@@ -4,7 +4,7 @@ use std::{collections::VecDeque, fmt, io::IoSlice};
 
 use bytes::{Buf, Bytes, BytesMut};
 
-use crate::{Batch, Error, Framing, Head, Limits, Scan, batch::Index};
+use crate::{Batch, EncodeError, Framing, Head, Limits, Scan, batch::Index};
 
 mod lengths;
 mod slab;
@@ -33,7 +33,7 @@ const KEEP: usize = 256;
 ///     encoder.consume(1);
 /// }
 /// assert_eq!(written, b"\0\0\0\x02hi");
-/// # Ok::<(), frame_codec::Error>(())
+/// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 ///
 /// # Limits
@@ -93,10 +93,10 @@ impl<F: Framing> Encoder<F> {
     ///
     /// # Errors
     ///
-    /// [`Error::PayloadTooLarge`] or [`Error::DelimiterInPayload`]; nothing is queued.
+    /// [`EncodeError::PayloadTooLarge`] or [`EncodeError::DelimiterInPayload`]; nothing is queued.
     // Inlined: a call that returns its result in memory would take half as long as encoding a small frame.
     #[inline(always)]
-    pub fn push(&mut self, payload: &[u8]) -> Result<(), Error> {
+    pub fn push(&mut self, payload: &[u8]) -> Result<(), EncodeError> {
         self.check_len(payload.len())?;
         let envelope = self.framing.envelope(payload)?;
         let len = self.slab.put(&envelope.head, payload, envelope.tail);
@@ -109,7 +109,7 @@ impl<F: Framing> Encoder<F> {
     /// # Errors
     ///
     /// As for [`push`](Self::push); nothing is queued.
-    pub fn push_shared(&mut self, payload: Bytes) -> Result<(), Error> {
+    pub fn push_shared(&mut self, payload: Bytes) -> Result<(), EncodeError> {
         if payload.len() < Self::SHARE_FROM {
             return self.push(&payload);
         }
@@ -130,9 +130,9 @@ impl<F: Framing> Encoder<F> {
     }
 
     #[inline]
-    const fn check_len(&self, len: usize) -> Result<(), Error> {
+    const fn check_len(&self, len: usize) -> Result<(), EncodeError> {
         let max = self.limits.max_frame();
-        if len > max { Err(Error::PayloadTooLarge { len, max }) } else { Ok(()) }
+        if len > max { Err(EncodeError::PayloadTooLarge { len, max }) } else { Ok(()) }
     }
 
     #[inline]
@@ -401,8 +401,8 @@ mod tests {
     #[test]
     fn a_rejected_payload_leaves_nothing_behind() {
         let mut encoder = Encoder::new(Delimited::lines(), Limits::default().with_max_frame(4));
-        assert_eq!(encoder.push(b"a\nb"), Err(Error::DelimiterInPayload { at: 1 }));
-        assert_eq!(encoder.push(b"abcde"), Err(Error::PayloadTooLarge { len: 5, max: 4 }));
+        assert_eq!(encoder.push(b"a\nb"), Err(EncodeError::DelimiterInPayload { at: 1 }));
+        assert_eq!(encoder.push(b"abcde"), Err(EncodeError::PayloadTooLarge { len: 5, max: 4 }));
         assert_eq!((encoder.pending_bytes(), encoder.pending_frames(), encoder.chunk()), (0, 0, &b""[..]));
     }
 }

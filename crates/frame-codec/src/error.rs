@@ -1,14 +1,13 @@
-//! What can be wrong with a frame, and which side is at fault.
+//! What can be wrong with a frame: one error for reading, where the peer is at fault, and one for sending, where the caller is.
 
 use std::io;
 
-/// A frame that cannot be decoded or encoded.
+/// A frame that cannot be decoded. The peer caused it.
 ///
-/// While decoding, every error is final. A stream with broken framing cannot be resumed, because the bytes that follow
-/// may be payload.
+/// Every such error is final. A stream with broken framing cannot be resumed, because the bytes that follow may be payload.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
-pub enum Error {
+pub enum DecodeError {
     /// The peer announced or sent a frame longer than the limit.
     #[error("frame of {len} bytes exceeds the limit of {max} bytes")]
     FrameTooLarge {
@@ -23,7 +22,7 @@ pub enum Error {
         /// What is wrong with it.
         what: &'static str,
     },
-    /// The stream ended normally inside a frame.
+    /// The stream ended normally inside a frame. Only what is told of the end returns this.
     #[error("stream ended inside a frame: {have} bytes arrived of at least {at_least}")]
     Truncated {
         /// Bytes that arrived of the frame, its header included.
@@ -31,7 +30,26 @@ pub enum Error {
         /// The smallest size that the whole frame can have, judging by its beginning.
         at_least: usize,
     },
-    /// A payload for sending is longer than the limit or than the header can express.
+}
+
+impl DecodeError {
+    /// Whether a retry can succeed: on a new connection, a truncated frame may arrive complete. For every other error,
+    /// the same bytes give the same result.
+    #[must_use]
+    pub const fn is_retryable(&self) -> bool {
+        match self {
+            Self::Truncated { .. } => true,
+            Self::FrameTooLarge { .. } | Self::Malformed { .. } => false,
+        }
+    }
+}
+
+/// A payload that cannot be sent. It never reached the wire, so the connection can still be used; the same payload always
+/// gives the same error.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum EncodeError {
+    /// The payload is longer than the limit or than the header can express.
     #[error("payload of {len} bytes exceeds the limit of {max} bytes")]
     PayloadTooLarge {
         /// Bytes in the payload.
@@ -39,13 +57,13 @@ pub enum Error {
         /// The most that may be sent.
         max: usize,
     },
-    /// A payload for sending contains the delimiter and would arrive as two frames.
+    /// The payload contains the delimiter and would arrive as two frames.
     #[error("payload contains the frame delimiter at byte {at}")]
     DelimiterInPayload {
         /// Offset of the delimiter in the payload.
         at: usize,
     },
-    /// A payload for sending does not have the length that its framing, or its own length field, requires.
+    /// The payload does not have the length that its framing, or its own length field, requires.
     #[error("payload of {len} bytes where the framing has {expected}")]
     WrongLength {
         /// Bytes in the payload.
@@ -53,66 +71,26 @@ pub enum Error {
         /// The length that it must have; if its header is incomplete, the least length.
         expected: u64,
     },
-    /// A payload for sending is empty, and the framing cannot express that.
+    /// The payload is empty, and the framing cannot express that.
     #[error("empty payload, which the framing cannot express")]
     EmptyPayload,
 }
 
-impl Error {
-    /// Whether the peer caused the error. Otherwise the caller passed something that cannot be sent.
-    #[must_use]
-    pub const fn is_peer_fault(&self) -> bool {
-        match self {
-            Self::FrameTooLarge { .. } | Self::Malformed { .. } | Self::Truncated { .. } => true,
-            Self::PayloadTooLarge { .. }
-            | Self::DelimiterInPayload { .. }
-            | Self::WrongLength { .. }
-            | Self::EmptyPayload => false,
-        }
-    }
-
-    /// Whether you can continue to use the connection.
-    ///
-    /// A rejected payload never reached the wire, so you can. After a frame that cannot be read, you cannot.
-    #[must_use]
-    pub const fn peer_usable(&self) -> bool {
-        match self {
-            Self::FrameTooLarge { .. } | Self::Malformed { .. } | Self::Truncated { .. } => false,
-            Self::PayloadTooLarge { .. }
-            | Self::DelimiterInPayload { .. }
-            | Self::WrongLength { .. }
-            | Self::EmptyPayload => true,
-        }
-    }
-
-    /// Whether a retry can succeed: on a new connection, a truncated frame may arrive complete. For every other error,
-    /// the same bytes give the same result.
-    #[must_use]
-    pub const fn is_retryable(&self) -> bool {
-        match self {
-            Self::Truncated { .. } => true,
-            Self::FrameTooLarge { .. }
-            | Self::Malformed { .. }
-            | Self::PayloadTooLarge { .. }
-            | Self::DelimiterInPayload { .. }
-            | Self::WrongLength { .. }
-            | Self::EmptyPayload => false,
-        }
+/// For callers that use [`std::io`]: `UnexpectedEof` for a truncated frame, otherwise `InvalidData`. The original error is
+/// inside ([`io::Error::get_ref`]).
+impl From<DecodeError> for io::Error {
+    fn from(error: DecodeError) -> Self {
+        let kind = match &error {
+            DecodeError::Truncated { .. } => io::ErrorKind::UnexpectedEof,
+            DecodeError::FrameTooLarge { .. } | DecodeError::Malformed { .. } => io::ErrorKind::InvalidData,
+        };
+        Self::new(kind, error)
     }
 }
 
-/// For callers that use [`std::io`]: `UnexpectedEof` for a truncated frame, `InvalidData` for other faults of the peer,
-/// `InvalidInput` for a payload that cannot be sent. The original error is inside ([`io::Error::get_ref`]).
-impl From<Error> for io::Error {
-    fn from(error: Error) -> Self {
-        let kind = match &error {
-            Error::Truncated { .. } => io::ErrorKind::UnexpectedEof,
-            Error::FrameTooLarge { .. } | Error::Malformed { .. } => io::ErrorKind::InvalidData,
-            Error::PayloadTooLarge { .. }
-            | Error::DelimiterInPayload { .. }
-            | Error::WrongLength { .. }
-            | Error::EmptyPayload => io::ErrorKind::InvalidInput,
-        };
-        Self::new(kind, error)
+/// For callers that use [`std::io`]: `InvalidInput`. The original error is inside ([`io::Error::get_ref`]).
+impl From<EncodeError> for io::Error {
+    fn from(error: EncodeError) -> Self {
+        Self::new(io::ErrorKind::InvalidInput, error)
     }
 }

@@ -2,7 +2,7 @@
 
 use std::{fmt, ops::Range, sync::Arc};
 
-use crate::Error;
+use crate::{DecodeError, EncodeError};
 
 mod decimal;
 mod delimited;
@@ -50,8 +50,8 @@ pub trait Framing: fmt::Debug {
     ///
     /// # Errors
     ///
-    /// [`Error::FrameTooLarge`] or [`Error::Malformed`]: the peer broke the framing, and the stream cannot be resumed.
-    fn scan(&self, unread: &[u8], scanned: usize, max_payload: usize) -> Result<Scan, Error>;
+    /// [`DecodeError::FrameTooLarge`] or [`DecodeError::Malformed`]: the peer broke the framing, and the stream cannot be resumed.
+    fn scan(&self, unread: &[u8], scanned: usize, max_payload: usize) -> Result<Scan, DecodeError>;
 
     /// Decides what `unread` is if nothing follows: a last frame, or (the default) a truncated frame.
     ///
@@ -61,7 +61,7 @@ pub trait Framing: fmt::Debug {
     /// # Errors
     ///
     /// See [`scan`](Self::scan).
-    fn at_eof(&self, unread: &[u8], max_payload: usize) -> Result<Scan, Error> {
+    fn at_eof(&self, unread: &[u8], max_payload: usize) -> Result<Scan, DecodeError> {
         let _ = max_payload;
         Ok(Scan::More { at_least: unread.len().saturating_add(1), scanned: unread.len() })
     }
@@ -85,7 +85,7 @@ pub trait Framing: fmt::Debug {
     /// # Errors
     ///
     /// See [`scan`](Self::scan).
-    fn oversized(&self, unread: &[u8]) -> Result<Oversized, Error> {
+    fn oversized(&self, unread: &[u8]) -> Result<Oversized, DecodeError> {
         let _ = unread;
         Ok(Oversized::Unknown)
     }
@@ -97,7 +97,7 @@ pub trait Framing: fmt::Debug {
     /// # Errors
     ///
     /// See [`scan`](Self::scan).
-    fn resume(&self, rest: &[u8]) -> Result<Scan, Error> {
+    fn resume(&self, rest: &[u8]) -> Result<Scan, DecodeError> {
         self.scan(rest, 0, usize::MAX)
     }
 
@@ -105,9 +105,9 @@ pub trait Framing: fmt::Debug {
     ///
     /// # Errors
     ///
-    /// [`Error::PayloadTooLarge`], [`Error::WrongLength`] or [`Error::EmptyPayload`] if the framing cannot express the
-    /// length; [`Error::DelimiterInPayload`] if the payload would be read as two frames.
-    fn envelope(&self, payload: &[u8]) -> Result<Envelope<'_>, Error>;
+    /// [`EncodeError::PayloadTooLarge`], [`EncodeError::WrongLength`] or [`EncodeError::EmptyPayload`] if the framing cannot express the
+    /// length; [`EncodeError::DelimiterInPayload`] if the payload would be read as two frames.
+    fn envelope(&self, payload: &[u8]) -> Result<Envelope<'_>, EncodeError>;
 }
 
 /// The result of scanning unread bytes.
@@ -223,11 +223,11 @@ impl AsRef<[u8]> for Head {
 macro_rules! forward_framing {
     ($($pointer:ty),+) => {$(
         impl<F: Framing + ?Sized> Framing for $pointer {
-            fn scan(&self, unread: &[u8], scanned: usize, max_payload: usize) -> Result<Scan, Error> {
+            fn scan(&self, unread: &[u8], scanned: usize, max_payload: usize) -> Result<Scan, DecodeError> {
                 (**self).scan(unread, scanned, max_payload)
             }
 
-            fn at_eof(&self, unread: &[u8], max_payload: usize) -> Result<Scan, Error> {
+            fn at_eof(&self, unread: &[u8], max_payload: usize) -> Result<Scan, DecodeError> {
                 (**self).at_eof(unread, max_payload)
             }
 
@@ -239,15 +239,15 @@ macro_rules! forward_framing {
                 (**self).padding(unread)
             }
 
-            fn oversized(&self, unread: &[u8]) -> Result<Oversized, Error> {
+            fn oversized(&self, unread: &[u8]) -> Result<Oversized, DecodeError> {
                 (**self).oversized(unread)
             }
 
-            fn resume(&self, rest: &[u8]) -> Result<Scan, Error> {
+            fn resume(&self, rest: &[u8]) -> Result<Scan, DecodeError> {
                 (**self).resume(rest)
             }
 
-            fn envelope(&self, payload: &[u8]) -> Result<Envelope<'_>, Error> {
+            fn envelope(&self, payload: &[u8]) -> Result<Envelope<'_>, EncodeError> {
                 (**self).envelope(payload)
             }
         }

@@ -26,7 +26,7 @@
 //!     }
 //! }
 //! assert_eq!(decoder.truncated_len(), 1); // the stream stopped inside a header
-//! # Ok::<(), frame_codec::Error>(())
+//! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
 //! | framing | on the wire | an incomplete frame at the end of the stream |
@@ -57,6 +57,11 @@
 
 #![forbid(unsafe_code)]
 
+/// The README's code, compiled as it is printed.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
+
 mod batch;
 #[cfg(feature = "tokio-util")]
 mod codec;
@@ -78,7 +83,7 @@ pub use crate::{
     batch::{Batch, BatchBuilder, Frames, IntoFrames},
     decoder::Decoder,
     encoder::{Encoder, Written},
-    error::Error,
+    error::{DecodeError, EncodeError},
     framing::{
         ByteOrder, Delimited, Envelope, Fixed, Framing, Head, LengthPrefixed, Netstring, OctetCount, Overlong,
         Oversized, Raw, Scan, Syslog, Unterminated, UntilEof, Varint, Whole,

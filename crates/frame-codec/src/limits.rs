@@ -25,7 +25,7 @@ impl Limits {
 
     /// The largest payload that is decoded or encoded, in bytes.
     ///
-    /// A longer frame from the peer is [`Error::FrameTooLarge`](crate::Error::FrameTooLarge) as soon as its header is
+    /// A longer frame from the peer is [`DecodeError::FrameTooLarge`](crate::DecodeError::FrameTooLarge) as soon as its header is
     /// read, and nothing of it is buffered, unless [`oversize`](Self::oversize) says otherwise. A longer payload for
     /// sending is rejected.
     #[must_use]

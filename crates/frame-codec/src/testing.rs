@@ -33,7 +33,7 @@
 use bytes::BufMut as _;
 use proptest::{collection::vec, prelude::*, test_runner::TestCaseError};
 
-use crate::{Batch, Decoder, Encoder, Error, Framing, Limits, Oversize, Scan};
+use crate::{Batch, DecodeError, Decoder, EncodeError, Encoder, Framing, Limits, Oversize, Scan};
 
 mod fuzz;
 
@@ -84,7 +84,7 @@ pub struct Reading {
     /// Bytes left over.
     pub truncated: usize,
     /// The error that ended the reading, if one did.
-    pub error: Option<Error>,
+    pub error: Option<DecodeError>,
 }
 
 /// Reads `wire` in pieces of the given lengths, and then its normal end.
@@ -130,7 +130,7 @@ pub fn read(framing: &impl Framing, limits: Limits, wire: &[u8], cuts: &[usize])
 /// # Errors
 ///
 /// The error for the first payload that the framing rejects.
-pub fn encode(framing: &impl Framing, payloads: &[Vec<u8>]) -> Result<Vec<u8>, Error> {
+pub fn encode(framing: &impl Framing, payloads: &[Vec<u8>]) -> Result<Vec<u8>, EncodeError> {
     let mut encoder = Encoder::new(framing, Limits::default());
     for payload in payloads {
         encoder.push(payload)?;
@@ -258,7 +258,7 @@ pub fn no_input_panics(framing: &impl Framing, bytes: &[u8], scanned: usize, max
     Ok(())
 }
 
-fn within(found: Result<Scan, Error>, len: usize, max_payload: usize) -> Verdict {
+fn within(found: Result<Scan, DecodeError>, len: usize, max_payload: usize) -> Verdict {
     match found {
         Ok(Scan::Frame { payload, end }) => {
             prop_assert!(
@@ -272,7 +272,10 @@ fn within(found: Result<Scan, Error>, len: usize, max_payload: usize) -> Verdict
             prop_assert!(at_least > len, "{len} bytes are there, and at least {at_least} wanted");
             prop_assert!(scanned <= len, "{scanned} bytes searched of {len}");
         }
-        Err(error) => prop_assert!(error.is_peer_fault(), "reading blames the writer: {error}"),
+        Err(error) => prop_assert!(
+            !matches!(error, DecodeError::Truncated { .. }),
+            "whether the end truncates a frame is for the decoder to say: {error}"
+        ),
     }
     Ok(())
 }

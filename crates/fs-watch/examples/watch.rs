@@ -17,7 +17,7 @@ async fn main() -> Result<(), Error> {
             Event::Added(socket) => {
                 println!("+ {:?} generation {}", socket.path, socket.generation)
             }
-            Event::Ready(socket) => println!("* {:?}, {}: {}", socket.path, socket.kind, socket.liveness.evidence),
+            Event::Ready(socket) => println!("* {:?}: {}", socket.path, socket.liveness.evidence),
             Event::Removed { id, reason } => {
                 println!("- {:?} generation {}: {reason}", id.path, id.generation);
             }

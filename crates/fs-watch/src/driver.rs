@@ -26,7 +26,7 @@ use crate::event::{Event, Why};
 use crate::eyes::{self, Stamp};
 use crate::health::{Bulletin, Health};
 use crate::hints::{Dirty, Hints};
-use crate::ledger::{Ledger, Poll, lock};
+use crate::ledger::{Ledger, Reading, lock};
 use crate::missing::Missing;
 use crate::outbox::Outbox;
 use crate::pace::{Backoff, Pace};
@@ -272,7 +272,7 @@ impl Driver {
     fn judge(&self) {
         let arrivals = lock(&self.ledger).roster().arrivals();
         // Not under the lock, so that the consumer can continue meanwhile.
-        Ledger::judge(&self.ledger, Poll::take(arrivals, self.probing));
+        Ledger::judge(&self.ledger, Reading::take(arrivals, self.probing));
         lock(&self.ledger).publish(Bulletin::SILENCE, &self.outbox);
     }
 

@@ -104,15 +104,15 @@ impl Ledger {
     /// Applies the kernel's table. If it lacks a socket, reads a second table before it concludes anything.
     ///
     /// The lock is held only in between, so that the consumer can continue while a table is read.
-    pub(crate) fn judge(ledger: &Mutex<Self>, mut poll: Poll) {
-        let misses_another = lock(ledger).take_in(&poll);
-        if misses_another && poll.read_again() {
-            lock(ledger).take_in(&poll);
+    pub(crate) fn judge(ledger: &Mutex<Self>, mut reading: Reading) {
+        let misses_another = lock(ledger).take_in(&reading);
+        if misses_another && reading.read_again() {
+            lock(ledger).take_in(&reading);
         }
     }
 
     /// Returns whether a second table is worth its cost.
-    fn take_in(&mut self, Poll { arrivals, table, error, began }: &Poll) -> bool {
+    fn take_in(&mut self, Reading { arrivals, table, error, began }: &Reading) -> bool {
         let find = table.as_ref().map(|table| |facts: &Facts| table.get(facts.file()).copied());
         self.has_table = find.is_some();
         self.no_table.clone_from(error);
@@ -189,7 +189,7 @@ pub(crate) fn lock(ledger: &Mutex<Ledger>) -> MutexGuard<'_, Ledger> {
 
 /// The kernel's table at one moment.
 #[derive(Debug)]
-pub(crate) struct Poll {
+pub(crate) struct Reading {
     arrivals: u64,
     table: Option<Table>,
     /// Why there is none, unless that passes by itself.
@@ -197,7 +197,7 @@ pub(crate) struct Poll {
     began: Instant,
 }
 
-impl Poll {
+impl Reading {
     /// Reads the table. `arrivals` is the roster's count from before.
     pub(crate) fn take(arrivals: u64, probing: Probing) -> Self {
         let began = Instant::now();
@@ -231,8 +231,8 @@ mod tests {
     use super::*;
 
     /// A table from which a socket is missing because another one closed.
-    fn torn(arrivals: u64) -> Poll {
-        Poll { arrivals, table: Some(Table::default()), error: None, began: Instant::now() }
+    fn torn(arrivals: u64) -> Reading {
+        Reading { arrivals, table: Some(Table::default()), error: None, began: Instant::now() }
     }
 
     #[test]
@@ -246,7 +246,7 @@ mod tests {
         assert_eq!(lock(&ledger).list(), None);
         let arrivals = lock(&ledger).roster().arrivals();
         let verdict = || lock(&ledger).roster().sockets().next().map(|socket| socket.liveness.verdict);
-        Ledger::judge(&ledger, Poll::take(arrivals, Probing::default()));
+        Ledger::judge(&ledger, Reading::take(arrivals, Probing::default()));
         assert_eq!(verdict(), Some(Verdict::Bound));
 
         Ledger::judge(&ledger, torn(arrivals));
@@ -273,8 +273,8 @@ mod tests {
         ] {
             let mut ledger = Ledger::new(dir.path().to_owned(), Roster::new(dir.path(), DotFiles::Ignored), probing);
             assert_eq!(ledger.no_table(), None);
-            let poll = Poll { arrivals: 0, table: None, error: Some("planted".into()), began: Instant::now() };
-            ledger.take_in(&poll);
+            let reading = Reading { arrivals: 0, table: None, error: Some("planted".into()), began: Instant::now() };
+            ledger.take_in(&reading);
             assert_eq!(ledger.no_table(), *expected, "{probing:?}");
             ledger.take_in(&torn(0));
             assert_eq!(ledger.no_table(), None);
@@ -298,16 +298,16 @@ mod tests {
         for probing in [Probing::Kernel, Probing::TableAndConnect, Probing::TableOnly] {
             let mut ledger = Ledger::new(dir.path().to_owned(), Roster::new(dir.path(), DotFiles::Ignored), probing);
             assert_eq!(ledger.list(), None);
-            let mut poll = Poll::take(ledger.roster().arrivals(), probing);
+            let mut reading = Reading::take(ledger.roster().arrivals(), probing);
             for (looks, expected) in [(1, true), (100, false)] {
                 for _ in 0..looks {
-                    assert_eq!(ledger.take_in(&poll), expected, "{probing:?}");
+                    assert_eq!(ledger.take_in(&reading), expected, "{probing:?}");
                     ledger.ask(usize::MAX);
-                    poll.began += std::time::Duration::from_secs(5);
+                    reading.began += std::time::Duration::from_secs(5);
                 }
             }
             ledger.scan_names([OsString::from("a")].into());
-            assert!(ledger.take_in(&poll), "something may have happened");
+            assert!(ledger.take_in(&reading), "something may have happened");
         }
     }
 }

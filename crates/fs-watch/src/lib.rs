@@ -114,6 +114,11 @@
 
 #![forbid(unsafe_code)]
 
+/// The README's code, compiled as it is printed.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
+
 #[cfg(feature = "tokio")]
 pub mod attach;
 mod connect;
@@ -147,6 +152,6 @@ pub use plain::{SocketEvent, watch_for_new_sockets};
 pub use roster::{Change, Listing, Roster, Sighting};
 pub use socket::{Generation, Socket, SocketId};
 #[doc(inline)]
-pub use socket_file::{Answer, ConnectError, DotFiles, Evidence, Facts, Kind, Liveness, Owner, Probing, Verdict};
+pub use socket_file::{Answer, ConnectError, DotFiles, Evidence, Facts, Liveness, Owner, Probing, SocketKind, Verdict};
 pub use target::{Anchor, Target};
 pub use watcher::{Builder, Watcher};

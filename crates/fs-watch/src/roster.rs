@@ -20,7 +20,7 @@ use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use socket_file::{Answer, DotFiles, Evidence, Facts, Kind, Liveness, Verdict};
+use socket_file::{Answer, DotFiles, Evidence, Facts, Liveness, SocketKind, Verdict};
 use unix_diag::Entry;
 
 use crate::socket::{Generation, Socket};
@@ -224,7 +224,7 @@ impl Roster {
     ///
     /// The age of its file counts from when a table first lacked it, not from the wall clock, which may have been set.
     /// A socket is stale if the table had it, two tables in a row lack it, and nothing else can be found out.
-    pub fn handle_answer(&mut self, name: &OsStr, answer: Option<(Answer, Kind)>, now: Instant) {
+    pub fn handle_answer(&mut self, name: &OsStr, answer: Option<(Answer, Option<SocketKind>)>, now: Instant) {
         if let Some(known) = self.known.get_mut(name) {
             known.handle_answer(name, answer, now, &mut self.changes);
             self.has_bound |= known.is_bound();

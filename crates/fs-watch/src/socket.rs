@@ -3,7 +3,7 @@
 use std::fmt;
 use std::path::PathBuf;
 
-use socket_file::{Facts, Kind, Liveness};
+use socket_file::{Facts, Liveness, SocketKind};
 
 /// A socket file in the watched directory.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -17,7 +17,7 @@ pub struct Socket {
     /// What the last `lstat` returned.
     pub facts: Facts,
     /// The kind of socket. The file does not show it: unknown until the kernel's table or a connection does.
-    pub kind: Kind,
+    pub kind: Option<SocketKind>,
     /// Whether a server uses it, as far as probes have shown. Seldom known in an [`Added`](crate::Event::Added), always
     /// in a [`Ready`](crate::Event::Ready).
     pub liveness: Liveness,

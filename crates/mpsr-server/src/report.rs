@@ -86,7 +86,7 @@ pub enum Parting {
     /// The producer reset it, or the socket failed.
     Failed(Arc<io::Error>),
     /// The producer violated the framing.
-    Malformed(frame_codec::Error),
+    Malformed(frame_codec::DecodeError),
     /// Its socket vanished from the directory. What had arrived until then was received.
     Vanished,
     /// The funnel was shut down. What had arrived until then was received.

@@ -8,7 +8,7 @@ use std::{
 };
 
 use fs_watch::{
-    Answer, DotFiles, Evidence, Kind, Probing, Verdict,
+    Answer, DotFiles, Evidence, Probing, Verdict,
     directory::{Found, Inspection, PassedOver, Survey},
 };
 
@@ -19,7 +19,7 @@ use crate::{
     output::{Output, is_broken_pipe, note},
     table,
     text::{escaped_cell, escaped_words},
-    words,
+    words::{self, kind_of_socket},
 };
 
 pub(crate) fn run(args: &Ls) -> anyhow::Result<()> {
@@ -197,7 +197,7 @@ fn row(found: &Found, survey: &Survey, within: Option<&Path>, owners: &HashMap<u
     [
         format!("{}{mark}", escaped_cell(name(found, within).as_os_str().as_encoded_bytes())),
         state(found).to_owned(),
-        if found.kind == Kind::Unknown { "-".to_owned() } else { found.kind.to_string() },
+        found.kind.map_or_else(|| "-".to_owned(), |kind| kind.to_string()),
         pid,
         command,
         owners.get(&uid).map_or_else(|| uid.to_string(), |name| escaped_cell(name.as_bytes())),
@@ -229,7 +229,7 @@ fn object(found: &Found) -> Object<'static> {
     Object::Socket {
         path: PathText::new(&found.path),
         state: state(found),
-        kind: found.kind.to_string(),
+        kind: kind_of_socket(found.kind),
         evidence: found.liveness.evidence.to_string(),
         mode: format!("{:o}", found.facts.mode),
         uid: found.facts.uid,

@@ -3,6 +3,7 @@
 use std::{error::Error as _, io, path::Path};
 
 use anyhow::anyhow;
+use fs_watch::SocketKind;
 use rustix::io::Errno;
 use uds_actor::{Address, BindError, ConnectError, FileKind, NameLoss, Peer};
 
@@ -78,6 +79,11 @@ fn unreadable(doing: &str, dir: &Path, source: &io::Error) -> anyhow::Error {
     let is_denied = source.kind() == io::ErrorKind::PermissionDenied;
     let hint = if is_denied { "; this process must be allowed to read and to search it" } else { "" };
     anyhow!("{doing}: {dir:?} cannot be read: {source}{hint}")
+}
+
+/// Of a socket's file, or of one that is watched.
+pub(crate) fn kind_of_socket(kind: Option<SocketKind>) -> String {
+    kind.map_or_else(|| "unknown".to_owned(), |kind| kind.to_string())
 }
 
 /// Whether the permissions of a directory are the reason, rather than a missing privilege.

@@ -15,10 +15,10 @@ use tokio::io::{AsyncRead, AsyncWrite};
 pub(crate) struct Resp;
 
 impl Framing for Resp {
-    fn scan(&self, unread: &[u8], _scanned: usize, max: usize) -> Result<Scan, frame_codec::Error> {
+    fn scan(&self, unread: &[u8], _scanned: usize, max: usize) -> Result<Scan, frame_codec::DecodeError> {
         let more = |end: usize| {
             if end > max {
-                return Err(frame_codec::Error::FrameTooLarge { len: end as u64, max });
+                return Err(frame_codec::DecodeError::FrameTooLarge { len: end as u64, max });
             }
             Ok(Scan::More { at_least: end.max(unread.len() + 1), scanned: 0 })
         };
@@ -32,7 +32,7 @@ impl Framing for Resp {
                 (b'+' | b'-', _) | (b':', Some(_)) | (b'$' | b'*', Some(-1)) => {}
                 (b'*', Some(count @ 0..)) => values = values.saturating_add(count as u64),
                 (b'$', Some(len @ 0..)) => end = end.saturating_add(len as usize).saturating_add(2),
-                _ => return Err(frame_codec::Error::Malformed { what: "not a RESP value" }),
+                _ => return Err(frame_codec::DecodeError::Malformed { what: "not a RESP value" }),
             }
             if end > unread.len() {
                 return more(end);
@@ -41,7 +41,7 @@ impl Framing for Resp {
         Ok(Scan::Frame { payload: 0..end, end })
     }
 
-    fn envelope(&self, _payload: &[u8]) -> Result<Envelope<'_>, frame_codec::Error> {
+    fn envelope(&self, _payload: &[u8]) -> Result<Envelope<'_>, frame_codec::EncodeError> {
         Ok(Envelope::NONE)
     }
 }

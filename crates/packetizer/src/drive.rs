@@ -148,7 +148,7 @@ pub enum End<E: std::error::Error + 'static> {
     WriteFailed(#[source] io::Error),
     /// The peer broke the framing.
     #[error("the peer broke the framing")]
-    Malformed(#[source] frame_codec::Error),
+    Malformed(#[source] frame_codec::DecodeError),
     /// The peer broke the protocol.
     #[error("the peer broke the protocol")]
     Fault(#[source] Fault<E>),

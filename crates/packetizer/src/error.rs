@@ -59,7 +59,7 @@ pub enum Error<E: StdError + 'static> {
     Encode(#[source] E),
     /// The framing cannot carry the request.
     #[error("the framing cannot carry the request")]
-    Framing(#[source] frame_codec::Error),
+    Framing(#[source] frame_codec::EncodeError),
     /// The reply is over the limit. It was skipped, and the connection continues.
     #[error("the reply has {len} bytes and the limit is {max}; the request was executed")]
     ReplyTooLarge {
@@ -207,7 +207,7 @@ mod tests {
             (Error::TooLarge { len: 2, max: 1 }, (false, false, false, true)),
             (Error::TagInUse, (false, true, false, true)),
             (Error::Encode(Wrong), (false, false, false, true)),
-            (Error::Framing(frame_codec::Error::EmptyPayload), (false, false, false, true)),
+            (Error::Framing(frame_codec::EncodeError::EmptyPayload), (false, false, false, true)),
             (Error::ReplyTooLarge { len: 2, max: 1 }, (true, false, false, true)),
             (Error::Decode(Wrong), (true, false, true, true)),
         ] {

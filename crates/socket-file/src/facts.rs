@@ -1,49 +1,11 @@
 //! The properties of a socket file: its inode, its owner, its kind.
 
-use std::fmt;
 use std::fs::Metadata;
 use std::os::unix::fs::MetadataExt;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use rustix::fs::{Statx, StatxFlags, StatxTimestamp, makedev};
 use unix_diag::FileId;
-
-/// The kind of a socket (`socket(2)`).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum Kind {
-    /// `SOCK_STREAM`.
-    Stream,
-    /// `SOCK_DGRAM`.
-    Datagram,
-    /// `SOCK_SEQPACKET`.
-    SeqPacket,
-    /// No source that knows the kind has been asked yet, or it is another kind.
-    #[default]
-    Unknown,
-}
-
-impl From<unix_diag::Kind> for Kind {
-    fn from(kind: unix_diag::Kind) -> Self {
-        match kind {
-            unix_diag::Kind::Stream => Self::Stream,
-            unix_diag::Kind::Datagram => Self::Datagram,
-            unix_diag::Kind::SeqPacket => Self::SeqPacket,
-            _ => Self::Unknown,
-        }
-    }
-}
-
-impl fmt::Display for Kind {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Stream => "stream",
-            Self::Datagram => "datagram",
-            Self::SeqPacket => "seqpacket",
-            Self::Unknown => "unknown",
-        })
-    }
-}
 
 /// Identifies a file independently of its name: `st_dev` and `st_ino`. Comparing two identities is meaningful only
 /// while something keeps one of the files from being freed, such as an open descriptor or a socket that is bound to it.

@@ -7,9 +7,9 @@ use std::path::Path;
 use std::sync::OnceLock;
 
 use rustix::io::Errno;
-use unix_diag::{Entry, Which};
+use unix_diag::{Entry, SocketKind, Which};
 
-use crate::facts::{Facts, Identity, Kind};
+use crate::facts::{Facts, Identity};
 use crate::knock::{ask_file, question_file};
 use crate::liveness::{Liveness, Verdict};
 use crate::question::{Answer, Question};
@@ -48,7 +48,7 @@ impl SocketFile {
 
     /// Asks one question about this file. It never waits. `path` must lead to the file; it is used if `/proc` is not
     /// mounted.
-    pub fn ask(&self, path: &Path, question: Question) -> (Answer, Kind) {
+    pub fn ask(&self, path: &Path, question: Question) -> (Answer, Option<SocketKind>) {
         ask_file(&self.file, path, question)
     }
 

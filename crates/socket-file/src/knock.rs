@@ -17,24 +17,25 @@ use std::path::Path;
 use rustix::fs::{AtFlags, CWD, Mode, OFlags, fstat, openat, statat};
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, connect, socket_with};
+use unix_diag::SocketKind;
 
-use crate::facts::{Facts, Kind};
+use crate::facts::Facts;
 use crate::question::{Answer, Question};
 
 /// Asks about exactly the socket that `facts` describes. It never waits.
-pub fn ask(path: &Path, facts: &Facts, question: Question) -> (Answer, Kind) {
+pub fn ask(path: &Path, facts: &Facts, question: Question) -> (Answer, Option<SocketKind>) {
     let Ok(file) = openat(CWD, path, OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty()) else {
-        return (Answer::Failed, Kind::Unknown);
+        return (Answer::Failed, None);
     };
     // The name may lead to another socket by now.
     let is_it = fstat(&file).is_ok_and(|stat| (stat.st_dev, stat.st_ino) == (facts.device, facts.inode));
-    if is_it { ask_file(&file, path, question) } else { (Answer::Failed, Kind::Unknown) }
+    if is_it { ask_file(&file, path, question) } else { (Answer::Failed, None) }
 }
 
 /// Asks about the socket whose file is open. `path` must lead to the file and is used if `/proc` is not mounted. A
 /// lookup by path counts only if the path leads to the same file before and after.
-pub fn ask_file(file: impl AsFd, path: &Path, question: Question) -> (Answer, Kind) {
-    question_file(file.as_fd(), path, question).unwrap_or((Answer::Failed, Kind::Unknown))
+pub fn ask_file(file: impl AsFd, path: &Path, question: Question) -> (Answer, Option<SocketKind>) {
+    question_file(file.as_fd(), path, question).unwrap_or((Answer::Failed, None))
 }
 
 /// The same, with the error behind [`Answer::Failed`].
@@ -42,7 +43,7 @@ pub(crate) fn question_file(
     file: BorrowedFd<'_>,
     path: &Path,
     question: Question,
-) -> rustix::io::Result<(Answer, Kind)> {
+) -> rustix::io::Result<(Answer, Option<SocketKind>)> {
     // Also, a path in a socket address is limited to 107 bytes, and this one is shorter.
     let by_descriptor = format!("/proc/self/fd/{}", file.as_raw_fd());
     match put(&SocketAddrUnix::new(&*by_descriptor)?, question) {
@@ -52,7 +53,11 @@ pub(crate) fn question_file(
     }
 }
 
-fn question_by_name(file: BorrowedFd<'_>, path: &Path, question: Question) -> rustix::io::Result<(Answer, Kind)> {
+fn question_by_name(
+    file: BorrowedFd<'_>,
+    path: &Path,
+    question: Question,
+) -> rustix::io::Result<(Answer, Option<SocketKind>)> {
     let leads_there = || {
         let named = statat(CWD, path, AtFlags::SYMLINK_NOFOLLOW).map(|stat| (stat.st_dev, stat.st_ino));
         named.is_ok() && named == fstat(file).map(|stat| (stat.st_dev, stat.st_ino))
@@ -65,30 +70,32 @@ fn question_by_name(file: BorrowedFd<'_>, path: &Path, question: Question) -> ru
     if leads_there() { answer } else { Err(Errno::NOENT) }
 }
 
-fn put(address: &SocketAddrUnix, question: Question) -> Result<(Answer, Kind), Errno> {
+fn put(address: &SocketAddrUnix, question: Question) -> Result<(Answer, Option<SocketKind>), Errno> {
     let found = match try_as(SocketType::DGRAM, address) {
         // EPERM: a datagram socket that receives only from one peer.
-        Ok(()) | Err(Errno::PERM) => return Ok((Answer::Accepted, Kind::Datagram)),
+        Ok(()) | Err(Errno::PERM) => return Ok((Answer::Accepted, Some(SocketKind::Datagram))),
         Err(Errno::CONNREFUSED) => Answer::Unbound,
         Err(Errno::PROTOTYPE) => Answer::Bound,
-        Err(Errno::ACCESS) => return Ok((Answer::Denied, Kind::Unknown)),
+        Err(Errno::ACCESS) => return Ok((Answer::Denied, None)),
         Err(errno) => return Err(errno),
     };
     if question == Question::Lookup {
-        return Ok((found, Kind::Unknown));
+        return Ok((found, None));
     }
     // Do this even if nothing seems to be bound: not every system that identifies itself as Linux compares types first.
-    for (kind, as_kind) in [(SocketType::STREAM, Kind::Stream), (SocketType::SEQPACKET, Kind::SeqPacket)] {
-        match try_as(kind, address) {
-            Ok(()) => return Ok((Answer::Accepted, as_kind)),
-            Err(Errno::AGAIN) => return Ok((Answer::QueueFull, as_kind)),
-            Err(Errno::CONNREFUSED) if found == Answer::Bound => return Ok((Answer::Refused, as_kind)),
+    for (socket_type, kind) in
+        [(SocketType::STREAM, SocketKind::Stream), (SocketType::SEQPACKET, SocketKind::Seqpacket)]
+    {
+        match try_as(socket_type, address) {
+            Ok(()) => return Ok((Answer::Accepted, Some(kind))),
+            Err(Errno::AGAIN) => return Ok((Answer::QueueFull, Some(kind))),
+            Err(Errno::CONNREFUSED) if found == Answer::Bound => return Ok((Answer::Refused, Some(kind))),
             Err(Errno::CONNREFUSED | Errno::PROTOTYPE) => {}
-            Err(Errno::ACCESS | Errno::PERM) => return Ok((Answer::Denied, Kind::Unknown)),
+            Err(Errno::ACCESS | Errno::PERM) => return Ok((Answer::Denied, None)),
             Err(errno) => return Err(errno),
         }
     }
-    Ok((found, Kind::Unknown))
+    Ok((found, None))
 }
 
 fn try_as(kind: SocketType, address: &SocketAddrUnix) -> Result<(), Errno> {
@@ -106,11 +113,11 @@ mod tests {
 
     use super::*;
 
-    fn answer(path: &Path) -> (Answer, Kind) {
+    fn answer(path: &Path) -> (Answer, Option<SocketKind>) {
         ask(path, &Facts::of(&symlink_metadata(path).unwrap()), Question::Connect)
     }
 
-    fn lookup(path: &Path) -> (Answer, Kind) {
+    fn lookup(path: &Path) -> (Answer, Option<SocketKind>) {
         ask(path, &Facts::of(&symlink_metadata(path).unwrap()), Question::Lookup)
     }
 
@@ -121,24 +128,24 @@ mod tests {
 
         let stream = socket(AddressFamily::UNIX, SocketType::STREAM, None).unwrap();
         bind(&stream, &SocketAddrUnix::new(path("a")).unwrap()).unwrap();
-        assert_eq!(answer(&path("a")), (Answer::Refused, Kind::Stream), "bound");
+        assert_eq!(answer(&path("a")), (Answer::Refused, Some(SocketKind::Stream)), "bound");
         listen(&stream, 1).unwrap();
-        assert_eq!(answer(&path("a")), (Answer::Accepted, Kind::Stream));
+        assert_eq!(answer(&path("a")), (Answer::Accepted, Some(SocketKind::Stream)));
         let _waiting = UnixStream::connect(path("a")).unwrap();
-        assert_eq!(answer(&path("a")), (Answer::QueueFull, Kind::Stream), "with ours before it");
+        assert_eq!(answer(&path("a")), (Answer::QueueFull, Some(SocketKind::Stream)), "with ours before it");
         drop(stream);
-        assert_eq!(answer(&path("a")), (Answer::Unbound, Kind::Unknown), "stale");
+        assert_eq!(answer(&path("a")), (Answer::Unbound, None), "stale");
 
         let packets = socket(AddressFamily::UNIX, SocketType::SEQPACKET, None).unwrap();
         bind(&packets, &SocketAddrUnix::new(path("b")).unwrap()).unwrap();
         listen(&packets, 1).unwrap();
-        assert_eq!(answer(&path("b")), (Answer::Accepted, Kind::SeqPacket));
+        assert_eq!(answer(&path("b")), (Answer::Accepted, Some(SocketKind::Seqpacket)));
 
         let datagrams = UnixDatagram::bind(path("c")).unwrap();
-        assert_eq!(answer(&path("c")), (Answer::Accepted, Kind::Datagram));
+        assert_eq!(answer(&path("c")), (Answer::Accepted, Some(SocketKind::Datagram)));
         let _peer = UnixDatagram::bind(path("d")).unwrap();
         datagrams.connect(path("d")).unwrap();
-        assert_eq!(answer(&path("c")), (Answer::Accepted, Kind::Datagram), "of one peer alone");
+        assert_eq!(answer(&path("c")), (Answer::Accepted, Some(SocketKind::Datagram)), "of one peer alone");
 
         std::fs::write(path("e"), "").unwrap();
         assert_eq!(answer(&path("e")).0, Answer::Unbound, "a regular file");
@@ -151,13 +158,13 @@ mod tests {
         for (name, kind) in [("stream", SocketType::STREAM), ("packets", SocketType::SEQPACKET)] {
             let server = socket(AddressFamily::UNIX, kind, None).unwrap();
             bind(&server, &SocketAddrUnix::new(path(name)).unwrap()).unwrap();
-            assert_eq!(lookup(&path(name)), (Answer::Bound, Kind::Unknown), "{name}, bound");
+            assert_eq!(lookup(&path(name)), (Answer::Bound, None), "{name}, bound");
             listen(&server, 4).unwrap();
-            assert_eq!(lookup(&path(name)), (Answer::Bound, Kind::Unknown), "{name}, listening");
+            assert_eq!(lookup(&path(name)), (Answer::Bound, None), "{name}, listening");
             rustix::io::ioctl_fionbio(&server, true).unwrap();
             assert_eq!(rustix::net::accept(&server).unwrap_err(), Errno::AGAIN, "{name}: nothing came");
             drop(server);
-            assert_eq!(lookup(&path(name)), (Answer::Unbound, Kind::Unknown), "{name}, dead");
+            assert_eq!(lookup(&path(name)), (Answer::Unbound, None), "{name}, dead");
         }
         // A client with its own name, and the connection that a listener has left behind.
         let listener = UnixListener::bind(path("listener")).unwrap();
@@ -170,7 +177,7 @@ mod tests {
         assert_eq!(lookup(&path("listener")).0, Answer::Unbound);
         // A datagram server has received nothing.
         let datagrams = UnixDatagram::bind(path("datagrams")).unwrap();
-        assert_eq!(lookup(&path("datagrams")), (Answer::Accepted, Kind::Datagram));
+        assert_eq!(lookup(&path("datagrams")), (Answer::Accepted, Some(SocketKind::Datagram)));
         datagrams.set_nonblocking(true).unwrap();
         assert_eq!(datagrams.recv(&mut [0]).unwrap_err().kind(), std::io::ErrorKind::WouldBlock);
     }
@@ -210,6 +217,6 @@ mod tests {
         std::fs::create_dir(&deep).unwrap();
         let _listener = UnixListener::bind(dir.path().join("a")).unwrap();
         std::fs::rename(dir.path().join("a"), deep.join("a")).unwrap();
-        assert_eq!(answer(&deep.join("a")), (Answer::Accepted, Kind::Stream));
+        assert_eq!(answer(&deep.join("a")), (Answer::Accepted, Some(SocketKind::Stream)));
     }
 }

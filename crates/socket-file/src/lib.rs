@@ -16,17 +16,17 @@
 //! | know whether the id of an owner identifies one user | [`overflow`] |
 //!
 //! ```
-//! use socket_file::{Answer, Facts, Kind, Question, ask};
+//! use socket_file::{Answer, Facts, SocketKind, Question, ask};
 //!
 //! # fn main() -> std::io::Result<()> {
 //! let directory = tempfile::tempdir()?;
 //! let path = directory.path().join("a.sock");
 //! let listener = std::os::unix::net::UnixListener::bind(&path)?;
 //! let facts = Facts::of(&std::fs::symlink_metadata(&path)?);
-//! assert_eq!(ask(&path, &facts, Question::Lookup), (Answer::Bound, Kind::Unknown));
-//! assert_eq!(ask(&path, &facts, Question::Connect), (Answer::Accepted, Kind::Stream));
+//! assert_eq!(ask(&path, &facts, Question::Lookup), (Answer::Bound, None));
+//! assert_eq!(ask(&path, &facts, Question::Connect), (Answer::Accepted, Some(SocketKind::Stream)));
 //! drop(listener);
-//! assert_eq!(ask(&path, &facts, Question::Lookup), (Answer::Unbound, Kind::Unknown));
+//! assert_eq!(ask(&path, &facts, Question::Lookup), (Answer::Unbound, None));
 //! # Ok(())
 //! # }
 //! ```
@@ -57,7 +57,7 @@ pub use crate::{
     connect::{ConnectError, Owner, connect},
     directory::{Directory, Found},
     dot_files::DotFiles,
-    facts::{Facts, Identity, Kind, timestamp},
+    facts::{Facts, Identity, timestamp},
     file::{SocketFile, is_conclusive},
     filesystem::Filesystem,
     knock::{ask, ask_file},
@@ -65,3 +65,4 @@ pub use crate::{
     question::{Answer, Probing, Question},
     remove::Removal,
 };
+pub use unix_diag::SocketKind;

@@ -153,17 +153,17 @@ impl fmt::Display for Evidence {
 
 #[cfg(test)]
 mod tests {
-    use unix_diag::{Kind, State};
+    use unix_diag::{SocketKind, State};
 
     use super::*;
 
     #[test]
     fn the_table_says_who_listens() {
         for (kind, state, verdict) in [
-            (Kind::Stream, State::Listening, Verdict::Listening),
-            (Kind::SeqPacket, State::Listening, Verdict::Listening),
-            (Kind::Datagram, State::Unconnected, Verdict::Listening),
-            (Kind::Stream, State::Unconnected, Verdict::Bound),
+            (Some(SocketKind::Stream), State::Listening, Verdict::Listening),
+            (Some(SocketKind::Seqpacket), State::Listening, Verdict::Listening),
+            (Some(SocketKind::Datagram), State::Unconnected, Verdict::Listening),
+            (Some(SocketKind::Stream), State::Unconnected, Verdict::Bound),
         ] {
             assert_eq!(Liveness::of_entry(&Entry::new(kind, state, 1)).verdict, verdict, "{kind:?} {state:?}");
         }

@@ -9,7 +9,7 @@ pub enum SendError {
     Closed,
     /// The framing cannot carry this payload.
     #[error(transparent)]
-    Unsendable(frame_codec::Error),
+    Unsendable(frame_codec::EncodeError),
 }
 
 /// Why a frame was not queued.
@@ -24,7 +24,7 @@ pub enum TrySendError {
     Closed,
     /// The framing cannot carry this payload.
     #[error(transparent)]
-    Unsendable(frame_codec::Error),
+    Unsendable(frame_codec::EncodeError),
 }
 
 impl TrySendError {

@@ -120,8 +120,8 @@ pub use crate::{
 pub use bytes::Bytes;
 #[doc(inline)]
 pub use frame_codec::{
-    Batch, Delimited, Error as FrameError, Fixed, Framing, LengthPrefixed, Limits, Netstring, OctetCount, Oversize,
-    Raw, UntilEof, Varint, Whole,
+    Batch, DecodeError, Delimited, EncodeError, Fixed, Framing, LengthPrefixed, Limits, Netstring, OctetCount,
+    Oversize, Raw, UntilEof, Varint, Whole,
 };
 #[doc(inline)]
 pub use uds_socket::{

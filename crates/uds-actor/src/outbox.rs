@@ -31,7 +31,7 @@ pub(crate) trait Queue {
     fn has_room(&self, payload: Payload<'_>) -> bool;
 
     /// Appends a message, which begins at `mark`. Returns how far that moves the mark.
-    fn push(&mut self, payload: Payload<'_>, mark: u64) -> Result<u64, frame_codec::Error>;
+    fn push(&mut self, payload: Payload<'_>, mark: u64) -> Result<u64, frame_codec::EncodeError>;
 
     /// Swaps the actor's empty buffer for the queue, unless that is empty.
     fn take(&mut self, hand: &mut Self::Hand) -> bool;
@@ -238,7 +238,7 @@ impl<Q: Queue> Outbox<Q> {
 
 impl<Q: Queue> State<Q> {
     #[inline(always)]
-    fn push(&mut self, payload: Payload<'_>) -> Result<(), frame_codec::Error> {
+    fn push(&mut self, payload: Payload<'_>) -> Result<(), frame_codec::EncodeError> {
         self.pushed += self.queue.push(payload, self.pushed)?;
         Ok(())
     }

@@ -16,7 +16,7 @@ pub enum Reason {
     /// The socket failed: the peer reset it, or vanished while there was something to write.
     Failed(Arc<io::Error>),
     /// The peer violated the framing, or sent a packet over the limit.
-    Malformed(frame_codec::Error),
+    Malformed(frame_codec::DecodeError),
     /// The receiving socket of datagrams is gone: its process ended, restarted, or stopped receiving. You may find a
     /// new one by [connecting again](crate::packet#when-the-receiver-of-datagrams-was-restarted).
     ReceiverGone,

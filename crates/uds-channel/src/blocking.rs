@@ -85,7 +85,7 @@ impl<Tx: ?Sized, Rx, C: Codec<Tx, Rx>> Channel<Tx, Rx, Blocking, C> {
     ///
     /// # Errors
     ///
-    /// [`FlushError::Send`].
+    /// [`FlushError::Send`]; [`FlushError::Wait`] for want of memory in the kernel, after which it can be called again.
     pub fn flush(&mut self) -> Result<(), FlushError> {
         self.coded.framed.flush_until(Patience::ENDLESS).map(drop)
     }
@@ -95,7 +95,7 @@ impl<Tx: ?Sized, Rx, C: Codec<Tx, Rx>> Channel<Tx, Rx, Blocking, C> {
     ///
     /// # Errors
     ///
-    /// [`FlushError::Send`].
+    /// As [`flush`](Self::flush).
     pub fn finish(&mut self) -> Result<(), FlushError> {
         self.coded.framed.finish();
         self.flush()
@@ -107,7 +107,8 @@ impl<Tx: ?Sized, Rx, C: Codec<Tx, Rx>> Channel<Tx, Rx, Blocking, C> {
     ///
     /// [`RecvError::Decode`], for this message only. [`RecvError::Ended`], [`RecvError::Truncated`],
     /// [`RecvError::Malformed`] and [`RecvError::Receive`] if no more messages will come. Messages that arrived before
-    /// are returned first, and later calls return the same error.
+    /// are returned first, and later calls return the same error. If the kernel lacks memory,
+    /// [`RecvError::Wait`], or a `Receive` that [you can retry](RecvError::is_retryable).
     pub fn recv(&mut self) -> Result<Rx, RecvError> {
         self.recv_until(Patience::ENDLESS)
     }

@@ -22,8 +22,8 @@ pub enum SendError {
         /// The maximum.
         max: usize,
     },
-    /// The message does not fit into the buffer beside what is queued. Nothing of it was queued. Blocking calls wait
-    /// for room instead.
+    /// The message does not fit into the buffer beside what is queued. Nothing of it was queued. Only calls for an event
+    /// loop return this: the others wait for room.
     #[error("{queued} of {max} bytes are queued already; send again when the socket has taken some")]
     Full {
         /// Bytes that wait to be written.
@@ -31,14 +31,14 @@ pub enum SendError {
         /// The limit of the buffer.
         max: usize,
     },
-    /// The time limit passed before there was room for the message. Nothing was lost or queued.
+    /// The time limit passed before there was room for the message. Nothing was lost or queued. Only `send_timeout` returns this.
     #[error("timed out after {after:?}")]
     TimedOut {
         /// The time limit.
         after: Duration,
     },
     /// The time limit passed when the message was queued and not completely written. Do not send it again: the rest
-    /// goes out with the next call on the channel.
+    /// goes out with the next call on the channel. Only `send_timeout` returns this.
     #[error("timed out after {after:?} with {left} bytes still to be written")]
     Unfinished {
         /// The time limit.
@@ -107,7 +107,8 @@ pub enum FlushError {
         /// The operating system's error.
         source: io::Error,
     },
-    /// Waiting failed, or reading what the peer sent in the meantime: the machine is out of memory.
+    /// Waiting failed, or reading what the peer sent in the meantime: the machine is out of memory, or the runtime is
+    /// shutting down.
     #[error("could not wait for the socket")]
     Wait {
         /// The operating system's error.
@@ -140,7 +141,7 @@ impl FlushError {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum RecvError {
-    /// The time limit passed before a message arrived. Nothing was lost.
+    /// The time limit passed before a message arrived. Nothing was lost. Only `recv_timeout` returns this.
     #[error("timed out after {after:?}")]
     TimedOut {
         /// The time limit.
@@ -169,7 +170,7 @@ pub enum RecvError {
     #[error("the stream cannot be read on")]
     Malformed {
         /// What is wrong with it.
-        source: frame_codec::Error,
+        source: frame_codec::DecodeError,
     },
     /// Receiving failed.
     #[error("could not receive")]
@@ -177,7 +178,7 @@ pub enum RecvError {
         /// The operating system's error.
         source: io::Error,
     },
-    /// Waiting failed: the machine is out of memory.
+    /// Waiting failed: the machine is out of memory, or the runtime is shutting down. Not from the calls for an event loop.
     #[error("could not wait for the socket")]
     Wait {
         /// The operating system's error.

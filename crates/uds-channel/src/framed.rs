@@ -57,7 +57,7 @@ enum Reading {
     Open,
     Ended,
     Failed(Errno),
-    Broken(frame_codec::Error),
+    Broken(frame_codec::DecodeError),
 }
 
 /// ```text
@@ -204,7 +204,7 @@ impl<S: AsFd> Framed<S> {
         self.inbox.has_room(room)
     }
 
-    fn scan(&self) -> Result<Scan, frame_codec::Error> {
+    fn scan(&self) -> Result<Scan, frame_codec::DecodeError> {
         self.framing.scan(self.inbox.unread(), 0, self.inbox.capacity().max() - HEAD)
     }
 

@@ -41,7 +41,7 @@ impl<Tx: ?Sized, Rx, C: Codec<Tx, Rx>> Channel<Tx, Rx, NonBlocking, C> {
     ///
     /// # Errors
     ///
-    /// [`FlushError::Send`].
+    /// [`FlushError::Send`], which for want of memory in the kernel [may be retried](FlushError::is_retryable).
     pub fn finish(&mut self) -> Result<Flush, FlushError> {
         self.coded.framed.finish();
         self.coded.framed.write()
@@ -55,7 +55,8 @@ impl<Tx: ?Sized, Rx, C: Codec<Tx, Rx>> Channel<Tx, Rx, NonBlocking, C> {
     ///
     /// [`RecvError::Decode`], for this message only. [`RecvError::Ended`], [`RecvError::Truncated`],
     /// [`RecvError::Malformed`] and [`RecvError::Receive`] if no more messages will come. Messages that arrived before
-    /// are returned first, and later calls return the same error.
+    /// are returned first, and later calls return the same error. If the kernel lacks memory,
+    /// a `Receive` that [you can retry](RecvError::is_retryable).
     pub fn try_recv(&mut self) -> Result<Option<Rx>, RecvError> {
         loop {
             if let Some(message) = self.coded.decode_next()? {

@@ -160,7 +160,7 @@ impl<Tx: ?Sized, Rx, C: Codec<Tx, Rx>> AsyncChannel<Tx, Rx, C> {
     ///
     /// # Errors
     ///
-    /// [`FlushError::Send`].
+    /// [`FlushError::Send`]; [`FlushError::Wait`] when the runtime is shutting down.
     ///
     /// # Cancel safety
     ///
@@ -174,7 +174,7 @@ impl<Tx: ?Sized, Rx, C: Codec<Tx, Rx>> AsyncChannel<Tx, Rx, C> {
     ///
     /// # Errors
     ///
-    /// [`FlushError::Send`].
+    /// As [`flush`](Self::flush).
     ///
     /// # Cancel safety
     ///
@@ -190,7 +190,8 @@ impl<Tx: ?Sized, Rx, C: Codec<Tx, Rx>> AsyncChannel<Tx, Rx, C> {
     ///
     /// [`RecvError::Decode`], for this message only. [`RecvError::Ended`], [`RecvError::Truncated`],
     /// [`RecvError::Malformed`] and [`RecvError::Receive`] if no more messages will come. Messages that arrived before
-    /// are returned first, and later calls return the same error.
+    /// are returned first, and later calls return the same error. [`RecvError::Wait`] if the
+    /// runtime is shutting down. If the kernel lacks memory, a `Receive` that [you can retry](RecvError::is_retryable).
     ///
     /// # Cancel safety
     ///

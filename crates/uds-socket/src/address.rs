@@ -4,6 +4,7 @@ use std::fmt;
 use std::path::PathBuf;
 
 use rustix::net::SocketType;
+pub use unix_diag::SocketKind;
 
 /// The address of a socket. It is displayed as `unix:PATH`, `unix:@NAME` or `systemd:NAME`, with unprintable bytes
 /// escaped.
@@ -28,34 +29,12 @@ impl fmt::Display for Address {
     }
 }
 
-/// How a socket separates messages (`unix(7)`). Display is the noun: "stream".
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum SocketKind {
-    /// Not at all: a stream of bytes, with a connection.
-    Stream,
-    /// Separate packets, with a connection.
-    Seqpacket,
-    /// Separate packets, without a connection.
-    Datagram,
-}
-
-impl SocketKind {
-    pub(crate) const fn to_system(self) -> SocketType {
-        match self {
-            Self::Stream => SocketType::STREAM,
-            Self::Seqpacket => SocketType::SEQPACKET,
-            Self::Datagram => SocketType::DGRAM,
-        }
-    }
-}
-
-impl fmt::Display for SocketKind {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Stream => "stream",
-            Self::Seqpacket => "seqpacket",
-            Self::Datagram => "datagram",
-        })
+/// The kind as `socket(2)` takes it.
+pub(crate) const fn to_system(kind: SocketKind) -> SocketType {
+    match kind {
+        SocketKind::Stream => SocketType::STREAM,
+        SocketKind::Seqpacket => SocketType::SEQPACKET,
+        SocketKind::Datagram => SocketType::DGRAM,
     }
 }
 

@@ -18,7 +18,7 @@ use self::directory::{Directory, Exceptions};
 use self::file_options::FileOptions;
 use self::publish::{NameLock, Published};
 use crate::abstract_name::abstract_address;
-use crate::address::{Address, SocketKind};
+use crate::address::{Address, SocketKind, to_system};
 use crate::admit::Admit;
 use crate::error::BindError;
 use crate::mode::Mode;
@@ -324,7 +324,7 @@ impl Bind {
 
     fn socket(&self, kind: SocketKind) -> Result<OwnedFd, BindError> {
         let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
-        let socket = socket_with(AddressFamily::UNIX, kind.to_system(), flags, None)
+        let socket = socket_with(AddressFamily::UNIX, to_system(kind), flags, None)
             .map_err(|errno| self.failed("make a socket for", errno))?;
         self.ask_for_senders(kind, &socket)?;
         // Accepted sockets inherit this from the listener, as it was when the peer connected.

@@ -23,10 +23,13 @@ impl Bind {
     /// Binds the address and listens on it. Calls that accept connections block.
     ///
     /// # Errors
-    /// The same as for `Bind::listen`, except for [`BindError::NoRuntime`]. For a path: [`BindError::Address`],
-    /// [`BindError::NoDirectory`], [`BindError::SharedDirectory`], [`BindError::NotASocket`], [`BindError::Locked`],
-    /// [`BindError::ForeignLock`], [`BindError::InUse`], [`BindError::Contended`]; [`BindError::Bind`] if a system call
-    /// fails.
+    /// For a path: [`BindError::Address`], [`BindError::NoDirectory`], [`BindError::Denied`], [`BindError::SharedDirectory`],
+    /// [`BindError::NotASocket`], [`BindError::Locked`], [`BindError::ForeignLock`], [`BindError::InUse`],
+    /// [`BindError::ForeignFilesystem`], [`BindError::MountPoint`], [`BindError::Contended`], [`BindError::Examine`]. For an
+    /// abstract name: [`BindError::Address`], and [`BindError::Bind`] with `EADDRINUSE` if it is taken. For a socket of the
+    /// service manager: [`BindError::NotPassed`], [`BindError::PassedTwice`], [`BindError::NotAListener`]. For all:
+    /// [`BindError::NoFile`] if a mode, owner or group is set and the address is not a path; [`BindError::Bind`] if a
+    /// system call fails. After an error, nothing is left behind.
     pub fn listen_blocking(self) -> Result<BlockingListener, BindError> {
         self.take(UnixStream::KIND, Ok).map(BlockingListener::new)
     }

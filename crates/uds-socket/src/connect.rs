@@ -16,7 +16,7 @@ use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, connect, socket_with};
 
 use crate::abstract_name::abstract_address;
-use crate::address::{Address, SocketKind};
+use crate::address::{Address, SocketKind, to_system};
 use crate::backoff::{Backoff, chance};
 use crate::denied::{denied, missing};
 use crate::error::ConnectError;
@@ -143,7 +143,7 @@ impl Connect {
 
     fn reach(&self, address: &SocketAddrUnix, kind: SocketKind) -> rustix::io::Result<OwnedFd> {
         let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
-        let socket = socket_with(AddressFamily::UNIX, kind.to_system(), flags, None)?;
+        let socket = socket_with(AddressFamily::UNIX, to_system(kind), flags, None)?;
         sys::set_rights(socket.as_fd(), self.rights);
         loop {
             match connect(&socket, address) {

@@ -93,7 +93,7 @@ pub enum BindError {
         source: io::Error,
     },
 
-    /// A component of the path denies access to this process.
+    /// A component of the path denies this process access to the directory.
     #[error(transparent)]
     Denied(#[from] Denied),
 
@@ -237,7 +237,7 @@ pub enum BindError {
         wanted: SocketKind,
     },
 
-    /// There is no tokio runtime with I/O to own the socket.
+    /// There is no tokio runtime with I/O to own the socket. Calls that need no runtime never return this.
     #[error(transparent)]
     NoRuntime(#[from] NoRuntime),
 }
@@ -345,7 +345,7 @@ pub enum ConnectError {
         source: io::Error,
     },
 
-    /// There is no tokio runtime with I/O to own the socket.
+    /// There is no tokio runtime with I/O to own the socket. Calls that need no runtime never return this.
     #[error(transparent)]
     NoRuntime(#[from] NoRuntime),
 }

@@ -40,11 +40,11 @@ impl Bind {
     /// again for 10 ms, and one that a sweep of the directory examines for 100 ms.
     ///
     /// # Errors
-    /// For a path: [`BindError::Address`], [`BindError::NoDirectory`], [`BindError::SharedDirectory`],
+    /// For a path: [`BindError::Address`], [`BindError::NoDirectory`], [`BindError::Denied`], [`BindError::SharedDirectory`],
     /// [`BindError::NotASocket`], [`BindError::Locked`], [`BindError::ForeignLock`], [`BindError::InUse`],
-    /// [`BindError::ForeignFilesystem`], [`BindError::Contended`]. For an abstract name: [`BindError::Address`], and
-    /// [`BindError::Bind`] with `EADDRINUSE` if it is taken. For a socket of the service manager:
-    /// [`BindError::NotPassed`], [`BindError::PassedTwice`], [`BindError::NotAListener`]. For all:
+    /// [`BindError::ForeignFilesystem`], [`BindError::MountPoint`], [`BindError::Contended`], [`BindError::Examine`]. For an
+    /// abstract name: [`BindError::Address`], and [`BindError::Bind`] with `EADDRINUSE` if it is taken. For a socket of the
+    /// service manager: [`BindError::NotPassed`], [`BindError::PassedTwice`], [`BindError::NotAListener`]. For all:
     /// [`BindError::NoFile`] if a mode, owner or group is set and the address is not a path; [`BindError::NoRuntime`]
     /// outside a tokio runtime; [`BindError::Bind`] if a system call fails. After an error, nothing is left behind.
     ///

@@ -1,5 +1,6 @@
 //! One socket of the table.
 
+use std::fmt;
 use std::fs::Metadata;
 use std::os::unix::fs::MetadataExt;
 
@@ -10,7 +11,7 @@ use rustix::fs::{major, minor};
 #[non_exhaustive]
 pub struct Entry {
     /// What kind of socket it is.
-    pub kind: Kind,
+    pub kind: Option<SocketKind>,
     /// What state it is in.
     pub state: State,
     /// The number of the kernel's socket, which `/proc/PID/fd` shows as `socket:[number]`. Not that of its file.
@@ -26,18 +27,18 @@ pub struct Entry {
 
 impl Entry {
     /// A socket without a file, for tests of code that uses a table.
-    pub fn new(kind: Kind, state: State, inode: u32) -> Self {
-        Self { kind, state, inode, file: None, backlog: None, uid: None }
+    pub fn new(kind: impl Into<Option<SocketKind>>, state: State, inode: u32) -> Self {
+        Self { kind: kind.into(), state, inode, file: None, backlog: None, uid: None }
     }
 
     /// Whether a server uses its file: the socket listens, or is a datagram socket, which can receive as soon as it is
     /// bound.
     pub fn is_served(&self) -> bool {
         match (self.state, self.kind) {
-            (State::Listening, _) | (_, Kind::Datagram) => true,
+            (State::Listening, _) | (_, Some(SocketKind::Datagram)) => true,
             (
                 State::Unconnected | State::Connected | State::Other(_),
-                Kind::Stream | Kind::SeqPacket | Kind::Other(_),
+                Some(SocketKind::Stream | SocketKind::Seqpacket) | None,
             ) => false,
         }
     }
@@ -64,33 +65,41 @@ impl Which {
     pub(crate) fn includes(self, entry: &Entry) -> bool {
         match self {
             Self::All => true,
-            Self::Servers => entry.state != State::Connected || entry.kind == Kind::Datagram,
+            Self::Servers => entry.state != State::Connected || entry.kind == Some(SocketKind::Datagram),
         }
     }
 }
 
-/// What kind of socket it is (`socket(2)`).
+/// How a socket keeps what is sent on it apart (`unix(7)`); Display is the noun: "stream".
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum Kind {
-    /// `SOCK_STREAM`.
+pub enum SocketKind {
+    /// Not at all: a stream of bytes, with a connection (`SOCK_STREAM`).
     Stream,
-    /// `SOCK_DGRAM`.
+    /// Packet by packet, with a connection (`SOCK_SEQPACKET`).
+    Seqpacket,
+    /// Packet by packet, without a connection (`SOCK_DGRAM`).
     Datagram,
-    /// `SOCK_SEQPACKET`.
-    SeqPacket,
-    /// A kind that this crate does not know.
-    Other(u8),
 }
 
-impl From<u8> for Kind {
-    fn from(number: u8) -> Self {
+impl SocketKind {
+    /// By the kernel's number (`socket(2)`); `None` for a kind that no Unix socket has.
+    pub(crate) const fn of_number(number: u8) -> Option<Self> {
         match number {
-            1 => Self::Stream,
-            2 => Self::Datagram,
-            5 => Self::SeqPacket,
-            other => Self::Other(other),
+            1 => Some(Self::Stream),
+            2 => Some(Self::Datagram),
+            5 => Some(Self::Seqpacket),
+            _ => None,
         }
+    }
+}
+
+impl fmt::Display for SocketKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Stream => "stream",
+            Self::Seqpacket => "seqpacket",
+            Self::Datagram => "datagram",
+        })
     }
 }
 
@@ -163,11 +172,11 @@ mod tests {
     #[test]
     fn a_listener_and_a_datagram_socket_serve() {
         let entry = |kind, state| Entry::new(kind, state, 1);
-        assert!(entry(Kind::Stream, State::Listening).is_served());
-        assert!(entry(Kind::SeqPacket, State::Listening).is_served());
-        assert!(entry(Kind::Datagram, State::Unconnected).is_served());
-        assert!(entry(Kind::Datagram, State::Connected).is_served());
-        assert!(!entry(Kind::Stream, State::Unconnected).is_served());
-        assert!(!entry(Kind::Stream, State::Connected).is_served());
+        assert!(entry(SocketKind::Stream, State::Listening).is_served());
+        assert!(entry(SocketKind::Seqpacket, State::Listening).is_served());
+        assert!(entry(SocketKind::Datagram, State::Unconnected).is_served());
+        assert!(entry(SocketKind::Datagram, State::Connected).is_served());
+        assert!(!entry(SocketKind::Stream, State::Unconnected).is_served());
+        assert!(!entry(SocketKind::Stream, State::Connected).is_served());
     }
 }

@@ -6,7 +6,7 @@
 //!
 //! ```
 //! use std::os::unix::net::UnixListener;
-//! use unix_diag::{FileId, Kind, State, Table};
+//! use unix_diag::{FileId, SocketKind, State, Table};
 //!
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! let dir = tempfile::tempdir()?;
@@ -16,7 +16,7 @@
 //!
 //! let table = Table::read()?;
 //! let socket = table.get(file).expect("it is served");
-//! assert_eq!((socket.kind, socket.state), (Kind::Stream, State::Listening));
+//! assert_eq!((socket.kind, socket.state), (Some(SocketKind::Stream), State::Listening));
 //!
 //! drop(listener); // the file is still there
 //! assert!(Table::read()?.get(file).is_none());
@@ -52,6 +52,11 @@
 
 #![forbid(unsafe_code)]
 
+/// The README's code, compiled as it is printed.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
+
 mod dump;
 mod entry;
 mod error;
@@ -59,7 +64,7 @@ mod table;
 mod wire;
 
 pub use dump::{Dump, dump, find};
-pub use entry::{Backlog, Entry, FileId, Kind, State, Which};
+pub use entry::{Backlog, Entry, FileId, SocketKind, State, Which};
 pub use error::Error;
 pub use table::Table;
 pub use wire::{Message, Messages, parse};

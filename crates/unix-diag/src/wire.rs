@@ -3,7 +3,7 @@
 
 use rustix::io::Errno;
 
-use crate::entry::{Backlog, Entry, FileId, Kind, State, Which};
+use crate::entry::{Backlog, Entry, FileId, SocketKind, State, Which};
 
 const SOCK_DIAG_BY_FAMILY: u16 = 20;
 const NLMSG_ERROR: u16 = 2;
@@ -116,7 +116,7 @@ fn rejection(body: &[u8]) -> i32 {
 }
 
 fn entry(body: &[u8]) -> Option<Entry> {
-    let mut entry = Entry::new(Kind::from(*body.get(1)?), State::from(*body.get(2)?), u32_at(body, 4)?);
+    let mut entry = Entry::new(SocketKind::of_number(*body.get(1)?), State::from(*body.get(2)?), u32_at(body, 4)?);
     let mut attributes = body.get(UNIX_DIAG_MSG..)?;
     while attributes.len() >= 4 {
         let len = usize::from(u16_at(attributes, 0)?);
@@ -169,8 +169,10 @@ mod tests {
 
     #[test]
     fn a_listener_is_read() {
-        let entry =
-            Entry { file: Some(FileId { inode: 7, device: 9 }), ..Entry::new(Kind::Stream, State::Listening, 77) };
+        let entry = Entry {
+            file: Some(FileId { inode: 7, device: 9 }),
+            ..Entry::new(SocketKind::Stream, State::Listening, 77)
+        };
         let answer = [listener(), message(NLMSG_DONE, &[0; 4])].concat();
         assert_eq!(parse(&answer).collect::<Vec<_>>(), [Message::Socket(entry), Message::Done]);
     }

@@ -2,7 +2,7 @@
 
 use proptest::collection::vec;
 use proptest::prelude::*;
-use unix_diag::{Backlog, FileId, Kind, Message, State, Table, parse};
+use unix_diag::{Backlog, FileId, Message, SocketKind, State, Table, parse};
 
 /// An attribute: its kind and its value.
 type Attribute = (u16, Vec<u8>);
@@ -61,7 +61,7 @@ proptest! {
         attributes.extend(unknown);
         let bytes = socket(1, 10, inode, &attributes);
         let Some(Message::Socket(entry)) = parse(&bytes).next() else { panic!("a socket") };
-        prop_assert_eq!((entry.kind, entry.state, entry.inode), (Kind::Stream, State::Listening, inode));
+        prop_assert_eq!((entry.kind, entry.state, entry.inode), (Some(SocketKind::Stream), State::Listening, inode));
         prop_assert_eq!(entry.file, Some(FileId { inode: file.0, device: file.1 }));
         prop_assert_eq!(entry.backlog, Some(Backlog { waiting: queue.0, limit: queue.1 }));
         prop_assert_eq!(entry.uid, Some(uid));

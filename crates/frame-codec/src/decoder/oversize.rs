@@ -3,9 +3,10 @@
 
 use std::mem;
 
-use bytes::{Buf as _, Bytes, BytesMut};
+use bytes::Bytes;
 
-use crate::{Batch, Error, Framing, Limits, Oversize, Scan, framing::Oversized};
+use super::buffer::Buffer;
+use crate::{Batch, DecodeError, Framing, Limits, Oversize, Scan, framing::Oversized};
 
 /// The frame over the limit that is being skipped, and how many were skipped.
 #[derive(Debug, Default)]
@@ -59,7 +60,7 @@ impl Passage {
         mem::take(&mut self.skipped)
     }
 
-    /// Begins to skip the frame at the front of `unread`, for which the framing returned `error`.
+    /// Begins to skip the frame at the front of the buffer, for which the framing returned `error`.
     ///
     /// # Errors
     ///
@@ -68,35 +69,35 @@ impl Passage {
         &mut self,
         framing: &F,
         limits: &Limits,
-        unread: &mut BytesMut,
-        error: Error,
-    ) -> Result<Begun, Error> {
+        buffer: &mut Buffer,
+        error: DecodeError,
+    ) -> Result<Begun, DecodeError> {
         let policy = limits.oversize();
-        if policy == Oversize::Disconnect || !matches!(error, Error::FrameTooLarge { .. }) {
+        if policy == Oversize::Disconnect || !matches!(error, DecodeError::FrameTooLarge { .. }) {
             return Err(error);
         }
-        let (start, len, rest) = match framing.oversized(unread)? {
+        let (start, len, rest) = match framing.oversized(buffer.unread())? {
             Oversized::Declared { start, len, tail } => (start, Some(len), Rest::Counted { left: len, tail }),
             Oversized::Open { start } => (start, None, Rest::Open),
-            Oversized::More => return Ok(Begun::Waiting { at_least: unread.len().saturating_add(1) }),
+            Oversized::More => return Ok(Begun::Waiting { at_least: buffer.len().saturating_add(1) }),
             Oversized::Unknown => return Err(error),
         };
-        if unread.len() < start {
+        if buffer.len() < start {
             return Ok(Begun::Waiting { at_least: start });
         }
         if policy == Oversize::Skip {
-            drop_front(unread, start);
+            buffer.drop_front(start);
             self.skipped = self.skipped.saturating_add(1);
             self.rest = Some(rest);
             return Ok(Begun::Passing);
         }
         let kept = limits.max_frame();
         let end = start.saturating_add(kept);
-        if unread.len() < end {
+        if buffer.len() < end {
             return Ok(Begun::Waiting { at_least: end });
         }
-        let payload = Bytes::copy_from_slice(unread.get(start..end).unwrap_or_default());
-        drop_front(unread, end);
+        let payload = Bytes::copy_from_slice(buffer.unread().get(start..end).unwrap_or_default());
+        buffer.drop_front(end);
         self.rest = Some(match rest {
             Rest::Counted { tail, .. } => {
                 Rest::Counted { left: len.unwrap_or_default().saturating_sub(kept as u64), tail }
@@ -111,39 +112,35 @@ impl Passage {
     /// # Errors
     ///
     /// The framing finds no end where one must be.
-    pub(super) fn pass_over<F: Framing>(&mut self, framing: &F, unread: &mut BytesMut) -> Result<Passed, Error> {
+    pub(super) fn pass_over<F: Framing>(&mut self, framing: &F, buffer: &mut Buffer) -> Result<Passed, DecodeError> {
         match self.rest {
             None => Ok(Passed::All),
             Some(Rest::Counted { left, tail }) => {
-                let here = usize::try_from(left).unwrap_or(usize::MAX).min(unread.len());
-                drop_front(unread, here);
+                let here = usize::try_from(left).unwrap_or(usize::MAX).min(buffer.len());
+                buffer.drop_front(here);
                 let left = left.saturating_sub(here as u64);
-                if left == 0 && unread.starts_with(tail) {
-                    drop_front(unread, tail.len());
+                if left == 0 && buffer.unread().starts_with(tail) {
+                    buffer.drop_front(tail.len());
                     self.rest = None;
                     return Ok(Passed::All);
                 }
-                if left == 0 && !tail.starts_with(unread) {
-                    return Err(Error::Malformed { what: "no terminator behind the payload" });
+                if left == 0 && !tail.starts_with(buffer.unread()) {
+                    return Err(DecodeError::Malformed { what: "no terminator behind the payload" });
                 }
                 self.rest = Some(Rest::Counted { left, tail });
                 Ok(Passed::Part { at_least: if left == 0 { tail.len() } else { 1 } })
             }
-            Some(Rest::Open) => match framing.resume(unread)? {
+            Some(Rest::Open) => match framing.resume(buffer.unread())? {
                 Scan::Frame { end, .. } => {
-                    drop_front(unread, end);
+                    buffer.drop_front(end);
                     self.rest = None;
                     Ok(Passed::All)
                 }
                 Scan::More { scanned, .. } => {
-                    drop_front(unread, scanned);
-                    Ok(Passed::Part { at_least: unread.len().saturating_add(1) })
+                    buffer.drop_front(scanned);
+                    Ok(Passed::Part { at_least: buffer.len().saturating_add(1) })
                 }
             },
         }
     }
-}
-
-fn drop_front(unread: &mut BytesMut, len: usize) {
-    unread.advance(len.min(unread.len()));
 }

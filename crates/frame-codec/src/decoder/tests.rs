@@ -8,7 +8,7 @@ fn frames_before_a_broken_one_are_given_out_and_the_error_stays() {
     let mut decoder = Decoder::new(LengthPrefixed::u32_be(), Limits::default().with_max_frame(4));
     decoder.feed(b"\0\0\0\x02ok\0\0\0\x05");
     assert_eq!(decoder.next_batch().unwrap().unwrap().get(0), Some(&b"ok"[..]));
-    let error = Error::FrameTooLarge { len: 5, max: 4 };
+    let error = DecodeError::FrameTooLarge { len: 5, max: 4 };
     assert_eq!(decoder.next_batch().unwrap_err(), error);
     decoder.feed(b"\0\0\0\x01x");
     assert_eq!(decoder.next_batch().unwrap_err(), error);
@@ -21,7 +21,7 @@ fn a_length_that_is_only_claimed_reserves_nothing() {
     decoder.feed(&[0x3f, 0xff, 0xff, 0xff]);
     assert!(decoder.next_batch().unwrap().is_none());
     let _ = decoder.room();
-    assert!(decoder.unread.capacity() < 64 << 10, "{} bytes for a 4-byte header", decoder.unread.capacity());
+    assert!(decoder.buffer.capacity() < 64 << 10, "{} bytes for a 4-byte header", decoder.buffer.capacity());
 }
 
 #[test]
@@ -84,7 +84,7 @@ fn the_end_is_no_reason_to_take_several_frames_for_one() {
     let mut decoder = Decoder::new(Delimited::lines(), Limits::default().with_max_frame(5));
     decoder.feed(b"one\nfourteen\n");
     assert_eq!(finished(&mut decoder).unwrap().unwrap().get(0), Some(&b"one"[..]));
-    assert_eq!(finished(&mut decoder).unwrap_err(), Error::FrameTooLarge { len: 8, max: 5 });
+    assert_eq!(finished(&mut decoder).unwrap_err(), DecodeError::FrameTooLarge { len: 8, max: 5 });
 }
 
 #[test]
@@ -164,7 +164,7 @@ fn a_frame_that_was_skipped_is_counted_although_an_error_follows_it_at_once() {
     let batch = decoder.next_batch().unwrap().expect("a batch that says what is missing");
     assert_eq!((batch.len(), batch.skipped()), (0, 1));
     for _ in 0..2 {
-        assert!(matches!(decoder.next_batch(), Err(Error::Malformed { .. })));
+        assert!(matches!(decoder.next_batch(), Err(DecodeError::Malformed { .. })));
     }
 }
 
@@ -172,15 +172,17 @@ fn a_frame_that_was_skipped_is_counted_although_an_error_follows_it_at_once() {
 #[derive(Debug, Default)]
 struct Moody(std::cell::Cell<bool>);
 
+const MOODY: DecodeError = DecodeError::Malformed { what: "changed its mind" };
+
 impl Framing for Moody {
-    fn scan(&self, unread: &[u8], _scanned: usize, _max: usize) -> Result<Scan, Error> {
+    fn scan(&self, unread: &[u8], _scanned: usize, _max: usize) -> Result<Scan, DecodeError> {
         if self.0.replace(true) {
             return Ok(Scan::Frame { payload: 0..unread.len(), end: unread.len() });
         }
-        Err(Error::EmptyPayload)
+        Err(MOODY)
     }
 
-    fn envelope(&self, _payload: &[u8]) -> Result<crate::Envelope<'_>, Error> {
+    fn envelope(&self, _payload: &[u8]) -> Result<crate::Envelope<'_>, crate::EncodeError> {
         Ok(crate::Envelope::NONE)
     }
 }
@@ -190,9 +192,9 @@ fn an_error_is_final_whatever_the_framing_says_later() {
     let mut decoder = Decoder::new(Moody::default(), Limits::default());
     decoder.feed(b"x");
     for _ in 0..2 {
-        assert_eq!(decoder.next_batch().unwrap_err(), Error::EmptyPayload);
-        assert_eq!(decoder.finish().unwrap_err(), Error::EmptyPayload);
-        assert_eq!(decoder.finish_early().unwrap_err(), Error::EmptyPayload);
+        assert_eq!(decoder.next_batch().unwrap_err(), MOODY);
+        assert_eq!(decoder.finish().unwrap_err(), MOODY);
+        assert_eq!(decoder.finish_early().unwrap_err(), MOODY);
     }
 }
 
@@ -268,20 +270,20 @@ fn after_a_large_frame_there_is_room_for_another() {
     decoder.feed(&[&u32::try_from(len).unwrap().to_be_bytes()[..], &vec![0; len]].concat());
     assert_eq!(decoder.next_batch().unwrap().map(|batch| batch.byte_len()), Some(len));
     drop(decoder.room());
-    assert!(decoder.unread.capacity() >= len, "{} bytes", decoder.unread.capacity());
+    assert!(decoder.buffer.capacity() >= len, "{} bytes", decoder.buffer.capacity());
 }
 
 #[test]
 fn a_frame_that_is_skipped_must_have_its_terminator() {
     for pieces in [&[&b"5:hello!"[..]][..], &[b"5:hello", b"!"]] {
         let mut decoder = with_policy(crate::Netstring, 2, crate::Oversize::Skip);
-        let mut read = || -> Result<(), Error> {
+        let mut read = || -> Result<(), DecodeError> {
             for piece in pieces {
                 decoder.feed(piece);
                 while decoder.next_batch()?.is_some() {}
             }
             Ok(())
         };
-        assert!(matches!(read(), Err(Error::Malformed { .. })), "{pieces:?}");
+        assert!(matches!(read(), Err(DecodeError::Malformed { .. })), "{pieces:?}");
     }
 }

@@ -2,7 +2,7 @@
 #![warn(clippy::indexing_slicing, clippy::arithmetic_side_effects)]
 
 use super::Head;
-use crate::Error;
+use crate::DecodeError;
 
 /// A decimal number, as far as it has arrived.
 pub(super) enum Decimal {
@@ -16,26 +16,26 @@ pub(super) enum Decimal {
 ///
 /// `max` also bounds the digits: without leading zeros, each digit makes the number larger.
 #[inline]
-pub(super) fn read(bytes: &[u8], max: usize) -> Result<Decimal, Error> {
+pub(super) fn read(bytes: &[u8], max: usize) -> Result<Decimal, DecodeError> {
     let mut value: u64 = 0;
     for (at, &byte) in bytes.iter().enumerate() {
         if !byte.is_ascii_digit() {
             return match at {
-                0 => Err(Error::Malformed { what: "the length does not begin with a digit" }),
+                0 => Err(DecodeError::Malformed { what: "the length does not begin with a digit" }),
                 _ => Ok(Decimal::Whole {
-                    value: usize::try_from(value).map_err(|_| Error::FrameTooLarge { len: value, max })?,
+                    value: usize::try_from(value).map_err(|_| DecodeError::FrameTooLarge { len: value, max })?,
                     mark: byte,
                     end: at.saturating_add(1),
                 }),
             };
         }
         if at > 0 && value == 0 {
-            return Err(Error::Malformed { what: "the length begins with a needless zero" });
+            return Err(DecodeError::Malformed { what: "the length begins with a needless zero" });
         }
         let digit = u64::from(byte.wrapping_sub(b'0'));
         value = match value.checked_mul(10).and_then(|tens| tens.checked_add(digit)) {
             Some(value) if value <= max as u64 => value,
-            more => return Err(Error::FrameTooLarge { len: more.unwrap_or(u64::MAX), max }),
+            more => return Err(DecodeError::FrameTooLarge { len: more.unwrap_or(u64::MAX), max }),
         };
     }
     Ok(Decimal::Partial)
@@ -78,10 +78,10 @@ mod tests {
     #[test]
     fn endless_digits_are_rejected_as_soon_as_they_exceed_the_limit() {
         assert!(matches!(read(b"99", 100), Ok(Decimal::Partial)));
-        assert!(matches!(read(b"101", 100), Err(Error::FrameTooLarge { len: 101, max: 100 })));
-        assert!(matches!(read(&[b'9'; 40], usize::MAX), Err(Error::FrameTooLarge { .. })));
-        assert!(matches!(read(b"00", 100), Err(Error::Malformed { .. })));
-        assert!(matches!(read(b"-1", 100), Err(Error::Malformed { .. })));
+        assert!(matches!(read(b"101", 100), Err(DecodeError::FrameTooLarge { len: 101, max: 100 })));
+        assert!(matches!(read(&[b'9'; 40], usize::MAX), Err(DecodeError::FrameTooLarge { .. })));
+        assert!(matches!(read(b"00", 100), Err(DecodeError::Malformed { .. })));
+        assert!(matches!(read(b"-1", 100), Err(DecodeError::Malformed { .. })));
         assert!(matches!(read(b"", 100), Ok(Decimal::Partial)));
     }
 }

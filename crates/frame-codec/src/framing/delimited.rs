@@ -6,7 +6,7 @@ use std::{fmt, sync::Arc};
 use memchr::memmem::Finder;
 
 use super::{Envelope, Framing, Head, Oversized, Scan};
-use crate::Error;
+use crate::{DecodeError, EncodeError};
 
 /// What to do with an unterminated last frame when the stream ends normally.
 ///
@@ -36,10 +36,10 @@ pub enum Unterminated {
 /// assert_eq!(scan, Scan::Frame { payload: 0..3, end: 4 });
 /// let scan = Delimited::by_string(b"--").scan(b"a-b--c", 0, 1024)?;
 /// assert_eq!(scan, Scan::Frame { payload: 0..3, end: 5 });
-/// # Ok::<(), frame_codec::Error>(())
+/// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 ///
-/// A payload that contains the delimiter is rejected for sending ([`Error::DelimiterInPayload`]).
+/// A payload that contains the delimiter is rejected for sending ([`EncodeError::DelimiterInPayload`]).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Delimited {
     delimiter: Delimiter,
@@ -113,12 +113,12 @@ impl Delimited {
 
 impl Framing for Delimited {
     #[inline]
-    fn scan(&self, unread: &[u8], scanned: usize, max_payload: usize) -> Result<Scan, Error> {
+    fn scan(&self, unread: &[u8], scanned: usize, max_payload: usize) -> Result<Scan, DecodeError> {
         let fresh = unread.get(scanned..).unwrap_or_default();
         let Some(found) = self.delimiter.find(fresh) else {
             let sure = unread.len().saturating_sub(self.slack());
             if sure > max_payload {
-                return Err(Error::FrameTooLarge { len: sure as u64, max: max_payload });
+                return Err(DecodeError::FrameTooLarge { len: sure as u64, max: max_payload });
             }
             // A delimiter may have begun, so its first bytes must be searched again.
             let begun = self.delimiter.as_ref().len().saturating_sub(1);
@@ -130,16 +130,16 @@ impl Framing for Delimited {
         let with_cr = self.optional_cr && unread.get(..at).is_some_and(|line| line.ends_with(b"\r"));
         let len = at.saturating_sub(with_cr.into());
         if len > max_payload {
-            return Err(Error::FrameTooLarge { len: len as u64, max: max_payload });
+            return Err(DecodeError::FrameTooLarge { len: len as u64, max: max_payload });
         }
         Ok(Scan::Frame { payload: 0..len, end })
     }
 
-    fn at_eof(&self, unread: &[u8], max_payload: usize) -> Result<Scan, Error> {
+    fn at_eof(&self, unread: &[u8], max_payload: usize) -> Result<Scan, DecodeError> {
         let len = unread.len();
         match self.unterminated {
             Unterminated::Deliver if len > max_payload => {
-                Err(Error::FrameTooLarge { len: len as u64, max: max_payload })
+                Err(DecodeError::FrameTooLarge { len: len as u64, max: max_payload })
             }
             Unterminated::Deliver if len > 0 => Ok(Scan::Frame { payload: 0..len, end: len }),
             Unterminated::Deliver | Unterminated::Truncate => {
@@ -148,17 +148,17 @@ impl Framing for Delimited {
         }
     }
 
-    fn oversized(&self, _unread: &[u8]) -> Result<Oversized, Error> {
+    fn oversized(&self, _unread: &[u8]) -> Result<Oversized, DecodeError> {
         Ok(Oversized::Open { start: 0 })
     }
 
     #[inline]
-    fn envelope(&self, payload: &[u8]) -> Result<Envelope<'_>, Error> {
+    fn envelope(&self, payload: &[u8]) -> Result<Envelope<'_>, EncodeError> {
         if let Some(at) = self.delimiter.find_ended(payload) {
-            return Err(Error::DelimiterInPayload { at });
+            return Err(EncodeError::DelimiterInPayload { at });
         }
         match payload {
-            [rest @ .., b'\r'] if self.optional_cr => Err(Error::DelimiterInPayload { at: rest.len() }),
+            [rest @ .., b'\r'] if self.optional_cr => Err(EncodeError::DelimiterInPayload { at: rest.len() }),
             _ => Ok(Envelope { head: Head::EMPTY, tail: self.delimiter.as_ref() }),
         }
     }
@@ -260,21 +260,21 @@ mod tests {
     #[test]
     fn a_line_that_grows_past_the_limit_is_rejected_before_its_end() {
         let found = Delimited::lines().scan(b"abcdef", 0, 5);
-        assert_eq!(found, Err(Error::FrameTooLarge { len: 6, max: 5 }));
+        assert_eq!(found, Err(DecodeError::FrameTooLarge { len: 6, max: 5 }));
         assert!(Delimited::lines().scan(b"abcde", 0, 5).is_ok());
     }
 
     #[test]
     fn a_payload_that_contains_the_delimiter_is_rejected() {
-        assert_eq!(Delimited::lines().envelope(b"ab\nc"), Err(Error::DelimiterInPayload { at: 2 }));
-        assert_eq!(Delimited::by_string(b"--").envelope(b"ab--c"), Err(Error::DelimiterInPayload { at: 2 }));
+        assert_eq!(Delimited::lines().envelope(b"ab\nc"), Err(EncodeError::DelimiterInPayload { at: 2 }));
+        assert_eq!(Delimited::by_string(b"--").envelope(b"ab--c"), Err(EncodeError::DelimiterInPayload { at: 2 }));
     }
 
     #[test]
     fn a_payload_that_ends_with_the_beginning_of_its_delimiter_is_rejected() {
         // "xa" and "aa" would be read as "x", then "a" and the bytes behind it.
-        assert_eq!(Delimited::by_string(b"aa").envelope(b"xa"), Err(Error::DelimiterInPayload { at: 1 }));
-        assert_eq!(Delimited::by_string(b"abab").envelope(b"xab"), Err(Error::DelimiterInPayload { at: 1 }));
+        assert_eq!(Delimited::by_string(b"aa").envelope(b"xa"), Err(EncodeError::DelimiterInPayload { at: 1 }));
+        assert_eq!(Delimited::by_string(b"abab").envelope(b"xab"), Err(EncodeError::DelimiterInPayload { at: 1 }));
         assert!(Delimited::by_string(b"\r\n").envelope(b"x\r").is_ok());
     }
 
@@ -293,7 +293,7 @@ mod tests {
             let scan = either.scan(wire, 0, 9);
             assert_eq!(scan, Ok(Scan::Frame { payload: 0..len, end: wire.len() }), "{}", wire.escape_ascii());
         }
-        assert_eq!(either.envelope(b"a\r"), Err(Error::DelimiterInPayload { at: 1 }));
+        assert_eq!(either.envelope(b"a\r"), Err(EncodeError::DelimiterInPayload { at: 1 }));
         assert_eq!(Delimited::crlf().scan(b"a\nb\r\n", 0, 9), Ok(Scan::Frame { payload: 0..3, end: 5 }));
     }
 
@@ -317,8 +317,8 @@ mod tests {
         let framing = Delimited::by_string(b"<end>");
         assert!(matches!(framing.scan(b"abc<end", 0, 3), Ok(Scan::More { .. })));
         assert!(framing.scan(b"abc<end>", 0, 3).is_ok());
-        assert_eq!(framing.scan(b"abcd<end>", 0, 3), Err(Error::FrameTooLarge { len: 4, max: 3 }));
-        assert_eq!(framing.at_eof(b"abc<end", 3), Err(Error::FrameTooLarge { len: 7, max: 3 }));
+        assert_eq!(framing.scan(b"abcd<end>", 0, 3), Err(DecodeError::FrameTooLarge { len: 4, max: 3 }));
+        assert_eq!(framing.at_eof(b"abc<end", 3), Err(DecodeError::FrameTooLarge { len: 7, max: 3 }));
         let either = Delimited::lines().optional_cr();
         assert!(matches!(either.scan(b"abc\r", 0, 3), Ok(Scan::More { .. })));
         assert!(either.scan(b"abc\r\n", 0, 3).is_ok());

@@ -4,7 +4,7 @@
 use byteorder::{BigEndian, ByteOrder as _, LittleEndian};
 
 use super::{Envelope, Framing, Head, Oversized, Scan};
-use crate::Error;
+use crate::{DecodeError, EncodeError};
 
 /// Which end of a number comes first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,7 +23,7 @@ pub enum ByteOrder {
 /// let framing = LengthPrefixed::u32_be();
 /// let scan = framing.scan(b"\0\0\0\x02hi...", 0, 1024)?;
 /// assert_eq!(scan, Scan::Frame { payload: 4..6, end: 6 });
-/// # Ok::<(), frame_codec::Error>(())
+/// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 ///
 /// # What the length counts
@@ -133,12 +133,12 @@ impl LengthPrefixed {
     ///
     /// # Errors
     ///
-    /// [`Error::WrongLength`] if the message is shorter than its header; [`Error::PayloadTooLarge`] if the field cannot
+    /// [`EncodeError::WrongLength`] if the message is shorter than its header; [`EncodeError::PayloadTooLarge`] if the field cannot
     /// hold its length.
-    pub fn fill_in(&self, message: &mut [u8]) -> Result<(), Error> {
+    pub fn fill_in(&self, message: &mut [u8]) -> Result<(), EncodeError> {
         let len = message.len();
         let behind =
-            len.checked_sub(self.lead()).ok_or(Error::WrongLength { len, expected: self.lead() as u64 })? as u64;
+            len.checked_sub(self.lead()).ok_or(EncodeError::WrongLength { len, expected: self.lead() as u64 })? as u64;
         let said = self.said(behind, len)?;
         let field = message.get_mut(self.offset.into()..self.lead()).expect("the message has its header");
         match self.order {
@@ -156,7 +156,7 @@ impl LengthPrefixed {
 
     /// What the length field must contain if `behind` bytes follow it, in a payload of `len` bytes.
     #[inline]
-    fn said(&self, behind: u64, len: usize) -> Result<u64, Error> {
+    fn said(&self, behind: u64, len: usize) -> Result<u64, EncodeError> {
         // The size of something in memory plus 32 bits does not overflow; a sum that is too small wraps around.
         let said = behind.wrapping_add_signed(self.surplus.wrapping_neg());
         if behind < self.fewest || said > self.largest {
@@ -167,14 +167,14 @@ impl LengthPrefixed {
 
     /// Why the length field cannot express that this many bytes follow it, in a payload of `len` bytes.
     #[cold]
-    fn unsayable(&self, behind: u64, len: usize) -> Error {
+    fn unsayable(&self, behind: u64, len: usize) -> EncodeError {
         // The part of the payload that is not behind the length field: the header, if that belongs to the payload.
         let lead = (len as u64).saturating_sub(behind);
         if behind < self.fewest {
-            return Error::WrongLength { len, expected: self.fewest.saturating_add(lead) };
+            return EncodeError::WrongLength { len, expected: self.fewest.saturating_add(lead) };
         }
         let max = self.largest.saturating_add_signed(self.surplus).saturating_add(lead);
-        Error::PayloadTooLarge { len, max: usize::try_from(max).unwrap_or(usize::MAX) }
+        EncodeError::PayloadTooLarge { len, max: usize::try_from(max).unwrap_or(usize::MAX) }
     }
 
     /// The number in the length field of a frame that begins with `bytes`.
@@ -202,13 +202,13 @@ impl LengthPrefixed {
 
 impl Framing for LengthPrefixed {
     #[inline]
-    fn scan(&self, unread: &[u8], _scanned: usize, max_payload: usize) -> Result<Scan, Error> {
+    fn scan(&self, unread: &[u8], _scanned: usize, max_payload: usize) -> Result<Scan, DecodeError> {
         let Some((start, len)) = self.payload(unread, max_payload)? else {
             return Ok(Scan::More { at_least: self.lead(), scanned: 0 });
         };
         let len = match usize::try_from(len) {
             Ok(len) if len <= max_payload => len,
-            _ => return Err(Error::FrameTooLarge { len, max: max_payload }),
+            _ => return Err(DecodeError::FrameTooLarge { len, max: max_payload }),
         };
         let end = start.saturating_add(len);
         if unread.len() < end {
@@ -217,7 +217,7 @@ impl Framing for LengthPrefixed {
         Ok(Scan::Frame { payload: start..end, end })
     }
 
-    fn oversized(&self, unread: &[u8]) -> Result<Oversized, Error> {
+    fn oversized(&self, unread: &[u8]) -> Result<Oversized, DecodeError> {
         Ok(match self.payload(unread, usize::MAX)? {
             Some((start, len)) => Oversized::Declared { start, len, tail: &[] },
             None => Oversized::More,
@@ -225,7 +225,7 @@ impl Framing for LengthPrefixed {
     }
 
     #[inline]
-    fn envelope(&self, payload: &[u8]) -> Result<Envelope<'_>, Error> {
+    fn envelope(&self, payload: &[u8]) -> Result<Envelope<'_>, EncodeError> {
         let len = payload.len();
         if self.offset > 0 {
             return self.check(payload).map(|()| Envelope::NONE);
@@ -242,7 +242,7 @@ impl Framing for LengthPrefixed {
 impl LengthPrefixed {
     /// Where the payload at the front begins and how long it is; `None` if the length has not arrived yet.
     #[inline]
-    fn payload(&self, unread: &[u8], max: usize) -> Result<Option<(usize, u64)>, Error> {
+    fn payload(&self, unread: &[u8], max: usize) -> Result<Option<(usize, u64)>, DecodeError> {
         let lead = self.lead();
         let Some(said) = self.read(unread) else { return Ok(None) };
         // The payload begins behind the length field, or with the frame if the header belongs to it.
@@ -250,18 +250,18 @@ impl LengthPrefixed {
         let behind = match said.checked_add_signed(self.surplus) {
             Some(behind) => behind,
             None if self.surplus < 0 => {
-                return Err(Error::Malformed { what: "the length is smaller than what it counts" });
+                return Err(DecodeError::Malformed { what: "the length is smaller than what it counts" });
             }
-            None => return Err(Error::FrameTooLarge { len: u64::MAX, max }),
+            None => return Err(DecodeError::FrameTooLarge { len: u64::MAX, max }),
         };
         Ok(Some((start, behind.saturating_add(lead.saturating_sub(start) as u64))))
     }
 
     /// Checks that `message` contains its own length.
-    fn check(&self, message: &[u8]) -> Result<(), Error> {
+    fn check(&self, message: &[u8]) -> Result<(), EncodeError> {
         let len = message.len();
         let lead = self.lead() as u64;
-        let said = self.read(message).ok_or(Error::WrongLength { len, expected: lead })?;
+        let said = self.read(message).ok_or(EncodeError::WrongLength { len, expected: lead })?;
         match said.checked_add_signed(self.surplus).and_then(|behind| behind.checked_add(lead)) {
             Some(whole) if whole == len as u64 => Ok(()),
             _ => Err(self.misstated(said, len)),
@@ -270,10 +270,10 @@ impl LengthPrefixed {
 
     /// How the length that a message of `len` bytes contains is wrong.
     #[cold]
-    fn misstated(&self, said: u64, len: usize) -> Error {
+    fn misstated(&self, said: u64, len: usize) -> EncodeError {
         // The length may also put the end before the end of the header, or behind the last byte that can be counted.
         let whole = i128::from(said).saturating_add(self.surplus.into()).saturating_add(self.lead() as i128);
-        Error::WrongLength { len, expected: u64::try_from(whole.max(0)).unwrap_or(u64::MAX) }
+        EncodeError::WrongLength { len, expected: u64::try_from(whole.max(0)).unwrap_or(u64::MAX) }
     }
 }
 
@@ -284,25 +284,25 @@ mod tests {
     #[test]
     fn a_length_over_the_limit_is_rejected_at_its_header() {
         let framing = LengthPrefixed::u32_be();
-        assert_eq!(framing.scan(&[0xff; 4], 0, 100), Err(Error::FrameTooLarge { len: 0xffff_ffff, max: 100 }));
-        assert_eq!(framing.scan(&[0, 0, 0, 101], 0, 100), Err(Error::FrameTooLarge { len: 101, max: 100 }));
+        assert_eq!(framing.scan(&[0xff; 4], 0, 100), Err(DecodeError::FrameTooLarge { len: 0xffff_ffff, max: 100 }));
+        assert_eq!(framing.scan(&[0, 0, 0, 101], 0, 100), Err(DecodeError::FrameTooLarge { len: 101, max: 100 }));
         assert_eq!(framing.scan(&[0, 0, 0, 100], 0, 100), Ok(Scan::More { at_least: 104, scanned: 0 }));
     }
 
     #[test]
     fn an_eight_byte_length_of_all_ones_neither_overflows_nor_allocates() {
         let error = LengthPrefixed::sozu().scan(&[0xff; 16], 0, usize::MAX - 100);
-        assert_eq!(error, Err(Error::FrameTooLarge { len: u64::MAX - 8, max: usize::MAX - 100 }));
+        assert_eq!(error, Err(DecodeError::FrameTooLarge { len: u64::MAX - 8, max: usize::MAX - 100 }));
         let more = LengthPrefixed::new(8, ByteOrder::BigEndian).adjusted(9);
         let error = more.scan(&[0xff; 16], 0, usize::MAX);
-        assert_eq!(error, Err(Error::FrameTooLarge { len: u64::MAX, max: usize::MAX }));
+        assert_eq!(error, Err(DecodeError::FrameTooLarge { len: u64::MAX, max: usize::MAX }));
     }
 
     #[test]
     fn a_length_below_what_it_counts_is_malformed() {
         for short in 0..8_u64 {
             let scan = LengthPrefixed::sozu().scan(&short.to_le_bytes(), 0, 100);
-            assert!(matches!(scan, Err(Error::Malformed { .. })), "{short}: {scan:?}");
+            assert!(matches!(scan, Err(DecodeError::Malformed { .. })), "{short}: {scan:?}");
         }
         let empty = LengthPrefixed::sozu().scan(&8_u64.to_le_bytes(), 0, 100);
         assert_eq!(empty, Ok(Scan::Frame { payload: 8..8, end: 8 }));
@@ -312,7 +312,7 @@ mod tests {
     fn a_payload_that_the_length_field_cannot_express_is_rejected() {
         let framing = LengthPrefixed::new(1, ByteOrder::BigEndian).inclusive();
         assert!(framing.envelope(&[0; 254]).is_ok());
-        assert_eq!(framing.envelope(&[0; 255]), Err(Error::PayloadTooLarge { len: 255, max: 254 }));
+        assert_eq!(framing.envelope(&[0; 255]), Err(EncodeError::PayloadTooLarge { len: 255, max: 254 }));
     }
 
     #[test]
@@ -323,7 +323,7 @@ mod tests {
         assert_eq!(framing.scan(&message[..3], 0, 100), Ok(Scan::More { at_least: 4, scanned: 0 }));
         assert_eq!(framing.scan(&message[..4], 0, 100), Ok(Scan::More { at_least: 7, scanned: 0 }));
         assert_eq!(framing.scan(b"TF\0\x07abcTF", 0, 100), Ok(Scan::Frame { payload: 0..7, end: 7 }));
-        assert_eq!(framing.scan(message, 0, 6), Err(Error::FrameTooLarge { len: 7, max: 6 }));
+        assert_eq!(framing.scan(message, 0, 6), Err(DecodeError::FrameTooLarge { len: 7, max: 6 }));
         assert_eq!(framing.envelope(message), Ok(Envelope::NONE));
     }
 
@@ -331,14 +331,14 @@ mod tests {
     fn a_message_that_misstates_its_length_is_not_sent() {
         let framing = LengthPrefixed::new(2, ByteOrder::LittleEndian).at(1);
         assert_eq!(framing.envelope(b"T\x02\0ab"), Ok(Envelope::NONE));
-        assert_eq!(framing.envelope(b"T\x03\0ab"), Err(Error::WrongLength { len: 5, expected: 6 }));
-        assert_eq!(framing.envelope(b"T\x02"), Err(Error::WrongLength { len: 2, expected: 3 }));
+        assert_eq!(framing.envelope(b"T\x03\0ab"), Err(EncodeError::WrongLength { len: 5, expected: 6 }));
+        assert_eq!(framing.envelope(b"T\x02"), Err(EncodeError::WrongLength { len: 2, expected: 3 }));
         let mut message = *b"T??abcd";
         framing.fill_in(&mut message).unwrap();
         assert_eq!(&message, b"T\x04\0abcd");
-        assert_eq!(framing.fill_in(&mut [0; 2]), Err(Error::WrongLength { len: 2, expected: 3 }));
+        assert_eq!(framing.fill_in(&mut [0; 2]), Err(EncodeError::WrongLength { len: 2, expected: 3 }));
         let narrow = LengthPrefixed::new(1, ByteOrder::LittleEndian).at(1);
-        assert_eq!(narrow.fill_in(&mut [0; 258]), Err(Error::PayloadTooLarge { len: 258, max: 257 }));
+        assert_eq!(narrow.fill_in(&mut [0; 258]), Err(EncodeError::PayloadTooLarge { len: 258, max: 257 }));
     }
 
     #[test]
@@ -346,6 +346,6 @@ mod tests {
         let framing = LengthPrefixed::new(1, ByteOrder::BigEndian).adjusted(1);
         assert_eq!(framing.scan(b"\x02Tab", 0, 100), Ok(Scan::Frame { payload: 1..4, end: 4 }));
         assert_eq!(framing.envelope(b"Tab").unwrap().head.as_ref(), b"\x02");
-        assert_eq!(framing.envelope(b""), Err(Error::WrongLength { len: 0, expected: 1 }));
+        assert_eq!(framing.envelope(b""), Err(EncodeError::WrongLength { len: 0, expected: 1 }));
     }
 }

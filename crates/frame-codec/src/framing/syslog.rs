@@ -2,7 +2,7 @@
 #![warn(clippy::indexing_slicing, clippy::arithmetic_side_effects)]
 
 use super::{Envelope, Framing, Oversized, Scan, decimal};
-use crate::Error;
+use crate::{DecodeError, EncodeError};
 
 /// Digits of the longest octet count. A message that begins with more digits is a line.
 const DIGITS: usize = 10;
@@ -27,7 +27,7 @@ const DIGITS: usize = 10;
 /// decoder.feed(b"<13>one\n<13>two\08 <13>3\n\n4<13>four\n");
 /// let batch = decoder.next_batch()?.expect("four messages are complete");
 /// assert_eq!(batch.iter().collect::<Vec<_>>(), [&b"<13>one"[..], b"<13>two", b"<13>3\n\n4", b"<13>four"]);
-/// # Ok::<(), frame_codec::Error>(())
+/// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Syslog;
@@ -65,12 +65,12 @@ impl Syslog {
 
 impl Framing for Syslog {
     #[inline]
-    fn scan(&self, unread: &[u8], scanned: usize, max_payload: usize) -> Result<Scan, Error> {
+    fn scan(&self, unread: &[u8], scanned: usize, max_payload: usize) -> Result<Scan, DecodeError> {
         let more = Scan::More { at_least: unread.len().saturating_add(1), scanned: 0 };
         match self.kind(unread) {
             Kind::Undecided => Ok(more),
             Kind::Counted { len, .. } if len > max_payload => {
-                Err(Error::FrameTooLarge { len: len as u64, max: max_payload })
+                Err(DecodeError::FrameTooLarge { len: len as u64, max: max_payload })
             }
             Kind::Counted { start, len } => {
                 let end = start.saturating_add(len);
@@ -86,7 +86,7 @@ impl Framing for Syslog {
                 let end = found.map_or(unread.len(), |at| from.saturating_add(at));
                 let len = end.saturating_sub(start);
                 if len > max_payload {
-                    return Err(Error::FrameTooLarge { len: len as u64, max: max_payload });
+                    return Err(DecodeError::FrameTooLarge { len: len as u64, max: max_payload });
                 }
                 Ok(match found {
                     Some(_) => Scan::Frame { payload: start..end, end: end.saturating_add(1) },
@@ -96,7 +96,7 @@ impl Framing for Syslog {
         }
     }
 
-    fn at_eof(&self, unread: &[u8], max_payload: usize) -> Result<Scan, Error> {
+    fn at_eof(&self, unread: &[u8], max_payload: usize) -> Result<Scan, DecodeError> {
         let end = unread.len();
         let start = match self.kind(unread) {
             // Digits without a space are a line.
@@ -106,7 +106,7 @@ impl Framing for Syslog {
         };
         match end.saturating_sub(start) {
             0 => Ok(Scan::More { at_least: end.saturating_add(1), scanned: 0 }),
-            len if len > max_payload => Err(Error::FrameTooLarge { len: len as u64, max: max_payload }),
+            len if len > max_payload => Err(DecodeError::FrameTooLarge { len: len as u64, max: max_payload }),
             _ => Ok(Scan::Frame { payload: start..end, end }),
         }
     }
@@ -115,7 +115,7 @@ impl Framing for Syslog {
         unread.iter().take_while(|byte| matches!(byte, b'\n' | 0)).count()
     }
 
-    fn oversized(&self, unread: &[u8]) -> Result<Oversized, Error> {
+    fn oversized(&self, unread: &[u8]) -> Result<Oversized, DecodeError> {
         Ok(match self.kind(unread) {
             Kind::Undecided => Oversized::Open { start: self.padding(unread) },
             Kind::Counted { start, len } => Oversized::Declared { start, len: len as u64, tail: &[] },
@@ -123,7 +123,7 @@ impl Framing for Syslog {
         })
     }
 
-    fn resume(&self, rest: &[u8]) -> Result<Scan, Error> {
+    fn resume(&self, rest: &[u8]) -> Result<Scan, DecodeError> {
         Ok(match memchr::memchr2(b'\n', 0, rest) {
             Some(at) => Scan::Frame { payload: 0..at, end: at.saturating_add(1) },
             None => Scan::More { at_least: rest.len().saturating_add(1), scanned: rest.len() },
@@ -132,13 +132,13 @@ impl Framing for Syslog {
 
     /// Writes an octet count.
     #[inline]
-    fn envelope(&self, payload: &[u8]) -> Result<Envelope<'_>, Error> {
+    fn envelope(&self, payload: &[u8]) -> Result<Envelope<'_>, EncodeError> {
         if payload.is_empty() {
-            return Err(Error::EmptyPayload);
+            return Err(EncodeError::EmptyPayload);
         }
         let head = decimal::head(payload.len(), b' ');
         if head.len() > DIGITS.saturating_add(1) {
-            return Err(Error::PayloadTooLarge { len: payload.len(), max: 9_999_999_999 });
+            return Err(EncodeError::PayloadTooLarge { len: payload.len(), max: 9_999_999_999 });
         }
         Ok(Envelope { head, tail: &[] })
     }
@@ -152,7 +152,7 @@ mod tests {
     #[test]
     fn digits_at_the_end_are_a_line_within_the_limit() {
         assert_eq!(Syslog.at_eof(b"12345", 5), Ok(Scan::Frame { payload: 0..5, end: 5 }));
-        assert_eq!(Syslog.at_eof(b"12345", 4), Err(Error::FrameTooLarge { len: 5, max: 4 }));
+        assert_eq!(Syslog.at_eof(b"12345", 4), Err(DecodeError::FrameTooLarge { len: 5, max: 4 }));
     }
 
     /// The messages, the bytes left over, and whether the end of the stream ended the last message.
@@ -194,7 +194,7 @@ mod tests {
             decoder.feed(first);
             assert!(decoder.next_batch().unwrap().is_none());
             decoder.feed(second);
-            assert!(matches!(decoder.next_batch(), Err(Error::FrameTooLarge { len: 4, max: 3 })));
+            assert!(matches!(decoder.next_batch(), Err(DecodeError::FrameTooLarge { len: 4, max: 3 })));
             assert_eq!(decoder.truncated_len(), 5, "split at {at}");
         }
     }

@@ -2,7 +2,7 @@
 #![warn(clippy::indexing_slicing, clippy::arithmetic_side_effects)]
 
 use super::{Envelope, Framing, Head, Oversized, Scan};
-use crate::Error;
+use crate::{DecodeError, EncodeError};
 
 /// The longest encoding of a 64-bit number.
 const LONGEST: usize = 10;
@@ -26,7 +26,7 @@ pub enum Overlong {
 ///
 /// let scan = Varint::new().scan(b"\x02hi...", 0, 1024)?;
 /// assert_eq!(scan, Scan::Frame { payload: 1..3, end: 3 });
-/// # Ok::<(), frame_codec::Error>(())
+/// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Varint {
@@ -49,25 +49,25 @@ impl Varint {
 
     /// The number at the front, and how many bytes it takes; `None` if it continues behind `bytes`.
     #[inline]
-    fn read(self, bytes: &[u8]) -> Result<Option<(u64, usize)>, Error> {
+    fn read(self, bytes: &[u8]) -> Result<Option<(u64, usize)>, DecodeError> {
         let mut number = 0_u64;
         for (at, byte) in bytes.iter().take(LONGEST).enumerate() {
             let bits = u64::from(byte & 0x7f);
             let shift = (at as u32).saturating_mul(7);
             // Ten bytes hold 70 bits; the highest six must be zero.
             if bits > u64::MAX >> shift {
-                return Err(Error::Malformed { what: "the varint does not fit 64 bits" });
+                return Err(DecodeError::Malformed { what: "the varint does not fit 64 bits" });
             }
             number |= bits << shift;
             if byte & 0x80 == 0 {
                 if at > 0 && bits == 0 && self.overlong == Overlong::Refuse {
-                    return Err(Error::Malformed { what: "the varint is longer than its number needs" });
+                    return Err(DecodeError::Malformed { what: "the varint is longer than its number needs" });
                 }
                 return Ok(Some((number, at.saturating_add(1))));
             }
         }
         if bytes.len() >= LONGEST {
-            return Err(Error::Malformed { what: "the varint does not end within 10 bytes" });
+            return Err(DecodeError::Malformed { what: "the varint does not end within 10 bytes" });
         }
         Ok(None)
     }
@@ -81,13 +81,13 @@ impl Default for Varint {
 
 impl Framing for Varint {
     #[inline]
-    fn scan(&self, unread: &[u8], _scanned: usize, max_payload: usize) -> Result<Scan, Error> {
+    fn scan(&self, unread: &[u8], _scanned: usize, max_payload: usize) -> Result<Scan, DecodeError> {
         let Some((said, start)) = self.read(unread)? else {
             return Ok(Scan::More { at_least: unread.len().saturating_add(1), scanned: 0 });
         };
         let len = match usize::try_from(said) {
             Ok(len) if len <= max_payload => len,
-            _ => return Err(Error::FrameTooLarge { len: said, max: max_payload }),
+            _ => return Err(DecodeError::FrameTooLarge { len: said, max: max_payload }),
         };
         let end = start.saturating_add(len);
         if unread.len() < end {
@@ -96,7 +96,7 @@ impl Framing for Varint {
         Ok(Scan::Frame { payload: start..end, end })
     }
 
-    fn oversized(&self, unread: &[u8]) -> Result<Oversized, Error> {
+    fn oversized(&self, unread: &[u8]) -> Result<Oversized, DecodeError> {
         Ok(match self.read(unread)? {
             Some((len, start)) => Oversized::Declared { start, len, tail: &[] },
             None => Oversized::More,
@@ -104,7 +104,7 @@ impl Framing for Varint {
     }
 
     #[inline]
-    fn envelope(&self, payload: &[u8]) -> Result<Envelope<'_>, Error> {
+    fn envelope(&self, payload: &[u8]) -> Result<Envelope<'_>, EncodeError> {
         let mut left = payload.len() as u64;
         let mut field = [0_u8; LONGEST];
         let mut used: usize = 0;
@@ -136,19 +136,19 @@ mod tests {
     #[test]
     fn a_number_without_end_or_beyond_64_bits_is_malformed() {
         let endless = Varint::new().scan(&[0x80; 10], 0, 100);
-        assert!(matches!(endless, Err(Error::Malformed { what }) if what.contains("end")), "{endless:?}");
+        assert!(matches!(endless, Err(DecodeError::Malformed { what }) if what.contains("end")), "{endless:?}");
         assert_eq!(Varint::new().scan(&[0x80; 9], 0, 100), Ok(Scan::More { at_least: 10, scanned: 0 }));
         let largest = [&[0xff; 9][..], &[1]].concat();
-        assert_eq!(Varint::new().scan(&largest, 0, 100), Err(Error::FrameTooLarge { len: u64::MAX, max: 100 }));
+        assert_eq!(Varint::new().scan(&largest, 0, 100), Err(DecodeError::FrameTooLarge { len: u64::MAX, max: 100 }));
         let wider = [&[0xff; 9][..], &[2]].concat();
         let wider = Varint::new().scan(&wider, 0, 100);
-        assert!(matches!(wider, Err(Error::Malformed { what }) if what.contains("64")), "{wider:?}");
+        assert!(matches!(wider, Err(DecodeError::Malformed { what }) if what.contains("64")), "{wider:?}");
     }
 
     #[test]
     fn the_policy_decides_what_an_overlong_length_is() {
         let overlong = b"\x81\x80\x00x";
-        assert!(matches!(Varint::new().scan(overlong, 0, 100), Err(Error::Malformed { .. })));
+        assert!(matches!(Varint::new().scan(overlong, 0, 100), Err(DecodeError::Malformed { .. })));
         let lenient = Varint::new().overlong(Overlong::Accept);
         assert_eq!(lenient.scan(overlong, 0, 100), Ok(Scan::Frame { payload: 3..4, end: 4 }));
     }

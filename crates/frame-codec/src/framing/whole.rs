@@ -1,7 +1,7 @@
 //! No framing: the socket keeps messages apart.
 
 use super::{Envelope, Framing, Scan};
-use crate::Error;
+use crate::{DecodeError, EncodeError};
 
 /// Each receive is one frame. For datagram and seqpacket sockets, where the kernel keeps the boundaries (`unix(7)`).
 ///
@@ -14,16 +14,16 @@ pub struct Whole;
 
 impl Framing for Whole {
     #[inline]
-    fn scan(&self, unread: &[u8], _scanned: usize, max_payload: usize) -> Result<Scan, Error> {
+    fn scan(&self, unread: &[u8], _scanned: usize, max_payload: usize) -> Result<Scan, DecodeError> {
         match unread.len() {
             0 => Ok(Scan::More { at_least: 1, scanned: 0 }),
-            len if len > max_payload => Err(Error::FrameTooLarge { len: len as u64, max: max_payload }),
+            len if len > max_payload => Err(DecodeError::FrameTooLarge { len: len as u64, max: max_payload }),
             len => Ok(Scan::Frame { payload: 0..len, end: len }),
         }
     }
 
     #[inline]
-    fn envelope(&self, _payload: &[u8]) -> Result<Envelope<'_>, Error> {
+    fn envelope(&self, _payload: &[u8]) -> Result<Envelope<'_>, EncodeError> {
         Ok(Envelope::NONE)
     }
 }
@@ -35,6 +35,6 @@ mod tests {
     #[test]
     fn a_message_over_the_limit_is_not_split() {
         assert_eq!(Whole.scan(b"abc", 0, 3), Ok(Scan::Frame { payload: 0..3, end: 3 }));
-        assert_eq!(Whole.scan(b"abcd", 0, 3), Err(Error::FrameTooLarge { len: 4, max: 3 }));
+        assert_eq!(Whole.scan(b"abcd", 0, 3), Err(DecodeError::FrameTooLarge { len: 4, max: 3 }));
     }
 }

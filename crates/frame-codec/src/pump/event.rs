@@ -2,7 +2,7 @@
 
 use std::io;
 
-use crate::{Batch, Error};
+use crate::{Batch, DecodeError};
 
 /// What [`Pump::next`](super::Pump::next) returns.
 #[derive(Debug)]
@@ -42,7 +42,7 @@ pub enum End {
     /// The peer broke the framing.
     Malformed {
         /// How.
-        error: Error,
+        error: DecodeError,
         /// Bytes received from the beginning of the broken frame.
         truncated: usize,
     },

@@ -1,7 +1,7 @@
 //! Compares length fields with plain numbers: every width and order, whatever the length counts, up to the limits of
 //! each type.
 
-use frame_codec::{ByteOrder, Envelope, Error, Framing as _, LengthPrefixed, Scan};
+use frame_codec::{ByteOrder, DecodeError, EncodeError, Envelope, Framing as _, LengthPrefixed, Scan};
 use proptest::prelude::*;
 
 /// What the length field of a framing contains, computed with numbers that never overflow.
@@ -63,56 +63,56 @@ impl Model {
 
     /// What the length field must contain for a payload, with or without header, with this many bytes behind its length
     /// field.
-    fn said(self, behind: i128, len: usize) -> Result<i128, Error> {
+    fn said(self, behind: i128, len: usize) -> Result<i128, EncodeError> {
         let header = len as i128 - behind;
         let said = behind - self.surplus();
         if said < 0 {
             let expected = u64::try_from(self.surplus() + header).expect("more than was there");
-            return Err(Error::WrongLength { len, expected });
+            return Err(EncodeError::WrongLength { len, expected });
         }
         if said > self.largest() {
             let max = (self.largest() + self.surplus()).max(0) + header;
-            return Err(Error::PayloadTooLarge { len, max: usize::try_from(max).unwrap_or(usize::MAX) });
+            return Err(EncodeError::PayloadTooLarge { len, max: usize::try_from(max).unwrap_or(usize::MAX) });
         }
         Ok(said)
     }
 
-    fn envelope(self, payload: &[u8], said: i128) -> Result<Vec<u8>, Error> {
+    fn envelope(self, payload: &[u8], said: i128) -> Result<Vec<u8>, EncodeError> {
         let len = payload.len();
         if self.offset == 0 {
             return self.said(len as i128, len).map(|said| self.encode(said));
         }
         if (len as i128) < self.lead() {
-            return Err(Error::WrongLength { len, expected: self.lead() as u64 });
+            return Err(EncodeError::WrongLength { len, expected: self.lead() as u64 });
         }
         let whole = said + self.surplus() + self.lead();
         if whole == len as i128 {
             return Ok(Vec::new());
         }
-        Err(Error::WrongLength { len, expected: u64::try_from(whole.max(0)).unwrap_or(u64::MAX) })
+        Err(EncodeError::WrongLength { len, expected: u64::try_from(whole.max(0)).unwrap_or(u64::MAX) })
     }
 
-    fn fill_in(self, len: usize) -> Result<i128, Error> {
+    fn fill_in(self, len: usize) -> Result<i128, EncodeError> {
         let behind = len as i128 - self.lead();
         if behind < 0 {
-            return Err(Error::WrongLength { len, expected: self.lead() as u64 });
+            return Err(EncodeError::WrongLength { len, expected: self.lead() as u64 });
         }
         self.said(behind, len)
     }
 
-    fn scan(self, unread: usize, said: i128, max: usize) -> Result<Scan, Error> {
+    fn scan(self, unread: usize, said: i128, max: usize) -> Result<Scan, DecodeError> {
         if (unread as i128) < self.lead() {
             return Ok(Scan::More { at_least: self.lead() as usize, scanned: 0 });
         }
         let behind = said + self.surplus();
         if behind < 0 {
-            return Err(Error::Malformed { what: "the length is smaller than what it counts" });
+            return Err(DecodeError::Malformed { what: "the length is smaller than what it counts" });
         }
         // More than fits into memory counts as everything.
-        let Ok(behind) = u64::try_from(behind) else { return Err(Error::FrameTooLarge { len: u64::MAX, max }) };
+        let Ok(behind) = u64::try_from(behind) else { return Err(DecodeError::FrameTooLarge { len: u64::MAX, max }) };
         let len = i128::from(behind.saturating_add((self.lead() - self.start()) as u64));
         if len > max as i128 {
-            return Err(Error::FrameTooLarge { len: len as u64, max });
+            return Err(DecodeError::FrameTooLarge { len: len as u64, max });
         }
         let end = usize::try_from(self.start() + len).unwrap_or(usize::MAX);
         if unread < end {

@@ -1,7 +1,7 @@
 //! A payload may be as long as the limit, in every framing, and no byte longer; and every framing can write.
 
 use frame_codec::{
-    ByteOrder, Delimited, Error, Fixed, Framing, LengthPrefixed, Limits, Netstring, OctetCount, Syslog, UntilEof,
+    ByteOrder, DecodeError, Delimited, Fixed, Framing, LengthPrefixed, Limits, Netstring, OctetCount, Syslog, UntilEof,
     Varint,
     testing::{self, Reading},
 };
@@ -42,7 +42,7 @@ fn a_payload_may_be_as_long_as_the_limit() {
         for reading in readings(&*framing, 4, wire) {
             assert!(reading.frames.is_empty(), "{framing:?}, {wire:?}");
             assert!(
-                matches!(reading.error, Some(Error::FrameTooLarge { max: 4, .. })),
+                matches!(reading.error, Some(DecodeError::FrameTooLarge { max: 4, .. })),
                 "{framing:?}, {wire:?}: {reading:?}"
             );
         }

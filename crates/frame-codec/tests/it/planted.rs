@@ -2,8 +2,8 @@
 #![cfg(feature = "proptest")]
 
 use frame_codec::{
-    ByteOrder, Delimited, Envelope, Error, Framing, LengthPrefixed, Netstring, Overlong, Oversize, Oversized, Raw,
-    Scan, UntilEof, Varint,
+    ByteOrder, DecodeError, Delimited, EncodeError, Envelope, Framing, LengthPrefixed, Netstring, Overlong, Oversize,
+    Oversized, Raw, Scan, UntilEof, Varint,
     testing::{self, Verdict},
 };
 use proptest::test_runner::TestCaseError;
@@ -35,8 +35,8 @@ enum Bug {
     WantsTooMuch,
     /// More bytes were searched than are there.
     SearchesTooFar,
-    /// An error of the writing side.
-    Blames,
+    /// An error that only the end of the stream may give.
+    Truncates,
     /// With a hint the answer is another.
     Misled,
     /// A frame that is too large cannot be skipped.
@@ -49,7 +49,7 @@ enum Bug {
 struct Planted(Bug);
 
 impl Framing for Planted {
-    fn scan(&self, unread: &[u8], scanned: usize, max: usize) -> Result<Scan, Error> {
+    fn scan(&self, unread: &[u8], scanned: usize, max: usize) -> Result<Scan, DecodeError> {
         let max = if self.0 == Bug::Unlimited { usize::MAX } else { max };
         let have = unread.len();
         let found = PLAIN.scan(unread, scanned, max)?;
@@ -69,7 +69,7 @@ impl Framing for Planted {
                 Scan::More { at_least: at_least + 1, scanned }
             }
             (Bug::SearchesTooFar, Scan::More { at_least, .. }) => Scan::More { at_least, scanned: have + 1 },
-            (Bug::Blames, Scan::More { .. }) => return Err(Error::EmptyPayload),
+            (Bug::Truncates, Scan::More { at_least, .. }) => return Err(DecodeError::Truncated { have, at_least }),
             (Bug::Misled, Scan::More { at_least, .. }) if scanned == 0 => Scan::More { at_least, scanned: have },
             (Bug::Misled, Scan::Frame { payload, end }) if scanned > 0 => {
                 Scan::Frame { payload: payload.start..payload.start, end }
@@ -78,7 +78,7 @@ impl Framing for Planted {
         })
     }
 
-    fn oversized(&self, unread: &[u8]) -> Result<Oversized, Error> {
+    fn oversized(&self, unread: &[u8]) -> Result<Oversized, DecodeError> {
         let found = PLAIN.oversized(unread)?;
         Ok(match (self.0, found) {
             (Bug::CannotSkip, _) => Oversized::Unknown,
@@ -89,7 +89,7 @@ impl Framing for Planted {
         })
     }
 
-    fn envelope(&self, payload: &[u8]) -> Result<Envelope<'_>, Error> {
+    fn envelope(&self, payload: &[u8]) -> Result<Envelope<'_>, EncodeError> {
         let head = PLAIN.envelope(payload)?.head;
         Ok(Envelope { head, tail: &[] })
     }
@@ -138,7 +138,7 @@ fn each_bug_breaks_the_laws_that_forbid_it() {
         (Bug::WantsTooMuch, PREFIX),
         (Bug::SearchesTooFar, PREFIX),
         (Bug::SearchesTooFar, WITHIN),
-        (Bug::Blames, WITHIN),
+        (Bug::Truncates, WITHIN),
         (Bug::Misled, SCANS),
         (Bug::CannotSkip, OVERSIZE),
         (Bug::SkipsShort, OVERSIZE),
@@ -153,14 +153,14 @@ fn each_bug_breaks_the_laws_that_forbid_it() {
 struct Forgetful;
 
 impl Framing for Forgetful {
-    fn scan(&self, unread: &[u8], _scanned: usize, max: usize) -> Result<Scan, Error> {
+    fn scan(&self, unread: &[u8], _scanned: usize, max: usize) -> Result<Scan, DecodeError> {
         Ok(match Delimited::lines().scan(unread, 0, max)? {
             Scan::More { at_least, .. } => Scan::More { at_least, scanned: 0 },
             found => found,
         })
     }
 
-    fn envelope(&self, _payload: &[u8]) -> Result<Envelope<'_>, Error> {
+    fn envelope(&self, _payload: &[u8]) -> Result<Envelope<'_>, EncodeError> {
         Ok(Envelope { tail: b"\n", ..Envelope::NONE })
     }
 }
@@ -197,7 +197,7 @@ fn a_reading_counts_what_was_left_out_where_it_was_left_out() {
     let disconnect = limits.with_oversize(Oversize::Disconnect);
     let reading = testing::read(&PLAIN, disconnect, WIRE, &[6]);
     assert_eq!((reading.frames.len(), reading.truncated), (0, WIRE.len()));
-    assert!(matches!(reading.error, Some(Error::FrameTooLarge { len: 5, max: 3 })));
+    assert!(matches!(reading.error, Some(DecodeError::FrameTooLarge { len: 5, max: 3 })));
 }
 
 #[test]

@@ -11,9 +11,10 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::{CWD, Dir, FileType, Mode, OFlags, openat};
 use socket_file::{
-    self as probe, Answer, Directory, DotFiles, Evidence, Facts, Filesystem, Kind, Liveness, Probing, Question, Verdict,
+    self as probe, Answer, Directory, DotFiles, Evidence, Facts, Filesystem, Liveness, Probing, Question, SocketKind,
+    Verdict,
 };
-use unix_diag::{FileId, Kind as EntryKind, Table, Which};
+use unix_diag::{FileId, Table, Which};
 
 use self::beyond::{Beyond, Counted, DEPTH};
 use self::entry::type_of;
@@ -75,7 +76,7 @@ pub struct Found {
     /// What `lstat` returned; for a link, what `stat` returned.
     pub facts: Facts,
     /// The kind of socket, if known.
-    pub kind: Kind,
+    pub kind: Option<SocketKind>,
     /// Whether a server listens, and how that is known.
     pub liveness: Liveness,
     /// Whether the path is a symbolic link to the socket.
@@ -200,7 +201,7 @@ impl Inspection {
         let Seen { path, behind_link, facts, hides_servers } = seen;
         let is_link = behind_link.is_some();
         let (liveness, kind) = match table.and_then(|table| table.get(facts.file())) {
-            Some(entry) => (Liveness::of_entry(entry), entry.kind.into()),
+            Some(entry) => (Liveness::of_entry(entry), entry.kind),
             None => match self.probing.question(table.is_some() || probe::is_conclusive()) {
                 Some(question) => {
                     let (answer, kind) = probe::ask(behind_link.as_ref().unwrap_or(&path), &facts, question);
@@ -212,7 +213,7 @@ impl Inspection {
                     }
                     (liveness, kind)
                 }
-                None => (Liveness::UNASKED, Kind::Unknown),
+                None => (Liveness::UNASKED, None),
             },
         };
         Found { path, facts, kind, liveness, is_link, processes: Vec::new() }
@@ -251,14 +252,14 @@ fn find_connected(found: &mut [Found], cost: &mut Cost) {
     }
     cost.tables += 1;
     let Ok(dump) = unix_diag::dump(Which::All) else { return };
-    let entries: Vec<_> = dump.map_while(Result::ok).filter(|entry| entry.kind != EntryKind::Datagram).collect();
+    let entries: Vec<_> = dump.map_while(Result::ok).filter(|entry| entry.kind != Some(SocketKind::Datagram)).collect();
     for found in found.iter_mut().filter(|found| is_wanted(found)) {
         let file: FileId = found.facts.file();
         let mut matching = entries.iter().filter(|entry| entry.file == Some(file));
         // Several may be connections that a listener of another namespace has passed on.
         if let (Some(entry), None) = (matching.next(), matching.next()) {
             found.liveness = Liveness::of_entry(entry);
-            found.kind = entry.kind.into();
+            found.kind = entry.kind;
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::ffi::OsStr;
 use std::time::Instant;
 
-use socket_file::{Answer, Evidence, Facts, Kind, Liveness, Verdict};
+use socket_file::{Answer, Evidence, Facts, Liveness, SocketKind, Verdict};
 use unix_diag::Entry;
 
 use super::change::Changes;
@@ -21,7 +21,7 @@ pub(super) struct Known {
     pub(super) arrival: u64,
     pub(super) retry: Retry,
     generation: Generation,
-    kind: Kind,
+    kind: Option<SocketKind>,
     standing: Standing,
     /// The table has this socket at its file, which differs from the one before.
     rival: Option<Box<Entry>>,
@@ -51,7 +51,7 @@ impl Known {
             arrival,
             retry: Retry::default(),
             generation,
-            kind: Kind::Unknown,
+            kind: None,
             standing: Standing::Present,
             rival: None,
         }
@@ -95,7 +95,7 @@ impl Known {
             self.rival = Some(Box::new(*entry));
             return true;
         }
-        self.kind = entry.kind.into();
+        self.kind = entry.kind;
         self.retry = Retry::default();
         self.judge(name, Liveness::of_entry(entry), changes);
         false
@@ -105,7 +105,7 @@ impl Known {
     pub(super) fn handle_answer(
         &mut self,
         name: &OsStr,
-        answer: Option<(Answer, Kind)>,
+        answer: Option<(Answer, Option<SocketKind>)>,
         now: Instant,
         changes: &mut Changes,
     ) {
@@ -121,9 +121,7 @@ impl Known {
                 Liveness { verdict: Verdict::Stale, evidence }
             }
             Some((answer, kind)) => {
-                if kind != Kind::Unknown {
-                    self.kind = kind;
-                }
+                self.kind = kind.or(self.kind);
                 Liveness::of_answer(answer, was_in_table, age)
             }
             None => return,

@@ -160,7 +160,7 @@ fn a_name_shown_twice_by_a_torn_listing_is_announced_once() {
 
 /// A table in which the socket with this inode number is in this state.
 fn table(inode: u64, state: State) -> Option<impl Fn(&Facts) -> Option<Entry>> {
-    Some(move |facts: &Facts| (facts.inode == inode).then(|| Entry::new(unix_diag::Kind::Stream, state, 99)))
+    Some(move |facts: &Facts| (facts.inode == inode).then(|| Entry::new(SocketKind::Stream, state, 99)))
 }
 
 fn empty_table() -> Option<impl Fn(&Facts) -> Option<Entry>> {
@@ -190,7 +190,7 @@ fn a_socket_is_ready_once_when_it_listens() {
     roster.handle_table(table(1, State::Listening), 1, now);
     roster.handle_table(table(1, State::Listening), 1, now);
     assert_eq!(changes(&mut roster), ["!a@1"]);
-    assert_eq!(roster.sockets().next().unwrap().kind, Kind::Stream);
+    assert_eq!(roster.sockets().next().unwrap().kind, Some(SocketKind::Stream));
     assert_eq!(suspects(&mut roster), [""; 0], "what the table has is not connected to");
 }
 
@@ -210,7 +210,7 @@ fn a_server_that_the_table_has_lost_is_stale_when_a_connection_confirms_it() {
     roster.handle_table(empty_table(), 1, now);
     assert_eq!(changes(&mut roster), ["!a@1"]);
     assert_eq!(suspects(&mut roster), ["a"]);
-    roster.handle_answer("a".as_ref(), Some((Answer::Unbound, Kind::Unknown)), now);
+    roster.handle_answer("a".as_ref(), Some((Answer::Unbound, None)), now);
     assert_eq!(changes(&mut roster), ["-a@1 stale"]);
     assert!(roster.is_empty());
     // If the removal of its file is not noticed, the next socket has the next generation.
@@ -223,7 +223,7 @@ fn a_server_that_the_table_has_lost_is_stale_when_a_connection_confirms_it() {
 fn a_stale_file_that_is_unlinked_is_not_told_twice() {
     let (mut roster, now) = (with_a(), Instant::now());
     roster.handle_table(empty_table(), 1, now);
-    roster.handle_answer("a".as_ref(), Some((Answer::Unbound, Kind::Unknown)), now + OLD);
+    roster.handle_answer("a".as_ref(), Some((Answer::Unbound, None)), now + OLD);
     assert_eq!(changes(&mut roster), ["-a@1 stale"]);
     roster.handle_sighting("a".into(), Sighting::Absent);
     roster.handle_sighting("a".into(), Sighting::Socket(born(1, 9)));
@@ -238,7 +238,7 @@ fn how_long_a_socket_has_been_watched_decides_whether_it_is_stale_and_not_its_da
         let (mut roster, start) = (roster(), Instant::now());
         roster.handle_listing(complete(&[("a", born(1, second))]));
         changes(&mut roster);
-        let unbound = Some((Answer::Unbound, Kind::Unknown));
+        let unbound = Some((Answer::Unbound, None));
         for (milliseconds, expected) in [(0, vec![]), (250, vec![]), (1_999, vec![]), (2_000, vec!["-a@1 stale"])] {
             let now = start + Duration::from_millis(milliseconds);
             roster.handle_table(empty_table(), 1, now);
@@ -254,11 +254,11 @@ fn how_long_a_socket_has_been_watched_decides_whether_it_is_stale_and_not_its_da
 fn what_is_bound_elsewhere_is_neither_ready_nor_stale() {
     let (mut roster, now) = (with_a(), Instant::now());
     roster.handle_table(empty_table(), 1, now);
-    roster.handle_answer("a".as_ref(), Some((Answer::Bound, Kind::Unknown)), now + OLD);
+    roster.handle_answer("a".as_ref(), Some((Answer::Bound, None)), now + OLD);
     assert_eq!(changes(&mut roster), [""; 0]);
     assert!(!roster.has_bound(), "nothing but a connection tells whether it listens");
     // One that a connection has met: its `listen` is waited for.
-    roster.handle_answer("a".as_ref(), Some((Answer::Refused, Kind::Stream)), now + OLD);
+    roster.handle_answer("a".as_ref(), Some((Answer::Refused, Some(SocketKind::Stream))), now + OLD);
     assert_eq!(changes(&mut roster), [""; 0]);
     assert!(roster.has_bound());
     assert_eq!(roster.sockets().next().unwrap().liveness.verdict, Verdict::Bound);
@@ -277,7 +277,7 @@ fn twenty_thousand_dead_ones_are_not_asked_about_every_second() {
             roster.handle_table(empty_table(), roster.arrivals(), now);
             while let Some((name, _)) = roster.poll_suspect() {
                 questions += 1;
-                roster.handle_answer(&name, Some((Answer::Unbound, Kind::Unknown)), now);
+                roster.handle_answer(&name, Some((Answer::Unbound, None)), now);
             }
         }
         questions
@@ -293,17 +293,17 @@ fn twenty_thousand_dead_ones_are_not_asked_about_every_second() {
 fn a_server_thought_stale_that_is_found_serving_comes_anew() {
     let (mut roster, now) = (with_a(), Instant::now());
     roster.handle_table(empty_table(), 1, now);
-    roster.handle_answer("a".as_ref(), Some((Answer::Unbound, Kind::Unknown)), now + OLD);
-    roster.handle_answer("a".as_ref(), Some((Answer::Accepted, Kind::SeqPacket)), now + OLD);
+    roster.handle_answer("a".as_ref(), Some((Answer::Unbound, None)), now + OLD);
+    roster.handle_answer("a".as_ref(), Some((Answer::Accepted, Some(SocketKind::Seqpacket))), now + OLD);
     assert_eq!(changes(&mut roster), ["-a@1 stale", "+a@2", "!a@2"]);
-    assert_eq!(roster.sockets().next().unwrap().kind, Kind::SeqPacket);
+    assert_eq!(roster.sockets().next().unwrap().kind, Some(SocketKind::Seqpacket));
 }
 
 #[test]
 fn a_replacement_that_looks_alike_is_told_by_the_table() {
     let (mut roster, now) = (with_a(), Instant::now());
     let table = |inode| {
-        let entry = Entry::new(unix_diag::Kind::Stream, State::Listening, inode);
+        let entry = Entry::new(SocketKind::Stream, State::Listening, inode);
         Some(move |_: &Facts| Some(entry))
     };
     roster.handle_table(table(70), 1, now);
@@ -346,7 +346,7 @@ fn a_server_elsewhere_is_connected_to_ever_more_seldom() {
         roster.handle_table(empty_table(), 1, now);
         while let Some((name, _)) = roster.poll_suspect() {
             connections.push((now - start).as_secs());
-            roster.handle_answer(&name, Some((Answer::Accepted, Kind::Stream)), now);
+            roster.handle_answer(&name, Some((Answer::Accepted, Some(SocketKind::Stream))), now);
         }
         now += Duration::from_secs(1);
     }
@@ -356,7 +356,7 @@ fn a_server_elsewhere_is_connected_to_ever_more_seldom() {
 
 #[test]
 fn what_may_not_be_connected_to_is_stale_when_two_tables_lack_it() {
-    for answer in [None, Some((Answer::Denied, Kind::Unknown))] {
+    for answer in [None, Some((Answer::Denied, None))] {
         let (mut roster, now) = (with_a(), Instant::now());
         // What no table ever had stays unknown.
         roster.handle_answer("a".as_ref(), answer, now);
@@ -416,7 +416,7 @@ fn one_bound_socket_among_others_is_waited_for() {
         roster.handle_listing(complete(&[("a", born(1, 1)), ("b", born(2, 1))]));
         let both = move |facts: &Facts| {
             let state = if facts.inode == 1 { first } else { second };
-            Some(Entry::new(unix_diag::Kind::Stream, state, 90 + u32::try_from(facts.inode).unwrap()))
+            Some(Entry::new(SocketKind::Stream, state, 90 + u32::try_from(facts.inode).unwrap()))
         };
         roster.handle_table(Some(both), 2, now);
         assert!(roster.has_bound(), "{first:?} {second:?}");
@@ -449,13 +449,13 @@ fn a_suspect_that_the_table_has_after_all_is_not_gone() {
     roster.handle_table(table(1, State::Unconnected), 1, now);
     roster.handle_table(empty_table(), 1, now);
     assert_eq!(suspects(&mut roster), ["a"]);
-    roster.handle_entry("a".as_ref(), &Entry::new(unix_diag::Kind::Stream, State::Listening, 99));
+    roster.handle_entry("a".as_ref(), &Entry::new(SocketKind::Stream, State::Listening, 99));
     assert_eq!(changes(&mut roster), ["!a@1"]);
     assert_eq!(roster.poll_doubt(), None, "it is the socket that it was");
     // Another socket behind the same name: its file must be another.
-    roster.handle_entry("a".as_ref(), &Entry::new(unix_diag::Kind::Stream, State::Listening, 100));
+    roster.handle_entry("a".as_ref(), &Entry::new(SocketKind::Stream, State::Listening, 100));
     assert_eq!(roster.poll_doubt().as_deref(), Some("a".as_ref()));
-    roster.handle_entry("b".as_ref(), &Entry::new(unix_diag::Kind::Stream, State::Listening, 7));
+    roster.handle_entry("b".as_ref(), &Entry::new(SocketKind::Stream, State::Listening, 7));
     assert_eq!(changes(&mut roster), [""; 0]);
 }
 
@@ -475,7 +475,7 @@ fn only_announced_sockets_count() {
     roster.handle_listing(complete(&[("a", born(1, 1)), ("b", born(2, 1))]));
     assert_eq!((roster.len(), roster.is_empty()), (2, false));
     roster.handle_table(table(2, State::Listening), 2, now);
-    roster.handle_answer("a".as_ref(), Some((Answer::Unbound, Kind::Unknown)), now + OLD);
+    roster.handle_answer("a".as_ref(), Some((Answer::Unbound, None)), now + OLD);
     assert_eq!((roster.len(), roster.is_empty()), (1, false), "one is stale");
 }
 
@@ -489,7 +489,7 @@ fn a_replacement_is_an_arrival() {
     assert_eq!(roster.arrivals(), 3);
     // One whose file looks the same counts as well.
     roster.handle_table(table(3, State::Listening), 3, now);
-    let other = Entry::new(unix_diag::Kind::Stream, State::Listening, 100);
+    let other = Entry::new(SocketKind::Stream, State::Listening, 100);
     roster.handle_entry("a".as_ref(), &other);
     roster.handle_sighting("a".into(), Sighting::Socket(born(3, 3)));
     assert_eq!(roster.arrivals(), 4);

@@ -1,6 +1,6 @@
 //! The framing of a connection on which answers are discarded.
 
-use frame_codec::{Envelope, Error, Framing, Raw, Scan};
+use frame_codec::{DecodeError, EncodeError, Envelope, Framing, Raw, Scan};
 
 /// Frames outgoing messages like `F`, and receives anything: answers in any format are read and discarded, so that a
 /// receiver that answers is never blocked, and never disconnected because of its format.
@@ -8,12 +8,12 @@ use frame_codec::{Envelope, Error, Framing, Raw, Scan};
 pub(super) struct Outgoing<F>(pub(super) F);
 
 impl<F: Framing> Framing for Outgoing<F> {
-    fn scan(&self, unread: &[u8], scanned: usize, _: usize) -> Result<Scan, Error> {
+    fn scan(&self, unread: &[u8], scanned: usize, _: usize) -> Result<Scan, DecodeError> {
         // No limit: a limit would split a long answer into many short frames.
         Raw.scan(unread, scanned, usize::MAX)
     }
 
-    fn envelope(&self, payload: &[u8]) -> Result<Envelope<'_>, Error> {
+    fn envelope(&self, payload: &[u8]) -> Result<Envelope<'_>, EncodeError> {
         self.0.envelope(payload)
     }
 }

@@ -7,6 +7,7 @@ use fs_watch::{Event, Socket, Why};
 use crate::{
     json::{self, Object, PathText},
     text::{escaped_cell, escaped_words},
+    words::kind_of_socket,
 };
 
 /// A socket, with the generation under which it is reported.
@@ -79,7 +80,7 @@ impl Told {
             Self::InitApply(known) => Object::Present { socket: known.to_json() },
             Self::InitDone => Object::InitDone,
             Self::Added(known) => Object::Added { socket: known.to_json() },
-            Self::Ready(known) => Object::Ready { socket: known.to_json(), kind: known.socket.kind.to_string() },
+            Self::Ready(known) => Object::Ready { socket: known.to_json(), kind: kind_of_socket(known.socket.kind) },
             Self::Removed { path, generation, reason } => {
                 Object::Removed { path: PathText::new(path), generation: *generation, reason: reason.clone() }
             }
@@ -98,7 +99,11 @@ impl Told {
             Self::InitDone => "-- watching; from here on changes".to_owned(),
             Self::Added(known) => known.to_line('+'),
             Self::Ready(Known { socket, generation }) => {
-                format!("! {}  {} socket, ready, generation {generation}", shown(&socket.path), socket.kind)
+                format!(
+                    "! {}  {} socket, ready, generation {generation}",
+                    shown(&socket.path),
+                    kind_of_socket(socket.kind)
+                )
             }
             Self::Removed { path, generation, reason } => {
                 format!("- {}  {reason}, generation {generation}", shown(path))

@@ -9,7 +9,7 @@ use std::{
     },
 };
 
-use frame_codec::{Envelope, Error, Framing, Scan};
+use frame_codec::{DecodeError, EncodeError, Envelope, Framing, Scan};
 
 use crate::protocol::Skip;
 
@@ -107,8 +107,8 @@ impl Wire {
     }
 
     /// A reply over the limit: its beginning as a frame, or why it cannot be skipped.
-    fn skip(&self, unread: &[u8], error: Error) -> Result<Scan, Error> {
-        let (Some(Skip { head, max }), Error::FrameTooLarge { len, .. }) = (self.skip, &error) else {
+    fn skip(&self, unread: &[u8], error: DecodeError) -> Result<Scan, DecodeError> {
+        let (Some(Skip { head, max }), DecodeError::FrameTooLarge { len, .. }) = (self.skip, &error) else {
             return Err(error);
         };
         if *len > max {
@@ -132,7 +132,7 @@ impl Wire {
 }
 
 impl Framing for Wire {
-    fn scan(&self, unread: &[u8], scanned: usize, _max: usize) -> Result<Scan, Error> {
+    fn scan(&self, unread: &[u8], scanned: usize, _max: usize) -> Result<Scan, DecodeError> {
         if self.state.used.load(Ordering::Relaxed) {
             let mut state = self.lock();
             if state.rest > 0 {
@@ -156,7 +156,7 @@ impl Framing for Wire {
         }
     }
 
-    fn at_eof(&self, unread: &[u8], _max: usize) -> Result<Scan, Error> {
+    fn at_eof(&self, unread: &[u8], _max: usize) -> Result<Scan, DecodeError> {
         let found = self.framing.at_eof(unread, self.max_frame)?;
         if matches!(found, Scan::Frame { .. }) {
             self.count();
@@ -165,7 +165,7 @@ impl Framing for Wire {
     }
 
     /// Nothing: the multiplexer has already added the envelope to each request.
-    fn envelope(&self, _payload: &[u8]) -> Result<Envelope<'_>, Error> {
+    fn envelope(&self, _payload: &[u8]) -> Result<Envelope<'_>, EncodeError> {
         Ok(Envelope::NONE)
     }
 }
@@ -191,7 +191,7 @@ mod tests {
         assert_eq!(wire().scan(&HEAD, 0, usize::MAX), Ok(Scan::Frame { payload: 4..6, end: 6 }));
         let mut larger = HEAD;
         larger[3] = 21;
-        assert_eq!(wire().scan(&larger, 0, usize::MAX), Err(Error::FrameTooLarge { len: 21, max: 10 }));
+        assert_eq!(wire().scan(&larger, 0, usize::MAX), Err(DecodeError::FrameTooLarge { len: 21, max: 10 }));
     }
 
     #[test]

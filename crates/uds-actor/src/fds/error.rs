@@ -11,7 +11,7 @@ pub enum SendError {
     Closed,
     /// The framing cannot carry this payload.
     #[error(transparent)]
-    Unsendable(frame_codec::Error),
+    Unsendable(frame_codec::EncodeError),
     /// A frame cannot carry this many descriptors.
     #[error("a frame carries at most {max} descriptors, not {count}")]
     TooManyDescriptors {

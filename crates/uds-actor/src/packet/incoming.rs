@@ -58,7 +58,10 @@ impl Incoming {
                     turned_away.note(|turned_away| turned_away.note_oversized(len));
                     if S::SEMANTICS == Semantics::Connection {
                         let max = self.max_packet;
-                        return Err(Reason::Malformed(frame_codec::Error::FrameTooLarge { len: len as u64, max }));
+                        return Err(Reason::Malformed(frame_codec::DecodeError::FrameTooLarge {
+                            len: len as u64,
+                            max,
+                        }));
                     }
                 }
                 Ok(Received::Uninvited(peer)) => turned_away.note(|turned_away| turned_away.note_uninvited(peer)),

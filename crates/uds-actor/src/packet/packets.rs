@@ -3,7 +3,7 @@
 use std::{collections::VecDeque, mem};
 
 use bytes::Bytes;
-use frame_codec::{Batch, Error};
+use frame_codec::{Batch, EncodeError};
 
 use crate::{count::Count, outbox::Queue, payload::Payload};
 use uds_socket::packet::Semantics;
@@ -33,10 +33,10 @@ impl Packets {
         self.held -= packets.bytes as usize + packets.frames as usize * OVERHEAD;
     }
 
-    fn check(&self, len: usize) -> Result<(), Error> {
+    fn check(&self, len: usize) -> Result<(), EncodeError> {
         match len {
-            0 if self.semantics == Semantics::Connection => Err(Error::EmptyPayload),
-            len if len > self.max_packet => Err(Error::PayloadTooLarge { len, max: self.max_packet }),
+            0 if self.semantics == Semantics::Connection => Err(EncodeError::EmptyPayload),
+            len if len > self.max_packet => Err(EncodeError::PayloadTooLarge { len, max: self.max_packet }),
             _ => Ok(()),
         }
     }
@@ -53,7 +53,7 @@ impl Queue for Packets {
         self.held == 0 || self.held + len + OVERHEAD <= self.bytes || self.check(len).is_err()
     }
 
-    fn push(&mut self, payload: Payload<'_>, _: u64) -> Result<u64, Error> {
+    fn push(&mut self, payload: Payload<'_>, _: u64) -> Result<u64, EncodeError> {
         let len = payload.bytes.len();
         self.check(len)?;
         self.held += len + OVERHEAD;

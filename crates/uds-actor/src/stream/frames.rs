@@ -12,7 +12,7 @@
 
 use std::{io::IoSlice, sync::Arc};
 
-use frame_codec::{Batch, Encoder, Error, Framing, Limits, Written};
+use frame_codec::{Batch, EncodeError, Encoder, Framing, Limits, Written};
 
 use crate::{
     outbox::{Direct, Outbox, Queue},
@@ -78,7 +78,7 @@ impl<F: Framing> Frames<F> {
 
     /// Appends a payload that is not only bytes to copy.
     #[inline(never)]
-    fn push_with(&mut self, payload: &[u8], besides: Besides<'_>, mark: u64) -> Result<(), Error> {
+    fn push_with(&mut self, payload: &[u8], besides: Besides<'_>, mark: u64) -> Result<(), EncodeError> {
         match besides {
             Besides::Shared(bytes) if bytes.len() >= Encoder::<F>::SHARE_FROM => {
                 self.filling.push_shared(bytes.clone())
@@ -103,7 +103,7 @@ impl<F: Framing> Queue for Frames<F> {
     }
 
     #[inline(always)]
-    fn push(&mut self, payload: Payload<'_>, mark: u64) -> Result<u64, Error> {
+    fn push(&mut self, payload: Payload<'_>, mark: u64) -> Result<u64, EncodeError> {
         let before = self.filling.pending_bytes();
         match payload.besides {
             None => self.filling.push(payload.bytes)?,

@@ -116,7 +116,7 @@ async fn a_frame_over_the_limit_ends_the_connection_behind_the_good_ones() {
     assert_eq!(drain(&mut receiver).await, ["ok"]);
     let report = soon("the report", control.finished()).await;
     let Reason::Malformed(error) = report.reason else { panic!("{}", report.reason) };
-    assert_eq!(error, frame_codec::Error::FrameTooLarge { len: 0xffff_ffff, max: 10 });
+    assert_eq!(error, frame_codec::DecodeError::FrameTooLarge { len: 0xffff_ffff, max: 10 });
     // The socket is closed, so the peer hears of it.
     assert!(
         soon("the peer's end", there.read(&mut [0; 8])).await.is_ok_and(|n| n == 0) || there.try_write(b"x").is_err()

@@ -6,7 +6,7 @@ use std::os::fd::{OwnedFd, RawFd};
 use rustix::net::AddressFamily;
 use rustix::net::sockopt::{socket_acceptconn, socket_domain, socket_type};
 
-use crate::address::SocketKind;
+use crate::address::{SocketKind, to_system};
 use crate::error::BindError;
 use crate::sys::duplicate_inherited;
 
@@ -36,7 +36,7 @@ fn open(name: &str, fd: RawFd, wanted: SocketKind) -> Result<OwnedFd, BindError>
     let not_a_listener = || BindError::NotAListener { name: name.to_owned(), fd, wanted };
     let socket = duplicate_inherited(fd).map_err(|_| not_a_listener())?;
     let is_it = socket_domain(&socket) == Ok(AddressFamily::UNIX)
-        && socket_type(&socket) == Ok(wanted.to_system())
+        && socket_type(&socket) == Ok(to_system(wanted))
         && (wanted == SocketKind::Datagram || socket_acceptconn(&socket) == Ok(true));
     if is_it { Ok(socket) } else { Err(not_a_listener()) }
 }

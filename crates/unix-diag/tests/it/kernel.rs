@@ -11,7 +11,7 @@ use std::path::Path;
 
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketType, bind, listen, socket};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-use unix_diag::{Backlog, Entry, FileId, Kind, State, Table, Which, dump, find};
+use unix_diag::{Backlog, Entry, FileId, SocketKind, State, Table, Which, dump, find};
 
 /// What any of several readings shows: other tests close sockets at the same time, which can hide one from a reading.
 fn table(which: Which) -> Table {
@@ -41,7 +41,7 @@ fn a_socket_is_found_by_its_file_in_every_state() {
     let stream = socket(AddressFamily::UNIX, SocketType::STREAM, None).unwrap();
     bind(&stream, &SocketAddrUnix::new(&path).unwrap()).unwrap();
     let bound = at(&path).unwrap();
-    assert_eq!((bound.kind, bound.state, bound.is_served()), (Kind::Stream, State::Unconnected, false));
+    assert_eq!((bound.kind, bound.state, bound.is_served()), (Some(SocketKind::Stream), State::Unconnected, false));
     assert_eq!(bound.uid, Some(symlink_metadata(&path).unwrap().uid()));
 
     listen(&stream, 0).unwrap();
@@ -79,12 +79,12 @@ fn every_kind_is_told() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("datagrams");
     let _datagrams = UnixDatagram::bind(&path).unwrap();
-    assert_eq!(at(&path).map(|entry| (entry.kind, entry.is_served())), Some((Kind::Datagram, true)));
+    assert_eq!(at(&path).map(|entry| (entry.kind, entry.is_served())), Some((Some(SocketKind::Datagram), true)));
     let path = directory.path().join("packets");
     let packets = socket(AddressFamily::UNIX, SocketType::SEQPACKET, None).unwrap();
     bind(&packets, &SocketAddrUnix::new(&path).unwrap()).unwrap();
     listen(&packets, 8).unwrap();
-    assert_eq!(at(&path).map(|entry| (entry.kind, entry.state)), Some((Kind::SeqPacket, State::Listening)));
+    assert_eq!(at(&path).map(|entry| (entry.kind, entry.state)), Some((Some(SocketKind::Seqpacket), State::Listening)));
 }
 
 /// Connecting to a datagram socket changes the state of both sockets, and the server still receives.
@@ -97,7 +97,7 @@ fn a_datagram_socket_serves_whoever_has_connected() {
     sender.connect(path("receiver")).unwrap();
     for name in ["receiver", "sender"] {
         let found = at(&path(name)).map(|entry| (entry.kind, entry.state, entry.is_served()));
-        assert_eq!(found, Some((Kind::Datagram, State::Connected, true)), "{name}");
+        assert_eq!(found, Some((Some(SocketKind::Datagram), State::Connected, true)), "{name}");
     }
     // Also after the other one has closed.
     drop(sender);

@@ -2,10 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use unix_diag::{Entry, FileId, Kind, State, Table};
+use unix_diag::{Entry, FileId, SocketKind, State, Table};
 
 fn entry(inode: u32, file: Option<u32>, state: State) -> Entry {
-    let mut entry = Entry::new(Kind::Stream, state, inode);
+    let mut entry = Entry::new(SocketKind::Stream, state, inode);
     entry.file = file.map(|inode| FileId { inode, device: 7 });
     entry
 }

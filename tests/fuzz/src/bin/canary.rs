@@ -2,14 +2,14 @@
 //! others either.
 #![no_main]
 
-use frame_codec::{Delimited, Envelope, Error, Framing, Scan, testing};
+use frame_codec::{DecodeError, Delimited, EncodeError, Envelope, Framing, Scan, testing};
 
 /// Frames ended by `\r\n`, by someone who forgot that a read can end between the two.
 #[derive(Debug)]
 struct Forgetful(Delimited);
 
 impl Framing for Forgetful {
-    fn scan(&self, unread: &[u8], scanned: usize, max_payload: usize) -> Result<Scan, Error> {
+    fn scan(&self, unread: &[u8], scanned: usize, max_payload: usize) -> Result<Scan, DecodeError> {
         let found = self.0.scan(unread, scanned, max_payload)?;
         Ok(match found {
             Scan::More { at_least, .. } => Scan::More { at_least, scanned: unread.len() },
@@ -17,11 +17,11 @@ impl Framing for Forgetful {
         })
     }
 
-    fn at_eof(&self, unread: &[u8], max_payload: usize) -> Result<Scan, Error> {
+    fn at_eof(&self, unread: &[u8], max_payload: usize) -> Result<Scan, DecodeError> {
         self.0.at_eof(unread, max_payload)
     }
 
-    fn envelope(&self, payload: &[u8]) -> Result<Envelope<'_>, Error> {
+    fn envelope(&self, payload: &[u8]) -> Result<Envelope<'_>, EncodeError> {
         self.0.envelope(payload)
     }
 }

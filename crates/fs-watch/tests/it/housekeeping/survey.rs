@@ -7,7 +7,7 @@ use std::os::unix::fs::symlink;
 use std::os::unix::net::{UnixDatagram, UnixListener, UnixStream};
 
 use fs_watch::directory::{Error, Found, Inspection, Survey, survey};
-use fs_watch::{Answer, DotFiles, Evidence, Kind, Liveness, Probing, Verdict};
+use fs_watch::{Answer, DotFiles, Evidence, Liveness, Probing, SocketKind, Verdict};
 
 use crate::housekeeping::Scene;
 use crate::housekeeping::other::Other;
@@ -43,8 +43,8 @@ fn each_socket_is_told_with_whoever_holds_it() {
         assert_eq!(process.command[0], called);
         assert!(!process.name.is_empty());
     }
-    assert_eq!(found(&survey, "mine").kind, Kind::Stream);
-    assert_eq!(found(&survey, "datagrams").kind, Kind::Datagram);
+    assert_eq!(found(&survey, "mine").kind, Some(SocketKind::Stream));
+    assert_eq!(found(&survey, "datagrams").kind, Some(SocketKind::Datagram));
 
     let stale = found(&survey, "stale");
     // So young a file may be of a server that we do not see and that has not got to listening yet.
@@ -62,7 +62,7 @@ fn a_datagram_socket_is_served_whoever_has_connected() {
     for probing in [Probing::TableOnly, Probing::TableAndConnect] {
         let survey = survey(scene.dir(), probing).unwrap();
         let receiver = found(&survey, "receiver");
-        assert_eq!((receiver.liveness.verdict, receiver.kind), (Verdict::Listening, Kind::Datagram));
+        assert_eq!((receiver.liveness.verdict, receiver.kind), (Verdict::Listening, Some(SocketKind::Datagram)));
         assert!(receiver.processes.iter().any(|process| process.pid == std::process::id()), "{receiver:?}");
     }
 }
@@ -178,7 +178,7 @@ fn a_client_that_has_bound_a_name_and_is_connected_is_bound() {
     connect(&client, &SocketAddrUnix::new(scene.path("server")).unwrap()).unwrap();
     let survey = survey(scene.dir(), Probing::Kernel).unwrap();
     let client = found(&survey, "client");
-    assert_eq!((client.liveness.verdict, client.kind), (Verdict::Bound, Kind::Stream), "{client:?}");
+    assert_eq!((client.liveness.verdict, client.kind), (Verdict::Bound, Some(SocketKind::Stream)), "{client:?}");
     assert!(client.processes.iter().any(|process| process.pid == std::process::id()));
 }
 

@@ -5,7 +5,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::{UnixDatagram, UnixListener, UnixStream};
 use std::time::{Duration, Instant};
 
-use fs_watch::{Evidence, Kind, Probing, Reason, Verdict};
+use fs_watch::{Evidence, Probing, Reason, SocketKind, Verdict};
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, bind, listen, socket_with};
 
 use crate::real::mirror::Mirror;
@@ -45,7 +45,7 @@ async fn a_server_is_ready_after_it_is_added(rig: Rig) {
     let _listener = rig.bind("a");
     mirror.until("it is ready", |mirror| mirror.is_ready(&rig.path("a"))).await;
     let socket = &mirror.sockets[&rig.path("a")];
-    assert_eq!(socket.kind, Kind::Stream);
+    assert_eq!(socket.kind, Some(SocketKind::Stream));
     assert!(matches!(socket.liveness.evidence, Evidence::Table { backlog: Some(_), .. }), "{socket:?}");
 }
 
@@ -92,8 +92,8 @@ async fn every_kind_of_socket_is_told(rig: Rig) {
     listen(&packets, 1).unwrap();
     let mut mirror = Mirror::start(rig.judged()).await;
     mirror.until("both are ready", |mirror| mirror.ready.len() == 2).await;
-    assert_eq!(mirror.sockets[&rig.path("datagrams")].kind, Kind::Datagram);
-    assert_eq!(mirror.sockets[&rig.path("packets")].kind, Kind::SeqPacket);
+    assert_eq!(mirror.sockets[&rig.path("datagrams")].kind, Some(SocketKind::Datagram));
+    assert_eq!(mirror.sockets[&rig.path("packets")].kind, Some(SocketKind::Seqpacket));
 }
 
 /// To connect to a datagram socket makes it a connected one in the kernel's table. It takes datagrams as before.

@@ -64,7 +64,7 @@ async fn an_empty_packet_cannot_be_sent() {
     let (here, there) = Seqpacket::pair().unwrap();
     assert_eq!(there.send(b"").await.unwrap_err().kind(), io::ErrorKind::InvalidInput);
     let (sender, _receiver, control) = Actor::new(here).spawn();
-    assert_eq!(sender.send(b"").await, Err(SendError::Unsendable(frame_codec::Error::EmptyPayload)));
+    assert_eq!(sender.send(b"").await, Err(SendError::Unsendable(frame_codec::EncodeError::EmptyPayload)));
     sender.send(b"a packet").await.unwrap();
     let mut room = [0; 16];
     assert_eq!(soon("the packet", there.recv(&mut room)).await.unwrap(), Received::Packet(8));
@@ -79,7 +79,7 @@ async fn only_a_packet_too_large_for_the_send_buffer_is_rejected() {
     let max = 40_000 - 32;
     let (sender, _receiver, control) = Actor::new(here).spawn();
     let error = sender.send(&vec![1; max + 1]).await;
-    assert_eq!(error, Err(SendError::Unsendable(frame_codec::Error::PayloadTooLarge { len: max + 1, max })));
+    assert_eq!(error, Err(SendError::Unsendable(frame_codec::EncodeError::PayloadTooLarge { len: max + 1, max })));
     sender.send(&vec![2; max]).await.unwrap();
     let mut room = vec![0; max];
     assert_eq!(soon("the packet", there.recv(&mut room)).await.unwrap(), Received::Packet(max));
@@ -98,7 +98,7 @@ async fn a_packet_over_the_limit_ends_the_connection_behind_those_before_it() {
     assert_eq!(drain(&mut receiver).await, [&b"fits"[..], b"fits, too"]);
     let report = soon("the report", control.finished()).await;
     let Reason::Malformed(error) = &report.reason else { panic!("{report}") };
-    assert_eq!(*error, frame_codec::Error::FrameTooLarge { len: 12, max: 9 });
+    assert_eq!(*error, frame_codec::DecodeError::FrameTooLarge { len: 12, max: 9 });
     assert!(report.reason.is_peer_fault());
     assert_eq!((report.received.frames, report.delivered.frames), (2, 2));
 }
