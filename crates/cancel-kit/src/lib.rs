@@ -59,7 +59,7 @@
 //! # Features
 //!
 //! - `tokio`: [`Wire`] implements tokio's `AsyncRead + AsyncWrite`, and `Check::run_in_tokio` runs scenarios with tasks,
-//!   timers and sockets, each run in a runtime of its own.
+//!   timers and sockets, each run in a separate runtime.
 
 #![forbid(unsafe_code)]
 

@@ -53,7 +53,7 @@ fn percentile(samples: &mut [Duration], percent: usize) -> f64 {
 
 // ---- latency: from before bind() until the consumer runs
 
-/// Watches a directory on a thread of its own, and sends the moment at which it hears of each socket.
+/// Watches a directory on a separate thread, and sends the moment at which it hears of each socket.
 type Contender = fn(PathBuf, mpsc::Sender<Instant>, mpsc::Sender<()>);
 
 const CONTENDERS: [(&str, Contender); 4] = [

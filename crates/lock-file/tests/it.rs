@@ -157,7 +157,7 @@ fn what_root_leaves_in_a_users_directory_does_not_lock_that_user_out() {
 
 #[test]
 fn without_room_for_the_pid_it_is_held_all_the_same() {
-    // In a process of its own: the limit is the whole process's.
+    // In a separate process: the limit is the whole process's.
     let status = Command::new(std::env::current_exe().unwrap())
         .args(["child_that_may_not_write", "--exact", "--ignored"])
         .stdout(Stdio::null())

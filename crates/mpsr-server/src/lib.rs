@@ -59,6 +59,11 @@
 
 #![forbid(unsafe_code)]
 
+/// The README's code, compiled as it is printed.
+#[cfg(all(doctest, feature = "dir"))]
+#[doc = include_str!("../README.md")]
+struct Readme;
+
 mod accept;
 mod admission;
 mod builder;

@@ -30,7 +30,7 @@ enum Move {
     /// The peer's reply is over the limit.
     Skipped(Lane, prop::sample::Index),
     Event,
-    /// So many seconds pass.
+    /// This many seconds pass.
     Time(u64),
     WriteClosed(Unsent),
     Disconnect(Unsent),

@@ -91,8 +91,8 @@
 //!
 //! # What this crate is not
 //!
-//! It has no TLS and no SASL yet (use a [`Connector`] for encrypted streams), it does not connect to read-only servers,
-//! and it has no recipes such as locks. For the wire protocol alone, see `zk-proto`. `docs/zookeeper.md` in the repository
+//! It has no TLS and no SASL yet (use a [`Connector`] for encrypted streams), it does not leave a read-only server by
+//! itself when a read-write server is back, and it has no recipes such as locks. For the wire protocol alone, see `zk-proto`. `docs/zookeeper.md` in the repository
 //! lists operations, guarantees, deviations and the versions that we tested.
 //!
 //! # Features

@@ -2,7 +2,7 @@
 //!
 //! One binary plays every part. Started by hand (or by `cargo xtask bench`) it is the conductor: it starts itself again
 //! as a receiver and as producers, one process each, tells them when to begin, and collects what they measured. So
-//! every contender runs in processes of its own, started the same way, and none inherits another's heap or runtime.
+//! every contender runs in separate processes, started the same way, and none inherits another's heap or runtime.
 
 mod args;
 mod conduct;

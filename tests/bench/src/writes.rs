@@ -62,7 +62,7 @@ fn measure(filesystem: &Path, place: Place, pairs: usize) -> Result<Finding> {
         Ok(File::options().create(true).append(true).open(directory.join("app.log"))?)
     };
     let [mut unwatched, mut watched] = [log("unwatched")?, log("watched")?];
-    // It has a thread of its own; there is nothing to tell, so no task has to take events.
+    // It has its own thread; there is nothing to tell, so no task has to take events.
     let sockets = scratch.path().join("watched/sockets");
     let _watcher = Flavour::CurrentThread.run(async move { Ok(Watcher::start(sockets).await?) })?;
     let mut rates = Vec::with_capacity(pairs);

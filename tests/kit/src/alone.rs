@@ -1,6 +1,6 @@
 //! A process for one test.
 //!
-//! nextest runs each test in a process of its own, `cargo test` runs all tests of a program in one. A test that lowers a
+//! nextest runs each test in a separate process, `cargo test` runs all tests of a program in one. A test that lowers a
 //! limit of the process, or counts its threads, descriptors or memory, needs the former: it begins with
 //! [`alone!`](crate::alone!).
 
@@ -12,7 +12,7 @@ use std::{env, process::Command};
 /// Names the test that a process was started for.
 const ALONE: &str = "TEST_KIT_ALONE";
 
-/// Returns from the test if it shares its process, after it has passed in a process of its own.
+/// Returns from the test if it shares its process, after it has passed in a separate process.
 #[macro_export]
 macro_rules! alone {
     () => {

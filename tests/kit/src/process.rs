@@ -35,7 +35,7 @@ impl Watchdog {
     }
 }
 
-/// A test of this program, run in a process of its own; killed when dropped.
+/// A test of this program, run in a separate process; killed when dropped.
 #[derive(Debug)]
 pub struct Actor {
     child: Child,

@@ -13,7 +13,7 @@ use proptest::prelude::*;
 enum Step {
     Push(usize),
     PushShared(usize),
-    /// So many thousandths of what waits.
+    /// This many thousandths of what waits.
     Consume(usize),
     /// A vectored write that takes at most this many slices, and all bytes of these but the last few.
     Write {

@@ -86,7 +86,7 @@ async fn nothing_is_removed(place: &Path) {
     assert!(matches!(next(&mut watcher).await, Event::Removed { .. }));
     watcher.shutdown().await;
 
-    // By events single names are seen all the same; who asks for all of them is told that it cannot be had.
+    // Events still report single names, but a request for all of them fails.
     let _early = UnixListener::bind(dir.path().join("early")).unwrap();
     let mut watcher = Watcher::builder(dir.path()).safety_interval(Duration::from_secs(86_400)).start().await.unwrap();
     while !matches!(next(&mut watcher).await, Event::Ready(_)) {}

@@ -37,7 +37,7 @@ fn builders(dir: &Path) -> [Builder; 2] {
     [Watcher::builder(dir), Watcher::builder(dir).backend(Polling::every(SOON))]
 }
 
-/// A role of this program in namespaces of its own.
+/// A role of this program in separate namespaces.
 fn unshared(flags: &[&str], role: &str) -> Option<Command> {
     let is_allowed = Command::new("unshare").args(flags).arg("true").stderr(Stdio::null()).status();
     if !is_allowed.is_ok_and(|status| status.success()) {
@@ -253,7 +253,7 @@ impl Drop for Server {
     }
 }
 
-/// Starts a server in a network namespace of its own. Gives what it says.
+/// Starts a server in a separate network namespace. Gives what it says.
 fn foreign_server(path: &Path) -> Option<(Server, impl FnMut() -> Option<String> + use<>)> {
     let mut command = unshared(&["-n"], "namespaces::role_serves_and_counts")?;
     let mut server = Server(command.env("SERVE", path).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap());
@@ -345,7 +345,7 @@ fn a_foreign_server_notices_nothing(dir: &Path, builder: Builder) {
         assert!(matches!(swept.findings[0].fate, Fate::Kept(Kept::InUse)), "{swept:?}");
         assert_eq!(connections(&path, hear), 1, "but for the test's own there was none");
 
-        // Its end is told all the same.
+        // Its end is still reported.
         drop(server);
         loop {
             match watcher.next().await.unwrap() {

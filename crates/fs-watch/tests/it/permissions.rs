@@ -52,7 +52,7 @@ fn builders(dir: &Path) -> [Builder; 2] {
     [Watcher::builder(dir), Watcher::builder(dir).backend(Polling::every(Duration::from_millis(5)))]
 }
 
-/// A directory of its own below one that every user may pass.
+/// A separate directory below one that every user may enter.
 fn directory(place: &Path) -> (tempfile::TempDir, PathBuf) {
     let root = tempfile::tempdir_in(place).unwrap();
     chmod(root.path(), 0o755);

@@ -20,7 +20,7 @@ use rustix::{
 use test_kit::soon::{LONG, soon};
 use uds_actor::{Address, Admit, Bind};
 
-/// Lets this process open no further file, until it is dropped. Each test has a process of its own (nextest).
+/// Lets this process open no further file, until it is dropped. Each test has its own process (nextest).
 struct NoDescriptors(Rlimit);
 
 impl NoDescriptors {

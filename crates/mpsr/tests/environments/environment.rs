@@ -27,7 +27,7 @@ pub(crate) struct Play {
     /// The tool, and this test program.
     pub(crate) mpsr: PathBuf,
     pub(crate) me: PathBuf,
-    /// Where sockets go. Each play has a directory of its own in it.
+    /// Where sockets go. Each play has its own directory in it.
     pub(crate) directory: PathBuf,
     /// Where the peers find that directory, if it is somewhere else.
     pub(crate) peer_directory: Option<PathBuf>,
@@ -293,7 +293,7 @@ fn shell(prefix: &str, commands: &str) -> Vec<String> {
     line
 }
 
-/// In a mount namespace of its own: what is mounted there goes with the last process.
+/// In a separate mount namespace: what is mounted there goes with the last process.
 fn in_mounts(commands: &str) -> Result<Vec<String>, String> {
     as_root(shell("unshare -m", commands))
 }

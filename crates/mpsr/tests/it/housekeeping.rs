@@ -261,7 +261,7 @@ fn what_is_passed_over_is_said_with_the_option_that_shows_it() {
     assert_eq!((&json[0].1["event"], &json[0].1["dot_names"]), (&"passed-over".into(), &1.into()));
     let all = ran(&["ls", "--all", "--recursive"], directory.path());
     let lines = lines(&all);
-    // A name that is too long for its column has a line of its own, and the next one begins with spaces.
+    // A name that is too long for its column has a separate line, and the next one begins with spaces.
     let names: Vec<_> =
         lines[1..].iter().map(|line| line.split(' ').next().unwrap()).filter(|name| !name.is_empty()).collect();
     assert_eq!(names, [".s.PGSQL.5432", "driver/csi.sock", "link.sock@"]);

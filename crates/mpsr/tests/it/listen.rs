@@ -16,7 +16,7 @@ use tempfile::TempDir;
 
 use crate::running::{Lines, Running, mpsr};
 
-/// A receiver with a directory of its own; its socket, if it has one, is `in.sock` there.
+/// A receiver with its own directory; its socket, if it has one, is `in.sock` there.
 #[derive(Debug)]
 pub(crate) struct Listen {
     pub(crate) running: Running,

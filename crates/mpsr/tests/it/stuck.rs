@@ -1,4 +1,4 @@
-//! Filesystems that do not answer, such as that of a server that is gone: one signal ends every command all the same.
+//! Filesystems that do not answer, such as that of a server that is gone: one signal ends every command even so.
 
 use std::{
     fs,

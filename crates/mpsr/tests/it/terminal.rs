@@ -214,7 +214,7 @@ fn a_name_cannot_wrap_into_a_line_that_looks_like_one_of_ls_or_sweep() {
             let is_of_name =
                 row.starts_with("     | ") || row.starts_with('x') || row.starts_with(r"vital.sock \u{20}");
             let is_ours = ["NAME ", "kept          x", "kept          a: "].iter().any(|start| row.starts_with(start));
-            // The rest of a row after a name on a line of its own: its columns are those of the head.
+            // The rest of a row after a name on a separate line: its columns are those of the head.
             let is_rest = row.starts_with("            ") && row.split_whitespace().nth(2) == Some(&pid);
             assert!(is_of_name || is_ours || is_rest, "{row:?} in {screen}");
         }

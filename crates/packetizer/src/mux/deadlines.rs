@@ -4,7 +4,7 @@ use std::{cmp::Reverse, collections::BinaryHeap, time::Instant};
 
 use super::slots::CallId;
 
-/// So many entries may belong to calls that have ended before the heap is cleaned.
+/// This many entries may belong to calls that have ended before the heap is cleaned.
 const SLACK: usize = 64;
 
 /// The deadlines of the pending calls. An entry of a call that has ended is dropped when it comes up, or when such

@@ -341,7 +341,7 @@ fn priming_calls_go_first_and_hold_the_others_back_until_they_are_answered() {
     mux.request_with(&Say(URGENT, b"4"), ahead, 4).unwrap();
     assert_eq!(transmit(&mut mux), b"u\x044", "a ping is not held back, and holds nothing back");
     assert!(!mux.has_transmit());
-    reply(&mut mux, b"t\x033"); // its caller has gone, and it primes all the same
+    reply(&mut mux, b"t\x033"); // its caller has gone, and it primes even so
     assert!(mux.has_transmit());
     assert_eq!(transmit(&mut mux), b"o\x011");
     // In their lane they were sent, and so are answered, in another order than they were called.

@@ -76,7 +76,7 @@ async fn a_dropped_receiver_ends_a_connection_that_has_nothing_left_to_write() {
     assert!(matches!(report.reason, Reason::Closed), "{}", report.reason);
 }
 
-/// So many lines to read, and then nothing more for now.
+/// This many lines to read, and then nothing more for now.
 fn lines(mut left: usize) -> impl FnMut(&mut ReadBuf<'_>) -> Poll<io::Result<()>> {
     move |buf| {
         if left == 0 {

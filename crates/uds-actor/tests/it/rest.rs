@@ -17,7 +17,7 @@ use uds_actor::{Actor, Receiver, Sender};
 /// Longer than it takes a connection to notice that it is at rest.
 const REST: Duration = Duration::from_secs(1);
 
-/// Reads so many bytes, and keeps none.
+/// Reads this many bytes, and keeps none.
 async fn swallow(there: &mut UnixStream, mut bytes: usize) {
     let mut room = vec![0; 64 << 10];
     while bytes > 0 {

@@ -198,7 +198,7 @@ fn one_address_has_one_listener() {
 #[test]
 fn a_poll_loop_survives_a_shortage_without_closing_who_waits() {
     let _watchdog = Watchdog::start();
-    // In a process of its own: the limit belongs to the whole process.
+    // In a separate process: the limit belongs to the whole process.
     Actor::start("blocking::child_that_polls_without_descriptors").passes();
 }
 

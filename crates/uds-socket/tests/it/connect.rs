@@ -249,7 +249,7 @@ fn poll_once<F: Future>(future: std::pin::Pin<&mut F>) -> Option<F::Output> {
 #[test]
 fn a_dropped_attempt_leaves_no_connection() {
     let _watchdog = Watchdog::start();
-    // In a process of its own: other tests open and close things too.
+    // In a separate process: other tests open and close things too.
     Actor::start("connect::child_that_drops_attempts").passes();
 }
 

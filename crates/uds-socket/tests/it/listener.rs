@@ -378,7 +378,7 @@ async fn child_out_of_descriptors_while_draining() {
 #[test]
 fn nothing_is_left_open() {
     let _watchdog = Watchdog::start();
-    // In a process of its own: other tests open and close things too.
+    // In a separate process: other tests open and close things too.
     Actor::start("listener::child_that_looks_at_its_descriptors").passes();
 }
 

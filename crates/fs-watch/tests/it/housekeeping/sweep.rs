@@ -395,7 +395,7 @@ fn a_directory_that_may_not_be_written_to_is_left_as_it_is() {
     scene.leave("stale");
     fs::set_permissions(scene.dir(), fs::Permissions::from_mode(0o500)).unwrap();
     let swept = sweep().run(scene.dir()).unwrap();
-    // Root may write there all the same.
+    // Root may write there anyway.
     let is_root = rustix::process::geteuid().is_root();
     match fate(&swept, "stale") {
         Fate::Removed => assert!(is_root),

@@ -18,7 +18,7 @@ fn burst() -> usize {
     std::env::var("FS_WATCH_BURST").map_or(20_000, |number| number.parse().expect("a number"))
 }
 
-/// A process of its own that watches. Ends with its test.
+/// A separate process that watches. Ends with its test.
 struct Other {
     process: Child,
     output: BufReader<ChildStdout>,

@@ -1,4 +1,4 @@
-//! A shell in a directory of its own, where `/tmp` and `/run` are.
+//! A shell in a separate directory, where `/tmp` and `/run` are.
 
 use std::{
     env, fs,
@@ -26,7 +26,7 @@ pub(crate) struct Terminal {
     running: Vec<Line>,
 }
 
-/// A command line with a process group of its own.
+/// A command line with its own process group.
 #[derive(Debug)]
 struct Line {
     text: String,

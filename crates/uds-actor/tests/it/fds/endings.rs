@@ -61,7 +61,7 @@ async fn what_waits_for_a_receiver_is_closed_with_it() {
 #[test]
 fn nothing_is_left_open_when_connections_end_in_any_way() {
     let _watchdog = Watchdog::start();
-    // In a process of its own, in which nothing else opens a descriptor.
+    // In a separate process, in which nothing else opens a descriptor.
     process::Actor::start("fds::endings::child_counts_its_descriptors").passes();
 }
 

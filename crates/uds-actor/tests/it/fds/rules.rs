@@ -2,7 +2,7 @@
 
 use super::*;
 
-/// A good frame, then these messages, each with so many descriptors: that they end the connection with `expected`, that
+/// A good frame, then these messages, each with this many descriptors: that they end the connection with `expected`, that
 /// the good frame is delivered, and that nothing stays open.
 async fn check_broken(messages: &[(&[u8], usize)], expected: Fault) {
     for sent in [Sent::AtOnce, Sent::OneByOne] {

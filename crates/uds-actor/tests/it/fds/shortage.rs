@@ -60,7 +60,7 @@ fn child_has_too_many_in_flight() {
         limit_open_files(64);
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         runtime.block_on(async {
-            // So many that are not received: the kernel lets one message over the limit through.
+            // This many that are not received: the kernel lets one message over the limit through.
             let (hoard, hoarder) = UnixStream::pair().unwrap();
             let files: Vec<OwnedFd> = (0..33).map(|_| file("hoarded")).collect();
             while send(&hoarder, b"x", &files) != Err(Errno::TOOMANYREFS) {}

@@ -92,7 +92,7 @@ fn leave_stale_anywhere(path: &Path) {
 
 #[test]
 fn a_relative_path_means_the_working_directory_at_the_time() {
-    // In a process of its own: the working directory belongs to all threads.
+    // In a separate process: the working directory belongs to all threads.
     Actor::start("bind::directories::child_in_a_directory").passes();
 }
 

@@ -83,7 +83,7 @@ fn every_way_to_lose_the_name_is_told_once() {
             lose(&path);
             assert_eq!(loss(&mut listener).await, expected, "{how}");
             assert_eq!(listener.name_loss(), Some(expected), "{how}");
-            // Told once; and connections that were made are there all the same.
+            // Told once; and connections that were made are there even so.
             assert_eq!(text_of(listener.next().await.unwrap()).await, "before", "{how}");
             assert!(timeout(Duration::from_millis(20), listener.next()).await.is_err(), "{how}");
         });
@@ -204,7 +204,7 @@ fn what_happens_beside_the_file_or_to_its_mode_is_no_loss() {
 
 #[test]
 fn where_there_are_no_events_the_loss_is_told_all_the_same() {
-    // In a process of its own, whose descriptors are scarce.
+    // In a separate process, whose descriptors are scarce.
     test_kit::process::Actor::start("bind::name_loss::child_without_events").passes();
 }
 

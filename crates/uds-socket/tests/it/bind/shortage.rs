@@ -64,7 +64,7 @@ fn what_a_crash_left(path: &Path) {
     a_stale_socket(&path.with_file_name(".x.sock.old"));
 }
 
-/// Runs `f` while this process can open so many more descriptors and no others.
+/// Runs `f` while this process can open this many more descriptors and no others.
 fn with_descriptors<T>(free: u64, f: impl FnOnce() -> T) -> T {
     let before = getrlimit(Resource::Nofile);
     // Descriptors are given out from the lowest up, so that there is none free below this one.

@@ -1,4 +1,4 @@
-//! An axum server in a process of its own, over our listener or over tokio's.
+//! An axum server in a separate process, over our listener or over tokio's.
 
 use std::io::stdin;
 use std::path::PathBuf;

@@ -62,7 +62,7 @@ async fn hyper_ends_when_the_listener_is_broken_with_the_reason() {
 }
 
 /// hyper drops a connection that it has not begun to read when it is told to end. Those that waited in the queue when draining
-/// began are answered all the same.
+/// began are answered even so.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_waited_in_the_queue_is_answered() {
     let directory = tempfile::tempdir().unwrap();
