@@ -7,7 +7,7 @@
 //! # async fn main() -> zk_client::Result<()> {
 //! let zk = Client::connect("zk1:2181,zk2:2181,zk3:2181").await?;
 //!
-//! Every change of the node from now on, even if the connection is lost in between.
+//! // Every change of the node from now on, even if the connection is lost in between.
 //! let mut watch = zk.watch("/greeting", WatchMode::Node).await?;
 //!
 //! // Five requests, one round trip; the server executes them in this order.
