@@ -7,6 +7,7 @@
 //! | [`descriptors`] | descriptors that you can tell apart, and a peer that passes them |
 //! | [`kernel`] | a kernel that lacks a call, an option or a flag |
 //! | [`soon`](mod@soon) | a limit for every wait |
+//! | [`stopwatch`] | a bound on time, on a machine that may be busy |
 //!
 //! The helpers of one crate's tests are modules of its `tests/it`.
 
@@ -15,3 +16,4 @@ pub mod descriptors;
 pub mod kernel;
 pub mod process;
 pub mod soon;
+pub mod stopwatch;
