@@ -20,6 +20,10 @@ use rustix::{
     process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal},
 };
 
+mod ensemble;
+
+pub use ensemble::Ensemble;
+
 /// The server, and what its jar refers to.
 const PACKAGES: &[&str] = &[
     "zookeeper",
@@ -135,34 +139,48 @@ impl ZooKeeper {
     }
 
     fn launch(java: &Path, jars: &Path) -> Result<Self, String> {
-        let step = |what: &'static str| move |error: io::Error| format!("{what}: {error}");
-        let directory = tempfile::Builder::new().prefix("zookeeper-").tempdir().map_err(step("temporary directory"))?;
-        let port = free_port().map_err(step("free port"))?;
-        let config = directory.path().join("zoo.cfg");
-        let text = format!(
-            "tickTime=200\ndataDir={}\nclientPort={port}\nclientPortAddress=127.0.0.1\nadmin.enableServer=false\n\
-             4lw.commands.whitelist=*\nmaxClientCnxns=0\nmaxSessionTimeout=60000\nextendedTypesEnabled=true\n",
-            directory.path().join("data").display()
-        );
-        fs::write(&config, text).map_err(step("zoo.cfg"))?;
-        let (java, watchdog) = Self::spawn(java, jars, directory.path())?;
-        let server = Self { port, java, watchdogs: vec![watchdog], directory };
+        let port = free_port().map_err(|error| format!("free port: {error}"))?;
+        let server = Self::member(java, jars, port, "", None)?;
         server.wait_until_ready()?;
         Ok(server)
+    }
+
+    /// Starts a server with these lines in its configuration, and with this id if it is one of several.
+    fn member(java: &Path, jars: &Path, port: u16, more: &str, id: Option<usize>) -> Result<Self, String> {
+        let step = |what: &'static str| move |error: io::Error| format!("{what}: {error}");
+        let directory = tempfile::Builder::new().prefix("zookeeper-").tempdir().map_err(step("temporary directory"))?;
+        let data = directory.path().join("data");
+        let text = format!(
+            "tickTime=200\ndataDir={}\nclientPort={port}\nclientPortAddress=127.0.0.1\nadmin.enableServer=false\n\
+             4lw.commands.whitelist=*\nmaxClientCnxns=0\nmaxSessionTimeout=60000\nextendedTypesEnabled=true\n{more}",
+            data.display()
+        );
+        fs::write(directory.path().join("zoo.cfg"), text).map_err(step("zoo.cfg"))?;
+        if let Some(id) = id {
+            fs::create_dir(&data).map_err(step("data directory"))?;
+            fs::write(data.join("myid"), id.to_string()).map_err(step("myid"))?;
+        }
+        let (java, watchdog) = Self::spawn(java, jars, directory.path())?;
+        Ok(Self { port, java, watchdogs: vec![watchdog], directory })
     }
 
     /// Runs a server on what is in the directory.
     fn spawn(java: &Path, jars: &Path, directory: &Path) -> Result<(OwnedFd, Watchdog), String> {
         let step = |what: &'static str| move |error: io::Error| format!("{what}: {error}");
         let log = fs::File::options().create(true).append(true).open(directory.join("log")).map_err(step("log"))?;
+        let is_member = directory.join("data/myid").exists();
+        let program = if is_member { "quorum.QuorumPeerMain" } else { "ZooKeeperServerMain" };
+        let config = directory.join("zoo.cfg");
+        let is_local = fs::read_to_string(&config).map_err(step("zoo.cfg"))?.contains("localSessionsEnabled=true");
         let mut process = Command::new("sh")
             .args(["-c", WATCHDOG, "sh"])
             .arg(directory)
             .arg(java)
             .arg("-cp")
             .arg(jars.join("usr/share/java/*"))
-            .args(["-Xmx256m", "org.apache.zookeeper.server.ZooKeeperServerMain"])
-            .arg(directory.join("zoo.cfg"))
+            .args(["-Xmx200m", &format!("-Dreadonlymode.enabled={is_local}")])
+            .arg(format!("org.apache.zookeeper.server.{program}"))
+            .arg(config)
             .current_dir(directory)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())

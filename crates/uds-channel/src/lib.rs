@@ -6,7 +6,7 @@
 //!
 //! ```
 //! # #[cfg(feature = "json")]
-//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
 //! use std::{thread, time::Duration};
 //! use uds_channel::{Blocking, Channel, Json, NonBlocking, RecvError};
 //!

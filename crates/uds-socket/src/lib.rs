@@ -45,6 +45,11 @@
 //! - `hyper`: `serve::hyper`, a server loop over hyper and a connector for its client.
 //! - `tonic`: connections for tonic's server; includes `hyper` for the connector of its client.
 
+/// The README's code, compiled as it is printed.
+#[cfg(all(doctest, feature = "axum"))]
+#[doc = include_str!("../README.md")]
+struct Readme;
+
 mod abstract_name;
 mod accept;
 mod address;

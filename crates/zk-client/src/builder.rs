@@ -39,6 +39,7 @@ pub struct Builder {
     pub(crate) settings: Settings,
     auths: Vec<Secret>,
     resume: Option<Resume>,
+    read_only: bool,
     create_chroot: Option<Vec<Acl<'static>>>,
 }
 
@@ -138,6 +139,19 @@ impl Builder {
         self
     }
 
+    /// Accepts the session of a read-only server: one that has lost its quorum and still serves reads, if its configuration
+    /// allows it (`readonlymode.enabled`, `localSessionsEnabled`). Changes are rejected there with `NotReadOnly`.
+    /// [`Client::is_read_only`] says what kind of session this is.
+    ///
+    /// Such a session ends with its connection ([`Expiry::ReadOnly`](crate::Expiry::ReadOnly)): no other server knows it. With
+    /// [`connect_renewing`](Self::connect_renewing) the next one may be that of a read-write server. A session that a read-write
+    /// server granted is never given up for a read-only one.
+    #[must_use]
+    pub const fn read_only(mut self) -> Self {
+        self.read_only = true;
+        self
+    }
+
     /// Tries the servers in the order given. By default, the client shuffles them, so that clients spread over the
     /// ensemble.
     #[must_use]
@@ -222,6 +236,9 @@ impl Builder {
             None => Session::default(),
         }
         .with_timeout(self.settings.session_timeout);
+        if self.read_only {
+            session = session.accepting_read_only();
+        }
         for (id, secret) in (0..).zip(&self.auths) {
             session.add_auth(&AddAuth { id: AuthId(id), scheme: &secret.scheme, secret: &secret.proof });
         }

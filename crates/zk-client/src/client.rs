@@ -243,6 +243,12 @@ impl Client {
         self.inner.link.status().server.to_string()
     }
 
+    /// Whether this is the session of a [read-only](crate::Builder::read_only) server.
+    #[must_use]
+    pub fn is_read_only(&self) -> bool {
+        self.inner.handle.with_protocol(|session| session.grant().is_some_and(|grant| grant.read_only))
+    }
+
     /// Whether the server answers requests now. The answer may be out of date when you get it.
     #[must_use]
     pub fn is_connected(&self) -> bool {

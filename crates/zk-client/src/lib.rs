@@ -7,7 +7,7 @@
 //! # async fn main() -> zk_client::Result<()> {
 //! let zk = Client::connect("zk1:2181,zk2:2181,zk3:2181").await?;
 //!
-//! Every change of the node from now on, even if the connection is lost in between.
+//! // Every change of the node from now on, even if the connection is lost in between.
 //! let mut watch = zk.watch("/greeting", WatchMode::Node).await?;
 //!
 //! // Five requests, one round trip; the server executes them in this order.
@@ -91,8 +91,8 @@
 //!
 //! # What this crate is not
 //!
-//! It has no TLS and no SASL yet (use a [`Connector`] for encrypted streams), it does not connect to read-only servers,
-//! and it has no recipes such as locks. For the wire protocol alone, see `zk-proto`. `docs/zookeeper.md` in the repository
+//! It has no TLS and no SASL yet (use a [`Connector`] for encrypted streams), it does not leave a read-only server by
+//! itself when a read-write server is back, and it has no recipes such as locks. For the wire protocol alone, see `zk-proto`. `docs/zookeeper.md` in the repository
 //! lists operations, guarantees, deviations and the versions that we tested.
 //!
 //! # Features

@@ -45,6 +45,8 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 /// [`Error::SessionExpired`]. No request is carried over to the next session. Make your ephemeral nodes and watches again after
 /// each [`RenewalEvent::Renewed`].
 ///
+/// No session follows one that was closed or [left](Client::detach) through any of its clients, or whose identity was rejected.
+///
 /// A new session has the settings and the identities of the builder, but not the identities of
 /// [`Client::add_auth`]. Clones share the sessions. When the last clone is dropped, no new session is made, and the current one
 /// ends with its last client.

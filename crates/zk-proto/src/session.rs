@@ -74,6 +74,8 @@ pub struct Session {
     last_zxid: Zxid,
     /// The timeout to ask for at each connection.
     timeout: Duration,
+    /// Whether a read-only server will do for a new session.
+    accepts_read_only: bool,
     grant: Option<Grant>,
     auths: Auths,
     watches: Watches,
@@ -124,6 +126,7 @@ impl Session {
             xids,
             last_zxid,
             timeout: TIMEOUT,
+            accepts_read_only: false,
             grant: None,
             auths: Auths::default(),
             watches: Watches::default(),
@@ -152,6 +155,17 @@ impl Session {
         self
     }
 
+    /// Accepts the session of a read-only server, if there is no session yet: a server that has lost its quorum serves
+    /// reads, if its configuration allows it. Such a session ends with its connection
+    /// ([`Expiry::ReadOnly`]): its id means nothing to other servers. A session that a read-write server
+    /// granted is never presented as one for which a read-only server will do, because that server would call it expired while
+    /// it lives on in the quorum.
+    #[must_use]
+    pub const fn accepting_read_only(mut self) -> Self {
+        self.accepts_read_only = true;
+        self
+    }
+
     /// The session as granted last; `None` before the first grant.
     #[must_use]
     pub const fn grant(&self) -> Option<&Grant> {
@@ -162,7 +176,7 @@ impl Session {
     /// over.
     #[must_use]
     pub fn resumable(&self) -> Option<Resume> {
-        let grant = self.grant.as_ref().filter(|_| self.ending().is_none())?;
+        let grant = self.grant.as_ref().filter(|grant| self.ending().is_none() && !grant.read_only)?;
         Some(Resume {
             session: grant.session,
             password: grant.password.clone(),
@@ -218,6 +232,7 @@ impl Session {
             last_zxid_seen: self.last_zxid,
             session,
             password,
+            read_only: Some(self.accepts_read_only && self.grant.is_none()),
             ..ConnectRequest::new_session(self.timeout)
         }
     }

@@ -53,6 +53,9 @@ pub(crate) struct Connection {
     /// The session timeout to ask for.
     #[arg(long, value_name = "TIME", global = true, default_value = "10s", value_parser = values::seconds)]
     pub(crate) session_timeout: Duration,
+    /// Accept a read-only server: one that has lost its quorum and still serves reads.
+    #[arg(short, long, global = true)]
+    pub(crate) read_only: bool,
     /// Prove an identity, such as digest:user:password. Other users of this machine can read command lines: prefer --auth-file.
     #[arg(long, value_name = "SCHEME:PROOF", global = true, value_parser = secret())]
     pub(crate) auth: Vec<Secret>,
@@ -318,6 +321,8 @@ mod tests {
             "zk --server h:1 --json stat /a",
             "zk stat /a --server h:1/b --json",
             "zk 4lw srvr",
+            "zk -r get /a",
+            "zk ls -r -R /a",
         ] {
             assert!(Args::try_parse_from(line.split(' ')).is_ok(), "{line}");
         }

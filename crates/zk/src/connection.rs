@@ -14,6 +14,9 @@ impl Connection {
             .session_timeout(self.session_timeout)
             .connect_timeout(self.timeout)
             .request_timeout(self.timeout);
+        if self.read_only {
+            builder = builder.read_only();
+        }
         for secret in &self.auth {
             builder = prove(builder, secret.0.as_bytes())?;
         }

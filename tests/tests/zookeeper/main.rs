@@ -1,5 +1,6 @@
 //! zk-client against a real Apache ZooKeeper.
 
+mod ensemble;
 mod operations;
 mod reconnects;
 mod sessions;

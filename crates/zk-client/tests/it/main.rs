@@ -4,6 +4,7 @@ mod busy;
 mod cancel;
 mod large;
 mod lifetime;
+mod read_only;
 mod reconnect;
 mod renewing;
 mod requests;

@@ -178,3 +178,28 @@ async fn with_the_last_handle_the_session_is_left_to_its_clients() {
     drop(client);
     assert_eq!(server.request().await.1, CLOSE);
 }
+
+#[tokio::test(start_paused = true)]
+async fn futures_that_are_dropped_lose_nothing() {
+    let (zk, mut servers, server) = connect(Client::builder()).await;
+    let mut events = zk.events();
+    drop(server);
+    expire(&mut servers).await;
+    assert_eq!(next(&mut events).await, RenewalEvent::Suspended);
+    assert!(matches!(next(&mut events).await, RenewalEvent::Expired { .. }));
+    // Polled once each, and dropped: neither a session nor an event is lost with them.
+    for _ in 0..3 {
+        assert!(tokio::time::timeout(std::time::Duration::ZERO, zk.ready()).await.is_err());
+    }
+    let (mut server, ..) = servers.accept().await;
+    server.send(&granted(NEXT, 9000)).await;
+    assert_eq!(soon(zk.ready()).await.unwrap().session(), NEXT);
+    assert!(matches!(next(&mut events).await, RenewalEvent::Renewed { .. }));
+    assert!(tokio::time::timeout(std::time::Duration::ZERO, events.next()).await.is_err());
+    // Closing is asked for at the call.
+    drop(zk.close());
+    let (xid, op, _) = server.request().await;
+    assert_eq!(op, CLOSE);
+    server.reply(xid, 0, b"").await;
+    assert_eq!(next(&mut events).await, RenewalEvent::Stopped(Ending::Closed));
+}

@@ -92,6 +92,9 @@ pub enum Expiry {
         /// The highest transaction that this client had seen.
         last_zxid: Zxid,
     },
+    /// It was a session of a read-only server, and the connection was lost. No other server knows such a session.
+    #[error("it was the session of a read-only server, and the connection is lost")]
+    ReadOnly,
 }
 
 /// What to do with the connection.

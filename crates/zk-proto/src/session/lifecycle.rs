@@ -34,6 +34,13 @@ impl Session {
             State::Idle | State::Rejected(_) | State::Priming => self.timers.note_other_failure(),
             State::Live => {}
         }
+        if self.grant.as_ref().is_some_and(|grant| grant.read_only) {
+            // The next server does not know it.
+            if self.announced != Announced::Nothing {
+                return self.end(Ending::Expired(Expiry::ReadOnly));
+            }
+            self.grant = None;
+        }
         self.state = State::Idle;
         self.own.clear();
         self.priming = 0;

@@ -28,6 +28,18 @@ fn a_script_can_tell_failures_apart_by_the_exit_code() {
     assert_eq!((stat.code, stat.stderr.as_str()), (Some(3), "zk: stat \"/a\": the node does not exist\n"));
 }
 
+/// A server that has lost its quorum rejects those who do not say that it will do.
+#[test]
+fn a_read_only_server_is_accepted_if_that_is_asked_for() {
+    let peer = Peer::start(|_, _| Act::Reject(ErrorCode::NotReadOnly));
+    let set = finish(&mut zk(&peer.address, ["-r", "set", "/a", "x"]));
+    assert_eq!((set.code, set.stderr.as_str()), (Some(1), "zk: set \"/a\": the server is read-only at present\n"));
+    assert!(peer.read_only(), "it was asked for a session of a read-only server");
+    let peer = Peer::start(|_, _| Act::Reject(ErrorCode::NoNode));
+    assert_eq!(finish(&mut zk(&peer.address, ["get", "/a"])).code, Some(3));
+    assert!(!peer.read_only());
+}
+
 #[test]
 fn what_makes_no_sense_is_wrong_usage() {
     let peer = Peer::start(|_, _| Act::Silence);

@@ -4,7 +4,11 @@
 use std::{
     io::{self, Read as _, Write as _},
     net::{TcpListener, TcpStream},
-    sync::mpsc::{self, Receiver},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+        mpsc::{self, Receiver},
+    },
     thread,
 };
 
@@ -36,6 +40,8 @@ pub(crate) struct Peer {
     pub(crate) address: String,
     /// The operations that arrived, pings left out.
     seen: Receiver<OpCode>,
+    /// Whether the last connection said that a read-only server will do.
+    read_only: Arc<AtomicBool>,
 }
 
 impl Peer {
@@ -45,18 +51,25 @@ impl Peer {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap().to_string();
         let (sender, seen) = mpsc::channel();
+        let read_only = Arc::new(AtomicBool::new(false));
+        let asked = Arc::clone(&read_only);
         thread::spawn(move || {
             for (number, stream) in listener.incoming().enumerate() {
                 // It ends when the client does, in whatever way.
-                let _ = serve(&mut stream.unwrap(), &sender, |request| act(number, request));
+                let _ = serve(&mut stream.unwrap(), &sender, &asked, |request| act(number, request));
             }
         });
-        Self { address, seen }
+        Self { address, seen, read_only }
     }
 
     /// Waits until this operation arrives.
     pub(crate) fn saw(&self, op: OpCode) {
         while self.seen.recv_timeout(LIMIT).expect("the operation arrives") != op {}
+    }
+
+    /// Whether the last connection said that a read-only server will do.
+    pub(crate) fn read_only(&self) -> bool {
+        self.read_only.load(Ordering::Relaxed)
     }
 
     /// The operations that have arrived so far.
@@ -65,15 +78,22 @@ impl Peer {
     }
 }
 
-fn serve(stream: &mut TcpStream, seen: &mpsc::Sender<OpCode>, act: impl Fn(&Request<'_>) -> Act) -> io::Result<()> {
+fn serve(
+    stream: &mut TcpStream,
+    seen: &mpsc::Sender<OpCode>,
+    read_only: &AtomicBool,
+    act: impl Fn(&Request<'_>) -> Act,
+) -> io::Result<()> {
     let connect = frame(stream)?;
     let asked = ConnectRequest::from_bytes(&connect).unwrap();
+    read_only.store(asked.read_only == Some(true), Ordering::Relaxed);
     let granted = ConnectResponse {
         protocol_version: 0,
         timeout_ms: asked.timeout_ms,
         session: SessionId(0x77),
         password: Password::new(&[7; 16][..]),
-        read_only: Some(false),
+        // A server without a quorum, to those who accept one.
+        read_only: asked.read_only,
     };
     send(stream, &granted.to_bytes())?;
     loop {
