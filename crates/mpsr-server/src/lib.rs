@@ -18,8 +18,9 @@
 //! # use std::time::Duration;
 //! use mpsr_server::{Bind, Connect, Delimited, Funnel};
 //!
-//! let directory = tempfile::tempdir()?;
-//! let path = directory.path().join("in.sock");
+//! # let directory = tempfile::tempdir()?;
+//! # let path = directory.path().join("in.sock");
+//! // let path = "/run/app/in.sock";
 //! let mut funnel = Funnel::builder(Delimited::lines()).listen(Bind::path(&path)).start().await?;
 //!
 //! # use tokio::io::AsyncWriteExt as _;

@@ -2,6 +2,7 @@
 
 use std::{future::Future, time::Duration};
 
+use test_kit::soon::within;
 use tributary_tests::zookeeper::Ensemble;
 use zk_client::{
     Acl, Change, Client, CreateMode, Ending, Error, ErrorCode, Expiry, SessionEvent, Version, WatchEvent, WatchMode,
@@ -12,8 +13,9 @@ use crate::PERSISTENT;
 /// An election, and the start of a server, on a machine with much to do.
 const LIMIT: Duration = Duration::from_secs(120);
 
-async fn soon<T>(future: impl Future<Output = T>) -> T {
-    tokio::time::timeout(LIMIT, future).await.expect("this must not hang")
+#[track_caller]
+fn soon<T>(future: impl Future<Output = T>) -> impl Future<Output = T> {
+    within(LIMIT, future)
 }
 
 /// Writes until a write is confirmed. The new version, and how many writes before it may have been executed.

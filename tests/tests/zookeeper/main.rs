@@ -6,17 +6,13 @@ mod reconnects;
 mod sessions;
 mod tool;
 
-use std::{future::Future, time::Duration};
+use std::time::Duration;
 
+use test_kit::soon::in_time as soon;
 use tributary_tests::zookeeper::ZooKeeper;
 use zk_client::{Acl, Client, CreateMode, Ending, Error, ErrorCode, Expiry, Payload, SessionId, Version};
 
 const PERSISTENT: CreateMode = CreateMode::Persistent;
-
-/// A hang is a failure with a name.
-async fn soon<T>(future: impl Future<Output = T>) -> T {
-    tokio::time::timeout(Duration::from_secs(30), future).await.expect("this must not hang")
-}
 
 async fn connect(server: &ZooKeeper) -> Client {
     let options = Client::builder().session_timeout(Duration::from_secs(4));

@@ -3,7 +3,7 @@
 //!
 //! `xtask/words.toml` allows each word so many uses: as many as there were when it was last lowered. In code, words are
 //! parts of identifiers (`drop_receiver` has two, and so has `SendError`), which are also the source of JSON field
-//! names. In prose, they are in comments and in Markdown. `cargo xtask tidy --ratchet` lowers the numbers to what is
+//! names. In prose, they are in comments and in Markdown; in strings, they are in messages, output and help. `cargo xtask tidy --ratchet` lowers the numbers to what is
 //! there.
 
 use std::{collections::BTreeMap, fs, path::Path};
@@ -27,6 +27,8 @@ struct Text {
     identifiers: Vec<String>,
     /// Comments and Markdown, in lower case, with single spaces between words and around all.
     prose: String,
+    /// The contents of string literals, in the same form.
+    strings: String,
 }
 
 pub(super) fn check(tree: &Tree) -> Result<Vec<String>> {
@@ -68,13 +70,13 @@ fn allowed(tree: &Tree) -> Result<Allowed> {
 
 impl Text {
     fn of(tree: &Tree) -> Self {
-        let mut text = Self { prose: " ".to_owned(), ..Self::default() };
+        let mut text = Self { prose: " ".to_owned(), strings: " ".to_owned(), ..Self::default() };
         for (path, source) in tree.iter().filter(|(path, _)| !ABOUT_WORDS.contains(&path.as_str())) {
             match path.rsplit_once('.') {
                 Some((_, "rs")) => text.add_rust(source),
                 Some((_, "md")) => {
                     // Fenced blocks are code.
-                    source.split("\n```").step_by(2).for_each(|prose| text.add_prose(prose));
+                    source.split("\n```").step_by(2).for_each(|prose| add_words(&mut text.prose, prose));
                 }
                 _ => {}
             }
@@ -90,27 +92,25 @@ impl Text {
                 Some(comment) => ("", comment.trim_start_matches(['/', '!'])),
                 None => line.split_once(" // ").unwrap_or((line, "")),
             };
-            self.add_prose(comment);
+            add_words(&mut self.prose, comment);
             // Every other piece is a string.
-            for code in code.split('"').step_by(2) {
-                self.identifiers.extend(parts.find_iter(code).map(|part| part.as_str().to_ascii_lowercase()));
+            for (index, piece) in code.split('"').enumerate() {
+                if index % 2 == 0 {
+                    self.identifiers.extend(parts.find_iter(piece).map(|part| part.as_str().to_ascii_lowercase()));
+                } else {
+                    add_words(&mut self.strings, piece);
+                }
             }
         }
     }
 
-    fn add_prose(&mut self, prose: &str) {
-        for word in prose.split(|c: char| !c.is_alphanumeric() && c != '\'').filter(|word| !word.is_empty()) {
-            self.prose.extend(word.chars().flat_map(char::to_lowercase));
-            self.prose.push(' ');
-        }
-    }
-
-    /// In prose, `a|b` counts both words; in the section of rates, per 10,000 words.
+    /// In prose and strings, `a|b` counts both words; in the section of rates, per 10,000 words.
     fn count(&self, section: &str, word: &str) -> u64 {
         if section == "identifiers" {
             return self.identifiers.iter().filter(|part| *part == word).count() as u64;
         }
-        let found: usize = word.split('|').map(|word| self.prose.matches(&format!(" {word} ")).count()).sum();
+        let text = if section == "strings" { &self.strings } else { &self.prose };
+        let found: usize = word.split('|').map(|word| text.matches(&format!(" {word} ")).count()).sum();
         if section == "prose-per-10000" {
             let words = self.prose.split(' ').count().max(1);
             return (found as f64 * 10_000.0 / words as f64).ceil() as u64;
@@ -119,12 +119,19 @@ impl Text {
     }
 }
 
+fn add_words(text: &mut String, words: &str) {
+    for word in words.split(|c: char| !c.is_alphanumeric() && c != '\'').filter(|word| !word.is_empty()) {
+        text.extend(word.chars().flat_map(char::to_lowercase));
+        text.push(' ');
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::{super::tree::planted, *};
 
     const WORDS: &str =
-        "[identifiers]\ndesk = 1\n[prose]\n\"let go of\" = 0\n[prose-per-10000]\n\"whoever|whom\" = 0\n";
+        "[identifiers]\ndesk = 1\n[prose]\n\"let go of\" = 0\n[strings]\n\"given back\" = 0\n[prose-per-10000]\n\"whoever|whom\" = 0\n";
 
     fn complaints(path: &str, text: &str) -> Vec<String> {
         check(&planted([(FILE, WORDS), (path, text)])).unwrap()
@@ -144,6 +151,7 @@ mod tests {
             ("a.rs", "const TWO_DESK: u8 = OldDesk::DESK;\n"),
             ("a.rs", "//! It is Let go\nlet a = 1; // of, and let go of\n"),
             ("a.rs", "/// From whom.\n"),
+            ("a.rs", "#[error(\"it is Given back\")]\nstruct Given;\n"),
             ("a.md", "They let\ngo of it.\n"),
             ("a.md", "Whoever reads this.\n"),
         ] {

@@ -6,5 +6,6 @@ mod ending;
 mod funnel;
 mod leak;
 mod messages;
+mod one_crate;
 mod report;
 mod trouble;

@@ -22,6 +22,16 @@ use crate::{
     running::{Lines, Running, eventually, mpsr},
 };
 
+/// Whether no thread of this process has something to do (`proc_pid_stat(5)`).
+fn is_asleep(pid: u32) -> bool {
+    let threads = std::fs::read_dir(format!("/proc/{pid}/task")).unwrap();
+    let state = |thread: std::io::Result<std::fs::DirEntry>| {
+        let stat = std::fs::read_to_string(thread.ok()?.path().join("stat")).ok()?;
+        stat.rsplit_once(") ").and_then(|(_, rest)| rest.chars().next())
+    };
+    threads.map(state).all(|state| state == Some('S'))
+}
+
 /// A sender that has queued all it can, because the receiver has read nothing yet, and has more input.
 struct Queued {
     sender: Running,
@@ -54,7 +64,8 @@ impl Queued {
             lines = number.and_then(|(number, _)| number.parse().ok()).unwrap_or_else(|| panic!("{said}"));
             let now = Timespec { tv_sec: 0, tv_nsec: 0 };
             let is_full = poll(&mut [PollFd::new(&pipe, PollFlags::OUT)], Some(&now)).unwrap() == 0;
-            before.replace(lines) == Some(lines) && is_full
+            // One that is only slow is not asleep.
+            before.replace(lines) == Some(lines) && is_full && is_asleep(sender.pid())
         });
         Self { sender, stderr, receiver, feeding, lines, _directory: directory }
     }

@@ -2,13 +2,9 @@
 #![cfg(feature = "tokio")]
 #![expect(clippy::unwrap_used, reason = "helpers of tests")]
 
-use std::time::Duration;
-
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream};
 
-pub(crate) async fn soon<T>(future: impl Future<Output = T>) -> T {
-    tokio::time::timeout(Duration::from_secs(20), future).await.expect("this must not hang")
-}
+pub(crate) use test_kit::soon::in_time as soon;
 
 pub(crate) async fn read_frame(stream: &mut DuplexStream) -> Vec<u8> {
     let mut frame = vec![0; soon(stream.read_u32()).await.unwrap() as usize];

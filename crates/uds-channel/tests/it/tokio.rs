@@ -5,6 +5,7 @@
 use std::{thread, time::Duration};
 
 use cancel_kit::{Check, Drops};
+use test_kit::soon::in_time as soon;
 use tokio::{
     io::AsyncWriteExt as _,
     net::UnixStream,
@@ -15,10 +16,6 @@ use uds_channel::{AsyncChannel, Blocking, Buffers, Capacity, Channel, Json, Recv
 type Bytes = AsyncChannel<[u8], Vec<u8>, Verbatim>;
 
 const HANG: Duration = Duration::from_secs(20);
-
-async fn soon<T>(future: impl Future<Output = T>) -> T {
-    timeout(HANG, future).await.expect("it does not hang")
-}
 
 fn pair_of(buffers: Buffers) -> (Bytes, Bytes) {
     let (here, there) = UnixStream::pair().unwrap();

@@ -2,6 +2,7 @@
 
 use std::{future::Future, time::Duration};
 
+use test_kit::soon::within;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream};
 use zk_client::{Builder, Client, InMemory, SessionId};
 use zk_proto::{ConnectRequest, ConnectResponse, Password, Record, ReplyHeader, RequestHeader, Xid, Zxid};
@@ -13,8 +14,9 @@ pub(crate) struct Server {
 }
 
 /// With the clock paused this is far beyond every timeout of the client, and passes at once if nothing happens.
-pub(crate) async fn soon<T>(future: impl Future<Output = T>) -> T {
-    tokio::time::timeout(Duration::from_secs(3600), future).await.expect("this must not hang")
+#[track_caller]
+pub(crate) fn soon<T>(future: impl Future<Output = T>) -> impl Future<Output = T> {
+    within(Duration::from_secs(3600), future)
 }
 
 /// A client and its server, with a session of `timeout_ms`.

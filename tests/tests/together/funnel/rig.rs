@@ -2,7 +2,6 @@
 
 use std::{
     collections::BTreeMap,
-    future::Future,
     path::PathBuf,
     sync::atomic::{AtomicU64, Ordering},
     time::Duration,
@@ -10,10 +9,10 @@ use std::{
 
 use mpsr_server::{Endpoint, Event, Funnel, Limits, Membership, ProducerReport, Report};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
+pub(crate) use test_kit::soon::soon;
 use tokio::{
     net::{UnixListener, UnixStream},
     sync::mpsc,
-    time::timeout,
 };
 use uds_actor::{Address, Bind, Connect};
 
@@ -21,14 +20,6 @@ use crate::funnel::framings::AnyFraming;
 
 /// Longer than anything takes here.
 pub(crate) const LONG: Duration = Duration::from_secs(40);
-
-/// What the future gives, if it does so in time.
-pub(crate) async fn soon<T>(what: &str, future: impl Future<Output = T>) -> T {
-    match timeout(LONG, future).await {
-        Ok(value) => value,
-        Err(_) => panic!("still waiting for {what}"),
-    }
-}
 
 /// How producers and funnel find each other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -11,9 +11,15 @@ use rustix::net::{Shutdown, shutdown};
 use tokio::net::UnixStream;
 use tokio::task::spawn_blocking;
 use tokio::time::timeout;
+use tonic::transport::Endpoint;
+use tonic_health::ServingStatus;
+use tonic_health::pb::{HealthCheckRequest, health_client::HealthClient};
 use uds_socket::{
     AcceptError, Bind, Connect,
-    serve::{ConnectionLimits, DrainHandle, Incoming, hyper::serve},
+    serve::{
+        ConnectionLimits, DrainHandle, Incoming,
+        hyper::{Connector, serve},
+    },
 };
 
 use super::child::{BODY, app};
@@ -118,6 +124,36 @@ async fn hyper_answers_what_is_under_way_and_ends() {
     assert!(!server.is_finished(), "a request is under way");
     release.add_permits(1);
     assert!(is_complete(&client.await.unwrap().unwrap()));
+    timeout(LONG, server).await.expect("it ends").unwrap().unwrap();
+    timeout(LONG, handle.closed()).await.expect("nothing is left open");
+}
+
+/// A call that streams is under way for as long as its client wants.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn tonic_continues_a_call_that_is_under_way_and_ends() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("x.sock");
+    let incoming = Incoming::new(Bind::path(&path).listen().unwrap(), ConnectionLimits::default());
+    let handle = incoming.drain_handle();
+    let (reporter, service) = tonic_health::server::health_reporter();
+    let server = tonic::transport::Server::builder().add_service(service);
+    let server = tokio::spawn(server.serve_with_incoming_shutdown(incoming.into_stream(), handle.ended()));
+
+    let connector = Connector::new(Connect::path(&path));
+    let channel = Endpoint::from_static("http://anything").connect_with_connector(connector).await.unwrap();
+    let mut client = HealthClient::new(channel);
+    let mut call = client.watch(HealthCheckRequest::default()).await.unwrap().into_inner();
+    let mut status = async || timeout(LONG, call.message()).await.expect("a message").unwrap().unwrap().status();
+    assert_eq!(status().await, ServingStatus::Serving.into());
+
+    handle.drain();
+    handle.ended().await;
+    assert!(UnixStream::connect(&path).await.is_err(), "the name is taken back");
+    reporter.set_service_status("", ServingStatus::NotServing).await;
+    assert_eq!(status().await, ServingStatus::NotServing.into(), "the call goes on");
+    assert!(!server.is_finished(), "a call is under way");
+
+    drop((call, client));
     timeout(LONG, server).await.expect("it ends").unwrap().unwrap();
     timeout(LONG, handle.closed()).await.expect("nothing is left open");
 }

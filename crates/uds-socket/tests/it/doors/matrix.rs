@@ -19,7 +19,7 @@ use std::time::{Duration, Instant};
 use test_kit::process::{Actor, NOBODY, Watchdog, as_nobody, public_directory};
 use tokio::net::UnixListener;
 use tokio::sync::oneshot;
-use uds_socket::serve::ConnectionLimits;
+use uds_socket::{Mode, serve::ConnectionLimits};
 
 use super::child::{app, serve_ours};
 use super::{LONG, ask, is_complete};
@@ -161,26 +161,28 @@ async fn the_mode_of_the_file_from_its_first_moment_on() {
     let mode = fs::metadata(&path).unwrap().permissions().mode() & 0o777;
     assert!(mode & !0o600 != 0, "{mode:o}: this umask hides the difference");
 
-    let path = directory.path().join("ours.sock");
-    let stop = AtomicBool::new(false);
-    let widest = thread::scope(|scope| {
-        let watching = scope.spawn(|| {
-            let mut widest = 0;
-            while !stop.load(Ordering::Relaxed) {
-                for entry in fs::read_dir(directory.path()).unwrap().map_while(Result::ok) {
-                    if entry.file_name() != "tokio.sock" {
-                        widest |= entry.metadata().map_or(0, |metadata| metadata.permissions().mode() & 0o777);
+    for asked in [0o600, 0o660] {
+        let path = directory.path().join("ours.sock");
+        let stop = AtomicBool::new(false);
+        let widest = thread::scope(|scope| {
+            let watching = scope.spawn(|| {
+                let mut widest = 0;
+                while !stop.load(Ordering::Relaxed) {
+                    for entry in fs::read_dir(directory.path()).unwrap().map_while(Result::ok) {
+                        if entry.file_name() != "tokio.sock" {
+                            widest |= entry.metadata().map_or(0, |metadata| metadata.permissions().mode() & 0o777);
+                        }
                     }
                 }
+                widest
+            });
+            let until = Instant::now() + Duration::from_secs(1);
+            while Instant::now() < until {
+                drop(uds_socket::Bind::path(&path).mode(Mode::new(asked)).listen().unwrap());
             }
-            widest
+            stop.store(true, Ordering::Relaxed);
+            watching.join().unwrap()
         });
-        let until = Instant::now() + Duration::from_secs(1);
-        while Instant::now() < until {
-            drop(uds_socket::Bind::path(&path).listen().unwrap());
-        }
-        stop.store(true, Ordering::Relaxed);
-        watching.join().unwrap()
-    });
-    assert_eq!(widest, 0o600);
+        assert_eq!(widest, asked, "{widest:o} where {asked:o} was asked for");
+    }
 }

@@ -1,0 +1,11 @@
+//! A program needs this crate and tokio: the code that new users copy names no other.
+
+use test_kit::front_page::assert_one_crate;
+
+#[test]
+fn the_front_pages_use_one_crate_and_tokio() {
+    for page in [include_str!("../../README.md"), include_str!("../../src/lib.rs")] {
+        let others = ["frame_codec", "fs_watch", "uds_actor", "uds_socket", "bytes", "futures_util", "tempfile"];
+        assert_one_crate("mpsr_server", page, &others);
+    }
+}
