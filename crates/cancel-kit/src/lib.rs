@@ -63,6 +63,11 @@
 
 #![forbid(unsafe_code)]
 
+/// The README's code, compiled as it is printed.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
+
 mod check;
 mod drops;
 mod error;

@@ -40,6 +40,11 @@ use std::{
     sync::atomic::{AtomicIsize, Ordering},
 };
 
+/// The README's code, compiled as it is printed.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
+
 /// The bytes that this program has allocated and not freed.
 #[must_use]
 pub fn in_process() -> isize {

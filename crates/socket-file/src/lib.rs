@@ -38,6 +38,11 @@
 
 #![forbid(unsafe_code)]
 
+/// The README's code, compiled as it is printed.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
+
 mod backing;
 mod connect;
 mod directory;

@@ -24,6 +24,11 @@
 
 use std::fmt::Write as _;
 
+/// The README's code, compiled as it is printed.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
+
 /// The text with everything escaped that a terminal would interpret or hide: control characters except the tab,
 /// characters that reorder text or are invisible, and bytes that are not UTF-8. The backslash is escaped, too, so that
 /// a text cannot look like one of our escapes.

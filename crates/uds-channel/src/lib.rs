@@ -68,6 +68,11 @@
 //! - `tokio`: `AsyncChannel`, the same channel for programs with tokio.
 #![forbid(unsafe_code)]
 
+/// The README's code, compiled as it is printed.
+#[cfg(all(doctest, feature = "json", feature = "tokio"))]
+#[doc = include_str!("../README.md")]
+struct Readme;
+
 mod blocking;
 mod buffer;
 mod codec;

@@ -103,6 +103,11 @@
 
 #![forbid(unsafe_code)]
 
+/// The README's code, compiled as it is printed.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
+
 mod builder;
 mod client;
 mod connector;
