@@ -37,7 +37,8 @@ pub fn assert_one_crate(name: &str, page: &str, others: &[&str]) {
 mod tests {
     use super::*;
 
-    const PAGE: &str = "```\nuse ours::It;\n# let hidden = other::it();\nlet it = It::new();\n```\nother::it() in prose\n";
+    const PAGE: &str =
+        "```\nuse ours::It;\n# let hidden = other::it();\nlet it = It::new();\n```\nother::it() in prose\n";
 
     #[test]
     fn what_is_hidden_or_prose_is_not_copied() {

@@ -130,8 +130,7 @@ fn add_words(text: &mut String, words: &str) {
 mod tests {
     use super::{super::tree::planted, *};
 
-    const WORDS: &str =
-        "[identifiers]\ndesk = 1\n[prose]\n\"let go of\" = 0\n[strings]\n\"given back\" = 0\n[prose-per-10000]\n\"whoever|whom\" = 0\n";
+    const WORDS: &str = "[identifiers]\ndesk = 1\n[prose]\n\"let go of\" = 0\n[strings]\n\"given back\" = 0\n[prose-per-10000]\n\"whoever|whom\" = 0\n";
 
     fn complaints(path: &str, text: &str) -> Vec<String> {
         check(&planted([(FILE, WORDS), (path, text)])).unwrap()

@@ -38,6 +38,8 @@ enum Phase {
     Running,
     /// The directory is gone; the removal of its sockets is still being reported.
     Ending,
+    /// The directory was gone and is back. That the reports are complete again is not reported, because nothing was missed.
+    Back,
     Ended,
 }
 
@@ -92,11 +94,69 @@ impl Stream for Branch {
                     self.phase = Phase::Ending;
                     continue;
                 }
-                other => other,
+                Event::Resynced if matches!(self.phase, Phase::Ending | Phase::Back) => {
+                    self.phase = Phase::Running;
+                    continue;
+                }
+                Event::Removed { .. } => event,
+                other => {
+                    self.phase = match (self.phase, &other) {
+                        // This is reported, and so is its end.
+                        (_, Event::Degraded(_)) => Phase::Running,
+                        (Phase::Ending, _) => Phase::Back,
+                        (phase, _) => phase,
+                    };
+                    other
+                }
             };
             if let Some(told) = self.told(event) {
                 return Poll::Ready(Some(News::Told(told)));
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{fs, os::unix::net::UnixListener, time::Duration};
+
+    use futures_util::StreamExt as _;
+    use tokio::time::timeout;
+
+    use super::*;
+
+    /// What the branch reports without waiting for anything to happen, as the first words of the lines for people.
+    async fn reports(branch: &mut Branch) -> Vec<String> {
+        branch.watcher.sync().await.unwrap();
+        let mut reports = Vec::new();
+        while let Ok(Some(news)) = timeout(Duration::from_millis(100), branch.next()).await {
+            reports.push(match news {
+                News::Told(told) => told.to_line().unwrap().split_whitespace().take(1).collect(),
+                News::Ended { .. } => "ended".to_owned(),
+            });
+        }
+        reports
+    }
+
+    #[tokio::test]
+    async fn a_directory_that_is_back_before_its_loss_was_reported_is_watched_on() {
+        let top = tempfile::tempdir().unwrap();
+        let (below, path) = (top.path().join("below"), top.path().join("below/a.sock"));
+        fs::create_dir(&below).unwrap();
+        let listener = UnixListener::bind(&path).unwrap();
+        let build = |directory: &Path| Watcher::builder(directory);
+        let mut branch = Branch::start(&build, below.clone(), false, 0).await.unwrap();
+        assert_eq!(reports(&mut branch).await, ["+", "!"]);
+
+        drop(listener);
+        fs::remove_dir_all(&below).unwrap();
+        branch.watcher.sync().await.unwrap();
+        fs::create_dir(&below).unwrap();
+        let listener = UnixListener::bind(&path).unwrap();
+        assert_eq!(reports(&mut branch).await, ["-", "+", "!"], "and not that something was missed");
+
+        drop(listener);
+        fs::remove_dir_all(&below).unwrap();
+        assert_eq!(reports(&mut branch).await, ["-", "ended"]);
     }
 }
