@@ -183,6 +183,6 @@ async fn the_mode_of_the_file_from_its_first_moment_on() {
             stop.store(true, Ordering::Relaxed);
             watching.join().unwrap()
         });
-        assert_eq!(widest, asked, "{widest:o} where {asked:o} was asked for");
+        assert_eq!(widest, u32::from(asked), "{widest:o} where {asked:o} was asked for");
     }
 }
