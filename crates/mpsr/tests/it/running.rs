@@ -3,6 +3,7 @@
 use std::{
     ffi::OsStr,
     io::{BufRead as _, BufReader, Read, Write as _},
+    os::fd::AsFd,
     path::Path,
     process::{Child, ChildStdin, Command, Stdio},
     sync::mpsc::{self, RecvTimeoutError},
@@ -175,6 +176,22 @@ pub(crate) fn is_listened_on(path: &Path) -> bool {
     let path = path.to_str().expect("temporary directories have plain names");
     let mut sockets = table.lines().map(|line| line.split_whitespace().collect::<Vec<_>>());
     sockets.any(|fields| fields.get(3) == Some(&"00010000") && fields.get(7) == Some(&path))
+}
+
+/// Whether something can be written to this pipe at once.
+pub(crate) fn has_room(fd: impl AsFd) -> bool {
+    let now = Timespec { tv_sec: 0, tv_nsec: 0 };
+    poll(&mut [PollFd::new(&fd, PollFlags::OUT)], Some(&now)).expect("a pipe can be polled") == 1
+}
+
+/// Whether no thread of this process has something to do (`proc_pid_stat(5)`).
+pub(crate) fn is_asleep(pid: u32) -> bool {
+    let threads = std::fs::read_dir(format!("/proc/{pid}/task")).expect("it runs");
+    let state = |thread: std::io::Result<std::fs::DirEntry>| {
+        let stat = std::fs::read_to_string(thread.ok()?.path().join("stat")).ok()?;
+        stat.rsplit_once(") ").and_then(|(_, rest)| rest.chars().next())
+    };
+    threads.map(state).all(|state| state == Some('S'))
 }
 
 /// Waits for a state of the system that is not announced.

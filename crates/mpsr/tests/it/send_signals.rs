@@ -12,25 +12,12 @@ use std::{
     time::Duration,
 };
 
-use rustix::{
-    event::{PollFd, PollFlags, Timespec, poll},
-    process::Signal,
-};
+use rustix::process::Signal;
 
 use crate::{
     listen::{Listen, directory, unix},
-    running::{Lines, Running, eventually, mpsr},
+    running::{Lines, Running, eventually, has_room, is_asleep, mpsr},
 };
-
-/// Whether no thread of this process has something to do (`proc_pid_stat(5)`).
-fn is_asleep(pid: u32) -> bool {
-    let threads = std::fs::read_dir(format!("/proc/{pid}/task")).unwrap();
-    let state = |thread: std::io::Result<std::fs::DirEntry>| {
-        let stat = std::fs::read_to_string(thread.ok()?.path().join("stat")).ok()?;
-        stat.rsplit_once(") ").and_then(|(_, rest)| rest.chars().next())
-    };
-    threads.map(state).all(|state| state == Some('S'))
-}
 
 /// A sender that has queued all it can, because the receiver has read nothing yet, and has more input.
 struct Queued {
@@ -62,10 +49,8 @@ impl Queued {
             let said = stderr.next().expect("it runs");
             let number = said.strip_prefix("so far: queued ").and_then(|rest| rest.split_once(" message"));
             lines = number.and_then(|(number, _)| number.parse().ok()).unwrap_or_else(|| panic!("{said}"));
-            let now = Timespec { tv_sec: 0, tv_nsec: 0 };
-            let is_full = poll(&mut [PollFd::new(&pipe, PollFlags::OUT)], Some(&now)).unwrap() == 0;
             // One that is only slow is not asleep.
-            before.replace(lines) == Some(lines) && is_full && is_asleep(sender.pid())
+            before.replace(lines) == Some(lines) && !has_room(&pipe) && is_asleep(sender.pid())
         });
         Self { sender, stderr, receiver, feeding, lines, _directory: directory }
     }

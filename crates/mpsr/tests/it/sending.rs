@@ -2,7 +2,10 @@
 
 use std::{
     io::{Read as _, Write as _},
-    os::unix::net::{UnixListener, UnixStream},
+    os::{
+        fd::AsFd as _,
+        unix::net::{UnixListener, UnixStream},
+    },
     process::Stdio,
     thread,
 };
@@ -11,7 +14,7 @@ use rustix::process::Signal;
 
 use crate::{
     listen::{Listen, bound, directory, of_kind, texts, unix},
-    running::{Running, all, finish, listened_on, mpsr},
+    running::{Running, all, eventually, finish, has_room, is_asleep, listened_on, mpsr},
 };
 
 #[test]
@@ -100,12 +103,15 @@ fn what_a_receiver_that_dies_did_not_take_is_told() {
     let server = UnixListener::bind(&path).unwrap();
     let mut sender = Running::start(mpsr(["send", &unix(&path)]).stdin(Stdio::piped()).stderr(Stdio::piped()));
     let mut stdin = sender.stdin();
+    let pipe = stdin.as_fd().try_clone_to_owned().unwrap();
     // More than fits into the socket and the sender together.
     let feeding =
         thread::spawn(move || while stdin.write_all(&[b"x".repeat(999).as_slice(), b"\n"].concat()).is_ok() {});
     let (mut taken, _) = server.accept().unwrap();
     taken.read_exact(&mut [0; 100_500]).unwrap();
+    eventually("no more is queued", || !has_room(&pipe) && is_asleep(sender.pid()));
     drop(taken);
+    drop(pipe);
     assert_eq!(sender.wait(), Some(1));
     feeding.join().unwrap();
     let said = sender.stderr().rest();

@@ -3,14 +3,13 @@
 use std::{
     fs::{self, File},
     io::{PipeReader, PipeWriter, Read as _, Write as _, pipe},
-    os::{fd::AsFd, unix::net::UnixStream},
+    os::unix::net::UnixStream,
     process::{Command, Stdio},
     thread,
     time::Duration,
 };
 
 use rustix::{
-    event::{PollFd, PollFlags, Timespec, poll},
     fs::{OFlags, fcntl_getfl, fcntl_setfl},
     process::Signal,
 };
@@ -19,17 +18,12 @@ use test_kit::stopwatch::Stopwatch;
 
 use crate::{
     listen::{directory, unix},
-    running::{Running, all, eventually, finish, listened_on, mpsr},
+    running::{Running, all, eventually, finish, has_room, listened_on, mpsr},
 };
 
 /// Lines of different lengths that say where they belong.
 fn lines(count: usize) -> Vec<u8> {
     (0..count).flat_map(|line| format!("{line:07} {}\n", "x".repeat(line % 50)).into_bytes()).collect()
-}
-
-fn has_room(fd: impl AsFd) -> bool {
-    let now = Timespec { tv_sec: 0, tv_nsec: 0 };
-    poll(&mut [PollFd::new(&fd, PollFlags::OUT)], Some(&now)).unwrap() == 1
 }
 
 /// A pipe that has no room left.
