@@ -118,18 +118,17 @@ impl Stream for Branch {
 
 #[cfg(test)]
 mod tests {
-    use std::{fs, os::unix::net::UnixListener, time::Duration};
+    use std::{fs, os::unix::net::UnixListener};
 
-    use futures_util::StreamExt as _;
-    use tokio::time::timeout;
+    use futures_util::{FutureExt as _, StreamExt as _};
 
     use super::*;
 
-    /// What the branch reports without waiting for anything to happen, as the first words of the lines for people.
+    /// What the branch reports of all that has happened so far, as the first words of the lines for people.
     async fn reports(branch: &mut Branch) -> Vec<String> {
         branch.watcher.sync().await.unwrap();
         let mut reports = Vec::new();
-        while let Ok(Some(news)) = timeout(Duration::from_millis(100), branch.next()).await {
+        while let Some(Some(news)) = branch.next().now_or_never() {
             reports.push(match news {
                 News::Told(told) => told.to_line().unwrap().split_whitespace().take(1).collect(),
                 News::Ended { .. } => "ended".to_owned(),
